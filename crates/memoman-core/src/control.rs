@@ -1,0 +1,288 @@
+//! The control structure: bitmaps, bin heads, counters. It lies in the caller's memory and is the
+//! whole state of an instance.
+//!
+//! ```text
+//!  Control │ low high cookie │ counters │ pools │ handler │ fl_bitmap │ sl_bitmap[…] ││ heads[bins] │
+//!          └ fixed part: this struct                                              ┘└ as many as asked for
+//! ```
+//!
+//! The words that only control-plane calls change are covered by `check`, a hash of them, so that
+//! validation can tell an overwritten control structure before it trusts a pointer in it.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use crate::block::{Block, Link};
+use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
+use crate::misuse::MisuseHandler;
+use crate::pool::PoolHeader;
+use crate::size_class::{block_size_for, ceil_bin, floor_bin};
+
+/// Fixed part of the control structure. The bins' heads follow it.
+#[repr(C)]
+pub struct Control {
+    /// Address of the lowest payload of any pool; `usize::MAX` without pools.
+    pub(crate) low: usize,
+    /// End of the highest pool: no payload lies at or above it; 0 without pools.
+    pub(crate) high: usize,
+    /// Lowest and highest address where a word may point at a free block: the heads and all pools.
+    pub(crate) links_low: usize,
+    pub(crate) links_high: usize,
+    /// The seal of this instance's headers, in place above the size; 0 on 32-bit targets.
+    pub(crate) cookie: usize,
+    /// Index of the last bin. It holds every block that serves any request.
+    pub(crate) top_bin: usize,
+    /// Block size of the greatest request.
+    pub(crate) max_size: usize,
+    /// Bytes that live blocks take, headers included.
+    pub(crate) used: usize,
+    /// Highest `used` since creation or reset.
+    pub(crate) peak: usize,
+    /// Blocks in use.
+    pub(crate) live_blocks: usize,
+    /// Requests refused for want of memory.
+    pub(crate) failed_requests: usize,
+    /// One bit for each word of `sl_bitmap`: set when the word is not zero.
+    pub(crate) fl_bitmap: usize,
+    /// One bit for each bin: set when its list is not empty.
+    pub(crate) sl_bitmap: [usize; SL_WORDS],
+    /// Pools in address order.
+    pub(crate) first_pool: *mut PoolHeader,
+    pub(crate) last_pool: *mut PoolHeader,
+    /// Bytes of all pools, each between its rounded bounds.
+    pub(crate) pool_bytes: usize,
+    /// Bytes that the pools take for themselves.
+    pub(crate) overhead: usize,
+    pub(crate) handler: Option<MisuseHandler>,
+    pub(crate) handler_user: *mut c_void,
+    /// Hash of the words that only control-plane calls change.
+    pub(crate) check: usize,
+}
+
+/// Mixes words into one: multiply and fold, so that any changed bit changes the result.
+pub(crate) fn mix(words: &[usize]) -> usize {
+    let mut hash: u64 = 0x9E37_79B9_7F4A_7C15;
+    for &word in words {
+        hash = (hash ^ word as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        hash ^= hash >> 32;
+    }
+    hash as usize
+}
+
+/// The seal of the instance at `address`: the bits above a size, the uppermost of them set, so
+/// that neither pointers, nor small integers, nor text look like a header.
+fn cookie_for(address: usize) -> usize {
+    if WORD == 8 {
+        (mix(&[address]) | (1 << (usize::BITS - 1))) & !SIZE_LIMIT & !(QUANTUM - 1)
+    } else {
+        0
+    }
+}
+
+/// Index of the lowest set bit of a word that is not zero.
+#[inline(always)]
+fn lowest_bit(word: usize) -> usize {
+    word.trailing_zeros() as usize
+}
+
+const WORD_BITS: usize = usize::BITS as usize;
+
+impl Control {
+    /// Bins that an instance for requests up to `max_block` bytes needs: the last one's every block serves any of them.
+    pub(crate) const fn bins_for(max_block: usize) -> usize {
+        ceil_bin(block_size_for(max_block)) + 1
+    }
+
+    /// Bytes of the control structure for requests up to `max_block`; 0 when no instance can serve them.
+    pub(crate) const fn size_for(max_block: usize) -> usize {
+        if max_block > MAX_BLOCK_LIMIT {
+            0
+        } else {
+            size_of::<Control>() + Control::bins_for(max_block) * WORD
+        }
+    }
+
+    /// Lays an instance without pools into `mem`.
+    ///
+    /// # Safety
+    /// `mem` is aligned for a word, `max_block` is at most [`MAX_BLOCK_LIMIT`], and
+    /// `size_for(max_block)` bytes at `mem` may be written.
+    pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
+        let control: *mut Control = mem.cast();
+        // SAFETY: the caller gives this memory; all-zero is a valid Control and a valid empty head.
+        unsafe { ptr::write_bytes(mem, 0, Control::size_for(max_block)) };
+        // SAFETY: the memory was just initialised; no other reference to it exists.
+        let this = unsafe { &mut *control };
+        this.set_bounds(usize::MAX, 0);
+        this.cookie = cookie_for(mem.addr());
+        this.top_bin = Control::bins_for(max_block) - 1;
+        this.max_size = block_size_for(max_block);
+        this.check = this.checksum();
+        control
+    }
+
+    /// What `check` must be.
+    pub(crate) fn checksum(&self) -> usize {
+        mix(&[
+            ptr::from_ref(self).addr(),
+            self.low,
+            self.high,
+            self.links_low,
+            self.links_high,
+            self.cookie,
+            self.top_bin,
+            self.max_size,
+            self.first_pool.addr(),
+            self.last_pool.addr(),
+            self.pool_bytes,
+            self.overhead,
+        ])
+    }
+
+    /// Bytes of this instance's control structure.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Control>() + (self.top_bin + 1) * WORD
+    }
+
+    /// Bytes in free blocks, headers included.
+    #[inline(always)]
+    pub(crate) fn free_bytes(&self) -> usize {
+        self.pool_bytes
+            .wrapping_sub(self.overhead)
+            .wrapping_sub(self.used)
+    }
+
+    /// Takes over the outer bounds of the pools.
+    pub(crate) fn set_bounds(&mut self, low: usize, high: usize) {
+        let start = ptr::from_ref(self).addr();
+        self.low = low;
+        self.high = high;
+        self.links_low = start.min(low);
+        self.links_high = high.max(start + self.bytes());
+    }
+
+    /// `address` may be the payload of a block: it lies between the pools' outer bounds. Alignment and both bounds are
+    /// one compare: the rotation moves stray low bits to the top.
+    #[inline(always)]
+    pub(crate) fn may_be_payload(&self, address: usize) -> bool {
+        let quanta = address.wrapping_sub(self.low).rotate_right(QUANTUM_LOG2);
+        quanta < self.high.wrapping_sub(self.low) >> QUANTUM_LOG2
+    }
+
+    /// `address` may be that of a link: a word of the heads or of a pool.
+    #[inline(always)]
+    pub(crate) fn may_be_link(&self, address: usize) -> bool {
+        let words = address
+            .wrapping_sub(self.links_low)
+            .rotate_right(WORD.trailing_zeros());
+        words < (self.links_high - self.links_low) / WORD
+    }
+
+    /// The bin of a free block: the last one takes whatever exceeds the classes.
+    #[inline(always)]
+    pub(crate) fn bin_of(&self, size: usize) -> usize {
+        floor_bin(size).min(self.top_bin)
+    }
+
+    /// Address of the head of `bin`, which is at most `top_bin`.
+    #[inline(always)]
+    pub(crate) fn head(this: *mut Control, bin: usize) -> Link {
+        // The heads lie right behind the fixed part.
+        this.wrapping_add(1).cast::<Block>().wrapping_add(bin)
+    }
+
+    /// The bin whose head is at `link`, if it is one of this instance's.
+    #[inline(always)]
+    pub(crate) fn bin_of_head(this: *mut Control, link: Link, top_bin: usize) -> Option<usize> {
+        let offset = link.addr().wrapping_sub(this.wrapping_add(1).addr());
+        (offset <= top_bin * WORD).then_some(offset / WORD)
+    }
+
+    /// Marks `bin` as not empty.
+    #[inline(always)]
+    pub(crate) fn mark(&mut self, bin: usize) {
+        let word = bin / WORD_BITS;
+        debug_assert!(word < SL_WORDS);
+        // SAFETY: a bin is at most `top_bin`, which is below BINS_MAX, so its word exists.
+        unsafe { *self.sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % WORD_BITS) };
+        self.fl_bitmap |= 1 << word;
+    }
+
+    /// Marks `bin` as empty.
+    #[inline(always)]
+    pub(crate) fn unmark(&mut self, bin: usize) {
+        let word = bin / WORD_BITS;
+        debug_assert!(word < SL_WORDS);
+        // SAFETY: as for `mark`.
+        let bits = unsafe { self.sl_bitmap.get_unchecked_mut(word) };
+        *bits &= !(1 << (bin % WORD_BITS));
+        if *bits == 0 {
+            self.fl_bitmap &= !(1 << word);
+        }
+    }
+
+    /// The first bin at or above `bin` that is not empty: two find-first-set, no loop.
+    #[inline(always)]
+    pub(crate) fn first_nonempty(&self, bin: usize) -> Option<usize> {
+        let word = bin / WORD_BITS;
+        if word >= SL_WORDS {
+            return None;
+        }
+        // SAFETY: tested above.
+        let bits =
+            unsafe { *self.sl_bitmap.get_unchecked(word) } & (usize::MAX << (bin % WORD_BITS));
+        if bits != 0 {
+            return Some(word * WORD_BITS + lowest_bit(bits));
+        }
+        // Words above this one; the shift is split so that it stays below the word's width.
+        let words = self.fl_bitmap & ((usize::MAX << 1) << word);
+        if words == 0 {
+            return None;
+        }
+        let word = lowest_bit(words);
+        debug_assert!(word < SL_WORDS);
+        // SAFETY: I1: a first-level bit is set only for an existing word that is not zero.
+        let bits = unsafe { *self.sl_bitmap.get_unchecked(word) };
+        Some(word * WORD_BITS + lowest_bit(bits))
+    }
+
+    /// The last bin that is not empty.
+    #[inline(always)]
+    pub(crate) fn last_nonempty(&self) -> Option<usize> {
+        if self.fl_bitmap == 0 {
+            return None;
+        }
+        let word = WORD_BITS - 1 - self.fl_bitmap.leading_zeros() as usize;
+        debug_assert!(word < SL_WORDS);
+        // SAFETY: as in `first_nonempty`.
+        let bits = unsafe { *self.sl_bitmap.get_unchecked(word) };
+        Some(word * WORD_BITS + (WORD_BITS - 1 - bits.leading_zeros() as usize))
+    }
+
+    /// The greatest request that can succeed now: the head of the last non-empty bin, O(1).
+    ///
+    /// # Safety
+    /// `this` is a live instance.
+    pub(crate) unsafe fn largest(this: *mut Control) -> usize {
+        // SAFETY: live (caller); shared access only.
+        let control = unsafe { &*this };
+        let Some(bin) = control.last_nonempty() else {
+            return 0;
+        };
+        // SAFETY: I1: the bin has a head, and a head is a free block of a pool.
+        let size = unsafe {
+            Control::head(this, bin)
+                .read()
+                .header(control.cookie)
+                .size()
+        };
+        size.min(control.max_size) - HEADER
+    }
+
+    /// Takes `size` bytes into use.
+    #[inline(always)]
+    pub(crate) fn count_taken(&mut self, size: usize) {
+        self.used = self.used.wrapping_add(size);
+        self.peak = self.peak.max(self.used);
+    }
+}

@@ -1,0 +1,52 @@
+//! How a call can fail: want of memory, an argument that the contract refuses, misuse.
+
+use core::ffi::{CStr, c_char, c_void};
+
+/// What a caller did wrong, as far as the headers show it in constant time.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// The pointer is not a multiple of the quantum: no block starts there.
+    Misaligned = 1,
+    /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign block.
+    Foreign,
+    /// The block is free already, alone or as part of a greater free block.
+    DoubleFree,
+    /// No live block starts here, or its header has been overwritten.
+    NotABlock,
+    /// The header behind the block has been overwritten: most often an overflow of this block.
+    SmashedNext,
+    /// The free block before this one has an overwritten header or ghost.
+    SmashedPrev,
+    /// A link of a free block has been overwritten: most often a write after free.
+    SmashedLink,
+}
+
+impl Misuse {
+    /// The fixed message that the error handler is given.
+    pub const fn message(self) -> &'static CStr {
+        match self {
+            Misuse::Misaligned => c"misaligned pointer",
+            Misuse::Foreign => c"pointer outside every pool",
+            Misuse::DoubleFree => c"double free",
+            Misuse::NotABlock => c"not a live block (or its header is overwritten)",
+            Misuse::SmashedNext => c"header of the next block overwritten",
+            Misuse::SmashedPrev => c"header of the previous block overwritten",
+            Misuse::SmashedLink => c"free-list link overwritten",
+        }
+    }
+}
+
+/// Why an allocating call gives no block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No block is large enough. Counted in `failed_requests`.
+    Exhausted,
+    /// A size of zero or an alignment that is no power of two. Not counted.
+    Invalid,
+    /// The call found misuse; the address is that of the block at which it shows.
+    Misuse(Misuse, *const u8),
+}
+
+/// A C error handler: the fixed message, the pointer, and the word registered with it.
+pub type MisuseHandler = unsafe extern "C" fn(*const c_char, *const c_void, *mut c_void);

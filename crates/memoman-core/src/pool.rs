@@ -1,0 +1,566 @@
+//! Pools: the caller's regions with a first block and a sentinel laid into them.
+//!
+//! ```text
+//!  mem (rounded up)                                               (rounded down) mem + bytes
+//!  │ next │ prev │ control │ end │ check ││ header │ first block's payload … ││ sentinel │
+//!  └ PoolHeader: five words              ┘         ▲ aligned to the quantum              ▲ "payload" of the sentinel
+//! ```
+//!
+//! Pools hang in a list in address order, so that an overlap is seen at the neighbours and a pool
+//! can be extended in constant time. `check` is a hash of the header: whoever walks the list
+//! tests it before following a pointer.
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use crate::block::{Block, Header};
+use crate::config::{BLOCK_MIN, HEADER, QUANTUM, SIZE_LIMIT};
+use crate::control::{Control, mix};
+use crate::free_list;
+use crate::tlsf::Tlsf;
+
+/// A pool's own first words.
+#[repr(C)]
+pub struct PoolHeader {
+    /// Next pool in address order.
+    next: *mut PoolHeader,
+    /// Previous pool in address order.
+    prev: *mut PoolHeader,
+    /// The instance that the pool belongs to.
+    control: *mut Control,
+    /// End of the caller's region, not rounded: where an extension goes on.
+    end: usize,
+    /// Hash of the words above and the pool's address.
+    check: usize,
+}
+
+/// Bytes from a pool's start to the payload of its first block.
+const FIRST: usize = size_of::<PoolHeader>() + HEADER;
+
+/// Bytes of a pool that no block has: its header and the sentinel.
+pub(crate) const POOL_COST: usize = size_of::<PoolHeader>() + HEADER;
+
+/// Smallest pool: one block of the smallest size.
+pub(crate) const POOL_MIN: usize = POOL_COST + BLOCK_MIN;
+
+/// A pool of an instance.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool(NonNull<PoolHeader>);
+
+impl Pool {
+    /// The pool behind a C pointer; None for NULL.
+    ///
+    /// # Safety
+    /// `raw` is NULL or came from [`Pool::as_raw`] of a pool that has not been removed.
+    #[inline(always)]
+    pub unsafe fn from_raw(raw: *mut c_void) -> Option<Pool> {
+        NonNull::new(raw.cast()).map(Pool)
+    }
+
+    /// The pool as a C pointer: the first byte of its region.
+    #[inline(always)]
+    pub fn as_raw(self) -> *mut c_void {
+        self.0.as_ptr().cast()
+    }
+
+    pub(crate) fn new(header: *mut PoolHeader) -> Option<Pool> {
+        NonNull::new(header).map(Pool)
+    }
+
+    pub(crate) fn header(self) -> *mut PoolHeader {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.header().addr()
+    }
+
+    /// End of the region, rounded down: the sentinel's payload address.
+    ///
+    /// # Safety
+    /// The pool is live.
+    pub(crate) unsafe fn end(self) -> usize {
+        // SAFETY: live (caller).
+        unsafe { (*self.header()).end & !(QUANTUM - 1) }
+    }
+
+    /// The instance that this pool says it belongs to.
+    ///
+    /// # Safety
+    /// The pool is live.
+    pub(crate) unsafe fn control(self) -> *mut Control {
+        // SAFETY: live (caller).
+        unsafe { (*self.header()).control }
+    }
+
+    /// The pool behind in address order.
+    ///
+    /// # Safety
+    /// The pool is live.
+    pub(crate) unsafe fn next(self) -> Option<Pool> {
+        // SAFETY: live (caller).
+        Pool::new(unsafe { (*self.header()).next })
+    }
+
+    /// The pool before in address order.
+    ///
+    /// # Safety
+    /// The pool is live.
+    pub(crate) unsafe fn prev(self) -> Option<Pool> {
+        // SAFETY: live (caller).
+        Pool::new(unsafe { (*self.header()).prev })
+    }
+
+    pub(crate) fn first_block(self) -> Block {
+        Block::at(self.header().cast::<u8>().wrapping_add(FIRST))
+    }
+
+    /// The sentinel that ends the pool.
+    ///
+    /// # Safety
+    /// The pool is live.
+    pub(crate) unsafe fn sentinel(self) -> Block {
+        let bytes = {
+            // SAFETY: live (caller).
+            unsafe { self.end() - self.start() }
+        };
+        Block::at(self.header().cast::<u8>().wrapping_add(bytes))
+    }
+
+    /// The region's first byte and its bytes, both rounded inward to the quantum.
+    ///
+    /// # Safety
+    /// The pool is live.
+    pub unsafe fn memory(self) -> (*mut u8, usize) {
+        // SAFETY: live (caller).
+        (self.header().cast(), unsafe { self.end() } - self.start())
+    }
+
+    unsafe fn checksum(self) -> usize {
+        // SAFETY: the header may be read (caller).
+        let header = unsafe { &*self.header() };
+        mix(&[
+            self.start(),
+            header.next.addr(),
+            header.prev.addr(),
+            header.control.addr(),
+            header.end,
+        ])
+    }
+
+    /// The header is that of a pool of `control`, as it was last written.
+    ///
+    /// # Safety
+    /// `control` is live; the five words at the pool's address may be read.
+    pub(crate) unsafe fn is_sound(self, control: *mut Control) -> bool {
+        // SAFETY: readable (caller). The address is tested first: a header is aligned.
+        unsafe {
+            self.start().is_multiple_of(QUANTUM)
+                && (*self.header()).control == control
+                && (*self.header()).check == self.checksum()
+        }
+    }
+
+    unsafe fn seal(self) {
+        // SAFETY: the pool is live (caller).
+        unsafe { (*self.header()).check = self.checksum() }
+    }
+
+    /// Every block of the pool is free, which means that it is one block.
+    ///
+    /// # Safety
+    /// The pool is live.
+    pub unsafe fn is_empty(self) -> bool {
+        // SAFETY: live (caller), so its first block's header may be read.
+        unsafe {
+            let cookie = (*self.control()).cookie;
+            let first = self.first_block();
+            let header = first.header(cookie);
+            header.is_plain_free() && first.offset(header.size()) == self.sentinel()
+        }
+    }
+
+    /// Lays the first block and the sentinel. The block is not listed.
+    unsafe fn format(self, cookie: usize) -> (Block, usize) {
+        // SAFETY: the region is the caller's and holds at least POOL_MIN bytes.
+        unsafe {
+            let first = self.first_block();
+            let sentinel = self.sentinel();
+            let size = sentinel.addr() - first.addr();
+            first.set_header(cookie, Header::free(size));
+            sentinel.set_prev_phys(first);
+            sentinel.set_header(
+                cookie,
+                Header::sentinel(sentinel.addr() - self.start()).with_prev_free(),
+            );
+            (first, size)
+        }
+    }
+
+    /// Calls `f` with payload, usable bytes and "in use" of each block, in address order; O(blocks).
+    /// Ends early at an overwritten header.
+    ///
+    /// # Safety
+    /// The pool is live, and `f` leaves its allocator alone.
+    pub unsafe fn walk(self, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
+        // SAFETY: live (caller).
+        let (cookie, end) = unsafe { ((*self.control()).cookie, self.end()) };
+        let mut block = self.first_block();
+        while block.addr() < end {
+            // SAFETY: `block` lies between the pool's first block and its end.
+            let header = unsafe { block.header(cookie) };
+            let size = header.size();
+            if size < BLOCK_MIN || size > end - block.addr() {
+                return;
+            }
+            if let Some(payload) = NonNull::new(block.payload()) {
+                f(payload, size - HEADER, !header.is_free());
+            }
+            block = block.offset(size);
+        }
+    }
+}
+
+impl Tlsf {
+    /// The first pool in address order; O(1).
+    ///
+    /// # Safety
+    /// The instance is live.
+    pub unsafe fn first_pool(self) -> Option<Pool> {
+        // SAFETY: live (caller).
+        Pool::new(unsafe { (*self.control()).first_pool })
+    }
+
+    /// The pool behind `pool` in address order; O(1). None at the end, or when `pool` is not of this instance.
+    ///
+    /// # Safety
+    /// The instance is live; `pool` is a pool of it.
+    pub unsafe fn next_pool(self, pool: Pool) -> Option<Pool> {
+        // SAFETY: live (caller).
+        unsafe {
+            if pool.is_sound(self.control()) {
+                pool.next()
+            } else {
+                None
+            }
+        }
+    }
+
+    /// The pool that `ptr` points into, its own bookkeeping included; O(pools).
+    ///
+    /// # Safety
+    /// The instance is live. `ptr` is not read.
+    pub unsafe fn pool_of(self, ptr: *const u8) -> Option<Pool> {
+        // SAFETY: live (caller); `next_pool` tests each header before it follows it.
+        unsafe {
+            let mut pool = self.first_pool();
+            while let Some(this) = pool {
+                if ptr.addr() < this.start() {
+                    return None;
+                }
+                if ptr.addr() < this.end() {
+                    return Some(this);
+                }
+                pool = self.next_pool(this);
+            }
+        }
+        None
+    }
+
+    /// Gives a region to the instance; O(pools), for the overlap check. The region is rounded
+    /// inward to the quantum. None, and nothing changed, when what is left cannot hold one block of the smallest
+    /// size, or when the region overlaps a pool or the control structure, or ends beyond the address space.
+    ///
+    /// # Safety
+    /// The instance is live. The region may be read and written, and is used by nobody else until the
+    /// pool is removed or the instance is given up.
+    pub unsafe fn add_pool(self, mem: *mut u8, bytes: usize) -> Option<Pool> {
+        let control = self.control();
+        let end = mem.addr().checked_add(bytes)?;
+        let skip = mem.addr().wrapping_neg() & (QUANTUM - 1);
+        if mem.is_null() || bytes < skip + POOL_MIN {
+            return None;
+        }
+        let start = mem.wrapping_add(skip);
+        let region = (end & !(QUANTUM - 1)) - start.addr();
+        if !(POOL_MIN..=SIZE_LIMIT).contains(&region) {
+            return None;
+        }
+        // SAFETY: live (caller).
+        if unsafe { overlaps_control(control, mem.addr(), end) } {
+            return None;
+        }
+
+        // The neighbours in address order.
+        let mut prev: Option<Pool> = None;
+        // SAFETY: live (caller); a pool is followed only when its header is sound.
+        let mut next = unsafe { self.first_pool() };
+        while let Some(pool) = next {
+            // SAFETY: the instance's own list.
+            if unsafe { !pool.is_sound(control) } {
+                return None;
+            }
+            if pool.start() >= start.addr() {
+                break;
+            }
+            prev = next;
+            // SAFETY: as above.
+            next = unsafe { self.next_pool(pool) };
+        }
+        // SAFETY: `prev` is a sound pool of this instance.
+        if prev.is_some_and(|pool| unsafe { (*pool.header()).end } > mem.addr())
+            || next.is_some_and(|pool| pool.start() < end)
+        {
+            return None;
+        }
+
+        let header: *mut PoolHeader = start.cast();
+        let pool = Pool::new(header)?;
+        // SAFETY: the region is the caller's, aligned, large enough, and overlaps nothing of ours.
+        unsafe {
+            header.write(PoolHeader {
+                next: next.map_or(ptr::null_mut(), Pool::header),
+                prev: prev.map_or(ptr::null_mut(), Pool::header),
+                control,
+                end,
+                check: 0,
+            });
+            pool.seal();
+            link_neighbours(control, prev, next, header, header);
+            let (first, size) = pool.format((*control).cookie);
+            (*control).pool_bytes += region;
+            (*control).overhead += POOL_COST;
+            refresh(control);
+            free_list::push(control, (*control).bin_of(size), first);
+        }
+        Some(pool)
+    }
+
+    /// Joins `more` bytes right behind the pool's region to it; O(1). False, and nothing changed, when they are too few to
+    /// form a block behind a live one (or make no whole quantum), overlap the next pool or the control structure, or end
+    /// beyond the address space.
+    ///
+    /// # Safety
+    /// The instance is live, `pool` is a pool of it, and the bytes behind the region are the caller's to give.
+    pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
+        let control = self.control();
+        // SAFETY: live pool (caller), tested all the same before anything in it is believed.
+        unsafe {
+            if !pool.is_sound(control) {
+                return false;
+            }
+            let header = pool.header();
+            let (old_end, cookie) = ((*header).end, (*control).cookie);
+            let Some(new_end) = old_end.checked_add(more) else {
+                return false;
+            };
+            let next = Pool::new((*header).next);
+            if next.is_some_and(|next| next.start() < new_end)
+                || overlaps_control(control, old_end, new_end)
+            {
+                return false;
+            }
+            let sentinel = pool.sentinel();
+            let grown = (new_end & !(QUANTUM - 1)) - sentinel.addr();
+            if grown == 0 || grown > SIZE_LIMIT - (sentinel.addr() - pool.start()) {
+                return false;
+            }
+            let old = sentinel.header(cookie);
+            if !old.is_sentinel() {
+                return false;
+            }
+            // The free block that will end the pool: the free tail grown, or a new one where the sentinel was.
+            let mut block = sentinel;
+            let mut size = grown;
+            if old.is_prev_free() {
+                let Some((tail, tail_size)) = prev_free_block(control, sentinel) else {
+                    return false;
+                };
+                free_list::unlink(control, tail);
+                block = tail;
+                size += tail_size;
+            } else if grown < BLOCK_MIN {
+                return false;
+            }
+            block.set_header(cookie, Header::free(size));
+            (*header).end = new_end;
+            pool.seal();
+            let sentinel = pool.sentinel();
+            sentinel.set_prev_phys(block);
+            sentinel.set_header(
+                cookie,
+                Header::sentinel(sentinel.addr() - pool.start()).with_prev_free(),
+            );
+            (*control).pool_bytes += grown;
+            refresh(control);
+            free_list::push(control, (*control).bin_of(size), block);
+        }
+        true
+    }
+
+    /// Takes a pool back from the instance; O(1). `mem_or_pool` is the pool or the address that it was added with.
+    /// False, and nothing changed, while a block of it is in use, or when it is no pool of this instance.
+    ///
+    /// # Safety
+    /// The instance is live; memory between the instance's lowest and highest pool may be read.
+    pub unsafe fn remove_pool(self, mem_or_pool: *mut u8) -> bool {
+        let control = self.control();
+        let skip = mem_or_pool.addr().wrapping_neg() & (QUANTUM - 1);
+        let start = mem_or_pool.wrapping_add(skip);
+        let Some(pool) = Pool::new(start.cast()) else {
+            return false;
+        };
+        // SAFETY: live (caller). Nothing is read outside the instance's bounds, and nothing of the
+        // pool is believed before its hash is tested.
+        unsafe {
+            let first = pool.first_block();
+            if !(*control).may_be_payload(first.addr())
+                || !pool.is_sound(control)
+                || !pool.is_empty()
+                || !free_list::links_sound(control, first)
+            {
+                return false;
+            }
+            free_list::unlink(control, first);
+            let header = pool.header();
+            let (prev, next) = (Pool::new((*header).prev), Pool::new((*header).next));
+            (*control).pool_bytes -= pool.end() - pool.start();
+            (*control).overhead -= POOL_COST;
+            let (next_ptr, prev_ptr) = ((*header).next, (*header).prev);
+            link_neighbours(control, prev, next, next_ptr, prev_ptr);
+            refresh(control);
+            // A second removal finds no pool here.
+            (*header).check = !(*header).check;
+        }
+        true
+    }
+
+    /// The pool that a coalesced block fills alone; O(1).
+    ///
+    /// # Safety
+    /// The instance is live and `block` is what the last [`Tlsf::free`] of it gave.
+    pub unsafe fn emptied_pool(self, block: crate::tlsf::FreeBlock) -> Option<Pool> {
+        // SAFETY: a free block's neighbour has a header, and a sentinel's size field leads back to its pool.
+        unsafe {
+            let cookie = (*self.control()).cookie;
+            let block = block.0;
+            let next = block.offset(block.header(cookie).size());
+            let header = next.header(cookie);
+            if !header.is_sentinel() {
+                return None;
+            }
+            let start = next.payload().wrapping_sub(header.size());
+            (block.addr() - start.addr() == FIRST)
+                .then(|| Pool::new(start.cast()))
+                .flatten()
+        }
+    }
+
+    /// Makes every pool one free block again and starts the counters anew; O(pools). False, and nothing
+    /// changed, when the list of pools has been overwritten.
+    ///
+    /// # Safety
+    /// The instance is live. Every block is given up: no pointer into the pools is used again.
+    pub unsafe fn reset(self) -> bool {
+        let control = self.control();
+        // SAFETY: live (caller); each pool is followed only when its header is sound.
+        unsafe {
+            let mut pool = self.first_pool();
+            while let Some(this) = pool {
+                if !this.is_sound(control) {
+                    return false;
+                }
+                pool = self.next_pool(this);
+            }
+            (*control).used = 0;
+            (*control).peak = 0;
+            (*control).live_blocks = 0;
+            (*control).failed_requests = 0;
+            (*control).fl_bitmap = 0;
+            (*control).sl_bitmap = [0; crate::config::SL_WORDS];
+            ptr::write_bytes(Control::head(control, 0), 0, (*control).top_bin + 1);
+            let mut pool = self.first_pool();
+            while let Some(this) = pool {
+                let (first, size) = this.format((*control).cookie);
+                free_list::push(control, (*control).bin_of(size), first);
+                pool = self.next_pool(this);
+            }
+        }
+        true
+    }
+}
+
+/// The free block right before `block`, whose PREV_FREE is set, with its size: None when it has been overwritten.
+///
+/// # Safety
+/// `control` is live; `block` is a block or sentinel of one of its pools with PREV_FREE set.
+#[inline(always)]
+pub(crate) unsafe fn prev_free_block(
+    control: *mut Control,
+    block: Block,
+) -> Option<(Block, usize)> {
+    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
+    unsafe {
+        let prev = block.prev_phys();
+        let size = block.addr().wrapping_sub(prev.addr());
+        if !(*control).may_be_payload(prev.addr()) {
+            return None;
+        }
+        // One compare proves size, flags and seal.
+        if prev.header((*control).cookie) != Header::free(size)
+            || !free_list::links_sound(control, prev)
+        {
+            return None;
+        }
+        Some((prev, size))
+    }
+}
+
+/// Makes the pools around a place point at `forward` and `back`.
+unsafe fn link_neighbours(
+    control: *mut Control,
+    prev: Option<Pool>,
+    next: Option<Pool>,
+    forward: *mut PoolHeader,
+    back: *mut PoolHeader,
+) {
+    // SAFETY: both are live pools of this instance (caller).
+    unsafe {
+        match prev {
+            Some(pool) => {
+                (*pool.header()).next = forward;
+                pool.seal();
+            }
+            None => (*control).first_pool = forward,
+        }
+        match next {
+            Some(pool) => {
+                (*pool.header()).prev = back;
+                pool.seal();
+            }
+            None => (*control).last_pool = back,
+        }
+    }
+}
+
+/// Brings the bounds and the hash up to date after the list of pools changed.
+unsafe fn refresh(control: *mut Control) {
+    // SAFETY: a live instance whose list of pools is sound (caller).
+    unsafe {
+        let this = &mut *control;
+        let low = Pool::new(this.first_pool).map_or(usize::MAX, |pool| pool.first_block().addr());
+        let high = match Pool::new(this.last_pool) {
+            Some(pool) => pool.end(),
+            None => 0,
+        };
+        this.set_bounds(low, high);
+        this.check = this.checksum();
+    }
+}
+
+unsafe fn overlaps_control(control: *mut Control, start: usize, end: usize) -> bool {
+    // SAFETY: live (caller).
+    let bytes = unsafe { (*control).bytes() };
+    start < control.addr() + bytes && control.addr() < end
+}

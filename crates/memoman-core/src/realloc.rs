@@ -1,0 +1,259 @@
+//! Resizing: in place where the neighbours allow it, forward, then backward, then by moving.
+//!
+//! ```text
+//!  shrink     [ block       ] next        →  [ block ][ remainder ] next       (remainder joins a free next)
+//!  forward    [ block ][ free next ]      →  [ block        ][ remainder ]
+//!  backward   [ free prev ][ block ] next →  [ block, contents moved down ][ remainder ]
+//! ```
+
+use core::ptr::{self, NonNull};
+
+use crate::block::{Block, Header};
+use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
+use crate::control::Control;
+use crate::free_list;
+use crate::misuse::{Misuse, Refusal};
+use crate::pool::prev_free_block;
+use crate::size_class::{block_size_for, cut_size};
+use crate::tlsf::{Live, Tlsf, exhausted, live};
+
+impl Tlsf {
+    /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place
+    /// forward, then backward, then by moving; O(1) and the copying. On failure the block is as it was.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`]; only on success is the old pointer given up.
+    #[inline]
+    pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe { self.resize(ptr, QUANTUM, bytes) }
+    }
+
+    /// [`Tlsf::realloc`] whose result is aligned to `align`, a power of two, whether the block moves or not.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::realloc`].
+    #[inline]
+    pub unsafe fn realloc_aligned(
+        self,
+        ptr: NonNull<u8>,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        if !align.is_power_of_two() {
+            return Err(Refusal::Invalid);
+        }
+        // SAFETY: the same duties.
+        unsafe { self.resize(ptr, align.max(QUANTUM), bytes) }
+    }
+
+    #[inline(always)]
+    unsafe fn resize(
+        self,
+        ptr: NonNull<u8>,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        let control = self.control();
+        // SAFETY: live instance (caller); the block is tested before it is believed.
+        unsafe {
+            let old = live(control, ptr).map_err(|misuse| Refusal::Misuse(misuse, ptr.as_ptr()))?;
+            if bytes == 0 {
+                return Err(Refusal::Invalid);
+            }
+            if bytes > (*control).max_size - HEADER {
+                return Err(exhausted(control));
+            }
+            let size = block_size_for(bytes);
+            if ptr.as_ptr().addr() & (align - 1) == 0 {
+                if size <= old.header.size() {
+                    return shrink(control, &old, size).map(|()| ptr);
+                }
+                if old.next_header.is_free() && old.header.size() + old.next_header.size() >= size {
+                    return grow_forward(control, &old, size).map(|()| ptr);
+                }
+            }
+            if old.header.is_prev_free()
+                && let Some(moved) = grow_backward(control, &old, align, size)?
+            {
+                return Ok(moved);
+            }
+            self.relocate(&old, align, bytes)
+        }
+    }
+
+    /// Allocates anew, copies, frees the old block.
+    unsafe fn relocate(
+        self,
+        old: &Live,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: `old` is a tested live block; the new block is another one, and holds what is copied.
+        unsafe {
+            let peak = (*self.control()).peak;
+            let new = self.memalign(align, bytes)?;
+            let kept = (old.header.size() - HEADER).min(bytes);
+            let from = old.block.payload();
+            ptr::copy_nonoverlapping(from, new.as_ptr(), kept);
+            if let Err(misuse) = self.free(NonNull::new_unchecked(from)) {
+                // A neighbour of the old block is overwritten: as if nothing had been asked.
+                let _ = self.free(new);
+                (*self.control()).peak = peak;
+                return Err(Refusal::Misuse(misuse, from));
+            }
+            Ok(new)
+        }
+    }
+}
+
+fn smashed_link(block: Block) -> Refusal {
+    Refusal::Misuse(Misuse::SmashedLink, block.payload())
+}
+
+/// Cuts the tail off a block in use; it becomes a free block or joins the free one behind.
+///
+/// # Safety
+/// `old` is a tested live block of at least `size` bytes.
+#[inline(always)]
+unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), Refusal> {
+    let have = old.header.size();
+    let size = cut_size(size).min(have);
+    let mut rest = have - size;
+    // SAFETY: tested (caller): what is written is the block's own tail and its neighbour's header.
+    unsafe {
+        if rest == 0 {
+            return Ok(());
+        }
+        if old.next_header.is_free() {
+            if !free_list::links_sound(control, old.next) {
+                return Err(smashed_link(old.next));
+            }
+            free_list::unlink(control, old.next);
+            rest += old.next_header.size();
+        } else if rest < BLOCK_MIN {
+            return Ok(());
+        } else {
+            old.next.set_prev_free();
+        }
+        let cookie = (*control).cookie;
+        old.block.set_header(cookie, old.header.resized(size));
+        list_remainder(control, old.block.offset(size), rest);
+        (*control).used = (*control).used.wrapping_sub(have - size);
+    }
+    Ok(())
+}
+
+/// Grows into the free block behind.
+///
+/// # Safety
+/// `old` is a tested live block; the one behind it is free and large enough.
+#[inline(always)]
+unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result<(), Refusal> {
+    // SAFETY: tested (caller).
+    unsafe {
+        if !free_list::links_sound(control, old.next) {
+            return Err(smashed_link(old.next));
+        }
+        free_list::unlink(control, old.next);
+        let have = old.header.size();
+        let total = have + old.next_header.size();
+        let size = cut_size(size).min(total);
+        settle(control, old.block, old.header, total, size, have);
+    }
+    Ok(())
+}
+
+/// Grows into the free block before, and the one behind if that is free too. None when it does not
+/// fit or would not be aligned.
+///
+/// # Safety
+/// `old` is a tested live block with PREV_FREE set.
+#[inline(always)]
+unsafe fn grow_backward(
+    control: *mut Control,
+    old: &Live,
+    align: usize,
+    size: usize,
+) -> Result<Option<NonNull<u8>>, Refusal> {
+    // SAFETY: tested (caller); the free neighbours are tested here before anything is written.
+    unsafe {
+        let ptr = old.block.payload();
+        let Some((prev, prev_size)) = prev_free_block(control, old.block) else {
+            return Err(Refusal::Misuse(Misuse::SmashedPrev, ptr));
+        };
+        let have = old.header.size();
+        let mut total = prev_size + have;
+        if old.next_header.is_free() {
+            total += old.next_header.size();
+        }
+        if total < size || prev.addr() & (align - 1) != 0 {
+            return Ok(None);
+        }
+        let size = cut_size(size).min(total);
+        if old.next_header.is_free() {
+            if !free_list::links_sound(control, old.next) {
+                return Err(smashed_link(old.next));
+            }
+            free_list::unlink(control, old.next);
+        } else if total - size >= BLOCK_MIN {
+            // A remainder will lie before the next block, which `settle` expects to say so.
+            old.next.set_prev_free();
+        }
+        free_list::unlink(control, prev);
+        let cookie = (*control).cookie;
+        // The two may overlap. What stays of the old header would look like a live block: bury it,
+        // unless the contents have just been moved over it.
+        let kept = (have - HEADER).min(size - HEADER);
+        ptr::copy(ptr, prev.payload(), kept);
+        if prev_size >= kept + HEADER {
+            old.block.set_header(cookie, Header::tombstone());
+        }
+        settle(control, prev, Header::used(0), total, size, have);
+        Ok(NonNull::new(prev.payload()))
+    }
+}
+
+/// Makes `total` bytes at `block` one block in use of `size` bytes and a listed remainder, if that
+/// is large enough to be a block.
+///
+/// # Safety
+/// The bytes are one block's or unlinked neighbours', `before` carries the PREV_FREE to keep, `had` bytes of them
+/// were in use, and the next block says PREV_FREE if a remainder will be left.
+#[inline(always)]
+unsafe fn settle(
+    control: *mut Control,
+    block: Block,
+    before: Header,
+    total: usize,
+    size: usize,
+    had: usize,
+) {
+    // SAFETY: the caller's duties.
+    unsafe {
+        let rest = total - size;
+        let taken = if rest >= BLOCK_MIN {
+            list_remainder(control, block.offset(size), rest);
+            size
+        } else {
+            block.offset(total).clear_prev_free();
+            total
+        };
+        block.set_header((*control).cookie, before.resized(taken));
+        (*control).count_taken(taken.wrapping_sub(had));
+    }
+}
+
+/// Lists a new free block whose next neighbour says PREV_FREE already.
+///
+/// # Safety
+/// `rest` bytes at `block` are an unlisted block of at least the smallest size.
+#[inline(always)]
+unsafe fn list_remainder(control: *mut Control, block: Block, rest: usize) {
+    // SAFETY: the caller's duties.
+    unsafe {
+        block.set_header((*control).cookie, Header::free(rest));
+        block.offset(rest).set_prev_phys(block);
+        free_list::push(control, (*control).bin_of(rest), block);
+    }
+}

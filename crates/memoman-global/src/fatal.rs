@@ -1,0 +1,35 @@
+//! What happens on misuse.
+
+use memoman_core::{Misuse, Tlsf};
+
+use crate::line::Line;
+
+/// Calls the instance's error handler; without one, prints one line on stderr and aborts.
+///
+/// # Safety
+/// The instance is live. No lock of this package is held: a handler may allocate.
+#[cold]
+#[inline(never)]
+pub unsafe fn report(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
+    // SAFETY: live (caller); the handler is the user's C function.
+    unsafe {
+        if let Some((handler, user)) = tlsf.misuse_handler() {
+            handler(misuse.message().as_ptr(), address.cast(), user);
+            return;
+        }
+    }
+    die(misuse.message().to_bytes(), address);
+}
+
+/// Prints one line and aborts.
+fn die(message: &[u8], address: *const u8) -> ! {
+    Line::new()
+        .text(b"memoman: ")
+        .text(message)
+        .text(b": ")
+        .address(address.addr())
+        .text(b"\n")
+        .print();
+    // SAFETY: abort has no precondition.
+    unsafe { libc::abort() }
+}

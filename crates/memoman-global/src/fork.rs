@@ -1,0 +1,28 @@
+//! `fork`: the lock is taken before and released, or made anew, after; so the child finds a sound heap.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::heap::LOCK;
+
+static REGISTERED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn prefork() {
+    LOCK.prefork();
+}
+
+extern "C" fn postfork_parent() {
+    LOCK.postfork_parent();
+}
+
+extern "C" fn postfork_child() {
+    LOCK.postfork_child();
+}
+
+/// Registers the handlers, once, at the first use of the heap: before other libraries register theirs, so that in a
+/// fork ours come last before and first after. Called without the lock, since `pthread_atfork` may allocate.
+pub(crate) fn register() {
+    if !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: three functions without parameters that live as long as the library.
+        unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };
+    }
+}

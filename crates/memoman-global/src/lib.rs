@@ -1,0 +1,35 @@
+//! The process-wide allocator: memoman's core over pools that come from `mmap`, behind one lock.
+//!
+//! Everything here may run before the program's constructors, inside the dynamic linker's calls, in a forked
+//! child and after `exit` has begun. So all state is constant-initialised and set up at the first
+//! call, nothing is torn down, and no function that may allocate (`pthread_atfork`, `atexit`) is
+//! called while the lock is held.
+//!
+//! | file | what |
+//! |---|---|
+//! | `heap.rs` | the allocator: create, grow, serve, give back |
+//! | `lock.rs` | one priority-inheriting lock |
+//! | `fork.rs` | it survives `fork` |
+//! | `os.rs` | regions of memory |
+//! | `env.rs` | the `MEMOMAN_*` variables |
+//! | `fatal.rs` | misuse: handler, or one line and abort |
+//! | `line.rs` | text without allocation, for stderr |
+//! | `report.rs` | the table of `MEMOMAN_STATS=1` |
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod env;
+pub mod fatal;
+mod fork;
+mod heap;
+mod line;
+mod lock;
+mod os;
+mod report;
+
+pub use heap::{
+    calloc, free, handle, malloc, memalign, realloc, set_errno, stats, trim, usable_size, validate,
+};
+pub use report::print_table;

@@ -1,0 +1,86 @@
+//! The rules of C, POSIX and glibc: which arguments are refused, with which errno, and what is rounded.
+
+use core::ptr;
+
+use memoman_global as heap;
+
+/// glibc's `memalign` rounds an alignment that is no power of two up to the next one; 0 becomes the smallest.
+pub(crate) fn rounded_alignment(align: usize) -> Option<usize> {
+    align.max(1).checked_next_power_of_two()
+}
+
+/// `posix_memalign`: gives the error; `out` is written only on success, errno never.
+///
+/// # Safety
+/// `out` may be written.
+pub(crate) unsafe fn posix_memalign(out: *mut *mut u8, align: usize, bytes: usize) -> i32 {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
+        return libc::EINVAL;
+    }
+    let saved = errno();
+    let payload = heap::memalign(align, bytes);
+    heap::set_errno(saved);
+    if payload.is_null() {
+        return libc::ENOMEM;
+    }
+    // SAFETY: the caller's duty.
+    unsafe { out.write(payload) };
+    0
+}
+
+/// `aligned_alloc`: EINVAL for what is no power of two. (C17 dropped the rule that the size be a multiple.)
+pub(crate) fn aligned_alloc(align: usize, bytes: usize) -> *mut u8 {
+    // `heap::memalign` has just these rules.
+    heap::memalign(align, bytes)
+}
+
+/// `memalign`: the alignment is rounded up to a power of two.
+pub(crate) fn memalign(align: usize, bytes: usize) -> *mut u8 {
+    match rounded_alignment(align) {
+        Some(align) => heap::memalign(align, bytes),
+        None => refused(libc::EINVAL),
+    }
+}
+
+/// `valloc`: aligned to a page.
+pub(crate) fn valloc(bytes: usize) -> *mut u8 {
+    heap::memalign(page_size(), bytes)
+}
+
+/// `pvalloc`: whole pages, aligned to a page; 0 bytes are one page.
+pub(crate) fn pvalloc(bytes: usize) -> *mut u8 {
+    let page = page_size();
+    match bytes.max(1).checked_next_multiple_of(page) {
+        Some(bytes) => heap::memalign(page, bytes),
+        None => refused(libc::ENOMEM),
+    }
+}
+
+/// `reallocarray`: a product beyond the address space is ENOMEM, and the block is as it was.
+///
+/// # Safety
+/// As for realloc.
+pub(crate) unsafe fn reallocarray(ptr: *mut u8, count: usize, size: usize) -> *mut u8 {
+    match count.checked_mul(size) {
+        // SAFETY: the caller's duty.
+        Some(bytes) => unsafe { heap::realloc(ptr, bytes) },
+        None => refused(libc::ENOMEM),
+    }
+}
+
+fn refused(error: i32) -> *mut u8 {
+    heap::set_errno(error);
+    ptr::null_mut()
+}
+
+fn errno() -> i32 {
+    // SAFETY: the thread's own errno.
+    unsafe { *libc::__errno_location() }
+}
+
+fn page_size() -> usize {
+    // From the auxiliary vector: no system call, no lock, at any time of the process.
+    // SAFETY: getauxval has no precondition.
+    let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    if size.is_power_of_two() { size } else { 4096 }
+}

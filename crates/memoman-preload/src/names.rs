@@ -1,0 +1,168 @@
+//! The C library's malloc family. Each function is one call; the rules are in `contract.rs`.
+
+use core::ffi::{c_int, c_void};
+
+use memoman_global as heap;
+
+use crate::contract;
+
+/// C's `malloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(bytes: usize) -> *mut c_void {
+    heap::malloc(bytes).cast()
+}
+
+/// C's `calloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    heap::calloc(count, size).cast()
+}
+
+/// C's `realloc`; size 0 frees, as in glibc.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(ptr: *mut c_void, bytes: usize) -> *mut c_void {
+    // SAFETY: the standard's duties.
+    unsafe { heap::realloc(ptr.cast(), bytes).cast() }
+}
+
+/// glibc's and BSD's `reallocarray`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(ptr: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    // SAFETY: the standard's duties.
+    unsafe { contract::reallocarray(ptr.cast(), count, size).cast() }
+}
+
+/// C's `free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(ptr: *mut c_void) {
+    // SAFETY: the standard's duties.
+    unsafe { heap::free(ptr.cast()) }
+}
+
+/// SunOS's `cfree`, gone from glibc's headers but not from old programs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(ptr: *mut c_void) {
+    // SAFETY: the standard's duties.
+    unsafe { heap::free(ptr.cast()) }
+}
+
+/// C23's `free_sized`. The size is not needed, and not believed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(ptr: *mut c_void, _bytes: usize) {
+    // SAFETY: the standard's duties.
+    unsafe { heap::free(ptr.cast()) }
+}
+
+/// C23's `free_aligned_sized`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(ptr: *mut c_void, _align: usize, _bytes: usize) {
+    // SAFETY: the standard's duties.
+    unsafe { heap::free(ptr.cast()) }
+}
+
+/// POSIX's `posix_memalign`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(
+    out: *mut *mut c_void,
+    align: usize,
+    bytes: usize,
+) -> c_int {
+    // SAFETY: the standard's duties.
+    unsafe { contract::posix_memalign(out.cast(), align, bytes) }
+}
+
+/// C11's `aligned_alloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(align: usize, bytes: usize) -> *mut c_void {
+    contract::aligned_alloc(align, bytes).cast()
+}
+
+/// The old `memalign`.
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(align: usize, bytes: usize) -> *mut c_void {
+    contract::memalign(align, bytes).cast()
+}
+
+/// The old `valloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(bytes: usize) -> *mut c_void {
+    contract::valloc(bytes).cast()
+}
+
+/// The old `pvalloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(bytes: usize) -> *mut c_void {
+    contract::pvalloc(bytes).cast()
+}
+
+/// glibc's `malloc_usable_size`: all of it may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(ptr: *const c_void) -> usize {
+    // SAFETY: glibc's duties.
+    unsafe { heap::usable_size(ptr.cast()) }
+}
+
+// glibc's inner names. A program that takes a block from one of these and gives it to `free` would mix heaps
+// if they stayed glibc's.
+
+/// glibc's inner name of `malloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_malloc(bytes: usize) -> *mut c_void {
+    malloc(bytes)
+}
+
+/// glibc's inner name of `calloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+    calloc(count, size)
+}
+
+/// glibc's inner name of `realloc`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_realloc(ptr: *mut c_void, bytes: usize) -> *mut c_void {
+    // SAFETY: the same duties.
+    unsafe { realloc(ptr, bytes) }
+}
+
+/// glibc's inner name of `free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_free(ptr: *mut c_void) {
+    // SAFETY: the same duties.
+    unsafe { free(ptr) }
+}
+
+/// glibc's inner name of `cfree`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_cfree(ptr: *mut c_void) {
+    // SAFETY: the same duties.
+    unsafe { free(ptr) }
+}
+
+/// glibc's inner name of `memalign`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_memalign(align: usize, bytes: usize) -> *mut c_void {
+    memalign(align, bytes)
+}
+
+/// glibc's inner name of `valloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_valloc(bytes: usize) -> *mut c_void {
+    valloc(bytes)
+}
+
+/// glibc's inner name of `pvalloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_pvalloc(bytes: usize) -> *mut c_void {
+    pvalloc(bytes)
+}
+
+/// glibc's inner name of `posix_memalign`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __posix_memalign(
+    out: *mut *mut c_void,
+    align: usize,
+    bytes: usize,
+) -> c_int {
+    // SAFETY: the same duties.
+    unsafe { posix_memalign(out, align, bytes) }
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Builds the libraries into a folder.
+#   scripts/build-lib.sh OUT [release|dev|asan|tsan]
+#
+# OUT gets libmemoman.a, include/memoman.h and, for release and dev, libmemoman.so.0 (+ link) and
+# libmemoman_preload.so. The archive is prelinked: one object in which only the header's functions are global, so that
+# it links into a program beside any other Rust static library. asan and tsan instrument the Rust
+# side and add the planted bugs that the suite's self-test calls.
+set -euo pipefail
+
+usage() {
+    sed -n '2,9s/^# \{0,1\}//p' "$0"
+}
+case "${1:-}" in
+    -h | --help) usage; exit 0 ;;
+    '') usage >&2; exit 2 ;;
+esac
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+out=$1
+variant=${2:-release}
+mkdir -p "$out/include"
+out=$(cd "$out" && pwd)
+cd "$root"
+target=${CARGO_TARGET_DIR:-$root/target}
+host=$(rustc -vV | sed -n 's/^host: //p')
+export MEMOMAN_HEADER=${MEMOMAN_HEADER:-verify}
+
+sanitizer=
+profile=dev
+folder=debug
+case $variant in
+    release) profile=release folder=release ;;
+    dev) ;;
+    asan) sanitizer=address ;;
+    tsan) sanitizer=thread ;;
+    *) echo "build-lib.sh: no variant '$variant': release, dev, asan or tsan" >&2; exit 2 ;;
+esac
+
+if [ -n "$sanitizer" ]; then
+    # The sanitizers of the stable toolchain, whose switch is named for the nightly one.
+    export RUSTC_BOOTSTRAP=1
+    export RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_planted_bug -Cforce-frame-pointers=yes"
+    target=$target/$variant
+    cargo build --quiet --package memoman --target "$host" --target-dir "$target"
+    built=$target/$host/$folder
+else
+    cargo build --quiet --package memoman --package memoman-preload --profile "$profile" --target-dir "$target"
+    built=$target/$folder
+fi
+
+cp include/memoman.h "$out/include/memoman.h"
+
+# The functions that the header declares, and the planted ones of a sanitizer's build.
+functions=$(scripts/header-functions.sh include/memoman.h)
+if [ -n "$sanitizer" ]; then
+    functions="$functions mm_planted_overflow mm_planted_read mm_planted_race"
+fi
+
+# Prelink: pull in what the functions need, drop the rest, make everything else local.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+keep=()
+for function in $functions; do
+    keep+=(-u "$function")
+    echo "$function" >>"$work/keep"
+done
+collect=()
+if [ "$variant" = release ]; then
+    collect=(--gc-sections)
+fi
+ld -r "${collect[@]}" "${keep[@]}" -o "$work/memoman.o" "$built/libmemoman.a"
+# Rust's prebuilt objects carry bitcode, which linker plugins would try to read: away with it.
+objcopy --keep-global-symbols="$work/keep" --remove-section=.llvmbc --remove-section=.llvmcmd "$work/memoman.o"
+if [ "$variant" = release ]; then
+    objcopy --strip-debug --strip-unneeded "$work/memoman.o"
+fi
+ar rcsD "$work/libmemoman.a" "$work/memoman.o"
+# Replaced only when it differs, so that what was built with it stays fresh.
+place() {
+    cmp -s "$1" "$2" || install -m "$3" "$1" "$2"
+}
+place "$work/libmemoman.a" "$out/libmemoman.a" 644
+
+if [ -z "$sanitizer" ]; then
+    for name in memoman memoman_preload; do
+        cp "$built/lib$name.so" "$work/lib$name.so"
+        if [ "$variant" = release ]; then
+            strip --strip-unneeded "$work/lib$name.so"
+        fi
+    done
+    place "$work/libmemoman.so" "$out/libmemoman.so.0" 755
+    ln -sf libmemoman.so.0 "$out/libmemoman.so"
+    place "$work/libmemoman_preload.so" "$out/libmemoman_preload.so" 755
+fi

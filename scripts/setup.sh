@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need and this machine lacks. Debian; root or sudo. Rust itself is not
+# installed: https://rustup.rs or your distribution has it.
+set -euo pipefail
+
+if [ "${1:-}" = --help ]; then
+    sed -n '2,3s/^# //p' "$0"
+    exit 0
+fi
+
+if ! command -v cargo >/dev/null; then
+    echo "setup: cargo is missing: install Rust 1.88 or newer (https://rustup.rs), then run this again" >&2
+    exit 1
+fi
+minimum=88
+minor=$(rustc --version | sed -E 's/^rustc 1\.([0-9]+).*/\1/')
+if [ "$minor" -lt "$minimum" ]; then
+    echo "setup: $(rustc --version) is too old: memoman needs 1.$minimum or newer" >&2
+    exit 1
+fi
+for component in rustfmt clippy; do
+    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || {
+        echo "setup: cargo's $component is missing: rustup component add $component, or your distribution's package" >&2
+        exit 1
+    }
+done
+
+# command that shows it is there, package that brings it
+needed=(
+    gcc gcc
+    g++ g++
+    ld binutils
+    perl perl
+    git git
+    python3 python3
+    sqlite3 sqlite3
+    node nodejs
+    redis-server redis-server
+    redis-benchmark redis-tools
+    clang-22 clang-22
+    llvm-symbolizer-22 llvm-22
+)
+packages=()
+for ((i = 0; i < ${#needed[@]}; i += 2)); do
+    command -v "${needed[i]}" >/dev/null || packages+=("${needed[i + 1]}")
+done
+# clang's sanitizer runtimes have no command of their own.
+if ! compgen -G '/usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan*' >/dev/null; then
+    packages+=(libclang-rt-22-dev)
+fi
+if ! echo 'int main(void){return 0;}' | gcc -x c -fsanitize=address,undefined - -o /dev/null 2>/dev/null; then
+    packages+=(libasan8 libubsan1)
+fi
+
+if [ ${#packages[@]} -eq 0 ]; then
+    echo "setup: everything is there"
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "setup: this system has no apt-get; install by hand what these Debian packages hold: ${packages[*]}" >&2
+    exit 1
+fi
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || {
+        echo "setup: run as root, or install sudo; missing: ${packages[*]}" >&2
+        exit 1
+    }
+    sudo=(sudo)
+fi
+echo "setup: installing ${packages[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${sudo[@]}" apt-get update -qq
+"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+echo "setup: done"

@@ -1,0 +1,136 @@
+//! Allocation: every function here is O(1), apart from clearing and copying.
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use memoman_core::Tlsf;
+
+use super::types::mm_allocator_t;
+use super::{answer, instance, misuse};
+
+/// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL if
+/// `bytes` is 0 or no free block is large enough. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize) -> *mut c_void {
+    // SAFETY: boundary rules.
+    unsafe {
+        match instance(allocator) {
+            Some(tlsf) => answer(tlsf, tlsf.malloc(bytes)),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+/// Allocates `count` objects of `size` bytes, all bytes zero. Returns NULL if
+/// either is 0, if their product is beyond SIZE_MAX, or if no free block is
+/// large enough. O(1), and the clearing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_calloc(
+    allocator: *mut mm_allocator_t,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
+    // SAFETY: boundary rules.
+    unsafe {
+        match instance(allocator) {
+            Some(tlsf) => answer(tlsf, tlsf.calloc(count, size)),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+/// Allocates at least `bytes` bytes, aligned to `align`, a power of two. Returns
+/// NULL if `align` is 0 or no power of two, if `bytes` is 0, or if no free block
+/// is large enough for the bytes and the worst gap in front of them. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_memalign(
+    allocator: *mut mm_allocator_t,
+    align: usize,
+    bytes: usize,
+) -> *mut c_void {
+    // SAFETY: boundary rules.
+    unsafe {
+        match instance(allocator) {
+            Some(tlsf) => answer(tlsf, tlsf.memalign(align, bytes)),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+/// Resizes a block to at least `bytes` bytes and keeps its contents up to the
+/// smaller size: in place forward, then backward, then by moving. `ptr` NULL:
+/// as mm_malloc. `bytes` 0: frees the block and returns NULL. Returns NULL, and
+/// leaves the block as it was, if there is no room. An alignment beyond
+/// mm_align_size() is lost when the block moves: see mm_realloc_aligned. O(1),
+/// and the copying.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_realloc(
+    allocator: *mut mm_allocator_t,
+    ptr: *mut c_void,
+    bytes: usize,
+) -> *mut c_void {
+    // SAFETY: boundary rules.
+    unsafe {
+        let Some(tlsf) = instance(allocator) else {
+            return ptr::null_mut();
+        };
+        match NonNull::new(ptr.cast()) {
+            Some(_) if bytes == 0 => {
+                mm_free(allocator, ptr);
+                ptr::null_mut()
+            }
+            Some(block) => answer(tlsf, tlsf.realloc(block, bytes)),
+            None => answer(tlsf, tlsf.malloc(bytes)),
+        }
+    }
+}
+
+/// As mm_realloc, with a result that is aligned to `align`, a power of two,
+/// whether the block moves or not. `ptr` NULL: as mm_memalign. Returns NULL, and
+/// leaves the block as it was, if `align` is 0 or no power of two. O(1), and the
+/// copying.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_realloc_aligned(
+    allocator: *mut mm_allocator_t,
+    ptr: *mut c_void,
+    align: usize,
+    bytes: usize,
+) -> *mut c_void {
+    // SAFETY: boundary rules.
+    unsafe {
+        let Some(tlsf) = instance(allocator) else {
+            return ptr::null_mut();
+        };
+        match NonNull::new(ptr.cast()) {
+            _ if !align.is_power_of_two() => ptr::null_mut(),
+            Some(_) if bytes == 0 => {
+                mm_free(allocator, ptr);
+                ptr::null_mut()
+            }
+            Some(block) => answer(tlsf, tlsf.realloc_aligned(block, align, bytes)),
+            None => answer(tlsf, tlsf.memalign(align, bytes)),
+        }
+    }
+}
+
+/// Frees a block and joins it with its free neighbours at once. `ptr` NULL:
+/// nothing. Misuse that the headers show goes to the error handler. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_void) {
+    // SAFETY: boundary rules.
+    unsafe {
+        if let (Some(tlsf), Some(block)) = (instance(allocator), NonNull::new(ptr.cast()))
+            && let Err(what) = tlsf.free(block)
+        {
+            misuse(tlsf, what, block.as_ptr());
+        }
+    }
+}
+
+/// The usable bytes of a block in use: at least what was asked for, and all of
+/// them may be written. 0 for NULL. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
+    // SAFETY: NULL or a block (documented).
+    unsafe { Tlsf::block_size(ptr.cast()) }
+}

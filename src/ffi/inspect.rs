@@ -1,0 +1,166 @@
+//! Looking inside: walks, validation, figures.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+
+use memoman_core::{Cursor, Pool, Stats, Step, Tlsf, Violation};
+
+use super::types::{mm_allocator_t, mm_cursor_t, mm_pool_t, mm_stats_t, mm_violation_t, mm_walker};
+use super::{instance, truth};
+
+// The header's structs are the core's, with C's names.
+const _: () = {
+    assert!(size_of::<mm_cursor_t>() == size_of::<Cursor>());
+    assert!(align_of::<mm_cursor_t>() == align_of::<Cursor>());
+    assert!(size_of::<mm_stats_t>() == size_of::<Stats>());
+};
+
+/// Calls `walker` for each block of the pool, in address order. Ends early at an
+/// overwritten header. A NULL walker: nothing. O(blocks of the pool).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, user: *mut c_void) {
+    // SAFETY: boundary rules; the walker is the caller's C function.
+    unsafe {
+        if let (Some(pool), Some(walker)) = (Pool::from_raw(pool.cast()), walker) {
+            pool.walk(&mut |payload, size, used| {
+                walker(payload.as_ptr().cast(), size, truth(used), user);
+            });
+        }
+    }
+}
+
+/// Proves every invariant of the allocator. Returns nonzero if it is sound, 0 if
+/// not: mm_diagnose says what is broken. Changes nothing, reads nothing outside
+/// the pools and the control structure, and ends, whatever has been overwritten.
+/// O(blocks).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
+    // SAFETY: boundary rules.
+    truth(unsafe { instance(allocator).is_some_and(|tlsf| tlsf.diagnose().is_none()) })
+}
+
+/// As mm_validate, for the blocks of one pool and their links.
+/// O(blocks of the pool), times the number of pools where lists cross them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_validate_pool(pool: *mut mm_pool_t) -> c_int {
+    // SAFETY: boundary rules.
+    truth(unsafe {
+        Pool::from_raw(pool.cast()).is_some_and(|pool| Tlsf::diagnose_pool(pool).is_none())
+    })
+}
+
+/// As mm_validate, with the sense of TLSF 3.1: returns 0 if the allocator is
+/// sound, else minus the number of the first broken invariant. O(blocks).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_check(allocator: *mut mm_allocator_t) -> c_int {
+    // SAFETY: boundary rules.
+    -number(unsafe { instance(allocator).and_then(|tlsf| tlsf.diagnose()) })
+}
+
+/// As mm_validate_pool, with the sense of TLSF 3.1: returns 0 if the pool is
+/// sound, else minus the number of the first broken invariant.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_check_pool(pool: *mut mm_pool_t) -> c_int {
+    // SAFETY: boundary rules.
+    -number(unsafe { Pool::from_raw(pool.cast()).and_then(|pool| Tlsf::diagnose_pool(pool)) })
+}
+
+/// Validates up to `max_blocks` blocks (at least one), the control structure and
+/// the pools' headers, and remembers in `cursor` where to go on. The allocator
+/// may be used between two steps. Returns 0 if something is broken, 1 if all
+/// blocks have been seen and are sound (the cursor is at the start again), 2 if
+/// there is more to see; 0 if the handle or the cursor is NULL. The counters
+/// need the whole heap at once: mm_validate. O(max_blocks), times the
+/// number of pools where lists cross them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_validate_step(
+    allocator: *mut mm_allocator_t,
+    cursor: *mut mm_cursor_t,
+    max_blocks: usize,
+) -> c_int {
+    // SAFETY: boundary rules; the cursor is all zero or the library's own (documented), and has the core's layout (proved above).
+    unsafe {
+        match (instance(allocator), cursor.cast::<Cursor>().as_mut()) {
+            (Some(tlsf), Some(cursor)) => match tlsf.validate_step(cursor, max_blocks) {
+                Step::Broken(_) => 0,
+                Step::Sound => 1,
+                Step::More => 2,
+            },
+            _ => 0,
+        }
+    }
+}
+
+/// Finds the first broken invariant. Returns its number, 1 to 8, and fills `out`
+/// (which may be NULL); 0 if the allocator is sound or the handle is NULL.
+/// O(blocks).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_diagnose(
+    allocator: *mut mm_allocator_t,
+    out: *mut mm_violation_t,
+) -> c_int {
+    // SAFETY: boundary rules.
+    let found = unsafe { instance(allocator).and_then(|tlsf| tlsf.diagnose()) };
+    if !out.is_null() {
+        let violation = mm_violation_t {
+            invariant: number(found),
+            name: found
+                .map_or(c"sound", |found| found.invariant.name())
+                .as_ptr(),
+            address: found.map_or(ptr::null(), |found| found.address.cast()),
+            pool: found
+                .and_then(|found| found.pool)
+                .map_or(ptr::null_mut(), |pool| pool.as_raw().cast()),
+        };
+        // SAFETY: not NULL, so the caller's struct.
+        unsafe { out.write(violation) };
+    }
+    number(found)
+}
+
+/// Fills `out` with the allocator's figures: as many bytes as your struct has,
+/// given by `size_of_out`, so that a program built for another version keeps
+/// working; what the library does not know is set to 0. Returns 1; 0, with
+/// nothing written, if the handle or `out` is NULL. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_stats(
+    allocator: *const mm_allocator_t,
+    out: *mut mm_stats_t,
+    size_of_out: usize,
+) -> c_int {
+    // SAFETY: boundary rules.
+    unsafe {
+        match instance(allocator) {
+            Some(tlsf) => fill_stats(&tlsf.stats(), out, size_of_out),
+            None => 0,
+        }
+    }
+}
+
+/// The library's version as in MM_VERSION_STRING; static storage. O(1), any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn mm_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Writes as much of `stats` as the caller's struct has.
+///
+/// # Safety
+/// `out` is NULL or has `size_of_out` bytes.
+pub(super) unsafe fn fill_stats(stats: &Stats, out: *mut mm_stats_t, size_of_out: usize) -> c_int {
+    if out.is_null() {
+        return 0;
+    }
+    let known = size_of_out.min(size_of::<Stats>());
+    let out: *mut u8 = out.cast();
+    // SAFETY: the caller's struct has `size_of_out` bytes, of which `known` are ours.
+    unsafe {
+        out.copy_from_nonoverlapping(ptr::from_ref(stats).cast(), known);
+        out.add(known).write_bytes(0, size_of_out - known);
+    }
+    1
+}
+
+fn number(violation: Option<Violation>) -> c_int {
+    violation.map_or(0, |violation| violation.invariant.number().into())
+}

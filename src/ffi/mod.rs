@@ -1,0 +1,119 @@
+//! The functions of `memoman.h`, one file for each group. Their documentation here *is* the header's.
+//!
+//! Rules of this boundary, stated once:
+//! * A NULL handle is tolerated: the function gives NULL, 0 or nothing.
+//! * A handle that is not NULL came from `mm_create…` and has not been destroyed; a pool pointer came from
+//!   the instance it is used with and has not been removed. This is the caller's duty in every function.
+//! * One instance is used by one thread at a time; the `_global` functions by any.
+//! * No function unwinds: the library is built with `panic = "abort"` and reaches no panic.
+//! * Misuse that the core finds goes to [`misuse`], whose default does not return.
+
+// In the header's order, which is the order of these lines: blank lines keep rustfmt from sorting them.
+mod types;
+
+mod instance;
+
+mod pools;
+
+mod allocation;
+
+mod inspect;
+
+#[cfg(unix)]
+mod global;
+
+use core::ffi::c_int;
+use core::ptr::{self, NonNull};
+
+use memoman_core::{Misuse, Refusal, Tlsf};
+use types::mm_allocator_t;
+
+/// The instance behind a C handle.
+///
+/// # Safety
+/// The boundary's rule on handles.
+#[inline(always)]
+unsafe fn instance(handle: *const mm_allocator_t) -> Option<Tlsf> {
+    // SAFETY: NULL or a live instance (boundary rule).
+    unsafe { Tlsf::from_raw(handle.cast_mut().cast()) }
+}
+
+/// The C handle of an instance that may not have come about.
+fn handle(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
+    tlsf.map_or(ptr::null_mut(), |tlsf| tlsf.as_raw().cast())
+}
+
+/// Reports misuse. When it returns, the call has had no effect.
+///
+/// # Safety
+/// The instance is live.
+#[cold]
+#[inline(never)]
+unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
+    #[cfg(unix)]
+    // SAFETY: live (caller).
+    unsafe {
+        memoman_global::fatal::report(tlsf, misuse, address);
+    }
+    #[cfg(not(unix))]
+    // SAFETY: live (caller); the handler is the user's C function.
+    unsafe {
+        match tlsf.misuse_handler() {
+            Some((handler, user)) => handler(misuse.message().as_ptr(), address.cast(), user),
+            None => trap(),
+        }
+    }
+}
+
+/// Stops a bare-metal program at an instruction that the debugger shows.
+#[cfg(not(unix))]
+fn trap() -> ! {
+    #[cfg(any(target_arch = "arm", target_arch = "aarch64"))]
+    // SAFETY: the permanently undefined instruction ends the program's normal flow; nothing is touched.
+    unsafe {
+        core::arch::asm!("udf #0", options(noreturn, nostack))
+    }
+    #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("unimp", options(noreturn, nostack))
+    }
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("ud2", options(noreturn, nostack))
+    }
+    #[cfg(not(any(
+        target_arch = "arm",
+        target_arch = "aarch64",
+        target_arch = "riscv32",
+        target_arch = "riscv64",
+        target_arch = "x86",
+        target_arch = "x86_64"
+    )))]
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// An allocation's outcome as C sees it.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn answer<T>(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut T {
+    match result {
+        Ok(payload) => payload.as_ptr().cast(),
+        Err(Refusal::Misuse(what, address)) => {
+            // SAFETY: live (caller).
+            unsafe { misuse(tlsf, what, address) };
+            ptr::null_mut()
+        }
+        Err(Refusal::Exhausted | Refusal::Invalid) => ptr::null_mut(),
+    }
+}
+
+/// C's truth value.
+fn truth(value: bool) -> c_int {
+    c_int::from(value)
+}

@@ -1,0 +1,92 @@
+//! Pools: the memory that an instance manages.
+
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+use memoman_core::Pool;
+
+use super::types::{mm_allocator_t, mm_pool_t};
+use super::{instance, truth};
+
+fn raw(pool: Option<Pool>) -> *mut mm_pool_t {
+    pool.map_or(ptr::null_mut(), |pool| pool.as_raw().cast())
+}
+
+/// Gives a region to the allocator. Any address and any length do: both are
+/// rounded inward. Returns the pool, or NULL, with nothing changed, if what is
+/// left cannot hold one smallest block, if the region overlaps a pool or the
+/// control structure, or if it ends beyond the address space. The region belongs
+/// to the allocator until mm_remove_pool or mm_destroy. O(pools), for the
+/// overlap check.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_add_pool(
+    allocator: *mut mm_allocator_t,
+    mem: *mut c_void,
+    bytes: usize,
+) -> *mut mm_pool_t {
+    // SAFETY: boundary rules; the region is the caller's to give (documented).
+    raw(unsafe { instance(allocator).and_then(|tlsf| tlsf.add_pool(mem.cast(), bytes)) })
+}
+
+/// Joins `more_bytes` bytes that lie right behind the pool's region to it.
+/// Returns 1; 0, with nothing changed, if they add no whole quantum, or less
+/// than a smallest block behind a block in use, if they overlap the next pool or
+/// the control structure, or end beyond the address space. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_extend_pool(
+    allocator: *mut mm_allocator_t,
+    pool: *mut mm_pool_t,
+    more_bytes: usize,
+) -> c_int {
+    // SAFETY: boundary rules; the bytes are the caller's to give (documented).
+    truth(unsafe {
+        match (instance(allocator), Pool::from_raw(pool.cast())) {
+            (Some(tlsf), Some(pool)) => tlsf.extend_pool(pool, more_bytes),
+            _ => false,
+        }
+    })
+}
+
+/// Takes a pool back: its region is yours again. `mem_or_pool` is the pool, or
+/// the address that it was added with. Returns 1; 0, with nothing changed, while
+/// a block of it is in use, or if it is no pool of this allocator. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_remove_pool(
+    allocator: *mut mm_allocator_t,
+    mem_or_pool: *mut c_void,
+) -> c_int {
+    // SAFETY: boundary rules.
+    truth(unsafe { instance(allocator).is_some_and(|tlsf| tlsf.remove_pool(mem_or_pool.cast())) })
+}
+
+/// The allocator's first pool, by address; NULL if it has none. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_get_pool(allocator: *mut mm_allocator_t) -> *mut mm_pool_t {
+    // SAFETY: boundary rules.
+    raw(unsafe { instance(allocator).and_then(|tlsf| tlsf.first_pool()) })
+}
+
+/// The pool behind `pool`, by address; NULL if it is the last one. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_next_pool(
+    allocator: *mut mm_allocator_t,
+    pool: *mut mm_pool_t,
+) -> *mut mm_pool_t {
+    // SAFETY: boundary rules.
+    raw(unsafe {
+        instance(allocator)
+            .zip(Pool::from_raw(pool.cast()))
+            .and_then(|(tlsf, pool)| tlsf.next_pool(pool))
+    })
+}
+
+/// The pool that `ptr` points into, anywhere; NULL if it points into none.
+/// `ptr` itself is not read. O(pools).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_get_pool_for_ptr(
+    allocator: *mut mm_allocator_t,
+    ptr: *const c_void,
+) -> *mut mm_pool_t {
+    // SAFETY: boundary rules.
+    raw(unsafe { instance(allocator).and_then(|tlsf| tlsf.pool_of(ptr.cast())) })
+}

@@ -1,0 +1,40 @@
+//! Bugs on purpose, to see that the sanitizers look at the Rust side too: compiled only with
+//! `--cfg memoman_planted_bug`, called only by c_tests/planted.
+
+use core::hint::black_box;
+
+/// Writes one byte behind a buffer.
+///
+/// # Safety
+/// Never: that is the point.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn mm_planted_overflow(buffer: *mut u8, size: usize) {
+    // SAFETY: none. AddressSanitizer must stop here.
+    unsafe { *black_box(buffer).wrapping_add(size) = 1 }
+}
+
+/// Reads a byte that the caller has freed.
+///
+/// # Safety
+/// Never: that is the point.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn mm_planted_read(place: *const u8) -> u8 {
+    // SAFETY: none. AddressSanitizer must stop here.
+    unsafe { *black_box(place) }
+}
+
+/// Counts without an atomic.
+///
+/// # Safety
+/// Never on two threads: that is the point.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn mm_planted_race(counter: *mut usize, times: usize) {
+    for _ in 0..times {
+        let counter = black_box(counter);
+        // SAFETY: none. ThreadSanitizer must stop here.
+        unsafe { *counter = (*counter).wrapping_add(1) }
+    }
+}
