@@ -1,0 +1,8 @@
+/* Planted: Rust writes one byte behind a buffer. AddressSanitizer must report it, so the Rust side is instrumented. */
+#include "../support/suite.h"
+
+void mm_planted_overflow(unsigned char *buffer, size_t size);
+
+TEST(planted, rust_overflow) {
+    mm_planted_overflow(suite_memory(16, 100), 100);
+}

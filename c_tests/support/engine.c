@@ -1,0 +1,332 @@
+#include "engine.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Engines whose log a failure writes. */
+#define ENGINES_MAX 16
+static engine *engines[ENGINES_MAX];
+static pthread_mutex_t engines_lock = PTHREAD_MUTEX_INITIALIZER;
+
+uint64_t engine_seed(uint64_t otherwise) {
+    return suite_env("MM_SEED", otherwise);
+}
+
+size_t engine_operations(size_t otherwise) {
+    return (size_t)suite_env("MM_OPS", otherwise);
+}
+
+/* May run in a signal handler: plain writes only. */
+static void write_log(const engine *engine) {
+    char line[512];
+    const char *folder = getenv("MM_LOG_DIR");
+    snprintf(line, sizeof line, "%s/%s-seed-%llu.log", folder ? folder : ".", engine->name,
+             (unsigned long long)engine->seed);
+    int file = open(line, O_CREAT | O_TRUNC | O_WRONLY, 0644);
+    fprintf(stderr, "%s: seed %llu, operation %zu; run again with MM_SEED=%llu; log of operations in %s\n",
+            engine->name, (unsigned long long)engine->seed, engine->number, (unsigned long long)engine->seed,
+            file < 0 ? "no file" : line);
+    if (file < 0) return;
+    size_t count = engine->number < ENGINE_LOG ? engine->number : ENGINE_LOG;
+    for (size_t i = engine->number - count; i < engine->number; i++) {
+        const engine_record *r = &engine->log[i % ENGINE_LOG];
+        const char *what = r->what == 'm'   ? "malloc"
+                           : r->what == 'c' ? "calloc"
+                           : r->what == 'a' ? "memalign (align, size)"
+                           : r->what == 'f' ? "free"
+                           : r->what == 'r' ? "realloc"
+                           : r->what == 'R' ? "realloc_aligned (align, size)"
+                           : r->what == '+' ? "add_pool"
+                           : r->what == '-' ? "remove_pool"
+                           : r->what == 'x' ? "extend_pool"
+                                            : "reset";
+        int length = snprintf(line, sizeof line, "%zu %s slot %zu: %zu %zu, %p -> %p\n", r->number, what, r->slot,
+                              r->first, r->second, r->before, r->after);
+        if (length > 0 && write(file, line, (size_t)length) < 0) break;
+    }
+    close(file);
+}
+
+static void write_logs(void) {
+    for (int i = 0; i < ENGINES_MAX; i++)
+        if (engines[i]) write_log(engines[i]);
+}
+
+engine *engine_new(const char *name, mm_allocator_t *allocator, uint64_t seed, size_t operations, engine_mix mix) {
+    engine *made = calloc(1, sizeof *made);
+    if (!made) suite_fail(__FILE__, __LINE__, "no memory for the engine");
+    made->allocator = allocator;
+    made->name = name;
+    made->seed = seed;
+    made->operations = operations;
+    made->mix = mix;
+    made->random = suite_seeded(seed);
+    pthread_mutex_lock(&engines_lock);
+    for (int i = 0; i < ENGINES_MAX; i++)
+        if (!engines[i]) {
+            engines[i] = made;
+            break;
+        }
+    pthread_mutex_unlock(&engines_lock);
+    return made;
+}
+
+void engine_free(engine *engine) {
+    pthread_mutex_lock(&engines_lock);
+    for (int i = 0; i < ENGINES_MAX; i++)
+        if (engines[i] == engine) engines[i] = NULL;
+    pthread_mutex_unlock(&engines_lock);
+    for (int i = 0; i < ENGINE_POOLS; i++) free(engine->pools[i].memory);
+    free(engine);
+}
+
+static size_t below(engine *e, size_t bound) {
+    return suite_below(&e->random, bound);
+}
+
+static size_t request(engine *e) {
+    static const size_t few[] = {24, 40, 64, 100, 256, 1000, 4096};
+    switch (e->mix) {
+    case MIX_SMALL: return below(e, 64) + 1;
+    case MIX_POWERS: return ((size_t)1 << below(e, 14)) + below(e, 3) - 1 + (below(e, 2) ? 1 : 0);
+    case MIX_FEW_SIZES: return few[below(e, sizeof few / sizeof *few)];
+    case MIX_HUGE_RARELY: return below(e, 50) ? below(e, 300) + 1 : below(e, 100000) + 1;
+    default: return below(e, 4000) + 1;
+    }
+}
+
+/* A record of what is about to happen; its result is filled in afterwards. */
+static engine_record *note(engine *e, char what, size_t slot, size_t first, size_t second, const void *before) {
+    engine_record *record = &e->log[e->number % ENGINE_LOG];
+    *record = (engine_record){e->number, slot, first, second, before, NULL, what};
+    e->number++;
+    return record;
+}
+
+static void adopt(engine *e, engine_slot *slot, unsigned char *block, size_t asked, size_t align) {
+    slot->block = block;
+    slot->asked = asked;
+    slot->align = align;
+    slot->seed = (unsigned)suite_next(&e->random);
+    CHECK_GE(mm_block_size(block), asked);
+    CHECK_EQ(misalignment(block, align > QUANTUM ? align : QUANTUM), 0);
+    fill(block, asked, slot->seed);
+    e->live++;
+    e->used += mm_block_size(block) + HEADER;
+}
+
+static void forget(engine *e, engine_slot *slot) {
+    e->live--;
+    e->used -= mm_block_size(slot->block) + HEADER;
+    slot->block = NULL;
+}
+
+static void intact(const engine_slot *slot) {
+    CHECK_FILLED(slot->block, slot->asked, slot->seed);
+}
+
+static void allocate(engine *e, engine_slot *slot, size_t index) {
+    size_t n = request(e), align = 1, way = below(e, 10);
+    unsigned char *block;
+    engine_record *record;
+    if (n == 0) n = 1;
+    if (way < 6) {
+        record = note(e, 'm', index, n, 0, NULL);
+        block = mm_malloc(e->allocator, n);
+    } else if (way < 8) {
+        size_t count = below(e, 8) + 1;
+        n = n / count + 1;
+        record = note(e, 'c', index, count, n, NULL);
+        block = mm_calloc(e->allocator, count, n);
+        n *= count;
+        for (size_t i = 0; block && i < n; i++)
+            if (block[i]) CHECK_EQ(block[i], 0);
+    } else {
+        align = (size_t)1 << below(e, 13);
+        record = note(e, 'a', index, align, n, NULL);
+        block = way == 8 ? mm_memalign(e->allocator, align, n) : mm_realloc_aligned(e->allocator, NULL, align, n);
+    }
+    record->after = block;
+    if (block)
+        adopt(e, slot, block, n, align);
+    else
+        e->failed++;
+}
+
+static void resize(engine *e, engine_slot *slot, size_t index) {
+    size_t n = request(e);
+    int aligned = slot->align > QUANTUM || below(e, 4) == 0;
+    /* Sometimes another alignment than before: then even a shrinking block moves. */
+    size_t align = aligned && below(e, 4) == 0 ? (size_t)1 << below(e, 13) : slot->align;
+    if (n == 0) n = 1;
+    engine_record *record = note(e, aligned ? 'R' : 'r', index, aligned ? align : n, aligned ? n : 0, slot->block);
+    size_t old = mm_block_size(slot->block), kept = n < slot->asked ? n : slot->asked;
+    unsigned char *block = aligned ? mm_realloc_aligned(e->allocator, slot->block, align, n)
+                                   : mm_realloc(e->allocator, slot->block, n);
+    record->after = block;
+    if (!block) {
+        e->failed++;
+        CHECK_EQ(mm_block_size(slot->block), old);
+        intact(slot);
+        return;
+    }
+    CHECK_FILLED(block, kept, slot->seed);
+    e->used -= old + HEADER;
+    e->live--;
+    adopt(e, slot, block, n, align);
+}
+
+static void change_pools(engine *e) {
+    size_t index = below(e, ENGINE_POOLS);
+    engine_pool *pool = &e->pools[index];
+    if (!pool->bytes) {
+        pool->bytes = pool->capacity / 2 + below(e, pool->capacity / 4);
+        size_t offset = below(e, 2 * QUANTUM);
+        engine_record *record = note(e, '+', index, pool->bytes, offset, pool->memory);
+        /* The offset is lost for good: extensions go on where this ends. */
+        mm_pool_t *made = mm_add_pool(e->allocator, pool->memory + offset, pool->bytes - offset);
+        record->after = made;
+        CHECK(made != NULL);
+    } else if (below(e, 3)) {
+        size_t room = pool->capacity - pool->bytes, more = below(e, room < 3000 ? room + 1 : 3000);
+        engine_record *record = note(e, 'x', index, more, 0, pool->memory);
+        int extended = mm_extend_pool(e->allocator, mm_get_pool_for_ptr(e->allocator, pool->memory + 4 * QUANTUM), more);
+        record->after = extended ? pool : NULL;
+        if (more >= MIN_USABLE + HEADER + QUANTUM) CHECK_EQ(extended, 1);
+        if (extended) pool->bytes += more;
+    } else {
+        engine_record *record = note(e, '-', index, 0, 0, pool->memory);
+        int has_live = 0;
+        for (size_t i = 0; i < ENGINE_SLOTS; i++)
+            has_live |= e->slots[i].block >= pool->memory && e->slots[i].block < pool->memory + pool->bytes;
+        int removed = mm_remove_pool(e->allocator, mm_get_pool_for_ptr(e->allocator, pool->memory + 4 * QUANTUM));
+        record->after = removed ? pool : NULL;
+        CHECK_EQ(removed, !has_live);
+        if (removed) {
+            pool->bytes = 0;
+            memset(pool->memory, 0xDD, pool->capacity);
+        }
+    }
+}
+
+static void reset(engine *e) {
+    note(e, '0', 0, 0, 0, NULL);
+    for (size_t i = 0; i < ENGINE_SLOTS; i++)
+        if (e->slots[i].block) {
+            intact(&e->slots[i]);
+            e->slots[i].block = NULL;
+        }
+    CHECK_EQ(mm_reset(e->allocator), 1);
+    e->live = e->used = e->peak = 0;
+    e->failed = heap_stats(e->allocator).failed_requests;
+}
+
+struct lookup {
+    const engine_slot *sorted[ENGINE_SLOTS];
+    size_t count, met;
+};
+
+static int by_address(const void *left, const void *right) {
+    const engine_slot *const *a = left, *const *b = right;
+    return ((*a)->block > (*b)->block) - ((*a)->block < (*b)->block);
+}
+
+/* Each live block of the walk is one of the model, with room for what was asked. */
+static void meet(void *block, size_t size, int used, void *user) {
+    struct lookup *lookup = user;
+    if (!used) return;
+    size_t low = 0, high = lookup->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (lookup->sorted[middle]->block < (unsigned char *)block)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    CHECK(low < lookup->count);
+    CHECK_PTR(lookup->sorted[low]->block, block);
+    CHECK_GE(size, lookup->sorted[low]->asked);
+    lookup->met++;
+}
+
+static void compare_all(engine *e) {
+    struct lookup lookup = {{0}, 0, 0};
+    HEAP_SOUND(e->allocator);
+    for (size_t i = 0; i < ENGINE_SLOTS; i++)
+        if (e->slots[i].block) lookup.sorted[lookup.count++] = &e->slots[i];
+    qsort(lookup.sorted, lookup.count, sizeof *lookup.sorted, by_address);
+    for (size_t i = 1; i < lookup.count; i++)
+        CHECK(lookup.sorted[i - 1]->block + mm_block_size(lookup.sorted[i - 1]->block) + HEADER <= lookup.sorted[i]->block);
+    for (mm_pool_t *pool = mm_get_pool(e->allocator); pool; pool = mm_next_pool(e->allocator, pool))
+        mm_walk_pool(pool, meet, &lookup);
+    CHECK_EQ(lookup.met, lookup.count);
+    CHECK_EQ(lookup.count, e->live);
+    for (size_t i = 0; i < lookup.count; i++) intact(lookup.sorted[i]);
+}
+
+static void compare_counters(engine *e) {
+    mm_stats_t stats = heap_stats(e->allocator);
+    CHECK_EQ(stats.live_blocks, e->live);
+    CHECK_EQ(stats.used, e->used);
+    CHECK_EQ(stats.failed_requests, e->failed);
+    CHECK_EQ(stats.used + stats.free + stats.overhead, stats.pool_bytes);
+    /* A moving realloc holds two blocks for a moment. */
+    if (e->used > e->peak) e->peak = e->used;
+    CHECK_GE(stats.peak, e->peak);
+    e->peak = stats.peak;
+}
+
+void engine_run(engine *e) {
+    suite_on_failure(write_logs);
+    for (size_t i = 0; i < ENGINE_POOLS; i++) {
+        engine_pool *pool = &e->pools[i];
+        pool->capacity = (size_t)16384 << i;
+        pool->memory = malloc(pool->capacity);
+        CHECK(pool->memory != NULL);
+        memset(pool->memory, 0xFF, pool->capacity);
+        if (i == 3 || e->fixed_pools) {
+            pool->bytes = e->fixed_pools ? pool->capacity : pool->capacity / 2;
+            CHECK(mm_add_pool(e->allocator, pool->memory, pool->bytes) != NULL);
+        }
+    }
+    size_t crowd = ENGINE_SLOTS;
+    for (size_t turn = 0; turn < e->operations; turn++) {
+        /* The heap fills and empties in waves, so that both exhaustion and coalescing happen. */
+        if (turn % 4096 == 0) crowd = below(e, ENGINE_SLOTS - 16) + 16;
+        suite_context("%s, seed %llu, operation %zu", e->name, (unsigned long long)e->seed, e->number);
+        size_t index = below(e, crowd), what = below(e, 1000);
+        engine_slot *slot = &e->slots[index];
+        if (what < 4 && !e->fixed_pools) {
+            change_pools(e);
+        } else if (what == 4 && below(e, 40) == 0) {
+            reset(e);
+        } else if (!slot->block) {
+            allocate(e, slot, index);
+        } else if (what < 600) {
+            note(e, 'f', index, slot->asked, 0, slot->block);
+            intact(slot);
+            unsigned char *gone = slot->block;
+            forget(e, slot);
+            if (what % 8)
+                mm_free(e->allocator, gone);
+            else
+                CHECK_NULL(mm_realloc(e->allocator, gone, 0));
+        } else {
+            resize(e, slot, index);
+        }
+        compare_counters(e);
+        if (turn % 64 == 0) CHECK(mm_validate(e->allocator));
+        if (turn % 512 == 0) compare_all(e);
+    }
+    compare_all(e);
+    for (size_t i = 0; i < ENGINE_SLOTS; i++)
+        if (e->slots[i].block) {
+            mm_free(e->allocator, e->slots[i].block);
+            e->slots[i].block = NULL;
+        }
+    HEAP_SOUND(e->allocator);
+    heap_walk walk = heap_walked(e->allocator, 0);
+    CHECK_EQ(walk.live, 0);
+    CHECK_EQ(walk.blocks, walk.pools);
+    CHECK_EQ(heap_stats(e->allocator).used, 0);
+}

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Everything that `make check` runs: format, lints, Rust tests, the C suite in every variant, the shim, the artefacts,
+# real programs. One line for each step, one table at the end. Logs: target/check/. Fails on any failure, and on any step
+# that should have run tests and ran none.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+logs=$target/check
+results=$logs/results.tsv # variant, group, name, result, separated by tabs
+began=$SECONDS
+mkdir -p "$logs"
+: >"$results"
+
+note() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$results"; }
+
+# step NAME COUNTER COMMAND...: runs COMMAND with its output in a log. COUNTER turns the log into results.
+step() {
+    local name=$1 counter=$2 log=$logs/$1.log start=$SECONDS status before failed
+    shift 2
+    printf '%5ds  %-12s ' $((SECONDS - began)) "$name"
+    before=$(wc -l <"$results")
+    "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    "$counter" "$log" "$name" $status
+    failed=$(tail -n +$((before + 1)) "$results" | grep -c "	FAILED$")
+    if [ "$(wc -l <"$results")" -eq "$before" ]; then
+        note step "$name" "ran_no_tests" FAILED
+        failed=1
+    elif [ $status -ne 0 ] && [ "$failed" -eq 0 ]; then
+        note step "$name" "exit_status_$status" FAILED
+        failed=1
+    fi
+    if [ "$failed" -eq 0 ]; then
+        printf 'ok, %d tests, %d s\n' $(($(wc -l <"$results") - before)) $((SECONDS - start))
+    else
+        printf 'FAILED, %d s; %s ends:\n' $((SECONDS - start)) "$log"
+        tail -n 40 "$log" | sed 's/^/        | /'
+    fi
+}
+
+# The whole command is one test.
+by_status() {
+    if [ "$3" -eq 0 ]; then note lint lint "$2" ok; else note lint lint "$2" FAILED; fi
+}
+
+# `cargo test`: a name with group_x_ in it belongs to that group of the corner cases, others to their crate.
+by_cargo() {
+    awk -F '\t' '
+        /^ *Running / { crate = $0; sub(/.*deps\//, "", crate); sub(/-[0-9a-f]*\).*/, "", crate) }
+        /^ *Doc-tests / { crate = "doc" }
+        /^test .* \.\.\. / && !/^test result/ {
+            line = $0; sub(/^test /, "", line)
+            result = line; sub(/.* \.\.\. /, "", result); sub(/ \.\.\. .*/, "", line); gsub(/[ \t]/, "_", line)
+            group = crate
+            if (match(line, /group_[a-l]_/)) group = toupper(substr(line, RSTART + 6, 1))
+            outcome = result ~ /^ok/ ? "ok" : result ~ /^ignored/ ? "skipped" : "FAILED"
+            printf "rust\t%s\t%s\t%s\n", group, line, outcome
+        }' "$1" >>"$results"
+}
+
+# The harness writes its results itself.
+by_harness() { cat "$target/c_suite/results.tsv" >>"$results" 2>/dev/null; }
+
+# Lines "ok GROUP NAME", "FAIL GROUP NAME why", "skip GROUP NAME why".
+by_lines() {
+    awk '
+        $1 == "ok" && NF >= 3 { printf "other\t%s\t%s\tok\n", $2, $3 }
+        $1 == "FAIL" && NF >= 3 { printf "other\t%s\t%s\tFAILED\n", $2, $3 }
+        $1 == "skip" && NF >= 3 { group = $2; name = $3; $1 = $2 = $3 = ""; gsub(/\t/, " "); printf "other\t%s\t%s:%s\tskipped\n", group, name, $0 }' "$1" >>"$results"
+}
+
+harness() {
+    rm -f "$target/c_suite/results.tsv"
+    cargo test -p memoman-tests
+}
+
+artefacts() {
+    scripts/build-lib.sh dist release && scripts/check-artifacts.sh dist
+}
+
+table() {
+    awk -F '\t' '
+        BEGIN {
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|planted bugs reported|exported symbols, sizes|unmodified programs|format, clippy", words, "|")
+            for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
+        }
+        {
+            if (!known[$2]) { known[$2] = 1; order[++count] = $2 }
+            column = $1 ~ /^(rust|plain|dev|asan|tsan)$/ ? $1 : "other"
+            if ($4 == "ok") { cell[$2, column]++; passed[$2]++; all++ }
+            else if ($4 == "skipped") { skipped[$2]++; skips++; skip_names = skip_names "  skipped: " $2 " " $3 "\n" }
+            else { failed[$2]++; failures++; names = names "  FAILED: " $1 " " $2 " " $3 "\n" }
+        }
+        END {
+            printf "\n%-16s %-34s %5s %5s %5s %5s %5s %5s | %6s %6s %7s\n", "group", "", "rust", "plain", "dev", "asan", "tsan", "other", "passed", "failed", "skipped"
+            for (i = 1; i <= count; i++) {
+                g = order[i]
+                printf "%-16s %-34s %5s %5s %5s %5s %5s %5s | %6d %6d %7d\n", g, title[g], cell[g, "rust"], cell[g, "plain"],
+                    cell[g, "dev"], cell[g, "asan"], cell[g, "tsan"], cell[g, "other"], passed[g], failed[g], skipped[g]
+            }
+            printf "%s%s", names, skip_names
+            printf "%d skipped\n", skips
+            printf "%d passed, %d failed\n", all, failures
+        }' "$results"
+}
+
+# Every group that the corner cases name must have been tested, where it can be.
+required() {
+    local group
+    for group in A B C D E F G I J input misuse inspect two stress global threads fork; do
+        for variant in plain dev asan; do
+            awk -F '\t' -v v=$variant -v g=$group '$1 == v && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
+                note "$variant" "$group" none_passed FAILED
+        done
+    done
+    for group in two threads fork; do
+        awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
+            note tsan "$group" none_passed FAILED
+    done
+    for group in H sanitizer artefacts programs; do
+        awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
+            note other "$group" none_passed FAILED
+    done
+}
+
+step format by_status cargo fmt --all --check
+step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
+step rust by_cargo cargo test -p memoman-core -p memoman-global
+step c-suite by_harness harness
+step artefacts by_lines artefacts
+step programs by_lines scripts/programs.sh check
+required
+printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
+table
+! grep -q '	FAILED$' "$results"

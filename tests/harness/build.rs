@@ -1,0 +1,223 @@
+//! Building: the library through scripts/build-lib.sh, the C programs through the cc crate's choice of compiler.
+
+use super::process::{run, shown};
+use super::variant::Variant;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-g"];
+const LIBRARIES: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
+
+/// Where things are, and what has been built.
+pub(crate) struct Workshop {
+    /// The repository.
+    pub(crate) root: PathBuf,
+    /// Everything that the harness makes.
+    pub(crate) out: PathBuf,
+    host: String,
+    libraries: Mutex<HashMap<&'static str, Result<PathBuf, String>>>,
+}
+
+impl Workshop {
+    pub(crate) fn new() -> Workshop {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("tests/ has a parent")
+            .to_path_buf();
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let out = target.join("c_suite");
+        std::fs::create_dir_all(out.join("logs")).expect("the target directory can be written");
+        let out = out.canonicalize().expect("it was just made");
+        Workshop {
+            root,
+            out,
+            host: host(),
+            libraries: Mutex::default(),
+        }
+    }
+
+    /// The folder with a library's build (`libmemoman.a`, `include/` …), built once.
+    pub(crate) fn library(&self, build: &'static str) -> Result<PathBuf, String> {
+        let mut libraries = self.libraries.lock().expect("no build panics");
+        libraries
+            .entry(build)
+            .or_insert_with(|| {
+                let folder = self.out.join("lib").join(build);
+                let mut command = Command::new(self.root.join("scripts/build-lib.sh"));
+                command.arg(&folder).arg(build).current_dir(&self.root);
+                let ended = run(&mut command, Duration::from_secs(900))?;
+                if ended.is_success() {
+                    Ok(folder)
+                } else {
+                    Err(ended.report(&shown(&command)))
+                }
+            })
+            .clone()
+    }
+
+    /// A compiler command for this variant, without files.
+    fn compiler(&self, compiler: Option<&str>, cpp: bool) -> Result<Command, String> {
+        let mut build = cc::Build::new();
+        // Outside a build script, cc must be told all of this.
+        build
+            .target(&self.host)
+            .host(&self.host)
+            .opt_level(0)
+            .out_dir(&self.out)
+            .cargo_metadata(false);
+        build.cpp(cpp).warnings(false).no_default_flags(true);
+        if let Some(compiler) = compiler {
+            build.compiler(compiler);
+        }
+        Ok(build
+            .try_get_compiler()
+            .map_err(|error| error.to_string())?
+            .to_command())
+    }
+
+    /// Compiles a program of the suite with the support files and the variant's library.
+    pub(crate) fn program(&self, source: &Path, variant: &Variant) -> Result<PathBuf, String> {
+        let library = self.library(variant.library)?;
+        let support = self.root.join("c_tests/support");
+        let folder = self.out.join(variant.name);
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let program = folder.join(source.file_stem().expect("a source file has a name"));
+        let mut inputs = files(&support, &["c"]);
+        inputs.insert(0, source.to_path_buf());
+        let archive = library.join("libmemoman.a");
+        let mut depends = inputs.clone();
+        depends.extend(files(&support, &["h"]));
+        depends.push(library.join("include/memoman.h"));
+        depends.push(archive.clone());
+        if is_newer(&program, &depends) {
+            return Ok(program);
+        }
+        let mut command = self.compiler(variant.compiler, false)?;
+        command
+            .args(["-std=c99"])
+            .args(WARNINGS)
+            .args(variant.flags);
+        command
+            .arg("-I")
+            .arg(library.join("include"))
+            .args(&inputs)
+            .arg(&archive)
+            .args(LIBRARIES);
+        self.finish(command, &program)
+    }
+
+    /// Compiles a program that knows nothing of memoman.
+    pub(crate) fn stranger(&self, source: &Path, link: &[String]) -> Result<PathBuf, String> {
+        let folder = self.out.join("preload");
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let cpp = source
+            .extension()
+            .is_some_and(|extension| extension == "cpp");
+        let mut name = source
+            .file_stem()
+            .expect("a source file has a name")
+            .to_os_string();
+        if cpp {
+            name.push("_cpp");
+        }
+        let program = folder.join(name);
+        let mut command = self.compiler(None, cpp)?;
+        command
+            .args(if cpp {
+                ["-std=gnu++17"]
+            } else {
+                ["-std=gnu11"]
+            })
+            .args(WARNINGS)
+            .arg("-O1");
+        // The compiler must not drop pairs of malloc and free, or know what malloc returns.
+        command
+            .args(["-fno-builtin", "-pthread"])
+            .arg(source)
+            .args(link)
+            .args(LIBRARIES);
+        self.finish(command, &program)
+    }
+
+    fn finish(&self, mut command: Command, program: &Path) -> Result<PathBuf, String> {
+        command.arg("-o").arg(program);
+        let ended = run(&mut command, Duration::from_secs(300))?;
+        if ended.is_success() {
+            Ok(program.to_path_buf())
+        } else {
+            Err(ended.report(&shown(&command)))
+        }
+    }
+}
+
+/// The files of a folder with one of these extensions, sorted.
+pub(crate) fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|found| extensions.iter().any(|one| found == *one))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Does `work` for each item on as many threads as there are processors; results in order.
+pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, R)>> = Mutex::default();
+    let workers = thread::available_parallelism().map_or(2, |count| count.get());
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let Some(item) = items.get(index) else {
+                        return;
+                    };
+                    let result = work(item);
+                    done.lock().expect("no worker panics").push((index, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().expect("no worker panics");
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
+fn is_newer(made: &Path, inputs: &[PathBuf]) -> bool {
+    modified(made).is_some_and(|made| {
+        inputs
+            .iter()
+            .all(|input| modified(input).is_some_and(|input| input < made))
+    })
+}
+
+/// The triple that cc wants to know.
+fn host() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    Command::new(rustc)
+        .arg("-vV")
+        .output()
+        .ok()
+        .and_then(|output| {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.lines()
+                .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+        })
+        .unwrap_or_else(|| format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+}

@@ -1,0 +1,47 @@
+//! `cargo test` for the C suite: compiles c_tests with the C compiler, links each program with the prelinked
+//! `libmemoman.a` of every variant, and runs every C test in a process of its own, as one test here.
+//!
+//! ```text
+//! cargo test -p memoman-tests                           all variants
+//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, tsan, preload, planted)
+//! cargo test -p memoman-tests -- G_                      the tests of one group
+//! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
+//! ```
+
+mod build;
+mod planted;
+mod preload;
+mod process;
+mod results;
+mod suite;
+mod variant;
+
+use build::Workshop;
+use libtest_mimic::{Arguments, Trial};
+use results::Results;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let workshop = Arc::new(Workshop::new());
+    let results = Arc::new(Results::create(&workshop.out.join("results.tsv")));
+    let wanted = variant::wanted();
+
+    let mut trials: Vec<Trial> = Vec::new();
+    for variant in variant::all()
+        .into_iter()
+        .filter(|v| wanted.contains(v.name))
+    {
+        trials.extend(suite::trials(&workshop, variant, &results));
+    }
+    if wanted.contains("preload") {
+        trials.extend(preload::trials(&workshop, &results));
+    }
+    if wanted.contains("planted") {
+        trials.extend(planted::trials(&workshop, &results));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    results.print_table();
+    conclusion.exit_code()
+}

@@ -1,0 +1,195 @@
+//! Programs that know nothing of memoman, under `LD_PRELOAD`. Comments on their first lines say how to run them:
+//!
+//! ```text
+//! // env: NAME=value
+//! // args: one two
+//! // link: -ldl
+//! // expect-signal: SIGABRT
+//! // expect-stderr: a text that stderr must contain
+//! ```
+//! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each thing that it tests.
+
+use super::build::{Workshop, files, in_parallel};
+use super::process::{Ended, run, shown};
+use super::results::Results;
+use libtest_mimic::{Failed, Trial};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// What a program's first lines say.
+#[derive(Default)]
+struct Directives {
+    environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    link: Vec<String>,
+    signal: Option<i32>,
+    stderr: Vec<String>,
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn signal_number(name: &str) -> Option<i32> {
+    [
+        ("SIGABRT", 6),
+        ("SIGSEGV", 11),
+        ("SIGILL", 4),
+        ("SIGTRAP", 5),
+        ("SIGBUS", 7),
+        ("SIGKILL", 9),
+    ]
+    .into_iter()
+    .find(|(known, _)| *known == name.trim())
+    .map(|(_, number)| number)
+}
+
+impl Directives {
+    fn read(source: &Path) -> Result<Directives, String> {
+        let text = std::fs::read_to_string(source).map_err(|error| error.to_string())?;
+        let mut found = Directives::default();
+        let comments = text
+            .lines()
+            .take_while(|line| line.starts_with("//") || line.trim().is_empty());
+        for line in comments.filter_map(|line| line.strip_prefix("//")) {
+            let Some((name, value)) = line.trim().split_once(':') else {
+                continue;
+            };
+            let value = value.trim();
+            match name {
+                "env" => match value.split_once('=') {
+                    Some((variable, value)) => {
+                        found.environment.push((variable.into(), value.into()))
+                    }
+                    None => return Err(format!("env: {value}: no `=`")),
+                },
+                "args" => found.arguments.extend(words(value)),
+                "link" => found.link.extend(words(value)),
+                "expect-signal" => match signal_number(value) {
+                    Some(number) => found.signal = Some(number),
+                    None => return Err(format!("expect-signal: {value}: unknown")),
+                },
+                "expect-stderr" => found.stderr.push(value.into()),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Why the end is not the expected one.
+    fn complaint(&self, ended: &Ended) -> Option<String> {
+        if ended.timed_out {
+            return Some("did not end in time".into());
+        }
+        if ended.status.signal() != self.signal
+            || (self.signal.is_none() && !ended.status.success())
+        {
+            return Some(format!(
+                "ended with {}, expected {:?}",
+                ended.status, self.signal
+            ));
+        }
+        if ended.stdout.lines().any(|line| line.starts_with("FAIL ")) {
+            return Some("a check failed".into());
+        }
+        self.stderr
+            .iter()
+            .find(|text| !ended.stderr.contains(*text))
+            .map(|text| format!("stderr does not contain `{text}`"))
+    }
+}
+
+/// A trial for each program in c_tests/preload.
+pub(crate) fn trials(workshop: &Arc<Workshop>, results: &Arc<Results>) -> Vec<Trial> {
+    let sources = files(&workshop.root.join("c_tests/preload"), &["c", "cpp"]);
+    let built = in_parallel(&sources, |source| {
+        let directives = Directives::read(source)?;
+        let program = workshop.stranger(source, &directives.link)?;
+        let shim = workshop.library("release")?.join("libmemoman_preload.so");
+        Ok((directives, program, shim))
+    });
+    let mut trials: Vec<Trial> = sources
+        .iter()
+        .zip(built)
+        .map(|(source, built)| trial(workshop, results, source, built))
+        .collect();
+    if trials.is_empty() {
+        let results = Arc::clone(results);
+        let nothing = Trial::test("H_programs", move || {
+            results.note("preload", "H", "programs", false);
+            Err(Failed::from("c_tests/preload has no programs"))
+        });
+        trials.push(nothing.with_kind("preload"));
+    }
+    trials
+}
+
+fn trial(
+    workshop: &Arc<Workshop>,
+    results: &Arc<Results>,
+    source: &Path,
+    built: Result<(Directives, PathBuf, PathBuf), String>,
+) -> Trial {
+    let name = source
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("?")
+        .replace('.', "_");
+    let results = Arc::clone(results);
+    let folder = workshop.out.join("preload");
+    let full = format!("H_{name}");
+    Trial::test(full, move || {
+        let (directives, program, shim) = match built {
+            Ok(built) => built,
+            Err(error) => {
+                results.note("preload", "H", &name, false);
+                return Err(Failed::from(error));
+            }
+        };
+        let mut command = Command::new(program);
+        command
+            .args(&directives.arguments)
+            .current_dir(folder)
+            .env("LD_PRELOAD", shim);
+        for variable in [
+            "MEMOMAN_RESERVE",
+            "MEMOMAN_GROW",
+            "MEMOMAN_LOCK",
+            "MEMOMAN_STATS",
+        ] {
+            command.env_remove(variable);
+        }
+        for (variable, value) in &directives.environment {
+            command.env(variable, value);
+        }
+        let ended = run(&mut command, LIMIT)?;
+        let mut seen = 0;
+        for test in ended
+            .stdout
+            .lines()
+            .filter_map(|line| line.strip_prefix("ok H "))
+        {
+            results.note("preload", "H", test, true);
+            seen += 1;
+        }
+        let complaint = directives
+            .complaint(&ended)
+            .or_else(|| (seen == 0).then(|| "no `ok H name` line was printed".to_owned()));
+        match complaint {
+            None => Ok(()),
+            Some(complaint) => {
+                results.note("preload", "H", &name, false);
+                Err(Failed::from(format!(
+                    "{complaint}\n{}",
+                    ended.report(&shown(&command))
+                )))
+            }
+        }
+    })
+    .with_kind("preload")
+}

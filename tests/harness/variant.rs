@@ -1,0 +1,90 @@
+//! The builds in which the suite runs.
+
+use std::collections::BTreeSet;
+
+/// One way to build library and programs.
+#[derive(Clone)]
+pub(crate) struct Variant {
+    /// Its name in test names and in `MEMOMAN_VARIANTS`.
+    pub(crate) name: &'static str,
+    /// What `scripts/build-lib.sh` calls the library's build.
+    pub(crate) library: &'static str,
+    /// The C compiler, if it must be a certain one.
+    pub(crate) compiler: Option<&'static str>,
+    /// Flags for compiling and linking.
+    pub(crate) flags: &'static [&'static str],
+    /// Environment of the programs. What the caller has set wins.
+    pub(crate) environment: &'static [(&'static str, &'static str)],
+    /// The programs, if not all of them.
+    pub(crate) programs: Option<&'static [&'static str]>,
+}
+
+/// `abort_on_error`: the suite's own handler then writes the log of operations.
+const ASAN_OPTIONS: (&str, &str) = (
+    "ASAN_OPTIONS",
+    "abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1:allocator_may_return_null=1",
+);
+const UBSAN_OPTIONS: (&str, &str) = ("UBSAN_OPTIONS", "print_stacktrace=1:abort_on_error=1");
+const TSAN_OPTIONS: (&str, &str) = (
+    "TSAN_OPTIONS",
+    "halt_on_error=1:abort_on_error=1:second_deadlock_stack=1",
+);
+
+/// Every variant of the suite proper.
+pub(crate) fn all() -> Vec<Variant> {
+    vec![
+        Variant {
+            name: "plain",
+            library: "release",
+            compiler: None,
+            flags: &["-O2"],
+            environment: &[],
+            programs: None,
+        },
+        Variant {
+            name: "dev",
+            library: "dev",
+            compiler: None,
+            flags: &["-O1"],
+            environment: &[("MM_OPS", "40000"), ("MM_FORKS", "300")],
+            programs: None,
+        },
+        Variant {
+            name: "asan",
+            library: "asan",
+            compiler: None,
+            flags: &[
+                "-O1",
+                "-fsanitize=address,undefined",
+                "-fno-sanitize-recover=all",
+                "-fno-omit-frame-pointer",
+            ],
+            environment: &[
+                ASAN_OPTIONS,
+                UBSAN_OPTIONS,
+                ("MM_OPS", "40000"),
+                ("MM_FORKS", "200"),
+            ],
+            programs: None,
+        },
+        Variant {
+            name: "tsan",
+            library: "tsan",
+            // gcc's runtime lacks functions that Rust's instrumentation calls.
+            compiler: Some("clang-22"),
+            flags: &["-O1", "-fsanitize=thread"],
+            environment: &[TSAN_OPTIONS, ("MM_OPS", "20000"), ("MM_FORKS", "50")],
+            programs: Some(&["two_allocators", "threads", "fork_global", "global"]),
+        },
+    ]
+}
+
+/// The variants asked for: all, or those in `MEMOMAN_VARIANTS`.
+pub(crate) fn wanted() -> BTreeSet<String> {
+    std::env::var("MEMOMAN_VARIANTS")
+        .unwrap_or_else(|_| "plain,dev,asan,tsan,preload,planted".into())
+        .split([',', ' '])
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
