@@ -118,9 +118,13 @@ gcc -O1 -c "$work/generated.c" -o "\$object"
 sha256sum <"\$object"
 SH
 awk 'BEGIN { print "#include <stdio.h>"
-    for (i = 0; i < 12498; i++) printf "static int f%d(int x)\n{\n    int y = x * %d;\n    if (y > %d)\n        y -= f%d(x - 1);\n    return y;\n}\n\n", i, i + 3, i * 5, i > 0 ? i - 1 : 0
+    for (i = 0; i < 12498; i++) printf "static int f%d(int x)\n{\n    int y = x * %d;\n    if (y > %d)\n        y -= f%d(x - 1);\n    return y;\n}\n\n", i, i + 3, i * 5, (i > 0 ? i - 1 : 0)
     print "int main(void)\n{\n    printf(\"%d\\n\", f12497(3));\n    return 0;\n}"
     for (i = 0; i < 10; i++) print "/* end */" }' >"$work/generated.c"
+if [ "$(wc -l <"$work/generated.c")" -lt 99000 ]; then
+    echo "programs.sh: awk did not generate the 100,000-line file" >&2
+    exit 1
+fi
 
 script words.bash <<'SH'
 declare -A count

@@ -25,16 +25,17 @@ pub(crate) struct Settings {
 impl Settings {
     /// From the process's environment. `secure_getenv`: a set-user-id program is not steered by its caller.
     pub(crate) fn read() -> Settings {
-        let mut settings = Settings::default();
-        settings.reserve = value(
-            c"MEMOMAN_RESERVE",
-            size,
-            b"bytes, or a number with K, M or G",
-        );
-        settings.fixed = value(c"MEMOMAN_GROW", switch, b"0 or 1") == Some(false);
-        settings.lock = value(c"MEMOMAN_LOCK", switch, b"0 or 1") == Some(true);
-        settings.stats = value(c"MEMOMAN_STATS", switch, b"0 or 1") == Some(true);
-        settings
+        let switch = |name| value(name, switch, b"0 or 1");
+        Settings {
+            reserve: value(
+                c"MEMOMAN_RESERVE",
+                size,
+                b"bytes, or a number with K, M or G",
+            ),
+            fixed: switch(c"MEMOMAN_GROW") == Some(false),
+            lock: switch(c"MEMOMAN_LOCK") == Some(true),
+            stats: switch(c"MEMOMAN_STATS") == Some(true),
+        }
     }
 }
 

@@ -137,8 +137,7 @@ mod tests {
         let counter: &'static Counter = Box::leak(Box::new(Counter(UnsafeCell::new(0))));
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                thread::spawn(|| {
-                    let counter = counter;
+                thread::spawn(move || {
                     for _ in 0..10_000 {
                         // SAFETY: under the lock.
                         lock.with(|| unsafe { *counter.0.get() += 1 });
