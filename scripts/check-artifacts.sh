@@ -119,6 +119,15 @@ shim_exports() {
     return $missing
 }
 
+# One pointer of ours in the archive, and beside the compiler's own one in the shared libraries: the fork handlers.
+registers_at_load() {
+    local file bytes
+    for file in "$archive" "$so" "$shim"; do
+        bytes=$((16#$(readelf -SW "$file" | awk '/ \.init_array/ { sub(/.*INIT_ARRAY +/, ""); print $3; exit }')))
+        [ "$bytes" -eq $([ "$file" = "$archive" ] && echo 8 || echo 16) ] || { echo "$file: $bytes bytes of constructors"; return 1; }
+    done
+}
+
 check "libmemoman.so exports exactly the header's functions" exports_the_header
 check "libmemoman.a exports exactly the header's functions" archive_exports_the_header
 check "no malloc, free, new or delete in the library" replaces_no_malloc
@@ -127,6 +136,7 @@ check "libmemoman_preload.so needs libc only" needs_libc_only "$shim"
 check "libmemoman.so has its SONAME" has_soname
 check "libmemoman.so is at most 64 KiB" at_most "$so" $((64 << 10))
 check "libmemoman.a is at most 256 KiB" at_most "$archive" $((256 << 10))
+check "the fork handlers are registered when a library is loaded" registers_at_load
 check "libmemoman.a has one member" one_member
 check "no panic, formatting or unwinding in the archive" no_panics "$archive"
 unstripped=${CARGO_TARGET_DIR:-$root/target}/release

@@ -1,11 +1,13 @@
 /* Planted: two threads count in C without a lock. ThreadSanitizer must report it. */
 #include "../support/suite.h"
+#include "meet.h"
 
 static size_t counter;
 
 __attribute__((noinline)) static void planted_in_c(void *unused) {
     (void)unused;
-    for (int i = 0; i < 1000; i++) (*(volatile size_t *)&counter)++;
+    planted_meet();
+    for (int i = 0; i < 100; i++) (*(volatile size_t *)&counter)++;
 }
 
 TEST(planted, c_race) {

@@ -1,5 +1,6 @@
 /* Planted: two threads count in Rust without a lock. ThreadSanitizer must report it, so the Rust side is instrumented. */
 #include "../support/suite.h"
+#include "meet.h"
 
 void mm_planted_race(size_t *counter, size_t times);
 
@@ -7,7 +8,8 @@ static size_t counter;
 
 static void count(void *unused) {
     (void)unused;
-    mm_planted_race(&counter, 1000);
+    planted_meet();
+    mm_planted_race(&counter, 100);
 }
 
 TEST(planted, rust_race) {

@@ -1,17 +1,25 @@
 /* Planted: two threads use one handle at the same time, which the contract forbids. ThreadSanitizer must report it, so
  * it would see state that two allocators share. */
 #include "../support/heap.h"
+#include "meet.h"
 
 static mm_allocator_t *heap;
 
+/* The heap that the race breaks is found broken: that must not end the program before the report. */
+static void ignore(const char *message, const void *ptr, void *user) {
+    (void)message, (void)ptr, (void)user;
+}
+
 static void use(void *unused) {
     (void)unused;
-    for (int i = 0; i < 1000; i++) mm_free(heap, mm_malloc(heap, 100));
+    planted_meet();
+    for (int i = 0; i < 100; i++) mm_free(heap, mm_malloc(heap, 100));
 }
 
 TEST(planted, shared_allocator) {
     suite_thread threads[2];
     heap = heap_new(100000);
+    mm_set_error_handler(heap, ignore, NULL);
     for (int i = 0; i < 2; i++) suite_start(&threads[i], use, NULL);
     for (int i = 0; i < 2; i++) suite_join(&threads[i]);
 }

@@ -27,7 +27,7 @@ const ASAN_OPTIONS: (&str, &str) = (
 const UBSAN_OPTIONS: (&str, &str) = ("UBSAN_OPTIONS", "print_stacktrace=1:abort_on_error=1");
 const TSAN_OPTIONS: (&str, &str) = (
     "TSAN_OPTIONS",
-    "halt_on_error=1:abort_on_error=1:second_deadlock_stack=1",
+    "halt_on_error=1:history_size=7:abort_on_error=1:second_deadlock_stack=1",
 );
 
 /// Every variant of the suite proper.

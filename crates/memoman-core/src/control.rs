@@ -15,7 +15,7 @@ use core::ptr;
 use crate::block::{Block, Link};
 use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
 use crate::misuse::MisuseHandler;
-use crate::pool::PoolHeader;
+use crate::pool::{Pool, PoolHeader};
 use crate::size_class::{block_size_for, ceil_bin, floor_bin};
 
 /// Fixed part of the control structure. The bins' heads follow it.
@@ -34,6 +34,8 @@ pub struct Control {
     pub(crate) top_bin: usize,
     /// Block size of the greatest request.
     pub(crate) max_size: usize,
+    /// The greatest request in bytes; 0 while the instance is intercepted.
+    pub(crate) limit: usize,
     /// Bytes that live blocks take, headers included.
     pub(crate) used: usize,
     /// Highest `used` since creation or reset.
@@ -117,6 +119,7 @@ impl Control {
         this.cookie = cookie_for(mem.addr());
         this.top_bin = Control::bins_for(max_block) - 1;
         this.max_size = block_size_for(max_block);
+        this.limit = this.max_size - HEADER;
         this.check = this.checksum();
         control
     }
@@ -132,6 +135,7 @@ impl Control {
             self.cookie,
             self.top_bin,
             self.max_size,
+            self.limit,
             self.first_pool.addr(),
             self.last_pool.addr(),
             self.pool_bytes,
@@ -150,6 +154,17 @@ impl Control {
         self.pool_bytes
             .wrapping_sub(self.overhead)
             .wrapping_sub(self.used)
+    }
+
+    /// Lowest payload and end of all pools, from the ends of the list.
+    ///
+    /// # Safety
+    /// The list of pools is sound.
+    pub(crate) unsafe fn outer_bounds(&self) -> (usize, usize) {
+        let low = Pool::new(self.first_pool).map_or(usize::MAX, |pool| pool.first_block().addr());
+        // SAFETY: a pool of the list (caller).
+        let high = Pool::new(self.last_pool).map_or(0, |pool| unsafe { pool.end() });
+        (low, high)
     }
 
     /// Takes over the outer bounds of the pools.

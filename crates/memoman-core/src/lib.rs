@@ -27,6 +27,7 @@ pub mod block;
 mod check;
 pub mod control;
 mod free_list;
+mod intercept;
 mod misuse;
 pub mod pool;
 mod realloc;
@@ -35,6 +36,7 @@ mod step;
 mod tlsf;
 
 pub use check::{Invariant, Violation};
+pub use intercept::Reach;
 pub use misuse::{Misuse, MisuseHandler, Refusal};
 pub use pool::Pool;
 pub use stats::Stats;

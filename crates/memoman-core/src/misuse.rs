@@ -20,6 +20,8 @@ pub enum Misuse {
     SmashedPrev,
     /// A link of a free block has been overwritten: most often a write after free.
     SmashedLink,
+    /// No misuse: the instance is intercepted, and the call did nothing. See [`crate::Tlsf::intercept`].
+    Intercepted,
 }
 
 impl Misuse {
@@ -33,6 +35,7 @@ impl Misuse {
             Misuse::SmashedNext => c"header of the next block overwritten",
             Misuse::SmashedPrev => c"header of the previous block overwritten",
             Misuse::SmashedLink => c"free-list link overwritten",
+            Misuse::Intercepted => c"call on an intercepted allocator",
         }
     }
 }

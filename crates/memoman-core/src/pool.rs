@@ -549,11 +549,7 @@ unsafe fn refresh(control: *mut Control) {
     // SAFETY: a live instance whose list of pools is sound (caller).
     unsafe {
         let this = &mut *control;
-        let low = Pool::new(this.first_pool).map_or(usize::MAX, |pool| pool.first_block().addr());
-        let high = match Pool::new(this.last_pool) {
-            Some(pool) => pool.end(),
-            None => 0,
-        };
+        let (low, high) = this.outer_bounds();
         this.set_bounds(low, high);
         this.check = this.checksum();
     }

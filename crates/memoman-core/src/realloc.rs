@@ -54,6 +54,26 @@ impl Tlsf {
         align: usize,
         bytes: usize,
     ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe {
+            match self.resize_in_place(ptr, align, bytes)? {
+                Ok(resized) => Ok(resized),
+                Err(old) => self.relocate(&old, align, bytes),
+            }
+        }
+    }
+
+    /// The resized block, or the tested one that would have to move.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::realloc`].
+    #[inline(always)]
+    pub(crate) unsafe fn resize_in_place(
+        self,
+        ptr: NonNull<u8>,
+        align: usize,
+        bytes: usize,
+    ) -> Result<Result<NonNull<u8>, Live>, Refusal> {
         let control = self.control();
         // SAFETY: live instance (caller); the block is tested before it is believed.
         unsafe {
@@ -61,24 +81,24 @@ impl Tlsf {
             if bytes == 0 {
                 return Err(Refusal::Invalid);
             }
-            if bytes > (*control).max_size - HEADER {
+            if bytes > (*control).limit {
                 return Err(exhausted(control));
             }
             let size = block_size_for(bytes);
             if ptr.as_ptr().addr() & (align - 1) == 0 {
                 if size <= old.header.size() {
-                    return shrink(control, &old, size).map(|()| ptr);
+                    return shrink(control, &old, size).map(|()| Ok(ptr));
                 }
                 if old.next_header.is_free() && old.header.size() + old.next_header.size() >= size {
-                    return grow_forward(control, &old, size).map(|()| ptr);
+                    return grow_forward(control, &old, size).map(|()| Ok(ptr));
                 }
             }
             if old.header.is_prev_free()
                 && let Some(moved) = grow_backward(control, &old, align, size)?
             {
-                return Ok(moved);
+                return Ok(Ok(moved));
             }
-            self.relocate(&old, align, bytes)
+            Ok(Err(old))
         }
     }
 

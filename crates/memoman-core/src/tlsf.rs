@@ -167,7 +167,7 @@ impl Tlsf {
         // SAFETY: live (caller); `find` gives a block of a pool that is listed and free.
         unsafe {
             // One compare for "zero" and "too large".
-            if bytes.wrapping_sub(1) >= (*control).max_size - HEADER {
+            if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
@@ -225,7 +225,7 @@ impl Tlsf {
         // SAFETY: live (caller); `find` gives a block of a pool that is listed and free, large
         // enough for the worst gap in front of an aligned payload.
         unsafe {
-            if bytes.wrapping_sub(1) >= (*control).max_size - HEADER {
+            if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
@@ -503,6 +503,9 @@ pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Liv
 unsafe fn explain(control: *mut Control, block: Block) -> Misuse {
     // SAFETY: as for `live`.
     unsafe {
+        if (*control).is_intercepted() {
+            return Misuse::Intercepted;
+        }
         if block.addr() < (*control).low || block.addr() >= (*control).high {
             return Misuse::Foreign;
         }
@@ -529,11 +532,16 @@ unsafe fn explain(control: *mut Control, block: Block) -> Misuse {
 #[cold]
 #[inline(never)]
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
-    if bytes == 0 {
-        return Refusal::Invalid;
-    }
     // SAFETY: live (caller).
-    unsafe { exhausted(control) }
+    unsafe {
+        if (*control).is_intercepted() {
+            return Refusal::Misuse(Misuse::Intercepted, ptr::null());
+        }
+        if bytes == 0 {
+            return Refusal::Invalid;
+        }
+        exhausted(control)
+    }
 }
 
 /// Counts a request refused for want of memory.
