@@ -3,10 +3,17 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use memoman_core::Tlsf;
+use memoman_core::{Misuse, Refusal, Tlsf};
 
 use super::types::mm_allocator_t;
-use super::{answer, instance, misuse};
+use super::{answer, instance, misuse, watch, watched};
+
+/// The core's answer to every call of a watched program.
+macro_rules! intercepted {
+    () => {
+        Refusal::Misuse(Misuse::Intercepted, _)
+    };
+}
 
 /// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL if
 /// `bytes` is 0 or no free block is large enough. O(1).
@@ -15,8 +22,38 @@ pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize)
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => answer(tlsf, tlsf.malloc(bytes)),
+            Some(tlsf) => malloc(tlsf, bytes),
             None => ptr::null_mut(),
+        }
+    }
+}
+
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
+    // SAFETY: live (caller).
+    unsafe {
+        match tlsf.malloc(bytes) {
+            Err(intercepted!()) => {
+                watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.malloc(bytes))
+            }
+            result => answer(tlsf, result),
+        }
+    }
+}
+
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
+    // SAFETY: live (caller).
+    unsafe {
+        match tlsf.memalign(align, bytes) {
+            Err(intercepted!()) => {
+                watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
+            }
+            result => answer(tlsf, result),
         }
     }
 }
@@ -33,7 +70,13 @@ pub unsafe extern "C" fn mm_calloc(
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => answer(tlsf, tlsf.calloc(count, size)),
+            Some(tlsf) => match tlsf.calloc(count, size) {
+                Err(intercepted!()) => {
+                    let bytes = count.saturating_mul(size);
+                    watched::allocate(tlsf, bytes, true, &|tlsf| tlsf.malloc(bytes))
+                }
+                result => answer(tlsf, result),
+            },
             None => ptr::null_mut(),
         }
     }
@@ -51,7 +94,7 @@ pub unsafe extern "C" fn mm_memalign(
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => answer(tlsf, tlsf.memalign(align, bytes)),
+            Some(tlsf) => memalign(tlsf, align, bytes),
             None => ptr::null_mut(),
         }
     }
@@ -79,8 +122,11 @@ pub unsafe extern "C" fn mm_realloc(
                 mm_free(allocator, ptr);
                 ptr::null_mut()
             }
-            Some(block) => answer(tlsf, tlsf.realloc(block, bytes)),
-            None => answer(tlsf, tlsf.malloc(bytes)),
+            Some(block) => match tlsf.realloc(block, bytes) {
+                Err(intercepted!()) => watched::realloc(tlsf, block, Tlsf::ALIGN, bytes),
+                result => answer(tlsf, result),
+            },
+            None => malloc(tlsf, bytes),
         }
     }
 }
@@ -107,8 +153,11 @@ pub unsafe extern "C" fn mm_realloc_aligned(
                 mm_free(allocator, ptr);
                 ptr::null_mut()
             }
-            Some(block) => answer(tlsf, tlsf.realloc_aligned(block, align, bytes)),
-            None => answer(tlsf, tlsf.memalign(align, bytes)),
+            Some(block) => match tlsf.realloc_aligned(block, align, bytes) {
+                Err(intercepted!()) => watched::realloc(tlsf, block, align, bytes),
+                result => answer(tlsf, result),
+            },
+            None => memalign(tlsf, align, bytes),
         }
     }
 }
@@ -122,7 +171,10 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
         if let (Some(tlsf), Some(block)) = (instance(allocator), NonNull::new(ptr.cast()))
             && let Err(what) = tlsf.free(block)
         {
-            misuse(tlsf, what, block.as_ptr());
+            match what {
+                Misuse::Intercepted => watched::free(tlsf, block),
+                what => misuse(tlsf, what, block.as_ptr()),
+            }
         }
     }
 }
@@ -132,5 +184,11 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     // SAFETY: NULL or a block (documented).
-    unsafe { Tlsf::block_size(ptr.cast()) }
+    unsafe {
+        if watch::is_watched() {
+            watched::block_size(ptr.cast())
+        } else {
+            Tlsf::block_size(ptr.cast())
+        }
+    }
 }

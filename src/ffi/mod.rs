@@ -22,11 +22,16 @@ mod inspect;
 #[cfg(unix)]
 mod global;
 
+mod watch;
+
+mod watched;
+
 use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use types::mm_allocator_t;
+use watched::Session;
 
 /// The instance behind a C handle.
 ///
@@ -36,6 +41,16 @@ use types::mm_allocator_t;
 unsafe fn instance(handle: *const mm_allocator_t) -> Option<Tlsf> {
     // SAFETY: NULL or a live instance (boundary rule).
     unsafe { Tlsf::from_raw(handle.cast_mut().cast()) }
+}
+
+/// The same, open for a call other than the hot ones.
+///
+/// # Safety
+/// The boundary's rule on handles.
+#[inline(always)]
+unsafe fn session(handle: *const mm_allocator_t) -> Option<Session> {
+    // SAFETY: NULL or a live instance (boundary rule).
+    unsafe { instance(handle).map(|tlsf| Session::open(tlsf)) }
 }
 
 /// The C handle of an instance that may not have come about.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo test -p memoman-tests                           all variants
-//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, tsan, preload, planted)
+//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, watched, tsan, preload, planted)
 //! cargo test -p memoman-tests -- G_                      the tests of one group
 //! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
 //! ```
@@ -15,6 +15,7 @@ mod process;
 mod results;
 mod suite;
 mod variant;
+mod watched;
 
 use build::Workshop;
 use libtest_mimic::{Arguments, Trial};
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     }
     if wanted.contains("preload") {
         trials.extend(preload::trials(&workshop, &results));
+    }
+    if wanted.contains("watched") {
+        trials.extend(watched::trials(&workshop, &results));
     }
     if wanted.contains("planted") {
         trials.extend(planted::trials(&workshop, &results));

@@ -367,7 +367,7 @@ pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
     }
     serve(bytes.checked_add(SLACK), |tlsf| {
         // SAFETY: live, and under the lock; the block is the caller's.
-        unsafe { tlsf.realloc(block, bytes) }
+        unsafe { tlsf.realloc_aligned(block, Tlsf::ALIGN, bytes) }
     })
 }
 
