@@ -314,13 +314,12 @@ impl Control {
             return 0;
         };
         // SAFETY: I1: the bin has a head, and a head is a free block of a pool.
-        let size = unsafe {
-            Control::head(this, bin)
-                .read()
-                .header(control.cookie)
-                .size()
-        };
-        size.min(control.max_size) - HEADER
+        let header = unsafe { Control::head(this, bin).read().header(control.cookie) };
+        if !header.is_plain_free() {
+            // Overwritten: no request would get it.
+            return 0;
+        }
+        header.size().min(control.max_size).saturating_sub(HEADER)
     }
 
     /// Takes `size` bytes into use.

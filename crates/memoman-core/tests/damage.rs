@@ -1,0 +1,274 @@
+//! Overwritten bytes, anywhere where an overflow, an underflow or a write after free lands, and then random calls: whatever
+//! the damage, a call either reports it and changes nothing, or gives memory that is nobody else's (groups I and L).
+//!
+//! Left out is what no header shows: a block in use whose header is overwritten with another size under the right seal.
+
+mod support;
+
+use memoman_core::{Refusal, Stats, Tlsf};
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use support::{Instance, Random, Region};
+
+const WORD: usize = size_of::<usize>();
+const BYTES: usize = 16 << 10;
+
+struct Live {
+    ptr: NonNull<u8>,
+    usable: usize,
+    tag: u8,
+    /// Its contents are not what its user wrote: the damage has hit them.
+    hit: bool,
+}
+
+struct Heap {
+    instance: Instance,
+    region: Region,
+    live: BTreeMap<usize, Live>,
+    /// Freed not long ago, and what was usable there.
+    freed: Vec<(*mut u8, usize)>,
+    random: Random,
+}
+
+/// How a call ended.
+enum Outcome {
+    Fine,
+    Reported,
+}
+
+impl Heap {
+    fn new(seed: u64) -> Heap {
+        let instance = Instance::new(1 << 20);
+        let region = Region::new(BYTES, 0, 0);
+        // SAFETY: the region is writable and nobody else's.
+        assert!(unsafe { instance.tlsf.add_pool(region.start(), BYTES) }.is_some());
+        Heap {
+            instance,
+            region,
+            live: BTreeMap::new(),
+            freed: Vec::new(),
+            random: Random(seed),
+        }
+    }
+
+    fn tlsf(&self) -> Tlsf {
+        self.instance.tlsf
+    }
+
+    fn stats(&self) -> Stats {
+        // SAFETY: a live instance.
+        unsafe { self.tlsf().stats() }
+    }
+
+    fn any(&mut self) -> Option<usize> {
+        let count = self.live.len();
+        (count > 0).then(|| *self.live.keys().nth(self.random.below(count)).unwrap())
+    }
+
+    fn contents(&self) {
+        for block in self.live.values().filter(|block| !block.hit) {
+            // SAFETY: a live block, filled when it was entered.
+            let bytes = unsafe { std::slice::from_raw_parts(block.ptr.as_ptr(), block.usable) };
+            assert!(
+                bytes.iter().all(|&byte| byte == block.tag),
+                "contents of {:?} lost",
+                block.ptr
+            );
+        }
+    }
+
+    /// A block that a call has given: inside the pool and apart from every other one.
+    fn enter(&mut self, ptr: NonNull<u8>, bytes: usize) {
+        // SAFETY: a block that was just given, so its header has just been written.
+        let usable = unsafe { Tlsf::block_size(ptr.as_ptr()) };
+        let start = ptr.as_ptr().addr();
+        let pool = self.region.start().addr();
+        assert!(usable >= bytes && start.is_multiple_of(Tlsf::ALIGN));
+        assert!(
+            start > pool && start + usable <= pool + BYTES - WORD,
+            "outside the pool"
+        );
+        if let Some((&below, block)) = self.live.range(..=start).next_back() {
+            assert!(below + block.usable < start, "overlaps the block below");
+        }
+        if let Some((&above, _)) = self.live.range(start..).next() {
+            assert!(start + usable < above, "overlaps the block above");
+        }
+        let tag = self.random.next() as u8;
+        // SAFETY: inside the pool, and nobody else's.
+        unsafe { ptr.as_ptr().write_bytes(tag, usable) };
+        let block = Live {
+            ptr,
+            usable,
+            tag,
+            hit: false,
+        };
+        self.live.insert(start, block);
+    }
+
+    fn step(&mut self) -> Outcome {
+        let before = self.stats();
+        let octave = 3 + self.random.below(8);
+        let bytes = 1 + self.random.below(1 << octave);
+        let kind = self.random.below(8);
+        let result = match (kind, self.any()) {
+            (0..=2, _) | (_, None) => {
+                // SAFETY: a live instance.
+                let result = unsafe { self.tlsf().malloc(bytes) };
+                result.map(|ptr| self.enter(ptr, bytes))
+            }
+            (3, _) => {
+                let align = 1 << self.random.below(9);
+                // SAFETY: a live instance.
+                let result = unsafe { self.tlsf().memalign(align, bytes) };
+                result.map(|ptr| self.enter(ptr, bytes))
+            }
+            (4, Some(key)) => {
+                let ptr = self.live[&key].ptr;
+                // SAFETY: a live block.
+                let result = unsafe { self.tlsf().realloc(ptr, bytes) };
+                result.map(|moved| {
+                    let old = self.live.remove(&key).unwrap();
+                    let kept = old.usable.min(bytes);
+                    // SAFETY: the new block has at least `bytes` bytes.
+                    let found = unsafe { std::slice::from_raw_parts(moved.as_ptr(), kept) };
+                    assert!(
+                        old.hit || found.iter().all(|&byte| byte == old.tag),
+                        "realloc lost it"
+                    );
+                    if moved != ptr {
+                        self.freed.push((ptr.as_ptr(), old.usable));
+                    }
+                    self.enter(moved, bytes);
+                })
+            }
+            (_, Some(key)) => {
+                let ptr = self.live[&key].ptr;
+                // SAFETY: a live block.
+                match unsafe { self.tlsf().free(ptr) } {
+                    Ok(_) => {
+                        let old = self.live.remove(&key).unwrap();
+                        self.freed.push((ptr.as_ptr(), old.usable));
+                        Ok(())
+                    }
+                    Err(misuse) => Err(Refusal::Misuse(misuse, ptr.as_ptr())),
+                }
+            }
+        };
+        match result {
+            Err(Refusal::Misuse(..)) => {
+                assert_eq!(
+                    self.stats(),
+                    before,
+                    "a refused call has changed the counters"
+                );
+                self.contents();
+                Outcome::Reported
+            }
+            _ => Outcome::Fine,
+        }
+    }
+
+    /// Overwrites some bytes; false where it would not be what this test is about.
+    fn damage(&mut self) -> bool {
+        const LENGTHS: [usize; 6] = [1, 1, 2, 8, 16, 24];
+        let length = LENGTHS[self.random.below(6)];
+        let start = match (self.random.below(4), self.any(), self.freed.last().copied()) {
+            (0, Some(key), _) => {
+                let block = &self.live[&key];
+                block.ptr.as_ptr().wrapping_add(block.usable)
+            }
+            (1, Some(key), _) => self.live[&key].ptr.as_ptr().wrapping_sub(length),
+            (2, _, Some((ptr, _))) => ptr.wrapping_add(WORD * self.random.below(3)),
+            (3, _, Some((ptr, usable))) => ptr.wrapping_add(usable - length.min(WORD)),
+            _ => return false,
+        };
+        let pool = self.region.start().addr();
+        let (first, last) = (start.addr(), start.addr() + length);
+        if first < pool + 6 * WORD || last > pool + BYTES {
+            return false;
+        }
+        // A write after free that hits a block in use is a mistake that no header shows.
+        let inside = |block: &Live| {
+            let at = block.ptr.as_ptr().addr();
+            last > at && first < at + block.usable
+        };
+        for block in self.live.values_mut() {
+            block.hit |= inside(block);
+        }
+        let headers: Vec<(*const usize, usize)> = self
+            .live
+            .values()
+            .map(|block| block.ptr.as_ptr().wrapping_sub(WORD).cast_const().cast())
+            // SAFETY: a live block's header lies in the pool.
+            .map(|header: *const usize| (header, unsafe { header.read() }))
+            .collect();
+        let value = [0, 0xFF, b'A', self.random.next() as u8][self.random.below(4)];
+        let bit = 1 << self.random.below(8);
+        let flip = self.random.below(4) == 0;
+        for offset in 0..length {
+            // SAFETY: inside the pool, behind its header.
+            unsafe {
+                let byte = start.wrapping_add(offset);
+                byte.write(if flip { byte.read() ^ bit } else { value });
+            }
+        }
+        let seal_and_flags = |word: usize| (word >> (usize::BITS - 16), word & 0xD);
+        headers.iter().all(|&(header, old)| {
+            // SAFETY: as above.
+            let new = unsafe { header.read() };
+            let sizes_differ = (new ^ old) & !0xF != 0;
+            !(sizes_differ && seal_and_flags(new) == seal_and_flags(old) && new & 0xFFFF_FFF0 != 0)
+        })
+    }
+}
+
+fn seed() -> u64 {
+    std::env::var("MM_SEED").map_or(1, |text| text.parse().expect("MM_SEED is a number"))
+}
+
+#[test]
+#[cfg_attr(target_pointer_width = "32", ignore = "headers have no seal there")]
+fn group_i_damage_is_reported_or_harms_nobody() {
+    let rounds = std::env::var("MM_ROUNDS").map_or(20_000, |text| text.parse().unwrap());
+    let (mut damaged, mut reported) = (0, 0);
+    for round in 0..rounds {
+        let seed = seed().wrapping_mul(1 << 32).wrapping_add(round);
+        let _shown = Shown(seed);
+        let mut heap = Heap::new(seed);
+        for _ in 0..20 + heap.random.below(60) {
+            assert!(
+                matches!(heap.step(), Outcome::Fine),
+                "a report without damage"
+            );
+        }
+        if !heap.damage() {
+            continue;
+        }
+        damaged += 1;
+        for _ in 0..60 {
+            if let Outcome::Reported = heap.step() {
+                reported += 1;
+                break;
+            }
+        }
+        heap.contents();
+    }
+    println!("{damaged} heaps damaged, {reported} of them reported");
+    // Most damage hits something that the next sixty calls look at.
+    assert!(
+        damaged > rounds / 3 && reported > damaged / 3,
+        "{damaged} damaged, {reported} reported"
+    );
+}
+
+/// Prints a round's seed if the round fails.
+struct Shown(u64);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the failing round has seed {}", self.0);
+        }
+    }
+}
