@@ -204,6 +204,35 @@ TEST(misuse, interior_pointers) {
     }
 }
 
+/* mm_block_size has no allocator to report to: it gives 0 wherever the one word before the pointer shows that it is no block. */
+TEST(misuse, block_size_of_what_is_no_block) {
+    begin();
+    static size_t fixed[8];
+    CHECK_GE(mm_block_size(b), 200);
+    mm_free(heap, b);
+    CHECK_EQ(mm_block_size(b), 0);
+    CHECK_EQ(mm_block_size(d + QUANTUM), 0);
+    memset(d, 0x70, 400);
+    if (IS_64_BIT) CHECK_EQ(mm_block_size(d + QUANTUM), 0);
+    for (size_t offset = 1; offset < QUANTUM; offset++) CHECK_EQ(mm_block_size(d + offset), 0);
+    CHECK_EQ(mm_block_size((unsigned char *)fixed + QUANTUM - misalignment(fixed, QUANTUM)), 0);
+    CHECK_EQ(seen.calls, 0);
+}
+
+/* An overwritten head of the top bin must not make `largest` a wish: its size is unknown. */
+TEST(misuse, largest_of_an_overwritten_head) {
+    begin();
+    unsigned char *tail = d + mm_block_size(d) + HEADER;
+    unsigned char kept[8];
+    size_t largest = heap_stats(heap).largest;
+    memcpy(kept, tail - HEADER, HEADER);
+    CHECK_GE(largest, 1000);
+    memset(tail - HEADER, 0, HEADER);
+    CHECK_EQ(heap_stats(heap).largest, 0);
+    memcpy(tail - HEADER, kept, HEADER);
+    CHECK_EQ(heap_stats(heap).largest, largest);
+}
+
 TEST(misuse, interior_pointers_with_zeros) {
     begin();
     all_calls_refuse(d + QUANTUM, NOT_A_BLOCK);
@@ -255,8 +284,7 @@ TEST(misuse, next_header_overwritten_by_an_overflow) {
     begin();
     unsigned char *next = b + mm_block_size(b); /* its header */
     smashed(next, HEADER, 0xFF, b, NEXT_SMASHED);
-    /* Zeros are the header of a used block of no size; 32-bit headers have no seal to tell. */
-    if (IS_64_BIT) smashed(next, HEADER, 0, b, NEXT_SMASHED);
+    smashed(next, HEADER, 0, b, NEXT_SMASHED);
     smashed(next, HEADER, 'A', b, NEXT_SMASHED);
     mm_free(heap, b);
     CHECK_EQ(seen.calls, 0);

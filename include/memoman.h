@@ -281,7 +281,8 @@ void mm_free(mm_allocator_t *allocator, void *ptr);
 
 /**
  * The usable bytes of a block in use: at least what was asked for, and all of
- * them may be written. 0 for NULL. O(1).
+ * them may be written. 0 for NULL, and where the header shows that no block is in
+ * use. O(1).
  */
 size_t mm_block_size(const void *ptr);
 

@@ -180,7 +180,8 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 }
 
 /// The usable bytes of a block in use: at least what was asked for, and all of
-/// them may be written. 0 for NULL. O(1).
+/// them may be written. 0 for NULL, and where the header shows that no block is in
+/// use. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     // SAFETY: NULL or a block (documented).

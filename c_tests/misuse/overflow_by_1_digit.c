@@ -1,0 +1,12 @@
+// A digit, one byte too far: the next block now says that this one is free.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40);
+    take(40);
+    CHECK(*end_of(p) == 0x30);
+    smash(end_of(p), 1, '2');
+    REFUSED(p, mm_free(heap, p));
+}
