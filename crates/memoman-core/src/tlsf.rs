@@ -336,30 +336,45 @@ unsafe fn find(
     // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
     // before it is believed.
     unsafe {
-        let mut header = block.header((*control).cookie);
-        if header.size() < size && bin == own && header.is_plain_free() {
+        let mut header = witnessed(control, block)?;
+        if header.size() < size && bin == own {
             // Any block of a higher bin is large enough.
             let Some(above) = (*control).first_nonempty(own + 1) else {
                 return Err(exhausted(control));
             };
             bin = above;
             block = Control::head(control, bin).read();
-            header = block.header((*control).cookie);
+            header = witnessed(control, block)?;
         }
         let found = header.size();
-        let room = (*control).high.wrapping_sub(block.addr());
-        // The next block's ghost bears witness of the size.
-        if !header.is_plain_free()
-            || found < size
-            || found > room
-            || block.offset(found).prev_phys() != block
-        {
+        if found < size {
             return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
         }
         if !free_list::pop(control, bin, block) {
             return Err(Refusal::Misuse(Misuse::SmashedLink, block.payload()));
         }
         Ok(Found { block, size: found })
+    }
+}
+
+/// The header of a bin's head, whose size the ghost at its end confirms.
+///
+/// # Safety
+/// The instance is live; `block` is a head that is not the list's end.
+#[inline(always)]
+unsafe fn witnessed(control: *mut Control, block: Block) -> Result<Header, Refusal> {
+    // SAFETY: a listed block has a header (I2); the ghost is read only inside the bounds.
+    unsafe {
+        let header = block.header((*control).cookie);
+        let room = (*control).high.wrapping_sub(block.addr());
+        if header.is_plain_free()
+            && header.size() <= room
+            && block.offset(header.size()).prev_phys() == block
+        {
+            Ok(header)
+        } else {
+            Err(Refusal::Misuse(Misuse::NotABlock, block.payload()))
+        }
     }
 }
 

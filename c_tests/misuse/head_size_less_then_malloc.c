@@ -1,0 +1,13 @@
+// The size of a free block made less than the request, which its list says it serves.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40);
+    take(40);
+    give(p);
+    CHECK(*header_of(p) == 0x31);
+    smash(header_of(p), 1, 0x21);
+    REFUSED_NULL(p, mm_malloc(heap, 40));
+}
