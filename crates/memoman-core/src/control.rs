@@ -140,6 +140,8 @@ impl Control {
             self.last_pool.addr(),
             self.pool_bytes,
             self.overhead,
+            self.handler.map_or(0, |handler| handler as usize),
+            self.handler_user.addr(),
         ])
     }
 
