@@ -473,6 +473,8 @@ impl Tlsf {
                 }
                 pool = self.next_pool(this);
             }
+            // The headers of the blocks that are given up stay where they are.
+            (*control).reseal();
             (*control).used = 0;
             (*control).peak = 0;
             (*control).live_blocks = 0;

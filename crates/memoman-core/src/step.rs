@@ -23,8 +23,8 @@ pub struct Cursor {
     block: *mut c_void,
     /// One more than the bin whose head comes next, once all blocks have been seen; zero before.
     heads: usize,
-    /// For later use; zero.
-    reserved: usize,
+    /// The instance's seal: another one after a reset, when what the block's place looks like means nothing.
+    cookie: usize,
 }
 
 impl Cursor {
@@ -33,7 +33,7 @@ impl Cursor {
         pool: ptr::null_mut(),
         block: ptr::null_mut(),
         heads: 0,
-        reserved: 0,
+        cookie: 0,
     };
 }
 
@@ -118,6 +118,7 @@ impl Tlsf {
                 if block == pool.first_block() || !header.is_free() {
                     cursor.pool = pool.as_raw();
                     cursor.block = block.payload().cast();
+                    cursor.cookie = cookie;
                     return Ok(false);
                 }
             }
@@ -160,6 +161,7 @@ impl Tlsf {
             let saved = cursor.block.addr().wrapping_sub(first.addr());
             let room = pool.end() - first.addr();
             if pool.as_raw() != cursor.pool
+                || cursor.cookie != (*self.control()).cookie
                 || saved == 0
                 || saved > room
                 || !saved.is_multiple_of(QUANTUM)
