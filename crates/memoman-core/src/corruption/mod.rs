@@ -8,6 +8,7 @@ mod fault;
 mod heap;
 mod random;
 mod reference;
+mod words;
 
 use std::collections::BTreeMap;
 use std::format;
@@ -158,4 +159,55 @@ fn group_i_every_corruption_of_the_catalogue_is_named() {
         catalogue.entries.len()
     );
     assert!(kinds.len() >= 80);
+}
+
+/// Turns do not grow with the number of pools times that of blocks, whichever link is broken.
+#[test]
+fn group_i_turns_are_linear_with_many_pools() {
+    let heap = Heap::new(AT[2], &[1; 100], 3);
+    let pass = one_pass(&heap);
+    let (turns, found) = turns_of(|| heap.diagnose());
+    assert_eq!(found, None);
+    assert!(
+        turns <= 3 * pass,
+        "{turns} turns for a sound heap of {pass} bins, blocks and pools"
+    );
+    let free: Vec<_> = heap
+        .blocks
+        .iter()
+        .filter(|seen| seen.header.is_free())
+        .collect();
+    let mut most = 0;
+    for seen in free.iter().step_by(free.len() / 20) {
+        let pool_before_last = heap.pools[heap.pools.len() - 2].first_block().addr();
+        for at in [seen.at(), seen.at() + WORD] {
+            for value in [
+                1,
+                seen.at(),
+                pool_before_last,
+                heap.blocks[0].at(),
+                usize::MAX,
+            ] {
+                let where_ = format!("{at:x} <- {value:x}");
+                fault::while_testing(&where_);
+                heap.write(at, value);
+                let (turns, found) = heap.read_only(|| turns_of(|| heap.diagnose()));
+                heap.restore();
+                assert!(
+                    found.is_some_and(|found| found.invariant == Invariant::List),
+                    "{where_}: {found:x?}"
+                );
+                most = most.max(turns);
+                assert!(
+                    turns <= 20 * pass,
+                    "{where_}: {turns} turns for {pass} bins, blocks and pools"
+                );
+            }
+        }
+    }
+    println!(
+        "{} blocks in {} pools: {pass} in one pass, at most {most} turns",
+        heap.blocks.len(),
+        heap.pools.len()
+    );
 }
