@@ -92,6 +92,16 @@ impl Heap {
     /// Lays an instance at `address` (so that a seed gives the same heap again) over pools of so many pages, the last
     /// one at an odd address, and fills them with used and free blocks in turn.
     pub(super) fn new(address: usize, pages: &[usize], seed: u64) -> Heap {
+        Heap::with_requests(address, pages, seed, (1, max_block()))
+    }
+
+    /// The same with requests between these bounds only; the upper one is also the greatest that the instance serves.
+    pub(super) fn with_requests(
+        address: usize,
+        pages: &[usize],
+        seed: u64,
+        (least, max_block): (usize, usize),
+    ) -> Heap {
         let mut layout = Vec::from(pages);
         layout.insert(1, 1);
         let bytes = (layout.iter().sum::<usize>() + layout.len() + 1) * PAGE;
@@ -130,10 +140,10 @@ impl Heap {
                 }
             }
         }
-        let control = pointer(parts[1].start + PAGE - Control::size_for(max_block()));
+        let control = pointer(parts[1].start + PAGE - Control::size_for(max_block));
         // SAFETY: the parts are writable and ours for as long as the heap is used.
         let (tlsf, pools) = unsafe {
-            let tlsf = Tlsf::create(control, max_block()).unwrap();
+            let tlsf = Tlsf::create(control, max_block).unwrap();
             let mut pools = Vec::new();
             for (index, part) in parts.iter().enumerate().filter(|(index, _)| *index != 1) {
                 let odd = if index == parts.len() - 1 { 1 } else { 0 };
@@ -153,7 +163,7 @@ impl Heap {
             blocks: Vec::new(),
             image: Vec::new(),
         };
-        heap.fill(&mut random);
+        heap.fill(&mut random, least, max_block);
         heap.blocks = heap.walk();
         heap.image = heap.snapshot();
         heap
@@ -161,10 +171,10 @@ impl Heap {
 
     /// Fills the pools, then frees every other block of each: the first one of the even pools, the last but one of others.
     /// A few frees coalesce, so that absorbed headers lie about as in a heap that has been used for a while.
-    fn fill(&mut self, random: &mut Random) {
+    fn fill(&mut self, random: &mut Random, least: usize, most: usize) {
         let mut live = Vec::new();
         for round in 0.. {
-            let bytes = [40, 40, 72, 200, 24, 40, 600][round % 7];
+            let bytes = [40, 40, 72, 200, 24, 40, 600][round % 7].clamp(least, most);
             // SAFETY: the instance is live; payloads are filled to their end.
             unsafe {
                 let Ok(ptr) = self.tlsf.malloc(bytes) else {

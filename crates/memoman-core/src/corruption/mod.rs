@@ -6,6 +6,8 @@ mod catalogue;
 mod damage;
 mod fault;
 mod heap;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod instructions;
 mod random;
 mod reference;
 mod words;
