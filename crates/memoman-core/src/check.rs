@@ -98,15 +98,15 @@ pub(crate) enum Before {
 
 #[cfg(test)]
 std::thread_local! {
-    /// Turns that the loops of validation have made on this thread.
-    pub(crate) static TURNS: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    /// Turns that the loops of validation may still make on this thread.
+    pub(crate) static TURNS_LEFT: core::cell::Cell<usize> = const { core::cell::Cell::new(usize::MAX) };
 }
 
 /// Counts one turn of a loop: tests bound their number. Nothing in a build that is not for tests.
 #[inline(always)]
 pub(crate) fn turn() {
     #[cfg(test)]
-    TURNS.with(|turns| turns.set(turns.get() + 1));
+    TURNS_LEFT.with(|left| left.set(left.get().checked_sub(1).expect("validation does not end")));
 }
 
 impl Tlsf {

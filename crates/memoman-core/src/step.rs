@@ -54,7 +54,8 @@ impl Tlsf {
     /// O(bins + max_blocks · pools).
     ///
     /// Between two steps the allocator may be used in any way. The cursor rests on a block that was in use; if that
-    /// has been freed, its pool is begun again. I8 and unlisted rings need the whole heap at once: [`Tlsf::diagnose`].
+    /// has been freed, its pool is begun again. What needs the whole heap at once it cannot see: I8, a ring that no
+    /// head leads to, a header in use that has grown over whole blocks. That is for [`Tlsf::diagnose`].
     ///
     /// # Safety
     /// As for [`Tlsf::diagnose`]; `cursor` is all zero or was written by this method for this instance.

@@ -150,7 +150,7 @@ impl<'a> Catalogue<'a> {
             .at();
         let values = [
             ("1", 1),
-            ("a small number", 4096),
+            ("a number", if WORD == 8 { 4096 } else { 0x7FFF_F000 }),
             ("all ones", usize::MAX),
             ("text", usize::from_ne_bytes([0x41; WORD])),
             ("its own owner", owner),

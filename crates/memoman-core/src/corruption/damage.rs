@@ -7,7 +7,7 @@ use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
-use super::catalogue::{Catalogue, Corruption, pool_end};
+use super::catalogue::{ANYWHERE, Catalogue, Corruption, pool_end};
 use super::heap::Seen;
 use crate::block::{FREE, PREV_FREE};
 use crate::check::Invariant::{self, Bitmap, Coalesced, Counters, List, Listed, Placement};
@@ -357,7 +357,12 @@ impl Catalogue<'_> {
             for (what, new_end, at) in [
                 ("before its start", start - QUANTUM, start),
                 ("at its start", start, start),
-                ("beyond any size", usize::MAX, start),
+                // With 32 bits, sizes have no bound: then it shows where that pool overlaps another, or in the sum.
+                (
+                    "beyond any size",
+                    usize::MAX,
+                    if WORD == 8 { start } else { ANYWHERE },
+                ),
                 ("a quantum early", end - QUANTUM, control),
                 ("a block early", end - BLOCK_MIN, control),
             ] {

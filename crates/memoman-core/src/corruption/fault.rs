@@ -1,16 +1,29 @@
-//! Says which test touched a guard page or wrote to the read-only heap, before the process ends by the fault.
+//! Says what was being tested when validation touched a guard page, wrote to the read-only heap, or failed.
 
 use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
+use std::eprintln;
 use std::sync::Once;
 
 std::thread_local! {
     static CURRENT: Cell<(*const u8, usize)> = const { Cell::new((ptr::null(), 0)) };
 }
 
-/// From here on a fault on this thread prints `what`, which must stay where it is.
-pub(super) fn while_testing(what: &str) {
+/// What this thread is testing.
+pub(super) struct Testing<'a>(&'a str);
+
+impl Drop for Testing<'_> {
+    fn drop(&mut self) {
+        CURRENT.set((ptr::null(), 0));
+        if std::thread::panicking() {
+            eprintln!("while testing: {}", self.0);
+        }
+    }
+}
+
+/// Until the result is dropped, a fault or a panic on this thread prints `what`.
+pub(super) fn while_testing(what: &str) -> Testing<'_> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         for signal in [libc::SIGSEGV, libc::SIGBUS] {
@@ -26,6 +39,7 @@ pub(super) fn while_testing(what: &str) {
         }
     });
     CURRENT.set((what.as_ptr(), what.len()));
+    Testing(what)
 }
 
 extern "C" fn report(_signal: i32, _info: *mut libc::siginfo_t, _context: *mut c_void) {

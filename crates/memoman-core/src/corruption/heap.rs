@@ -233,9 +233,11 @@ impl Heap {
         self.tlsf.control()
     }
 
+    /// What header words are sealed with.
     pub(super) fn cookie(&self) -> usize {
         // SAFETY: readable memory, whatever is in it.
-        unsafe { (*self.control()).cookie }
+        let cookie = unsafe { (*self.control()).cookie };
+        if WORD == 8 { cookie } else { 0 }
     }
 
     /// The word at `address`, if it lies in one of the parts.

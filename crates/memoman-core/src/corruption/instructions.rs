@@ -58,7 +58,7 @@ fn group_i_instructions_grow_with_the_turns_and_nothing_else() {
             ("sound heap", free, heap.original(free), None),
             ("broken link", free, 16, Some(Invariant::List)),
         ] {
-            fault::while_testing(what);
+            let _testing = fault::while_testing(what);
             heap.write(at, value);
             let (turns, _) = turns_of(|| heap.diagnose());
             let (instructions, found) = instructions_of(|| heap.diagnose());

@@ -19,8 +19,9 @@ use std::vec::Vec;
 
 use self::catalogue::{ANYWHERE, Catalogue, Corruption, Expected};
 use self::heap::Heap;
-use crate::check::{Invariant, TURNS, Violation};
+use crate::check::{Invariant, TURNS_LEFT, Violation};
 use crate::config::WORD;
+use crate::step::{Cursor, Step};
 
 /// Where the heaps of the tests are asked to be, so that addresses, seals and hashes are the same in each run.
 const AT: [usize; 4] = if WORD == 8 {
@@ -34,11 +35,12 @@ const AT: [usize; 4] = if WORD == 8 {
     [0x4111_0000, 0x4222_0000, 0x4333_0000, 0x4444_0000]
 };
 
-/// Turns that `f`'s validation made.
+/// Turns that `f`'s validation made: far fewer than would be let pass here.
 fn turns_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
-    let before = TURNS.get();
+    const ENOUGH: usize = 5_000_000;
+    TURNS_LEFT.set(ENOUGH);
     let result = f();
-    (TURNS.get() - before, result)
+    (ENOUGH - TURNS_LEFT.replace(usize::MAX), result)
 }
 
 /// Bins, blocks and pools: what one pass of validation looks at.
@@ -57,7 +59,7 @@ fn is_among(found: &Violation, expected: &[Expected]) -> bool {
 /// One corruption: named as expected by all three kinds of validation, within the bounded number of turns, with nothing written.
 fn try_one(heap: &Heap, corruption: &Corruption, pass: usize, max_blocks: usize) {
     let kind = &corruption.kind;
-    fault::while_testing(kind);
+    let _testing = fault::while_testing(kind);
     for &(at, value) in &corruption.writes {
         heap.write(at, value);
     }
@@ -75,9 +77,9 @@ fn try_one(heap: &Heap, corruption: &Corruption, pass: usize, max_blocks: usize)
         if unsafe { pool.control() != heap.control() && pool.is_sound(pool.control()) } {
             continue;
         }
-        in_pools = in_pools.or(heap.read_only(|| heap.diagnose_pool(pool)));
+        in_pools = in_pools.or(heap.read_only(|| turns_of(|| heap.diagnose_pool(pool)).1));
     }
-    let (steps, in_steps) = heap.read_only(|| heap.validate_in_steps(max_blocks));
+    let (steps, in_steps) = heap.read_only(|| turns_of(|| heap.validate_in_steps(max_blocks)).1);
     assert!(steps <= 2 * pass, "{kind}: {steps} steps");
     assert!(before == heap.snapshot(), "{kind}: validation wrote");
     heap.restore();
@@ -191,7 +193,7 @@ fn group_i_turns_are_linear_with_many_pools() {
                 usize::MAX,
             ] {
                 let where_ = format!("{at:x} <- {value:x}");
-                fault::while_testing(&where_);
+                let _testing = fault::while_testing(&where_);
                 heap.write(at, value);
                 let (turns, found) = heap.read_only(|| turns_of(|| heap.diagnose()));
                 heap.restore();
@@ -212,4 +214,41 @@ fn group_i_turns_are_linear_with_many_pools() {
         heap.blocks.len(),
         heap.pools.len()
     );
+}
+
+/// One step of stepwise validation looks at all pools' headers and heads, and at one block's neighbours.
+#[test]
+fn group_i_turns_of_a_step_do_not_grow_with_the_blocks() {
+    let heap = Heap::new(AT[2] + (1 << 24), &[8; 20], 3);
+    let (bins, pools) = (
+        one_pass(&heap) - heap.blocks.len() - 2 * heap.pools.len(),
+        heap.pools.len(),
+    );
+    let most = 2 * bins + 10 * pools;
+    assert!(heap.blocks.len() > 2 * most, "else it shows nothing");
+    let broken = heap
+        .blocks
+        .iter()
+        .rfind(|seen| seen.header.is_free())
+        .unwrap()
+        .at();
+    for value in [heap.original(broken), 16] {
+        heap.write(broken, value);
+        let mut cursor = Cursor::START;
+        let mut steps = 0;
+        loop {
+            // SAFETY: the heap is readable, whatever is in it.
+            let (turns, step) = turns_of(|| unsafe { heap.tlsf.validate_step(&mut cursor, 1) });
+            assert!(
+                turns <= most,
+                "{turns} turns in one step with {bins} bins and {pools} pools"
+            );
+            steps += 1;
+            if step != Step::More {
+                assert_eq!(step == Step::Sound, value != 16, "{step:?}");
+                break;
+            }
+        }
+        assert!(steps > heap.blocks.len() / 3, "{steps}");
+    }
 }

@@ -109,7 +109,7 @@ fn group_i_random_corruptions_get_the_verdict_of_an_independent_check() {
             how += &overwrite(&heap, &mut random, &words);
         }
         overwritten += places;
-        fault::while_testing(&how);
+        let _testing = fault::while_testing(&how);
         let (sound, blocks) = reference.judge(&heap);
         let (turns, found) = heap.read_only(|| turns_of(|| heap.diagnose()));
         assert!(turns <= 20 * pass, "{how}{turns} turns");
@@ -120,7 +120,8 @@ fn group_i_random_corruptions_get_the_verdict_of_an_independent_check() {
         } else {
             [usize::MAX, 32][round % 2]
         };
-        let (steps, in_steps) = heap.read_only(|| heap.validate_in_steps(max_blocks));
+        let (steps, in_steps) =
+            heap.read_only(|| turns_of(|| heap.validate_in_steps(max_blocks)).1);
         assert!(steps <= 2 * pass, "{how}{steps} steps");
         match (in_steps, found) {
             (Some(in_steps), None) => panic!("{how}steps raise a false alarm: {in_steps:x?}"),
@@ -133,7 +134,7 @@ fn group_i_random_corruptions_get_the_verdict_of_an_independent_check() {
             _ => {}
         }
         for &pool in &heap.pools {
-            let in_pool = heap.read_only(|| heap.diagnose_pool(pool));
+            let in_pool = heap.read_only(|| turns_of(|| heap.diagnose_pool(pool)).1);
             assert!(
                 !(sound && in_pool.is_some()),
                 "{how}false alarm: {in_pool:x?}"

@@ -56,7 +56,7 @@ impl Reference {
             fixed,
             pools,
             control,
-            cookie: heap.original(control + offset_of!(Control, cookie)),
+            cookie: heap.cookie(),
             top_bin: heap.original(control + offset_of!(Control, top_bin)),
         }
     }
