@@ -49,7 +49,7 @@ extern "C" fn report(_signal: i32, _info: *mut libc::siginfo_t, _context: *mut c
             c"\nvalidation read outside the heap, or wrote: "
                 .as_ptr()
                 .cast(),
-            46,
+            45,
         ),
         (text, length),
         (c"\n".as_ptr().cast(), 1),

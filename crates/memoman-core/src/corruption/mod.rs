@@ -162,7 +162,10 @@ fn group_i_every_corruption_of_the_catalogue_is_named() {
         kinds.len() - harmless,
         catalogue.entries.len()
     );
-    assert!(kinds.len() >= 80);
+    assert!(
+        kinds.len() > 800,
+        "some of the heap's places have no kind any more"
+    );
 }
 
 /// Turns do not grow with the number of pools times that of blocks, whichever link is broken.
