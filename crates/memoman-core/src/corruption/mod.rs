@@ -65,7 +65,7 @@ fn try_one(heap: &Heap, corruption: &Corruption, pass: usize, max_blocks: usize)
     }
     let before = heap.snapshot();
     let (turns, found) = heap.read_only(|| turns_of(|| heap.diagnose()));
-    // Three passes prove a heap; when a link is broken, eleven find its edge, and six more the block to name.
+    // Three passes prove a heap; when a link is broken, eleven find its edge, and five more the block to name.
     assert!(
         turns <= 20 * pass,
         "{kind}: {turns} turns for {pass} bins, blocks and pools"
