@@ -44,7 +44,8 @@ fn instructions_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
 #[test]
 fn group_i_instructions_grow_with_the_turns_and_nothing_else() {
     let mut rates = (usize::MAX, 0);
-    // Few bins and great blocks: a trap takes a thousand times as long as an instruction.
+    // Few bins and great blocks: a trap takes a thousand times as long as an instruction. For
+    // the same reason the seventeen passes over a broken heap are made over the small one only.
     for (index, pages) in [1, 3].into_iter().enumerate() {
         let at = AT[3] + index * (1 << 24);
         let heap = Heap::with_requests(at, &[1; 3][..pages], 5, (250, 250));
@@ -57,7 +58,10 @@ fn group_i_instructions_grow_with_the_turns_and_nothing_else() {
         for (what, at, value, expected) in [
             ("sound heap", free, heap.original(free), None),
             ("broken link", free, 16, Some(Invariant::List)),
-        ] {
+        ]
+        .into_iter()
+        .take(if pages == 1 { 2 } else { 1 })
+        {
             let _testing = fault::while_testing(what);
             heap.write(at, value);
             let (turns, _) = turns_of(|| heap.diagnose());
