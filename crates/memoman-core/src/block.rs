@@ -37,6 +37,12 @@ const LOW_BITS: usize = QUANTUM - 1;
 /// The bits above the size.
 const SEAL_BITS: usize = !(SIZE_LIMIT | LOW_BITS);
 
+/// What a header is sealed with: nothing on 32-bit targets, which have no bits to spare.
+#[inline(always)]
+const fn seal(cookie: usize) -> usize {
+    if WORD == 8 { cookie } else { 0 }
+}
+
 /// A header word with its seal taken off: size in the upper bits, flags below the quantum.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header(usize);
@@ -165,7 +171,7 @@ impl Block {
     /// list cannot be cut short by zeros written over a link. (Null on 32-bit targets, which have no seal.)
     #[inline(always)]
     pub(crate) const fn list_end(cookie: usize) -> Block {
-        Block(ptr::without_provenance_mut(cookie))
+        Block(ptr::without_provenance_mut(seal(cookie)))
     }
 
     #[inline(always)]
@@ -182,14 +188,14 @@ impl Block {
     #[inline(always)]
     pub(crate) unsafe fn header(self, cookie: usize) -> Header {
         // SAFETY: the duty of this type: the word before the payload is this block's header.
-        Header(unsafe { self.header_ptr().read() } ^ cookie)
+        Header(unsafe { self.header_ptr().read() } ^ seal(cookie))
     }
 
     /// Writes the header.
     #[inline(always)]
     pub(crate) unsafe fn set_header(self, cookie: usize, header: Header) {
         // SAFETY: as for `header`.
-        unsafe { self.header_ptr().write(header.0 ^ cookie) }
+        unsafe { self.header_ptr().write(header.0 ^ seal(cookie)) }
     }
 
     /// Sets PREV_FREE. The seal lies above the flags, so it need not be known.

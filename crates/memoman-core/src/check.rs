@@ -2,20 +2,18 @@
 //! anywhere.
 //!
 //! Nothing is followed before it is proved: the control structure by its hash, each pool by its
-//! header's hash, each block by the walk that reaches it from its pool's start. List links are
-//! *not* followed at first. Each free block adds the edge to its `next_free` to one sum and the edge from its
-//! `prev_link` to another; when the sums agree, every link leads to a free block that the walk has
-//! seen, and only then the lists are walked, to see that they hold all of them. So validation reads
-//! nothing outside the pools and the control structure, and ends within blocks + bins + pools steps.
-//! When the sums differ, a second pass looks for the block to blame.
+//! header's hash, each block by the walk that reaches it from its pool's start, the links by the sums of `lists.rs`.
+//! So validation reads nothing outside the pools and the control structure, and ends within blocks + bins + pools
+//! steps; when a link is broken, it takes a constant number of such passes to find the one to name.
 
 use core::ffi::CStr;
 use core::ptr;
 
 use crate::block::{Block, Header};
-use crate::config::{BLOCK_MIN, QUANTUM, SL_WORDS};
-use crate::control::{Control, mix};
-use crate::pool::{POOL_COST, Pool};
+use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM, SIZE_LIMIT};
+use crate::control::Control;
+use crate::lists::{self, check_links};
+use crate::pool::{POOL_COST, POOL_MIN, Pool};
 use crate::tlsf::Tlsf;
 
 /// The invariants by number.
@@ -98,16 +96,17 @@ pub(crate) enum Before {
     Unseen,
 }
 
-/// What the walk over all blocks adds up.
-#[derive(Default)]
-struct Sums {
-    used: usize,
-    live_blocks: usize,
-    free_blocks: usize,
-    free_bytes: usize,
-    heads: usize,
-    next_edges: usize,
-    prev_edges: usize,
+#[cfg(test)]
+std::thread_local! {
+    /// Turns that the loops of validation may still make on this thread.
+    pub(crate) static TURNS_LEFT: core::cell::Cell<usize> = const { core::cell::Cell::new(usize::MAX) };
+}
+
+/// Counts one turn of a loop: tests bound their number. Nothing in a build that is not for tests.
+#[inline(always)]
+pub(crate) fn turn() {
+    #[cfg(test)]
+    TURNS_LEFT.with(|left| left.set(left.get().checked_sub(1).expect("validation does not end")));
 }
 
 impl Tlsf {
@@ -131,9 +130,7 @@ impl Tlsf {
             let result = if control.is_null() || !pool.is_sound(control) {
                 broken(Invariant::Placement, pool.as_raw().cast(), Some(pool))
             } else {
-                check_control(control)
-                    .and_then(|()| check_pools(control))
-                    .and_then(|()| walk_links(control, pool))
+                diagnose_links(control, pool)
             };
             result.err()
         }
@@ -146,17 +143,24 @@ unsafe fn diagnose(control: *mut Control) -> Checked {
         check_control(control)?;
         check_pools(control)?;
         check_bitmaps(control)?;
-        let mut sums = Sums::default();
-        let mut pool = Pool::new((*control).first_pool);
-        while let Some(this) = pool {
-            walk_pool(control, this, |block, header| {
-                add(control, &mut sums, block, header);
+        let sums = lists::check(control)?;
+        check_counters(control, sums.used, sums.live_blocks)
+    }
+}
+
+unsafe fn diagnose_links(control: *mut Control, pool: Pool) -> Checked {
+    // SAFETY: each step proves what the next one follows.
+    unsafe {
+        check_control(control)?;
+        check_pools(control)?;
+        check_bitmaps(control)?;
+        walk_pool(control, pool, |block, header| {
+            if header.is_free() {
+                check_links(control, pool, block, header)
+            } else {
                 Ok(())
-            })?;
-            pool = this.next();
-        }
-        check_lists(control, &sums)?;
-        check_counters(control, &sums)
+            }
+        })
     }
 }
 
@@ -164,7 +168,7 @@ unsafe fn diagnose(control: *mut Control) -> Checked {
 pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
     // SAFETY: the fixed part of the control structure may be read (caller).
     let this = unsafe { &*control };
-    if this.check == this.checksum() {
+    if this.check == this.checksum() && this.top_bin < BINS_MAX {
         Ok(())
     } else {
         broken(Invariant::Placement, control.cast_const().cast(), None)
@@ -180,10 +184,15 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
         let mut count = 0usize;
         let mut last: Option<Pool> = None;
         let mut pool = Pool::new((*control).first_pool);
+        let (low, high) = (control.addr(), control.addr() + (*control).bytes());
         while let Some(this) = pool {
+            turn();
+            // The hash is tested first: only then `end` means something.
             if !this.is_sound(control)
+                || !(POOL_MIN..=SIZE_LIMIT).contains(&this.end().wrapping_sub(this.start()))
                 || this.prev() != last
                 || last.is_some_and(|last| last.end() > this.start())
+                || this.start() < high && low < this.end()
             {
                 return broken(Invariant::Placement, this.as_raw().cast(), Some(this));
             }
@@ -202,40 +211,29 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
     }
 }
 
-/// I1, in both levels.
+/// I1, in both levels: what the bits must be follows from the heads.
 pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
     // SAFETY: the control structure is proved, so `top_bin` bounds the heads.
     unsafe {
         let this = &*control;
-        for word in 0..SL_WORDS {
-            let bits = this.sl_bitmap[word];
-            if (this.fl_bitmap >> word & 1 != 0) != (bits != 0) {
+        let mut words = 0usize;
+        let mut heads = 0..=this.top_bin;
+        for (word, &bits) in this.sl_bitmap.iter().enumerate() {
+            let mut filled = 0usize;
+            for (bit, bin) in (0..usize::BITS).zip(&mut heads) {
+                turn();
+                filled |= usize::from(Control::head(control, bin).read() != this.list_end()) << bit;
+            }
+            if bits != filled {
                 return broken(
                     Invariant::Bitmap,
                     ptr::from_ref(&this.sl_bitmap[word]).cast(),
                     None,
                 );
             }
-            for bit in 0..usize::BITS as usize {
-                let bin = word * usize::BITS as usize + bit;
-                let marked = bits >> bit & 1 != 0;
-                let true_bit = if bin > this.top_bin {
-                    !marked
-                } else {
-                    // A head of zero is neither a block nor the list's end.
-                    let head = Control::head(control, bin).read();
-                    (head != this.list_end()) == marked && (!marked || head.addr() != 0)
-                };
-                if !true_bit {
-                    return broken(
-                        Invariant::Bitmap,
-                        ptr::from_ref(&this.sl_bitmap[word]).cast(),
-                        None,
-                    );
-                }
-            }
+            words |= usize::from(filled != 0) << word;
         }
-        if this.fl_bitmap >> (SL_WORDS - 1) > 1 {
+        if this.fl_bitmap != words {
             return broken(
                 Invariant::Bitmap,
                 ptr::from_ref(&this.fl_bitmap).cast(),
@@ -302,7 +300,10 @@ pub(crate) unsafe fn check_block(
 }
 
 /// Walks a pool from its start to its sentinel, checks each block, and hands it to `visit`.
-unsafe fn walk_pool(
+///
+/// # Safety
+/// The control structure and the pool are proved.
+pub(crate) unsafe fn walk_pool(
     control: *mut Control,
     pool: Pool,
     mut visit: impl FnMut(Block, Header) -> Checked,
@@ -314,6 +315,7 @@ unsafe fn walk_pool(
         let mut block = pool.first_block();
         let mut before = Before::Used;
         loop {
+            turn();
             let header = check_block(cookie, pool, block, before)?;
             if block.addr() == end {
                 return Ok(());
@@ -329,166 +331,20 @@ unsafe fn walk_pool(
     }
 }
 
-/// Counts a block, and a free one's two edges.
-unsafe fn add(control: *mut Control, sums: &mut Sums, block: Block, header: Header) {
-    // SAFETY: a proved block; its links are read as words, not followed. A link that lies in the
-    // control structure is one of the heads, which may be read.
-    unsafe {
-        let this = &*control;
-        if !header.is_free() {
-            sums.used += header.size();
-            sums.live_blocks += 1;
-            return;
-        }
-        sums.free_blocks += 1;
-        sums.free_bytes += header.size();
-        let bin = this.bin_of(header.size());
-        let next = block.next_free();
-        if next != this.list_end() {
-            let edge = mix(&[block.addr(), next.addr(), bin]);
-            sums.next_edges = sums.next_edges.wrapping_add(edge);
-        }
-        let link = block.prev_link();
-        if link == Control::head(control, bin) {
-            if link.read() == block {
-                sums.heads += 1;
-            }
-        } else {
-            let edge = mix(&[link.addr(), block.addr(), bin]);
-            sums.prev_edges = sums.prev_edges.wrapping_add(edge);
-        }
-    }
-}
-
-/// I2 and I3. When the edges agree, every `next_free` leads to a free block of the same bin that the walk has seen.
-unsafe fn check_lists(control: *mut Control, sums: &Sums) -> Checked {
-    // SAFETY: heads may be read; lists are walked only after the sums have proved them.
-    unsafe {
-        let top_bin = (*control).top_bin;
-        let filled = (0..=top_bin)
-            .filter(|&bin| Control::head(control, bin).read() != (*control).list_end())
-            .count();
-        if sums.next_edges != sums.prev_edges || sums.heads != filled {
-            return blame(control);
-        }
-        let mut listed = 0;
-        for bin in 0..=top_bin {
-            let mut block = Control::head(control, bin).read();
-            while block != (*control).list_end() && listed <= sums.free_blocks {
-                listed += 1;
-                block = block.next_free();
-            }
-        }
-        if listed != sums.free_blocks {
-            // A ring that no head leads to.
-            return broken(Invariant::Listed, control.cast_const().cast(), None);
-        }
-        Ok(())
-    }
-}
-
-/// Finds the block whose link is broken; O(free blocks · pools).
-unsafe fn blame(control: *mut Control) -> Checked {
-    // SAFETY: control structure, pools and blocks are proved; links are followed into pools only.
-    unsafe {
-        let mut pool = Pool::new((*control).first_pool);
-        while let Some(this) = pool {
-            walk_links(control, this)?;
-            pool = this.next();
-        }
-        for bin in 0..=(*control).top_bin {
-            let head = Control::head(control, bin);
-            let block = head.read();
-            let sound = block == (*control).list_end()
-                || (is_listed_in(control, block, bin) && block.prev_link() == head);
-            if !sound {
-                return broken(Invariant::List, head.cast_const().cast(), None);
-            }
-        }
-        broken(Invariant::Listed, control.cast_const().cast(), None)
-    }
-}
-
-/// Walks one pool and checks the links of each free block.
-unsafe fn walk_links(control: *mut Control, pool: Pool) -> Checked {
-    // SAFETY: as for `blame`.
-    unsafe {
-        walk_pool(control, pool, |block, header| {
-            if header.is_free() {
-                check_links(control, pool, block, header)
-            } else {
-                Ok(())
-            }
-        })
-    }
-}
-
-/// I1, I2 and I3 at one free block; O(pools).
-///
-/// # Safety
-/// The control structure, the pools and the block are proved.
-pub(crate) unsafe fn check_links(
-    control: *mut Control,
-    pool: Pool,
-    block: Block,
-    header: Header,
-) -> Checked {
-    // SAFETY: proved (caller); a link is followed only to a head or into a pool.
-    unsafe {
-        let this = &*control;
-        let fail = |invariant| broken(invariant, block.payload(), Some(pool));
-        let bin = this.bin_of(header.size());
-        if this.first_nonempty(bin) != Some(bin) {
-            return fail(Invariant::Bitmap);
-        }
-        let link = block.prev_link();
-        if link == Control::head(control, bin) {
-            if link.read() != block {
-                return fail(Invariant::Listed);
-            }
-        } else if !(is_listed_in(control, Block::at(link.cast()), bin) && link.read() == block) {
-            return fail(Invariant::List);
-        }
-        let next = block.next_free();
-        let sound = next == this.list_end()
-            || (is_listed_in(control, next, bin) && next.prev_link() == block.next_link());
-        if sound { Ok(()) } else { fail(Invariant::List) }
-    }
-}
-
-/// There is a free block of `bin` at this place, as far as its header says.
-unsafe fn is_listed_in(control: *mut Control, block: Block, bin: usize) -> bool {
-    // SAFETY: the pools are proved (caller); the header is read only inside one.
-    unsafe {
-        if !block.addr().is_multiple_of(QUANTUM) {
-            return false;
-        }
-        let mut pool = Pool::new((*control).first_pool);
-        while let Some(this) = pool {
-            if block.addr() >= this.first_block().addr() && block.addr() < this.end() {
-                let header = block.header((*control).cookie);
-                let size = header.size();
-                return header.is_plain_free()
-                    && (BLOCK_MIN..=this.end() - block.addr()).contains(&size)
-                    && (*control).bin_of(size) == bin;
-            }
-            pool = this.next();
-        }
-        false
-    }
-}
-
-/// I8.
-unsafe fn check_counters(control: *mut Control, sums: &Sums) -> Checked {
+/// I8. What is free follows from what is used, since the blocks tile the pools.
+unsafe fn check_counters(control: *mut Control, used: usize, live_blocks: usize) -> Checked {
     // SAFETY: the control structure is proved (caller).
     let this = unsafe { &*control };
-    let sound = this.used == sums.used
-        && this.free_bytes() == sums.free_bytes
-        && this.live_blocks == sums.live_blocks
-        && this.peak >= this.used;
-    if sound {
-        Ok(())
-    } else {
-        broken(Invariant::Counters, ptr::from_ref(&this.used).cast(), None)
+    let fail = |counter: &usize| broken(Invariant::Counters, ptr::from_ref(counter).cast(), None);
+    if this.used != used {
+        return fail(&this.used);
     }
+    if this.live_blocks != live_blocks {
+        return fail(&this.live_blocks);
+    }
+    // The past cannot be walked; but it had at least as many bytes in use as now, in whole quanta.
+    if this.peak < used || !this.peak.is_multiple_of(QUANTUM) {
+        return fail(&this.peak);
+    }
+    Ok(())
 }

@@ -28,7 +28,8 @@ pub struct Control {
     /// Lowest and highest address where a word may point at a free block: the heads and all pools.
     pub(crate) links_low: usize,
     pub(crate) links_high: usize,
-    /// The seal of this instance's headers, in place above the size; 0 on 32-bit targets.
+    /// The seal of this instance's headers, in place above the size, until the next reset. 32-bit headers have none;
+    /// there it only tells one reset from another.
     pub(crate) cookie: usize,
     /// Index of the last bin. It holds every block that serves any request.
     pub(crate) top_bin: usize,
@@ -71,13 +72,19 @@ pub(crate) fn mix(words: &[usize]) -> usize {
     hash as usize
 }
 
-/// The seal of the instance at `address`: the bits above a size, the uppermost of them set, so
+/// The seal of the instance at `address`, another one than `before`: the bits above a size, the uppermost of them set, so
 /// that neither pointers, nor small integers, nor text look like a header.
-fn cookie_for(address: usize) -> usize {
-    if WORD == 8 {
-        (mix(&[address]) | (1 << (usize::BITS - 1))) & !SIZE_LIMIT & !(QUANTUM - 1)
+fn cookie_for(address: usize, before: usize) -> usize {
+    let bits = if WORD == 8 {
+        !SIZE_LIMIT & !(QUANTUM - 1)
     } else {
-        0
+        usize::MAX
+    };
+    let cookie = (mix(&[address, before]) | 1 << (usize::BITS - 1)) & bits;
+    if cookie == before {
+        cookie ^ (1 << (usize::BITS - 2))
+    } else {
+        cookie
     }
 }
 
@@ -116,7 +123,7 @@ impl Control {
         // SAFETY: the memory was just initialised; no other reference to it exists.
         let this = unsafe { &mut *control };
         this.set_bounds(usize::MAX, 0);
-        this.cookie = cookie_for(mem.addr());
+        this.cookie = cookie_for(mem.addr(), 0);
         this.top_bin = Control::bins_for(max_block) - 1;
         this.max_size = block_size_for(max_block);
         this.limit = this.max_size - HEADER;
@@ -124,6 +131,12 @@ impl Control {
         // SAFETY: the heads are part of the memory that the caller gives.
         unsafe { Control::empty_bins(control) };
         control
+    }
+
+    /// Draws another seal: what looks like a header in the pools does so no more. They must be laid out anew.
+    pub(crate) fn reseal(&mut self) {
+        self.cookie = cookie_for(ptr::from_ref(self).addr(), self.cookie);
+        self.check = self.checksum();
     }
 
     /// What `check` must be.
@@ -142,6 +155,8 @@ impl Control {
             self.last_pool.addr(),
             self.pool_bytes,
             self.overhead,
+            self.handler.map_or(0, |handler| handler as usize),
+            self.handler_user.addr(),
         ])
     }
 
@@ -165,11 +180,6 @@ impl Control {
                 Control::head(this, bin).write(end);
             }
         }
-    }
-
-    /// Draws another seal: no header that lies in the pools is one of this instance's any more.
-    pub(crate) fn renew_seal(&mut self) {
-        self.cookie = cookie_for(mix(&[ptr::from_ref(self).addr(), self.cookie]));
     }
 
     /// Bytes of this instance's control structure.

@@ -26,8 +26,11 @@ pub mod size_class;
 pub mod block;
 mod check;
 pub mod control;
+#[cfg(all(test, unix))]
+mod corruption;
 mod free_list;
 mod intercept;
+mod lists;
 mod misuse;
 pub mod pool;
 mod realloc;

@@ -473,13 +473,12 @@ impl Tlsf {
                 }
                 pool = self.next_pool(this);
             }
+            // The headers of the blocks that are given up stay where they are; under another seal they are none.
+            (*control).reseal();
             (*control).used = 0;
             (*control).peak = 0;
             (*control).live_blocks = 0;
             (*control).failed_requests = 0;
-            // The headers of the blocks that were given up stay where they are; under another seal they are none.
-            (*control).renew_seal();
-            refresh(control);
             Control::empty_bins(control);
             let mut pool = self.first_pool();
             while let Some(this) = pool {

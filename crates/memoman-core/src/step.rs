@@ -5,9 +5,11 @@ use core::ptr;
 
 use crate::block::Block;
 use crate::check::{
-    Before, Violation, check_bitmaps, check_block, check_control, check_links, check_pools,
+    Before, Violation, check_bitmaps, check_block, check_control, check_pools, turn,
 };
-use crate::config::BLOCK_MIN;
+use crate::config::{BLOCK_MIN, QUANTUM};
+use crate::control::Control;
+use crate::lists::{check_head, check_links};
 use crate::pool::Pool;
 use crate::tlsf::Tlsf;
 
@@ -19,8 +21,10 @@ pub struct Cursor {
     pool: *mut c_void,
     /// A block that was in use when the last step ended, or the pool's first one.
     block: *mut c_void,
-    /// For later use; zero.
-    reserved: [usize; 2],
+    /// One more than the bin whose head comes next, once all blocks have been seen; zero before.
+    heads: usize,
+    /// The instance's seal: another one after a reset, when what the block's place looks like means nothing.
+    cookie: usize,
 }
 
 impl Cursor {
@@ -28,7 +32,8 @@ impl Cursor {
     pub const START: Cursor = Cursor {
         pool: ptr::null_mut(),
         block: ptr::null_mut(),
-        reserved: [0; 2],
+        heads: 0,
+        cookie: 0,
     };
 }
 
@@ -44,11 +49,13 @@ pub enum Step {
 }
 
 impl Tlsf {
-    /// Checks the control structure, the pools' headers and up to `max_blocks` blocks (at least one) with their links,
-    /// and remembers in `cursor` where to go on; O(bins + max_blocks · pools).
+    /// Checks the control structure, the bitmaps, the pools' headers and up to `max_blocks` blocks (at least one) with
+    /// their links, and remembers in `cursor` where to go on; when all blocks have been seen, the heads in the same way.
+    /// O(bins + max_blocks · pools).
     ///
     /// Between two steps the allocator may be used in any way. The cursor rests on a block that was in use; if that
-    /// has been freed, its pool is begun again. I8 and unlisted rings need the whole heap at once: [`Tlsf::diagnose`].
+    /// has been freed, its pool is begun again. What needs the whole heap at once it cannot see: I8, a ring that no
+    /// head leads to, a header in use that has grown over whole blocks. That is for [`Tlsf::diagnose`].
     ///
     /// # Safety
     /// As for [`Tlsf::diagnose`]; `cursor` is all zero or was written by this method for this instance.
@@ -76,15 +83,19 @@ impl Tlsf {
             check_pools(control)?;
             check_bitmaps(control)?;
             let cookie = (*control).cookie;
-            let Some((mut pool, mut block, mut before)) = self.resume(cursor) else {
-                return Ok(true);
-            };
             let mut left = max_blocks;
+            if cursor.heads > 0 {
+                return self.step_heads(cursor, left);
+            }
+            let Some((mut pool, mut block, mut before)) = self.resume(cursor) else {
+                return self.step_heads(cursor, left);
+            };
             loop {
+                turn();
                 let header = check_block(cookie, pool, block, before)?;
                 if block.addr() == pool.end() {
                     let Some(next) = pool.next() else {
-                        return Ok(true);
+                        return self.step_heads(cursor, left);
                     };
                     pool = next;
                     block = pool.first_block();
@@ -108,10 +119,34 @@ impl Tlsf {
                 if block == pool.first_block() || !header.is_free() {
                     cursor.pool = pool.as_raw();
                     cursor.block = block.payload().cast();
+                    cursor.cookie = cookie;
                     return Ok(false);
                 }
             }
         }
+    }
+
+    /// Goes on with the heads: each one leads to a block that the blocks' own check has seen or will see. True when
+    /// all have been looked at.
+    unsafe fn step_heads(self, cursor: &mut Cursor, mut left: usize) -> Result<bool, Violation> {
+        let control = self.control();
+        // SAFETY: control structure and pools are proved (caller); `top_bin` bounds the heads.
+        unsafe {
+            let end = (*control).list_end();
+            for bin in cursor.heads.saturating_sub(1)..=(*control).top_bin {
+                turn();
+                if Control::head(control, bin).read() == end {
+                    continue;
+                }
+                if left == 0 {
+                    cursor.heads = bin + 1;
+                    return Ok(false);
+                }
+                check_head(control, bin)?;
+                left -= 1;
+            }
+        }
+        Ok(true)
     }
 
     /// The place to go on from: the saved block while it is in use, else its pool's start; a pool
@@ -121,12 +156,18 @@ impl Tlsf {
         unsafe {
             let mut pool = self.first_pool()?;
             while pool.start() < cursor.pool.addr() {
+                turn();
                 pool = pool.next()?;
             }
             let first = pool.first_block();
             let saved = cursor.block.addr().wrapping_sub(first.addr());
             let room = pool.end() - first.addr();
-            if pool.as_raw() != cursor.pool || saved == 0 || saved > room {
+            if pool.as_raw() != cursor.pool
+                || cursor.cookie != (*self.control()).cookie
+                || saved == 0
+                || saved > room
+                || !saved.is_multiple_of(QUANTUM)
+            {
                 return Some((pool, first, Before::Used));
             }
             let block = first.offset(saved);
@@ -135,7 +176,7 @@ impl Tlsf {
             let used = header.is_plain_used()
                 && header.size() >= BLOCK_MIN
                 && header.size() <= room - saved;
-            if block.is_aligned() && (sentinel || used) {
+            if sentinel || used {
                 Some((pool, block, Before::Unseen))
             } else {
                 Some((pool, first, Before::Used))

@@ -154,6 +154,7 @@ impl Tlsf {
         unsafe {
             (*self.control()).handler = handler;
             (*self.control()).handler_user = user;
+            (*self.control()).check = (*self.control()).checksum();
         }
     }
 

@@ -1,0 +1,113 @@
+//! Validation in steps while the allocator goes on working: no false alarm, and the cover is complete (group I).
+
+mod support;
+
+use memoman_core::{Cursor, Step, Tlsf};
+use std::ptr::NonNull;
+use support::{Instance, Random, Region, assert_sound};
+
+fn step(tlsf: Tlsf, cursor: &mut Cursor, max_blocks: usize) -> Step {
+    // SAFETY: the tests' instances are live, and the cursor is theirs.
+    unsafe { tlsf.validate_step(cursor, max_blocks) }
+}
+
+#[test]
+fn group_i_a_reset_between_two_steps_is_no_violation() {
+    for blocks_seen in 1..30 {
+        let instance = Instance::new(1 << 16);
+        let region = Region::new(8192, 0, 0);
+        let tlsf = instance.tlsf;
+        // SAFETY: the region outlives the instance's use; each block is given up by the reset.
+        unsafe {
+            tlsf.add_pool(region.start(), region.bytes()).unwrap();
+            let blocks: Vec<_> = (0..40).map(|_| tlsf.malloc(100).unwrap()).collect();
+            for ptr in blocks.iter().skip(1).step_by(3) {
+                tlsf.free(*ptr).unwrap();
+            }
+            let mut cursor = Cursor::START;
+            assert_eq!(step(tlsf, &mut cursor, blocks_seen), Step::More);
+            assert!(tlsf.reset());
+            loop {
+                match step(tlsf, &mut cursor, 4) {
+                    Step::More => {}
+                    Step::Sound => break,
+                    Step::Broken(found) => panic!("after {blocks_seen} blocks: {found:?}"),
+                }
+            }
+            if size_of::<usize>() == 8 {
+                // A block of before is no block any more, although its header still lies there. 32-bit headers have no seal.
+                for ptr in blocks {
+                    assert!(tlsf.free(ptr).is_err());
+                }
+            }
+            assert_sound(tlsf);
+        }
+    }
+}
+
+/// What may happen between two steps.
+fn work(
+    tlsf: Tlsf,
+    random: &mut Random,
+    live: &mut Vec<NonNull<u8>>,
+    extra: &Region,
+    added: &mut bool,
+) {
+    // SAFETY: a live instance; each block is freed or resized once; the region outlives the instance's use.
+    unsafe {
+        match random.below(40) {
+            0 if !*added => *added = tlsf.add_pool(extra.start(), extra.bytes()).is_some(),
+            1 if *added => *added = !tlsf.remove_pool(extra.start()),
+            2 if random.below(8) == 0 => {
+                assert!(tlsf.reset());
+                live.clear();
+            }
+            3..16 if !live.is_empty() => {
+                let ptr = live.swap_remove(random.below(live.len()));
+                tlsf.free(ptr).unwrap();
+            }
+            16..24 if !live.is_empty() => {
+                let at = random.below(live.len());
+                if let Ok(ptr) = tlsf.realloc(live[at], 1 + random.below(400)) {
+                    live[at] = ptr;
+                }
+            }
+            24..28 => live.extend(tlsf.memalign(1 << random.below(8), 1 + random.below(200))),
+            _ => live.extend(tlsf.malloc(1 + random.below(200))),
+        }
+    }
+}
+
+#[test]
+fn group_i_steps_raise_no_false_alarm_while_the_allocator_works() {
+    let mut covered = 0;
+    for seed in 0..40 {
+        let instance = Instance::new(1 << 16);
+        let regions = [
+            Region::new(8192, 0, 0x5A),
+            Region::new(4096, 8, 0x5A),
+            Region::new(2048, 1, 0x5A),
+        ];
+        let tlsf = instance.tlsf;
+        for region in &regions[..2] {
+            // SAFETY: the regions outlive the instance's use.
+            unsafe { tlsf.add_pool(region.start(), region.bytes()) }.unwrap();
+        }
+        let mut random = Random(seed);
+        let (mut live, mut added) = (Vec::new(), false);
+        let mut cursor = Cursor::START;
+        for _ in 0..3_000 {
+            for _ in 0..random.below(3) {
+                work(tlsf, &mut random, &mut live, &regions[2], &mut added);
+            }
+            match step(tlsf, &mut cursor, 1 + random.below(12)) {
+                Step::More => {}
+                Step::Sound => covered += 1,
+                Step::Broken(found) => panic!("seed {seed}: {found:?}"),
+            }
+        }
+        assert_sound(tlsf);
+    }
+    // The heaps have up to 200 blocks: they are seen to their end again and again.
+    assert!(covered > 40 * 20, "{covered}");
+}
