@@ -55,6 +55,8 @@ pub struct Control {
     pub(crate) pool_bytes: usize,
     /// Bytes that the pools take for themselves.
     pub(crate) overhead: usize,
+    /// How often the instance has been reset: a place in the heap remembered from before means nothing.
+    pub(crate) resets: usize,
     pub(crate) handler: Option<MisuseHandler>,
     pub(crate) handler_user: *mut c_void,
     /// Hash of the words that only control-plane calls change.
@@ -115,9 +117,10 @@ impl Control {
         unsafe { ptr::write_bytes(mem, 0, Control::size_for(max_block)) };
         // SAFETY: the memory was just initialised; no other reference to it exists.
         let this = unsafe { &mut *control };
-        this.set_bounds(usize::MAX, 0);
         this.cookie = cookie_for(mem.addr());
         this.top_bin = Control::bins_for(max_block) - 1;
+        // The heads' end is among the bounds: only now it is known.
+        this.set_bounds(usize::MAX, 0);
         this.max_size = block_size_for(max_block);
         this.limit = this.max_size - HEADER;
         this.check = this.checksum();
@@ -136,6 +139,7 @@ impl Control {
             self.top_bin,
             self.max_size,
             self.limit,
+            self.resets,
             self.first_pool.addr(),
             self.last_pool.addr(),
             self.pool_bytes,

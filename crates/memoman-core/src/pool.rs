@@ -477,6 +477,8 @@ impl Tlsf {
             (*control).peak = 0;
             (*control).live_blocks = 0;
             (*control).failed_requests = 0;
+            (*control).resets = (*control).resets.wrapping_add(1);
+            (*control).check = (*control).checksum();
             (*control).fl_bitmap = 0;
             (*control).sl_bitmap = [0; crate::config::SL_WORDS];
             ptr::write_bytes(Control::head(control, 0), 0, (*control).top_bin + 1);

@@ -19,8 +19,10 @@ pub struct Cursor {
     pool: *mut c_void,
     /// A block that was in use when the last step ended, or the pool's first one.
     block: *mut c_void,
+    /// The instance's resets so far: a reset leaves headers of forgotten blocks behind, which look as if in use.
+    resets: usize,
     /// For later use; zero.
-    reserved: [usize; 2],
+    reserved: usize,
 }
 
 impl Cursor {
@@ -28,7 +30,8 @@ impl Cursor {
     pub const START: Cursor = Cursor {
         pool: ptr::null_mut(),
         block: ptr::null_mut(),
-        reserved: [0; 2],
+        resets: 0,
+        reserved: 0,
     };
 }
 
@@ -108,6 +111,7 @@ impl Tlsf {
                 if block == pool.first_block() || !header.is_free() {
                     cursor.pool = pool.as_raw();
                     cursor.block = block.payload().cast();
+                    cursor.resets = (*control).resets;
                     return Ok(false);
                 }
             }
@@ -120,6 +124,9 @@ impl Tlsf {
         // SAFETY: the pools are proved (caller). The saved place is read only inside a pool.
         unsafe {
             let mut pool = self.first_pool()?;
+            if cursor.resets != (*self.control()).resets {
+                return Some((pool, pool.first_block(), Before::Used));
+            }
             while pool.start() < cursor.pool.addr() {
                 pool = pool.next()?;
             }
