@@ -1,0 +1,155 @@
+//! The mapping at every size up to 2^24, and from there to the greatest at ±64 around every power of two and bin edge.
+//! Requests are tried byte by byte, block sizes quantum by quantum: all that ever reaches the functions.
+
+use super::*;
+use crate::config::{BINS_MAX, MAX_BLOCK_LIMIT, SIZE_BITS, SIZE_LIMIT};
+use crate::control::Control;
+
+const EXHAUSTIVE: usize = 1 << 24;
+const AROUND: usize = 64;
+
+/// What a block size maps to.
+#[derive(Clone, Copy)]
+struct Mapped {
+    floor: usize,
+    ceil: usize,
+    cut: usize,
+}
+
+/// Every property of the mapping at one block size.
+fn mapped(size: usize) -> Mapped {
+    let floor = floor_bin(size);
+    let ceil = ceil_bin(size);
+    let cut = cut_size(size);
+    assert!(
+        floor < BINS_MAX && bin_floor_size(floor) <= size,
+        "floor {size}"
+    );
+    assert!(
+        floor + 1 >= BINS_MAX || bin_floor_size(floor + 1) > size,
+        "above {size}"
+    );
+    // The smallest block of a bin is its edge, so this is "every block of the ceil bin fits" …
+    assert!(bin_floor_size(ceil) >= size, "ceil {size}");
+    // … and this is "and no bin below is as good".
+    assert!(bin_floor_size(ceil - 1) < size, "first {size}");
+    assert!(ceil == floor || ceil == floor + 1, "distance {size}");
+    // At most 1/32 lies between a request and the class that surely serves it.
+    assert!(bin_floor_size(ceil) - size <= size >> SL_LOG2 || size < 1 << LINEAR_LOG2);
+
+    assert!(
+        cut >= size && cut - size <= size >> SL_LOG2 && cut % QUANTUM == 0,
+        "cut {size}"
+    );
+    if size < EXACT_BELOW {
+        assert_eq!(cut, size);
+    } else {
+        assert_eq!(cut, bin_floor_size(ceil), "cut {size}");
+        // Freed, the block lies where the rounded-up search for the same size begins.
+        assert_eq!(floor_bin(cut), ceil, "found again {size}");
+    }
+    Mapped { floor, ceil, cut }
+}
+
+/// Every block size from `first` to `last`: each holds, and none maps lower than the one before.
+fn run(first: usize, last: usize) {
+    let mut size = (first & !(QUANTUM - 1)).max(BLOCK_MIN);
+    let mut before = mapped(size);
+    while size < last {
+        size += QUANTUM;
+        let now = mapped(size);
+        assert!(
+            now.floor == before.floor || now.floor == before.floor + 1,
+            "floor jumps at {size}"
+        );
+        assert!(
+            now.ceil == before.ceil || now.ceil == before.ceil + 1,
+            "ceil jumps at {size}"
+        );
+        assert!(now.cut >= before.cut, "cut falls at {size}");
+        before = now;
+    }
+}
+
+/// Every request from `first` to `last` bytes, one by one: the smallest whole block that holds it.
+fn run_requests(first: usize, last: usize) {
+    let mut before = 0;
+    for bytes in first..=last {
+        let size = block_size_for(bytes);
+        assert!(
+            size % QUANTUM == 0 && size >= BLOCK_MIN,
+            "no block size for {bytes}"
+        );
+        assert!(size - HEADER >= bytes, "{bytes} bytes do not fit");
+        assert!(
+            size == BLOCK_MIN || size - HEADER < bytes + QUANTUM,
+            "a smaller block holds {bytes}"
+        );
+        assert!(size >= before, "falls at {bytes}");
+        before = size;
+    }
+}
+
+fn around(size: usize, limit: usize) -> (usize, usize) {
+    (
+        size.saturating_sub(AROUND).min(limit),
+        size.saturating_add(AROUND).min(limit),
+    )
+}
+
+/// The greatest size that has a bin of its own above it to be cut at.
+const GREATEST: usize = SIZE_LIMIT - (SIZE_LIMIT >> SL_LOG2);
+
+#[test]
+fn group_e_every_block_size_up_to_2_24_maps_exactly() {
+    run(BLOCK_MIN, EXHAUSTIVE + AROUND);
+}
+
+#[test]
+fn group_e_every_request_up_to_2_24_gets_the_smallest_block() {
+    run_requests(0, EXHAUSTIVE + AROUND);
+}
+
+#[test]
+fn group_e_mapping_holds_around_every_power_of_two() {
+    for k in 0..SIZE_BITS {
+        let (first, last) = around(1 << k, GREATEST);
+        run(first, last);
+        let (first, last) = around(1 << k, MAX_BLOCK_LIMIT);
+        run_requests(first, last);
+    }
+}
+
+#[test]
+fn group_e_mapping_holds_around_every_bin_edge() {
+    for bin in 2..BINS_MAX - 1 {
+        let edge = bin_floor_size(bin);
+        assert_eq!(floor_bin(edge), bin);
+        assert_eq!(ceil_bin(edge), bin);
+        // A byte below the edge is the bin before, and is served by this one.
+        assert_eq!(floor_bin(edge - 1), bin - 1);
+        assert_eq!(ceil_bin(edge - 1), bin);
+        assert!(bin_floor_size(bin + 1) > edge);
+        let (first, last) = around(edge, GREATEST);
+        run(first, last);
+        let (first, last) = around(edge, MAX_BLOCK_LIMIT);
+        run_requests(first, last);
+    }
+}
+
+#[test]
+fn group_e_the_top_bin_serves_every_request_of_its_instance() {
+    let check = |max_block: usize| {
+        let top = Control::bins_for(max_block) - 1;
+        let size = block_size_for(max_block);
+        assert!(top < BINS_MAX && ceil_bin(size) == top, "{max_block}");
+        assert!(bin_floor_size(top) >= size, "{max_block}");
+    };
+    for max_block in 0..1 << 16 {
+        check(max_block);
+    }
+    for k in 0..SIZE_BITS {
+        let (first, last) = around(1 << k, MAX_BLOCK_LIMIT);
+        (first..=last).for_each(check);
+    }
+}
