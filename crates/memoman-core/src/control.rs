@@ -122,9 +122,10 @@ impl Control {
         unsafe { ptr::write_bytes(mem, 0, Control::size_for(max_block)) };
         // SAFETY: the memory was just initialised; no other reference to it exists.
         let this = unsafe { &mut *control };
-        this.set_bounds(usize::MAX, 0);
         this.cookie = cookie_for(mem.addr(), 0);
         this.top_bin = Control::bins_for(max_block) - 1;
+        // The heads' end is among the bounds: only now it is known.
+        this.set_bounds(usize::MAX, 0);
         this.max_size = block_size_for(max_block);
         this.limit = this.max_size - HEADER;
         this.check = this.checksum();
