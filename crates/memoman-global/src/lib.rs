@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `heap.rs` | the allocator: create, grow, serve, give back |
 //! | `lock.rs` | one priority-inheriting lock |
+//! | `sync.rs` | what the lock is made of, and the model of it for loom |
 //! | `fork.rs` | it survives `fork` |
 //! | `os.rs` | regions of memory |
 //! | `env.rs` | the `MEMOMAN_*` variables |
@@ -28,6 +29,7 @@ mod line;
 mod lock;
 mod os;
 mod report;
+mod sync;
 
 pub use heap::{
     calloc, free, handle, malloc, memalign, realloc, set_errno, stats, trim, usable_size, validate,

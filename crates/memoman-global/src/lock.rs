@@ -1,10 +1,7 @@
 //! The one lock: a pthread mutex that inherits priority, so that a high-priority thread waiting for
 //! it does not wait for whoever preempts its holder.
 
-use core::cell::UnsafeCell;
-use core::hint;
-use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use crate::sync::{AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
 
 const NEW: u8 = 0;
 const MAKING: u8 = 1;
@@ -13,7 +10,7 @@ const READY: u8 = 2;
 /// The lock. Its mutex is made at the first use, since the attribute cannot be set in a constant.
 pub(crate) struct Lock {
     state: AtomicU8,
-    mutex: UnsafeCell<MaybeUninit<libc::pthread_mutex_t>>,
+    mutex: Mutex,
     /// The thread that holds the lock across a fork, else 0. It may enter again: the handlers of
     /// other libraries allocate.
     forking: AtomicUsize,
@@ -23,22 +20,24 @@ pub(crate) struct Lock {
 // used through the pthread functions, which are made for this.
 unsafe impl Sync for Lock {}
 
-fn this_thread() -> usize {
-    // SAFETY: pthread_self has no precondition.
-    unsafe { libc::pthread_self() as usize }
-}
-
 impl Lock {
+    #[cfg(not(all(loom, test)))]
     pub(crate) const fn new() -> Lock {
         Lock {
             state: AtomicU8::new(NEW),
-            mutex: UnsafeCell::new(MaybeUninit::uninit()),
+            mutex: Mutex::new(),
             forking: AtomicUsize::new(0),
         }
     }
 
-    fn mutex(&self) -> *mut libc::pthread_mutex_t {
-        self.mutex.get().cast()
+    /// loom's atomics have no constant constructor.
+    #[cfg(all(loom, test))]
+    pub(crate) fn new() -> Lock {
+        Lock {
+            state: AtomicU8::new(NEW),
+            mutex: Mutex::new(),
+            forking: AtomicUsize::new(0),
+        }
     }
 
     /// Runs `work` with the lock held.
@@ -53,10 +52,10 @@ impl Lock {
             return work();
         }
         // SAFETY: the mutex is made, and never destroyed.
-        unsafe { libc::pthread_mutex_lock(self.mutex()) };
+        unsafe { self.mutex.lock() };
         let result = work();
         // SAFETY: locked above, by this thread.
-        unsafe { libc::pthread_mutex_unlock(self.mutex()) };
+        unsafe { self.mutex.unlock() };
         result
     }
 
@@ -68,31 +67,15 @@ impl Lock {
         {
             Ok(_) => {
                 // SAFETY: only this thread is past the exchange; nobody uses the mutex yet.
-                unsafe { self.init() };
+                unsafe { self.mutex.init() };
                 self.state.store(READY, Ordering::Release);
             }
             // Another thread is making it: a handful of instructions, once in a process.
             Err(_) => {
                 while self.state.load(Ordering::Acquire) != READY {
-                    hint::spin_loop();
+                    spin_loop();
                 }
             }
-        }
-    }
-
-    /// # Safety
-    /// No other thread uses the mutex.
-    unsafe fn init(&self) {
-        let mut attributes = MaybeUninit::uninit();
-        // SAFETY: the attributes are initialised by the first call; these calls only write what they are given.
-        unsafe {
-            libc::pthread_mutexattr_init(attributes.as_mut_ptr());
-            libc::pthread_mutexattr_setprotocol(
-                attributes.as_mut_ptr(),
-                libc::PTHREAD_PRIO_INHERIT,
-            );
-            libc::pthread_mutex_init(self.mutex(), attributes.as_ptr());
-            libc::pthread_mutexattr_destroy(attributes.as_mut_ptr());
         }
     }
 
@@ -102,7 +85,7 @@ impl Lock {
             self.make();
         }
         // SAFETY: the mutex is made.
-        unsafe { libc::pthread_mutex_lock(self.mutex()) };
+        unsafe { self.mutex.lock() };
         self.forking.store(this_thread(), Ordering::Relaxed);
     }
 
@@ -110,57 +93,18 @@ impl Lock {
     pub(crate) fn postfork_parent(&self) {
         self.forking.store(0, Ordering::Relaxed);
         // SAFETY: locked by `prefork` on this thread.
-        unsafe { libc::pthread_mutex_unlock(self.mutex()) };
+        unsafe { self.mutex.unlock() };
     }
 
     /// Makes it anew in the child: its owner is a thread id of the parent, which cannot unlock here.
     pub(crate) fn postfork_child(&self) {
         self.forking.store(0, Ordering::Relaxed);
         // SAFETY: the child has one thread, this one.
-        unsafe { self.init() };
+        unsafe { self.mutex.init() };
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::boxed::Box;
-    use std::thread;
-    use std::vec::Vec;
-
-    #[test]
-    fn excludes_other_threads_from_the_first_use_on() {
-        let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
-        struct Counter(UnsafeCell<usize>);
-        // SAFETY: touched under the lock only.
-        unsafe impl Sync for Counter {}
-        let counter: &'static Counter = Box::leak(Box::new(Counter(UnsafeCell::new(0))));
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                thread::spawn(move || {
-                    for _ in 0..10_000 {
-                        // SAFETY: under the lock.
-                        lock.with(|| unsafe { *counter.0.get() += 1 });
-                    }
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        // SAFETY: all threads are gone.
-        assert_eq!(unsafe { *counter.0.get() }, 40_000);
-    }
-
-    #[test]
-    fn the_forking_thread_enters_again_and_the_child_side_is_usable() {
-        let lock = Lock::new();
-        lock.prefork();
-        assert_eq!(lock.with(|| lock.with(|| 7)), 7);
-        lock.postfork_child();
-        assert_eq!(lock.with(|| 8), 8);
-        lock.prefork();
-        lock.postfork_parent();
-        assert_eq!(lock.with(|| 9), 9);
-    }
-}
+// The path is spelled out because tests/lock_model.rs includes this file.
+#[cfg(all(test, not(loom)))]
+#[path = "lock/tests.rs"]
+mod tests;
