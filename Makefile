@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all demo check setup header fmt clean help
+.PHONY: all demo check verify-models setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -15,6 +15,10 @@ demo: all ## the main job on real input: a static array, then python, git, sqlit
 
 check: $(STAMP) ## every test: Rust, C plain and under sanitizers, the shim, the artefacts, real programs
 	scripts/check.sh
+
+verify-models: $(STAMP) ## the models' long forms: every sequence in 416-byte heaps, 20,000 long random programs
+	MEMOMAN_EXHAUST_BYTES=416 MEMOMAN_EXHAUST_RAW=5 cargo test --release -p memoman-core --test exhaustion -- --nocapture --test-threads 1
+	PROPTEST_CASES=20000 cargo test --release -p memoman-core --test model -- --nocapture
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh
@@ -36,4 +40,4 @@ clean: ## remove everything that was built
 	rm -rf $(DIST)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
