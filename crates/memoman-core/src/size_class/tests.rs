@@ -38,7 +38,7 @@ fn mapped(size: usize) -> Mapped {
     assert!(bin_floor_size(ceil) - size <= size >> SL_LOG2 || size < 1 << LINEAR_LOG2);
 
     assert!(
-        cut >= size && cut - size <= size >> SL_LOG2 && cut % QUANTUM == 0,
+        cut >= size && cut - size <= size >> SL_LOG2 && cut.is_multiple_of(QUANTUM),
         "cut {size}"
     );
     if size < EXACT_BELOW {
@@ -77,7 +77,7 @@ fn run_requests(first: usize, last: usize) {
     for bytes in first..=last {
         let size = block_size_for(bytes);
         assert!(
-            size % QUANTUM == 0 && size >= BLOCK_MIN,
+            size.is_multiple_of(QUANTUM) && size >= BLOCK_MIN,
             "no block size for {bytes}"
         );
         assert!(size - HEADER >= bytes, "{bytes} bytes do not fit");

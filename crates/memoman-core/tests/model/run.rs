@@ -230,7 +230,7 @@ impl Shadow {
             return (Expected::Refused(Refusal::Exhausted), before);
         }
         let need = block_size_for(bytes);
-        if start % align == 0 && (need <= own + next) {
+        if start.is_multiple_of(align) && need <= own + next {
             return (Expected::At(start), before);
         }
         if let Some(prev) = prev
@@ -356,7 +356,7 @@ impl Shadow {
             Wild::Interior => pick(true, 3 * QUANTUM).map(|address| address + QUANTUM),
             Wild::Free => pick(false, 0),
             Wild::Below => bounds.map(|(start, _)| start).next(),
-            Wild::Above => bounds.map(|(_, end)| end).last(),
+            Wild::Above => bounds.map(|(_, end)| end).next_back(),
         };
         let Some(address) = address else { return };
         let ptr = NonNull::new(self.arena.at(0).with_addr(address)).unwrap();
