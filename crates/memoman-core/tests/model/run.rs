@@ -189,9 +189,13 @@ impl Shadow {
                     arena::is_filled(moved.as_ptr(), kept, old.tag),
                     "realloc to {bytes} lost contents"
                 );
+                let relocated = moved != ptr && before != Some(moved.as_ptr().addr());
+                if relocated {
+                    self.assert_only_copied(moved, old.bytes, bytes);
+                }
                 // An address once aligned stays so only if it was asked for.
                 self.enter(moved, bytes, align.unwrap_or(1));
-                if moved != ptr && before != Some(moved.as_ptr().addr()) {
+                if relocated {
                     // While the contents were copied, both blocks were in use.
                     let new = self.live[&moved.as_ptr().addr()].bytes + Tlsf::ALLOC_OVERHEAD;
                     self.peak = self.peak.max(used + new);
@@ -199,6 +203,22 @@ impl Shadow {
             }
             Err(refusal) => self.refused(refusal),
         }
+    }
+
+    /// Behind the contents that moved, the new block is what the free memory was: nothing was copied from beyond the old one.
+    fn assert_only_copied(&self, moved: NonNull<u8>, old_bytes: usize, bytes: usize) {
+        let at = self.arena.offset(moved.as_ptr().addr());
+        // A free block's last word was its ghost, which may go.
+        let end = bytes.saturating_sub(size_of::<usize>());
+        if end <= old_bytes {
+            return;
+        }
+        // SAFETY: a live, initialised block of so many bytes.
+        let now = unsafe { std::slice::from_raw_parts(moved.as_ptr(), end) };
+        assert!(
+            now[old_bytes..] == self.before[at + old_bytes..at + end],
+            "realloc copied more than the old block held"
+        );
     }
 
     /// A block's bytes, the free block right before it, and the bytes of the one right behind it.
