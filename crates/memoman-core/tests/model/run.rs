@@ -401,8 +401,8 @@ impl Shadow {
 
     fn sweep(&mut self, blocks: usize) {
         let mut cursor = memoman_core::Cursor::START;
-        // All blocks, and the heads of all lists, which are at most as many.
-        let bound = 2 * arena::walk(self.tlsf).len() + 1;
+        // Blocks, and then the heads of the bins that they fill.
+        let bound = 2 * arena::walk(self.tlsf).len() + 2;
         let steps = (1..=bound).find(|_| {
             // SAFETY: live.
             let step = unsafe { self.tlsf.validate_step(&mut cursor, blocks) };

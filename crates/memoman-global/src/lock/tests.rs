@@ -1,7 +1,8 @@
 //! The lock on real threads.
 
-use super::Lock;
+use super::{Lock, MAKING, READY};
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU8, Ordering};
 use std::boxed::Box;
 use std::thread;
 use std::vec::Vec;
@@ -40,4 +41,33 @@ fn the_forking_thread_enters_again_and_the_child_side_is_usable() {
     lock.prefork();
     lock.postfork_parent();
     assert_eq!(lock.with(|| 9), 9);
+}
+
+/// Another thread enters only after `release`, however long it is given before.
+fn waits_for(lock: &'static Lock, release: impl FnOnce()) {
+    let entered: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
+    let other = thread::spawn(|| lock.with(|| entered.store(1, Ordering::SeqCst)));
+    thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(entered.load(Ordering::SeqCst), 0);
+    release();
+    other.join().unwrap();
+    assert_eq!(entered.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn other_threads_wait_until_the_fork_is_over() {
+    let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
+    lock.prefork();
+    waits_for(lock, || lock.postfork_parent());
+}
+
+#[test]
+fn other_threads_wait_until_the_lock_is_made() {
+    let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
+    lock.state.store(MAKING, Ordering::Release);
+    waits_for(lock, || {
+        // SAFETY: nobody uses it before it is READY.
+        unsafe { lock.mutex.init() };
+        lock.state.store(READY, Ordering::Release);
+    });
 }
