@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use memoman_core::Tlsf;
+use memoman_debug::allocator::Tlsf;
 
 use super::types::mm_allocator_t;
 use super::{answer, instance, misuse};
@@ -75,8 +75,8 @@ pub unsafe extern "C" fn mm_realloc(
             return ptr::null_mut();
         };
         match NonNull::new(ptr.cast()) {
-            Some(_) if bytes == 0 => {
-                mm_free(allocator, ptr);
+            Some(block) if bytes == 0 => {
+                release(tlsf, block);
                 ptr::null_mut()
             }
             Some(block) => answer(tlsf, tlsf.realloc(block, bytes)),
@@ -103,8 +103,8 @@ pub unsafe extern "C" fn mm_realloc_aligned(
         };
         match NonNull::new(ptr.cast()) {
             _ if !align.is_power_of_two() => ptr::null_mut(),
-            Some(_) if bytes == 0 => {
-                mm_free(allocator, ptr);
+            Some(block) if bytes == 0 => {
+                release(tlsf, block);
                 ptr::null_mut()
             }
             Some(block) => answer(tlsf, tlsf.realloc_aligned(block, align, bytes)),
@@ -119,9 +119,21 @@ pub unsafe extern "C" fn mm_realloc_aligned(
 pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_void) {
     // SAFETY: boundary rules.
     unsafe {
-        if let (Some(tlsf), Some(block)) = (instance(allocator), NonNull::new(ptr.cast()))
-            && let Err(what) = tlsf.free(block)
-        {
+        if let (Some(tlsf), Some(block)) = (instance(allocator), NonNull::new(ptr.cast())) {
+            release(tlsf, block);
+        }
+    }
+}
+
+/// Frees a block, or reports why not.
+///
+/// # Safety
+/// As for [`Tlsf::free`].
+#[inline(always)]
+unsafe fn release(tlsf: Tlsf, block: NonNull<u8>) {
+    // SAFETY: the same duties.
+    unsafe {
+        if let Err(what) = tlsf.free(block) {
             misuse(tlsf, what, block.as_ptr());
         }
     }

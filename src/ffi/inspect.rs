@@ -3,10 +3,10 @@
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-use memoman_core::{Cursor, Pool, Stats, Step, Tlsf, Violation};
+use memoman_debug::allocator::{Cursor, Pool, Stats, Step, Tlsf, Violation, walk};
 
 use super::types::{mm_allocator_t, mm_cursor_t, mm_pool_t, mm_stats_t, mm_violation_t, mm_walker};
-use super::{instance, truth};
+use super::{instance, is_sound, truth};
 
 // The header's structs are the core's, with C's names.
 const _: () = {
@@ -22,7 +22,7 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
     // SAFETY: boundary rules; the walker is the caller's C function.
     unsafe {
         if let (Some(pool), Some(walker)) = (Pool::from_raw(pool.cast()), walker) {
-            pool.walk(&mut |payload, size, used| {
+            walk(pool, &mut |payload, size, used| {
                 walker(payload.as_ptr().cast(), size, truth(used), user);
             });
         }
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
-    truth(unsafe { instance(allocator).is_some_and(|tlsf| tlsf.diagnose().is_none()) })
+    truth(unsafe { instance(allocator).is_some_and(|tlsf| is_sound(tlsf.diagnose())) })
 }
 
 /// As mm_validate, for the blocks of one pool and their links.
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
 pub unsafe extern "C" fn mm_validate_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
     truth(unsafe {
-        Pool::from_raw(pool.cast()).is_some_and(|pool| Tlsf::diagnose_pool(pool).is_none())
+        Pool::from_raw(pool.cast()).is_some_and(|pool| is_sound(Tlsf::diagnose_pool(pool)))
     })
 }
 

@@ -2,10 +2,10 @@
 
 use core::ffi::{c_int, c_void};
 
-use memoman_core::Tlsf;
+use memoman_debug::allocator::Tlsf;
 
 use super::types::{mm_allocator_t, mm_error_handler};
-use super::{handle, instance, truth};
+use super::{flush, fresh, instance, truth};
 
 /// Bytes of memory that mm_create needs for the control structure: about
 /// 8.4 KiB on 64-bit targets. Constant. O(1), any thread.
@@ -59,7 +59,7 @@ pub extern "C" fn mm_alloc_overhead() -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create(mem: *mut c_void) -> *mut mm_allocator_t {
     // SAFETY: mm_size() bytes at `mem` are the caller's to give (documented).
-    handle(unsafe { Tlsf::create(mem.cast(), Tlsf::DEFAULT_MAX_BLOCK) })
+    fresh(unsafe { Tlsf::create(mem.cast(), Tlsf::DEFAULT_MAX_BLOCK) })
 }
 
 /// Creates an allocator at the start of `mem` and makes the rest its first
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn mm_create_with_pool(
     bytes: usize,
 ) -> *mut mm_allocator_t {
     // SAFETY: `bytes` bytes at `mem` are the caller's to give (documented).
-    handle(unsafe { Tlsf::create_with_pool(mem.cast(), bytes) })
+    fresh(unsafe { Tlsf::create_with_pool(mem.cast(), bytes) })
 }
 
 /// Bytes of memory that mm_create_for needs for requests up to `max_block`
@@ -92,7 +92,7 @@ pub extern "C" fn mm_size_for(max_block: usize) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create_for(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
     // SAFETY: mm_size_for(max_block) bytes at `mem` are the caller's to give (documented).
-    handle(unsafe { Tlsf::create(mem.cast(), max_block) })
+    fresh(unsafe { Tlsf::create(mem.cast(), max_block) })
 }
 
 /// Ends the allocator. It frees nothing, since you own all memory, and forgets
@@ -113,7 +113,12 @@ pub unsafe extern "C" fn mm_destroy(allocator: *mut mm_allocator_t) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_reset(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules; the caller gives its blocks up (documented).
-    truth(unsafe { instance(allocator).is_some_and(|tlsf| tlsf.reset()) })
+    truth(unsafe {
+        instance(allocator).is_some_and(|tlsf| {
+            flush(tlsf);
+            tlsf.reset()
+        })
+    })
 }
 
 /// Sets what is called on misuse of this allocator (double free, a pointer that

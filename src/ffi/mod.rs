@@ -25,7 +25,7 @@ mod global;
 use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
-use memoman_core::{Misuse, Refusal, Tlsf};
+use memoman_debug::allocator::{Misuse, Refusal, Tlsf, Violation};
 use types::mm_allocator_t;
 
 /// The instance behind a C handle.
@@ -111,6 +111,40 @@ unsafe fn answer<T>(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut T 
         }
         Err(Refusal::Exhausted | Refusal::Invalid) => ptr::null_mut(),
     }
+}
+
+/// A new instance's C handle. The debug library reads how often it is to validate it.
+fn fresh(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
+    #[cfg(all(memoman_debug, unix))]
+    if let (Some(tlsf), Some(shift)) = (tlsf, memoman_global::debug::validate_shift()) {
+        // SAFETY: just created.
+        unsafe { tlsf.set_validate_shift(shift) };
+    }
+    handle(tlsf)
+}
+
+/// Empties the debug library's quarantine, whose blocks are in use for the core; a block with which something is wrong
+/// is reported.
+///
+/// # Safety
+/// The instance is live.
+unsafe fn flush(_tlsf: Tlsf) {
+    #[cfg(memoman_debug)]
+    // SAFETY: live (caller).
+    unsafe {
+        while let Err(fault) = _tlsf.drain() {
+            misuse(_tlsf, fault, fault.address);
+        }
+    }
+}
+
+/// Nothing was found. What was is printed by the debug library, which may know the block.
+fn is_sound(found: Option<Violation>) -> bool {
+    #[cfg(all(memoman_debug, unix))]
+    if let Some(found) = &found {
+        memoman_global::debug::print(&found.fault);
+    }
+    found.is_none()
 }
 
 /// C's truth value.

@@ -3,10 +3,10 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use memoman_core::Pool;
+use memoman_debug::allocator::Pool;
 
 use super::types::{mm_allocator_t, mm_pool_t};
-use super::{instance, truth};
+use super::{flush, instance, truth};
 
 fn raw(pool: Option<Pool>) -> *mut mm_pool_t {
     pool.map_or(ptr::null_mut(), |pool| pool.as_raw().cast())
@@ -56,7 +56,12 @@ pub unsafe extern "C" fn mm_remove_pool(
     mem_or_pool: *mut c_void,
 ) -> c_int {
     // SAFETY: boundary rules.
-    truth(unsafe { instance(allocator).is_some_and(|tlsf| tlsf.remove_pool(mem_or_pool.cast())) })
+    truth(unsafe {
+        instance(allocator).is_some_and(|tlsf| {
+            flush(tlsf);
+            tlsf.remove_pool(mem_or_pool.cast())
+        })
+    })
 }
 
 /// The allocator's first pool, by address; NULL if it has none. O(1).
