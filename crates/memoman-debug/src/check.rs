@@ -113,12 +113,25 @@ impl DebugTlsf {
             if core.is_some_and(|found| found.invariant.number() == 7) {
                 return core;
             }
+            let (mut live, mut used) = (0, 0);
             let mut pool = self.first_pool();
             while let Some(this) = pool {
-                if let Some(found) = check_blocks(this) {
-                    return Some(found);
+                let found = check_blocks(this, &mut |block| {
+                    live += 1;
+                    used += Self::taken(block);
+                });
+                if found.is_some() {
+                    return found;
                 }
                 pool = self.next_pool(this);
+            }
+            let ledger = &*self.ledger();
+            if core.is_none() && (ledger.live, ledger.used) != (live, used) {
+                return Some(Violation::from(memoman_core::Violation {
+                    invariant: memoman_core::Invariant::Counters,
+                    address: self.ledger().cast_const().cast(),
+                    pool: None,
+                }));
             }
             core
         }
@@ -135,7 +148,7 @@ impl DebugTlsf {
             if core.is_some_and(|found| found.invariant.number() == 7) {
                 return core;
             }
-            check_blocks(pool).or(core)
+            check_blocks(pool, &mut |_| {}).or(core)
         }
     }
 
@@ -176,8 +189,8 @@ impl DebugTlsf {
     }
 }
 
-/// The records, guards and fills of a pool's blocks.
-unsafe fn check_blocks(pool: Pool) -> Option<Violation> {
+/// The records, guards and fills of a pool's blocks; `live` is called for each of the program's.
+unsafe fn check_blocks(pool: Pool, live: &mut dyn FnMut(Block)) -> Option<Violation> {
     let mut fault = None;
     // SAFETY: a proved pool (caller); the walk ends at a broken header, and a block is read only inside its core block.
     unsafe {
@@ -190,6 +203,9 @@ unsafe fn check_blocks(pool: Pool) -> Option<Violation> {
             if state == Some(State::Released) {
                 // Freed with a broken neighbour: the core would not take it.
                 return;
+            }
+            if state == Some(State::Live) {
+                live(block);
             }
             fault = if state.is_some() && block.fits(base.as_ptr(), usable) {
                 block.intact().err()

@@ -29,6 +29,11 @@ pub(crate) struct Ledger {
     mask: usize,
     /// Allocations so far.
     pub(crate) numbers: usize,
+    /// The program's blocks, and what they take with their surroundings and the core's headers.
+    pub(crate) live: usize,
+    pub(crate) used: usize,
+    /// Highest `used` since creation or reset.
+    pub(crate) peak: usize,
     /// Not zero: the layer above adds pools, so want of memory does not drain the quarantine.
     grows: usize,
 }
@@ -143,6 +148,9 @@ impl DebugTlsf {
                 operations: 0,
                 mask: (1 << VALIDATE_SHIFT) - 1,
                 numbers: 0,
+                live: 0,
+                used: 0,
+                peak: 0,
                 grows: 0,
             });
         }
@@ -294,6 +302,23 @@ impl DebugTlsf {
         }
     }
 
+    /// What a block takes in the core, header included.
+    pub(crate) unsafe fn taken(block: Block) -> usize {
+        // SAFETY: sealed, and a block in use of the core (caller).
+        unsafe { Tlsf::block_size(block.base()) + Tlsf::ALLOC_OVERHEAD }
+    }
+
+    /// Counts blocks and bytes that come into the program's use, or, as a wrapped negative, leave it.
+    pub(crate) unsafe fn count(self, blocks: isize, bytes: usize) {
+        // SAFETY: live (caller).
+        unsafe {
+            let ledger = &mut *self.ledger();
+            ledger.live = ledger.live.wrapping_add_signed(blocks);
+            ledger.used = ledger.used.wrapping_add(bytes);
+            ledger.peak = ledger.peak.max(ledger.used);
+        }
+    }
+
     /// Allocates a block with its surroundings. When no block of the core fits, the quarantine is drained first.
     pub(crate) unsafe fn allocate(
         self,
@@ -319,6 +344,7 @@ impl DebugTlsf {
             ledger.numbers = ledger.numbers.wrapping_add(1);
             let block = Block::lay(base.as_ptr(), lead, bytes, ledger.numbers, self.site);
             block.fill(FRESH);
+            self.count(1, Self::taken(block));
             Ok(NonNull::new_unchecked(block.payload()))
         }
     }
@@ -371,19 +397,23 @@ impl DebugTlsf {
         }
     }
 
-    /// The figures. What blocks take includes records, guards and quarantine; `live_blocks` are the program's; a request of
-    /// `largest` bytes succeeds, a greater one may when the quarantine is drained for it.
+    /// The figures. `used`, `peak` and `live_blocks` are those of the program's blocks, with records and guards; the
+    /// quarantine counts as free. A request of `largest` bytes succeeds; a greater one may, when the quarantine is drained for it.
     ///
     /// # Safety
     /// As for [`Tlsf::stats`].
     pub unsafe fn stats(self) -> Stats {
         // SAFETY: the same duties.
         unsafe {
-            let mut stats = self.inner().stats();
-            let held = (*self.ledger()).queue.blocks();
-            stats.live_blocks = stats.live_blocks.saturating_sub(held);
-            stats.largest = stats.largest.saturating_sub(EXTRA);
-            stats
+            let (core, ledger) = (self.inner().stats(), &*self.ledger());
+            Stats {
+                used: ledger.used,
+                free: core.free.wrapping_add(core.used).wrapping_sub(ledger.used),
+                peak: ledger.peak,
+                largest: core.largest.saturating_sub(EXTRA),
+                live_blocks: ledger.live,
+                ..core
+            }
         }
     }
 
@@ -484,7 +514,9 @@ impl DebugTlsf {
                 });
                 next = self.next_pool(pool);
             }
-            (*self.ledger()).queue = Queue::EMPTY;
+            let ledger = &mut *self.ledger();
+            ledger.queue = Queue::EMPTY;
+            (ledger.live, ledger.used, ledger.peak) = (0, 0, 0);
             self.inner().reset()
         }
     }

@@ -35,10 +35,6 @@ impl Queue {
         blocks: 0,
         bytes: 0,
     };
-
-    pub(crate) fn blocks(&self) -> usize {
-        self.blocks
-    }
 }
 
 impl DebugTlsf {
@@ -48,10 +44,11 @@ impl DebugTlsf {
     pub(crate) unsafe fn retire(self, block: Block) -> Result<Freed, Fault> {
         // SAFETY: live instance and block (caller).
         unsafe {
-            let bytes = self.held_by(block);
+            let bytes = Self::taken(block);
             let limit = QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART);
             if bytes > limit {
                 let freed = self.release(block)?;
+                self.count(-1, bytes.wrapping_neg());
                 return Ok(Freed(freed));
             }
             let queue = &raw mut (*self.ledger()).queue;
@@ -71,14 +68,9 @@ impl DebugTlsf {
             (*queue).last = block.payload();
             (*queue).blocks += 1;
             (*queue).bytes += bytes;
+            self.count(-1, bytes.wrapping_neg());
             Ok(Freed(emptied))
         }
-    }
-
-    /// What a block takes in the core, its header apart.
-    unsafe fn held_by(self, block: Block) -> usize {
-        // SAFETY: sealed, and a live block of the core (caller).
-        unsafe { memoman_core::Tlsf::block_size(block.base()) }
     }
 
     /// Gives a block to the core; a pool that it leaves without a block in use.
@@ -110,7 +102,7 @@ impl DebugTlsf {
                 (*queue) = Queue::EMPTY;
                 return Err(fault);
             }
-            let (bytes, fault) = (self.held_by(block), block.intact());
+            let (bytes, fault) = (Self::taken(block), block.intact());
             (*queue).first = block.next();
             (*queue).blocks -= 1;
             (*queue).bytes = (*queue).bytes.saturating_sub(bytes);

@@ -88,7 +88,9 @@ impl DebugTlsf {
             let old_end = block.payload().wrapping_add(block.size());
             let total = block.lead() + bytes + GUARD;
             let base = NonNull::new_unchecked(block.base());
+            let before = Self::taken(block);
             self.inner().realloc(base, total).map_err(refusal)?;
+            self.count(0, Self::taken(block).wrapping_sub(before));
             block.resize(bytes, self.site);
             let mut from = block.payload().wrapping_add(bytes + GUARD);
             let end = block.base().wrapping_add(Tlsf::block_size(block.base()));
@@ -116,10 +118,12 @@ impl DebugTlsf {
             // The allocation before was refused and counted; this is the same request.
             self.inner().withdraw_refusal();
             let base = NonNull::new_unchecked(block.base());
+            let before = Self::taken(block);
             block.unseal();
             match self.inner().realloc_aligned(base, align, total) {
                 Ok(base) => {
                     let new = Block::lay(base.as_ptr(), lead, bytes, number, self.site);
+                    self.count(0, Self::taken(new).wrapping_sub(before));
                     if bytes > size {
                         let start = new.payload().wrapping_add(size);
                         fill(start, new.payload().wrapping_add(bytes), FRESH);

@@ -57,15 +57,12 @@ pub fn print(fault: &Fault) {
             .text(b"block of ")
             .number(block.size, 0)
             .text(b" bytes");
-        if block.number != 0 {
-            line = line
-                .text(b" (allocation ")
-                .number(block.number, 0)
-                .text(b")");
-        }
         line = line.text(b" allocated at ").site(block.allocated);
         if block.is_freed {
             line = line.text(b", freed at ").site(block.freed);
+        }
+        if block.number != 0 {
+            line = line.text(b"; allocation number ").number(block.number, 0);
         }
         line = line.text(b"\n");
     }
