@@ -158,6 +158,11 @@ impl Workshop {
             name.push("_cpp");
         }
         let program = folder.join(name);
+        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        depends.push(source.to_path_buf());
+        if is_newer(&program, &depends) {
+            return Ok(program);
+        }
         let mut command = self.compiler(None, cpp)?;
         command
             .args(if cpp {
