@@ -1,12 +1,12 @@
-// Misuse: one line on stderr, and SIGABRT.
+// Freed, and freed again.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: double free
+// expect-stderr: memoman: double free: POINTER
 #include "check.h"
 
 int main(void) {
     char *p = malloc(40), *guard = malloc(40);
     free(p);
-    passed("double_free_is_fatal");
+    misused(p);
     free(opaque(p));
     free(guard);
     return 0;

@@ -1,11 +1,11 @@
-// Misuse: one line on stderr, and SIGABRT.
+// One byte behind the start of a block.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: misaligned pointer
+// expect-stderr: memoman: misaligned pointer: POINTER
 #include "check.h"
 
 int main(void) {
     char *p = malloc(400);
-    passed("free_of_a_misaligned_address_is_fatal");
+    misused(p + 1);
     free(opaque(p + 1));
     return 0;
 }

@@ -1,12 +1,12 @@
-// Misuse: one line on stderr, and SIGABRT.
+// An array on the stack.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: pointer outside every pool
+// expect-stderr: memoman: pointer outside every pool: POINTER
 #include "check.h"
 
 int main(void) {
     long local[8] = {0};
     free(malloc(10));
-    passed("free_of_a_stack_address_is_fatal");
+    misused(&local[2]);
     free(opaque(&local[2]));
     return 0;
 }

@@ -1,11 +1,11 @@
-// Misuse: one line on stderr, and SIGABRT.
+// A small number where a pointer should be.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: pointer outside every pool
+// expect-stderr: memoman: pointer outside every pool: POINTER
 #include "check.h"
 
 int main(void) {
     free(malloc(10));
-    passed("free_of_a_wild_address_is_fatal");
+    misused((void *)0x10);
     free(opaque((void *)0x10));
     return 0;
 }

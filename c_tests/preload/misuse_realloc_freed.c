@@ -1,12 +1,12 @@
-// Misuse: one line on stderr, and SIGABRT.
+// A freed block, resized.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: double free
+// expect-stderr: memoman: double free: POINTER
 #include "check.h"
 
 int main(void) {
     char *p = malloc(40), *guard = malloc(40);
     free(p);
-    passed("realloc_of_a_freed_block_is_fatal");
+    misused(p);
     p = realloc(opaque(p), 100);
     free(guard);
     return 0;

@@ -1,13 +1,13 @@
-// Misuse: one line on stderr, and SIGABRT.
+// The first word of a free block overwritten, and the block before it freed.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: free-list link overwritten
+// expect-stderr: memoman: free-list link overwritten: POINTER
 #include "check.h"
 
 int main(void) {
     long *a = malloc(40), *b = malloc(40), *guard = malloc(40);
     free(b);
     ((long *)opaque(b))[0] = 0x10;
-    passed("write_after_free_is_fatal_at_the_next_use");
+    misused(a);
     free(a);
     free(guard);
     return 0;

@@ -111,6 +111,38 @@ impl Workshop {
         self.finish(command, &program)
     }
 
+    /// Compiles a program of one file with a library from `folder`.
+    pub(crate) fn tiny(
+        &self,
+        source: &Path,
+        variant: &str,
+        folder: &Path,
+        archive: &str,
+    ) -> Result<PathBuf, String> {
+        let out = self.out.join(variant);
+        std::fs::create_dir_all(&out).map_err(|error| error.to_string())?;
+        let program = out.join(source.file_stem().expect("a source file has a name"));
+        let archive = folder.join(archive);
+        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        depends.push(source.to_path_buf());
+        depends.push(folder.join("include/memoman.h"));
+        depends.push(archive.clone());
+        if is_newer(&program, &depends) {
+            return Ok(program);
+        }
+        let mut command = self.compiler(None, false)?;
+        command
+            .args(["-std=gnu11"])
+            .args(WARNINGS)
+            .arg("-O1")
+            .arg("-I")
+            .arg(folder.join("include"))
+            .arg(source)
+            .arg(&archive)
+            .args(LIBRARIES);
+        self.finish(command, &program)
+    }
+
     /// Compiles a program that knows nothing of memoman.
     pub(crate) fn stranger(&self, source: &Path, link: &[String]) -> Result<PathBuf, String> {
         let folder = self.out.join("preload");
@@ -126,6 +158,11 @@ impl Workshop {
             name.push("_cpp");
         }
         let program = folder.join(name);
+        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        depends.push(source.to_path_buf());
+        if is_newer(&program, &depends) {
+            return Ok(program);
+        }
         let mut command = self.compiler(None, cpp)?;
         command
             .args(if cpp {

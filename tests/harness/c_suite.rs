@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! cargo test -p memoman-tests                           all variants
-//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, tsan, preload, planted)
+//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, tsan, preload, misuse, planted)
 //! cargo test -p memoman-tests -- G_                      the tests of one group
 //! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
 //! ```
 
 mod build;
+mod misuse;
 mod planted;
 mod preload;
 mod process;
@@ -37,6 +38,11 @@ fn main() -> ExitCode {
     }
     if wanted.contains("preload") {
         trials.extend(preload::trials(&workshop, &results));
+    }
+    for detector in &misuse::DETECTORS {
+        if wanted.contains(detector.name) {
+            trials.extend(misuse::trials(&workshop, detector, &results));
+        }
     }
     if wanted.contains("planted") {
         trials.extend(planted::trials(&workshop, &results));

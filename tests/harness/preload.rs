@@ -10,6 +10,7 @@
 //! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each thing that it tests.
 
 use super::build::{Workshop, files, in_parallel};
+use super::misuse::is_misuse;
 use super::process::{Ended, run, shown};
 use super::results::Results;
 use libtest_mimic::{Failed, Trial};
@@ -22,13 +23,17 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// What a program's first lines say.
-#[derive(Default)]
-struct Directives {
-    environment: Vec<(String, String)>,
+#[derive(Clone, Default)]
+pub(crate) struct Directives {
+    pub(crate) environment: Vec<(String, String)>,
     arguments: Vec<String>,
-    link: Vec<String>,
-    signal: Option<i32>,
-    stderr: Vec<String>,
+    pub(crate) link: Vec<String>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) stderr: Vec<String>,
+    /// For a misuse program and a debug library: see misuse.rs.
+    pub(crate) debug_signal: Option<i32>,
+    pub(crate) debug_stderr: Vec<String>,
+    debug_modes: Vec<String>,
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -50,7 +55,7 @@ fn signal_number(name: &str) -> Option<i32> {
 }
 
 impl Directives {
-    fn read(source: &Path) -> Result<Directives, String> {
+    pub(crate) fn read(source: &Path) -> Result<Directives, String> {
         let text = std::fs::read_to_string(source).map_err(|error| error.to_string())?;
         let mut found = Directives::default();
         let comments = text
@@ -70,15 +75,23 @@ impl Directives {
                 },
                 "args" => found.arguments.extend(words(value)),
                 "link" => found.link.extend(words(value)),
-                "expect-signal" => match signal_number(value) {
+                "expect-signal" | "debug-signal" => match signal_number(value) {
+                    Some(number) if name == "debug-signal" => found.debug_signal = Some(number),
                     Some(number) => found.signal = Some(number),
-                    None => return Err(format!("expect-signal: {value}: unknown")),
+                    None => return Err(format!("{name}: {value}: unknown")),
                 },
+                "debug-stderr" => found.debug_stderr.push(value.into()),
+                "debug-modes" => found.debug_modes = words(value),
                 "expect-stderr" => found.stderr.push(value.into()),
                 _ => {}
             }
         }
         Ok(found)
+    }
+
+    /// A debug library can run the program in this mode: in every one unless it says otherwise.
+    pub(crate) fn debug_modes_have(&self, mode: &str) -> bool {
+        self.debug_modes.is_empty() || self.debug_modes.iter().any(|one| one == mode)
     }
 
     /// Why the end is not the expected one.
@@ -104,9 +117,10 @@ impl Directives {
     }
 }
 
-/// A trial for each program in c_tests/preload.
+/// A trial for each program in c_tests/preload, apart from those of misuse.rs.
 pub(crate) fn trials(workshop: &Arc<Workshop>, results: &Arc<Results>) -> Vec<Trial> {
-    let sources = files(&workshop.root.join("c_tests/preload"), &["c", "cpp"]);
+    let mut sources = files(&workshop.root.join("c_tests/preload"), &["c", "cpp"]);
+    sources.retain(|source| !is_misuse(source));
     let built = in_parallel(&sources, |source| {
         let directives = Directives::read(source)?;
         let program = workshop.stranger(source, &directives.link)?;

@@ -20,7 +20,9 @@
 //! or more and fails the bounds test that is made anyway. Whatever stops being the header of a block in
 //! use is marked FREE on the way, so no stale header passes for a live one.
 
-use crate::config::{HEADER, QUANTUM, SIZE_BITS, WORD};
+use core::ptr;
+
+use crate::config::{BLOCK_MIN, HEADER, QUANTUM, SIZE_BITS, SIZE_LIMIT, WORD};
 
 /// The block is in a free list.
 pub(crate) const FREE: usize = 1;
@@ -32,6 +34,8 @@ pub(crate) const SENTINEL: usize = 4;
 pub(crate) const FLAGS: usize = FREE | PREV_FREE | SENTINEL;
 /// All bits below the quantum.
 const LOW_BITS: usize = QUANTUM - 1;
+/// The bits above the size.
+const SEAL_BITS: usize = !(SIZE_LIMIT | LOW_BITS);
 
 /// A header word with its seal taken off: size in the upper bits, flags below the quantum.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,7 +110,20 @@ impl Header {
     /// The seal was that of this instance. Always true on 32-bit targets, which have no seal.
     #[inline(always)]
     pub(crate) const fn is_sealed(self) -> bool {
-        WORD == 4 || self.0 >> (SIZE_BITS % usize::BITS) == 0
+        self.0 & SEAL_BITS == 0
+    }
+
+    /// May lie behind a block in use: sealed, PREV_FREE and the stray bit clear, and a size that a block or a sentinel's
+    /// distance can have. One test with a mask for all of it: a size below the smallest wraps around into the seal.
+    #[inline(always)]
+    pub(crate) const fn may_follow_used(self) -> bool {
+        let suspect = SEAL_BITS | PREV_FREE | (LOW_BITS & !FLAGS);
+        (WORD == 8 || self.0 >= BLOCK_MIN) && self.0.wrapping_sub(BLOCK_MIN) & suspect == 0
+    }
+
+    /// A free block's header or a tombstone: what lay here has been freed.
+    pub(crate) const fn was_freed(self) -> bool {
+        self.is_sealed() && self.is_free() && !self.is_sentinel() && !self.has_stray_bits()
     }
 
     /// Low bits that no header has.
@@ -144,9 +161,11 @@ impl Block {
         self.0.addr()
     }
 
+    /// What stands for "no block" in an instance's heads and links: its seal, taken as an address. Not null, so that a
+    /// list cannot be cut short by zeros written over a link. (Null on 32-bit targets, which have no seal.)
     #[inline(always)]
-    pub(crate) fn is_null(self) -> bool {
-        self.0.is_null()
+    pub(crate) const fn list_end(cookie: usize) -> Block {
+        Block(ptr::without_provenance_mut(cookie))
     }
 
     #[inline(always)]
@@ -187,18 +206,23 @@ impl Block {
         unsafe { *self.header_ptr() &= !PREV_FREE }
     }
 
-    /// Usable bytes, read without knowing the instance: the seal is masked off. 0 for what is not in use.
+    /// Usable bytes, read without knowing the instance: the seal is masked off, but for its uppermost bit, which
+    /// every instance's seal has. 0 for what is not in use, as far as this one word shows it.
     #[inline(always)]
     pub(crate) unsafe fn usable_size(self) -> usize {
-        // SAFETY: as for `header`.
+        if !self.is_aligned() {
+            return 0;
+        }
+        // SAFETY: as for `header`; aligned as tested.
         let word = unsafe { self.header_ptr().read() };
         let header = Header(if WORD == 8 {
             word & (usize::MAX >> (usize::BITS - SIZE_BITS))
         } else {
             word
         });
-        if header.is_plain_used() {
-            header.size().saturating_sub(HEADER)
+        let sealed = WORD == 4 || word >> (usize::BITS - 1) != 0;
+        if sealed && header.is_plain_used() && header.size() >= BLOCK_MIN {
+            header.size() - HEADER
         } else {
             0
         }

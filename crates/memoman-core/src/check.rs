@@ -219,8 +219,14 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
             for bit in 0..usize::BITS as usize {
                 let bin = word * usize::BITS as usize + bit;
                 let marked = bits >> bit & 1 != 0;
-                let filled = bin <= this.top_bin && !Control::head(control, bin).read().is_null();
-                if marked != filled {
+                let true_bit = if bin > this.top_bin {
+                    !marked
+                } else {
+                    // A head of zero is neither a block nor the list's end.
+                    let head = Control::head(control, bin).read();
+                    (head != this.list_end()) == marked && (!marked || head.addr() != 0)
+                };
+                if !true_bit {
                     return broken(
                         Invariant::Bitmap,
                         ptr::from_ref(&this.sl_bitmap[word]).cast(),
@@ -338,7 +344,7 @@ unsafe fn add(control: *mut Control, sums: &mut Sums, block: Block, header: Head
         sums.free_bytes += header.size();
         let bin = this.bin_of(header.size());
         let next = block.next_free();
-        if !next.is_null() {
+        if next != this.list_end() {
             let edge = mix(&[block.addr(), next.addr(), bin]);
             sums.next_edges = sums.next_edges.wrapping_add(edge);
         }
@@ -360,7 +366,7 @@ unsafe fn check_lists(control: *mut Control, sums: &Sums) -> Checked {
     unsafe {
         let top_bin = (*control).top_bin;
         let filled = (0..=top_bin)
-            .filter(|&bin| !Control::head(control, bin).read().is_null())
+            .filter(|&bin| Control::head(control, bin).read() != (*control).list_end())
             .count();
         if sums.next_edges != sums.prev_edges || sums.heads != filled {
             return blame(control);
@@ -368,7 +374,7 @@ unsafe fn check_lists(control: *mut Control, sums: &Sums) -> Checked {
         let mut listed = 0;
         for bin in 0..=top_bin {
             let mut block = Control::head(control, bin).read();
-            while !block.is_null() && listed <= sums.free_blocks {
+            while block != (*control).list_end() && listed <= sums.free_blocks {
                 listed += 1;
                 block = block.next_free();
             }
@@ -393,8 +399,8 @@ unsafe fn blame(control: *mut Control) -> Checked {
         for bin in 0..=(*control).top_bin {
             let head = Control::head(control, bin);
             let block = head.read();
-            let sound =
-                block.is_null() || (is_listed_in(control, block, bin) && block.prev_link() == head);
+            let sound = block == (*control).list_end()
+                || (is_listed_in(control, block, bin) && block.prev_link() == head);
             if !sound {
                 return broken(Invariant::List, head.cast_const().cast(), None);
             }
@@ -444,7 +450,7 @@ pub(crate) unsafe fn check_links(
             return fail(Invariant::List);
         }
         let next = block.next_free();
-        let sound = next.is_null()
+        let sound = next == this.list_end()
             || (is_listed_in(control, next, bin) && next.prev_link() == block.next_link());
         if sound { Ok(()) } else { fail(Invariant::List) }
     }

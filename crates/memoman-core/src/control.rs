@@ -111,7 +111,7 @@ impl Control {
     /// `size_for(max_block)` bytes at `mem` may be written.
     pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
-        // SAFETY: the caller gives this memory; all-zero is a valid Control and a valid empty head.
+        // SAFETY: the caller gives this memory; all-zero is a valid Control.
         unsafe { ptr::write_bytes(mem, 0, Control::size_for(max_block)) };
         // SAFETY: the memory was just initialised; no other reference to it exists.
         let this = unsafe { &mut *control };
@@ -121,6 +121,8 @@ impl Control {
         this.max_size = block_size_for(max_block);
         this.limit = this.max_size - HEADER;
         this.check = this.checksum();
+        // SAFETY: the heads are part of the memory that the caller gives.
+        unsafe { Control::empty_bins(control) };
         control
     }
 
@@ -141,6 +143,33 @@ impl Control {
             self.pool_bytes,
             self.overhead,
         ])
+    }
+
+    /// What stands for "no block" in heads and links.
+    #[inline(always)]
+    pub(crate) fn list_end(&self) -> Block {
+        Block::list_end(self.cookie)
+    }
+
+    /// Empties every list and clears both bitmaps.
+    ///
+    /// # Safety
+    /// `this` has its seal and `top_bin`, and its heads may be written.
+    pub(crate) unsafe fn empty_bins(this: *mut Control) {
+        // SAFETY: the caller's duties; `top_bin` bounds the heads.
+        unsafe {
+            (*this).fl_bitmap = 0;
+            (*this).sl_bitmap = [0; SL_WORDS];
+            let end = (*this).list_end();
+            for bin in 0..=(*this).top_bin {
+                Control::head(this, bin).write(end);
+            }
+        }
+    }
+
+    /// Draws another seal: no header that lies in the pools is one of this instance's any more.
+    pub(crate) fn renew_seal(&mut self) {
+        self.cookie = cookie_for(mix(&[ptr::from_ref(self).addr(), self.cookie]));
     }
 
     /// Bytes of this instance's control structure.

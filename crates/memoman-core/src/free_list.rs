@@ -1,13 +1,14 @@
 //! The bins' lists: doubly linked, last in first out, each end tested before it is followed.
 //!
 //! ```text
-//!   heads[bin] ──► A.next_free ──► B.next_free ──► NULL
+//!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: the seal
 //!       ▲──────────A.prev_link  ▲──B.prev_link
 //!                               └ &A.next_free, which is A's payload address
 //! ```
 
-use crate::block::{Block, Link};
+use crate::block::{Block, Header, Link};
 use crate::control::Control;
+use crate::misuse::Misuse;
 
 /// Enters `block` into `bin` as its head.
 ///
@@ -16,14 +17,14 @@ use crate::control::Control;
 #[inline(always)]
 pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     let head = Control::head(this, bin);
-    // SAFETY: the head exists; the block's payload starts with its two links; a non-null head is
+    // SAFETY: the head exists; the block's payload starts with its two links; a head that is not the list's end is
     // a listed free block (I2), whose links may be written.
     unsafe {
         let old = head.read();
         block.set_next_free(old);
         block.set_prev_link(head);
         head.write(block);
-        if old.is_null() {
+        if old == (*this).list_end() {
             (*this).mark(bin);
         } else {
             old.set_prev_link(block.next_link());
@@ -57,9 +58,12 @@ pub(crate) unsafe fn links_sound(this: *mut Control, block: Block) -> bool {
 /// The block behind in the list is none, or a block that points back.
 #[inline(always)]
 fn next_sound(control: &Control, block: Block, next: Block) -> bool {
-    if next.is_null() {
-        return true;
-    }
+    next == control.list_end() || points_back(control, block, next)
+}
+
+/// `next`, which is not the list's end, may be a block, and points back at `block`.
+#[inline(always)]
+fn points_back(control: &Control, block: Block, next: Block) -> bool {
     if !control.may_be_payload(next.addr()) {
         return false;
     }
@@ -67,33 +71,53 @@ fn next_sound(control: &Control, block: Block, next: Block) -> bool {
     unsafe { next.prev_link() == block.next_link() }
 }
 
-/// The checked pop: may the head of a bin be unlinked? Its `prev_link` is not needed, so not looked at.
+/// May the free block behind a block in use be merged with it? Its header, with the next block's ghost as witness of
+/// its size, and its links.
 ///
 /// # Safety
-/// As for [`links_sound`].
+/// `this` is a live instance, `header` that of `next`, which says FREE and a size inside the outer bounds.
 #[inline(always)]
-pub(crate) unsafe fn head_sound(this: *mut Control, block: Block) -> bool {
-    // SAFETY: live (caller), and the payload of any block holds its links.
-    unsafe { next_sound(&*this, block, block.next_free()) }
-}
-
-/// Unlinks the head of `bin`.
-///
-/// # Safety
-/// `block` is the head of `bin`, and [`head_sound`].
-#[inline(always)]
-pub(crate) unsafe fn pop(this: *mut Control, bin: usize, block: Block) {
-    // SAFETY: the caller's duties.
+pub(crate) unsafe fn next_sound_to_merge(
+    this: *mut Control,
+    next: Block,
+    header: Header,
+) -> Result<(), Misuse> {
+    // SAFETY: the ghost lies in the block's own last word, which is inside the bounds (caller).
     unsafe {
-        let head = Control::head(this, bin);
-        let next = block.next_free();
-        head.write(next);
-        if next.is_null() {
-            (*this).unmark(bin);
-        } else {
-            next.set_prev_link(head);
+        if !header.is_plain_free() || next.offset(header.size()).prev_phys() != next {
+            return Err(Misuse::SmashedNext);
+        }
+        if !links_sound(this, next) {
+            return Err(Misuse::SmashedLink);
         }
     }
+    Ok(())
+}
+
+/// The checked pop: unlinks the head of `bin`, unless the block behind it does not point back; then nothing is changed.
+/// The head's own `prev_link` is not needed, so not looked at.
+///
+/// # Safety
+/// `this` is a live instance and `block` is the head of `bin`.
+#[inline(always)]
+pub(crate) unsafe fn pop(this: *mut Control, bin: usize, block: Block) -> bool {
+    let head = Control::head(this, bin);
+    // SAFETY: live (caller), and the payload of any block holds its links; `next` is written only when it points back.
+    unsafe {
+        let next = block.next_free();
+        let end = (*this).list_end();
+        if next == end {
+            head.write(end);
+            (*this).unmark(bin);
+            return true;
+        }
+        if !points_back(&*this, block, next) {
+            return false;
+        }
+        head.write(next);
+        next.set_prev_link(head);
+    }
+    true
 }
 
 /// Unlinks a block from wherever it is in its list.
@@ -107,7 +131,7 @@ pub(crate) unsafe fn unlink(this: *mut Control, block: Block) {
         let link: Link = block.prev_link();
         let next = block.next_free();
         link.write(next);
-        if !next.is_null() {
+        if next != (*this).list_end() {
             next.set_prev_link(link);
         } else if let Some(bin) = Control::bin_of_head(this, link, (*this).top_bin) {
             // The list was this block alone.

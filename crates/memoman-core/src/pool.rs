@@ -477,9 +477,10 @@ impl Tlsf {
             (*control).peak = 0;
             (*control).live_blocks = 0;
             (*control).failed_requests = 0;
-            (*control).fl_bitmap = 0;
-            (*control).sl_bitmap = [0; crate::config::SL_WORDS];
-            ptr::write_bytes(Control::head(control, 0), 0, (*control).top_bin + 1);
+            // The headers of the blocks that were given up stay where they are; under another seal they are none.
+            (*control).renew_seal();
+            refresh(control);
+            Control::empty_bins(control);
             let mut pool = self.first_pool();
             while let Some(this) = pool {
                 let (first, size) = this.format((*control).cookie);

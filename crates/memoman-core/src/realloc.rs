@@ -127,8 +127,21 @@ impl Tlsf {
     }
 }
 
-fn smashed_link(block: Block) -> Refusal {
-    Refusal::Misuse(Misuse::SmashedLink, block.payload())
+/// May the free block behind `old` be merged with it?
+///
+/// # Safety
+/// `old` is a tested live block; the one behind it is free.
+#[inline(always)]
+unsafe fn mergeable_next(control: *mut Control, old: &Live) -> Result<(), Refusal> {
+    // SAFETY: tested (caller).
+    let result = unsafe { free_list::next_sound_to_merge(control, old.next, old.next_header) };
+    result.map_err(|misuse| {
+        let at = match misuse {
+            Misuse::SmashedLink => old.next,
+            _ => old.block,
+        };
+        Refusal::Misuse(misuse, at.payload())
+    })
 }
 
 /// Cuts the tail off a block in use; it becomes a free block or joins the free one behind.
@@ -146,9 +159,7 @@ unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), R
             return Ok(());
         }
         if old.next_header.is_free() {
-            if !free_list::links_sound(control, old.next) {
-                return Err(smashed_link(old.next));
-            }
+            mergeable_next(control, old)?;
             free_list::unlink(control, old.next);
             rest += old.next_header.size();
         } else if rest < BLOCK_MIN {
@@ -172,9 +183,7 @@ unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), R
 unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result<(), Refusal> {
     // SAFETY: tested (caller).
     unsafe {
-        if !free_list::links_sound(control, old.next) {
-            return Err(smashed_link(old.next));
-        }
+        mergeable_next(control, old)?;
         free_list::unlink(control, old.next);
         let have = old.header.size();
         let total = have + old.next_header.size();
@@ -212,9 +221,7 @@ unsafe fn grow_backward(
         }
         let size = cut_size(size).min(total);
         if old.next_header.is_free() {
-            if !free_list::links_sound(control, old.next) {
-                return Err(smashed_link(old.next));
-            }
+            mergeable_next(control, old)?;
             free_list::unlink(control, old.next);
         } else if total - size >= BLOCK_MIN {
             // A remainder will lie before the next block, which `settle` expects to say so.

@@ -176,14 +176,15 @@ impl Tlsf {
                 return Err(exhausted(control));
             };
             let block = Control::head(control, bin).read();
-            // An exact hit: one compare proves size, flags and seal.
-            if block.header((*control).cookie) != Header::free(size) {
+            // An exact hit: one compare proves size, flags and seal; the next block's ghost, that the size is the true one.
+            if block.header((*control).cookie) != Header::free(size)
+                || block.offset(size).prev_phys() != block
+            {
                 return carve(control, size, own, bin, block);
             }
-            if !free_list::head_sound(control, block) {
+            if !free_list::pop(control, bin, block) {
                 return Err(Refusal::Misuse(Misuse::SmashedLink, block.payload()));
             }
-            free_list::pop(control, bin, block);
             block.offset(size).clear_prev_free();
             block.set_header((*control).cookie, Header::used(size));
             (*control).live_blocks = (*control).live_blocks.wrapping_add(1);
@@ -240,7 +241,6 @@ impl Tlsf {
             };
             let head = Control::head(control, bin).read();
             let found = find(control, padded, own, bin, head)?;
-            free_list::pop(control, found.bin, found.block);
             let mut gap = found.block.addr().wrapping_neg() & (align - 1);
             if gap == QUANTUM {
                 gap += align;
@@ -290,7 +290,17 @@ impl Tlsf {
         unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_sub(1) };
     }
 
-    /// Usable bytes of a block in use; 0 for null and for what is not in use. O(1).
+    /// Usable bytes of a block in use of this instance, tested as [`Tlsf::free`] tests it; O(1).
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`].
+    pub unsafe fn usable_size(self, ptr: NonNull<u8>) -> Result<usize, Misuse> {
+        // SAFETY: live (caller).
+        unsafe { live(self.control(), ptr) }.map(|live| live.header.size() - HEADER)
+    }
+
+    /// Usable bytes of a block in use, of whatever instance; 0 for null and for what is not in use, as far as the one
+    /// word before it shows. O(1).
     ///
     /// # Safety
     /// `ptr` is null or a block of some live instance.
@@ -304,14 +314,13 @@ impl Tlsf {
     }
 }
 
-/// What `find` gives: a free block, its size, and the bin that it heads.
+/// What `find` gives: a free block, unlinked, and its size.
 struct Found {
-    bin: usize,
     block: Block,
     size: usize,
 }
 
-/// A head that serves `size` bytes, beginning with `block`, the head of the first non-empty bin at or above the
+/// Unlinks a head that serves `size` bytes, beginning with `block`, the head of the first non-empty bin at or above the
 /// own one: if that is the own bin and its head is too small, the first bin above it. At most two heads are looked at.
 ///
 /// # Safety
@@ -328,7 +337,7 @@ unsafe fn find(
     // before it is believed.
     unsafe {
         let mut header = block.header((*control).cookie);
-        if header.size() < size && bin == own {
+        if header.size() < size && bin == own && header.is_plain_free() {
             // Any block of a higher bin is large enough.
             let Some(above) = (*control).first_nonempty(own + 1) else {
                 return Err(exhausted(control));
@@ -339,17 +348,18 @@ unsafe fn find(
         }
         let found = header.size();
         let room = (*control).high.wrapping_sub(block.addr());
-        if !header.is_plain_free() || found < size || found > room {
+        // The next block's ghost bears witness of the size.
+        if !header.is_plain_free()
+            || found < size
+            || found > room
+            || block.offset(found).prev_phys() != block
+        {
             return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
         }
-        if !free_list::head_sound(control, block) {
+        if !free_list::pop(control, bin, block) {
             return Err(Refusal::Misuse(Misuse::SmashedLink, block.payload()));
         }
-        Ok(Found {
-            bin,
-            block,
-            size: found,
-        })
+        Ok(Found { block, size: found })
     }
 }
 
@@ -365,10 +375,9 @@ unsafe fn carve(
     bin: usize,
     block: Block,
 ) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: `find` gives a tested block that is listed and free.
+    // SAFETY: `find` gives a tested block that is free and unlinked.
     unsafe {
         let found = find(control, size, own, bin, block)?;
-        free_list::pop(control, found.bin, found.block);
         take(control, found.block, found.size, size);
         Ok(NonNull::new_unchecked(found.block.payload()))
     }
@@ -390,8 +399,8 @@ unsafe fn coalesce(
         let freed = header.size();
         let mut size = freed;
         let next = block.offset(freed);
-        if next_header.is_free() && !free_list::links_sound(control, next) {
-            return Err(Misuse::SmashedLink);
+        if next_header.is_free() {
+            free_list::next_sound_to_merge(control, next, next_header)?;
         }
         let mut start = block;
         if header.is_prev_free() {
@@ -479,13 +488,10 @@ pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Liv
         }
         let next = block.offset(size);
         let next_header = next.header((*control).cookie);
-        if !next_header.is_sealed() || next_header.is_prev_free() {
+        if !next_header.may_follow_used() {
             return Err(explain(control, block));
         }
-        if next_header.is_free()
-            && (next_header.size() < BLOCK_MIN
-                || next_header.size() > (*control).high - next.addr())
-        {
+        if next_header.is_free() && next_header.size() > (*control).high - next.addr() {
             return Err(Misuse::SmashedNext);
         }
         Ok(Live {
@@ -514,11 +520,7 @@ unsafe fn explain(control: *mut Control, block: Block) -> Misuse {
         }
         let header = block.header((*control).cookie);
         let size = header.size();
-        if header.is_sealed()
-            && header.is_free()
-            && !header.is_sentinel()
-            && !header.has_stray_bits()
-        {
+        if header.was_freed() {
             return Misuse::DoubleFree;
         }
         if header.is_plain_used() && size >= BLOCK_MIN && size <= (*control).high - block.addr() {

@@ -457,12 +457,24 @@ unsafe fn release(ptr: *mut u8, site: Site) {
 /// Usable bytes of a live block; 0 for NULL.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap.
+/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
 #[inline]
 pub unsafe fn usable_size(ptr: *const u8) -> usize {
+    let Some(block) = NonNull::new(ptr.cast_mut()) else {
+        return 0;
+    };
     // Under the lock: a neighbour's free writes a flag into this block's header word.
-    // SAFETY: the caller's duty.
-    with_heap(|_, _| unsafe { Tlsf::block_size(ptr) }).unwrap_or(0)
+    // SAFETY: live, and under the lock; the block is the caller's.
+    let outcome = with_heap(|_, tlsf| (tlsf, unsafe { tlsf.usable_size(block) }));
+    match outcome {
+        Some((_, Ok(bytes))) => bytes,
+        Some((tlsf, Err(misuse))) => {
+            // SAFETY: the instance is live; the lock is released.
+            unsafe { fatal::report(tlsf, misuse, ptr) };
+            0
+        }
+        None => 0,
+    }
 }
 
 /// The heap is sound; O(blocks), under the lock.

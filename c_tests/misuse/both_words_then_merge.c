@@ -1,0 +1,12 @@
+// Both links of a free block set to zero, and the block before it freed.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: free-list link overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40), *b = take(40);
+    take(40);
+    give(b);
+    smash(b, 16, 0);
+    REFUSED(a, mm_free(heap, a));
+}

@@ -1,0 +1,14 @@
+// Freed again when its memory is part of a greater block whose user has not written there yet.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: double free: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40), *b = take(40);
+    take(40);
+    give(a);
+    give(b);
+    unsigned char *c = took(mm_malloc(heap, 80));
+    CHECK(c == a);
+    REFUSED(b, mm_free(heap, b));
+}

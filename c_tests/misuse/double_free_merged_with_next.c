@@ -1,0 +1,12 @@
+// Freed again after it has taken in the free block behind it.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: double free: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40), *b = take(40);
+    take(40);
+    give(b);
+    give(a);
+    REFUSED(a, mm_free(heap, a));
+}

@@ -1,0 +1,12 @@
+// A block freed behind a free one whose second word has been overwritten.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the previous block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40), *b = take(40);
+    take(40);
+    give(a);
+    smash(a + 8, 8, 0);
+    REFUSED(b, mm_free(heap, b));
+}

@@ -1,0 +1,9 @@
+// One byte behind the start of a block.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: misaligned pointer: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(400);
+    REFUSED(p + 1, mm_free(heap, p + 1));
+}

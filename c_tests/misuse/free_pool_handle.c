@@ -1,0 +1,9 @@
+// A pool, freed as if it were a block.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: pointer outside every pool: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    mm_pool_t *pool = mm_get_pool(heap);
+    REFUSED(pool, mm_free(heap, pool));
+}

@@ -1,0 +1,9 @@
+// An array on the stack.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: pointer outside every pool: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char local[128] __attribute__((aligned(16))) = {0};
+    REFUSED(local + 64, mm_free(heap, local + 64));
+}

@@ -1,0 +1,13 @@
+// The last word of a free block made to point at a block in use.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the previous block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *other = take(40), *a = take(40), *b = take(40);
+    take(40);
+    unsigned char *ghost = end_of(a) - 8;
+    give(a);
+    smash_word(ghost, (uintptr_t)other);
+    REFUSED(b, mm_free(heap, b));
+}

@@ -1,0 +1,13 @@
+// The last word of a free block overwritten: the way from its neighbour to it.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the previous block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40), *b = take(40);
+    take(40);
+    unsigned char *ghost = end_of(a) - 8;
+    give(a);
+    smash(ghost, 8, 'A');
+    REFUSED(b, mm_free(heap, b));
+}

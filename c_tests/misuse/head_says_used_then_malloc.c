@@ -1,0 +1,12 @@
+// The header of a free block made to say "in use", and the block allocated.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40);
+    take(40);
+    give(p);
+    smash(header_of(p), 1, *header_of(p) & ~1);
+    REFUSED_NULL(p, mm_malloc(heap, 40));
+}

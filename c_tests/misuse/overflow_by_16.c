@@ -1,0 +1,11 @@
+// Sixteen letters too far.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40);
+    take(40);
+    smash(end_of(p), 16, 'A');
+    REFUSED(p, mm_free(heap, p));
+}

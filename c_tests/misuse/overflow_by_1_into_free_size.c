@@ -1,0 +1,13 @@
+// One byte too far, into a free block, whose size becomes greater.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40), *next = take(0xF8);
+    take(40);
+    give(next);
+    CHECK(*end_of(p) == 0x01);
+    smash(end_of(p), 1, 0x21);
+    REFUSED(p, mm_free(heap, p));
+}

@@ -1,0 +1,13 @@
+// One byte too far, into a free block, whose size becomes less.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40), *next = take(0x1F0 - 8);
+    take(40);
+    give(next);
+    CHECK(*end_of(p) == 0xF1);
+    smash(end_of(p), 1, 0x41);
+    REFUSED(p, mm_free(heap, p));
+}

@@ -1,0 +1,12 @@
+// An overflow through the whole next block.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40);
+    take(40);
+    take(40);
+    smash(end_of(p), 64, 0x90);
+    REFUSED(p, mm_free(heap, p));
+}

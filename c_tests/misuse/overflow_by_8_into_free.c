@@ -1,0 +1,12 @@
+// Eight letters too far, over the header of a free block.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40), *next = take(40);
+    take(40);
+    give(next);
+    smash(end_of(p), 8, 'A');
+    REFUSED(p, mm_free(heap, p));
+}

@@ -1,0 +1,12 @@
+// The header of a free block overwritten, and its neighbour behind freed.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the previous block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40), *b = take(40);
+    take(40);
+    give(a);
+    smash(header_of(a), 8, 0);
+    REFUSED(b, mm_free(heap, b));
+}

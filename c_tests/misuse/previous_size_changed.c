@@ -1,0 +1,12 @@
+// The size of a free block changed, and its neighbour behind freed.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the previous block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(0xF8), *b = take(40);
+    take(40);
+    give(a);
+    smash(header_of(a), 1, 0x21);
+    REFUSED(b, mm_free(heap, b));
+}

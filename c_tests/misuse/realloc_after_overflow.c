@@ -1,0 +1,11 @@
+// A block that has overflown, grown.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40);
+    take(40);
+    smash(end_of(p), 8, 0);
+    REFUSED_NULL(p, mm_realloc(heap, p, 1000));
+}

@@ -1,0 +1,13 @@
+// A block grown backward past an overwritten way to the free one before it.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the previous block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(200), *b = take(40);
+    take(40);
+    unsigned char *ghost = end_of(a) - 8;
+    give(a);
+    smash(ghost, 8, 0);
+    REFUSED_NULL(b, mm_realloc(heap, b, 200));
+}

@@ -1,0 +1,12 @@
+// A block grown backward into a free one with an overwritten link.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the previous block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(200), *b = take(40);
+    take(40);
+    give(a);
+    smash(a, 8, 'A');
+    REFUSED_NULL(b, mm_realloc(heap, b, 200));
+}

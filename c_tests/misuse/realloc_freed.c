@@ -1,0 +1,11 @@
+// A freed block, grown.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: double free: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(40);
+    take(40);
+    give(p);
+    REFUSED_NULL(p, mm_realloc(heap, p, 1000));
+}

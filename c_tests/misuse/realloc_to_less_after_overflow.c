@@ -1,0 +1,11 @@
+// A block that has overflown by one byte, shrunk.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(400);
+    take(40);
+    smash(end_of(p), 1, 0);
+    REFUSED_NULL(p, mm_realloc(heap, p, 40));
+}

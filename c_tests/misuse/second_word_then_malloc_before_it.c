@@ -1,0 +1,15 @@
+// The second word of a free block overwritten, and the one before it in the list allocated.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: free-list link overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40);
+    take(40);
+    unsigned char *b = take(40);
+    take(40);
+    give(b);
+    give(a);
+    smash(b + 8, 8, 'A');
+    REFUSED_NULL(a, mm_malloc(heap, 40));
+}

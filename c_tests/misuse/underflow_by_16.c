@@ -1,0 +1,12 @@
+// The header and the end of the block before it overwritten.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    take(40);
+    unsigned char *p = take(40);
+    take(40);
+    smash(p - 16, 16, 0xFF);
+    REFUSED(p, mm_free(heap, p));
+}

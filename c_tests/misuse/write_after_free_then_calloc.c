@@ -1,0 +1,15 @@
+// A free block's first word overwritten, and the block allocated by calloc.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: free-list link overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40);
+    take(40);
+    unsigned char *b = take(40);
+    take(40);
+    give(b);
+    give(a);
+    smash(a, 8, 0x20);
+    REFUSED_NULL(a, mm_calloc(heap, 4, 10));
+}

@@ -1,0 +1,12 @@
+// The first word of a free block overwritten, and the block before it grown into it.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: free-list link overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(40), *b = take(200);
+    take(40);
+    give(b);
+    smash(b, 8, 'A');
+    REFUSED_NULL(b, mm_realloc(heap, a, 100));
+}

@@ -1,0 +1,12 @@
+// The first word of a free block overwritten, and the block before it shrunk.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: free-list link overwritten: POINTER
+#include "misuse.h"
+
+static void misuse(void) {
+    unsigned char *a = take(200), *b = take(40);
+    take(40);
+    give(b);
+    smash(b, 8, 0);
+    REFUSED_NULL(b, mm_realloc(heap, a, 40));
+}

@@ -1,0 +1,13 @@
+// A string's final zero, one byte too far.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "check.h"
+
+int main(void) {
+    char *p = malloc(40), *next = malloc(40);
+    strcpy(opaque(p), "a string of forty characters, all in all");
+    misused(p);
+    free(p);
+    free(next);
+    return 0;
+}

@@ -1,0 +1,13 @@
+// Sixteen letters too far.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: header of the next block overwritten: POINTER
+#include "check.h"
+
+int main(void) {
+    char *p = malloc(40), *next = malloc(40);
+    memset(opaque(p), 'A', 56);
+    misused(p);
+    free(p);
+    free(next);
+    return 0;
+}

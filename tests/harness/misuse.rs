@@ -1,0 +1,289 @@
+//! One tiny program for each misuse, with its exact death.
+//!
+//! * c_tests/misuse: programs on the handle API, linked with a library. Each runs twice: `dies`, without an error handler, and
+//!   `returns`, with one that prints what the library would and returns (see misuse.h).
+//! * c_tests/preload/misuse_*: programs that know nothing of memoman, under a shim.
+//!
+//! Comments on the first lines say how a program must end; stderr must consist of just these lines, in this order.
+//!
+//! ```text
+//! // expect-signal: SIGABRT
+//! // expect-stderr: memoman: double free: POINTER      the address that the program printed as `pointer 0x…`
+//! // debug-signal: SIGABRT                             what holds instead, with a debug library
+//! // debug-stderr: memoman: double free: POINTER*      `*` stands for any text
+//! // debug-modes: dies                                 the modes in which the debug library can run it
+//! ```
+
+use super::build::{Workshop, files, in_parallel};
+use super::preload::Directives;
+use super::process::{Ended, run, shown};
+use super::results::Results;
+use libtest_mimic::{Failed, Trial};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A library and a shim that must find all of it.
+pub(crate) struct Detector {
+    /// Its name in test names, results and `MEMOMAN_VARIANTS`.
+    pub(crate) name: &'static str,
+    /// What `scripts/build-lib.sh` calls its build.
+    pub(crate) library: &'static str,
+    /// The library's file in the build's folder.
+    pub(crate) archive: &'static str,
+    /// The shim's file in the build's folder.
+    pub(crate) shim: &'static str,
+    /// The `debug-` lines hold.
+    pub(crate) debug: bool,
+}
+
+/// Every library that the programs are run against.
+pub(crate) const DETECTORS: [Detector; 1] = [Detector {
+    name: "misuse",
+    library: "release",
+    archive: "libmemoman.a",
+    shim: "libmemoman_preload.so",
+    debug: false,
+}];
+
+/// How a program is run.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// Handle API, no handler.
+    Dies,
+    /// Handle API, with a handler that returns.
+    Returns,
+    /// Under the shim.
+    Shim,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Dies => "dies",
+            Mode::Returns => "returns",
+            Mode::Shim => "under_the_shim",
+        }
+    }
+}
+
+/// A program that was built, or why it was not.
+type Built = Result<(Directives, PathBuf), String>;
+
+/// A trial for each program and mode.
+pub(crate) fn trials(
+    workshop: &Arc<Workshop>,
+    detector: &'static Detector,
+    results: &Arc<Results>,
+) -> Vec<Trial> {
+    let handle = files(&workshop.root.join("c_tests/misuse"), &["c"]);
+    let shim: Vec<PathBuf> = files(&workshop.root.join("c_tests/preload"), &["c", "cpp"])
+        .into_iter()
+        .filter(|source| is_misuse(source))
+        .collect();
+    let mut trials = vec![counted(detector, results, handle.len(), shim.len())];
+    let built = in_parallel(&handle, |source| -> Built {
+        let directives = Directives::read(source)?;
+        let folder = workshop.library(detector.library)?;
+        let program = workshop.tiny(source, detector.name, &folder, detector.archive)?;
+        Ok((directives, program))
+    });
+    for (source, built) in handle.iter().zip(built) {
+        for mode in [Mode::Dies, Mode::Returns] {
+            if built.as_ref().is_ok_and(|(directives, _)| {
+                detector.debug && !directives.debug_modes_have(mode.name())
+            }) {
+                continue;
+            }
+            trials.push(trial(
+                workshop,
+                detector,
+                results,
+                source,
+                mode,
+                built.clone(),
+            ));
+        }
+    }
+    let built = in_parallel(&shim, |source| -> Built {
+        let directives = Directives::read(source)?;
+        let program = workshop.stranger(source, &directives.link)?;
+        Ok((directives, program))
+    });
+    for (source, built) in shim.iter().zip(built) {
+        trials.push(trial(
+            workshop,
+            detector,
+            results,
+            source,
+            Mode::Shim,
+            built,
+        ));
+    }
+    trials
+}
+
+/// The programs of c_tests/preload that belong here.
+pub(crate) fn is_misuse(source: &Path) -> bool {
+    stem(source).starts_with("misuse_")
+}
+
+fn stem(source: &Path) -> &str {
+    source
+        .file_stem()
+        .and_then(|name| name.to_str())
+        .unwrap_or("?")
+}
+
+/// A folder that is not found must not pass for one without misuse.
+fn counted(
+    detector: &'static Detector,
+    results: &Arc<Results>,
+    handle: usize,
+    shim: usize,
+) -> Trial {
+    let results = Arc::clone(results);
+    Trial::test("misuse_programs_are_there", move || {
+        let there = handle >= 100 && shim >= 35;
+        results.note(detector.name, "misuse", "programs_are_there", there);
+        if there {
+            Ok(())
+        } else {
+            Err(format!("{handle} programs for the handle API, {shim} for the shim").into())
+        }
+    })
+    .with_kind(detector.name)
+}
+
+fn trial(
+    workshop: &Arc<Workshop>,
+    detector: &'static Detector,
+    results: &Arc<Results>,
+    source: &Path,
+    mode: Mode,
+    built: Built,
+) -> Trial {
+    let short = stem(source).trim_start_matches("misuse_");
+    let name = format!("{short}_{}", mode.name());
+    let (workshop, results) = (Arc::clone(workshop), Arc::clone(results));
+    let full = format!("misuse_{name}");
+    Trial::test(full, move || {
+        let outcome = built.and_then(|(directives, program)| {
+            check(&workshop, detector, mode, &directives, &program)
+        });
+        results.note(detector.name, "misuse", &name, outcome.is_ok());
+        outcome.map_err(Failed::from)
+    })
+    .with_kind(detector.name)
+}
+
+fn check(
+    workshop: &Workshop,
+    detector: &Detector,
+    mode: Mode,
+    directives: &Directives,
+    program: &Path,
+) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.current_dir(workshop.out.join("logs"));
+    for variable in [
+        "MEMOMAN_RESERVE",
+        "MEMOMAN_GROW",
+        "MEMOMAN_LOCK",
+        "MEMOMAN_STATS",
+        "LD_PRELOAD",
+    ] {
+        command.env_remove(variable);
+    }
+    for (variable, value) in &directives.environment {
+        command.env(variable, value);
+    }
+    match mode {
+        Mode::Shim => {
+            let shim = workshop.library(detector.library)?.join(detector.shim);
+            command.env("LD_PRELOAD", shim);
+        }
+        Mode::Dies | Mode::Returns => {
+            command.arg(mode.name());
+            if detector.debug {
+                command.arg("debug");
+            }
+        }
+    }
+    let ended = run(&mut command, LIMIT)?;
+    match complaint(detector, mode, directives, &ended) {
+        None => Ok(()),
+        Some(complaint) => Err(format!("{complaint}\n{}", ended.report(&shown(&command)))),
+    }
+}
+
+/// Why the end is not the expected one.
+fn complaint(
+    detector: &Detector,
+    mode: Mode,
+    directives: &Directives,
+    ended: &Ended,
+) -> Option<String> {
+    if ended.timed_out {
+        return Some("did not end in time".into());
+    }
+    if let Some(line) = ended.stdout.lines().find(|line| line.starts_with("FAIL ")) {
+        return Some(line.to_owned());
+    }
+    let Some(pointer) = ended
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("pointer "))
+    else {
+        return Some("the program did not come to its misuse".into());
+    };
+
+    let signal = match mode {
+        Mode::Returns => None,
+        _ if detector.debug && directives.debug_signal.is_some() => directives.debug_signal,
+        _ if directives.signal.is_none() => return Some("no expect-signal".into()),
+        _ => directives.signal,
+    };
+    let as_expected = match signal {
+        Some(signal) => ended.status.signal() == Some(signal),
+        None => ended.status.success(),
+    };
+    if !as_expected {
+        return Some(format!("ended with {}, expected {signal:?}", ended.status));
+    }
+    let said_sound = ended.stdout.lines().last() == Some("sound");
+    if said_sound != (mode == Mode::Returns) {
+        return Some(format!("said to be sound afterwards: {said_sound}"));
+    }
+
+    let debug = detector.debug && !directives.debug_stderr.is_empty();
+    let expected = if debug {
+        &directives.debug_stderr
+    } else {
+        &directives.stderr
+    };
+    if expected.is_empty() || (!debug && expected.iter().any(|line| line.contains('*'))) {
+        return Some("the expected line must be given, and in full".into());
+    }
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    let matches = lines.len() == expected.len()
+        && expected
+            .iter()
+            .zip(&lines)
+            .all(|(pattern, line)| fits(&pattern.replace("POINTER", pointer), line));
+    (!matches).then(|| format!("stderr is not `{}`", expected.join("` `")))
+}
+
+/// `line` is `pattern`, in which `*` stands for any text.
+fn fits(pattern: &str, line: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == line,
+        Some((start, rest)) => line.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len()).any(|at| tail.get(at..).is_some_and(|tail| fits(rest, tail)))
+        }),
+    }
+}
