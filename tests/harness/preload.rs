@@ -33,6 +33,7 @@ pub(crate) struct Directives {
     /// For a misuse program and a debug library: see misuse.rs.
     pub(crate) debug_signal: Option<i32>,
     pub(crate) debug_stderr: Vec<String>,
+    pub(crate) debug_details: Vec<String>,
     debug_modes: Vec<String>,
 }
 
@@ -81,6 +82,7 @@ impl Directives {
                     None => return Err(format!("{name}: {value}: unknown")),
                 },
                 "debug-stderr" => found.debug_stderr.push(value.into()),
+                "debug-detail" => found.debug_details.push(value.into()),
                 "debug-modes" => found.debug_modes = words(value),
                 "expect-stderr" => found.stderr.push(value.into()),
                 _ => {}

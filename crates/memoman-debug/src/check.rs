@@ -32,7 +32,11 @@ impl DebugTlsf {
         // SAFETY: live instance (caller); what is read lies in a pool.
         unsafe {
             let Some(pool) = self.pool_of(ptr) else {
-                return Err(Fault::new(Kind::Core(Misuse::Foreign), ptr, None));
+                // Perhaps the list of pools cannot be followed any more.
+                return Err(match self.inner().diagnose().map(Violation::from) {
+                    Some(found) if found.invariant.number() == 7 => found.fault,
+                    _ => Fault::new(Kind::Core(Misuse::Foreign), ptr, None),
+                });
             };
             let (start, bytes) = pool.memory();
             let offset = ptr.addr() - start.addr();

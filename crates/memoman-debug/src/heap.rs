@@ -397,6 +397,15 @@ impl DebugTlsf {
         }
     }
 
+    /// [`Tlsf::usable_size`]: the requested size.
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn usable_size(self, ptr: NonNull<u8>) -> Result<usize, Fault> {
+        // SAFETY: the same duties; the block is tested before it is believed.
+        unsafe { Ok(self.live(ptr.as_ptr())?.size()) }
+    }
+
     /// The figures. `used`, `peak` and `live_blocks` are those of the program's blocks, with records and guards; the
     /// quarantine counts as free. A request of `largest` bytes succeeds; a greater one may, when the quarantine is drained for it.
     ///
