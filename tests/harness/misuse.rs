@@ -53,7 +53,7 @@ pub(crate) const DETECTORS: [Detector; 2] = [
         debug: false,
     },
     Detector {
-        name: "debug",
+        name: "misuse-debug",
         library: "debug",
         archive: "libmemoman-debug.a",
         shim: "libmemoman_preload-debug.so",

@@ -82,7 +82,7 @@ pub(crate) fn all() -> Vec<Variant> {
 /// The variants asked for: all, or those in `MEMOMAN_VARIANTS`.
 pub(crate) fn wanted() -> BTreeSet<String> {
     std::env::var("MEMOMAN_VARIANTS")
-        .unwrap_or_else(|_| "plain,dev,asan,tsan,preload,misuse,planted".into())
+        .unwrap_or_else(|_| "plain,dev,asan,tsan,debug,preload,preload-debug,misuse,misuse-debug,planted".into())
         .split([',', ' '])
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
