@@ -73,6 +73,7 @@ heap_walk heap_walked(mm_allocator_t *allocator, int with_bytes) {
     struct walk_state state;
     memset(&state, 0, sizeof state);
     state.with_bytes = with_bytes;
+    heap_settle(allocator);
     for (mm_pool_t *pool = mm_get_pool(allocator); pool; pool = mm_next_pool(allocator, pool)) {
         state.found.pools++;
         state.end = 0;
@@ -85,6 +86,7 @@ heap_walk heap_walked(mm_allocator_t *allocator, int with_bytes) {
 mm_stats_t heap_stats(mm_allocator_t *allocator) {
     mm_stats_t stats;
     memset(&stats, 0xA5, sizeof stats);
+    heap_settle(allocator);
     CHECK_EQ(mm_stats(allocator, &stats, sizeof stats), 1);
     return stats;
 }

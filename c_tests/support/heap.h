@@ -27,6 +27,11 @@ static inline int heap_is_debug(void) {
     return HEADER != sizeof(void *);
 }
 
+/* Has the debug library verify and release what it holds back, as mm_remove_pool does whatever it is asked to remove. */
+static inline void heap_settle(mm_allocator_t *allocator) {
+    if (heap_is_debug()) mm_remove_pool(allocator, NULL);
+}
+
 /* Usable bytes of the smallest block that serves a request of n. */
 static inline size_t usable_for(size_t n) {
     if (heap_is_debug()) return n;

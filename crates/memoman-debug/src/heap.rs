@@ -88,6 +88,8 @@ impl DebugTlsf {
                     Some(payload) if used && block.state().is_some() => {
                         f(payload, block.size(), block.state() == Some(State::Live));
                     }
+                    // Of a free block, what could be asked for.
+                    _ if !used => f(base, usable.saturating_sub(EXTRA), false),
                     _ => f(base, usable, used),
                 }
             });
