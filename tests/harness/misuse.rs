@@ -309,7 +309,7 @@ fn complaint(
 }
 
 /// `line` is `pattern`, in which `*` stands for any text.
-fn fits(pattern: &str, line: &str) -> bool {
+pub(crate) fn fits(pattern: &str, line: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == line,
         Some((start, rest)) => line.strip_prefix(start).is_some_and(|tail| {

@@ -5,12 +5,12 @@
 //! // args: one two
 //! // link: -ldl
 //! // expect-signal: SIGABRT
-//! // expect-stderr: a text that stderr must contain
+//! // expect-stderr: a text that a line on stderr must contain; `*` stands for any text
 //! ```
 //! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each thing that it tests.
 
 use super::build::{Workshop, files, in_parallel};
-use super::misuse::is_misuse;
+use super::misuse::{fits, is_misuse};
 use super::process::{Ended, run, shown};
 use super::results::Results;
 use super::variant::Exceptions;
@@ -115,7 +115,10 @@ impl Directives {
         }
         self.stderr
             .iter()
-            .find(|text| !ended.stderr.contains(*text))
+            .find(|text| {
+                let pattern = format!("*{text}*");
+                !ended.stderr.lines().any(|line| fits(&pattern, line))
+            })
             .map(|text| format!("stderr does not contain `{text}`"))
     }
 }

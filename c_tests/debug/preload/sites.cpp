@@ -1,8 +1,7 @@
 // Operators new and delete: the sites are the program's, not the operator's.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: 0x
-// expect-stderr: (sites_cpp+0x
-// expect-stderr: , freed at 0x
+// expect-stderr: block of 40 bytes allocated at 0x* (sites_cpp+0x*), freed at 0x* (sites_cpp+0x*)
 #include <cstdio>
 #include <new>
 
