@@ -48,7 +48,7 @@ esac
 if [ -n "$sanitizer" ]; then
     # The sanitizers of the stable toolchain, whose switch is named for the nightly one.
     export RUSTC_BOOTSTRAP=1
-    export RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_planted_bug -Cforce-frame-pointers=yes"
+    export RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_planted_bug --cfg memoman_instrumented -Cforce-frame-pointers=yes"
     target=$target/$variant
     cargo build --quiet --package memoman --target "$host" --target-dir "$target"
     built=$target/$host/$folder

@@ -83,7 +83,7 @@ table() {
     awk -F '\t' '
         BEGIN {
             count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|planted bugs reported|exported symbols, sizes|unmodified programs|format, clippy", words, "|")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {

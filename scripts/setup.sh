@@ -37,6 +37,7 @@ needed=(
     node nodejs
     redis-server redis-server
     redis-benchmark redis-tools
+    valgrind valgrind
     clang-22 clang-22
     llvm-symbolizer-22 llvm-22
 )
@@ -47,6 +48,10 @@ done
 # clang's sanitizer runtimes have no command of their own.
 if ! compgen -G '/usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan*' >/dev/null; then
     packages+=(libclang-rt-22-dev)
+fi
+# valgrind needs the dynamic linker's symbols.
+if ! valgrind -q true 2>/dev/null; then
+    packages+=(libc6-dbg)
 fi
 if ! echo 'int main(void){return 0;}' | gcc -x c -fsanitize=address,undefined - -o /dev/null 2>/dev/null; then
     packages+=(libasan8 libubsan1)

@@ -50,6 +50,8 @@ static void on_block(void *block, size_t size, int used, void *user) {
     found->blocks++;
     found->shape = mixed(mixed(mixed(found->shape, (uintptr_t)block), size), used != 0);
     if (used) {
+        /* All of it may be read from here on, the slack behind the request included. */
+        if (mm_block_size(block) != size) state->disordered = 1;
         found->live++;
         found->used += size + HEADER;
         if (state->with_bytes) {

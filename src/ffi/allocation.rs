@@ -4,9 +4,21 @@ use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
 use memoman_debug::allocator::Tlsf;
+#[cfg(not(memoman_debug))]
+use memoman_debug::allocator::{Misuse, Refusal};
 
 use super::types::mm_allocator_t;
 use super::{answer, instance, misuse};
+#[cfg(not(memoman_debug))]
+use super::{watch, watched};
+
+/// The core's answer to every call of a watched program. (Nothing of this is in the debug library.)
+#[cfg(not(memoman_debug))]
+macro_rules! intercepted {
+    () => {
+        Refusal::Misuse(Misuse::Intercepted, _)
+    };
+}
 
 /// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL if
 /// `bytes` is 0 or no free block is large enough. O(1).
@@ -15,8 +27,40 @@ pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize)
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => answer(tlsf, tlsf.malloc(bytes)),
+            Some(tlsf) => malloc(tlsf, bytes),
             None => ptr::null_mut(),
+        }
+    }
+}
+
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
+    // SAFETY: live (caller).
+    unsafe {
+        match tlsf.malloc(bytes) {
+            #[cfg(not(memoman_debug))]
+            Err(intercepted!()) => {
+                watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.malloc(bytes))
+            }
+            result => answer(tlsf, result),
+        }
+    }
+}
+
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
+    // SAFETY: live (caller).
+    unsafe {
+        match tlsf.memalign(align, bytes) {
+            #[cfg(not(memoman_debug))]
+            Err(intercepted!()) => {
+                watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
+            }
+            result => answer(tlsf, result),
         }
     }
 }
@@ -33,7 +77,14 @@ pub unsafe extern "C" fn mm_calloc(
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => answer(tlsf, tlsf.calloc(count, size)),
+            Some(tlsf) => match tlsf.calloc(count, size) {
+                #[cfg(not(memoman_debug))]
+                Err(intercepted!()) => {
+                    let bytes = count.saturating_mul(size);
+                    watched::allocate(tlsf, bytes, true, &|tlsf| tlsf.malloc(bytes))
+                }
+                result => answer(tlsf, result),
+            },
             None => ptr::null_mut(),
         }
     }
@@ -51,7 +102,7 @@ pub unsafe extern "C" fn mm_memalign(
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => answer(tlsf, tlsf.memalign(align, bytes)),
+            Some(tlsf) => memalign(tlsf, align, bytes),
             None => ptr::null_mut(),
         }
     }
@@ -79,8 +130,12 @@ pub unsafe extern "C" fn mm_realloc(
                 release(tlsf, block);
                 ptr::null_mut()
             }
-            Some(block) => answer(tlsf, tlsf.realloc(block, bytes)),
-            None => answer(tlsf, tlsf.malloc(bytes)),
+            Some(block) => match tlsf.realloc(block, bytes) {
+                #[cfg(not(memoman_debug))]
+                Err(intercepted!()) => watched::realloc(tlsf, block, Tlsf::ALIGN, bytes),
+                result => answer(tlsf, result),
+            },
+            None => malloc(tlsf, bytes),
         }
     }
 }
@@ -107,8 +162,12 @@ pub unsafe extern "C" fn mm_realloc_aligned(
                 release(tlsf, block);
                 ptr::null_mut()
             }
-            Some(block) => answer(tlsf, tlsf.realloc_aligned(block, align, bytes)),
-            None => answer(tlsf, tlsf.memalign(align, bytes)),
+            Some(block) => match tlsf.realloc_aligned(block, align, bytes) {
+                #[cfg(not(memoman_debug))]
+                Err(intercepted!()) => watched::realloc(tlsf, block, align, bytes),
+                result => answer(tlsf, result),
+            },
+            None => memalign(tlsf, align, bytes),
         }
     }
 }
@@ -134,7 +193,11 @@ unsafe fn release(tlsf: Tlsf, block: NonNull<u8>) {
     // SAFETY: the same duties.
     unsafe {
         if let Err(what) = tlsf.free(block) {
-            misuse(tlsf, what, block.as_ptr());
+            match what {
+                #[cfg(not(memoman_debug))]
+                Misuse::Intercepted => watched::free(tlsf, block),
+                what => misuse(tlsf, what, block.as_ptr()),
+            }
         }
     }
 }
@@ -144,5 +207,11 @@ unsafe fn release(tlsf: Tlsf, block: NonNull<u8>) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     // SAFETY: NULL or a block (documented).
-    unsafe { Tlsf::block_size(ptr.cast()) }
+    unsafe {
+        #[cfg(not(memoman_debug))]
+        if watch::is_watched() {
+            return watched::block_size(ptr.cast());
+        }
+        Tlsf::block_size(ptr.cast())
+    }
 }

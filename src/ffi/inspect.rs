@@ -6,7 +6,10 @@ use core::ptr;
 use memoman_debug::allocator::{Cursor, Pool, Stats, Step, Tlsf, Violation, walk};
 
 use super::types::{mm_allocator_t, mm_cursor_t, mm_pool_t, mm_stats_t, mm_violation_t, mm_walker};
-use super::{instance, is_sound, truth};
+#[cfg(not(memoman_debug))]
+use super::watch::{self, Quiet};
+use super::watched::Session;
+use super::{is_sound, session, truth};
 
 // The header's structs are the core's, with C's names.
 const _: () = {
@@ -22,8 +25,14 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
     // SAFETY: boundary rules; the walker is the caller's C function.
     unsafe {
         if let (Some(pool), Some(walker)) = (Pool::from_raw(pool.cast()), walker) {
-            walk(pool, &mut |payload, size, used| {
-                walker(payload.as_ptr().cast(), size, truth(used), user);
+            with_session(pool, |pool, session| {
+                walk(pool, &mut |payload, size, used| {
+                    let visit = || walker(payload.as_ptr().cast(), size, truth(used), user);
+                    match session {
+                        Some(session) => session.interrupted(visit),
+                        None => visit(),
+                    }
+                });
             });
         }
     }
@@ -36,7 +45,7 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
-    truth(unsafe { instance(allocator).is_some_and(|tlsf| is_sound(tlsf.diagnose())) })
+    truth(unsafe { session(allocator).is_some_and(|tlsf| is_sound(tlsf.diagnose())) })
 }
 
 /// As mm_validate, for the blocks of one pool and their links.
@@ -44,9 +53,7 @@ pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
-    truth(unsafe {
-        Pool::from_raw(pool.cast()).is_some_and(|pool| is_sound(Tlsf::diagnose_pool(pool)))
-    })
+    truth(unsafe { Pool::from_raw(pool.cast()).is_some_and(|pool| is_sound(diagnose_pool(pool))) })
 }
 
 /// As mm_validate, with the sense of TLSF 3.1: returns 0 if the allocator is
@@ -54,7 +61,7 @@ pub unsafe extern "C" fn mm_validate_pool(pool: *mut mm_pool_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_check(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
-    -number(unsafe { instance(allocator).and_then(|tlsf| tlsf.diagnose()) })
+    -number(unsafe { session(allocator).and_then(|tlsf| tlsf.diagnose()) })
 }
 
 /// As mm_validate_pool, with the sense of TLSF 3.1: returns 0 if the pool is
@@ -62,7 +69,7 @@ pub unsafe extern "C" fn mm_check(allocator: *mut mm_allocator_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_check_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
-    -number(unsafe { Pool::from_raw(pool.cast()).and_then(|pool| Tlsf::diagnose_pool(pool)) })
+    -number(unsafe { Pool::from_raw(pool.cast()).and_then(|pool| diagnose_pool(pool)) })
 }
 
 /// Validates up to `max_blocks` blocks (at least one), the control structure and
@@ -80,7 +87,7 @@ pub unsafe extern "C" fn mm_validate_step(
 ) -> c_int {
     // SAFETY: boundary rules; the cursor is all zero or the library's own (documented), and has the core's layout (proved above).
     unsafe {
-        match (instance(allocator), cursor.cast::<Cursor>().as_mut()) {
+        match (session(allocator), cursor.cast::<Cursor>().as_mut()) {
             (Some(tlsf), Some(cursor)) => match tlsf.validate_step(cursor, max_blocks) {
                 Step::Broken(_) => 0,
                 Step::Sound => 1,
@@ -100,7 +107,7 @@ pub unsafe extern "C" fn mm_diagnose(
     out: *mut mm_violation_t,
 ) -> c_int {
     // SAFETY: boundary rules.
-    let found = unsafe { instance(allocator).and_then(|tlsf| tlsf.diagnose()) };
+    let found = unsafe { session(allocator).and_then(|tlsf| tlsf.diagnose()) };
     if !out.is_null() {
         let violation = mm_violation_t {
             invariant: number(found),
@@ -130,7 +137,7 @@ pub unsafe extern "C" fn mm_stats(
 ) -> c_int {
     // SAFETY: boundary rules.
     unsafe {
-        match instance(allocator) {
+        match session(allocator) {
             Some(tlsf) => fill_stats(&tlsf.stats(), out, size_of_out),
             None => 0,
         }
@@ -141,6 +148,30 @@ pub unsafe extern "C" fn mm_stats(
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// # Safety
+/// The pool is live.
+unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
+    // SAFETY: live (caller).
+    unsafe { with_session(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
+}
+
+/// Runs `work` on a pool while its instance, if its header still tells it, is open for it.
+///
+/// # Safety
+/// The pool is live.
+unsafe fn with_session<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Session>) -> R) -> R {
+    #[cfg(not(memoman_debug))]
+    // SAFETY: live (caller).
+    unsafe {
+        if watch::is_watched() {
+            let _quiet = Quiet::new();
+            let session = pool.instance().map(|tlsf| Session::open(tlsf));
+            return work(pool, session.as_ref());
+        }
+    }
+    work(pool, None)
 }
 
 /// Writes as much of `stats` as the caller's struct has.

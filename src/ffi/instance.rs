@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_void};
 use memoman_debug::allocator::Tlsf;
 
 use super::types::{mm_allocator_t, mm_error_handler};
-use super::{flush, fresh, instance, truth};
+use super::{handle, instance, session, truth, watched};
 
 /// Bytes of memory that mm_create needs for the control structure: about
 /// 8.4 KiB on 64-bit targets. Constant. O(1), any thread.
@@ -59,7 +59,7 @@ pub extern "C" fn mm_alloc_overhead() -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create(mem: *mut c_void) -> *mut mm_allocator_t {
     // SAFETY: mm_size() bytes at `mem` are the caller's to give (documented).
-    fresh(unsafe { Tlsf::create(mem.cast(), Tlsf::DEFAULT_MAX_BLOCK) })
+    unsafe { create(mem, Tlsf::DEFAULT_MAX_BLOCK) }
 }
 
 /// Creates an allocator at the start of `mem` and makes the rest its first
@@ -72,8 +72,28 @@ pub unsafe extern "C" fn mm_create_with_pool(
     mem: *mut c_void,
     bytes: usize,
 ) -> *mut mm_allocator_t {
+    watched::before_creation(mem, bytes, mm_size());
     // SAFETY: `bytes` bytes at `mem` are the caller's to give (documented).
-    fresh(unsafe { Tlsf::create_with_pool(mem.cast(), bytes) })
+    unsafe { created(Tlsf::create_with_pool(mem.cast(), bytes)) }
+}
+
+/// # Safety
+/// The bytes that an instance for `max_block` takes are the caller's to give.
+unsafe fn create(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
+    let bytes = Tlsf::control_size(max_block);
+    watched::before_creation(mem, bytes, bytes);
+    // SAFETY: the caller's duty.
+    unsafe { created(Tlsf::create(mem.cast(), max_block)) }
+}
+
+/// # Safety
+/// The instance, if there is one, is live.
+unsafe fn created(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
+    if let Some(tlsf) = tlsf {
+        // SAFETY: live (caller).
+        unsafe { watched::created(tlsf) };
+    }
+    handle(tlsf)
 }
 
 /// Bytes of memory that mm_create_for needs for requests up to `max_block`
@@ -92,7 +112,7 @@ pub extern "C" fn mm_size_for(max_block: usize) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create_for(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
     // SAFETY: mm_size_for(max_block) bytes at `mem` are the caller's to give (documented).
-    fresh(unsafe { Tlsf::create(mem.cast(), max_block) })
+    unsafe { create(mem, max_block) }
 }
 
 /// Ends the allocator. It frees nothing, since you own all memory, and forgets
@@ -102,7 +122,7 @@ pub unsafe extern "C" fn mm_destroy(allocator: *mut mm_allocator_t) {
     // SAFETY: boundary rules.
     unsafe {
         if let Some(tlsf) = instance(allocator) {
-            tlsf.destroy();
+            watched::destroy(tlsf);
         }
     }
 }
@@ -113,12 +133,7 @@ pub unsafe extern "C" fn mm_destroy(allocator: *mut mm_allocator_t) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_reset(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules; the caller gives its blocks up (documented).
-    truth(unsafe {
-        instance(allocator).is_some_and(|tlsf| {
-            flush(tlsf);
-            tlsf.reset()
-        })
-    })
+    truth(unsafe { instance(allocator).is_some_and(|tlsf| watched::reset(tlsf)) })
 }
 
 /// Sets what is called on misuse of this allocator (double free, a pointer that
@@ -134,7 +149,7 @@ pub unsafe extern "C" fn mm_set_error_handler(
 ) {
     // SAFETY: boundary rules.
     unsafe {
-        if let Some(tlsf) = instance(allocator) {
+        if let Some(tlsf) = session(allocator) {
             tlsf.set_misuse_handler(handler, user);
         }
     }

@@ -22,11 +22,18 @@ mod inspect;
 #[cfg(unix)]
 mod global;
 
+#[cfg(not(memoman_debug))]
+mod watch;
+
+#[cfg_attr(memoman_debug, path = "unwatched.rs")]
+mod watched;
+
 use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
 use memoman_debug::allocator::{Misuse, Refusal, Tlsf, Violation};
 use types::mm_allocator_t;
+use watched::Session;
 
 /// The instance behind a C handle.
 ///
@@ -36,6 +43,16 @@ use types::mm_allocator_t;
 unsafe fn instance(handle: *const mm_allocator_t) -> Option<Tlsf> {
     // SAFETY: NULL or a live instance (boundary rule).
     unsafe { Tlsf::from_raw(handle.cast_mut().cast()) }
+}
+
+/// The same, open for a call other than the hot ones.
+///
+/// # Safety
+/// The boundary's rule on handles.
+#[inline(always)]
+unsafe fn session(handle: *const mm_allocator_t) -> Option<Session> {
+    // SAFETY: NULL or a live instance (boundary rule).
+    unsafe { instance(handle).map(|tlsf| Session::open(tlsf)) }
 }
 
 /// The C handle of an instance that may not have come about.
@@ -110,31 +127,6 @@ unsafe fn answer<T>(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut T 
             ptr::null_mut()
         }
         Err(Refusal::Exhausted | Refusal::Invalid) => ptr::null_mut(),
-    }
-}
-
-/// A new instance's C handle. The debug library reads how often it is to validate it.
-fn fresh(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
-    #[cfg(all(memoman_debug, unix))]
-    if let (Some(tlsf), Some(shift)) = (tlsf, memoman_global::debug::validate_shift()) {
-        // SAFETY: just created.
-        unsafe { tlsf.set_validate_shift(shift) };
-    }
-    handle(tlsf)
-}
-
-/// Empties the debug library's quarantine, whose blocks are in use for the core; a block with which something is wrong
-/// is reported.
-///
-/// # Safety
-/// The instance is live.
-unsafe fn flush(_tlsf: Tlsf) {
-    #[cfg(memoman_debug)]
-    // SAFETY: live (caller).
-    unsafe {
-        while let Err(fault) = _tlsf.drain() {
-            misuse(_tlsf, fault, fault.address);
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use core::ptr;
 use memoman_debug::allocator::Pool;
 
 use super::types::{mm_allocator_t, mm_pool_t};
-use super::{flush, instance, truth};
+use super::{instance, session, truth, watched};
 
 fn raw(pool: Option<Pool>) -> *mut mm_pool_t {
     pool.map_or(ptr::null_mut(), |pool| pool.as_raw().cast())
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn mm_add_pool(
     bytes: usize,
 ) -> *mut mm_pool_t {
     // SAFETY: boundary rules; the region is the caller's to give (documented).
-    raw(unsafe { instance(allocator).and_then(|tlsf| tlsf.add_pool(mem.cast(), bytes)) })
+    raw(unsafe { instance(allocator).and_then(|tlsf| watched::add_pool(tlsf, mem.cast(), bytes)) })
 }
 
 /// Joins `more_bytes` bytes that lie right behind the pool's region to it.
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn mm_extend_pool(
     // SAFETY: boundary rules; the bytes are the caller's to give (documented).
     truth(unsafe {
         match (instance(allocator), Pool::from_raw(pool.cast())) {
-            (Some(tlsf), Some(pool)) => tlsf.extend_pool(pool, more_bytes),
+            (Some(tlsf), Some(pool)) => watched::extend_pool(tlsf, pool, more_bytes),
             _ => false,
         }
     })
@@ -57,10 +57,7 @@ pub unsafe extern "C" fn mm_remove_pool(
 ) -> c_int {
     // SAFETY: boundary rules.
     truth(unsafe {
-        instance(allocator).is_some_and(|tlsf| {
-            flush(tlsf);
-            tlsf.remove_pool(mem_or_pool.cast())
-        })
+        instance(allocator).is_some_and(|tlsf| watched::remove_pool(tlsf, mem_or_pool.cast()))
     })
 }
 
@@ -68,7 +65,7 @@ pub unsafe extern "C" fn mm_remove_pool(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_get_pool(allocator: *mut mm_allocator_t) -> *mut mm_pool_t {
     // SAFETY: boundary rules.
-    raw(unsafe { instance(allocator).and_then(|tlsf| tlsf.first_pool()) })
+    raw(unsafe { session(allocator).and_then(|tlsf| tlsf.first_pool()) })
 }
 
 /// The pool behind `pool`, by address; NULL if it is the last one. O(1).
@@ -79,7 +76,7 @@ pub unsafe extern "C" fn mm_next_pool(
 ) -> *mut mm_pool_t {
     // SAFETY: boundary rules.
     raw(unsafe {
-        instance(allocator)
+        session(allocator)
             .zip(Pool::from_raw(pool.cast()))
             .and_then(|(tlsf, pool)| tlsf.next_pool(pool))
     })
@@ -93,5 +90,5 @@ pub unsafe extern "C" fn mm_get_pool_for_ptr(
     ptr: *const c_void,
 ) -> *mut mm_pool_t {
     // SAFETY: boundary rules.
-    raw(unsafe { instance(allocator).and_then(|tlsf| tlsf.pool_of(ptr.cast())) })
+    raw(unsafe { session(allocator).and_then(|tlsf| tlsf.pool_of(ptr.cast())) })
 }

@@ -181,6 +181,30 @@ impl Workshop {
         self.finish(command, &program)
     }
 
+    /// Compiles a program for a memory checker, with the released library.
+    pub(crate) fn watched(
+        &self,
+        source: &Path,
+        checker: &str,
+        flags: &[&str],
+    ) -> Result<PathBuf, String> {
+        let library = self.library("release")?;
+        let folder = self.out.join("watched").join(checker);
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let program = folder.join(source.file_stem().expect("a source file has a name"));
+        let mut command = self.compiler(None, false)?;
+        command
+            .args(["-std=c99", "-O1"])
+            .args(WARNINGS)
+            .args(flags)
+            .arg("-I")
+            .arg(library.join("include"))
+            .arg(source)
+            .arg(library.join("libmemoman.a"))
+            .args(LIBRARIES);
+        self.finish(command, &program)
+    }
+
     fn finish(&self, mut command: Command, program: &Path) -> Result<PathBuf, String> {
         command.arg("-o").arg(program);
         let ended = run(&mut command, Duration::from_secs(300))?;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo test -p memoman-tests                           all variants
-//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, tsan, debug,
+//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, watched, tsan, debug,
 //!                                                        preload, preload-debug, misuse, misuse-debug, planted)
 //! cargo test -p memoman-tests -- G_                      the tests of one group
 //! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
@@ -18,6 +18,7 @@ mod process;
 mod results;
 mod suite;
 mod variant;
+mod watched;
 
 use build::Workshop;
 use libtest_mimic::{Arguments, Trial};
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
         if wanted.contains(detector.name) {
             trials.extend(misuse::trials(&workshop, detector, &results));
         }
+    }
+    if wanted.contains("watched") {
+        trials.extend(watched::trials(&workshop, &results));
     }
     if wanted.contains("planted") {
         trials.extend(planted::trials(&workshop, &results));

@@ -86,6 +86,29 @@ pub(crate) fn all() -> Vec<Variant> {
             except: &[],
         },
         Variant {
+            // The released library in a program under AddressSanitizer: it tells the sanitizer what is in use.
+            name: "watched",
+            library: "release",
+            compiler: None,
+            flags: &["-O1", "-fsanitize=address", "-fno-omit-frame-pointer"],
+            environment: &[ASAN_OPTIONS, ("MM_OPS", "40000"), ("MM_FORKS", "100")],
+            // Not those that damage heaps on purpose (inspect, misuse, bad_input), use no handle, or make
+            // thousands of sparse pools of up to a terabyte, whose shadow takes minutes (fit).
+            programs: Some(&[
+                "accounting",
+                "alignment",
+                "extend",
+                "pools",
+                "pools_small",
+                "realloc",
+                "sizes",
+                "split",
+                "stress",
+                "two_allocators",
+            ]),
+            except: &[],
+        },
+        Variant {
             name: "tsan",
             library: "tsan",
             // gcc's runtime lacks functions that Rust's instrumentation calls.
@@ -115,7 +138,8 @@ pub(crate) fn all() -> Vec<Variant> {
 pub(crate) fn wanted() -> BTreeSet<String> {
     std::env::var("MEMOMAN_VARIANTS")
         .unwrap_or_else(|_| {
-            "plain,dev,asan,tsan,debug,preload,preload-debug,misuse,misuse-debug,planted".into()
+            "plain,dev,asan,watched,tsan,debug,preload,preload-debug,misuse,misuse-debug,planted"
+                .into()
         })
         .split([',', ' '])
         .filter(|name| !name.is_empty())

@@ -47,6 +47,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live.
+    #[cold]
     pub unsafe fn end_interception(self) {
         // SAFETY: live (caller), so its list of pools is sound.
         unsafe {
@@ -69,6 +70,8 @@ impl Tlsf {
     ///
     /// # Safety
     /// As for [`Tlsf::free`].
+    #[cold]
+    #[inline(never)]
     pub unsafe fn reach(self, ptr: NonNull<u8>) -> Result<Reach, Misuse> {
         let control = self.control();
         // SAFETY: live instance (caller); the block and its neighbours are tested before they are believed.
@@ -92,24 +95,21 @@ impl Tlsf {
         }
     }
 
-    /// [`Tlsf::realloc_aligned`] that does not move the block elsewhere: [`Refusal::Exhausted`], not counted, when
-    /// neither it nor its neighbours have the room. O(1) and the copying.
+    /// [`Tlsf::realloc_aligned`] that does not move the block elsewhere: None, and nothing changed, when neither it nor
+    /// its neighbours have the room. `align` is a power of two, at least the quantum. O(1) and the copying.
     ///
     /// # Safety
     /// As for [`Tlsf::realloc_aligned`].
+    #[cold]
+    #[inline(never)]
     pub unsafe fn realloc_in_place(
         self,
         ptr: NonNull<u8>,
         align: usize,
         bytes: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
+    ) -> Result<Option<NonNull<u8>>, Refusal> {
         // SAFETY: the same duties.
-        unsafe {
-            match self.resize_in_place(ptr, align, bytes)? {
-                Ok(resized) => Ok(resized),
-                Err(_) => Err(Refusal::Exhausted),
-            }
-        }
+        unsafe { Ok(self.resize_outlined(ptr, align, bytes)?.ok()) }
     }
 }
 

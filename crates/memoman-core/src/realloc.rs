@@ -33,7 +33,6 @@ impl Tlsf {
     ///
     /// # Safety
     /// As for [`Tlsf::realloc`].
-    #[inline]
     pub unsafe fn realloc_aligned(
         self,
         ptr: NonNull<u8>,
@@ -44,7 +43,27 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         // SAFETY: the same duties.
-        unsafe { self.resize(ptr, align.max(QUANTUM), bytes) }
+        unsafe {
+            match self.resize_outlined(ptr, align.max(QUANTUM), bytes)? {
+                Ok(resized) => Ok(resized),
+                Err(old) => self.relocate(&old, align, bytes),
+            }
+        }
+    }
+
+    /// One copy of the code for all callers but [`Tlsf::realloc`].
+    ///
+    /// # Safety
+    /// As for [`Tlsf::realloc`].
+    #[inline(never)]
+    pub(crate) unsafe fn resize_outlined(
+        self,
+        ptr: NonNull<u8>,
+        align: usize,
+        bytes: usize,
+    ) -> Result<Result<NonNull<u8>, Live>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe { self.resize_in_place(ptr, align, bytes) }
     }
 
     #[inline(always)]
@@ -68,7 +87,7 @@ impl Tlsf {
     /// # Safety
     /// As for [`Tlsf::realloc`].
     #[inline(always)]
-    pub(crate) unsafe fn resize_in_place(
+    unsafe fn resize_in_place(
         self,
         ptr: NonNull<u8>,
         align: usize,
@@ -102,6 +121,16 @@ impl Tlsf {
         }
     }
 
+    /// One copy of [`Tlsf::free`] for where it is not hot.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`].
+    #[inline(never)]
+    unsafe fn free_outlined(self, ptr: NonNull<u8>) -> Option<Misuse> {
+        // SAFETY: the same duties.
+        unsafe { self.free(ptr).err() }
+    }
+
     /// Allocates anew, copies, frees the old block.
     unsafe fn relocate(
         self,
@@ -116,9 +145,9 @@ impl Tlsf {
             let kept = (old.header.size() - HEADER).min(bytes);
             let from = old.block.payload();
             ptr::copy_nonoverlapping(from, new.as_ptr(), kept);
-            if let Err(misuse) = self.free(NonNull::new_unchecked(from)) {
+            if let Some(misuse) = self.free_outlined(NonNull::new_unchecked(from)) {
                 // A neighbour of the old block is overwritten: as if nothing had been asked.
-                let _ = self.free(new);
+                let _ = self.free_outlined(new);
                 (*self.control()).peak = peak;
                 return Err(Refusal::Misuse(misuse, from));
             }

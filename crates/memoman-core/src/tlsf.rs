@@ -213,7 +213,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live.
-    #[inline]
+    #[inline(never)]
     pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         if !align.is_power_of_two() {
             return Err(Refusal::Invalid);

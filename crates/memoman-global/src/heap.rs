@@ -414,7 +414,7 @@ unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
     }
     serve(bytes.checked_add(SLACK), |tlsf| {
         // SAFETY: live, and under the lock; the block is the caller's.
-        unsafe { at(tlsf, site).realloc(block, bytes) }
+        unsafe { at(tlsf, site).realloc_aligned(block, Tlsf::ALIGN, bytes) }
     })
 }
 

@@ -1,0 +1,7 @@
+/* One byte behind the request, in the block's own slack: harms nothing, and is a bug all the same. */
+#include "watched.h"
+
+static void bug(mm_allocator_t *heap) {
+    char *block = mm_malloc(heap, 33);
+    hidden(block)[33] = 1; /* bug */
+}

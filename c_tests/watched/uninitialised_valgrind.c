@@ -1,0 +1,7 @@
+/* The contents of a new block decide something. Memcheck alone sees this. */
+#include "watched.h"
+
+static void bug(mm_allocator_t *heap) {
+    char *block = mm_malloc(heap, 100);
+    if (hidden(block)[10] == 7) puts("seven"); /* bug */
+}
