@@ -242,7 +242,7 @@ fn no_pool_and_no_extension_covers_the_ledger() {
         let tlsf = DebugTlsf::create(at, 1 << 12).unwrap();
         let extra = DebugTlsf::ALLOC_OVERHEAD - Tlsf::ALLOC_OVERHEAD;
         let ledger = DebugTlsf::control_size(1 << 12) - Tlsf::control_size((1 << 12) + extra);
-        assert!(ledger >= 8 * size_of::<usize>());
+        assert!(ledger >= 8 * size_of::<*const u8>());
         assert!(tlsf.add_pool(start, 16_384 + ledger).is_none());
         assert!(tlsf.add_pool(start, 16_385).is_none());
         let pool = tlsf.add_pool(start, 8192).unwrap();
