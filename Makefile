@@ -4,11 +4,14 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all demo check verify-models setup header fmt clean help
+.PHONY: all debug demo check verify-models setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
 	@ls -l $(DIST) $(DIST)/include
+
+debug: $(STAMP) ## build the debug library into dist/ as well: see docs/debugging.md
+	scripts/build-lib.sh $(DIST) debug
 
 demo: all ## the main job on real input: a static array, then python, git, sqlite and gcc on memoman
 	scripts/demo.sh $(DIST)

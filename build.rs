@@ -32,7 +32,12 @@ fn main() {
     println!("cargo::rerun-if-changed=include/memoman.h");
     println!("cargo::rerun-if-env-changed=MEMOMAN_HEADER");
     if env::var_os("CARGO_CFG_UNIX").is_some() {
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmemoman.so.0");
+        // The debug library has another name: it is chosen when a program is linked.
+        let name = match env::var_os("CARGO_CFG_MEMOMAN_DEBUG") {
+            Some(_) => "libmemoman-debug.so.0",
+            None => "libmemoman.so.0",
+        };
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{name}");
     }
 
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));

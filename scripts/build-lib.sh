@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Builds the libraries into a folder.
-#   scripts/build-lib.sh OUT [release|dev|asan|tsan]
+#   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug]
 #
 # OUT gets libmemoman.a, include/memoman.h and, for release and dev, libmemoman.so.0 (+ link) and
 # libmemoman_preload.so. The archive is prelinked: one object in which only the header's functions are global, so that
 # it links into a program beside any other Rust static library. asan and tsan instrument the Rust
-# side and add the planted bugs that the suite's self-test calls.
+# side and add the planted bugs that the suite's self-test calls. debug is the debug library
+# (docs/debugging.md): libmemoman-debug.a, libmemoman-debug.so.0 (+ link), libmemoman_preload-debug.so.
 set -euo pipefail
 
 usage() {
-    sed -n '2,9s/^# \{0,1\}//p' "$0"
+    sed -n '2,10s/^# \{0,1\}//p' "$0"
 }
 case "${1:-}" in
     -h | --help) usage; exit 0 ;;
@@ -29,12 +30,19 @@ export MEMOMAN_HEADER=${MEMOMAN_HEADER:-verify}
 sanitizer=
 profile=dev
 folder=debug
+suffix=
 case $variant in
     release) profile=release folder=release ;;
     dev) ;;
     asan) sanitizer=address ;;
     tsan) sanitizer=thread ;;
-    *) echo "build-lib.sh: no variant '$variant': release, dev, asan or tsan" >&2; exit 2 ;;
+    # Frame pointers lead to the call sites.
+    debug)
+        profile=release folder=release suffix=-debug
+        export RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes"
+        target=$target/memoman-debug
+        ;;
+    *) echo "build-lib.sh: no variant '$variant': release, dev, asan, tsan or debug" >&2; exit 2 ;;
 esac
 
 if [ -n "$sanitizer" ]; then
@@ -67,13 +75,13 @@ for function in $functions; do
     echo "$function" >>"$work/keep"
 done
 collect=()
-if [ "$variant" = release ]; then
+if [ "$profile" = release ]; then
     collect=(--gc-sections)
 fi
 ld -r "${collect[@]}" "${keep[@]}" -o "$work/memoman.o" "$built/libmemoman.a"
 # Rust's prebuilt objects carry bitcode, which linker plugins would try to read: away with it.
 objcopy --keep-global-symbols="$work/keep" --remove-section=.llvmbc --remove-section=.llvmcmd "$work/memoman.o"
-if [ "$variant" = release ]; then
+if [ "$profile" = release ]; then
     objcopy --strip-debug --strip-unneeded "$work/memoman.o"
 fi
 ar rcsD "$work/libmemoman.a" "$work/memoman.o"
@@ -81,16 +89,16 @@ ar rcsD "$work/libmemoman.a" "$work/memoman.o"
 place() {
     cmp -s "$1" "$2" || install -m "$3" "$1" "$2"
 }
-place "$work/libmemoman.a" "$out/libmemoman.a" 644
+place "$work/libmemoman.a" "$out/libmemoman$suffix.a" 644
 
 if [ -z "$sanitizer" ]; then
     for name in memoman memoman_preload; do
         cp "$built/lib$name.so" "$work/lib$name.so"
-        if [ "$variant" = release ]; then
+        if [ "$profile" = release ]; then
             strip --strip-unneeded "$work/lib$name.so"
         fi
     done
-    place "$work/libmemoman.so" "$out/libmemoman.so.0" 755
-    ln -sf libmemoman.so.0 "$out/libmemoman.so"
-    place "$work/libmemoman_preload.so" "$out/libmemoman_preload.so" 755
+    place "$work/libmemoman.so" "$out/libmemoman$suffix.so.0" 755
+    ln -sf "libmemoman$suffix.so.0" "$out/libmemoman$suffix.so"
+    place "$work/libmemoman_preload.so" "$out/libmemoman_preload$suffix.so" 755
 fi

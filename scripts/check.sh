@@ -127,9 +127,11 @@ required() {
 
 step format by_status cargo fmt --all --check
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
-step rust by_cargo cargo test -p memoman-core -p memoman-global
+step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --target-dir "$target/loom"
 step c-suite by_harness harness
+step debug-lint by_status scripts/check-debug.sh lint
+step debug by_lines scripts/check-debug.sh programs
 step artefacts by_lines artefacts
 step programs by_lines scripts/programs.sh check
 required

@@ -15,6 +15,13 @@
     non_camel_case_types,
     reason = "the names of the C header are the names here"
 )]
+#![cfg_attr(
+    memoman_debug,
+    allow(
+        clippy::match_single_binding,
+        reason = "where the release library asks whether it is watched, one arm is left here"
+    )
+)]
 
 mod ffi;
 #[cfg(memoman_planted_bug)]

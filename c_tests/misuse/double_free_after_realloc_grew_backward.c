@@ -1,6 +1,7 @@
 // The old address, freed after realloc grew the block into the free one before it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
+// debug-modes: none, since its realloc moves
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,7 @@
 // Freed again when its memory is part of a greater block whose user has not written there yet.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
+// debug-modes: none, since it does not reuse the block at once
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,7 @@
 // A block freed long ago, in a removed pool between two others.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
+// debug-stderr: memoman: pointer outside every pool: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

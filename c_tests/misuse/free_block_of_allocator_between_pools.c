@@ -1,6 +1,7 @@
 // Another allocator's block, from between two pools of this one.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// debug-stderr: memoman: pointer outside every pool: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

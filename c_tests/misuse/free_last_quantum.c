@@ -1,6 +1,7 @@
 // The last quantum of a block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// debug-modes: none, since its guard ends the pool
 #include "misuse.h"
 
 static void misuse(void) {

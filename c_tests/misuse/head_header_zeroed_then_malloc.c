@@ -1,6 +1,8 @@
 // The header of a free block overwritten, and the block allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// env: MM_DEBUG_VALIDATE_SHIFT=0
+// debug-stderr: memoman: I6: block header or sentinel overwritten: 0x*
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,7 @@
 // The size of a free block made greater, and a part of it allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// debug-stderr: memoman: header of the next block overwritten: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

@@ -78,7 +78,8 @@ static inline void give(void *p) {
 
 /* A block's header, and the header behind it. */
 static inline unsigned char *header_of(unsigned char *p) {
-    return p - mm_alloc_overhead();
+    /* Two words of what the debug library adds are the guard behind the block. */
+    return p - mm_alloc_overhead() + (debugging ? 2 * sizeof(void *) : 0);
 }
 
 static inline unsigned char *end_of(unsigned char *p) {

@@ -1,6 +1,7 @@
 // One byte too far, into a free block, whose size becomes less.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
+// debug-modes: none, since a guard follows the block, not a size
 #include "misuse.h"
 
 static void misuse(void) {

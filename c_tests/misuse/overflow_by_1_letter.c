@@ -1,6 +1,7 @@
 // A letter, one byte too far: the next block now says that it is free.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
+// debug-stderr: memoman: write behind the block (overflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,7 @@
 // Eight letters too far, over the header of a free block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
+// debug-stderr: memoman: write behind the block (overflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

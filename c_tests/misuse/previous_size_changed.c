@@ -1,6 +1,8 @@
 // The size of a free block changed, and its neighbour behind freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
+// env: MM_DEBUG_VALIDATE_SHIFT=0
+// debug-stderr: memoman: I6: block header or sentinel overwritten: 0x*
 #include "misuse.h"
 
 static void misuse(void) {

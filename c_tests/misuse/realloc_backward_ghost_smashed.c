@@ -1,6 +1,8 @@
 // A block grown backward past an overwritten way to the free one before it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
+// env: MM_DEBUG_VALIDATE_SHIFT=0
+// debug-stderr: memoman: write after free: 0x*
 #include "misuse.h"
 
 static void misuse(void) {

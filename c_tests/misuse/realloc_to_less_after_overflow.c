@@ -1,6 +1,7 @@
 // A block that has overflown by one byte, shrunk.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
+// debug-stderr: memoman: write behind the block (overflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,8 @@
 // The second word of a free block overwritten, and the block before it freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// env: MM_DEBUG_VALIDATE_SHIFT=0
+// debug-stderr: memoman: write after free: 0x*
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,7 @@
 // The header and the end of the block before it overwritten.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// debug-stderr: memoman: write before the block (underflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

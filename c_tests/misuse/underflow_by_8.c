@@ -1,6 +1,7 @@
 // Eight letters written before the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// debug-stderr: memoman: write before the block (underflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

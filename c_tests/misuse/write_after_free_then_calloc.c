@@ -1,6 +1,8 @@
 // A free block's first word overwritten, and the block allocated by calloc.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// env: MM_DEBUG_VALIDATE_SHIFT=0
+// debug-stderr: memoman: write after free: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

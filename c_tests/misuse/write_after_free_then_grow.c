@@ -1,6 +1,8 @@
 // The first word of a free block overwritten, and the block before it grown into it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// env: MM_DEBUG_VALIDATE_SHIFT=0
+// debug-stderr: memoman: write after free: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

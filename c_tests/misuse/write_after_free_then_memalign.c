@@ -1,6 +1,7 @@
 // The first word of the only free block overwritten, and an aligned part of it allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// debug-stderr: memoman: write after free: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

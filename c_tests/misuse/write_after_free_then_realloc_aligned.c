@@ -1,6 +1,7 @@
 // The first word of a free block overwritten, where realloc_aligned would move another block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// debug-stderr: memoman: write after free: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,7 @@
 // The first word of a large free block overwritten, and a part of it allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// debug-stderr: memoman: write after free: POINTER
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,6 +1,7 @@
 // A word too far, over the header of the next block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
+// debug-stderr: memoman: write behind the block (overflow): POINTER
 #include "check.h"
 
 int main(void) {

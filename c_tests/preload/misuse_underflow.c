@@ -1,6 +1,7 @@
 // A word written before the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// debug-stderr: memoman: write before the block (underflow): POINTER
 #include "check.h"
 
 int main(void) {

@@ -1,6 +1,7 @@
 // The second word of a free block overwritten, and the block before it freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// debug-stderr: memoman: write after free: 0x*
 #include "check.h"
 
 int main(void) {

@@ -1,6 +1,7 @@
 // A free block's first word set to zero, and the block allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
+// debug-stderr: memoman: write after free: POINTER
 #include "check.h"
 
 int main(void) {

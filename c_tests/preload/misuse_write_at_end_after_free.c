@@ -1,6 +1,7 @@
 // The last word of a free block overwritten, and the block behind it freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
+// debug-stderr: memoman: write after free: 0x*
 #include "check.h"
 
 int main(void) {

@@ -3,12 +3,17 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use memoman_core::{Misuse, Refusal, Tlsf};
+use memoman_debug::allocator::Tlsf;
+#[cfg(not(memoman_debug))]
+use memoman_debug::allocator::{Misuse, Refusal};
 
 use super::types::mm_allocator_t;
-use super::{answer, instance, misuse, watch, watched};
+use super::{answer, instance, misuse};
+#[cfg(not(memoman_debug))]
+use super::{watch, watched};
 
-/// The core's answer to every call of a watched program.
+/// The core's answer to every call of a watched program. (Nothing of this is in the debug library.)
+#[cfg(not(memoman_debug))]
 macro_rules! intercepted {
     () => {
         Refusal::Misuse(Misuse::Intercepted, _)
@@ -35,6 +40,7 @@ unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
     // SAFETY: live (caller).
     unsafe {
         match tlsf.malloc(bytes) {
+            #[cfg(not(memoman_debug))]
             Err(intercepted!()) => {
                 watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.malloc(bytes))
             }
@@ -50,6 +56,7 @@ unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
     // SAFETY: live (caller).
     unsafe {
         match tlsf.memalign(align, bytes) {
+            #[cfg(not(memoman_debug))]
             Err(intercepted!()) => {
                 watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
             }
@@ -71,6 +78,7 @@ pub unsafe extern "C" fn mm_calloc(
     unsafe {
         match instance(allocator) {
             Some(tlsf) => match tlsf.calloc(count, size) {
+                #[cfg(not(memoman_debug))]
                 Err(intercepted!()) => {
                     let bytes = count.saturating_mul(size);
                     watched::allocate(tlsf, bytes, true, &|tlsf| tlsf.malloc(bytes))
@@ -118,11 +126,12 @@ pub unsafe extern "C" fn mm_realloc(
             return ptr::null_mut();
         };
         match NonNull::new(ptr.cast()) {
-            Some(_) if bytes == 0 => {
-                mm_free(allocator, ptr);
+            Some(block) if bytes == 0 => {
+                release(tlsf, block);
                 ptr::null_mut()
             }
             Some(block) => match tlsf.realloc(block, bytes) {
+                #[cfg(not(memoman_debug))]
                 Err(intercepted!()) => watched::realloc(tlsf, block, Tlsf::ALIGN, bytes),
                 result => answer(tlsf, result),
             },
@@ -149,11 +158,12 @@ pub unsafe extern "C" fn mm_realloc_aligned(
         };
         match NonNull::new(ptr.cast()) {
             _ if !align.is_power_of_two() => ptr::null_mut(),
-            Some(_) if bytes == 0 => {
-                mm_free(allocator, ptr);
+            Some(block) if bytes == 0 => {
+                release(tlsf, block);
                 ptr::null_mut()
             }
             Some(block) => match tlsf.realloc_aligned(block, align, bytes) {
+                #[cfg(not(memoman_debug))]
                 Err(intercepted!()) => watched::realloc(tlsf, block, align, bytes),
                 result => answer(tlsf, result),
             },
@@ -168,10 +178,23 @@ pub unsafe extern "C" fn mm_realloc_aligned(
 pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_void) {
     // SAFETY: boundary rules.
     unsafe {
-        if let (Some(tlsf), Some(block)) = (instance(allocator), NonNull::new(ptr.cast()))
-            && let Err(what) = tlsf.free(block)
-        {
+        if let (Some(tlsf), Some(block)) = (instance(allocator), NonNull::new(ptr.cast())) {
+            release(tlsf, block);
+        }
+    }
+}
+
+/// Frees a block, or reports why not.
+///
+/// # Safety
+/// As for [`Tlsf::free`].
+#[inline(always)]
+unsafe fn release(tlsf: Tlsf, block: NonNull<u8>) {
+    // SAFETY: the same duties.
+    unsafe {
+        if let Err(what) = tlsf.free(block) {
             match what {
+                #[cfg(not(memoman_debug))]
                 Misuse::Intercepted => watched::free(tlsf, block),
                 what => misuse(tlsf, what, block.as_ptr()),
             }
@@ -186,10 +209,10 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     // SAFETY: NULL or a block (documented).
     unsafe {
+        #[cfg(not(memoman_debug))]
         if watch::is_watched() {
-            watched::block_size(ptr.cast())
-        } else {
-            Tlsf::block_size(ptr.cast())
+            return watched::block_size(ptr.cast());
         }
+        Tlsf::block_size(ptr.cast())
     }
 }

@@ -3,12 +3,13 @@
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-use memoman_core::{Cursor, Pool, Stats, Step, Tlsf, Violation};
+use memoman_debug::allocator::{Cursor, Pool, Stats, Step, Tlsf, Violation, walk};
 
 use super::types::{mm_allocator_t, mm_cursor_t, mm_pool_t, mm_stats_t, mm_violation_t, mm_walker};
+#[cfg(not(memoman_debug))]
 use super::watch::{self, Quiet};
 use super::watched::Session;
-use super::{session, truth};
+use super::{is_sound, session, truth};
 
 // The header's structs are the core's, with C's names.
 const _: () = {
@@ -25,7 +26,7 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
     unsafe {
         if let (Some(pool), Some(walker)) = (Pool::from_raw(pool.cast()), walker) {
             with_session(pool, |pool, session| {
-                pool.walk(&mut |payload, size, used| {
+                walk(pool, &mut |payload, size, used| {
                     let visit = || walker(payload.as_ptr().cast(), size, truth(used), user);
                     match session {
                         Some(session) => session.interrupted(visit),
@@ -44,7 +45,7 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
-    truth(unsafe { session(allocator).is_some_and(|tlsf| tlsf.diagnose().is_none()) })
+    truth(unsafe { session(allocator).is_some_and(|tlsf| is_sound(tlsf.diagnose())) })
 }
 
 /// As mm_validate, for the blocks of one pool and their links.
@@ -52,7 +53,7 @@ pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
-    truth(unsafe { Pool::from_raw(pool.cast()).is_some_and(|pool| diagnose_pool(pool).is_none()) })
+    truth(unsafe { Pool::from_raw(pool.cast()).is_some_and(|pool| is_sound(diagnose_pool(pool))) })
 }
 
 /// As mm_validate, with the sense of TLSF 3.1: returns 0 if the allocator is
@@ -161,15 +162,16 @@ unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
 /// # Safety
 /// The pool is live.
 unsafe fn with_session<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Session>) -> R) -> R {
+    #[cfg(not(memoman_debug))]
     // SAFETY: live (caller).
     unsafe {
-        if !watch::is_watched() {
-            return work(pool, None);
+        if watch::is_watched() {
+            let _quiet = Quiet::new();
+            let session = pool.instance().map(|tlsf| Session::open(tlsf));
+            return work(pool, session.as_ref());
         }
-        let _quiet = Quiet::new();
-        let session = pool.instance().map(|tlsf| Session::open(tlsf));
-        work(pool, session.as_ref())
     }
+    work(pool, None)
 }
 
 /// Writes as much of `stats` as the caller's struct has.

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use memoman_core::Tlsf;
+use memoman_debug::allocator::Tlsf;
 
 use super::types::{mm_allocator_t, mm_error_handler};
 use super::{handle, instance, session, truth, watched};

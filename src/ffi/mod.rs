@@ -22,14 +22,16 @@ mod inspect;
 #[cfg(unix)]
 mod global;
 
+#[cfg(not(memoman_debug))]
 mod watch;
 
+#[cfg_attr(memoman_debug, path = "unwatched.rs")]
 mod watched;
 
 use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
-use memoman_core::{Misuse, Refusal, Tlsf};
+use memoman_debug::allocator::{Misuse, Refusal, Tlsf, Violation};
 use types::mm_allocator_t;
 use watched::Session;
 
@@ -126,6 +128,15 @@ unsafe fn answer<T>(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut T 
         }
         Err(Refusal::Exhausted | Refusal::Invalid) => ptr::null_mut(),
     }
+}
+
+/// Nothing was found. What was is printed by the debug library, which may know the block.
+fn is_sound(found: Option<Violation>) -> bool {
+    #[cfg(all(memoman_debug, unix))]
+    if let Some(found) = &found {
+        memoman_global::debug::print(&found.fault);
+    }
+    found.is_none()
 }
 
 /// C's truth value.

@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use memoman_core::Pool;
+use memoman_debug::allocator::Pool;
 
 use super::types::{mm_allocator_t, mm_pool_t};
 use super::{instance, session, truth, watched};

@@ -89,7 +89,7 @@ impl Workshop {
         let program = folder.join(source.file_stem().expect("a source file has a name"));
         let mut inputs = files(&support, &["c"]);
         inputs.insert(0, source.to_path_buf());
-        let archive = library.join("libmemoman.a");
+        let archive = library.join(variant.archive());
         let mut depends = inputs.clone();
         depends.extend(files(&support, &["h"]));
         depends.push(library.join("include/memoman.h"));

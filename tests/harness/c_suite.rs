@@ -3,12 +3,14 @@
 //!
 //! ```text
 //! cargo test -p memoman-tests                           all variants
-//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, watched, tsan, preload, misuse, planted)
+//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, watched, tsan, debug,
+//!                                                        preload, preload-debug, misuse, misuse-debug, planted)
 //! cargo test -p memoman-tests -- G_                      the tests of one group
 //! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
 //! ```
 
 mod build;
+mod debug;
 mod misuse;
 mod planted;
 mod preload;
@@ -37,8 +39,10 @@ fn main() -> ExitCode {
     {
         trials.extend(suite::trials(&workshop, variant, &results));
     }
-    if wanted.contains("preload") {
-        trials.extend(preload::trials(&workshop, &results));
+    for shim in &preload::SHIMS {
+        if wanted.contains(shim.name) {
+            trials.extend(preload::trials(&workshop, shim, &results));
+        }
     }
     if wanted.contains("watched") {
         trials.extend(watched::trials(&workshop, &results));

@@ -2,6 +2,7 @@
 //!
 //! * c_tests/misuse: programs on the handle API, linked with a library. Each runs twice: `dies`, without an error handler, and
 //!   `returns`, with one that prints what the library would and returns (see misuse.h).
+//! * c_tests/debug: the same, for what only a debug library finds.
 //! * c_tests/preload/misuse_*: programs that know nothing of memoman, under a shim.
 //!
 //! Comments on the first lines say how a program must end; stderr must consist of just these lines, in this order.
@@ -11,6 +12,7 @@
 //! // expect-stderr: memoman: double free: POINTER      the address that the program printed as `pointer 0x…`
 //! // debug-signal: SIGABRT                             what holds instead, with a debug library
 //! // debug-stderr: memoman: double free: POINTER*      `*` stands for any text
+//! // debug-detail: memoman:   block of 48 bytes *   a line that must be among those about the block
 //! // debug-modes: dies                                 the modes in which the debug library can run it
 //! ```
 
@@ -42,13 +44,22 @@ pub(crate) struct Detector {
 }
 
 /// Every library that the programs are run against.
-pub(crate) const DETECTORS: [Detector; 1] = [Detector {
-    name: "misuse",
-    library: "release",
-    archive: "libmemoman.a",
-    shim: "libmemoman_preload.so",
-    debug: false,
-}];
+pub(crate) const DETECTORS: [Detector; 2] = [
+    Detector {
+        name: "misuse",
+        library: "release",
+        archive: "libmemoman.a",
+        shim: "libmemoman_preload.so",
+        debug: false,
+    },
+    Detector {
+        name: "misuse-debug",
+        library: "debug",
+        archive: "libmemoman-debug.a",
+        shim: "libmemoman_preload-debug.so",
+        debug: true,
+    },
+];
 
 /// How a program is run.
 #[derive(Clone, Copy, PartialEq)]
@@ -80,7 +91,10 @@ pub(crate) fn trials(
     detector: &'static Detector,
     results: &Arc<Results>,
 ) -> Vec<Trial> {
-    let handle = files(&workshop.root.join("c_tests/misuse"), &["c"]);
+    let mut handle = files(&workshop.root.join("c_tests/misuse"), &["c"]);
+    if detector.debug {
+        handle.extend(files(&workshop.root.join("c_tests/debug"), &["c"]));
+    }
     let shim: Vec<PathBuf> = files(&workshop.root.join("c_tests/preload"), &["c", "cpp"])
         .into_iter()
         .filter(|source| is_misuse(source))
@@ -269,7 +283,23 @@ fn complaint(
     if expected.is_empty() || (!debug && expected.iter().any(|line| line.contains('*'))) {
         return Some("the expected line must be given, and in full".into());
     }
-    let lines: Vec<&str> = ended.stderr.lines().collect();
+    let mut lines: Vec<&str> = ended.stderr.lines().collect();
+    if detector.debug {
+        // A debug library goes on to say what it knows of the block, and says it all before it calls a handler, which
+        // repeats the first line.
+        let (details, mut rest): (Vec<&str>, Vec<&str>) = lines
+            .into_iter()
+            .partition(|line| line.starts_with("memoman:   "));
+        if let Some(missing) = directives
+            .debug_details
+            .iter()
+            .find(|pattern| !details.iter().any(|line| fits(pattern, line)))
+        {
+            return Some(format!("no line on stderr is `{missing}`"));
+        }
+        rest.dedup();
+        lines = rest;
+    }
     let matches = lines.len() == expected.len()
         && expected
             .iter()
@@ -279,7 +309,7 @@ fn complaint(
 }
 
 /// `line` is `pattern`, in which `*` stands for any text.
-fn fits(pattern: &str, line: &str) -> bool {
+pub(crate) fn fits(pattern: &str, line: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == line,
         Some((start, rest)) => line.strip_prefix(start).is_some_and(|tail| {

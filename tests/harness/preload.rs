@@ -5,14 +5,15 @@
 //! // args: one two
 //! // link: -ldl
 //! // expect-signal: SIGABRT
-//! // expect-stderr: a text that stderr must contain
+//! // expect-stderr: a text that a line on stderr must contain; `*` stands for any text
 //! ```
 //! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each thing that it tests.
 
 use super::build::{Workshop, files, in_parallel};
-use super::misuse::is_misuse;
+use super::misuse::{fits, is_misuse};
 use super::process::{Ended, run, shown};
 use super::results::Results;
+use super::variant::Exceptions;
 use libtest_mimic::{Failed, Trial};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub(crate) struct Directives {
     /// For a misuse program and a debug library: see misuse.rs.
     pub(crate) debug_signal: Option<i32>,
     pub(crate) debug_stderr: Vec<String>,
+    pub(crate) debug_details: Vec<String>,
     debug_modes: Vec<String>,
 }
 
@@ -81,6 +83,7 @@ impl Directives {
                     None => return Err(format!("{name}: {value}: unknown")),
                 },
                 "debug-stderr" => found.debug_stderr.push(value.into()),
+                "debug-detail" => found.debug_details.push(value.into()),
                 "debug-modes" => found.debug_modes = words(value),
                 "expect-stderr" => found.stderr.push(value.into()),
                 _ => {}
@@ -112,39 +115,89 @@ impl Directives {
         }
         self.stderr
             .iter()
-            .find(|text| !ended.stderr.contains(*text))
+            .find(|text| {
+                let pattern = format!("*{text}*");
+                !ended.stderr.lines().any(|line| fits(&pattern, line))
+            })
             .map(|text| format!("stderr does not contain `{text}`"))
     }
 }
 
+/// A shim under which the programs run.
+pub(crate) struct Shim {
+    /// Its name in results and in `MEMOMAN_VARIANTS`.
+    pub(crate) name: &'static str,
+    /// What `scripts/build-lib.sh` calls its build.
+    library: &'static str,
+    file: &'static str,
+    /// A folder of programs for this shim only.
+    folder: Option<&'static str>,
+    /// Programs that cannot hold under this shim, by reason.
+    except: Exceptions,
+}
+
+/// Every shim.
+pub(crate) const SHIMS: [Shim; 2] = [
+    Shim {
+        name: "preload",
+        library: "release",
+        file: "libmemoman_preload.so",
+        folder: None,
+        except: &[],
+    },
+    Shim {
+        name: "preload-debug",
+        library: "debug",
+        file: "libmemoman_preload-debug.so",
+        folder: Some("c_tests/debug/preload"),
+        except: super::debug::SHIM_EXCEPTIONS,
+    },
+];
+
 /// A trial for each program in c_tests/preload, apart from those of misuse.rs.
-pub(crate) fn trials(workshop: &Arc<Workshop>, results: &Arc<Results>) -> Vec<Trial> {
+pub(crate) fn trials(
+    workshop: &Arc<Workshop>,
+    under: &'static Shim,
+    results: &Arc<Results>,
+) -> Vec<Trial> {
     let mut sources = files(&workshop.root.join("c_tests/preload"), &["c", "cpp"]);
-    sources.retain(|source| !is_misuse(source));
+    if let Some(folder) = under.folder {
+        sources.extend(files(&workshop.root.join(folder), &["c", "cpp"]));
+    }
+    let excluded: Vec<&str> = under
+        .except
+        .iter()
+        .flat_map(|(_, names)| names.iter().copied())
+        .collect();
+    sources.retain(|source| {
+        let name = source.file_name().and_then(|name| name.to_str());
+        !is_misuse(source) && !name.is_some_and(|name| excluded.contains(&name))
+    });
     let built = in_parallel(&sources, |source| {
         let directives = Directives::read(source)?;
         let program = workshop.stranger(source, &directives.link)?;
-        let shim = workshop.library("release")?.join("libmemoman_preload.so");
+        let shim = workshop.library(under.library)?.join(under.file);
         Ok((directives, program, shim))
     });
     let mut trials: Vec<Trial> = sources
         .iter()
         .zip(built)
-        .map(|(source, built)| trial(workshop, results, source, built))
+        .map(|(source, built)| trial(workshop, under.name, results, source, built))
         .collect();
     if trials.is_empty() {
         let results = Arc::clone(results);
         let nothing = Trial::test("H_programs", move || {
-            results.note("preload", "H", "programs", false);
+            results.note(under.name, "H", "programs", false);
             Err(Failed::from("c_tests/preload has no programs"))
         });
-        trials.push(nothing.with_kind("preload"));
+        trials.push(nothing.with_kind(under.name));
     }
     trials
 }
 
 fn trial(
     workshop: &Arc<Workshop>,
+    kind: &'static str,
     results: &Arc<Results>,
     source: &Path,
     built: Result<(Directives, PathBuf, PathBuf), String>,
@@ -161,7 +214,7 @@ fn trial(
         let (directives, program, shim) = match built {
             Ok(built) => built,
             Err(error) => {
-                results.note("preload", "H", &name, false);
+                results.note(kind, "H", &name, false);
                 return Err(Failed::from(error));
             }
         };
@@ -188,7 +241,7 @@ fn trial(
             .lines()
             .filter_map(|line| line.strip_prefix("ok H "))
         {
-            results.note("preload", "H", test, true);
+            results.note(kind, "H", test, true);
             seen += 1;
         }
         let complaint = directives
@@ -197,7 +250,7 @@ fn trial(
         match complaint {
             None => Ok(()),
             Some(complaint) => {
-                results.note("preload", "H", &name, false);
+                results.note(kind, "H", &name, false);
                 Err(Failed::from(format!(
                     "{complaint}\n{}",
                     ended.report(&shown(&command))
@@ -205,5 +258,5 @@ fn trial(
             }
         }
     })
-    .with_kind("preload")
+    .with_kind(kind)
 }

@@ -5,6 +5,7 @@ use super::process::{run, shown};
 use super::results::Results;
 use super::variant::Variant;
 use libtest_mimic::{Failed, Trial};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -32,16 +33,29 @@ pub(crate) fn trials(
             .program(source, &variant)
             .and_then(|program| Ok((list(&program)?, program)))
     });
+    let mut excluded: BTreeSet<&str> = variant
+        .except
+        .iter()
+        .flat_map(|(_, tests)| tests.iter().copied())
+        .collect();
     let mut trials = Vec::new();
     for (source, listed) in sources.iter().zip(listed) {
         match listed {
             Ok((tests, program)) => {
                 for (group, name) in tests {
+                    if excluded.remove(format!("{group}_{name}").as_str()) {
+                        continue;
+                    }
                     trials.push(trial(workshop, &variant, results, &program, group, name));
                 }
             }
             Err(error) => trials.push(broken(&variant, results, stem(source), error)),
         }
+    }
+    // An exception without its test is out of date.
+    for name in excluded {
+        let error = format!("excluded from {}, but not there", variant.name);
+        trials.push(broken(&variant, results, name, error));
     }
     if trials.is_empty() {
         trials.push(broken(

@@ -17,6 +17,21 @@ pub(crate) struct Variant {
     pub(crate) environment: &'static [(&'static str, &'static str)],
     /// The programs, if not all of them.
     pub(crate) programs: Option<&'static [&'static str]>,
+    /// Tests that cannot hold in this build, by reason.
+    pub(crate) except: Exceptions,
+}
+
+/// Reasons, each with the tests (group and name) that it excludes.
+pub(crate) type Exceptions = &'static [(&'static str, &'static [&'static str])];
+
+impl Variant {
+    /// The library's file in its build's folder.
+    pub(crate) fn archive(&self) -> &'static str {
+        match self.library {
+            "debug" => "libmemoman-debug.a",
+            _ => "libmemoman.a",
+        }
+    }
 }
 
 /// `abort_on_error`: the suite's own handler then writes the log of operations.
@@ -40,6 +55,7 @@ pub(crate) fn all() -> Vec<Variant> {
             flags: &["-O2"],
             environment: &[],
             programs: None,
+            except: &[],
         },
         Variant {
             name: "dev",
@@ -48,6 +64,7 @@ pub(crate) fn all() -> Vec<Variant> {
             flags: &["-O1"],
             environment: &[("MM_OPS", "40000"), ("MM_FORKS", "300")],
             programs: None,
+            except: &[],
         },
         Variant {
             name: "asan",
@@ -66,6 +83,7 @@ pub(crate) fn all() -> Vec<Variant> {
                 ("MM_FORKS", "200"),
             ],
             programs: None,
+            except: &[],
         },
         Variant {
             // The released library in a program under AddressSanitizer: it tells the sanitizer what is in use.
@@ -88,6 +106,7 @@ pub(crate) fn all() -> Vec<Variant> {
                 "stress",
                 "two_allocators",
             ]),
+            except: &[],
         },
         Variant {
             name: "tsan",
@@ -97,6 +116,20 @@ pub(crate) fn all() -> Vec<Variant> {
             flags: &["-O1", "-fsanitize=thread"],
             environment: &[TSAN_OPTIONS, ("MM_OPS", "20000"), ("MM_FORKS", "50")],
             programs: Some(&["two_allocators", "threads", "fork_global", "global"]),
+            except: &[],
+        },
+        Variant {
+            name: "debug",
+            library: "debug",
+            compiler: None,
+            flags: &["-O1"],
+            environment: &[
+                ("MM_OPS", "20000"),
+                ("MM_FORKS", "100"),
+                ("MM_DEBUG_VALIDATE_SHIFT", "8"),
+            ],
+            programs: None,
+            except: super::debug::EXCEPTIONS,
         },
     ]
 }
@@ -104,7 +137,10 @@ pub(crate) fn all() -> Vec<Variant> {
 /// The variants asked for: all, or those in `MEMOMAN_VARIANTS`.
 pub(crate) fn wanted() -> BTreeSet<String> {
     std::env::var("MEMOMAN_VARIANTS")
-        .unwrap_or_else(|_| "plain,dev,asan,watched,tsan,preload,misuse,planted".into())
+        .unwrap_or_else(|_| {
+            "plain,dev,asan,watched,tsan,debug,preload,preload-debug,misuse,misuse-debug,planted"
+                .into()
+        })
         .split([',', ' '])
         .filter(|name| !name.is_empty())
         .map(str::to_owned)

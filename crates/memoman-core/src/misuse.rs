@@ -1,6 +1,9 @@
 //! How a call can fail: want of memory, an argument that the contract refuses, misuse.
 
 use core::ffi::{CStr, c_char, c_void};
+use core::ptr::NonNull;
+
+use crate::tlsf::{Tlsf, live};
 
 /// What a caller did wrong, as far as the headers show it in constant time.
 #[repr(u8)]
@@ -53,3 +56,14 @@ pub enum Refusal {
 
 /// A C error handler: the fixed message, the pointer, and the word registered with it.
 pub type MisuseHandler = unsafe extern "C" fn(*const c_char, *const c_void, *mut c_void);
+
+impl Tlsf {
+    /// Makes the O(1) tests of [`Tlsf::free`] that a live block and its next neighbour pass, and changes nothing.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`], but nothing is given up.
+    pub unsafe fn probe(self, ptr: NonNull<u8>) -> Result<(), Misuse> {
+        // SAFETY: the same duties.
+        unsafe { live(self.control(), ptr).map(|_| ()) }
+    }
+}

@@ -39,7 +39,8 @@ impl Settings {
     }
 }
 
-fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u8]) -> Option<T> {
+/// A variable's value; None when it is not set, or malformed, which is said.
+pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u8]) -> Option<T> {
     // SAFETY: the name is a C string; the result is one too, and nobody changes it while we read.
     let text = unsafe {
         let text = secure_getenv(name.as_ptr());
@@ -88,7 +89,7 @@ fn size(text: &[u8]) -> Option<usize> {
 }
 
 /// `0` or `1`.
-fn switch(text: &[u8]) -> Option<bool> {
+pub(crate) fn switch(text: &[u8]) -> Option<bool> {
     match text {
         b"0" => Some(false),
         b"1" => Some(true),

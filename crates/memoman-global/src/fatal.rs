@@ -1,6 +1,6 @@
 //! What happens on misuse.
 
-use memoman_core::{Misuse, Tlsf};
+use memoman_debug::allocator::{Misuse, Tlsf};
 
 use crate::line::Line;
 
@@ -11,6 +11,10 @@ use crate::line::Line;
 #[cold]
 #[inline(never)]
 pub unsafe fn report(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
+    #[cfg(memoman_debug)]
+    let address = misuse.address_or(address);
+    #[cfg(memoman_debug)]
+    crate::debug::print(&misuse);
     // SAFETY: live (caller); the handler is the user's C function.
     unsafe {
         if let Some((handler, user)) = tlsf.misuse_handler() {
@@ -18,18 +22,18 @@ pub unsafe fn report(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
             return;
         }
     }
-    die(misuse.message().to_bytes(), address);
+    #[cfg(not(memoman_debug))]
+    headline(misuse.message().to_bytes(), address).print();
+    // SAFETY: abort has no precondition.
+    unsafe { libc::abort() }
 }
 
-/// Prints one line and aborts.
-fn die(message: &[u8], address: *const u8) -> ! {
+/// The line that says what and where.
+pub(crate) fn headline(message: &[u8], address: *const u8) -> Line {
     Line::new()
         .text(b"memoman: ")
         .text(message)
         .text(b": ")
         .address(address.addr())
         .text(b"\n")
-        .print();
-    // SAFETY: abort has no precondition.
-    unsafe { libc::abort() }
 }

@@ -12,7 +12,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use memoman_core::{Pool, Refusal, Stats, Tlsf};
+use memoman_debug::allocator::{Pool, Refusal, Site, Stats, Tlsf, at, here};
 
 use crate::env::Settings;
 use crate::line::Line;
@@ -93,6 +93,8 @@ impl State {
         self.settings = Settings::read();
         // SAFETY: the control structure's memory is static, aligned, large enough and used for nothing else.
         let tlsf = unsafe { Tlsf::create(CONTROL.0.get().cast(), Tlsf::DEFAULT_MAX_BLOCK) }?;
+        #[cfg(memoman_debug)]
+        crate::debug::prepare(tlsf);
         self.tlsf = Some(tlsf);
         if let Some(bytes) = self.settings.reserve {
             self.first = round_up(bytes).and_then(|bytes| self.add_region(tlsf, bytes, true));
@@ -201,6 +203,14 @@ impl State {
 
     /// Gives back every empty region, and lets the system have the whole pages inside free blocks.
     fn trim(&mut self, tlsf: Tlsf) -> bool {
+        // What is wrong with a block in quarantine is reported by validation, not by a call that frees nothing.
+        #[cfg(memoman_debug)]
+        // SAFETY: the instance is live and under the lock.
+        unsafe {
+            if tlsf.diagnose().is_none() {
+                let _ = tlsf.drain();
+            }
+        }
         let page = os::page_size();
         let mut released = false;
         // SAFETY: the instance is live and under the lock. A free block's links and ghost stay: they
@@ -263,6 +273,8 @@ fn settle() {
     if with_heap(|state, _| state.settings.stats) == Some(true) {
         report::at_exit();
     }
+    #[cfg(memoman_debug)]
+    crate::debug::at_exit();
     os::set_errno(saved);
 }
 
@@ -281,6 +293,19 @@ fn serve(
             // SAFETY: the instance is live and under the lock; the refusal above was counted.
             unsafe { tlsf.withdraw_refusal() };
             result = ask(tlsf);
+        }
+        #[cfg(memoman_debug)]
+        if result == Err(Refusal::Exhausted) {
+            // SAFETY: as above.
+            match unsafe { tlsf.drain() } {
+                Ok(true) => {
+                    // SAFETY: as above.
+                    unsafe { tlsf.withdraw_refusal() };
+                    result = ask(tlsf);
+                }
+                Ok(false) => {}
+                Err(fault) => result = Err(fault.into()),
+            }
         }
         if result.is_ok() {
             state.allocations = state.allocations.wrapping_add(1);
@@ -301,8 +326,10 @@ fn serve(
     }
 }
 
-/// The most that the core takes beyond a request: header, rounding.
-const SLACK: usize = 4 * Tlsf::ALIGN;
+/// The most that is taken beyond a request: rounding, header, the debug library's record and guard.
+const SLACK: usize = 4 * Tlsf::ALIGN + Tlsf::ALLOC_OVERHEAD;
+/// How often an alignment may be skipped in front of a block.
+const GAPS: usize = if cfg!(memoman_debug) { 2 } else { 1 };
 
 /// The process-wide instance, created at the first use. None when it cannot be created.
 pub fn handle() -> Option<Tlsf> {
@@ -310,23 +337,30 @@ pub fn handle() -> Option<Tlsf> {
 }
 
 /// `malloc`: NULL and ENOMEM when there is no memory; a unique pointer for 0 bytes. O(1), apart from growing.
-#[inline]
+#[cfg_attr(not(memoman_debug), inline)]
+#[cfg_attr(memoman_debug, inline(always))]
 pub fn malloc(bytes: usize) -> *mut u8 {
+    allocate(bytes, here())
+}
+
+#[inline]
+fn allocate(bytes: usize, site: Site) -> *mut u8 {
     let bytes = bytes.max(1);
     serve(bytes.checked_add(SLACK), |tlsf| {
         // SAFETY: live, and under the lock.
-        unsafe { tlsf.malloc(bytes) }
+        unsafe { at(tlsf, site).malloc(bytes) }
     })
 }
 
 /// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with ENOMEM.
-#[inline]
+#[cfg_attr(not(memoman_debug), inline)]
+#[cfg_attr(memoman_debug, inline(always))]
 pub fn calloc(count: usize, size: usize) -> *mut u8 {
     let Some(bytes) = count.checked_mul(size) else {
         os::set_errno(libc::ENOMEM);
         return ptr::null_mut();
     };
-    let payload = malloc(bytes);
+    let payload = allocate(bytes, here());
     if !payload.is_null() {
         // SAFETY: a fresh block of at least `bytes` bytes; clearing needs no lock.
         unsafe { payload.write_bytes(0, bytes) };
@@ -335,19 +369,25 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
 }
 
 /// Aligned allocation: EINVAL for an alignment that is no power of two, else as [`malloc`].
-#[inline]
+#[cfg_attr(not(memoman_debug), inline)]
+#[cfg_attr(memoman_debug, inline(always))]
 pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
+    allocate_aligned(align, bytes, here())
+}
+
+#[inline]
+fn allocate_aligned(align: usize, bytes: usize, site: Site) -> *mut u8 {
     if !align.is_power_of_two() {
         os::set_errno(libc::EINVAL);
         return ptr::null_mut();
     }
     let bytes = bytes.max(1);
-    let need = bytes
-        .checked_add(align)
-        .and_then(|sum| sum.checked_add(SLACK));
+    let need = align
+        .checked_mul(GAPS)
+        .and_then(|gaps| bytes.checked_add(gaps)?.checked_add(SLACK));
     serve(need, |tlsf| {
         // SAFETY: live, and under the lock.
-        unsafe { tlsf.memalign(align, bytes) }
+        unsafe { at(tlsf, site).memalign(align, bytes) }
     })
 }
 
@@ -355,19 +395,26 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
 ///
 /// # Safety
 /// `ptr` is NULL or a live block of this heap; on success it is given up.
-#[inline]
+#[cfg_attr(not(memoman_debug), inline)]
+#[cfg_attr(memoman_debug, inline(always))]
 pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
+    // SAFETY: the caller's duty.
+    unsafe { resize(ptr, bytes, here()) }
+}
+
+#[inline]
+unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
     let Some(block) = NonNull::new(ptr) else {
-        return malloc(bytes);
+        return allocate(bytes, site);
     };
     if bytes == 0 {
         // SAFETY: the caller's duty.
-        unsafe { free(ptr) };
+        unsafe { release(ptr, site) };
         return ptr::null_mut();
     }
     serve(bytes.checked_add(SLACK), |tlsf| {
         // SAFETY: live, and under the lock; the block is the caller's.
-        unsafe { tlsf.realloc_aligned(block, Tlsf::ALIGN, bytes) }
+        unsafe { at(tlsf, site).realloc_aligned(block, Tlsf::ALIGN, bytes) }
     })
 }
 
@@ -375,15 +422,22 @@ pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
 ///
 /// # Safety
 /// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
-#[inline]
+#[cfg_attr(not(memoman_debug), inline)]
+#[cfg_attr(memoman_debug, inline(always))]
 pub unsafe fn free(ptr: *mut u8) {
+    // SAFETY: the caller's duty.
+    unsafe { release(ptr, here()) }
+}
+
+#[inline]
+unsafe fn release(ptr: *mut u8, site: Site) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
     let outcome = with_heap(|state, tlsf| {
         // SAFETY: live, and under the lock; the block is the caller's.
         unsafe {
-            match tlsf.free(block) {
+            match at(tlsf, site).free(block) {
                 Ok(freed) => {
                     if let Some(pool) = tlsf.emptied_pool(freed) {
                         state.emptied(tlsf, pool);
@@ -426,13 +480,36 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
 /// The heap is sound; O(blocks), under the lock.
 pub fn validate() -> bool {
     // SAFETY: live, and under the lock.
-    with_heap(|_, tlsf| unsafe { tlsf.diagnose() }.is_none()).unwrap_or(false)
+    let found = with_heap(|_, tlsf| unsafe { tlsf.diagnose() });
+    #[cfg(memoman_debug)]
+    if let Some(Some(violation)) = &found {
+        crate::debug::print(&violation.fault);
+    }
+    found.is_some_and(|violation| violation.is_none())
 }
 
 /// The heap's figures.
 pub fn stats() -> Stats {
     // SAFETY: live, and under the lock.
     with_heap(|_, tlsf| unsafe { tlsf.stats() }).unwrap_or_default()
+}
+
+/// [`malloc`], on behalf of a caller that knows its own call site.
+#[cfg(memoman_debug)]
+pub fn malloc_at(bytes: usize, site: Site) -> *mut u8 {
+    allocate(bytes, site)
+}
+
+/// [`memalign`], on behalf of a caller that knows its own call site.
+#[cfg(memoman_debug)]
+pub fn memalign_at(align: usize, bytes: usize, site: Site) -> *mut u8 {
+    allocate_aligned(align, bytes, site)
+}
+
+/// Runs `work` on the instance under the lock.
+#[cfg(memoman_debug)]
+pub(crate) fn with<R>(work: impl FnOnce(Tlsf) -> R) -> Option<R> {
+    with_heap(|_, tlsf| work(tlsf))
 }
 
 /// Successful allocations so far.

@@ -16,11 +16,14 @@
 //! | `fatal.rs` | misuse: handler, or one line and abort |
 //! | `line.rs` | text without allocation, for stderr |
 //! | `report.rs` | the table of `MEMOMAN_STATS=1` |
+//! | `debug.rs` | the debug library's reports, its variables, leaks at exit |
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+#[cfg(memoman_debug)]
+pub mod debug;
 mod env;
 pub mod fatal;
 mod fork;
@@ -34,4 +37,6 @@ mod sync;
 pub use heap::{
     calloc, free, handle, malloc, memalign, realloc, set_errno, stats, trim, usable_size, validate,
 };
+#[cfg(memoman_debug)]
+pub use heap::{malloc_at, memalign_at};
 pub use report::print_table;

@@ -13,6 +13,7 @@ pub(crate) fn rounded_alignment(align: usize) -> Option<usize> {
 ///
 /// # Safety
 /// `out` may be written.
+#[cfg_attr(memoman_debug, inline(always))]
 pub(crate) unsafe fn posix_memalign(out: *mut *mut u8, align: usize, bytes: usize) -> i32 {
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
         return libc::EINVAL;
@@ -29,12 +30,14 @@ pub(crate) unsafe fn posix_memalign(out: *mut *mut u8, align: usize, bytes: usiz
 }
 
 /// `aligned_alloc`: EINVAL for what is no power of two. (C17 dropped the rule that the size be a multiple.)
+#[cfg_attr(memoman_debug, inline(always))]
 pub(crate) fn aligned_alloc(align: usize, bytes: usize) -> *mut u8 {
     // `heap::memalign` has just these rules.
     heap::memalign(align, bytes)
 }
 
 /// `memalign`: the alignment is rounded up to a power of two.
+#[cfg_attr(memoman_debug, inline(always))]
 pub(crate) fn memalign(align: usize, bytes: usize) -> *mut u8 {
     match rounded_alignment(align) {
         Some(align) => heap::memalign(align, bytes),
@@ -43,11 +46,13 @@ pub(crate) fn memalign(align: usize, bytes: usize) -> *mut u8 {
 }
 
 /// `valloc`: aligned to a page.
+#[cfg_attr(memoman_debug, inline(always))]
 pub(crate) fn valloc(bytes: usize) -> *mut u8 {
     heap::memalign(page_size(), bytes)
 }
 
 /// `pvalloc`: whole pages, aligned to a page; 0 bytes are one page.
+#[cfg_attr(memoman_debug, inline(always))]
 pub(crate) fn pvalloc(bytes: usize) -> *mut u8 {
     let page = page_size();
     match bytes.max(1).checked_next_multiple_of(page) {
@@ -60,6 +65,7 @@ pub(crate) fn pvalloc(bytes: usize) -> *mut u8 {
 ///
 /// # Safety
 /// As for realloc.
+#[cfg_attr(memoman_debug, inline(always))]
 pub(crate) unsafe fn reallocarray(ptr: *mut u8, count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
         // SAFETY: the caller's duty.

@@ -26,12 +26,45 @@ unsafe extern "C" fn next_definition(name: *const c_char) -> *mut c_void {
     next
 }
 
+#[cfg(not(memoman_debug))]
 extern "C" fn allocate(bytes: usize) -> *mut u8 {
     heap::malloc(bytes)
 }
 
+#[cfg(not(memoman_debug))]
 extern "C" fn allocate_aligned(bytes: usize, align: usize) -> *mut u8 {
     heap::memalign(align, bytes)
+}
+
+// In the debug library the third argument is the operator's return address: these functions' own one lies in the operator.
+#[cfg(memoman_debug)]
+extern "C" fn allocate(bytes: usize, _: usize, site: usize) -> *mut u8 {
+    heap::malloc_at(bytes, site)
+}
+
+#[cfg(memoman_debug)]
+extern "C" fn allocate_aligned(bytes: usize, align: usize, site: usize) -> *mut u8 {
+    heap::memalign_at(align, bytes, site)
+}
+
+/// The debug library's third argument: the return address, on x86-64 above the three registers that are kept.
+#[cfg(all(memoman_debug, target_arch = "x86_64"))]
+macro_rules! pass_site {
+    () => {
+        "mov rdx, qword ptr [rsp + 24]"
+    };
+}
+#[cfg(all(memoman_debug, target_arch = "aarch64"))]
+macro_rules! pass_site {
+    () => {
+        "mov x2, x30"
+    };
+}
+#[cfg(not(memoman_debug))]
+macro_rules! pass_site {
+    () => {
+        ""
+    };
 }
 
 /// One form of `operator new`: calls `$allocate` with the arguments; if that gives null, jumps to the next
@@ -50,6 +83,7 @@ macro_rules! operator_new {
                 "push rdi", ".cfi_adjust_cfa_offset 8",
                 "push rsi", ".cfi_adjust_cfa_offset 8",
                 "push rdx", ".cfi_adjust_cfa_offset 8",
+                pass_site!(),
                 "call {allocate}",
                 "test rax, rax",
                 "jz 2f",
@@ -73,6 +107,7 @@ macro_rules! operator_new {
                 "stp x29, x30, [sp, #-48]!", ".cfi_def_cfa_offset 48", ".cfi_offset 29, -48", ".cfi_offset 30, -40",
                 "stp x0, x1, [sp, #16]",
                 "str x2, [sp, #32]",
+                pass_site!(),
                 "bl {allocate}",
                 "cbz x0, 2f",
                 "ldp x29, x30, [sp], #48",

@@ -1,0 +1,11 @@
+// The last byte of the guard behind a block, the others being as they were.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: write behind the block (overflow): POINTER
+// debug-detail: memoman:   first overwritten byte: 0x*, * behind the block's end, is now 0x41
+#include "../misuse/misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(48);
+    smash(p + 48 + 2 * sizeof(void *) - 1, 1, 'A');
+    REFUSED(p, mm_free(heap, p));
+}

@@ -1,0 +1,12 @@
+// One byte behind a block whose size leaves no slack, found by free; the record names the block.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: write behind the block (overflow): POINTER
+// debug-detail: memoman:   first overwritten byte: 0x*, 0 behind the block's end, is now 0x41
+// debug-detail: memoman:   block of 48 bytes allocated at 0x* (overflow_by_one_at_free+0x*); allocation number 1
+#include "../misuse/misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(48);
+    smash(p + 48, 1, 'A');
+    REFUSED(p, mm_free(heap, p));
+}

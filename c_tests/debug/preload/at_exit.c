@@ -1,0 +1,12 @@
+// A block that is never freed: its overflow is found at exit.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: write behind the block (overflow): 0x
+// expect-stderr: block of 48 bytes allocated at 0x* (at_exit+0x*)
+#include "../../preload/check.h"
+
+int main(void) {
+    char *p = opaque(malloc(48));
+    p[48] = 'A';
+    passed("an_overflow_of_a_block_never_freed_is_found_at_exit");
+    return 0;
+}

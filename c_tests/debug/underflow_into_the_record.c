@@ -1,0 +1,10 @@
+// So far before a block that its record is gone as well.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: debug record before the block overwritten: POINTER
+#include "../misuse/misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(48);
+    smash(p - 40, 40, 'A');
+    REFUSED(p, mm_free(heap, p));
+}

@@ -1,0 +1,19 @@
+// A write into a freed block, found when the block makes room for another in quarantine; both sites are named.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: write after free: POINTER
+// debug-detail: memoman:   first overwritten byte: 0x*, 20 behind the block's start, is now 0x0
+// debug-detail: memoman:   block of 48 bytes allocated at 0x* (write_after_free_at_leaving_quarantine+0x*), freed at 0x* (write_after_free_at_leaving_quarantine+0x*); allocation number 1
+#include "../misuse/misuse.h"
+
+static void misuse(void) {
+    unsigned char *p = take(48);
+    void *others[4];
+    for (int i = 0; i < 4; i++) others[i] = mm_malloc(heap, 1800);
+    give(p);
+    smash(p + 20, 1, 0);
+    /* The quarantine holds a quarter of the pool: three of these and p, but not four. */
+    for (int i = 0; i < 3; i++) mm_free(heap, others[i]);
+    CHECK(reports == 0);
+    REFUSED(p, mm_free(heap, others[3]));
+    if (returns) mm_free(heap, others[3]);
+}

@@ -1,0 +1,361 @@
+//! What lies around a block of the debug library.
+//!
+//! ```text
+//!   ┌ a block of the core ───────────────────────────────────────────────────────────────┐
+//!   │ record: next, number, state, size, lead, sites, check │ guard ││ user data │ guard │ │
+//!   ▲ base                                                          ▲ payload
+//!   └──────────────────────── lead: PREFIX, or more ────────────────┘
+//! ```
+//!
+//! The record lies right before the payload. For an alignment beyond the quantum there is a gap between base and
+//! record, which begins with two words that lead to the record: how a walk finds it.
+//!
+//! `check` is a hash of the record and its address, so that nothing in it is believed that was not written
+//! here. The first two words are outside the hash: the core's links lie on them once the block has left quarantine.
+//! The rest survives until the memory is handed out again, so a late second free still finds both sites.
+
+use core::ptr::{self, NonNull};
+
+use memoman_core::config::{QUANTUM, WORD};
+
+use crate::fault::{Fault, Kind, Known};
+
+/// Bytes of guard on each side.
+pub const GUARD: usize = 2 * WORD;
+/// Every byte of a guard.
+pub const GUARD_FILL: u8 = 0xFD;
+/// Every byte of a block that has been allocated and not written.
+pub const FRESH: u8 = 0xAA;
+/// Every byte of a block that has been freed.
+pub const FREED: u8 = 0xDF;
+/// Of a greater block only so many bytes are filled: a huge block must not become resident.
+pub const FILL_MAX: usize = 1 << 20;
+
+/// The record before a payload.
+#[repr(C)]
+struct Record {
+    /// In quarantine: the payload that was freed next.
+    next: *mut u8,
+    /// Which allocation of the instance it was.
+    number: usize,
+    state: usize,
+    size: usize,
+    lead: usize,
+    allocated: usize,
+    freed: usize,
+    check: usize,
+    guard: [u8; GUARD],
+}
+
+/// Bytes from the record's start to the payload.
+pub(crate) const PREFIX: usize = size_of::<Record>();
+/// What a block takes beyond the request and beyond the core's header.
+pub(crate) const EXTRA: usize = PREFIX + GUARD;
+
+const _: () = {
+    assert!(PREFIX.is_multiple_of(QUANTUM) && GUARD.is_multiple_of(QUANTUM));
+    // Two words of a gap lead to the record.
+    assert!(PREFIX >= 2 * WORD);
+};
+
+/// What a block is, by its record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Live,
+    Quarantined,
+    /// Back with the core; what is left of the record tells who freed it.
+    Released,
+}
+
+const LIVE: usize = 0x4C49_5645;
+const QUARANTINED: usize = 0x5155_4152;
+const RELEASED: usize = 0x474F_4E45;
+/// First word of a gap, with the base's address.
+const GAP: usize = 0xF1A6_5EED_DEB6_6A90_u64 as usize;
+
+/// Bytes before the payload of a block with this alignment (a power of two, at least the quantum).
+pub(crate) fn lead_for(align: usize) -> Option<usize> {
+    PREFIX.checked_next_multiple_of(align)
+}
+
+fn mix(words: [usize; 7]) -> usize {
+    let mut hash: u64 = 0x51AB_1E5E_ED0D_DBA1;
+    for word in words {
+        hash = (hash ^ word as u64).wrapping_mul(0x9FB2_1C65_1E98_DF25);
+        hash ^= hash >> 29;
+    }
+    hash as usize
+}
+
+/// The first byte of `bytes` at `start` that is not `fill`.
+unsafe fn first_other(start: *const u8, bytes: usize, fill: u8) -> Option<*const u8> {
+    // SAFETY: the bytes may be read (caller).
+    unsafe {
+        let pattern = usize::from_ne_bytes([fill; WORD]);
+        let mut at = 0;
+        while at + WORD <= bytes && start.add(at).cast::<usize>().read_unaligned() == pattern {
+            at += WORD;
+        }
+        (at..bytes)
+            .map(|offset| start.add(offset))
+            .find(|byte| byte.read() != fill)
+    }
+}
+
+/// A block of the debug library, named by its payload.
+///
+/// The unsafe methods share one duty: the [`PREFIX`] bytes before the payload may be read, and where a method
+/// uses size or lead, the record is sealed and lies in a block of the core that holds it all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Block(*mut u8);
+
+impl Block {
+    pub(crate) fn at(payload: *mut u8) -> Block {
+        Block(payload)
+    }
+
+    pub(crate) fn payload(self) -> *mut u8 {
+        self.0
+    }
+
+    fn record(self) -> *mut Record {
+        self.0.wrapping_sub(PREFIX).cast()
+    }
+
+    /// Lays a live block of `size` bytes into a block of the core: record, guards; the contents are left.
+    pub(crate) unsafe fn lay(
+        base: *mut u8,
+        lead: usize,
+        size: usize,
+        number: usize,
+        site: usize,
+    ) -> Block {
+        let block = Block(base.wrapping_add(lead));
+        // SAFETY: the core's block holds lead, size and a guard (caller).
+        unsafe {
+            if lead > PREFIX {
+                let gap: *mut usize = base.cast();
+                gap.write(GAP ^ base.addr());
+                gap.add(1).write(lead);
+            }
+            block.record().write(Record {
+                next: ptr::null_mut(),
+                number,
+                state: LIVE,
+                size,
+                lead,
+                allocated: site,
+                freed: 0,
+                check: 0,
+                guard: [GUARD_FILL; GUARD],
+            });
+            block.guard_behind();
+            block.seal();
+        }
+        block
+    }
+
+    /// The block that lies in a block of the core; its record may be anything.
+    pub(crate) unsafe fn inside(base: *mut u8, usable: usize) -> Block {
+        // SAFETY: a used block of the core (caller) has at least three words.
+        unsafe {
+            let gap: *const usize = base.cast();
+            let lead = gap.add(1).read();
+            let leads = gap.read() == GAP ^ base.addr()
+                && lead.is_multiple_of(QUANTUM)
+                && (PREFIX..usable).contains(&lead);
+            Block(base.wrapping_add(if leads { lead } else { PREFIX }))
+        }
+    }
+
+    /// Record, contents and guard lie in this block of the core.
+    pub(crate) unsafe fn fits(self, base: *mut u8, usable: usize) -> bool {
+        // SAFETY: readable (type).
+        unsafe {
+            let (lead, size) = (self.lead(), self.size());
+            base.wrapping_add(lead) == self.0
+                && lead <= usable
+                && size <= usable - lead
+                && usable - lead - size >= GUARD
+        }
+    }
+
+    unsafe fn hash(self) -> usize {
+        // SAFETY: readable (type).
+        unsafe {
+            let record = &*self.record();
+            let next = if record.state == QUARANTINED {
+                record.next.addr()
+            } else {
+                0
+            };
+            mix([
+                self.0.addr(),
+                record.state,
+                record.size,
+                record.lead,
+                record.allocated,
+                record.freed,
+                next,
+            ])
+        }
+    }
+
+    unsafe fn seal(self) {
+        // SAFETY: the record is ours to write (caller).
+        unsafe { (*self.record()).check = self.hash() }
+    }
+
+    /// The state, if the record is as it was written.
+    pub(crate) unsafe fn state(self) -> Option<State> {
+        // SAFETY: readable (type).
+        unsafe {
+            let state = match (*self.record()).state {
+                LIVE => State::Live,
+                QUARANTINED => State::Quarantined,
+                RELEASED => State::Released,
+                _ => return None,
+            };
+            ((*self.record()).check == self.hash()).then_some(state)
+        }
+    }
+
+    pub(crate) unsafe fn size(self) -> usize {
+        // SAFETY: readable (type).
+        unsafe { (*self.record()).size }
+    }
+
+    pub(crate) unsafe fn lead(self) -> usize {
+        // SAFETY: readable (type).
+        unsafe { (*self.record()).lead }
+    }
+
+    pub(crate) unsafe fn base(self) -> *mut u8 {
+        // SAFETY: sealed (type).
+        self.0.wrapping_sub(unsafe { self.lead() })
+    }
+
+    pub(crate) unsafe fn next(self) -> *mut u8 {
+        // SAFETY: readable (type).
+        unsafe { (*self.record()).next }
+    }
+
+    pub(crate) unsafe fn set_next(self, next: *mut u8) {
+        // SAFETY: the record is ours to write (caller).
+        unsafe {
+            (*self.record()).next = next;
+            self.seal();
+        }
+    }
+
+    /// Writes another requested size, and the guard behind it.
+    pub(crate) unsafe fn resize(self, size: usize, site: usize) {
+        // SAFETY: the core's block holds it (caller).
+        unsafe {
+            (*self.record()).size = size;
+            (*self.record()).allocated = site;
+            self.guard_behind();
+            self.seal();
+        }
+    }
+
+    /// Takes a live record's seal off while the core may move it, so that no copy passes for a block.
+    pub(crate) unsafe fn unseal(self) {
+        // SAFETY: the record is ours to write (caller).
+        unsafe { (*self.record()).check = !(*self.record()).check }
+    }
+
+    /// Which allocation it was.
+    pub(crate) unsafe fn number(self) -> usize {
+        // SAFETY: readable (type).
+        unsafe { (*self.record()).number }
+    }
+
+    pub(crate) unsafe fn set_freed(self, state: State, site: usize) {
+        // SAFETY: the record is ours to write (caller).
+        unsafe {
+            (*self.record()).state = if state == State::Quarantined {
+                QUARANTINED
+            } else {
+                RELEASED
+            };
+            if site != 0 {
+                (*self.record()).freed = site;
+            }
+            self.seal();
+        }
+    }
+
+    unsafe fn guard_behind(self) {
+        // SAFETY: the core's block holds size and guard (type).
+        unsafe {
+            self.0
+                .wrapping_add(self.size())
+                .write_bytes(GUARD_FILL, GUARD)
+        }
+    }
+
+    /// Fills the contents, as far as they are filled.
+    pub(crate) unsafe fn fill(self, byte: u8) {
+        // SAFETY: the contents are ours to write (caller).
+        unsafe { self.0.write_bytes(byte, self.size().min(FILL_MAX)) }
+    }
+
+    /// What the record says.
+    pub(crate) unsafe fn known(self) -> Option<Known> {
+        // SAFETY: readable (type).
+        unsafe {
+            let state = self.state()?;
+            let record = &*self.record();
+            Some(Known {
+                payload: self.0,
+                size: record.size,
+                number: if state == State::Released {
+                    0
+                } else {
+                    record.number
+                },
+                allocated: record.allocated,
+                freed: record.freed,
+                is_freed: state != State::Live,
+            })
+        }
+    }
+
+    unsafe fn fault(self, kind: Kind, place: *const u8) -> Fault {
+        // SAFETY: readable (type).
+        let block = unsafe { self.known() };
+        Fault {
+            kind,
+            address: self.0,
+            place,
+            block,
+        }
+    }
+
+    /// Tests both guards, and the fill of a block in quarantine.
+    pub(crate) unsafe fn intact(self) -> Result<(), Fault> {
+        // SAFETY: sealed, and held by a block of the core (type).
+        unsafe {
+            let freed = self.state() == Some(State::Quarantined);
+            for (guard, kind) in [
+                (self.0.wrapping_sub(GUARD), Kind::Underflow),
+                (self.0.wrapping_add(self.size()), Kind::Overflow),
+            ] {
+                if let Some(place) = first_other(guard, GUARD, GUARD_FILL) {
+                    let kind = if freed { Kind::WriteAfterFree } else { kind };
+                    return Err(self.fault(kind, place));
+                }
+            }
+            if freed && let Some(place) = first_other(self.0, self.size().min(FILL_MAX), FREED) {
+                return Err(self.fault(Kind::WriteAfterFree, place));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A payload as the core's type.
+pub(crate) fn non_null(payload: *mut u8) -> Option<NonNull<u8>> {
+    NonNull::new(payload)
+}

@@ -1,0 +1,222 @@
+//! The tests of a pointer that a program gives back, and validation.
+
+use core::ptr::NonNull;
+
+use memoman_core::config::QUANTUM;
+use memoman_core::{Cursor, Misuse, Pool, Step as CoreStep, Tlsf};
+
+use crate::block::{Block, GUARD, PREFIX, State};
+use crate::fault::{Fault, Kind, Step, Violation};
+use crate::heap::DebugTlsf;
+
+impl DebugTlsf {
+    /// The block behind a pointer that the program gives back; O(pools), and O(blocks) when it is none.
+    pub(crate) unsafe fn live(self, ptr: *mut u8) -> Result<Block, Fault> {
+        let block = Block::at(ptr);
+        // SAFETY: live instance (caller).
+        unsafe {
+            self.holds(block, State::Live)?;
+            block.intact()?;
+            // The core's own tests: the headers around.
+            let probed = NonNull::new(block.base()).map(|base| self.inner().probe(base));
+            if let Some(Err(misuse)) = probed {
+                return Err(Fault::new(Kind::Core(misuse), ptr, block.known()));
+            }
+        }
+        Ok(block)
+    }
+
+    /// There is a block of this state here, whose record is sealed and fits its pool. Reads nothing outside the pools.
+    pub(crate) unsafe fn holds(self, block: Block, wanted: State) -> Result<(), Fault> {
+        let ptr = block.payload();
+        // SAFETY: live instance (caller); what is read lies in a pool.
+        unsafe {
+            let Some(pool) = self.pool_of(ptr) else {
+                // Perhaps the list of pools cannot be followed any more.
+                return Err(match self.inner().diagnose().map(Violation::from) {
+                    Some(found) if found.invariant.number() == 7 => found.fault,
+                    _ => Fault::new(Kind::Core(Misuse::Foreign), ptr, None),
+                });
+            };
+            let (start, bytes) = pool.memory();
+            let offset = ptr.addr() - start.addr();
+            if !ptr.addr().is_multiple_of(QUANTUM) {
+                let known = self.owner(pool, ptr).and_then(|owner| owner.known());
+                return Err(Fault::new(Kind::Core(Misuse::Misaligned), ptr, known));
+            }
+            if offset < PREFIX + memoman_core::config::HEADER {
+                return Err(Fault::new(Kind::Core(Misuse::NotABlock), ptr, None));
+            }
+            let Some(state) = block.state() else {
+                return Err(self.explain(pool, ptr));
+            };
+            // The record is as it was written: the block lies in its pool, unless the memory has been used otherwise since.
+            if state == wanted
+                && block.lead() <= offset
+                && block.size() <= bytes - offset
+                && bytes - offset - block.size() >= GUARD
+            {
+                return Ok(());
+            }
+            let kind = Kind::Core(if state == State::Live {
+                Misuse::NotABlock
+            } else {
+                Misuse::DoubleFree
+            });
+            Err(Fault::new(kind, ptr, block.known()))
+        }
+    }
+
+    /// What a pointer into a pool is that has no record before it.
+    unsafe fn explain(self, pool: Pool, ptr: *mut u8) -> Fault {
+        // SAFETY: live instance and pool (caller).
+        unsafe {
+            match self.owner(pool, ptr) {
+                Some(owner) if owner.payload() == ptr => Fault::new(Kind::Record, ptr, None),
+                Some(owner) => Fault::new(Kind::Core(Misuse::NotABlock), ptr, owner.known()),
+                None => {
+                    // Free memory: where a block was freed long ago, the core's header may still tell.
+                    let base = NonNull::new(ptr.wrapping_sub(PREFIX));
+                    let said = base.map(|base| self.inner().probe(base));
+                    let misuse = match said {
+                        Some(Err(Misuse::DoubleFree)) => Misuse::DoubleFree,
+                        _ => Misuse::NotABlock,
+                    };
+                    Fault::new(Kind::Core(misuse), ptr, None)
+                }
+            }
+        }
+    }
+
+    /// The block in whose block of the core `ptr` lies.
+    unsafe fn owner(self, pool: Pool, ptr: *const u8) -> Option<Block> {
+        let mut found = None;
+        // SAFETY: a live pool (caller); the walk ends at a broken header.
+        unsafe {
+            pool.walk(&mut |base, usable, used| {
+                if used
+                    && (base.as_ptr().addr()..base.as_ptr().addr() + usable).contains(&ptr.addr())
+                {
+                    found = Some(Block::inside(base.as_ptr(), usable));
+                }
+            });
+        }
+        found
+    }
+
+    /// The first broken invariant: guards, fill and records as well as the core's. O(blocks) and the bytes in
+    /// quarantine. What names a block goes first: an overflow breaks headers too.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::diagnose`].
+    pub unsafe fn diagnose(self) -> Option<Violation> {
+        // SAFETY: the same duties; pools are walked only when the core has proved them.
+        unsafe {
+            let core = self.inner().diagnose();
+            let core = core.map(Violation::from);
+            if core.is_some_and(|found| found.invariant.number() == 7) {
+                return core;
+            }
+            let (mut live, mut used) = (0, 0);
+            let mut pool = self.first_pool();
+            while let Some(this) = pool {
+                let found = check_blocks(this, &mut |block| {
+                    live += 1;
+                    used += Self::taken(block);
+                });
+                if found.is_some() {
+                    return found;
+                }
+                pool = self.next_pool(this);
+            }
+            let ledger = &*self.ledger();
+            if core.is_none() && (ledger.live, ledger.used) != (live, used) {
+                return Some(Violation::from(memoman_core::Violation {
+                    invariant: memoman_core::Invariant::Counters,
+                    address: self.ledger().cast_const().cast(),
+                    pool: None,
+                }));
+            }
+            core
+        }
+    }
+
+    /// As [`DebugTlsf::diagnose`], for one pool.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::diagnose_pool`].
+    pub unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
+        // SAFETY: the same duties; as above.
+        unsafe {
+            let core = Tlsf::diagnose_pool(pool).map(Violation::from);
+            if core.is_some_and(|found| found.invariant.number() == 7) {
+                return core;
+            }
+            check_blocks(pool, &mut |_| {}).or(core)
+        }
+    }
+
+    /// [`Tlsf::validate_step`]: the core's invariants only; guards and fill need [`DebugTlsf::diagnose`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn validate_step(self, cursor: &mut Cursor, max_blocks: usize) -> Step {
+        // SAFETY: the same duties.
+        match unsafe { self.inner().validate_step(cursor, max_blocks) } {
+            CoreStep::More => Step::More,
+            CoreStep::Sound => Step::Sound,
+            CoreStep::Broken(found) => Step::Broken(found.into()),
+        }
+    }
+
+    /// Calls `f` with what is known of each block in use; O(blocks).
+    ///
+    /// # Safety
+    /// The instance is live, and `f` leaves it alone.
+    pub unsafe fn live_blocks(self, f: &mut dyn FnMut(crate::Known)) {
+        // SAFETY: live (caller).
+        unsafe {
+            let mut pool = self.first_pool();
+            while let Some(this) = pool {
+                this.walk(&mut |base, usable, used| {
+                    let block = Block::inside(base.as_ptr(), usable);
+                    if used
+                        && let Some(known) = block.known()
+                        && !known.is_freed
+                    {
+                        f(known);
+                    }
+                });
+                pool = self.next_pool(this);
+            }
+        }
+    }
+}
+
+/// The records, guards and fills of a pool's blocks; `live` is called for each of the program's.
+unsafe fn check_blocks(pool: Pool, live: &mut dyn FnMut(Block)) -> Option<Violation> {
+    let mut fault = None;
+    // SAFETY: a proved pool (caller); the walk ends at a broken header, and a block is read only inside its core block.
+    unsafe {
+        pool.walk(&mut |base, usable, used| {
+            if !used || fault.is_some() {
+                return;
+            }
+            let block = Block::inside(base.as_ptr(), usable);
+            let state = block.state();
+            if state == Some(State::Released) {
+                // Freed with a broken neighbour: the core would not take it.
+                return;
+            }
+            if state == Some(State::Live) {
+                live(block);
+            }
+            fault = if state.is_some() && block.fits(base.as_ptr(), usable) {
+                block.intact().err()
+            } else {
+                Some(Fault::new(Kind::Record, block.payload(), None))
+            };
+        });
+    }
+    fault.map(|fault| Violation::of(fault, pool))
+}

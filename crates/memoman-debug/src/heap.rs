@@ -1,0 +1,553 @@
+//! An instance of the debug library: the core's interface, method by method.
+//!
+//! ```text
+//!   mem │ Ledger ││ the core's control structure …
+//!       ▲ the handle
+//! ```
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use memoman_core::config::{MAX_BLOCK_LIMIT, QUANTUM, WORD};
+use memoman_core::{MisuseHandler, Pool, Refusal as CoreRefusal, Stats, Tlsf};
+
+use crate::block::{Block, EXTRA, FREED, FRESH, GUARD, State, lead_for};
+use crate::fault::{Fault, Kind, Refusal};
+use crate::quarantine::Queue;
+use crate::site::{Site, here};
+
+/// The whole heap is validated every so many operations, unless asked otherwise: 2^14.
+const VALIDATE_SHIFT: u32 = 14;
+
+/// The debug layer's state of an instance.
+#[repr(C)]
+pub(crate) struct Ledger {
+    pub(crate) queue: Queue,
+    /// Operations so far.
+    operations: usize,
+    /// Validation is due when these bits of `operations` are zero.
+    mask: usize,
+    /// Allocations so far.
+    pub(crate) numbers: usize,
+    /// The program's blocks, and what they take with their surroundings and the core's headers.
+    pub(crate) live: usize,
+    pub(crate) used: usize,
+    /// Highest `used` since creation or reset.
+    pub(crate) peak: usize,
+    /// Not zero: the layer above adds pools, so want of memory does not drain the quarantine.
+    grows: usize,
+}
+
+const LEDGER: usize = size_of::<Ledger>();
+const _: () = assert!(LEDGER.is_multiple_of(WORD) && align_of::<Ledger>() == WORD);
+
+/// An instance, with the call site that is working with it.
+///
+/// The duties of the methods are those of the core's [`Tlsf`], which see.
+#[derive(Clone, Copy, Debug)]
+pub struct DebugTlsf {
+    ledger: NonNull<Ledger>,
+    pub(crate) site: Site,
+}
+
+/// What a [`DebugTlsf::free`] left: a pool without a block in use.
+#[derive(Clone, Copy, Debug)]
+pub struct Freed(pub(crate) Option<Pool>);
+
+impl DebugTlsf {
+    /// Greatest request of a default instance, in bytes.
+    pub const DEFAULT_MAX_BLOCK: usize = Tlsf::DEFAULT_MAX_BLOCK;
+    /// Bytes of a region that one block cannot use.
+    pub const POOL_OVERHEAD: usize = Tlsf::POOL_OVERHEAD + EXTRA;
+    /// Bytes that each block takes beyond its usable ones.
+    pub const ALLOC_OVERHEAD: usize = Tlsf::ALLOC_OVERHEAD + EXTRA;
+    /// What the smallest block has room for. (A smaller request has a smaller usable size all the same.)
+    pub const BLOCK_SIZE_MIN: usize = Tlsf::BLOCK_SIZE_MIN;
+    /// Greatest request of a default instance.
+    pub const BLOCK_SIZE_MAX: usize = Tlsf::BLOCK_SIZE_MAX;
+    /// Alignment of every payload.
+    pub const ALIGN: usize = Tlsf::ALIGN;
+
+    /// The instance, as called from `site`.
+    #[inline(always)]
+    pub fn at(self, site: Site) -> DebugTlsf {
+        DebugTlsf { site, ..self }
+    }
+
+    /// Calls `f` for each block of the pool, as the core's walk does, with the program's payloads and sizes.
+    /// A block in quarantine is not in use.
+    ///
+    /// # Safety
+    /// As for [`Pool::walk`].
+    pub unsafe fn walk_pool(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
+        // SAFETY: the same duties; a used block of the core holds a block of this layer, or what is left of one.
+        unsafe {
+            pool.walk(&mut |base, usable, used| {
+                let block = Block::inside(base.as_ptr(), usable);
+                match NonNull::new(block.payload()) {
+                    Some(payload) if used && block.state().is_some() => {
+                        f(payload, block.size(), block.state() == Some(State::Live));
+                    }
+                    // Of a free block, what could be asked for.
+                    _ if !used => f(base, usable.saturating_sub(EXTRA), false),
+                    _ => f(base, usable, used),
+                }
+            });
+        }
+    }
+
+    pub(crate) fn ledger(self) -> *mut Ledger {
+        self.ledger.as_ptr()
+    }
+
+    /// The core's instance.
+    pub(crate) fn inner(self) -> Tlsf {
+        let control = self.ledger.as_ptr().wrapping_add(1).cast();
+        // SAFETY: the control structure lies behind the ledger.
+        match unsafe { Tlsf::from_raw(control) } {
+            Some(tlsf) => tlsf,
+            // No instance ends at the address space's last byte.
+            None => unreachable_instance(),
+        }
+    }
+
+    /// What the core is asked to serve, so that `max_block` bytes can be served.
+    const fn inner_max(max_block: usize) -> usize {
+        if max_block > MAX_BLOCK_LIMIT - EXTRA {
+            // As far as the core goes; beyond its limit it says no.
+            if max_block > MAX_BLOCK_LIMIT {
+                max_block
+            } else {
+                MAX_BLOCK_LIMIT
+            }
+        } else {
+            max_block + EXTRA
+        }
+    }
+
+    /// Bytes of ledger and control structure; 0 when `max_block` is beyond any instance.
+    pub const fn control_size(max_block: usize) -> usize {
+        match Tlsf::control_size(Self::inner_max(max_block)) {
+            0 => 0,
+            bytes => LEDGER + bytes,
+        }
+    }
+
+    /// [`Tlsf::create`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn create(mem: *mut u8, max_block: usize) -> Option<DebugTlsf> {
+        let ledger: *mut Ledger = mem.cast();
+        if mem.is_null() || !ledger.is_aligned() {
+            return None;
+        }
+        // SAFETY: the caller's memory holds ledger and control structure.
+        unsafe {
+            Tlsf::create(mem.wrapping_add(LEDGER), Self::inner_max(max_block))?;
+            ledger.write(Ledger {
+                queue: Queue::EMPTY,
+                operations: 0,
+                mask: (1 << VALIDATE_SHIFT) - 1,
+                numbers: 0,
+                live: 0,
+                used: 0,
+                peak: 0,
+                grows: 0,
+            });
+        }
+        Some(DebugTlsf {
+            ledger: NonNull::new(ledger)?,
+            site: 0,
+        })
+    }
+
+    /// [`Tlsf::create_with_pool`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn create_with_pool(mem: *mut u8, bytes: usize) -> Option<DebugTlsf> {
+        mem.addr().checked_add(bytes)?;
+        let control_bytes = Self::control_size(Self::DEFAULT_MAX_BLOCK);
+        let skip = mem.addr().wrapping_neg() & (WORD - 1);
+        let start = mem.wrapping_add(skip);
+        let rest = start.wrapping_add(control_bytes);
+        let pool_skip = rest.addr().wrapping_neg() & (QUANTUM - 1);
+        let least = skip + control_bytes + pool_skip + Self::POOL_OVERHEAD + Self::BLOCK_SIZE_MIN;
+        if mem.is_null() || bytes < least {
+            return None;
+        }
+        // SAFETY: the region holds it all (tested).
+        unsafe {
+            let tlsf = Self::create(start, Self::DEFAULT_MAX_BLOCK)?;
+            tlsf.add_pool(rest, bytes - skip - control_bytes)?;
+            Some(tlsf)
+        }
+    }
+
+    /// [`Tlsf::from_raw`]; the call site is that of the exported function.
+    ///
+    /// # Safety
+    /// As for it.
+    #[inline(always)]
+    pub unsafe fn from_raw(raw: *mut c_void) -> Option<DebugTlsf> {
+        Some(DebugTlsf {
+            ledger: NonNull::new(raw.cast())?,
+            site: here(),
+        })
+    }
+
+    /// [`Tlsf::as_raw`].
+    pub fn as_raw(self) -> *mut c_void {
+        self.ledger.as_ptr().cast()
+    }
+
+    /// Validates the whole heap every 2^`shift` operations (0 to 31).
+    ///
+    /// # Safety
+    /// The instance is live.
+    pub unsafe fn set_validate_shift(self, shift: u32) {
+        // SAFETY: live (caller).
+        unsafe { (*self.ledger()).mask = (1usize << shift.min(31)) - 1 }
+    }
+
+    /// The layer above adds pools: it drains the quarantine itself, when that fails.
+    ///
+    /// # Safety
+    /// The instance is live.
+    pub unsafe fn set_grows(self) {
+        // SAFETY: live (caller).
+        unsafe { (*self.ledger()).grows = 1 }
+    }
+
+    /// [`Tlsf::destroy`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn destroy(self) {
+        // SAFETY: the same duties.
+        unsafe {
+            self.inner().destroy();
+            ptr::write_bytes(self.ledger(), 0, 1);
+        }
+    }
+
+    /// [`Tlsf::misuse_handler`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn misuse_handler(self) -> Option<(MisuseHandler, *mut c_void)> {
+        // SAFETY: the same duties.
+        unsafe { self.inner().misuse_handler() }
+    }
+
+    /// [`Tlsf::set_misuse_handler`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn set_misuse_handler(self, handler: Option<MisuseHandler>, user: *mut c_void) {
+        // SAFETY: the same duties.
+        unsafe { self.inner().set_misuse_handler(handler, user) }
+    }
+
+    /// Counts an operation, and validates the heap when that is due.
+    pub(crate) unsafe fn tick(self) -> Result<(), Fault> {
+        // SAFETY: live (caller).
+        unsafe {
+            let ledger = &mut *self.ledger();
+            ledger.operations = ledger.operations.wrapping_add(1);
+            if ledger.operations & ledger.mask != 0 {
+                return Ok(());
+            }
+            match self.diagnose() {
+                Some(violation) => Err(violation.fault),
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// [`Tlsf::malloc`]; the block is filled with [`FRESH`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe { self.memalign(QUANTUM, bytes) }
+    }
+
+    /// [`Tlsf::calloc`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
+        let bytes = count.saturating_mul(size);
+        // SAFETY: the same duties; the block has `bytes` bytes.
+        unsafe {
+            let payload = self.malloc(bytes)?;
+            payload.as_ptr().write_bytes(0, bytes);
+            Ok(payload)
+        }
+    }
+
+    /// [`Tlsf::memalign`]; the block is filled with [`FRESH`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        if !align.is_power_of_two() || bytes == 0 {
+            return Err(Refusal::Invalid);
+        }
+        // SAFETY: the same duties.
+        unsafe {
+            self.tick()?;
+            self.allocate(align.max(QUANTUM), bytes)
+        }
+    }
+
+    /// What a block takes in the core, header included.
+    pub(crate) unsafe fn taken(block: Block) -> usize {
+        // SAFETY: sealed, and a block in use of the core (caller).
+        unsafe { Tlsf::block_size(block.base()) + Tlsf::ALLOC_OVERHEAD }
+    }
+
+    /// Counts blocks and bytes that come into the program's use, or, as a wrapped negative, leave it.
+    pub(crate) unsafe fn count(self, blocks: isize, bytes: usize) {
+        // SAFETY: live (caller).
+        unsafe {
+            let ledger = &mut *self.ledger();
+            ledger.live = ledger.live.wrapping_add_signed(blocks);
+            ledger.used = ledger.used.wrapping_add(bytes);
+            ledger.peak = ledger.peak.max(ledger.used);
+        }
+    }
+
+    /// Allocates a block with its surroundings. When no block of the core fits, the quarantine is drained first.
+    pub(crate) unsafe fn allocate(
+        self,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live (caller); what the core gives is ours to write.
+        unsafe {
+            let inner = self.inner();
+            let lead = lead_for(align).unwrap_or(usize::MAX);
+            let total = lead.saturating_add(bytes).saturating_add(GUARD);
+            let mut result = inner.memalign(align, total);
+            if result == Err(CoreRefusal::Exhausted)
+                && (*self.ledger()).grows == 0
+                && total <= inner.stats().pool_bytes
+                && self.drain()?
+            {
+                inner.withdraw_refusal();
+                result = inner.memalign(align, total);
+            }
+            let base = result.map_err(refusal)?;
+            let ledger = &mut *self.ledger();
+            ledger.numbers = ledger.numbers.wrapping_add(1);
+            let block = Block::lay(base.as_ptr(), lead, bytes, ledger.numbers, self.site);
+            block.fill(FRESH);
+            self.count(1, Self::taken(block));
+            Ok(NonNull::new_unchecked(block.payload()))
+        }
+    }
+
+    /// Frees a block: fills it with [`FREED`] and holds it back in quarantine. O(1), apart from the filling and from the
+    /// blocks that leave quarantine for it.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`].
+    pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<Freed, Fault> {
+        // SAFETY: the same duties; the block is tested before it is believed.
+        unsafe {
+            self.tick()?;
+            let block = self.live(ptr.as_ptr())?;
+            self.retire(block)
+        }
+    }
+
+    /// [`Tlsf::emptied_pool`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn emptied_pool(self, freed: Freed) -> Option<Pool> {
+        // SAFETY: the pool was live when the block left; a second look, since quarantine may have drained further.
+        freed.0.filter(|pool| unsafe { pool.is_empty() })
+    }
+
+    /// [`Tlsf::withdraw_refusal`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn withdraw_refusal(self) {
+        // SAFETY: the same duties.
+        unsafe { self.inner().withdraw_refusal() }
+    }
+
+    /// The requested size of a block in use; 0 for null and for what is not in use.
+    ///
+    /// # Safety
+    /// `ptr` is null or a block of some live instance of this layer.
+    pub unsafe fn block_size(ptr: *const u8) -> usize {
+        let block = Block::at(ptr.cast_mut());
+        // SAFETY: a block (caller): its record lies before it.
+        unsafe {
+            if !ptr.is_null() && block.state() == Some(State::Live) {
+                block.size()
+            } else {
+                0
+            }
+        }
+    }
+
+    /// [`Tlsf::usable_size`]: the requested size.
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn usable_size(self, ptr: NonNull<u8>) -> Result<usize, Fault> {
+        // SAFETY: the same duties; the block is tested before it is believed.
+        unsafe { Ok(self.live(ptr.as_ptr())?.size()) }
+    }
+
+    /// The figures. `used`, `peak` and `live_blocks` are those of the program's blocks, with records and guards; the
+    /// quarantine counts as free. A request of `largest` bytes succeeds; a greater one may, when the quarantine is drained for it.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::stats`].
+    pub unsafe fn stats(self) -> Stats {
+        // SAFETY: the same duties.
+        unsafe {
+            let (core, ledger) = (self.inner().stats(), &*self.ledger());
+            Stats {
+                used: ledger.used,
+                free: core.free.wrapping_add(core.used).wrapping_sub(ledger.used),
+                peak: ledger.peak,
+                largest: core.largest.saturating_sub(EXTRA),
+                live_blocks: ledger.live,
+                ..core
+            }
+        }
+    }
+
+    /// [`Tlsf::first_pool`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn first_pool(self) -> Option<Pool> {
+        // SAFETY: the same duties.
+        unsafe { self.inner().first_pool() }
+    }
+
+    /// [`Tlsf::next_pool`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn next_pool(self, pool: Pool) -> Option<Pool> {
+        // SAFETY: the same duties.
+        unsafe { self.inner().next_pool(pool) }
+    }
+
+    /// [`Tlsf::pool_of`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn pool_of(self, ptr: *const u8) -> Option<Pool> {
+        // SAFETY: the same duties.
+        unsafe { self.inner().pool_of(ptr) }
+    }
+
+    /// [`Tlsf::add_pool`]; the region must hold one smallest block of this layer.
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn add_pool(self, mem: *mut u8, bytes: usize) -> Option<Pool> {
+        let end = mem.addr().checked_add(bytes)?;
+        let skip = mem.addr().wrapping_neg() & (QUANTUM - 1);
+        let region = (end & !(QUANTUM - 1)).checked_sub(mem.addr().checked_add(skip)?)?;
+        if region < Self::POOL_OVERHEAD + Self::BLOCK_SIZE_MIN
+            || self.overlaps_ledger(mem.addr(), end)
+        {
+            return None;
+        }
+        // SAFETY: the same duties.
+        unsafe { self.inner().add_pool(mem, bytes) }
+    }
+
+    fn overlaps_ledger(self, start: usize, end: usize) -> bool {
+        let ledger = self.ledger.as_ptr().addr();
+        start < ledger + LEDGER && ledger < end
+    }
+
+    /// [`Tlsf::extend_pool`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
+        // SAFETY: a live pool (caller). Its end is known rounded down: up to a quantum is added.
+        unsafe {
+            let (start, bytes) = pool.memory();
+            let end = start.addr().wrapping_add(bytes);
+            let Some(new_end) = end.checked_add(more) else {
+                return false;
+            };
+            !self.overlaps_ledger(end, new_end) && self.inner().extend_pool(pool, more)
+        }
+    }
+
+    /// [`Tlsf::remove_pool`]. Drain the quarantine first: a block in it is in use for the core.
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn remove_pool(self, mem_or_pool: *mut u8) -> bool {
+        // SAFETY: the same duties.
+        unsafe { self.inner().remove_pool(mem_or_pool) }
+    }
+
+    /// [`Tlsf::reset`]. Drain the quarantine first, to have it verified. All blocks are filled with [`FREED`]; O(blocks).
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn reset(self) -> bool {
+        // SAFETY: the same duties; with sound pools a walk stays inside them.
+        unsafe {
+            if let Some(found) = self.inner().diagnose()
+                && found.invariant == memoman_core::Invariant::Placement
+            {
+                return false;
+            }
+            let mut next = self.first_pool();
+            while let Some(pool) = next {
+                pool.walk(&mut |base, usable, used| {
+                    let block = Block::inside(base.as_ptr(), usable);
+                    if used && block.state().is_some() && block.fits(base.as_ptr(), usable) {
+                        block.fill(FREED);
+                        block.set_freed(State::Released, self.site);
+                    }
+                });
+                next = self.next_pool(pool);
+            }
+            let ledger = &mut *self.ledger();
+            ledger.queue = Queue::EMPTY;
+            (ledger.live, ledger.used, ledger.peak) = (0, 0, 0);
+            self.inner().reset()
+        }
+    }
+}
+
+/// The core's refusal as this layer's.
+pub(crate) fn refusal(refusal: CoreRefusal) -> Refusal {
+    match refusal {
+        CoreRefusal::Exhausted => Refusal::Exhausted,
+        CoreRefusal::Invalid => Refusal::Invalid,
+        CoreRefusal::Misuse(misuse, address) => {
+            Fault::new(Kind::Core(misuse), address, None).into()
+        }
+    }
+}
+
+/// There is no such instance: stops without a panic's machinery.
+#[cold]
+fn unreachable_instance() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}

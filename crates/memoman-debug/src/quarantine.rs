@@ -1,0 +1,129 @@
+//! Quarantine: freed blocks are held back, first in first out, so that what is done to them after the free is seen.
+//!
+//! The queue runs through the records of the blocks themselves; its ends and sums are in the ledger. For the core the
+//! blocks are in use until they leave.
+
+use core::ptr;
+
+use memoman_core::Pool;
+
+use crate::block::{Block, FREED, State, non_null};
+use crate::fault::{Fault, Kind};
+use crate::heap::{DebugTlsf, Freed};
+
+/// Most blocks that an instance holds back.
+pub const QUARANTINE_BLOCKS: usize = 4096;
+/// Most bytes that an instance holds back; at most a quarter of its pools too.
+pub const QUARANTINE_BYTES: usize = 8 << 20;
+const PART: usize = 4;
+
+/// The blocks in quarantine.
+#[repr(C)]
+pub(crate) struct Queue {
+    /// The payload that was freed first.
+    first: *mut u8,
+    last: *mut u8,
+    blocks: usize,
+    /// What the blocks take in the core.
+    bytes: usize,
+}
+
+impl Queue {
+    pub(crate) const EMPTY: Queue = Queue {
+        first: ptr::null_mut(),
+        last: ptr::null_mut(),
+        blocks: 0,
+        bytes: 0,
+    };
+}
+
+impl DebugTlsf {
+    /// Puts a tested live block into quarantine, or, when it is too large for that, gives it to the core.
+    ///
+    /// Older blocks leave first: on a fault of one of them nothing has happened to this one.
+    pub(crate) unsafe fn retire(self, block: Block) -> Result<Freed, Fault> {
+        // SAFETY: live instance and block (caller).
+        unsafe {
+            let bytes = Self::taken(block);
+            let limit = QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART);
+            if bytes > limit {
+                let freed = self.release(block)?;
+                self.count(-1, bytes.wrapping_neg());
+                return Ok(Freed(freed));
+            }
+            let queue = &raw mut (*self.ledger()).queue;
+            let mut emptied = None;
+            while emptied.is_none()
+                && ((*queue).bytes + bytes > limit || (*queue).blocks >= QUARANTINE_BLOCKS)
+            {
+                emptied = self.evict()?;
+            }
+            block.fill(FREED);
+            block.set_next(ptr::null_mut());
+            block.set_freed(State::Quarantined, self.site);
+            match (*queue).blocks {
+                0 => (*queue).first = block.payload(),
+                _ => Block::at((*queue).last).set_next(block.payload()),
+            }
+            (*queue).last = block.payload();
+            (*queue).blocks += 1;
+            (*queue).bytes += bytes;
+            self.count(-1, bytes.wrapping_neg());
+            Ok(Freed(emptied))
+        }
+    }
+
+    /// Gives a block to the core; a pool that it leaves without a block in use.
+    unsafe fn release(self, block: Block) -> Result<Option<Pool>, Fault> {
+        // SAFETY: a tested block (caller). Behind the core's free, the record (but its first two words) and the contents lie
+        // inside a free block, away from its links and ghost.
+        unsafe {
+            let fault = |misuse| Fault::new(Kind::Core(misuse), block.payload(), block.known());
+            let base = non_null(block.base()).ok_or(fault(memoman_core::Misuse::NotABlock))?;
+            let freed = self.inner().free(base).map_err(fault)?;
+            if block.state() == Some(State::Live) {
+                block.fill(FREED);
+                block.set_freed(State::Released, self.site);
+            } else {
+                block.set_freed(State::Released, 0);
+            }
+            Ok(self.inner().emptied_pool(freed))
+        }
+    }
+
+    /// Lets the oldest block leave; tells what was wrong with it.
+    unsafe fn evict(self) -> Result<Option<Pool>, Fault> {
+        // SAFETY: live (caller); the block is tested before its link is followed.
+        unsafe {
+            let queue = &raw mut (*self.ledger()).queue;
+            let block = Block::at((*queue).first);
+            if let Err(fault) = self.holds(block, State::Quarantined) {
+                // Where the queue goes on is not known: what is in it stays out of use.
+                (*queue) = Queue::EMPTY;
+                return Err(fault);
+            }
+            let (bytes, fault) = (Self::taken(block), block.intact());
+            (*queue).first = block.next();
+            (*queue).blocks -= 1;
+            (*queue).bytes = (*queue).bytes.saturating_sub(bytes);
+            let emptied = self.release(block);
+            fault.and(emptied)
+        }
+    }
+
+    /// Lets all blocks leave; true if there was one. On a fault, those behind the faulty one are still held.
+    ///
+    /// # Safety
+    /// The instance is live.
+    pub unsafe fn drain(self) -> Result<bool, Fault> {
+        let mut any = false;
+        // SAFETY: live (caller).
+        unsafe {
+            while (*self.ledger()).queue.blocks > 0 {
+                self.evict()?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+}

@@ -1,0 +1,147 @@
+//! Resizing. Growing moves whenever there is room, so that a pointer into the old block is soon seen; in place only
+//! when there is not.
+
+use core::ptr::{self, NonNull};
+
+use memoman_core::Tlsf;
+use memoman_core::config::{HEADER, QUANTUM, WORD};
+
+use crate::block::{Block, FILL_MAX, FREED, FRESH, GUARD};
+use crate::fault::Refusal;
+use crate::heap::{DebugTlsf, refusal};
+
+impl DebugTlsf {
+    /// [`Tlsf::realloc`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe { self.resize(ptr, QUANTUM, bytes) }
+    }
+
+    /// [`Tlsf::realloc_aligned`].
+    ///
+    /// # Safety
+    /// As for it.
+    pub unsafe fn realloc_aligned(
+        self,
+        ptr: NonNull<u8>,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        if !align.is_power_of_two() {
+            return Err(Refusal::Invalid);
+        }
+        // SAFETY: the same duties.
+        unsafe { self.resize(ptr, align.max(QUANTUM), bytes) }
+    }
+
+    unsafe fn resize(
+        self,
+        ptr: NonNull<u8>,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller); the block is tested before it is believed.
+        unsafe {
+            self.tick()?;
+            let block = self.live(ptr.as_ptr())?;
+            if bytes == 0 {
+                return Err(Refusal::Invalid);
+            }
+            if bytes <= block.size() && ptr.as_ptr().addr().is_multiple_of(align) {
+                return self.shrink(block, bytes).map(|()| ptr);
+            }
+            match self.allocate(align, bytes) {
+                Ok(new) => self.relocate(block, new, bytes),
+                Err(Refusal::Exhausted) => self.resize_in_place(block, align, bytes),
+                Err(other) => Err(other),
+            }
+        }
+    }
+
+    /// Copies the contents to a fresh block and retires the old one.
+    unsafe fn relocate(
+        self,
+        old: Block,
+        new: NonNull<u8>,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: two tested blocks (caller).
+        unsafe {
+            ptr::copy_nonoverlapping(old.payload(), new.as_ptr(), old.size().min(bytes));
+            if let Err(fault) = self.retire(old) {
+                // As if nothing had been asked.
+                let _ = self.retire(Block::at(new.as_ptr()));
+                return Err(fault.into());
+            }
+        }
+        Ok(new)
+    }
+
+    /// Cuts the tail off, and fills what was there.
+    unsafe fn shrink(self, block: Block, bytes: usize) -> Result<(), Refusal> {
+        // SAFETY: a tested block (caller). The core's shrink of an aligned block never moves it. The tail is then slack of this
+        // block, or the header and two links of a remainder, behind which all is free up to the old end and beyond.
+        unsafe {
+            let old_end = block.payload().wrapping_add(block.size());
+            let total = block.lead() + bytes + GUARD;
+            let base = NonNull::new_unchecked(block.base());
+            let before = Self::taken(block);
+            self.inner().realloc(base, total).map_err(refusal)?;
+            self.count(0, Self::taken(block).wrapping_sub(before));
+            block.resize(bytes, self.site);
+            let mut from = block.payload().wrapping_add(bytes + GUARD);
+            let end = block.base().wrapping_add(Tlsf::block_size(block.base()));
+            fill(from, old_end.min(end), FREED);
+            from = end.wrapping_add(HEADER + 2 * WORD);
+            fill(from, old_end, FREED);
+        }
+        Ok(())
+    }
+
+    /// Lets the core resize, when there is no room for a second block.
+    unsafe fn resize_in_place(
+        self,
+        block: Block,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: a tested block (caller), which the core moves with its record and contents.
+        unsafe {
+            let (lead, size, number) = (block.lead(), block.size(), block.number());
+            let total = lead.saturating_add(bytes).saturating_add(GUARD);
+            if !lead.is_multiple_of(align) {
+                return Err(Refusal::Exhausted);
+            }
+            // The allocation before was refused and counted; this is the same request.
+            self.inner().withdraw_refusal();
+            let base = NonNull::new_unchecked(block.base());
+            let before = Self::taken(block);
+            block.unseal();
+            match self.inner().realloc_aligned(base, align, total) {
+                Ok(base) => {
+                    let new = Block::lay(base.as_ptr(), lead, bytes, number, self.site);
+                    self.count(0, Self::taken(new).wrapping_sub(before));
+                    if bytes > size {
+                        let start = new.payload().wrapping_add(size);
+                        fill(start, new.payload().wrapping_add(bytes), FRESH);
+                    }
+                    Ok(NonNull::new_unchecked(new.payload()))
+                }
+                Err(why) => {
+                    block.unseal();
+                    Err(refusal(why))
+                }
+            }
+        }
+    }
+}
+
+/// Fills from `start` to `end`, if that is behind it, as far as contents are filled.
+unsafe fn fill(start: *mut u8, end: *mut u8, byte: u8) {
+    let bytes = end.addr().saturating_sub(start.addr()).min(FILL_MAX);
+    // SAFETY: the bytes are ours to write (caller).
+    unsafe { start.write_bytes(byte, bytes) }
+}

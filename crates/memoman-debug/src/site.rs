@@ -1,0 +1,64 @@
+//! Call sites: the address to which an exported function will return.
+
+/// A return address; 0: unknown.
+pub type Site = usize;
+
+/// The return address of the exported function into which this is inlined. 0 without `--cfg memoman_debug`, where no
+/// frame pointers are kept, and on targets that are not listed here.
+///
+/// It *calls* a naked function, so that the compiler has set up the frame before: a bare read of the frame
+/// pointer could be moved before the prologue.
+#[inline(always)]
+pub fn here() -> Site {
+    #[cfg(all(
+        memoman_debug,
+        any(
+            target_arch = "x86_64",
+            target_arch = "x86",
+            target_arch = "aarch64",
+            target_arch = "riscv32",
+            target_arch = "riscv64"
+        )
+    ))]
+    // SAFETY: the build keeps frame pointers (scripts/build-lib.sh), so the frame of the function that this call is in
+    // has the return address beside the saved frame pointer.
+    unsafe {
+        frame_return_address()
+    }
+    #[cfg(not(all(
+        memoman_debug,
+        any(
+            target_arch = "x86_64",
+            target_arch = "x86",
+            target_arch = "aarch64",
+            target_arch = "riscv32",
+            target_arch = "riscv64"
+        )
+    )))]
+    0
+}
+
+/// The return address in the frame that the frame pointer names: that of the function which calls this one.
+#[cfg(all(
+    memoman_debug,
+    any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "aarch64",
+        target_arch = "riscv32",
+        target_arch = "riscv64"
+    )
+))]
+#[unsafe(naked)]
+unsafe extern "C" fn frame_return_address() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!("mov rax, qword ptr [rbp + 8]", "ret");
+    #[cfg(target_arch = "x86")]
+    core::arch::naked_asm!("mov eax, dword ptr [ebp + 4]", "ret");
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!("ldr x0, [x29, #8]", "ret");
+    #[cfg(target_arch = "riscv64")]
+    core::arch::naked_asm!("ld a0, -8(s0)", "ret");
+    #[cfg(target_arch = "riscv32")]
+    core::arch::naked_asm!("lw a0, -4(s0)", "ret");
+}
