@@ -71,7 +71,7 @@ impl Heap {
                 1,
                 place.addr(),
                 usize::MAX,
-                0xDEAD_0000_0000_0000 + 16,
+                (0xDEAD << (usize::BITS - 16)) + 16,
                 4096,
             ];
             values.push(self.freed[3].as_ptr().addr());
