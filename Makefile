@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all demo check setup header fmt clean help
+.PHONY: all demo check check-32 check-arm setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -15,6 +15,14 @@ demo: all ## the main job on real input: a static array, then python, git, sqlit
 
 check: $(STAMP) ## every test: Rust, C plain and under sanitizers, the shim, the artefacts, real programs
 	scripts/check.sh
+
+check-32: $(STAMP) ## core tests and C suite on 32-bit x86 (installs Debian's rustc-web and gcc-multilib)
+	scripts/other-targets.sh setup i686
+	scripts/other-targets.sh check i686
+
+check-arm: $(STAMP) ## core tests and C suite on 32-bit ARM under qemu (installs cross tools and qemu-user)
+	scripts/other-targets.sh setup arm
+	scripts/other-targets.sh check arm
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh
