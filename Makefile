@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all demo check check-32 check-arm setup header fmt clean help
+.PHONY: all demo check check-32 check-arm rtsan setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -23,6 +23,9 @@ check-32: $(STAMP) ## core tests and C suite on 32-bit x86 (installs Debian's ru
 check-arm: $(STAMP) ## core tests and C suite on 32-bit ARM under qemu (installs cross tools and qemu-user)
 	scripts/other-targets.sh setup arm
 	scripts/other-targets.sh check arm
+
+rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them may block
+	scripts/realtime.sh $(DIST)
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh

@@ -130,6 +130,7 @@ step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warni
 step rust by_cargo cargo test -p memoman-core -p memoman-global
 step c-suite by_harness harness
 step artefacts by_lines artefacts
+step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
 required
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
