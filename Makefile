@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all demo check check-32 check-arm rtsan setup header fmt clean help
+.PHONY: all demo check check-32 check-arm rtsan symbolic setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -26,6 +26,9 @@ check-arm: $(STAMP) ## core tests and C suite on 32-bit ARM under qemu (installs
 
 rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them may block
 	scripts/realtime.sh $(DIST)
+
+symbolic: all ## symbolic execution of the shipped library (installs angr into target/symbolic)
+	scripts/symbolic.sh $(DIST)
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh

@@ -77,7 +77,7 @@ lib() {
 check() {
     # The tests are far slower than their build without any optimisation; debug assertions stay on.
     cross_cargo test --package memoman-core --no-fail-fast -Zbuild-std=std,panic_unwind \
-        --config 'profile.dev.panic="unwind"' --config 'profile.dev.package.memoman-core.opt-level=1'
+        --config 'profile.dev.panic="unwind"' --config 'profile.dev.package.memoman-core.opt-level=2'
     MEMOMAN_VARIANTS=$name cargo test --package memoman-tests
 }
 
