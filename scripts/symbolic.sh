@@ -21,7 +21,7 @@ if ! cmp -s "$root/tests/symbolic/requirements.txt" "$venv/installed"; then
     "$venv/bin/pip" install --quiet -r "$root/tests/symbolic/requirements.txt"
     cp "$root/tests/symbolic/requirements.txt" "$venv/installed"
 fi
-prove() { "$venv/bin/python" "$root/tests/symbolic/prove.py" "$@"; }
+prove() { PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" "$root/tests/symbolic/prove.py" "$@"; }
 
 # planted FUNCTIONS FILE TEXT REPLACEMENT...: the library from patched sources, in which those functions must be reported.
 planted() {
