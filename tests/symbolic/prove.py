@@ -29,15 +29,12 @@ from heap import BASE, FREE, HANDLER, HEADER, SIZE_MASK, Heap, Library, bin_rang
 from model import Memory, Violated
 
 
-def bit_vector_solver(self, timeout=None, max_memory=None):
-    """z3's solver for bit vectors alone, which decides shifts and find-first-set far faster than its general one."""
-    solver = z3.SolverFor("QF_BV", ctx=self._context)
-    if timeout is not None:
-        solver.set("timeout", timeout)
-    return solver
+def patient_solver(backend, timeout=None, max_memory=None):
+    """z3's bit-vector solver without claripy's limit of time by the clock: a busy machine must not turn a proof into none."""
+    return z3.SolverFor("QF_BV", ctx=backend._context)
 
 
-BackendZ3.solver = bit_vector_solver
+BackendZ3.solver = patient_solver
 
 RETURN = 0x6666_1000
 MAX_BLOCK = 1 << 40
