@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all debug demo check verify-models setup header fmt clean help
+.PHONY: all debug demo check check-32 check-arm rtsan symbolic verify-models setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -22,6 +22,20 @@ check: $(STAMP) ## every test: Rust, C plain and under sanitizers, the shim, the
 verify-models: $(STAMP) ## the models' long forms: every sequence in 416-byte heaps, 20,000 long random programs
 	MEMOMAN_EXHAUST_BYTES=416 MEMOMAN_EXHAUST_RAW=5 cargo test --release -p memoman-core --test exhaustion -- --nocapture --test-threads 1
 	PROPTEST_CASES=20000 cargo test --release -p memoman-core --test model -- --nocapture
+
+check-32: $(STAMP) ## core tests and C suite on 32-bit x86 (installs Debian's rustc-web and gcc-multilib)
+	scripts/other-targets.sh setup i686
+	scripts/other-targets.sh check i686
+
+check-arm: $(STAMP) ## core tests and C suite on 32-bit ARM under qemu (installs cross tools and qemu-user)
+	scripts/other-targets.sh setup arm
+	scripts/other-targets.sh check arm
+
+rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them may block
+	scripts/realtime.sh $(DIST)
+
+symbolic: all ## symbolic execution of the shipped library (installs angr into target/symbolic)
+	scripts/symbolic.sh $(DIST)
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh
@@ -43,4 +57,4 @@ clean: ## remove everything that was built
 	rm -rf $(DIST)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'

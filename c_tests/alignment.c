@@ -83,8 +83,7 @@ TEST(B, align_plus_size_around_size_max) {
     }
 }
 
-TEST(B, two_to_the_31_in_an_8_gib_pool) {
-    if (!IS_64_BIT) return;
+TEST_64(B, two_to_the_31_in_an_8_gib_pool) {
     size_t bytes = POWER(33);
     unsigned char *region = heap_address_space(bytes);
     heap = heap_over(region, bytes);

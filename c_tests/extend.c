@@ -249,8 +249,7 @@ TEST(D, null_and_foreign_pools) {
     HEAP_SAME(other, &others, 0);
 }
 
-TEST(D, to_8_gib_by_gigabytes) {
-    if (!IS_64_BIT) return;
+TEST_64(D, to_8_gib_by_gigabytes) {
     unsigned char *space = heap_address_space(POWER(33));
     heap = heap_over(space, POWER(30));
     pool = mm_get_pool(heap);

@@ -172,8 +172,7 @@ TEST(misuse, foreign_pointers) {
 }
 
 /* A block of an allocator whose pool lies between two pools of this one: no bound shows it, the header does. */
-TEST(misuse, another_allocators_block_between_two_pools) {
-    if (!IS_64_BIT) return;
+TEST_64(misuse, another_allocators_block_between_two_pools) {
     unsigned char *memory = suite_memory(QUANTUM, 3 * 1024);
     mm_allocator_t *other = heap_over(memory + 1024, 1024);
     heap = heap_over(memory, 1024);

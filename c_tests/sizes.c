@@ -245,8 +245,7 @@ TEST(A, calloc_clears_what_was_used_before) {
 }
 
 /* The requests that TLSF 3.1 gets wrong succeed where there is room for them. */
-TEST(A, requests_over_4_gib_in_a_16_gib_pool) {
-    if (!IS_64_BIT) return;
+TEST_64(A, requests_over_4_gib_in_a_16_gib_pool) {
     size_t bytes = POWER(34);
     static const size_t extra[] = {(size_t)-8, 0, 1, 8, 64};
     unsigned char *region = heap_address_space(bytes);
@@ -275,8 +274,7 @@ TEST(A, requests_over_4_gib_in_a_16_gib_pool) {
     heap_unmap(region, bytes);
 }
 
-TEST(A, one_block_of_1_tib) {
-    if (!IS_64_BIT) return;
+TEST_64(A, one_block_of_1_tib) {
     size_t bytes = region_for(POWER(40));
     unsigned char *region = heap_address_space(bytes);
     heap = heap_over(region, bytes);

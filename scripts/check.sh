@@ -133,6 +133,7 @@ step c-suite by_harness harness
 step debug-lint by_status scripts/check-debug.sh lint
 step debug by_lines scripts/check-debug.sh programs
 step artefacts by_lines artefacts
+step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
 required
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"

@@ -55,6 +55,14 @@ void suite_register(suite_test *test);
     }                                                                                              \
     static void group_##_##name_(void)
 
+/* A test that needs 64-bit sizes: compiled everywhere, and no test at all where there are none, rather than one
+ * that passes without having looked. */
+#if SIZE_MAX > 0xFFFFFFFF
+#define TEST_64(group_, name_) TEST(group_, name_)
+#else
+#define TEST_64(group_, name_) __attribute__((unused)) static void group_##_##name_(void)
+#endif
+
 /* Ends the running test (or the running thread's part of it) as failed. */
 __attribute__((noreturn, format(printf, 3, 4))) void suite_fail(const char *file, int line, const char *format, ...);
 

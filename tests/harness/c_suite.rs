@@ -4,7 +4,7 @@
 //! ```text
 //! cargo test -p memoman-tests                           all variants
 //! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, watched, tsan, debug,
-//!                                                        preload, preload-debug, misuse, misuse-debug, planted)
+//!                                                        preload, preload-debug, misuse, misuse-debug, planted; i686, arm)
 //! cargo test -p memoman-tests -- G_                      the tests of one group
 //! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
 //! ```
@@ -12,6 +12,7 @@
 mod build;
 mod debug;
 mod misuse;
+mod other_targets;
 mod planted;
 mod preload;
 mod process;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = Vec::new();
     for variant in variant::all()
         .into_iter()
+        .chain(other_targets::all())
         .filter(|v| wanted.contains(v.name))
     {
         trials.extend(suite::trials(&workshop, variant, &results));

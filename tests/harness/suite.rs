@@ -1,13 +1,13 @@
 //! The C suite proper: each test of each program is one trial, in a process of its own.
 
 use super::build::{Workshop, files, in_parallel};
+use super::other_targets::command_for;
 use super::process::{run, shown};
 use super::results::Results;
 use super::variant::Variant;
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) fn trials(
     let listed = in_parallel(&sources, |source| {
         workshop
             .program(source, &variant)
-            .and_then(|program| Ok((list(&program)?, program)))
+            .and_then(|program| Ok((list(&variant, &program)?, program)))
     });
     let mut excluded: BTreeSet<&str> = variant
         .except
@@ -75,8 +75,8 @@ fn stem(path: &Path) -> &str {
 }
 
 /// The tests that a program has, as (group, name).
-fn list(program: &Path) -> Result<Vec<(String, String)>, String> {
-    let mut command = Command::new(program);
+fn list(variant: &Variant, program: &Path) -> Result<Vec<(String, String)>, String> {
+    let mut command = command_for(variant, program);
     command.arg("--list");
     let ended = run(&mut command, LIMIT)?;
     let tests: Vec<(String, String)> = ended
@@ -121,7 +121,7 @@ fn trial(
     let full = format!("{group}_{name}");
     let test = full.clone();
     Trial::test(full, move || {
-        let mut command = Command::new(&program);
+        let mut command = command_for(&variant, &program);
         command
             .arg(&test)
             .current_dir(&logs)

@@ -507,7 +507,10 @@ pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Liv
         if !next_header.may_follow_used() {
             return Err(explain(control, block));
         }
-        if next_header.is_free() && next_header.size() > (*control).high - next.addr() {
+        // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too.
+        if (next_header.is_free() || (WORD == 4 && !next_header.is_sentinel()))
+            && next_header.size() > (*control).high - next.addr()
+        {
             return Err(Misuse::SmashedNext);
         }
         Ok(Live {

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Symbolic execution of the shipped library: symbolic.sh DIST
+# Installs angr into target/symbolic the first time. Then runs tests/symbolic/prove.py over DIST/libmemoman.so.0, and over
+# copies of the library with planted bugs (bounds and overflow tests dropped), each of which must be reported.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+dist=$(cd "${1:-$root/dist}" && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+mkdir -p "$target/symbolic"
+venv=$(cd "$target/symbolic" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+if ! cmp -s "$root/tests/symbolic/requirements.txt" "$venv/installed"; then
+    echo "installing angr into $venv"
+    if ! python3 -m venv "$venv" 2>"$work/log"; then
+        cat "$work/log" >&2
+        echo "symbolic.sh: python3 cannot make a virtual environment: apt-get install python3-venv" >&2
+        exit 1
+    fi
+    "$venv/bin/pip" install --quiet -r "$root/tests/symbolic/requirements.txt"
+    cp "$root/tests/symbolic/requirements.txt" "$venv/installed"
+fi
+prove() { PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" "$root/tests/symbolic/prove.py" "$@"; }
+
+# planted FUNCTIONS FILE TEXT REPLACEMENT...: the library from patched sources, in which those functions must be reported.
+planted() {
+    local functions=$1 copy=$work/planted
+    shift
+    rm -rf "$copy"
+    mkdir "$copy"
+    cp -r "$root"/{Cargo.toml,Cargo.lock,build.rs,src,crates,tests} "$copy"
+    while [ $# -gt 0 ]; do
+        # A patch that no longer applies must not pass for a bug that is not found, or the other way round.
+        python3 - "$copy/$1" "$2" "$3" <<'PY'
+import sys
+path, text, replacement = sys.argv[1:]
+source = open(path).read()
+if text not in source:
+    sys.exit(f"symbolic.sh: {path} has no `{text}` to drop: bring the planted bugs up to date")
+open(path, "w").write(source.replace(text, replacement))
+PY
+        shift 3
+    done
+    # The header is not needed, and its generator takes longer to build than the library.
+    rm "$copy/build.rs"
+    sed -i -e '/^build = /d' -e '/^\[build-dependencies\]/,/^$/d' "$copy/Cargo.toml"
+    cargo build --quiet --offline --release --package memoman --manifest-path "$copy/Cargo.toml" --target-dir "$venv/planted"
+    prove --planted "$functions" "$venv/planted/release/libmemoman.so"
+}
+
+failed=0
+prove "$dist/libmemoman.so.0" || failed=1
+core=crates/memoman-core/src
+planted mm_malloc,mm_memalign,mm_realloc \
+    $core/tlsf.rs 'bytes.wrapping_sub(1) >= (*control).max_size - HEADER' 'bytes == 0' \
+    $core/tlsf.rs 'size.checked_add(align).and_then(|n| n.checked_add(QUANTUM))' 'Some(size.wrapping_add(align).wrapping_add(QUANTUM))' \
+    $core/realloc.rs 'bytes > (*control).max_size - HEADER' 'false' || failed=1
+planted mm_calloc $core/tlsf.rs 'count.saturating_mul(size)' 'count.wrapping_mul(size)' || failed=1
+planted mm_memalign $core/tlsf.rs 'if gap == QUANTUM {' 'if gap == 3 * QUANTUM {' || failed=1
+exit $failed

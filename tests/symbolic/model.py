@@ -1,0 +1,163 @@
+"""The memory of a symbolic run: every word of the heap that a scene does not fix may hold anything.
+
+angr's own memory would pick addresses for symbolic pointers and lose cases. Here each access to the heap is taken out of its
+hands: a write is appended to a log, and a read is the last write to that address, or else the scene's word there, or else
+an unknown. Nothing is picked, so what is proved holds for every heap that the scene admits.
+"""
+
+import angr
+import claripy
+
+SCRATCH = 0x7000_0000
+WORD = 8
+
+
+class Violated(Exception):
+    """A property does not hold; the text says which, with a witness."""
+
+
+class Memory:
+    def __init__(self, heap, known):
+        self.heap = heap
+        self.control = heap.image()
+        self.known = known  # address -> expression: words of the pool that the scene fixes
+        self.unknown = {}
+        self.violations = []
+
+    def attach(self, state):
+        state.globals["log"] = ()
+        state.inspect.b("mem_read", when=angr.BP_BEFORE, action=self.on_read)
+        state.inspect.b("mem_write", when=angr.BP_BEFORE, action=self.on_write)
+        state.memory.store(SCRATCH, claripy.BVV(0, 512), inspect=False, disable_actions=True)
+
+    # Which addresses are the heap's.
+
+    def is_heaps(self, state, address):
+        if address.concrete:
+            return self.heap.control <= address.concrete_value < self.heap.end
+        return state.solver.satisfiable(extra_constraints=[claripy.And(address >= self.heap.control, address < self.heap.end)])
+
+    def inside(self, address, length):
+        """The bytes are the control structure's or the pool's from its first header on."""
+        control_end = self.heap.control + self.heap.control_bytes
+        first = self.heap.first - WORD
+        return claripy.Or(
+            claripy.And(claripy.UGE(address, self.heap.control), claripy.ULE(address, control_end - length)),
+            claripy.And(claripy.UGE(address, first), claripy.ULE(address, self.heap.end - length)),
+        )
+
+    # Words.
+
+    def initial(self, state, address):
+        if address.concrete:
+            value = address.concrete_value
+            if value in self.known:
+                return self.known[value]
+            if self.heap.control <= value < self.heap.control + self.heap.control_bytes:
+                return claripy.BVV(self.control.get(value, 0), 64)
+            return self.anything(address)
+        control_end = self.heap.control + self.heap.control_bytes
+        in_control = claripy.And(claripy.UGE(address, self.heap.control), claripy.ULT(address, control_end))
+        value = self.anything(address)
+        for place, word in self.known.items():
+            value = claripy.If(address == place, word, value)
+        if state.solver.satisfiable(extra_constraints=[in_control]):
+            word = claripy.BVV(0, 64)
+            for place, content in self.control.items():
+                word = claripy.If(address == place, claripy.BVV(content, 64), word)
+            value = claripy.If(in_control, word, value)
+        return value
+
+    def anything(self, address):
+        key = address.hash()
+        if key not in self.unknown:
+            self.unknown[key] = claripy.BVS(f"memory_{len(self.unknown)}", 64)
+        return self.unknown[key]
+
+    def read(self, state, address):
+        value = self.initial(state, address)
+        for entry in state.globals["log"]:
+            if entry[0] == "word":
+                _, place, word = entry
+                value = claripy.If(place == address, word, value)
+            else:
+                _, start, length = entry
+                covered = claripy.ULT(address - start, length)
+                value = claripy.If(covered, claripy.BVS("copied", 64), value)
+        return value
+
+    def split(self, state, address):
+        """The word that the address lies in, and its place in there: one place only, whatever the path."""
+        # Mostly seen by simplification alone, which is far faster than asking the solver.
+        low = claripy.simplify(address[2:0])
+        rest = [low.concrete_value] if low.concrete else state.solver.eval_upto(low, 2)
+        if len(rest) != 1:
+            raise Violated(f"an access at {state.addr:#x} may be misaligned")
+        return address - rest[0], rest[0]
+
+    # What angr calls.
+
+    def on_read(self, state):
+        address, length = state.inspect.mem_read_address, self.length(state, state.inspect.mem_read_length)
+        if not self.is_heaps(state, address):
+            return
+        place, rest = self.split(state, address)
+        words = []
+        while len(words) * WORD < rest + length:
+            words.append(self.read(state, place + WORD * len(words)))
+        for index, word in enumerate(words):
+            state.memory.store(SCRATCH + index * WORD, word, endness="Iend_LE", inspect=False, disable_actions=True)
+        state.inspect.mem_read_address = claripy.BVV(SCRATCH + rest, 64)
+
+    def on_write(self, state):
+        address, length = state.inspect.mem_write_address, state.inspect.mem_write_length
+        expression = state.inspect.mem_write_expr
+        length = len(expression) // 8 if length is None else self.length(state, length)
+        if address.concrete and not self.is_heaps(state, address):
+            return
+        self.must(state, self.inside(address, length), f"a write at {state.addr:#x} leaves the heap")
+        self.not_fixed(state, address)
+        place, rest = self.split(state, address)
+        value = claripy.Reverse(expression) if state.inspect.mem_write_endness == "Iend_BE" else expression
+        done = 0
+        while done < length:
+            count = min(WORD - rest, length - done)
+            part = value[(done + count) * 8 - 1 : done * 8]
+            if count < WORD:
+                old = self.read(state, place)
+                pieces = [old[63 : (rest + count) * 8]] if rest + count < WORD else []
+                pieces.append(part)
+                if rest:
+                    pieces.append(old[rest * 8 - 1 : 0])
+                part = claripy.Concat(*pieces)
+            state.globals["log"] += (("word", place, part),)
+            done, rest, place = done + count, 0, place + WORD
+        state.inspect.mem_write_address = claripy.BVV(SCRATCH + 64, 64)
+
+    @staticmethod
+    def length(state, length):
+        return length if isinstance(length, int) else state.solver.eval_one(length)
+
+    def not_fixed(self, state, address):
+        """I2: a link leads to a head or into a pool, not to the control structure's words in front of its heads."""
+        if not address.concrete:
+            state.add_constraints(claripy.Or(claripy.ULT(address, self.heap.control), claripy.UGE(address, self.heap.control + 96)))
+
+    def bulk(self, state, start, length, what):
+        """memset, memcpy or memmove to `start`: inside the pool, then unknown."""
+        end = start + length
+        inside = claripy.And(
+            claripy.UGE(start, self.heap.first), claripy.UGE(end, start), claripy.ULE(end, self.heap.end - WORD)
+        )
+        self.must(state, claripy.Or(length == 0, inside), f"{what} leaves the pool")
+        state.globals["log"] += (("bulk", start, length),)
+
+    def must(self, state, property_, text):
+        """The property holds on this path for every value, or is noted with a witness; the path goes on where it holds."""
+        if state.solver.satisfiable(extra_constraints=[claripy.Not(property_)]):
+            witness = ", ".join(
+                f"{name} {state.solver.eval(value, extra_constraints=[claripy.Not(property_)]):#x}"
+                for name, value in state.globals["inputs"]
+            )
+            self.violations.append(f"{text} ({witness})")
+            state.add_constraints(property_)
