@@ -23,6 +23,8 @@ extern crate std;
 mod env;
 pub mod fatal;
 mod fork;
+#[cfg(memoman_fuzz)]
+pub mod fuzz;
 mod heap;
 mod line;
 mod lock;
