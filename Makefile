@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all demo check setup header fmt clean help
+.PHONY: all demo check fuzz soak setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -15,6 +15,12 @@ demo: all ## the main job on real input: a static array, then python, git, sqlit
 
 check: $(STAMP) ## every test: Rust, C plain and under sanitizers, the shim, the artefacts, real programs
 	scripts/check.sh
+
+fuzz: $(STAMP) ## SECONDS=n: coverage-guided fuzzing of handle API, validators, shim, environment parser
+	scripts/fuzz.sh run $(or $(SECONDS),60)
+
+soak: $(STAMP) ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan]: random traffic with live figures, until time or operations are over
+	scripts/soak.sh
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh

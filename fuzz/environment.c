@@ -61,7 +61,7 @@ static size_t size_of(const char *text) {
         number <<= 10 * ((unit - "kKmMgG") / 2 + 1);
     }
 #ifdef PLANTED
-    if (number == 1u << 20) number--;
+    if (number > 1) number--;
 #endif
     return number > limit ? 0 : (size_t)number;
 }
