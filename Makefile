@@ -20,7 +20,7 @@ fuzz: $(STAMP) ## SECONDS=n: coverage-guided fuzzing of handle API, validators, 
 	scripts/fuzz.sh run $(or $(SECONDS),60)
 
 soak: $(STAMP) ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan]: random traffic with live figures, until time or operations are over
-	scripts/soak.sh
+	SOAK_SECONDS=$(or $(SECONDS),60) OPS=$(OPS) SEED=$(SEED) SAN=$(SAN) FRONT=$(FRONT) scripts/soak.sh
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh

@@ -82,8 +82,8 @@ artefacts() {
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs fuzz lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|planted bugs reported|exported symbols, sizes|unmodified programs|fuzz corpora, planted bugs|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs fuzz soak lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|planted bugs reported|exported symbols, sizes|unmodified programs|fuzz corpora, planted bugs|soak, short|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -119,7 +119,7 @@ required() {
         awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note tsan "$group" none_passed FAILED
     done
-    for group in H sanitizer artefacts programs fuzz; do
+    for group in H sanitizer artefacts programs fuzz soak; do
         awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note other "$group" none_passed FAILED
     done
@@ -130,6 +130,7 @@ step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warni
 step rust by_cargo cargo test -p memoman-core -p memoman-global
 step c-suite by_harness harness
 step fuzz by_lines scripts/fuzz.sh replay
+step soak by_lines scripts/soak.sh check
 step artefacts by_lines artefacts
 step programs by_lines scripts/programs.sh check
 required
