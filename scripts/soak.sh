@@ -29,7 +29,7 @@ warnings=(-std=gnu11 -g -Wall -Wextra -Werror -I include -I c_tests/support)
 case ${SAN:-} in
     '')
         scripts/build-lib.sh "$out/lib" release
-        cp "$out/lib/libmemoman.a" "$out/lib/libmemoman_preload.so" "$out"
+        install -t "$out" "$out/lib/libmemoman.a" "$out/lib/libmemoman_preload.so"
         program=$out/soak
         gcc "${warnings[@]}" -O3 "${sources[@]}" "$out/libmemoman.a" -lpthread -ldl -o "$program"
         shim=$out/libmemoman_preload.so
@@ -39,9 +39,8 @@ case ${SAN:-} in
         RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_OPT_LEVEL=2 \
             RUSTFLAGS="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer -Cforce-frame-pointers=yes" \
             cargo build --quiet --package memoman --package memoman-preload --target "$host" --target-dir "$target/asan"
-        cp "$target/asan/$host/debug/"{libmemoman.a,libmemoman_preload.so} "$out/"
-        mv "$out/libmemoman.a" "$out/libmemoman-asan.a"
-        mv "$out/libmemoman_preload.so" "$out/libmemoman_preload-asan.so"
+        install "$target/asan/$host/debug/libmemoman.a" "$out/libmemoman-asan.a"
+        install "$target/asan/$host/debug/libmemoman_preload.so" "$out/libmemoman_preload-asan.so"
         program=$out/soak-asan
         gcc "${warnings[@]}" -O2 -fsanitize=address,undefined -fno-sanitize-recover=all "${sources[@]}" \
             "$out/libmemoman-asan.a" -lpthread -ldl -lm -o "$program"
