@@ -123,21 +123,27 @@ fuzz() {
     return 1
 }
 
+failed=0
+fail() {
+    echo "FAIL fuzz $1"
+    failed=1
+}
+
 # Every input of a folder; ends with "ok …" only if as many were executed as there are.
 replay() {
     local name=$1 folder=$2 kind=$3 log=$out/$1-$3.log files count
     mapfile -t files < <(find "$folder" -type f 2>/dev/null | sort)
     count=${#files[@]}
     if [ "$count" -eq 0 ]; then
-        [ "$kind" = regressions ] || echo "FAIL fuzz $name-$kind no inputs in $folder"
+        [ "$kind" = regressions ] || fail "$name-$kind no inputs in $folder"
         return 0
     fi
     if ! "$out/bin/$name" -timeout=60 "${files[@]}" >"$log" 2>&1; then
-        echo "FAIL fuzz $name-$kind $(grep -aE 'FOUND:|ERROR:|runtime error' "$log" | head -n 1); input: $(sed -n 's/^Running: //p' "$log" | tail -n 1)"
+        fail "$name-$kind $(grep -aE 'FOUND:|ERROR:|runtime error' "$log" | head -n 1); input: $(sed -n 's/^Running: //p' "$log" | tail -n 1)"
     elif [ "$(grep -c '^Executed ' "$log")" -ne "$count" ]; then
-        echo "FAIL fuzz $name-$kind $(grep -c '^Executed ' "$log") of $count inputs executed"
+        fail "$name-$kind $(grep -c '^Executed ' "$log") of $count inputs executed"
     else
-        echo "ok fuzz $name-$kind: $count of $count inputs executed"
+        echo "ok fuzz $name-$kind $count of $count inputs executed"
     fi
 }
 
@@ -146,9 +152,9 @@ replay_planted() {
     local name=$1 log=$out/$1-planted.log files
     mapfile -t files < <(find "fuzz/corpus/$name" -type f | sort)
     if "$out/bin/$name-planted" -timeout=60 "${files[@]}" >"$log" 2>&1; then
-        echo "FAIL fuzz $name-finds-planted-bug: ${#files[@]} inputs passed"
+        fail "$name-finds-planted-bug: ${#files[@]} inputs passed"
     elif ! grep -qaE 'FOUND:|AddressSanitizer: heap-buffer-overflow' "$log"; then
-        echo "FAIL fuzz $name-finds-planted-bug: ended, but without a finding; see $log"
+        fail "$name-finds-planted-bug: ended, but without a finding; see $log"
     else
         echo "ok fuzz $name-finds-planted-bug"
     fi
@@ -159,14 +165,14 @@ self_test() {
     local log=$out/planted.log
     rm -f "$crashes"/planted-*
     if "$out/bin/planted" -seed=1 -runs=4000000 -max_len=8 -artifact_prefix="$crashes/planted-" >"$log" 2>&1; then
-        echo "FAIL fuzz planted-bug-is-found: $(grep -a '^Done' "$log")"
+        fail "planted-bug-is-found: $(grep -a '^Done' "$log")"
     elif ! grep -qa 'AddressSanitizer: heap-buffer-overflow' "$log" || ! grep -qa 'mm_planted_overflow' "$log"; then
-        echo "FAIL fuzz planted-bug-is-found: ended, but without a report; see $log"
+        fail "planted-bug-is-found: ended, but without a report; see $log"
     else
         echo "ok fuzz planted-bug-is-found"
     fi
     if "$out/bin/planted" "$crashes"/planted-* >"$log" 2>&1; then
-        echo "FAIL fuzz planted-bug-is-replayed: no report the second time"
+        fail "planted-bug-is-replayed: no report the second time"
     else
         echo "ok fuzz planted-bug-is-replayed"
     fi
@@ -195,6 +201,7 @@ case "${1:-}" in
             replay_planted "$name"
         done
         self_test
+        exit $failed
         ;;
     one)
         build

@@ -64,7 +64,8 @@ check() {
     local front seed first second
     for front in "${fronts[@]}"; do
         if SOAK_BREAK=20000 MM_OPS=$((3 << 20)) "$program" "soak_$front" >"$out/first" 2>&1; then
-            echo "FAIL soak $front-finds-an-overwritten-byte: nothing found"
+            echo "FAIL soak $front-finds-an-overwritten-byte nothing found"
+            status=1
             continue
         fi
         first=$(grep '^FAIL soak' "$out/first") || true
@@ -75,7 +76,8 @@ check() {
         if [ -n "$first" ] && [ "${first#*[}" = "${second#*[}" ]; then
             echo "ok soak $front-finds-an-overwritten-byte ($first)"
         else
-            echo "FAIL soak $front-finds-an-overwritten-byte: '$first' against '$second'"
+            echo "FAIL soak $front-finds-an-overwritten-byte '$first' against '$second'"
+            status=1
         fi
     done
 }
