@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all demo check fuzz soak setup header fmt clean help
+.PHONY: all demo check setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -15,12 +15,6 @@ demo: all ## the main job on real input: a static array, then python, git, sqlit
 
 check: $(STAMP) ## every test: Rust, C plain and under sanitizers, the shim, the artefacts, real programs
 	scripts/check.sh
-
-fuzz: $(STAMP) ## SECONDS=n: coverage-guided fuzzing of handle API, validators, shim, environment parser
-	scripts/fuzz.sh run $(or $(SECONDS),60)
-
-soak: $(STAMP) ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan]: random traffic with live figures, until time or operations are over
-	SOAK_SECONDS=$(or $(SECONDS),60) OPS=$(OPS) SEED=$(SEED) SAN=$(SAN) FRONT=$(FRONT) scripts/soak.sh
 
 setup: ## install what is missing (Debian; needs Rust already)
 	scripts/setup.sh
@@ -36,6 +30,13 @@ header: $(STAMP) ## write include/memoman.h anew from src/ffi
 
 fmt: ## format all Rust code
 	cargo fmt --all
+
+.PHONY: fuzz soak
+fuzz: $(STAMP) ## SECONDS=n: coverage-guided fuzzing of handle API, validators, shim, environment parser
+	scripts/fuzz.sh run $(or $(SECONDS),60)
+
+soak: $(STAMP) ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan]: random traffic with live figures, until time or operations are over
+	SOAK_SECONDS=$(or $(SECONDS),60) OPS=$(OPS) SEED=$(SEED) SAN=$(SAN) FRONT=$(FRONT) scripts/soak.sh
 
 clean: ## remove everything that was built
 	cargo clean
