@@ -52,6 +52,13 @@ header: $(STAMP) ## write include/memoman.h anew from src/ffi
 fmt: ## format all Rust code
 	cargo fmt --all
 
+.PHONY: fuzz soak
+fuzz: $(STAMP) ## SECONDS=n: coverage-guided fuzzing of handle API, validators, shim, environment parser
+	scripts/fuzz.sh run $(or $(SECONDS),60)
+
+soak: $(STAMP) ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan]: random traffic with live figures, until time or operations are over
+	SOAK_SECONDS=$(or $(SECONDS),60) OPS=$(OPS) SEED=$(SEED) SAN=$(SAN) FRONT=$(FRONT) scripts/soak.sh
+
 clean: ## remove everything that was built
 	cargo clean
 	rm -rf $(DIST)

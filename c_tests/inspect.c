@@ -59,6 +59,25 @@ TEST(inspect, walk_of_a_pool_sees_that_pool_only) {
     CHECK(!seen.used[0]);
 }
 
+/* Found by the fuzzer: the walk followed whatever stood in a pool's header. */
+TEST(inspect, walk_of_a_pool_with_an_overwritten_header_follows_nothing) {
+    begin();
+    mm_pool_t *pool = mm_get_pool(heap);
+    for (size_t word = 0; word < 5; word++)
+        for (int bits = 0; bits < 4; bits++) {
+            size_t *place = (size_t *)(void *)pool + word, old = *place;
+            struct seen seen = {0};
+            suite_context("word %zu, %d", word, bits);
+            *place = bits == 0 ? 0 : bits == 1 ? 16 : bits == 2 ? ~(size_t)0 : old ^ QUANTUM;
+            if (*place != old) {
+                mm_walk_pool(pool, see, &seen);
+                CHECK_EQ(seen.calls, 0);
+            }
+            *place = old;
+        }
+    CHECK(mm_validate(heap));
+}
+
 TEST(inspect, pools_are_listed_once_each) {
     begin();
     mm_pool_t *pools[5] = {mm_get_pool(heap)};

@@ -64,7 +64,7 @@ cmp -s include/memoman.h "$out/include/memoman.h" || cp include/memoman.h "$out/
 # The functions that the header declares, and the planted ones of a sanitizer's build.
 functions=$(scripts/header-functions.sh include/memoman.h)
 if [ -n "$sanitizer" ]; then
-    functions="$functions mm_planted_overflow mm_planted_read mm_planted_race"
+    functions="$functions mm_planted_overflow mm_planted_read mm_planted_race mm_planted_word"
 fi
 
 # Prelink: pull in what the functions need, drop the rest, make everything else local.

@@ -82,8 +82,8 @@ artefacts() {
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs fuzz soak lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|fuzz corpora, planted bugs|soak, short|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -119,7 +119,7 @@ required() {
         awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note tsan "$group" none_passed FAILED
     done
-    for group in H sanitizer artefacts programs; do
+    for group in H sanitizer artefacts programs fuzz soak; do
         awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note other "$group" none_passed FAILED
     done
@@ -132,6 +132,8 @@ step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p
 step c-suite by_harness harness
 step debug-lint by_status scripts/check-debug.sh lint
 step debug by_lines scripts/check-debug.sh programs
+step fuzz by_lines scripts/fuzz.sh replay
+step soak by_lines scripts/soak.sh check
 step artefacts by_lines artefacts
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check

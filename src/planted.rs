@@ -38,3 +38,21 @@ pub unsafe extern "C" fn mm_planted_race(counter: *mut usize, times: usize) {
         unsafe { *counter = (*counter).wrapping_add(1) }
     }
 }
+
+/// Writes one byte behind a buffer when its first four bytes spell a word: four branches that blind chance passes
+/// once in four thousand million tries, and a fuzzer that sees the branches in seconds.
+///
+/// # Safety
+/// `data` has `size` bytes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn mm_planted_word(data: *mut u8, size: usize) {
+    for (index, expected) in b"tlsf".iter().enumerate() {
+        // SAFETY: inside the buffer (caller).
+        if index >= size || unsafe { black_box(data).add(index).read() } != *expected {
+            return;
+        }
+    }
+    // SAFETY: none. AddressSanitizer must stop here.
+    unsafe { mm_planted_overflow(data, size) }
+}

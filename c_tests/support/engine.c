@@ -1,12 +1,59 @@
 #include "engine.h"
 
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Engines whose log a failure writes. */
 #define ENGINES_MAX 16
 static engine *engines[ENGINES_MAX];
 static pthread_mutex_t engines_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *handle_malloc(engine *e, size_t bytes) {
+    return mm_malloc(e->allocator, bytes);
+}
+static void *handle_calloc(engine *e, size_t count, size_t size) {
+    return mm_calloc(e->allocator, count, size);
+}
+static void *handle_memalign(engine *e, size_t align, size_t bytes) {
+    return mm_memalign(e->allocator, align, bytes);
+}
+static void *handle_realloc(engine *e, void *ptr, size_t bytes) {
+    return mm_realloc(e->allocator, ptr, bytes);
+}
+static void *handle_realloc_aligned(engine *e, void *ptr, size_t align, size_t bytes) {
+    return mm_realloc_aligned(e->allocator, ptr, align, bytes);
+}
+static void handle_free(engine *e, void *ptr) {
+    mm_free(e->allocator, ptr);
+}
+static int handle_validate(engine *e) {
+    return mm_validate(e->allocator);
+}
+static mm_stats_t handle_stats(engine *e) {
+    return heap_stats(e->allocator);
+}
+
+const engine_front engine_handle = {
+    handle_malloc, handle_calloc, handle_memalign, handle_realloc, handle_realloc_aligned,
+    handle_free,   mm_block_size, handle_validate, handle_stats,
+};
+
+static uint64_t now_ns(const engine *e) {
+    struct timespec now;
+    if (!e->watch) return 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* One call of the heap, timed when somebody watches. */
+#define CALL(call)                                                                                 \
+    do {                                                                                           \
+        uint64_t before = now_ns(e);                                                               \
+        call;                                                                                      \
+        uint64_t took = now_ns(e) - before;                                                        \
+        if (took > e->worst_ns) e->worst_ns = took;                                                \
+    } while (0)
 
 uint64_t engine_seed(uint64_t otherwise) {
     return suite_env("MM_SEED", otherwise);
@@ -56,6 +103,9 @@ engine *engine_new(const char *name, mm_allocator_t *allocator, uint64_t seed, s
     engine *made = calloc(1, sizeof *made);
     if (!made) suite_fail(__FILE__, __LINE__, "no memory for the engine");
     made->allocator = allocator;
+    made->front = &engine_handle;
+    made->validate_every = 64;
+    made->compare_every = 512;
     made->name = name;
     made->seed = seed;
     made->operations = operations;
@@ -86,6 +136,8 @@ static size_t below(engine *e, size_t bound) {
 
 static size_t request(engine *e) {
     static const size_t few[] = {24, 40, 64, 100, 256, 1000, 4096};
+    /* A heap for the whole process grows for a great one, and gives the memory back. */
+    if (e->front != &engine_handle && below(e, 4096) == 0) return below(e, (size_t)2 << 20) + 1;
     switch (e->mix) {
     case MIX_SMALL: return below(e, 64) + 1;
     case MIX_POWERS: return ((size_t)1 << below(e, 14)) + below(e, 3) - 1 + (below(e, 2) ? 1 : 0);
@@ -108,16 +160,16 @@ static void adopt(engine *e, engine_slot *slot, unsigned char *block, size_t ask
     slot->asked = asked;
     slot->align = align;
     slot->seed = (unsigned)suite_next(&e->random);
-    CHECK_GE(mm_block_size(block), asked);
+    CHECK_GE(e->front->usable(block), asked);
     CHECK_EQ(misalignment(block, align > QUANTUM ? align : QUANTUM), 0);
     fill(block, asked, slot->seed);
     e->live++;
-    e->used += mm_block_size(block) + HEADER;
+    e->used += e->front->usable(block) + HEADER;
 }
 
 static void forget(engine *e, engine_slot *slot) {
     e->live--;
-    e->used -= mm_block_size(slot->block) + HEADER;
+    e->used -= e->front->usable(slot->block) + HEADER;
     slot->block = NULL;
 }
 
@@ -132,19 +184,22 @@ static void allocate(engine *e, engine_slot *slot, size_t index) {
     if (n == 0) n = 1;
     if (way < 6) {
         record = note(e, 'm', index, n, 0, NULL);
-        block = mm_malloc(e->allocator, n);
+        CALL(block = e->front->malloc(e, n));
     } else if (way < 8) {
         size_t count = below(e, 8) + 1;
         n = n / count + 1;
         record = note(e, 'c', index, count, n, NULL);
-        block = mm_calloc(e->allocator, count, n);
+        CALL(block = e->front->calloc(e, count, n));
         n *= count;
         for (size_t i = 0; block && i < n; i++)
             if (block[i]) CHECK_EQ(block[i], 0);
     } else {
         align = (size_t)1 << below(e, 13);
         record = note(e, 'a', index, align, n, NULL);
-        block = way == 8 ? mm_memalign(e->allocator, align, n) : mm_realloc_aligned(e->allocator, NULL, align, n);
+        if (way == 8 || !e->front->realloc_aligned)
+            CALL(block = e->front->memalign(e, align, n));
+        else
+            CALL(block = e->front->realloc_aligned(e, NULL, align, n));
     }
     record->after = block;
     if (block)
@@ -155,18 +210,21 @@ static void allocate(engine *e, engine_slot *slot, size_t index) {
 
 static void resize(engine *e, engine_slot *slot, size_t index) {
     size_t n = request(e);
-    int aligned = slot->align > QUANTUM || below(e, 4) == 0;
+    int aligned = e->front->realloc_aligned && (slot->align > QUANTUM || below(e, 4) == 0);
     /* Sometimes another alignment than before: then even a shrinking block moves. */
-    size_t align = aligned && below(e, 4) == 0 ? (size_t)1 << below(e, 13) : slot->align;
+    size_t align = aligned && below(e, 4) == 0 ? (size_t)1 << below(e, 13) : aligned ? slot->align : 1;
     if (n == 0) n = 1;
     engine_record *record = note(e, aligned ? 'R' : 'r', index, aligned ? align : n, aligned ? n : 0, slot->block);
-    size_t old = mm_block_size(slot->block), kept = n < slot->asked ? n : slot->asked;
-    unsigned char *block = aligned ? mm_realloc_aligned(e->allocator, slot->block, align, n)
-                                   : mm_realloc(e->allocator, slot->block, n);
+    size_t old = e->front->usable(slot->block), kept = n < slot->asked ? n : slot->asked;
+    unsigned char *block;
+    if (aligned)
+        CALL(block = e->front->realloc_aligned(e, slot->block, align, n));
+    else
+        CALL(block = e->front->realloc(e, slot->block, n));
     record->after = block;
     if (!block) {
         e->failed++;
-        CHECK_EQ(mm_block_size(slot->block), old);
+        CHECK_EQ(e->front->usable(slot->block), old);
         intact(slot);
         return;
     }
@@ -251,36 +309,40 @@ static void meet(void *block, size_t size, int used, void *user) {
 
 static void compare_all(engine *e) {
     struct lookup lookup = {{0}, 0, 0};
-    HEAP_SOUND(e->allocator);
+    if (e->front == &engine_handle)
+        HEAP_SOUND(e->allocator);
+    else
+        CHECK(e->front->validate(e));
     for (size_t i = 0; i < ENGINE_SLOTS; i++)
         if (e->slots[i].block) lookup.sorted[lookup.count++] = &e->slots[i];
     qsort(lookup.sorted, lookup.count, sizeof *lookup.sorted, by_address);
     for (size_t i = 1; i < lookup.count; i++)
-        CHECK(lookup.sorted[i - 1]->block + mm_block_size(lookup.sorted[i - 1]->block) + HEADER <= lookup.sorted[i]->block);
-    for (mm_pool_t *pool = mm_get_pool(e->allocator); pool; pool = mm_next_pool(e->allocator, pool))
-        mm_walk_pool(pool, meet, &lookup);
-    CHECK_EQ(lookup.met, lookup.count);
+        CHECK(lookup.sorted[i - 1]->block + e->front->usable(lookup.sorted[i - 1]->block) + HEADER <= lookup.sorted[i]->block);
+    if (e->front == &engine_handle) {
+        for (mm_pool_t *pool = mm_get_pool(e->allocator); pool; pool = mm_next_pool(e->allocator, pool))
+            mm_walk_pool(pool, meet, &lookup);
+        CHECK_EQ(lookup.met, lookup.count);
+    }
     CHECK_EQ(lookup.count, e->live);
     for (size_t i = 0; i < lookup.count; i++) intact(lookup.sorted[i]);
 }
 
 static void compare_counters(engine *e) {
-    mm_stats_t stats = heap_stats(e->allocator);
-    CHECK_EQ(stats.live_blocks, e->live);
+    mm_stats_t stats = e->front->stats(e);
+    CHECK_EQ(stats.live_blocks - e->base.live_blocks, e->live);
     if (heap_is_debug())
-        CHECK_GE(stats.used, e->used);
+        CHECK_GE(stats.used - e->base.used, e->used);
     else
-        CHECK_EQ(stats.used, e->used);
-    CHECK_EQ(stats.failed_requests, e->failed);
+        CHECK_EQ(stats.used - e->base.used, e->used);
+    CHECK_EQ(stats.failed_requests - e->base.failed_requests, e->failed);
     CHECK_EQ(stats.used + stats.free + stats.overhead, stats.pool_bytes);
     /* A moving realloc holds two blocks for a moment. */
-    if (e->used > e->peak) e->peak = e->used;
+    if (e->base.used + e->used > e->peak) e->peak = e->base.used + e->used;
     CHECK_GE(stats.peak, e->peak);
     e->peak = stats.peak;
 }
 
-void engine_run(engine *e) {
-    suite_on_failure(write_logs);
+static void add_pools(engine *e) {
     for (size_t i = 0; i < ENGINE_POOLS; i++) {
         engine_pool *pool = &e->pools[i];
         pool->capacity = (size_t)16384 << i;
@@ -292,16 +354,32 @@ void engine_run(engine *e) {
             CHECK(mm_add_pool(e->allocator, pool->memory, pool->bytes) != NULL);
         }
     }
+}
+
+static void describe(char *text, size_t bytes, const void *about) {
+    const engine *e = about;
+    snprintf(text, bytes, "%s, seed %llu, operation %zu", e->name, (unsigned long long)e->seed, e->number);
+}
+
+void engine_run(engine *e) {
     size_t crowd = ENGINE_SLOTS;
+    int has_pools = e->front == &engine_handle;
+    suite_on_failure(write_logs);
+    suite_describe(describe, e);
+    if (has_pools) add_pools(e);
+    if (!has_pools) e->base = e->front->stats(e);
+    e->peak = e->base.peak;
     for (size_t turn = 0; turn < e->operations; turn++) {
         /* The heap fills and empties in waves, so that both exhaustion and coalescing happen. */
-        if (turn % 4096 == 0) crowd = below(e, ENGINE_SLOTS - 16) + 16;
-        suite_context("%s, seed %llu, operation %zu", e->name, (unsigned long long)e->seed, e->number);
+        if (turn % 4096 == 0) {
+            crowd = below(e, ENGINE_SLOTS - 16) + 16;
+            if (e->watch && e->watch(e)) break;
+        }
         size_t index = below(e, crowd), what = below(e, 1000);
         engine_slot *slot = &e->slots[index];
-        if (what < 4 && !e->fixed_pools) {
+        if (what < 4 && has_pools && !e->fixed_pools) {
             change_pools(e);
-        } else if (what == 4 && below(e, 40) == 0) {
+        } else if (what == 4 && has_pools && below(e, 40) == 0) {
             reset(e);
         } else if (!slot->block) {
             allocate(e, slot, index);
@@ -311,25 +389,28 @@ void engine_run(engine *e) {
             unsigned char *gone = slot->block;
             forget(e, slot);
             if (what % 8)
-                mm_free(e->allocator, gone);
+                CALL(e->front->free(e, gone));
             else
-                CHECK_NULL(mm_realloc(e->allocator, gone, 0));
+                CHECK_NULL(e->front->realloc(e, gone, 0));
         } else {
             resize(e, slot, index);
         }
         compare_counters(e);
-        if (turn % 64 == 0) CHECK(mm_validate(e->allocator));
-        if (turn % 512 == 0) compare_all(e);
+        if (turn % e->validate_every == 0) CHECK(e->front->validate(e));
+        if (turn % e->compare_every == 0) compare_all(e);
     }
     compare_all(e);
     for (size_t i = 0; i < ENGINE_SLOTS; i++)
         if (e->slots[i].block) {
-            mm_free(e->allocator, e->slots[i].block);
+            e->front->free(e, e->slots[i].block);
             e->slots[i].block = NULL;
         }
+    suite_describe(NULL, NULL);
+    CHECK_EQ(e->front->stats(e).used, e->base.used);
+    CHECK(e->front->validate(e));
+    if (!has_pools) return;
     HEAP_SOUND(e->allocator);
     heap_walk walk = heap_walked(e->allocator, 0);
     CHECK_EQ(walk.live, 0);
     CHECK_EQ(walk.blocks, walk.pools);
-    CHECK_EQ(heap_stats(e->allocator).used, 0);
 }

@@ -1,4 +1,4 @@
-/* The stress engine: random operations on one allocator, with a model beside it. Every block is full of a pattern that
+/* The stress engine: random operations on one heap, with a model beside it. Every block is full of a pattern that
  * is compared when the block goes or moves; counters are compared after every operation; from time to time the heap is
  * validated, walked, and compared with the model block by block.
  *
@@ -33,27 +33,52 @@ typedef struct engine_record {
 /* How the requests are distributed. */
 typedef enum engine_mix { MIX_UNIFORM, MIX_SMALL, MIX_POWERS, MIX_FEW_SIZES, MIX_HUGE_RARELY } engine_mix;
 
-typedef struct engine {
+typedef struct engine engine;
+
+/* Whose functions run: the handle API's, or those of a heap for the whole process, whose pools are its own affair. */
+typedef struct engine_front {
+    void *(*malloc)(engine *, size_t bytes);
+    void *(*calloc)(engine *, size_t count, size_t size);
+    void *(*memalign)(engine *, size_t align, size_t bytes);
+    void *(*realloc)(engine *, void *ptr, size_t bytes);
+    void *(*realloc_aligned)(engine *, void *ptr, size_t align, size_t bytes); /* NULL: there is none */
+    void (*free)(engine *, void *ptr);
+    size_t (*usable)(const void *ptr);
+    int (*validate)(engine *);
+    /* What it cannot tell it takes from the engine's model. */
+    mm_stats_t (*stats)(engine *);
+} engine_front;
+
+extern const engine_front engine_handle;
+
+struct engine {
     mm_allocator_t *allocator;
+    const engine_front *front;
     suite_random random;
     uint64_t seed;
     size_t operations;
     engine_mix mix;
     const char *name;
     int fixed_pools; /* never add, remove or extend */
+    /* Operations between two validations, and between two comparisons of everything: powers of two. */
+    size_t validate_every, compare_every;
+    /* Asked every 4,096 operations; nonzero: enough. From here on each call is timed. */
+    int (*watch)(engine *);
+    uint64_t worst_ns;
+    mm_stats_t base; /* before the first operation */
     /* The model. */
     engine_slot slots[ENGINE_SLOTS];
     engine_pool pools[ENGINE_POOLS];
     size_t live, used, peak, failed, number;
     /* The log. */
     engine_record log[ENGINE_LOG];
-} engine;
+};
 
 /* Makes an engine over a bare allocator, with its memory. `slots` blocks at most live at a time. */
 engine *engine_new(const char *name, mm_allocator_t *allocator, uint64_t seed, size_t operations, engine_mix mix);
 void engine_free(engine *engine);
 
-/* Runs all operations, frees everything, and sees that every pool is one block. */
+/* Runs all operations (and adds the engine's pools before, for the handle API), frees everything, and sees that every pool is one block. */
 void engine_run(engine *engine);
 
 /* Defaults from the environment. */

@@ -155,19 +155,3 @@ void heap_same_at(mm_allocator_t *allocator, const heap_state *before, size_t fa
     AT_EQ(now.peak, before->stats.peak);
     AT_EQ(now.failed_requests, before->stats.failed_requests + failed);
 }
-
-static unsigned char pattern(size_t i, unsigned seed) {
-    return (unsigned char)((seed * 131u) ^ (i * 7u) ^ (i >> 8) ^ (seed >> 8));
-}
-
-void fill(void *start, size_t bytes, unsigned seed) {
-    unsigned char *to = start;
-    for (size_t i = 0; i < bytes; i++) to[i] = pattern(i, seed);
-}
-
-size_t filled(const void *start, size_t bytes, unsigned seed) {
-    const unsigned char *from = start;
-    size_t i = 0;
-    while (i < bytes && from[i] == pattern(i, seed)) i++;
-    return i;
-}

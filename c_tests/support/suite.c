@@ -11,6 +11,8 @@ static suite_test *first_test, **last_test = &first_test;
 /* Where a failed check goes: one per thread, since each may fail. */
 static __thread sigjmp_buf *escape;
 static __thread char context[256];
+static __thread void (*context_describe)(char *text, size_t bytes, const void *about);
+static __thread const void *context_about;
 
 static pthread_mutex_t failure_lock = PTHREAD_MUTEX_INITIALIZER;
 static char failure_text[1024];
@@ -34,6 +36,16 @@ void suite_context(const char *format, ...) {
     va_end(arguments);
 }
 
+void suite_describe(void (*describe)(char *text, size_t bytes, const void *about), const void *about) {
+    context_describe = describe;
+    context_about = about;
+}
+
+static void ask_for_context(void) {
+    if (context_describe) context_describe(context, sizeof context, context_about);
+    context_describe = NULL;
+}
+
 void suite_on_failure(void (*report)(void)) {
     pthread_mutex_lock(&failure_lock);
     failure_report = report;
@@ -53,6 +65,7 @@ void suite_fail(const char *file, int line, const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
 
+    ask_for_context();
     pthread_mutex_lock(&failure_lock);
     if (!failure_text[0] && snprintf(failure_text, sizeof failure_text, "%s:%d: %s%s%s%s", file, line, text,
                                      context[0] ? " [" : "", context, context[0] ? "]" : "") < 0)
@@ -67,6 +80,7 @@ void suite_fail(const char *file, int line, const char *format, ...) {
 /* A deadly signal: name the test and write its log, then die of the same signal. */
 static void on_signal(int number) {
     char line[400];
+    ask_for_context();
     int length = snprintf(line, sizeof line, "FAIL %s %s: signal %d%s%s%s\n", running ? running->group : "?",
                           running ? running->name : "?", number, context[0] ? " [" : "", context, context[0] ? "]" : "");
     if (length > 0 && write(STDOUT_FILENO, line, (size_t)length) < 0) _exit(1);
@@ -153,6 +167,7 @@ static int run_test(const suite_test *test) {
     running = test;
     failure_text[0] = context[0] = 0;
     failure_report = NULL;
+    context_describe = NULL;
     if (sigsetjmp(here, 0) == 0) {
         escape = &here;
         test->run();

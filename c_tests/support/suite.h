@@ -69,6 +69,9 @@ __attribute__((noreturn, format(printf, 3, 4))) void suite_fail(const char *file
 /* What the next checks are about; printed with a failure, so that a check in a loop says which turn. */
 __attribute__((format(printf, 1, 2))) void suite_context(const char *format, ...);
 
+/* The same for loops so hot that they cannot format each turn: `describe` is asked when a check fails. NULL: no more. */
+void suite_describe(void (*describe)(char *text, size_t bytes, const void *about), const void *about);
+
 /* Called once when a check fails or the process gets a deadly signal: writes what helps to find the cause. */
 void suite_on_failure(void (*report)(void));
 

@@ -199,13 +199,19 @@ impl Pool {
     }
 
     /// Calls `f` with payload, usable bytes and "in use" of each block, in address order; O(blocks).
-    /// Ends early at an overwritten header.
+    /// Ends early at an overwritten header, the pool's own included.
     ///
     /// # Safety
-    /// The pool is live, and `f` leaves its allocator alone.
+    /// The pool is live, whatever is in it, and `f` leaves its allocator alone.
     pub unsafe fn walk(self, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: live (caller).
-        let (cookie, end) = unsafe { ((*self.control()).cookie, self.end()) };
+        // SAFETY: live (caller), so its header may be read; where that leads is followed only when its hash is right.
+        let (cookie, end) = unsafe {
+            let control = self.control();
+            if control.is_null() || !self.is_sound(control) {
+                return;
+            }
+            ((*control).cookie, self.end())
+        };
         let mut block = self.first_block();
         while block.addr() < end {
             // SAFETY: `block` lies between the pool's first block and its end.

@@ -27,6 +27,8 @@ pub mod debug;
 mod env;
 pub mod fatal;
 mod fork;
+#[cfg(memoman_fuzz)]
+pub mod fuzz;
 mod heap;
 mod line;
 mod lock;
