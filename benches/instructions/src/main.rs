@@ -1,0 +1,40 @@
+//! `make wcet`, `make constant`: what each call costs in instructions.
+
+mod callgrind;
+mod constant;
+mod wcet;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Counts the instructions of every call of the C library, with callgrind: exact, and the same on every run.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Every state of every call: prints `wcet <state> <instructions>`
+    Wcet(wcet::Arguments),
+    /// The same states in ever greater heaps: prints `constant <call> <min> <max>`, fails if they differ
+    Constant(constant::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().what {
+        What::Wcet(arguments) => wcet::run(&arguments),
+        What::Constant(arguments) => constant::run(&arguments),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("instructions: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

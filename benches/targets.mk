@@ -1,0 +1,18 @@
+# Measurements. Their tools are a cargo workspace of their own in benches/, built on the first use of one of them.
+BENCHES := target/benches
+# Builds of the library that `make wcet` counts: release, v3 (for x86-64-v3 processors), size (opt-level "s").
+BUILDS ?= release
+MEASURE = cargo build --quiet --release --manifest-path benches/Cargo.toml --target-dir $(BENCHES) --package
+
+.PHONY: setup-bench wcet constant
+
+setup-bench: $(STAMP) ## install what the measurements need beyond the set-up: valgrind
+	@scripts/setup-bench.sh
+
+wcet: setup-bench ## instructions of every call in every state that matters, by callgrind
+	@$(MEASURE) instructions
+	@$(BENCHES)/release/instructions wcet --builds $(BUILDS)
+
+constant: setup-bench ## the same states in heaps of up to a million free blocks and a thousand pools: no difference allowed
+	@$(MEASURE) instructions
+	@$(BENCHES)/release/instructions constant
