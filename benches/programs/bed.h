@@ -13,11 +13,11 @@ struct bed {
     const char *surroundings; /* appended to a measurement's name; NULL: nothing */
 };
 
-/* A new allocator whose work pool is one free block of about 64 MiB. */
+/* A new allocator whose work pool is one free block of about 1 GiB. */
 struct bed bed_fresh(void);
 
 /* The memory that bed_fresh uses; free for other uses between two beds. */
-#define BED_POOL_BYTES ((size_t)64 << 20)
+#define BED_POOL_BYTES ((size_t)1 << 30)
 unsigned char *bed_memory(void);
 /* Memory for a control structure of a default instance. */
 void *bed_control(void);

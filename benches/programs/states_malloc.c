@@ -167,8 +167,8 @@ static void memalign_worst(struct bed *bed) {
     /* The own bin of 208 + 4,096 + 16 bytes begins at 4,224. */
     void *small = take(bed, 4224 - 8), *wall = take(bed, 1000);
     /* Move the huge block's payload to one quantum before an aligned address. */
-    void *next = take(bed, 24);
-    size_t end = (uintptr_t)next + mm_block_size(next) + 8;
+    void *next = take(bed, 56);
+    size_t end = (uintptr_t)next + 64;
     mm_free(bed->a, next);
     uintptr_t start = (uintptr_t)next, goal = ((end + 2 * align) & ~(uintptr_t)(align - 1)) - quantum;
     /* Blocks below 2 KiB are cut exactly. */

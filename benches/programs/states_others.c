@@ -128,6 +128,20 @@ static void extend_live_tail(struct bed *bed) {
     REQUIRE(MEASURE(bed, mm_extend_pool, t.a, pool, 4096, 0) == 1);
     REQUIRE(count_blocks(pool, NULL) == 2 && mm_validate(t.a));
 }
+/* The same in the bed's own heap, below its pools. */
+static void extend_in_heap(struct bed *bed) {
+    mm_pool_t *pool = mm_add_pool(bed->a, buffer, 4096);
+    REQUIRE(pool && mm_get_pool(bed->a) == pool);
+    REQUIRE(MEASURE(bed, mm_extend_pool, bed->a, pool, 4096, 0) == 1);
+    REQUIRE(count_blocks(pool, NULL) == 1);
+    REQUIRE(mm_remove_pool(bed->a, pool));
+}
+static void remove_in_heap(struct bed *bed) {
+    mm_pool_t *pool = mm_add_pool(bed->a, buffer, 4096);
+    REQUIRE(pool && mm_get_pool(bed->a) == pool);
+    REQUIRE(MEASURE(bed, mm_remove_pool, bed->a, pool, 0, 0) == 1);
+    REQUIRE(mm_get_pool(bed->a) != pool);
+}
 static void get_pool(struct bed *bed) {
     struct three t = three_pools();
     REQUIRE((mm_pool_t *)MEASURE(bed, mm_get_pool, t.a, 0, 0, 0) == t.low);
@@ -223,9 +237,11 @@ static void global_validate(struct bed *bed) { REQUIRE(MEASURE(bed, mm_validate_
 const struct state_of_call states_of_others[] = {
     {"block_size", block_size, 0},
     {"stats", stats, 0},
-    {"extend_pool-free-tail", extend_free_tail, 0},
-    {"extend_pool-live-tail", extend_live_tail, 0},
-    {"remove_pool-middle-of-3", remove_pool, 0},
+    {"extend_pool-lowest", extend_in_heap, 0},
+    {"remove_pool-lowest", remove_in_heap, 0},
+    {"extend_pool-free-tail", extend_free_tail, 1},
+    {"extend_pool-live-tail", extend_live_tail, 1},
+    {"remove_pool-middle-of-3", remove_pool, 1},
     {"free-twice-reported", free_twice, 0},
     {"add_pool-middle-of-3", add_pool, 1},
     {"get_pool", get_pool, 1},

@@ -1,4 +1,4 @@
-/* realloc: stays, shrinks, grows forward and backward, moves. What it copies is 24 bytes at most. */
+/* realloc: stays, shrinks, grows forward and backward, moves. What it copies is 56 bytes at most. */
 #include "bed.h"
 
 static void same(struct bed *bed) {
@@ -52,7 +52,7 @@ static void grow_forward_whole(struct bed *bed) {
 }
 
 static void grow_backward(struct bed *bed) {
-    void *prev = take(bed, 4000), *p = take(bed, 24), *wall = take(bed, 1000);
+    void *prev = take(bed, 4000), *p = take(bed, 56), *wall = take(bed, 1000);
     mm_free(bed->a, prev);
     EXPECT(bed, "fuuf");
     REQUIRE(MEASURE_POINTER(bed, mm_realloc, bed->a, p, 2000, 0) == prev);
@@ -62,7 +62,7 @@ static void grow_backward(struct bed *bed) {
 }
 
 static void grow_both_ways(struct bed *bed) {
-    void *prev = take(bed, 3000), *p = take(bed, 24), *next = take(bed, 4000), *wall = take(bed, 1000);
+    void *prev = take(bed, 3000), *p = take(bed, 56), *next = take(bed, 4000), *wall = take(bed, 1000);
     mm_free(bed->a, prev);
     mm_free(bed->a, next);
     EXPECT(bed, "fufuf");
@@ -74,7 +74,7 @@ static void grow_both_ways(struct bed *bed) {
 
 /* No room on either side, though the previous block is free; the old block joins it. */
 static void move_block(struct bed *bed) {
-    void *prev = take(bed, 1000), *p = take(bed, 24), *wall = take(bed, 1000);
+    void *prev = take(bed, 1000), *p = take(bed, 56), *wall = take(bed, 1000);
     mm_free(bed->a, prev);
     EXPECT(bed, "fuuf");
     void *moved = MEASURE_POINTER(bed, mm_realloc, bed->a, p, 5000, 0);
@@ -86,7 +86,7 @@ static void move_block(struct bed *bed) {
 
 static void no_room(struct bed *bed) {
     size_t largest = figures(bed).largest;
-    void *p = take(bed, 24), *wall = take(bed, 1000);
+    void *p = take(bed, 56), *wall = take(bed, 1000);
     EXPECT(bed, "uuf");
     REQUIRE(!MEASURE_POINTER(bed, mm_realloc, bed->a, p, largest, 0));
     EXPECT(bed, "uuf");
@@ -112,7 +112,7 @@ static void from_null(struct bed *bed) {
 }
 
 static void aligned_move(struct bed *bed) {
-    void *prev = take(bed, 1000), *p = take(bed, 24), *wall = take(bed, 1000);
+    void *prev = take(bed, 1000), *p = take(bed, 56), *wall = take(bed, 1000);
     mm_free(bed->a, prev);
     EXPECT(bed, "fuuf");
     void *moved = MEASURE_POINTER(bed, mm_realloc_aligned, bed->a, p, 4096, 5000);

@@ -51,7 +51,12 @@ impl Library {
     }
 
     /// Runs the program under callgrind. The first measured call is the empty one, which is taken off all others.
-    pub(crate) fn count(&self, binary: &Path, arguments: &[String]) -> Result<Vec<Count>, String> {
+    pub(crate) fn count(
+        &self,
+        binary: &Path,
+        options: &[&str],
+        arguments: &[String],
+    ) -> Result<Vec<Count>, String> {
         let dump = binary.with_extension("callgrind");
         let _ = fs::remove_file(&dump);
         run(Command::new("valgrind")
@@ -62,6 +67,7 @@ impl Library {
                 "--combine-dumps=yes",
             ])
             .arg(format!("--callgrind-out-file={}", dump.display()))
+            .args(options)
             .arg(binary)
             .args(arguments))?;
         let text =
@@ -102,6 +108,9 @@ fn parse(text: &str) -> Result<Vec<Count>, String> {
                 .trim()
                 .parse()
                 .map_err(|_| format!("callgrind's dump has no number for {name}: {summary}"))?;
+            if name == "empty" && frame.is_some() {
+                continue;
+            }
             // The empty call is one instruction, its return, which the others have too.
             let frame = *frame.get_or_insert(all.saturating_sub(1));
             let instructions = all.checked_sub(frame).filter(|&own| own > 0);

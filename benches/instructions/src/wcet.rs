@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let mut rows = Vec::new();
     for (index, build) in arguments.builds.iter().enumerate() {
         let library = build.library(&root.join(&arguments.work))?;
-        let counts = library.count(&library.program("wcet")?, &[])?;
+        let counts = library.count(&library.program("wcet")?, &[], &[])?;
         for count in counts {
             if index == 0 {
                 println!("wcet {} {}", count.name, count.instructions);
