@@ -4,7 +4,7 @@ BENCHES := target/benches
 BUILDS ?= release
 MEASURE = cargo build --quiet --release --manifest-path benches/Cargo.toml --target-dir $(BENCHES) --package
 
-.PHONY: setup-bench wcet constant
+.PHONY: setup-bench wcet constant size
 
 setup-bench: $(STAMP) ## install what the measurements need beyond the set-up: valgrind
 	@scripts/setup-bench.sh
@@ -16,3 +16,7 @@ wcet: setup-bench ## instructions of every call in every state that matters, by 
 constant: setup-bench ## the same states in heaps of up to a million free blocks and a thousand pools: no difference allowed
 	@$(MEASURE) instructions
 	@$(BENCHES)/release/instructions constant
+
+size: $(STAMP) ## bytes of code, of the control structure, and of what a block costs
+	@$(MEASURE) instructions
+	@$(BENCHES)/release/instructions size

@@ -19,33 +19,38 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Compiles `main` and the states as a C program is compiled, with -O2, and links the archive.
+    /// Compiles a program of states.
     pub(crate) fn program(&self, main: &str) -> Result<PathBuf, String> {
-        let programs = record::root().join("benches/programs");
-        fs::create_dir_all(&self.work)
-            .map_err(|error| format!("{}: {error}", self.work.display()))?;
-        let binary = self.work.join(main);
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "gcc".to_owned());
-        let archive = self.folder.join("libmemoman.a");
-        if !archive.exists() {
-            return Err(format!("{} is missing: run `make`", archive.display()));
-        }
-        let mut command = Command::new(&compiler);
-        command
-            .args(["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-g"])
-            .arg("-I")
-            .arg(self.folder.join("include"));
-        for file in [
+        let files = [
             main,
             "bed",
             "states_malloc",
             "states_free",
             "states_realloc",
             "states_others",
-        ] {
+        ];
+        self.compile(main, &files)
+    }
+
+    /// Compiles files of benches/programs as a C program is compiled, with -O2, and links the archive.
+    pub(crate) fn compile(&self, name: &str, files: &[&str]) -> Result<PathBuf, String> {
+        let programs = record::root().join("benches/programs");
+        fs::create_dir_all(&self.work)
+            .map_err(|error| format!("{}: {error}", self.work.display()))?;
+        let binary = self.work.join(name);
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "gcc".to_owned());
+        let mut command = Command::new(&compiler);
+        command
+            .args(["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-I"])
+            .arg(self.folder.join("include"));
+        for file in files {
             command.arg(programs.join(file).with_extension("c"));
         }
-        command.arg(archive).arg("-lpthread").arg("-o").arg(&binary);
+        command
+            .arg(self.folder.join("libmemoman.a"))
+            .arg("-lpthread")
+            .arg("-o")
+            .arg(&binary);
         run(&mut command)?;
         Ok(binary)
     }
@@ -77,7 +82,7 @@ impl Library {
 }
 
 /// Runs a command that must succeed; its output is shown only when it does not.
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let output = command
         .output()
         .map_err(|error| format!("{}: {error}", command.get_program().display()))?;

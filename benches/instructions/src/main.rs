@@ -1,14 +1,15 @@
-//! `make wcet`, `make constant`: what each call costs in instructions.
+//! `make wcet`, `make constant`, `make size`: what each call costs in instructions, and the allocator in bytes.
 
 mod callgrind;
 mod constant;
+mod size;
 mod wcet;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Counts the instructions of every call of the C library, with callgrind: exact, and the same on every run.
+/// Counts what the C library costs, instructions (with callgrind) and bytes: exact, and the same on every run.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -22,12 +23,15 @@ enum What {
     Wcet(wcet::Arguments),
     /// The same states in ever greater heaps: prints `constant <call> <min> <max>`, fails if they differ
     Constant(constant::Arguments),
+    /// Bytes of code, control structure and blocks: prints `size <what> <number>`
+    Size(size::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().what {
         What::Wcet(arguments) => wcet::run(&arguments),
         What::Constant(arguments) => constant::run(&arguments),
+        What::Size(arguments) => size::run(&arguments),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

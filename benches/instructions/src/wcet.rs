@@ -17,7 +17,7 @@ pub(crate) enum Build {
 }
 
 impl Build {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Build::Release => "release",
             Build::V3 => "x86-64-v3",
