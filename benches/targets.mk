@@ -4,7 +4,7 @@ BENCHES := target/benches
 BUILDS ?= release
 MEASURE = cargo build --quiet --release --manifest-path benches/Cargo.toml --target-dir $(BENCHES) --package
 
-.PHONY: setup-bench wcet constant size
+.PHONY: setup-bench wcet constant size compare bench latency fit
 
 setup-bench: $(STAMP) ## install what the measurements need beyond the set-up: valgrind
 	@scripts/setup-bench.sh
@@ -20,3 +20,16 @@ constant: setup-bench ## the same states in heaps of up to a million free blocks
 size: $(STAMP) ## bytes of code, of the control structure, and of what a block costs
 	@$(MEASURE) instructions
 	@$(BENCHES)/release/instructions size
+
+# memoman beside its peers: the library first, since they are linked with it.
+compare: all
+	@$(MEASURE) compare
+
+bench: compare ## time beside other allocators, eight workloads (QUICK=1: a look, below a minute)
+	@$(BENCHES)/release/compare bench $(if $(QUICK),--quick --command "make bench QUICK=1" --out $(BENCHES)/bench-quick.csv)
+
+latency: compare ## how long single calls take, beside other allocators
+	@$(BENCHES)/release/compare latency
+
+fit: compare ## how much of its memory an allocator can hand out, beside others
+	@$(BENCHES)/release/compare fit
