@@ -138,7 +138,7 @@ fn measure(peer: &Peer, region: &Region, operations: usize, seed: u64) -> Vec<(&
     let mixed = pressure(peer, region, 16 * MIB, operations, &mut random, log_uniform);
     // Ten sizes that come again and again.
     let mut random = Random::new(seed + 2000);
-    let sizes: Vec<usize> = (0..10).map(|_| random.log_uniform(64, 65_536)).collect();
+    let sizes: Vec<usize> = (0..10).map(|_| random.log_uniform(1, 10_000)).collect();
     let ten = |random: &mut Random| sizes[random.below(10)];
     let recurring = pressure(peer, region, MIB, operations, &mut random, ten);
     vec![

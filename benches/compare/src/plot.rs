@@ -28,12 +28,15 @@ pub(crate) struct Panel {
     pub(crate) bars: Vec<(&'static str, f64)>,
 }
 
-fn colour(name: &str, index: usize) -> RGBColor {
+/// The same one in every panel and plot.
+fn colour(name: &str) -> RGBColor {
     if name == "memoman" {
-        MEMOMAN
-    } else {
-        OTHERS[index % OTHERS.len()]
+        return MEMOMAN;
     }
+    let place = crate::peers::all()
+        .iter()
+        .position(|peer| peer.name == name);
+    OTHERS[place.unwrap_or(0) % OTHERS.len()]
 }
 
 fn write<'a>(
@@ -86,11 +89,13 @@ pub(crate) fn bars(path: &Path, title: &str, panels: &[Panel]) -> Result<(), Fai
             write(&root, name, (x + left - 6, top + 6), 12, HPos::Right)?;
             root.draw(&Rectangle::new(
                 [(x + left, top), (x + left + length.max(1), top + bar - 4)],
-                colour(name, row).filled(),
+                colour(name).filled(),
             ))?;
             let more = if *figure > limit { "… " } else { "" };
             let digits = if *figure < 1.5 {
                 format!("{figure:.3}")
+            } else if *figure >= 500.0 {
+                format!("{figure:.0}")
             } else {
                 format!("{figure:.1}")
             };
@@ -158,8 +163,8 @@ pub(crate) fn curves(
                 format!("{share:.*}", (digits - 2.0).max(0.0) as usize)
             })
             .draw()?;
-        for (index, curve) in curves.iter().enumerate() {
-            let colour = colour(curve.name, index);
+        for curve in curves {
+            let colour = colour(curve.name);
             let line = if curve.name == "memoman" { 3 } else { 1 };
             chart
                 .draw_series(LineSeries::new(
