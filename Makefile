@@ -45,6 +45,8 @@ setup: ## install what is missing (Debian; needs Rust already)
 $(STAMP): scripts/setup.sh
 	@$(MAKE) --no-print-directory setup
 
+include benches/targets.mk
+
 header: $(STAMP) ## write include/memoman.h anew from src/ffi
 	touch build.rs
 	MEMOMAN_HEADER=write cargo build --quiet --package memoman

@@ -1,0 +1,44 @@
+//! `make wcet`, `make constant`, `make size`: what each call costs in instructions, and the allocator in bytes.
+
+mod callgrind;
+mod constant;
+mod size;
+mod wcet;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Counts what the C library costs, instructions (with callgrind) and bytes: exact, and the same on every run.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Every state of every call: prints `wcet <state> <instructions>`
+    Wcet(wcet::Arguments),
+    /// The same states in ever greater heaps: prints `constant <call> <min> <max>`, fails if they differ
+    Constant(constant::Arguments),
+    /// Bytes of code, control structure and blocks: prints `size <what> <number>`
+    Size(size::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().what {
+        What::Wcet(arguments) => wcet::run(&arguments),
+        What::Constant(arguments) => constant::run(&arguments),
+        What::Size(arguments) => size::run(&arguments),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("instructions: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
