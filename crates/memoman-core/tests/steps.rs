@@ -406,7 +406,7 @@ fn one_pool_is_diagnosed_with_what_leads_to_it() {
             [first, second].map(|pool| diagnose(pool).map(|found| found.invariant))
         })
     };
-    use Invariant::{Listed, Placement, Tiling};
+    use Invariant::{List, Placement, Tiling};
     // A block shows in its own pool only; a pool's header in both, since the list leads through it.
     assert_eq!(seen(heap.header(7), 0), [None, Some(Tiling)]);
     assert_eq!(seen(heap.header(2), 0), [Some(Tiling), None]);
@@ -429,6 +429,6 @@ fn one_pool_is_diagnosed_with_what_leads_to_it() {
     assert_eq!(unsafe { head.read() }, heap.blocks[10].as_ptr().addr());
     assert_eq!(
         seen(head, heap.blocks[8].as_ptr().addr()),
-        [None, Some(Listed)]
+        [None, Some(List)]
     );
 }
