@@ -37,7 +37,7 @@ awk -v minimum="$minimum" -v lines="${COVERAGE_LINES:-0}" '
         if (name in tests) next
         if (path ~ /_tests\.rs$|\/src\/corruption\//) { tests[name] = 1; next }
         files[++count] = name; number = 0; tests[name] = 0
-        while ((getline text < path) > 0) { number++; if (text ~ /^mod tests/) tests[name] = number }
+        while ((getline text < path) > 0) { number++; if (text ~ /^mod tests [{]/) tests[name] = number }
         close(path)
     }
     /^DA:/ {
