@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all debug demo check check-32 check-arm rtsan symbolic verify-models setup header fmt clean help
+.PHONY: all debug demo check check-32 check-arm rtsan symbolic verify-models coverage mutants planted setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -50,6 +50,15 @@ include benches/targets.mk
 header: $(STAMP) ## write include/memoman.h anew from src/ffi
 	touch build.rs
 	MEMOMAN_HEADER=write cargo build --quiet --package memoman
+
+coverage: $(STAMP) ## line coverage of the core by its own tests: fails below 98 %
+	scripts/coverage.sh
+
+planted: $(STAMP) ## the tests must fail on each bug of a list, planted one at a time
+	scripts/planted-bugs.sh
+
+mutants: $(STAMP) ## mutation testing of core and global: at least 95 % must die (about an hour; brings cargo-mutants)
+	scripts/mutants.sh
 
 fmt: ## format all Rust code
 	cargo fmt --all

@@ -340,3 +340,69 @@ impl Control {
         self.peak = self.peak.max(self.used);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::size_class::bin_floor_size;
+
+    #[test]
+    fn group_e_every_block_of_the_last_bin_serves_every_request_and_no_bin_is_spared() {
+        let limits = (3..usize::BITS).map(|shift| 1usize << (shift - 1));
+        for max_block in limits.flat_map(|limit| [limit - 1, limit, limit + 1]) {
+            if max_block > MAX_BLOCK_LIMIT {
+                assert_eq!(Control::size_for(max_block), 0);
+                continue;
+            }
+            let bins = Control::bins_for(max_block);
+            assert!(bin_floor_size(bins - 1) >= block_size_for(max_block));
+            assert!(bin_floor_size(bins - 2) < block_size_for(max_block));
+            let bytes = size_of::<Control>() + bins * WORD;
+            assert_eq!(Control::size_for(max_block), bytes);
+        }
+    }
+
+    #[test]
+    fn group_i_every_bit_of_every_word_changes_bits_all_over_the_hash() {
+        let words = [0x1234_5678, usize::MAX, 0, 1 << 20, 42];
+        let hash = mix(&words);
+        let mut changed = 0;
+        for word in 0..words.len() {
+            for bit in 0..usize::BITS {
+                let mut other = words;
+                other[word] ^= 1 << bit;
+                let difference = hash ^ mix(&other);
+                // Not only upwards of the bit: the last word's, too, reach the lower half.
+                assert_ne!(
+                    difference & (usize::MAX >> (usize::BITS / 2)),
+                    0,
+                    "{word} {bit}"
+                );
+                changed += difference.count_ones() as usize;
+            }
+        }
+        let all = words.len() * (usize::BITS * usize::BITS) as usize;
+        assert!(
+            (all * 2 / 5..all * 3 / 5).contains(&changed),
+            "{changed} of {all}"
+        );
+        let ones: u32 = (0..1_000).map(|word| mix(&[word]).count_ones()).sum();
+        assert!((450..550).contains(&(ones / usize::BITS)), "{ones}");
+    }
+
+    #[test]
+    fn group_i_a_seal_has_the_uppermost_bit_and_none_of_a_size() {
+        let mut seals = std::collections::BTreeSet::new();
+        for address in (0..1 << 16).step_by(64) {
+            let seal = cookie_for(address, 0);
+            // The next one, and one that would be the same.
+            assert_ne!(cookie_for(address, seal), seal);
+            if WORD == 8 {
+                assert_eq!(seal >> (usize::BITS - 1), 1);
+                assert_eq!(seal & (SIZE_LIMIT | (QUANTUM - 1)), 0);
+            }
+            seals.insert(seal);
+        }
+        assert!(seals.len() > 900);
+    }
+}

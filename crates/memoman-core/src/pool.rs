@@ -19,6 +19,10 @@ use crate::control::{Control, mix};
 use crate::free_list;
 use crate::tlsf::Tlsf;
 
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;
+
 /// A pool's own first words.
 #[repr(C)]
 pub struct PoolHeader {
@@ -293,8 +297,8 @@ impl Tlsf {
         if !(POOL_MIN..=SIZE_LIMIT).contains(&region) {
             return None;
         }
-        // SAFETY: live (caller).
-        if unsafe { overlaps_control(control, mem.addr(), end) } {
+        // SAFETY: live (caller), or destroyed and no longer for any request.
+        if unsafe { (*control).max_size == 0 || overlaps_control(control, mem.addr(), end) } {
             return None;
         }
 

@@ -228,7 +228,7 @@ impl State {
                 }
                 pool.walk(&mut |payload, size, used| {
                     const WORD: usize = size_of::<usize>();
-                    if !used && size > 3 * WORD + page {
+                    if !used {
                         let inside = payload.as_ptr().wrapping_add(2 * WORD);
                         released |= os::discard(inside, size - 3 * WORD, page) > 0;
                     }

@@ -1,0 +1,129 @@
+//! Pool headers and control words that lie with a right hash: each comparison of `check_pools` by itself (group I).
+
+use super::{Pool, PoolHeader};
+use crate::check::Invariant;
+use crate::config::QUANTUM;
+use crate::control::Control;
+use crate::step::Step;
+use crate::tlsf::Tlsf;
+use core::ptr;
+
+/// An instance with two pools of 512 bytes and 512 bytes between and behind them.
+struct Heap {
+    memory: std::vec::Vec<[usize; 2]>,
+    tlsf: Tlsf,
+    pools: [Pool; 2],
+}
+
+impl Heap {
+    fn new() -> Heap {
+        let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
+        let mut memory = std::vec![[0usize; 2]; (control + 2048) / QUANTUM];
+        let start: *mut u8 = memory.as_mut_ptr().cast();
+        // SAFETY: the memory is ours, and stays where it is when the vector is moved.
+        unsafe {
+            let tlsf = Tlsf::create(start, 1 << 12).unwrap();
+            let add = |offset| tlsf.add_pool(start.wrapping_add(control + offset), 512);
+            let pools = [add(0).unwrap(), add(1024).unwrap()];
+            assert_eq!(tlsf.diagnose(), None);
+            Heap {
+                memory,
+                tlsf,
+                pools,
+            }
+        }
+    }
+
+    fn pool(&self, index: usize) -> *mut PoolHeader {
+        self.pools[index].header()
+    }
+
+    /// Changes pool headers and control words as `lie` does, with right hashes afterwards; what is found, and where.
+    fn found(&self, lie: impl FnOnce(&Heap, &mut Control)) -> Option<(Invariant, usize)> {
+        // SAFETY: live instance; everything is put back.
+        unsafe {
+            let control = self.tlsf.control();
+            let before = (
+                ptr::read(control),
+                self.pools.map(|pool| ptr::read(pool.header())),
+            );
+            lie(self, &mut *control);
+            for pool in self.pools {
+                pool.seal();
+            }
+            (*control).check = (*control).checksum();
+            let found = self.tlsf.diagnose();
+            let mut cursor = crate::Cursor::START;
+            let step = self.tlsf.validate_step(&mut cursor, 100);
+            match found {
+                Some(found) => assert_eq!(step, Step::Broken(found)),
+                None => assert_eq!(step, Step::Sound),
+            }
+            let [first, second] = before.1;
+            ptr::write(control, before.0);
+            ptr::write(self.pool(0), first);
+            ptr::write(self.pool(1), second);
+            assert_eq!(self.tlsf.diagnose(), None);
+            found.map(|found| (found.invariant, found.address.addr()))
+        }
+    }
+}
+
+#[test]
+fn group_i_a_lie_with_a_right_hash_is_contradicted_by_its_neighbours() {
+    let heap = Heap::new();
+    assert!(heap.memory.len() > 100);
+    let at_control = Some((Invariant::Placement, heap.tlsf.control().addr()));
+    let at_pool = |index| Some((Invariant::Placement, heap.pool(index).addr()));
+    assert_eq!(heap.found(|_, _| ()), None);
+    let header = |heap: &Heap, index: usize| {
+        // SAFETY: the header of a live pool; one reference at a time.
+        unsafe { &mut *heap.pool(index) }
+    };
+    assert_eq!(
+        heap.found(|heap, _| header(heap, 1).prev = ptr::null_mut()),
+        at_pool(1)
+    );
+    assert_eq!(
+        heap.found(|heap, _| header(heap, 0).prev = heap.pool(1)),
+        at_pool(0)
+    );
+    // Its end inside the next pool, by one quantum.
+    assert_eq!(
+        heap.found(|heap, _| header(heap, 0).end = heap.pool(1).addr() + QUANTUM),
+        at_pool(1)
+    );
+    assert_eq!(
+        heap.found(|heap, _| header(heap, 1).control = ptr::null_mut()),
+        at_pool(1)
+    );
+    assert_eq!(
+        heap.found(|heap, control| control.last_pool = heap.pool(0)),
+        at_control
+    );
+    assert_eq!(
+        heap.found(|_, control| control.pool_bytes += QUANTUM),
+        at_control
+    );
+    assert_eq!(
+        heap.found(|_, control| control.pool_bytes -= QUANTUM),
+        at_control
+    );
+    assert_eq!(
+        heap.found(|_, control| control.overhead += QUANTUM),
+        at_control
+    );
+    assert_eq!(
+        heap.found(|_, control| control.overhead -= QUANTUM),
+        at_control
+    );
+    // A list that ends early, and one that has lost its start.
+    assert_eq!(
+        heap.found(|heap, _| header(heap, 0).next = ptr::null_mut()),
+        at_control
+    );
+    assert_eq!(
+        heap.found(|heap, control| control.first_pool = heap.pool(1)),
+        at_pool(1)
+    );
+}

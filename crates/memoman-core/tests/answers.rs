@@ -1,0 +1,179 @@
+//! Which misuse is named for which pointer and which overwritten header (group I). Nothing changes by any of them.
+
+mod support;
+
+use memoman_core::{Misuse, Refusal, Tlsf};
+use std::ptr::NonNull;
+use support::{Instance, Region, assert_sound};
+
+const WORD: usize = size_of::<usize>();
+const QUANTUM: usize = Tlsf::ALIGN;
+const SIZE: usize = 6 * QUANTUM;
+
+/// One pool of eight blocks of one size in use, which they fill, with memory of ours behind it.
+struct Heap {
+    instance: Instance,
+    region: Region,
+    blocks: Vec<NonNull<u8>>,
+    seal: usize,
+}
+
+impl Heap {
+    fn new() -> Heap {
+        let instance = Instance::new(1 << 12);
+        let bytes = Tlsf::POOL_OVERHEAD - WORD + 8 * SIZE;
+        let region = Region::new(bytes + 4096, 0, 0);
+        // SAFETY: the region outlives the instance's use.
+        unsafe {
+            let tlsf = instance.tlsf;
+            tlsf.add_pool(region.start(), bytes).unwrap();
+            let blocks: Vec<_> = (0..8).map(|_| tlsf.malloc(SIZE - WORD).unwrap()).collect();
+            assert_eq!(assert_sound(tlsf).free, 0);
+            let seal = blocks[0].as_ptr().cast::<usize>().sub(1).read() & !SIZE;
+            Heap {
+                instance,
+                region,
+                blocks,
+                seal,
+            }
+        }
+    }
+
+    fn at(&self, index: usize) -> *mut u8 {
+        self.blocks[index].as_ptr()
+    }
+
+    /// What free and realloc say of this pointer; they agree.
+    fn answer(&self, ptr: *mut u8) -> Misuse {
+        let tlsf = self.instance.tlsf;
+        let block = NonNull::new(ptr).unwrap();
+        // SAFETY: live instance; what is wrong with the pointer or its surroundings is what is tested.
+        unsafe {
+            let image = self.region.image();
+            let misuse = tlsf.free(block).err().expect("freed");
+            let refusal = tlsf.realloc(block, 10).unwrap_err();
+            assert!(matches!(refusal, Refusal::Misuse(same, _) if same == misuse));
+            assert!(image == self.region.image());
+            misuse
+        }
+    }
+
+    /// What is said of block `freed` while the header of block `index` is overwritten.
+    fn overwritten(&self, index: usize, header: usize, freed: usize) -> Misuse {
+        // SAFETY: the header of a block; put back.
+        unsafe {
+            let place = self.at(index).cast::<usize>().sub(1);
+            let old = place.replace(header);
+            let misuse = self.answer(self.at(freed));
+            place.write(old);
+            assert_sound(self.instance.tlsf);
+            misuse
+        }
+    }
+}
+
+#[test]
+fn group_i_the_bounds_are_the_first_payload_and_the_end_of_the_pool() {
+    let heap = Heap::new();
+    let end = heap.region.start().wrapping_add(heap.region.bytes() - 4096);
+    for (ptr, expected) in [
+        (heap.at(0).wrapping_sub(QUANTUM), Misuse::Foreign),
+        (heap.at(0).wrapping_sub(1), Misuse::Foreign),
+        (heap.at(0).wrapping_add(1), Misuse::Misaligned),
+        (heap.at(0).wrapping_add(WORD), Misuse::Misaligned),
+        (heap.at(0).wrapping_add(QUANTUM), Misuse::NotABlock),
+        (heap.at(3).wrapping_add(QUANTUM - 1), Misuse::Misaligned),
+        (end.wrapping_sub(1), Misuse::Misaligned),
+        (end, Misuse::Foreign),
+        (end.wrapping_add(QUANTUM), Misuse::Foreign),
+    ] {
+        assert_eq!(
+            heap.answer(ptr),
+            expected,
+            "{}",
+            ptr.addr() - heap.at(0).addr()
+        );
+    }
+}
+
+#[test]
+fn group_i_a_second_free_is_named_wherever_the_block_lies() {
+    for index in 0..8 {
+        let heap = Heap::new();
+        // SAFETY: a live block.
+        let _ = unsafe { heap.instance.tlsf.free(heap.blocks[index]) }.unwrap();
+        assert_eq!(heap.answer(heap.at(index)), Misuse::DoubleFree, "{index}");
+    }
+}
+
+#[test]
+fn group_i_a_header_that_is_none_is_told_from_one_of_a_free_block() {
+    let heap = Heap::new();
+    let seal = heap.seal;
+    for index in [0, 3, 7] {
+        // To the pool's end, as if there was one block: what follows is the sentinel.
+        let room = (8 - index) * SIZE;
+        let free = [seal | 1, seal | SIZE | 1, seal | SIZE | 3, seal | room | 1];
+        for header in free {
+            let named = heap.overwritten(index, header, index);
+            assert_eq!(named, Misuse::DoubleFree, "{header:#x}");
+        }
+        let mut none = vec![
+            seal,
+            seal | QUANTUM,
+            seal | 2,
+            seal | SIZE | 4,
+            seal | SIZE | 5,
+            seal | 4,
+            seal | 5,
+            seal | (room + QUANTUM),
+            seal | (room + SIZE),
+            seal | (1 << 20),
+        ];
+        if WORD == 8 {
+            none.extend([0, 1, 2, 4, !seal, seal | SIZE | 8, seal | SIZE | 9]);
+            none.extend([seal | (1 << 40), seal | (1 << 47), seal ^ (1 << 63) | 1]);
+        }
+        for header in none {
+            let named = heap.overwritten(index, header, index);
+            assert_eq!(named, Misuse::NotABlock, "{header:#x}");
+        }
+        // The size of another block: what follows is no header.
+        for size in [SIZE - QUANTUM, SIZE + QUANTUM, 2 * QUANTUM] {
+            if index < 7 || size < SIZE {
+                let named = heap.overwritten(index, seal | size, index);
+                assert_eq!(named, Misuse::SmashedNext, "{size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn group_i_the_next_header_is_believed_only_if_it_can_be_one() {
+    let heap = Heap::new();
+    let seal = heap.seal;
+    for freed in [0, 3, 6] {
+        let room = (7 - freed) * SIZE;
+        let mut none = vec![
+            seal | SIZE | 2,
+            seal | SIZE | 3,
+            seal | 1,
+            seal | QUANTUM | 1,
+            seal | (room + QUANTUM) | 1,
+            seal | (1 << 20) | 1,
+        ];
+        if WORD == 8 {
+            none.extend([0, 1, 2, !seal, seal | (1 << 47) | 1]);
+        }
+        for header in none {
+            let named = heap.overwritten(freed + 1, header, freed);
+            assert_eq!(named, Misuse::SmashedNext, "{header:#x}");
+        }
+        // A size that could be: then the links are looked at, which are none, or the ghost, which is none.
+        for header in [seal | SIZE | 1, seal | room | 1] {
+            let named = heap.overwritten(freed + 1, header, freed);
+            let expected = [Misuse::SmashedLink, Misuse::SmashedNext];
+            assert!(expected.contains(&named), "{header:#x}: {named:?}");
+        }
+    }
+}

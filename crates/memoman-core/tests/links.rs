@@ -1,0 +1,119 @@
+//! The checked unlink: a link is followed only inside the instance's bounds, even where it would lead back (group I).
+
+mod support;
+
+use memoman_core::{Misuse, Refusal, Tlsf};
+use std::ptr::NonNull;
+use support::{Region, assert_sound};
+
+const WORD: usize = size_of::<usize>();
+const QUANTUM: usize = Tlsf::ALIGN;
+const PAD: usize = 64;
+
+/// Control structure and pool in one region, with room of ours on both sides: `used`, `free`, a block in use.
+struct Heap {
+    region: Region,
+    tlsf: Tlsf,
+    used: NonNull<u8>,
+    free: NonNull<u8>,
+}
+
+impl Heap {
+    fn new() -> Heap {
+        let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
+        let region = Region::new(PAD + control + 1024 + PAD, 0, 0);
+        // SAFETY: the region is ours; each block is freed once.
+        unsafe {
+            let tlsf = Tlsf::create(region.start().add(PAD), 1 << 12).unwrap();
+            tlsf.add_pool(region.start().add(PAD + control), 1024)
+                .unwrap();
+            let [used, free, _guard] = [(); 3].map(|()| tlsf.malloc(5 * QUANTUM).unwrap());
+            let _ = tlsf.free(free).unwrap();
+            assert_sound(tlsf);
+            Heap {
+                region,
+                tlsf,
+                used,
+                free,
+            }
+        }
+    }
+
+    /// The first word behind the instance's memory, and the last one before it.
+    fn outside(&self) -> [*mut usize; 2] {
+        let end = self.region.bytes() - PAD;
+        [
+            self.region.start().wrapping_add(end).cast(),
+            self.region.start().wrapping_add(PAD - WORD).cast(),
+        ]
+    }
+
+    /// Overwrites words; then the free block may neither be merged nor handed out. They are put back.
+    fn refused(&self, words: &[(*mut usize, usize)], handed_out_too: bool) {
+        // SAFETY: words of the region; live blocks.
+        unsafe {
+            let old: Vec<usize> = words
+                .iter()
+                .map(|&(place, value)| place.replace(value))
+                .collect();
+            let image = self.region.image();
+            let what = words[words.len() - 1].1;
+            let misuse = self.tlsf.free(self.used).err();
+            assert_eq!(misuse, Some(Misuse::SmashedLink), "{what:#x}");
+            let grown = self.tlsf.realloc(self.used, 9 * QUANTUM);
+            let at = self.free.as_ptr().cast_const();
+            let refusal = Err(Refusal::Misuse(Misuse::SmashedLink, at));
+            assert_eq!(grown, refusal, "{what:#x}");
+            if handed_out_too {
+                assert_eq!(self.tlsf.malloc(5 * QUANTUM), refusal, "{what:#x}");
+            }
+            assert!(image == self.region.image(), "{what:#x}");
+            for (&(place, _), old) in words.iter().zip(old).rev() {
+                place.write(old);
+            }
+        }
+    }
+}
+
+#[test]
+fn group_i_a_link_to_outside_is_not_followed_though_it_leads_back() {
+    let heap = Heap::new();
+    let links = heap.free.as_ptr().cast::<usize>();
+    for outside in heap.outside() {
+        // prev_link: the word outside points at the block.
+        heap.refused(
+            &[
+                (outside, heap.free.as_ptr().addr()),
+                (links.wrapping_add(1), outside.addr()),
+            ],
+            false,
+        );
+    }
+    // next_free: what lies at the end of the pool, and behind it, has a prev_link that leads back.
+    let end = heap.outside()[0];
+    for offset in [0, 2] {
+        let next = end.wrapping_add(offset);
+        heap.refused(
+            &[(next.wrapping_add(1), links.addr()), (links, next.addr())],
+            true,
+        );
+    }
+    // As a reminder that the forgery is a good one: inside the bounds it is believed.
+    // SAFETY: live blocks.
+    unsafe {
+        let _ = heap.tlsf.free(heap.used).unwrap();
+    }
+    assert_sound(heap.tlsf);
+}
+
+#[test]
+fn group_i_a_wild_link_is_not_followed() {
+    let heap = Heap::new();
+    let links = heap.free.as_ptr().cast::<usize>();
+    let mut wild: Vec<usize> = (0..usize::BITS).map(|shift| 1 << shift).collect();
+    wild.extend((0..usize::BITS).map(|shift| usize::MAX << shift));
+    for value in wild {
+        heap.refused(&[(links, value)], true);
+        heap.refused(&[(links.wrapping_add(1), value)], false);
+    }
+}

@@ -1,0 +1,42 @@
+//! What the tests of pools share.
+
+use super::{Region, assert_sound};
+use memoman_core::{Pool, Stats, Tlsf};
+
+pub(crate) fn add(tlsf: Tlsf, start: *mut u8, bytes: usize) -> Option<Pool> {
+    // SAFETY: the tests' instances are live; each region outlives its use.
+    unsafe { tlsf.add_pool(start, bytes) }
+}
+
+/// The pools' starts in list order; from the links in the other direction the same is required by `assert_sound`.
+pub(crate) fn starts(tlsf: Tlsf) -> Vec<usize> {
+    let mut found = Vec::new();
+    // SAFETY: live instance.
+    unsafe {
+        let mut pool = tlsf.first_pool();
+        while let Some(this) = pool {
+            found.push(this.as_raw().addr());
+            pool = tlsf.next_pool(this);
+        }
+    }
+    found
+}
+
+/// Usable bytes and "in use" of each block of a pool.
+pub(crate) fn blocks(pool: Pool) -> Vec<(usize, bool)> {
+    let mut found = Vec::new();
+    // SAFETY: live pool.
+    unsafe { pool.walk(&mut |_, size, used| found.push((size, used))) };
+    found
+}
+
+/// Runs what must be refused and compares control structure, counters and pools with what they were.
+pub(crate) fn unchanged(tlsf: Tlsf, regions: &[&Region], what: &str, act: impl FnOnce() -> bool) {
+    let image = || -> (Stats, Vec<usize>, Vec<Vec<u8>>) {
+        let regions = regions.iter().map(|region| region.image()).collect();
+        (assert_sound(tlsf), starts(tlsf), regions)
+    };
+    let before = image();
+    assert!(!act(), "{what}: not refused");
+    assert!(before == image(), "{what}: changed something");
+}

@@ -1,0 +1,351 @@
+//! Where pools come from and when they go back: the sizes of regions, the spares, trimming.
+
+mod support;
+
+use memoman_global as heap;
+use support::{PAGE, free, pool_pages, quietly};
+
+/// What the heap reckons with beyond a request: four quanta and a header.
+const SLACK: usize = 4 * 16 + 8;
+const MIB: usize = 1 << 20;
+
+/// Pages of all pools after each growth.
+fn growths(bytes: usize, count: usize) -> Vec<usize> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        assert!(!heap::malloc(bytes).is_null());
+        let pages = pool_pages();
+        if found.last() != Some(&pages) {
+            found.push(pages);
+        }
+    }
+    assert!(heap::validate());
+    found
+}
+
+#[test]
+fn the_first_region_is_a_mebibyte_and_later_ones_a_quarter_of_all() {
+    quietly(
+        "the_first_region_is_a_mebibyte_and_later_ones_a_quarter_of_all",
+        &[],
+        || {
+            let pages = growths(1000, 12);
+            assert_eq!(
+                pages,
+                [16, 32, 48, 64, 80, 100, 125, 156, 195, 243, 303, 378]
+            );
+            assert_eq!(heap::stats().failed_requests, 0);
+        },
+    );
+}
+
+#[test]
+fn no_ordinary_region_is_greater_than_64_mebibytes() {
+    quietly(
+        "no_ordinary_region_is_greater_than_64_mebibytes",
+        &[],
+        || {
+            let pages = growths(200 << 10, 27);
+            let steps: Vec<_> = pages.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(
+                steps.iter().all(|&step| step <= 64 * MIB / PAGE),
+                "{steps:?}"
+            );
+            assert_eq!(steps.last(), Some(&(64 * MIB / PAGE)));
+        },
+    );
+}
+
+#[test]
+fn a_large_request_gets_a_region_that_fits() {
+    quietly("a_large_request_gets_a_region_that_fits", &[], || {
+        let full = heap::malloc(MIB - 4096);
+        assert_eq!(pool_pages(), 16);
+        // One byte decides between a region of its own and an ordinary one.
+        let large = (256 << 10) - SLACK;
+        assert!(!heap::malloc(large).is_null());
+        assert_eq!(pool_pages(), 16 + 5);
+        assert!(!heap::malloc(large - 1).is_null());
+        assert_eq!(pool_pages(), 16 + 5 + 16);
+        // Header, pool and rounding are reckoned with: 2 MiB need one page more.
+        assert!(!heap::malloc(2 * MIB).is_null());
+        assert_eq!(pool_pages(), 37 + 33);
+        // One that just fills its pages.
+        assert!(!heap::malloc(2 * MIB - SLACK - 56).is_null());
+        assert_eq!(pool_pages(), 70 + 32);
+        assert!(!heap::malloc(2 * MIB - SLACK - 55).is_null());
+        assert_eq!(pool_pages(), 102 + 33);
+        assert_eq!(heap::stats().failed_requests, 0);
+        assert!(heap::validate());
+        free(full);
+    });
+}
+
+#[test]
+fn an_aligned_request_gets_room_for_its_gap() {
+    quietly("an_aligned_request_gets_room_for_its_gap", &[], || {
+        for align in [64 << 10, MIB, 4 * MIB] {
+            for bytes in [1, 1000, MIB] {
+                let before = pool_pages();
+                let block = heap::memalign(align, bytes);
+                assert!(!block.is_null());
+                assert_eq!(block.addr() % align, 0);
+                // No more than the alignment and the request ask for, each rounded up.
+                let most = (align + bytes) / PAGE + 3;
+                assert!(pool_pages() - before <= most.max(16));
+            }
+        }
+        assert_eq!(heap::stats().failed_requests, 0);
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn an_emptied_region_is_spared_up_to_two_mebibytes() {
+    quietly(
+        "an_emptied_region_is_spared_up_to_two_mebibytes",
+        &[],
+        || {
+            free(heap::malloc(100));
+            assert_eq!(pool_pages(), 16);
+            // Just 2 MiB may be kept, no page more.
+            let fits = 2 * MIB - SLACK - 56;
+            for _ in 0..3 {
+                free(heap::malloc(fits));
+                assert_eq!(pool_pages(), 16 + 32);
+            }
+            // A second one beside it goes back at once.
+            let block = heap::malloc(2 * MIB);
+            assert_eq!(pool_pages(), 16 + 32 + 33);
+            free(block);
+            assert_eq!(pool_pages(), 16 + 32);
+            // The spare serves again, is full, and counts anew when it is emptied.
+            let block = heap::malloc(fits);
+            assert_eq!(pool_pages(), 16 + 32);
+            let other = heap::malloc(MIB);
+            assert_eq!(pool_pages(), 16 + 32 + 17);
+            free(other);
+            assert_eq!(
+                pool_pages(),
+                16 + 32 + 17,
+                "the other is no spare while it is in use"
+            );
+            free(block);
+            assert_eq!(pool_pages(), 16 + 17, "both together are too much");
+            assert!(heap::validate());
+        },
+    );
+}
+
+#[test]
+fn small_spares_add_up_to_two_mebibytes() {
+    quietly("small_spares_add_up_to_two_mebibytes", &[], || {
+        let full = heap::malloc(MIB - 4096);
+        // Each has a region of five pages; 32 pages hold six of them.
+        let blocks: Vec<_> = (0..10).map(|_| heap::malloc(300 << 10)).collect();
+        assert_eq!(pool_pages(), 16 + 10 * 5);
+        for (index, &block) in blocks.iter().enumerate() {
+            free(block);
+            let kept = (index + 1).min(6);
+            assert_eq!(pool_pages(), 16 + (9 - index + kept) * 5);
+        }
+        free(full);
+        assert_eq!(
+            pool_pages(),
+            16 + 6 * 5,
+            "the first region is never given back"
+        );
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn a_great_heap_keeps_an_eighth_in_at_most_eight_spares() {
+    quietly(
+        "a_great_heap_keeps_an_eighth_in_at_most_eight_spares",
+        &[],
+        || {
+            let full = heap::malloc(MIB - 4096);
+            let great = heap::malloc(40 * MIB);
+            let all = pool_pages();
+            let blocks: Vec<_> = (0..12).map(|_| heap::malloc(300 << 10)).collect();
+            for &block in &blocks {
+                free(block);
+            }
+            assert_eq!(pool_pages(), all + 8 * 5);
+            // Used again and emptied in another order, they are still eight.
+            for _ in 0..3 {
+                let blocks: Vec<_> = (0..12).map(|_| heap::malloc(300 << 10)).collect();
+                for &block in blocks.iter().rev() {
+                    free(block);
+                }
+                assert_eq!(pool_pages(), all + 8 * 5);
+            }
+            assert!(heap::trim(0));
+            assert_eq!(pool_pages(), all);
+            // All places are free again.
+            let blocks: Vec<_> = (0..12).map(|_| heap::malloc(300 << 10)).collect();
+            for &block in &blocks {
+                free(block);
+            }
+            assert_eq!(pool_pages(), all + 8 * 5);
+            free(great);
+            free(full);
+            assert!(heap::validate());
+        },
+    );
+}
+
+#[test]
+fn an_eighth_of_all_may_be_one_spare() {
+    quietly("an_eighth_of_all_may_be_one_spare", &[], || {
+        let great = heap::malloc(60 * MIB);
+        let all = pool_pages();
+        // A seventh of the rest is an eighth of all.
+        let pages = all / 7;
+        let block = heap::malloc(pages * PAGE - SLACK - 56);
+        assert_eq!(pool_pages(), all + pages);
+        free(block);
+        assert_eq!(pool_pages(), all + pages);
+        assert!(heap::trim(0));
+        assert_eq!(pool_pages(), all);
+        let block = heap::malloc((pages + 1) * PAGE - SLACK - 56);
+        assert_eq!(pool_pages(), all + pages + 1);
+        free(block);
+        assert_eq!(pool_pages(), all);
+        free(great);
+    });
+}
+
+/// The bytes of a block that are not `value`, from the first to behind the last one.
+fn differing(block: *mut u8, bytes: usize, value: u8) -> Option<(usize, usize)> {
+    // SAFETY: a live block whose bytes have been written, or are zero.
+    let contents = unsafe { std::slice::from_raw_parts(block, bytes) };
+    let first = contents.iter().position(|&byte| byte != value)?;
+    let last = contents.iter().rposition(|&byte| byte != value)?;
+    Some((block.addr() + first, block.addr() + last + 1))
+}
+
+#[test]
+fn trim_lets_the_whole_pages_inside_free_blocks_go() {
+    quietly(
+        "trim_lets_the_whole_pages_inside_free_blocks_go",
+        &[],
+        || {
+            let page = 4096;
+            let bytes = 4 * page;
+            // At every alignment of the block to the page, roughly.
+            for lead in [8, 1000, 2000, 3000, 4000] {
+                let lead = heap::malloc(lead);
+                let block = heap::malloc(bytes);
+                let guard = heap::malloc(8);
+                // SAFETY: a live block.
+                let usable = unsafe { heap::usable_size(block) };
+                // SAFETY: all of it may be written.
+                unsafe { block.write_bytes(0x5A, usable) };
+                free(block);
+                assert!(heap::trim(0));
+                assert!(heap::validate());
+                let again = heap::malloc(bytes);
+                assert_eq!(again, block);
+                // The free block's links lay in its first two words, its neighbour's ghost in the last one.
+                let word = size_of::<usize>();
+                let (start, end) = (block.wrapping_add(2 * word), block.addr() + usable - word);
+                let (gone, gone_end) =
+                    differing(start, end - start.addr(), 0x5A).expect("nothing was let go");
+                assert_eq!(gone, start.addr().next_multiple_of(page));
+                assert_eq!(gone_end % page, 0);
+                assert!(end - gone_end < page);
+                let inside = std::ptr::with_exposed_provenance_mut(gone);
+                let _ = block.expose_provenance();
+                assert_eq!(differing(inside, gone_end - gone, 0), None);
+                free(again);
+                free(guard);
+                free(lead);
+            }
+        },
+    );
+}
+
+#[test]
+fn trim_keeps_the_links_of_a_free_block_that_starts_with_a_page() {
+    let name = "trim_keeps_the_links_of_a_free_block_that_starts_with_a_page";
+    quietly(name, &[], || {
+        let page = 4096;
+        // One block of just a page, aligned: what comes behind it starts with a page too.
+        let before = heap::memalign(page, page - size_of::<usize>());
+        let block = heap::malloc(4 * page);
+        assert_eq!(block.addr(), before.addr() + page);
+        let guard = heap::malloc(8);
+        free(block);
+        assert!(heap::trim(0));
+        assert!(heap::validate());
+        assert_eq!(heap::malloc(4 * page), block);
+        free(guard);
+        free(before);
+    });
+}
+
+#[test]
+fn trim_says_whether_something_went_back() {
+    quietly("trim_says_whether_something_went_back", &[], || {
+        // The first region is one free block of whole pages.
+        assert!(heap::trim(0));
+        let full = heap::malloc(heap::stats().largest);
+        assert_eq!(heap::stats().free, 0);
+        assert!(!heap::trim(0));
+        // A spare goes back, and that is something.
+        let block = heap::malloc(MIB);
+        assert!(!heap::trim(0) || heap::stats().free > 4096);
+        free(block);
+        let pages = pool_pages();
+        assert!(heap::trim(0));
+        assert_eq!(pool_pages(), pages - 17);
+        assert!(!heap::trim(0));
+        free(full);
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn trim_leaves_free_blocks_without_a_whole_page_alone() {
+    quietly(
+        "trim_leaves_free_blocks_without_a_whole_page_alone",
+        &[],
+        || {
+            let mut blocks = Vec::new();
+            while heap::stats().largest > 8000 || heap::stats().pool_bytes == 0 {
+                blocks.push(heap::malloc(2000));
+                assert!(!blocks[blocks.len() - 1].is_null());
+            }
+            let last = heap::malloc(heap::stats().largest);
+            for block in blocks.iter().step_by(2) {
+                free(*block);
+            }
+            assert!(heap::stats().free > 100_000);
+            assert!(!heap::trim(0));
+            free(last);
+            assert!(heap::validate());
+        },
+    );
+}
+
+#[test]
+fn what_goes_back_is_no_longer_mapped() {
+    quietly("what_goes_back_is_no_longer_mapped", &[], || {
+        let mapped = |address: usize| {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            maps.lines().any(|line| {
+                let (start, rest) = line.split_once('-').unwrap();
+                let end = rest.split(' ').next().unwrap();
+                let number = |text| usize::from_str_radix(text, 16).unwrap();
+                (number(start)..number(end)).contains(&address)
+            })
+        };
+        let block = heap::malloc(16 * MIB);
+        let inside = block.addr() + 8 * MIB;
+        assert!(mapped(inside));
+        free(block);
+        assert!(!mapped(inside));
+    });
+}

@@ -1,0 +1,345 @@
+//! What the environment asks for, and what is said about it on stderr.
+
+mod support;
+
+use memoman_global as heap;
+use support::{PAGE, alone, errno, free, pool_pages, quietly};
+
+const MIB: usize = 1 << 20;
+
+/// Limits a resource of this process.
+fn limit(resource: libc::__rlimit_resource_t, bytes: usize) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes as libc::rlim_t,
+        rlim_max: bytes as libc::rlim_t,
+    };
+    // SAFETY: the struct is ours.
+    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+}
+
+/// A figure in kB of /proc/self/status.
+fn status(name: &str) -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_reserve_is_the_first_pool_and_there_at_once() {
+    quietly(
+        "a_reserve_is_the_first_pool_and_there_at_once",
+        &[("MEMOMAN_RESERVE", "12M")],
+        || {
+            let before = status("VmRSS:");
+            assert!(heap::handle().is_some());
+            assert_eq!(pool_pages(), 12 * 16);
+            assert!(status("VmRSS:") - before >= 11 << 10);
+            // It stays there: trimming leaves it alone.
+            let block = heap::malloc(8 * MIB);
+            // SAFETY: a live block.
+            unsafe { block.add(4 * MIB).write(0x77) };
+            free(block);
+            assert!(!heap::trim(0));
+            let again = heap::malloc(8 * MIB);
+            assert_eq!(again, block);
+            // SAFETY: a live block whose memory was written before.
+            assert_eq!(unsafe { again.add(4 * MIB).read() }, 0x77);
+            // A page more than the reserve is found elsewhere.
+            let other = heap::malloc(8 * MIB);
+            assert_eq!(pool_pages(), 12 * 16 + 129);
+            free(other);
+            assert_eq!(pool_pages(), 12 * 16);
+        },
+    );
+}
+
+#[test]
+fn a_reserve_is_rounded_up_to_regions() {
+    quietly(
+        "a_reserve_is_rounded_up_to_regions",
+        &[("MEMOMAN_RESERVE", "65537")],
+        || {
+            free(heap::malloc(1));
+            assert_eq!(pool_pages(), 2);
+        },
+    );
+}
+
+#[test]
+fn without_growth_the_reserve_is_all() {
+    quietly(
+        "without_growth_the_reserve_is_all",
+        &[("MEMOMAN_RESERVE", "2m"), ("MEMOMAN_GROW", "0")],
+        || {
+            let block = heap::malloc(MIB);
+            heap::set_errno(0);
+            assert!(heap::malloc(MIB + PAGE).is_null());
+            assert_eq!(errno(), libc::ENOMEM);
+            assert_eq!(heap::stats().failed_requests, 1);
+            assert_eq!(pool_pages(), 32);
+            free(block);
+            assert!(!heap::trim(0));
+            assert_eq!(pool_pages(), 32);
+        },
+    );
+}
+
+#[test]
+fn without_growth_and_reserve_there_is_one_region() {
+    quietly(
+        "without_growth_and_reserve_there_is_one_region",
+        &[("MEMOMAN_GROW", "0")],
+        || {
+            assert!(heap::malloc(2 * MIB).is_null());
+            free(heap::malloc(1000));
+            assert_eq!(pool_pages(), 16);
+            assert_eq!(heap::stats().failed_requests, 1);
+        },
+    );
+}
+
+#[test]
+fn growth_can_be_asked_for() {
+    quietly(
+        "growth_can_be_asked_for",
+        &[
+            ("MEMOMAN_GROW", "1"),
+            ("MEMOMAN_LOCK", "0"),
+            ("MEMOMAN_STATS", "0"),
+        ],
+        || {
+            assert!(!heap::malloc(2 * MIB).is_null());
+            assert_eq!(pool_pages(), 16 + 33);
+            assert_eq!(status("VmLck:"), 0);
+        },
+    );
+}
+
+#[test]
+fn a_reserve_that_the_system_does_not_have_is_named_and_ignored() {
+    let end = alone(
+        "a_reserve_that_the_system_does_not_have_is_named_and_ignored",
+        &[("MEMOMAN_RESERVE", "64G")],
+        || {
+            limit(libc::RLIMIT_AS, 4 << 30);
+            assert!(!heap::malloc(100).is_null());
+            assert_eq!(pool_pages(), 16);
+        },
+    );
+    if let Some(end) = end {
+        assert_eq!(
+            end.stderr,
+            "memoman: MEMOMAN_RESERVE ignored: the system has no region of 68719476736 bytes\n"
+        );
+    }
+}
+
+#[test]
+fn when_the_system_has_no_memory_a_request_fails_and_nothing_else_does() {
+    quietly(
+        "when_the_system_has_no_memory_a_request_fails_and_nothing_else_does",
+        &[],
+        || {
+            let block = heap::malloc(1000);
+            limit(libc::RLIMIT_AS, (status("VmSize:") << 10) + 8 * MIB);
+            for bytes in [
+                64 * MIB,
+                1 << 40,
+                usize::MAX / 2,
+                usize::MAX - 64,
+                usize::MAX,
+            ] {
+                heap::set_errno(0);
+                assert!(heap::malloc(bytes).is_null(), "{bytes:#x}");
+                assert_eq!(errno(), libc::ENOMEM);
+                heap::set_errno(0);
+                // SAFETY: a live block.
+                assert!(unsafe { heap::realloc(block, bytes) }.is_null());
+                assert_eq!(errno(), libc::ENOMEM);
+                assert!(heap::memalign(64, bytes).is_null());
+                assert!(heap::calloc(1, bytes).is_null());
+            }
+            assert_eq!(heap::stats().failed_requests, 5 * 4);
+            assert!(!heap::malloc(MIB).is_null());
+            assert!(heap::validate());
+        },
+    );
+}
+
+#[test]
+fn pools_are_kept_in_memory_when_asked_for() {
+    quietly(
+        "pools_are_kept_in_memory_when_asked_for",
+        &[("MEMOMAN_LOCK", "1")],
+        || {
+            assert!(heap::handle().is_some());
+            assert_eq!(status("VmLck:"), 1024);
+            assert!(!heap::malloc(2 * MIB).is_null());
+            assert_eq!(status("VmLck:"), 1024 + 33 * 64);
+        },
+    );
+}
+
+#[test]
+fn a_region_that_cannot_be_locked_is_said_once() {
+    let end = alone(
+        "a_region_that_cannot_be_locked_is_said_once",
+        &[("MEMOMAN_LOCK", "1")],
+        || {
+            limit(libc::RLIMIT_MEMLOCK, 0);
+            // SAFETY: gives up root, whom no limit holds; without it the limit is enough.
+            unsafe { libc::setuid(65534) };
+            assert!(!heap::malloc(100).is_null());
+            assert!(!heap::malloc(2 * MIB).is_null());
+            assert_eq!(pool_pages(), 16 + 33);
+        },
+    );
+    if let Some(end) = end {
+        assert_eq!(
+            end.stderr,
+            "memoman: MEMOMAN_LOCK: cannot keep 1048576 bytes in memory (errno 1): raise the limit, see ulimit -l\n"
+        );
+    }
+}
+
+#[test]
+fn statistics_are_printed_at_exit() {
+    let end = alone(
+        "statistics_are_printed_at_exit",
+        &[("MEMOMAN_STATS", "1"), ("MEMOMAN_GROW", "0")],
+        || {
+            let blocks = [(); 3].map(|()| heap::malloc(1000));
+            free(blocks[1]);
+            assert!(heap::malloc(2 * MIB).is_null());
+            heap::set_errno(5);
+            // SAFETY: a live block.
+            let moved = unsafe { heap::realloc(blocks[0], 2000) };
+            assert!(!moved.is_null());
+            assert_eq!(errno(), 5);
+        },
+    );
+    if let Some(end) = end {
+        assert_eq!(
+            end.stderr,
+            "\
+memoman: allocations                   4
+memoman: live blocks                   2
+memoman: used bytes                 3024
+memoman: peak bytes                 3024
+memoman: free bytes              1045504
+memoman: largest free            1045496
+memoman: pool bytes              1048576
+memoman: failed requests               1
+"
+        );
+    }
+}
+
+#[test]
+fn the_table_can_be_printed_at_any_time() {
+    let end = alone("the_table_can_be_printed_at_any_time", &[], || {
+        free(heap::malloc(1000));
+        heap::set_errno(7);
+        heap::print_table();
+        assert_eq!(errno(), 7);
+    });
+    if let Some(end) = end {
+        assert_eq!(end.stderr.lines().count(), 8);
+        assert!(
+            end.stderr
+                .starts_with("memoman: allocations                   1\n")
+        );
+    }
+}
+
+#[test]
+fn a_malformed_value_is_named_and_ignored() {
+    let end = alone(
+        "a_malformed_value_is_named_and_ignored",
+        &[
+            ("MEMOMAN_RESERVE", "12T"),
+            ("MEMOMAN_GROW", "no"),
+            ("MEMOMAN_LOCK", "yes"),
+            (
+                "MEMOMAN_STATS",
+                "0123456789012345678901234567890123456789012345678901234567890123456789",
+            ),
+        ],
+        || {
+            free(heap::malloc(1000));
+            assert_eq!(pool_pages(), 16);
+            assert_eq!(status("VmLck:"), 0);
+            assert!(!heap::malloc(2 * MIB).is_null());
+        },
+    );
+    if let Some(end) = end {
+        assert_eq!(
+            end.stderr,
+            "\
+memoman: MEMOMAN_RESERVE=12T ignored: expected bytes, or a number with K, M or G
+memoman: MEMOMAN_GROW=no ignored: expected 0 or 1
+memoman: MEMOMAN_LOCK=yes ignored: expected 0 or 1
+memoman: MEMOMAN_STATS=0123456789012345678901234567890123456789012345678901234567890123 ignored: expected 0 or 1
+"
+        );
+    }
+}
+
+#[test]
+fn a_closed_stderr_is_nothing_to_wait_for() {
+    quietly("a_closed_stderr_is_nothing_to_wait_for", &[], || {
+        free(heap::malloc(1000));
+        // SAFETY: nobody else uses it here.
+        unsafe { libc::close(2) };
+        heap::set_errno(7);
+        heap::print_table();
+        assert_eq!(errno(), 7);
+    });
+}
+
+#[test]
+fn a_line_is_written_whole_though_signals_interrupt_it() {
+    let name = "a_line_is_written_whole_though_signals_interrupt_it";
+    quietly(name, &[], || {
+        extern "C" fn nothing(_: i32) {}
+        free(heap::malloc(1000));
+        let mut ends = [0; 2];
+        // SAFETY: system calls on our own file descriptors; a handler that does nothing, and does not restart calls.
+        let writer = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
+            assert_eq!(
+                libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()),
+                0
+            );
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            assert_eq!(libc::dup2(ends[1], 2), 2);
+            // The smallest pipe, full: the next write blocks.
+            let room = libc::fcntl(ends[1], libc::F_SETPIPE_SZ, 4096) as usize;
+            let filler = vec![b'.'; room];
+            let written = libc::write(2, filler.as_ptr().cast(), room);
+            assert_eq!(written, room as isize);
+            libc::pthread_self()
+        };
+        let reader = std::thread::spawn(move || {
+            // However long this takes, the table must come whole; interrupted, if it is waiting by then.
+            for _ in 0..10 {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                // SAFETY: the thread lives until it has joined this one.
+                unsafe { libc::pthread_kill(writer, libc::SIGUSR1) };
+            }
+            let mut text = Vec::new();
+            let mut buffer = [0u8; 4096];
+            while !text.ends_with(b"failed requests               0\n") {
+                // SAFETY: the buffer is ours.
+                let got = unsafe { libc::read(ends[0], buffer.as_mut_ptr().cast(), 4096) };
+                text.extend_from_slice(&buffer[..got as usize]);
+            }
+            text.retain(|&byte| byte != b'.');
+            assert!(text.starts_with(b"memoman: allocations"));
+            assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), 8);
+        });
+        heap::print_table();
+        reader.join().unwrap();
+    });
+}

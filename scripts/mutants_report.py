@@ -1,0 +1,98 @@
+"""Sums up what cargo-mutants found: one line for each file; --write: docs/mutants.csv anew. Used by scripts/mutants.sh.
+
+A mutant is dead when any of the runs killed it. Survivors need a reason in docs/mutants-survivors.csv, where they stand
+without line numbers, which move: file, function's mutant in cargo-mutants' words, how many there are of it, reason.
+"""
+
+import collections
+import csv
+import pathlib
+import re
+import sys
+
+MINIMUM = 95.0
+LINE = re.compile(r"^crates/(memoman-\w+)/src/([\w/]+\.rs):(\d+):(\d+): (.*)$")
+
+
+def outcomes(work):
+    """Each mutant's best outcome over all runs: {(package, file, line, column, words): outcome}."""
+    rank = {"missed": 0, "timeout": 1, "caught": 2, "unviable": 3}
+    found = {}
+    for path in sorted(work.glob("*/mutants.out*/*.txt")):
+        name = path.stem.removeprefix("previously_")
+        if name not in rank:
+            continue
+        for line in path.read_text().splitlines():
+            match = LINE.match(line)
+            if not match:
+                continue
+            package, file, row, column, words = match.groups()
+            key = (package, file, int(row), int(column), words)
+            if key not in found or rank[name] > rank[found[key]]:
+                found[key] = name
+    return found
+
+
+def read_reasons(path):
+    """{(file, words): (count, reason)}"""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as text:
+        return {
+            (row["file"], row["mutant"]): (int(row["count"]), row["reason"])
+            for row in csv.DictReader(text)
+        }
+
+
+def main():
+    work, write = pathlib.Path(sys.argv[1]), "--write" in sys.argv
+    found = outcomes(work)
+    if not found:
+        sys.exit("mutants: no results in " + str(work))
+    table = collections.defaultdict(collections.Counter)
+    survivors = collections.defaultdict(list)
+    for (package, file, row, column, words), outcome in sorted(found.items()):
+        table[package, file][outcome] += 1
+        if outcome == "missed":
+            survivors[f"{package}/{file}", words].append(f"{row}:{column}")
+
+    rows, failed = [], False
+    for package in sorted({package for package, _ in table}):
+        total = collections.Counter()
+        for (_, file), counts in sorted(
+            (key, value) for key, value in table.items() if key[0] == package
+        ):
+            rows.append([package, file, counts])
+            total.update(counts)
+        rows.append([package, "total", total])
+    out = []
+    for package, file, counts in rows:
+        killed = counts["caught"] + counts["timeout"]
+        viable = killed + counts["missed"]
+        percent = 100.0 * killed / viable if viable else 100.0
+        out.append(
+            [package, file, viable + counts["unviable"], counts["caught"], counts["timeout"]]
+            + [counts["missed"], counts["unviable"], f"{percent:.1f}"]
+        )
+        print(
+            f"mutants  {package:15} {file:15} {percent:6.1f} % dead: {counts['caught']} caught, {counts['timeout']} hang, "
+            f"{counts['missed']} live, {counts['unviable']} do not compile"
+        )
+        if file == "total" and percent < MINIMUM:
+            failed = True
+            print(f"mutants  FAILED: {package} is below {MINIMUM} %")
+    reasons = read_reasons(pathlib.Path("docs/mutants-survivors.csv"))
+    for (file, words), places in sorted(survivors.items()):
+        count, reason = reasons.get((file, words), (0, ""))
+        if len(places) > count or not reason:
+            failed = True
+            print(f"mutants  FAILED: no reason why it lives: {file} {words} at {', '.join(places)}")
+    if write:
+        with open("docs/mutants.csv", "w", newline="") as text:
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow("package file mutants caught timeout missed unviable percent".split())
+            writer.writerows(out)
+    sys.exit(failed)
+
+
+main()

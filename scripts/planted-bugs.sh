@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# planted-bugs.sh [NAME]...: the tests must fail on each of these bugs, planted one at a time in a copy of the sources.
+# Prints one line for each bug; fails when one is not caught, or when its place in the sources is gone.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = --help ]; then
+    sed -n '2,3s/^# //p' "$0"
+    exit 0
+fi
+
+root=$PWD
+work=${CARGO_TARGET_DIR:-$root/target}/planted
+core=crates/memoman-core
+global=crates/memoman-global
+only=" $* "
+planted=0
+missed=0
+
+# The copies in which cargo-mutants works will do: one quick test program for each package.
+mkdir -p "$work"
+for package in core global; do scripts/mutants.sh prepare $package "$work/$package"; done
+export RUST_BACKTRACE=0
+
+# plant NAME PACKAGE FILE OLD NEW: OLD, which must be in FILE just once, becomes NEW.
+plant() {
+    local name=$1 package=$2 file=$3 log=$work/$1.log verdict test
+    local tree=$work/${package#memoman-}
+    # Of its own: cargo would mix up two copies of one workspace.
+    local -x CARGO_TARGET_DIR=$work/build-$package
+    [ "$only" = "  " ] || [[ $only == *" $name "* ]] || return 0
+    planted=$((planted + 1))
+    cp "$tree/$file" "$work/original"
+    test=(cargo test --quiet --profile mutants -p "$package" --test quick)
+    [ "$package" = memoman-core ] || test+=(--lib) # the core's own unit tests take longer than all others
+    if ! OLD=$4 NEW=$5 perl -0pi -e '$n = s/\Q$ENV{OLD}\E/$ENV{NEW}/g; END { exit($n == 1 ? 0 : 1) }' "$tree/$file"; then
+        verdict="NOT PLANTED: its place in $file is gone"
+    elif ! (cd "$tree" && RUSTFLAGS=-Awarnings timeout 600 "${test[@]}" --no-run) >"$log" 2>&1; then
+        verdict="NOT PLANTED: does not compile, see $log"
+    elif (cd "$tree" && RUSTFLAGS=-Awarnings timeout 300 "${test[@]}") >>"$log" 2>&1; then
+        verdict="NOT CAUGHT"
+    else
+        verdict="caught by $(grep -Eo '^[a-z_:0-9]+ --- FAILED|^test [a-z_:0-9]+ \.\.\. FAILED|signal: [0-9]+, SIG[A-Z]+' "$log" |
+            head -n 1 | sed -E 's/^test //; s/ (\.\.\.|---) FAILED//')"
+        case $verdict in "caught by ") verdict="caught by a test that hangs, see $log" ;; esac
+    fi
+    case $verdict in caught*) ;; *) missed=$((missed + 1)) ;; esac
+    cp "$work/original" "$tree/$file"
+    printf 'planted  %-38s %s\n' "$name" "$verdict"
+}
+
+plant prev-free-kept-on-exact-hit memoman-core $core/src/tlsf.rs \
+    'block.offset(size).clear_prev_free();
+            block.set_header' \
+    'block.set_header'
+plant prev-free-kept-on-whole-take memoman-core $core/src/tlsf.rs \
+    'block.offset(size).clear_prev_free();
+            size' \
+    'size'
+plant bitmap-bit-kept-on-pop memoman-core $core/src/free_list.rs \
+    'head.write(end);
+            (*this).unmark(bin);' \
+    'head.write(end);'
+plant bitmap-bit-kept-on-unlink memoman-core $core/src/free_list.rs \
+    '// The list was this block alone.
+            (*this).unmark(bin);' \
+    'let _ = bin;'
+plant first-level-bit-kept memoman-core $core/src/control.rs \
+    'self.fl_bitmap &= !(1 << word);' \
+    ''
+plant merge-without-unlinking-the-next memoman-core $core/src/tlsf.rs \
+    'if next_header.is_free() {
+            free_list::unlink(control, next);' \
+    'if next_header.is_free() {'
+plant merge-without-unlinking-the-one-before memoman-core $core/src/tlsf.rs \
+    'free_list::unlink(control, prev);
+            block.set_header' \
+    'block.set_header'
+plant split-one-quantum-short memoman-core $core/src/tlsf.rs \
+    'let wanted = cut_size(wanted).min(size);' \
+    'let wanted = cut_size(wanted).min(size) - crate::config::QUANTUM;'
+plant remainder-one-quantum-short memoman-core $core/src/tlsf.rs \
+    'remainder.set_header(cookie, Header::free(rest));' \
+    'remainder.set_header(cookie, Header::free(rest - crate::config::QUANTUM));'
+plant realloc-copies-the-new-size memoman-core $core/src/realloc.rs \
+    'let kept = (old.header.size() - HEADER).min(bytes);' \
+    'let kept = bytes;'
+plant memalign-without-overflow-test memoman-core $core/src/tlsf.rs \
+    'if bytes.wrapping_sub(1) >= (*control).limit {
+                return Err(refuse(control, bytes));
+            }
+            let size = block_size_for(bytes);
+            // The gap is zero' \
+    'let size = block_size_for(bytes);
+            // The gap is zero'
+plant lock-released-before-the-work memoman-global $global/src/lock.rs \
+    'let result = work();
+        // SAFETY: locked above, by this thread.
+        unsafe { self.mutex.unlock() };
+        result' \
+    '// SAFETY: locked above, by this thread.
+        unsafe { self.mutex.unlock() };
+        work()'
+plant fork-handlers-removed memoman-global $global/src/fork.rs \
+    'unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };' \
+    'let _: [extern "C" fn(); 3] = [prefork, postfork_parent, postfork_child];'
+plant fork-child-handler-removed memoman-global $global/src/fork.rs \
+    'LOCK.postfork_child();' \
+    ''
+
+printf '%d planted, %d not caught\n' $planted $missed
+[ $planted -gt 0 ] && [ $missed -eq 0 ]
