@@ -15,7 +15,7 @@ use lock::Lock;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use memoman_core::Tlsf;
+use memoman_debug::allocator::Tlsf;
 use std::ptr::NonNull;
 use sync::{AtomicU8, Mutex, Ordering};
 
