@@ -1,6 +1,7 @@
 // The size of a free block made less than the request, which its list says it serves.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+// debug-modes: none, since it asserts the released library's header
 #include "misuse.h"
 
 static void misuse(void) {

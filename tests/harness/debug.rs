@@ -5,6 +5,10 @@ use super::variant::Exceptions;
 /// Tests of the C suite.
 pub(crate) const EXCEPTIONS: Exceptions = &[
     (
+        "Overwrites the free tail's header where the released library has it.",
+        &["misuse_largest_of_an_overwritten_head"],
+    ),
+    (
         "Asserts the exact figures or places of a block with one word of overhead, or sizes pools for such blocks.",
         &[
             "J_every_operation_small_blocks",
