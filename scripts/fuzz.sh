@@ -29,7 +29,7 @@ flags=(-std=gnu11 -g -O2 -Wall -Wextra -Werror -fsanitize=address,undefined -fno
 build_libraries() {
     local built=$target/asan/$host/debug name
     local -x RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_OPT_LEVEL=2
-    local -x RUSTFLAGS="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_planted_bug --cfg memoman_fuzz \
+    local -x RUSTFLAGS="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_planted_bug --cfg memoman_instrumented --cfg memoman_fuzz \
 -Cforce-frame-pointers=yes -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares"

@@ -165,6 +165,7 @@ unsafe fn diagnose_links(control: *mut Control, pool: Pool) -> Checked {
 }
 
 /// The words that only control-plane calls change are as they were left.
+#[inline(never)]
 pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
     // SAFETY: the fixed part of the control structure may be read (caller).
     let this = unsafe { &*control };
@@ -176,6 +177,7 @@ pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
 }
 
 /// Every pool's header is sound; pools lie apart, in address order, and add up.
+#[inline(never)]
 pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
     // SAFETY: the control structure is proved; each pool is proved before it is followed.
     unsafe {
@@ -212,24 +214,21 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
 }
 
 /// I1, in both levels: what the bits must be follows from the heads.
+#[inline(never)]
 pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
     // SAFETY: the control structure is proved, so `top_bin` bounds the heads.
     unsafe {
         let this = &*control;
         let mut words = 0usize;
         let mut heads = 0..=this.top_bin;
-        for (word, &bits) in this.sl_bitmap.iter().enumerate() {
+        for (word, bits) in this.sl_bitmap.iter().enumerate() {
             let mut filled = 0usize;
             for (bit, bin) in (0..usize::BITS).zip(&mut heads) {
                 turn();
                 filled |= usize::from(Control::head(control, bin).read() != this.list_end()) << bit;
             }
-            if bits != filled {
-                return broken(
-                    Invariant::Bitmap,
-                    ptr::from_ref(&this.sl_bitmap[word]).cast(),
-                    None,
-                );
+            if *bits != filled {
+                return broken(Invariant::Bitmap, ptr::from_ref(bits).cast(), None);
             }
             words |= usize::from(filled != 0) << word;
         }
@@ -248,6 +247,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
 ///
 /// # Safety
 /// `pool` is proved, and `block` lies in it at a place that the walk from its start reaches.
+#[inline(never)]
 pub(crate) unsafe fn check_block(
     cookie: usize,
     pool: Pool,

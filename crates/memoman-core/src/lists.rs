@@ -213,6 +213,7 @@ fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> C
 }
 
 /// Names the link, or the block, for which a sum of edges is not zero.
+
 unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
     // SAFETY: proved (caller): control structure, pools, and each block's header.
     unsafe {
@@ -279,6 +280,7 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
 }
 
 /// Names a free block that no list holds, although all edges are told by both sides: a ring.
+
 unsafe fn unlisted<T>(control: *mut Control) -> Checked<T> {
     // SAFETY: proved (caller), every edge included.
     unsafe {
@@ -321,6 +323,7 @@ unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
 ///
 /// # Safety
 /// The control structure, the pools and the block are proved.
+#[inline(never)]
 pub(crate) unsafe fn check_links(
     control: *mut Control,
     pool: Pool,
@@ -394,6 +397,7 @@ unsafe fn may_hold(control: *mut Control, link: Link, bin: usize) -> bool {
 }
 
 /// There is a free block of `bin` at this place, as far as its header says.
+#[inline(never)]
 unsafe fn looks_listed(control: *mut Control, block: Block, bin: usize) -> bool {
     // SAFETY: the pools are proved (caller); the header is read only inside one, at an aligned address.
     unsafe {

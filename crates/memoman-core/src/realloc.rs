@@ -227,7 +227,7 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
 ///
 /// # Safety
 /// `old` is a tested live block with PREV_FREE set.
-#[inline(always)]
+#[inline(never)]
 unsafe fn grow_backward(
     control: *mut Control,
     old: &Live,
