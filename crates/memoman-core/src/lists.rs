@@ -213,7 +213,6 @@ fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> C
 }
 
 /// Names the link, or the block, for which a sum of edges is not zero.
-
 unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
     // SAFETY: proved (caller): control structure, pools, and each block's header.
     unsafe {
@@ -280,7 +279,6 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
 }
 
 /// Names a free block that no list holds, although all edges are told by both sides: a ring.
-
 unsafe fn unlisted<T>(control: *mut Control) -> Checked<T> {
     // SAFETY: proved (caller), every edge included.
     unsafe {
