@@ -11,7 +11,7 @@ use core::ptr;
 
 use crate::block::{Block, Header};
 use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM, SIZE_LIMIT};
-use crate::control::Control;
+use crate::control::{Control, SCRATCH};
 use crate::lists::{self, check_links};
 use crate::pool::{POOL_COST, POOL_MIN, Pool};
 use crate::tlsf::Tlsf;
@@ -225,12 +225,13 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
             let mut filled = 0usize;
             for (bit, bin) in (0..usize::BITS).zip(&mut heads) {
                 turn();
-                filled |= usize::from(Control::head(control, bin).read() != this.list_end()) << bit;
+                let empty = Control::head(control, bin).read() == Control::list_end(control);
+                filled |= usize::from(!empty && bin != SCRATCH) << bit;
             }
             if *bits != filled {
                 return broken(Invariant::Bitmap, ptr::from_ref(bits).cast(), None);
             }
-            words |= usize::from(filled != 0) << word;
+            words |= usize::from(filled != 0 && word > 0) << word;
         }
         if this.fl_bitmap != words {
             return broken(

@@ -132,8 +132,9 @@ impl Tlsf {
         let control = self.control();
         // SAFETY: control structure and pools are proved (caller); `top_bin` bounds the heads.
         unsafe {
-            let end = (*control).list_end();
-            for bin in cursor.heads.saturating_sub(1)..=(*control).top_bin {
+            let end = Control::list_end(control);
+            let from = cursor.heads.saturating_sub(1);
+            for bin in (*control).bins().skip_while(|&bin| bin < from) {
                 turn();
                 if Control::head(control, bin).read() == end {
                     continue;

@@ -72,10 +72,10 @@ impl<'a> Catalogue<'a> {
         let control = heap.control();
         // SAFETY: a sound heap: its lists end.
         unsafe {
-            for bin in 0..=(*control).top_bin {
+            for bin in (*control).bins() {
                 let mut list = Vec::new();
                 let mut block = Control::head(control, bin).read();
-                while block != (*control).list_end() {
+                while block != Control::list_end(control) {
                     list.push(*heap.blocks.iter().find(|seen| seen.block == block).unwrap());
                     block = block.next_free();
                 }

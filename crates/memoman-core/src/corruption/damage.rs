@@ -12,7 +12,7 @@ use super::heap::Seen;
 use crate::block::{FREE, PREV_FREE};
 use crate::check::Invariant::{self, Bitmap, Coalesced, Counters, List, Listed, Placement};
 use crate::config::{BINS_MAX, BLOCK_MIN, HEADER, QUANTUM, WORD};
-use crate::control::{Control, mix};
+use crate::control::{Control, SCRATCH, WILDERNESS, mix};
 
 type Writes = Vec<(usize, usize)>;
 
@@ -36,7 +36,9 @@ impl Catalogue<'_> {
         let (at, value) = self.sl_word(bin);
         let word = bin / usize::BITS as usize;
         let fl = self.heap.control().addr() + offset_of!(Control, fl_bitmap);
-        let fl_value = self.heap.original(fl) & !(1 << word) | usize::from(value != 0) << word;
+        // The first word has no bit of its own.
+        let filled = value != 0 && word > 0;
+        let fl_value = self.heap.original(fl) & !(1 << word) | usize::from(filled) << word;
         vec![(at, value), (fl, fl_value)]
     }
 
@@ -112,7 +114,7 @@ impl Catalogue<'_> {
             .heap
             .original(self.heap.control().addr() + offset_of!(Control, top_bin));
         let nodes: Vec<usize> = self.lists.values().flatten().map(Seen::at).collect();
-        for bin in 0..=top_bin {
+        for bin in (0..=top_bin).filter(|&bin| bin != SCRATCH) {
             let head = self.head_of(bin);
             let (word, _) = self.sl_word(bin);
             let filled = self.lists.contains_key(&bin);
@@ -128,7 +130,13 @@ impl Catalogue<'_> {
                     vec![(Bitmap, word)],
                 );
             }
-            self.garbage_but_zero(field, head, head, &[expected]);
+            // (The wilderness's head itself is what ends a list.)
+            let owner = if bin == WILDERNESS { head + WORD } else { head };
+            let mut expected_of_itself = vec![expected];
+            if bin == WILDERNESS && filled {
+                expected_of_itself.push((Bitmap, word));
+            }
+            self.garbage_but_zero(field, head, owner, &expected_of_itself);
             self.flips(field, head, |_| vec![expected]);
             for &node in nodes.iter().step_by(5) {
                 self.add(
@@ -139,7 +147,7 @@ impl Catalogue<'_> {
             }
             if !filled {
                 // The bits agree with the head that is wrong.
-                for value in [1, nodes[0], nodes[nodes.len() - 1], head] {
+                for value in [1, nodes[0], nodes[nodes.len() - 1], owner] {
                     let mut writes = self.turned(bin);
                     writes.push((head, value));
                     self.add(

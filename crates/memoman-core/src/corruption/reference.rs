@@ -116,7 +116,9 @@ impl Reference {
             }
         }
         let mut bitmap = [0usize; SL_WORDS];
-        for bin in 0..=self.top_bin {
+        // The highest pool's last block, if it is free, is in bin 0; no block is in bin 1, whose head may hold anything.
+        let top = self.pools[self.pools.len() - 1].2;
+        for bin in (0..=self.top_bin).filter(|&bin| bin != 1) {
             let mut link = self.control + size_of::<Control>() + bin * WORD;
             let mut at = heap.word(link)?;
             if at != self.list_end {
@@ -127,7 +129,12 @@ impl Reference {
                     return Some(false);
                 };
                 if *listed
-                    || floor_bin(*size).min(self.top_bin) != bin
+                    || bin
+                        != if at + *size == top {
+                            0
+                        } else {
+                            floor_bin(*size).min(self.top_bin)
+                        }
                     || heap.word(at + WORD)? != link
                 {
                     return Some(false);
@@ -146,7 +153,7 @@ impl Reference {
             if counter(offset_of!(Control, sl_bitmap) + index * WORD)? != bits {
                 return Some(false);
             }
-            words |= usize::from(bits != 0) << index;
+            words |= usize::from(bits != 0 && index > 0) << index;
         }
         let peak = counter(offset_of!(Control, peak))?;
         Some(
