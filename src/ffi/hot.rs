@@ -127,17 +127,28 @@ pub(super) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
     unsafe {
         match tlsf.free_alone(ptr) {
             Ok(_) => (),
-            Err(Beside::Neighbour(header)) => merge(tlsf, ptr, header),
+            Err(Beside::Previous(header)) => free_behind(tlsf, ptr, header),
+            Err(Beside::Next(header, next)) => free_before(tlsf, ptr, header, next),
             Err(Beside::Misuse) => not_freed(tlsf, ptr, None),
         }
     }
 }
 
 #[inline(never)]
-unsafe fn merge(tlsf: Tlsf, ptr: *mut u8, header: Header) {
+unsafe fn free_behind(tlsf: Tlsf, ptr: *mut u8, header: Header) {
     // SAFETY: as for `free`, with the header that it has read; so the pointer is not NULL.
     unsafe {
-        if let Err(what) = tlsf.free_merging(NonNull::new_unchecked(ptr), header) {
+        if let Err(what) = tlsf.free_behind(NonNull::new_unchecked(ptr), header) {
+            not_freed(tlsf, ptr, Some(what));
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn free_before(tlsf: Tlsf, ptr: *mut u8, header: Header, next: Header) {
+    // SAFETY: as for `free_behind`.
+    unsafe {
+        if let Err(what) = tlsf.free_before(NonNull::new_unchecked(ptr), header, next) {
             not_freed(tlsf, ptr, Some(what));
         }
     }

@@ -20,7 +20,6 @@
 //! or more and fails the bounds test that is made anyway. Whatever stops being the header of a block in
 //! use is marked FREE on the way, so no stale header passes for a live one.
 
-
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, SIZE_BITS, SIZE_LIMIT, WORD};
 
 /// The block is in a free list.
@@ -104,6 +103,12 @@ impl Header {
     #[inline(always)]
     pub(crate) const fn is_plain_used(self) -> bool {
         self.0 & LOW_BITS & !PREV_FREE == 0
+    }
+
+    /// A used block of this size, whatever its neighbour.
+    #[inline(always)]
+    pub(crate) const fn is_used_of(self, size: usize) -> bool {
+        self.0 & !PREV_FREE == size
     }
 
     /// The same, behind a block in use: no bit below the size.

@@ -10,13 +10,14 @@
 //! validation can tell an overwritten control structure before it trusts a pointer in it.
 
 use core::ffi::c_void;
+use core::hint::assert_unchecked;
 use core::ptr;
 
 use crate::block::{Block, Link};
 use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
 use crate::misuse::MisuseHandler;
 use crate::pool::{Pool, PoolHeader};
-use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_floor_bin};
+use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
 
 /// Fixed part of the control structure. The bins' heads follow it.
 #[repr(C)]
@@ -105,8 +106,8 @@ pub(crate) const WILDERNESS: usize = 0;
 /// The bin of one quantum, which no block has: its head takes the writes that are meant for the list's end.
 pub(crate) const SCRATCH: usize = 1;
 
-/// Bins that every instance has: those of one word of the bitmap, so that the smallest sizes need no upper bound.
-const BINS_MIN: usize = LINEAR_BELOW >> QUANTUM_LOG2;
+/// Bins that every instance has: those of single sizes, which need no upper bound then, and one for all greater ones.
+const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
 
 impl Control {
     /// Bins that an instance for requests up to `max_block` bytes needs: the last one's every block serves any of them.
@@ -268,7 +269,10 @@ impl Control {
     /// The same for a size that is at least [`LINEAR_BELOW`].
     #[inline(always)]
     pub(crate) fn bin_of_large(&self, size: usize) -> usize {
-        large_floor_bin(size).min(self.top_bin)
+        let bin = large_bin(size).min(self.top_bin);
+        // SAFETY: `size` is at least `LINEAR_BELOW`, and `top_bin` the bin of that at least.
+        unsafe { assert_unchecked(bin >= LINEAR_BELOW >> QUANTUM_LOG2) };
+        bin
     }
 
     /// A free block of this size at this place is the wilderness: it ends the highest pool.
@@ -379,7 +383,11 @@ impl Control {
                 block.header(control.cookie)
             };
             // Overwritten: no request would get it.
-            if header.is_plain_free() { header.size() } else { 0 }
+            if header.is_plain_free() {
+                header.size()
+            } else {
+                0
+            }
         };
         let listed = control.last_nonempty().map_or(0, size_in);
         let size = listed.max(size_in(WILDERNESS));

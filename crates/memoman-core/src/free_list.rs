@@ -135,6 +135,29 @@ pub(crate) unsafe fn next_sound_to_merge(
     Ok(())
 }
 
+/// The same for the wilderness, whose links can have one value only.
+///
+/// # Safety
+/// `header` is that of `next`, which ends at the instance's outer bound.
+#[inline(always)]
+pub(crate) unsafe fn wilderness_sound_to_merge(
+    this: *mut Control,
+    next: Block,
+    header: Header,
+) -> Result<(), Misuse> {
+    // SAFETY: as for `next_sound_to_merge`.
+    unsafe {
+        if !header.is_plain_free() || next.offset(header.size()).prev_phys() != next {
+            return Err(Misuse::SmashedNext);
+        }
+        let end = Control::list_end(this);
+        if next.next_free() != end || next.prev_link() != end.next_link() {
+            return Err(Misuse::SmashedLink);
+        }
+    }
+    Ok(())
+}
+
 /// The checked pop: unlinks the head of `bin`, unless the block behind it does not point back; then nothing is changed.
 /// The head's own `prev_link` is not needed, so not looked at.
 ///

@@ -63,7 +63,13 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn realloc_same(self, ptr: *mut u8, bytes: usize) -> bool {
         // SAFETY: live instance (caller); null is outside its bounds.
-        unsafe { has_size(self.control(), Block::at(ptr), block_size_for(bytes)) && bytes != 0 }
+        unsafe {
+            has_size(
+                self.control(),
+                Block::at(ptr),
+                cut_size(block_size_for(bytes)),
+            ) && bytes != 0
+        }
     }
 
     /// One copy of the code for all callers but [`Tlsf::realloc`].

@@ -17,12 +17,6 @@ use crate::config::{HEADER, LINEAR_LOG2, QUANTUM, QUANTUM_LOG2, SL_LOG2};
 /// Blocks below this many bytes have one bin for each size, the number of their quanta.
 pub const LINEAR_BELOW: usize = 1 << LINEAR_LOG2;
 
-/// The exponent of a size that is at least [`LINEAR_BELOW`].
-#[inline(always)]
-const fn exponent(size: usize) -> u32 {
-    size.ilog2()
-}
-
 /// Map for insert: the bin that holds blocks of `size` bytes (header included).
 ///
 /// Monotone: a greater size never has a smaller bin.
@@ -31,14 +25,38 @@ pub const fn floor_bin(size: usize) -> usize {
     if size < LINEAR_BELOW {
         return size >> QUANTUM_LOG2;
     }
-    large_floor_bin(size)
+    large_floor_bin(size, size.ilog2())
 }
 
-/// [`floor_bin`] of a size that is at least [`LINEAR_BELOW`].
+/// [`floor_bin`] of a size that is at least [`LINEAR_BELOW`], of which this is the exponent.
 #[inline(always)]
-pub(crate) const fn large_floor_bin(size: usize) -> usize {
-    let exponent = exponent(size);
-    (((exponent - (LINEAR_LOG2 - 1)) as usize) << SL_LOG2) + (size >> (exponent - SL_LOG2))
+const fn large_floor_bin(size: usize, exponent: u32) -> usize {
+    // Rotated by the exponent, the five bits below the leading one are the uppermost.
+    let step = size.rotate_right(exponent) >> (usize::BITS - SL_LOG2);
+    ((exponent as usize) << SL_LOG2) + step - (((LINEAR_LOG2 - 2) as usize) << SL_LOG2)
+}
+
+/// The same where time matters.
+#[inline(always)]
+pub(crate) fn large_bin(size: usize) -> usize {
+    large_floor_bin(size, exponent(size))
+}
+
+/// The exponent of a size that is at least [`LINEAR_BELOW`].
+#[inline(always)]
+fn exponent(size: usize) -> u32 {
+    // SAFETY: what is rounded up from such a size, which is bounded, is no less.
+    unsafe { core::hint::assert_unchecked(size != 0) };
+    #[allow(unused_mut)]
+    let mut exponent = size.leading_zeros() ^ (usize::BITS - 1);
+    // x86's "bit scan" gives the exponent itself. A compiler that sees where it comes from goes on with the leading zeros
+    // instead and turns them back at each use.
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: no instruction.
+    unsafe {
+        core::arch::asm!("/* {0:e} */", inout(reg) exponent, options(pure, nomem, nostack, preserves_flags));
+    }
+    exponent
 }
 
 /// Map for search: the first bin whose every block has at least `size` bytes.
@@ -47,7 +65,7 @@ pub const fn ceil_bin(size: usize) -> usize {
     let step = if size < LINEAR_BELOW {
         QUANTUM
     } else {
-        1 << (exponent(size) - SL_LOG2)
+        (1 << size.ilog2()) >> SL_LOG2
     };
     floor_bin(size + (step - 1))
 }
@@ -82,22 +100,12 @@ pub const fn quanta_for(bytes: usize) -> usize {
 /// first bin whose every block serves it, so that the freed block is found by the rounded-up search again.
 /// At most 1/32 of the request is kept. `docs/adr/0002` has the measurement.
 #[inline(always)]
-pub const fn cut_size(size: usize) -> usize {
-    cut_and_bin(size).0
-}
-
-/// The same, and the bin of the block that is cut.
-#[inline(always)]
-pub const fn cut_and_bin(size: usize) -> (usize, usize) {
+pub fn cut_size(size: usize) -> usize {
     if size < EXACT_BELOW {
-        return (size, floor_bin(size));
+        return size;
     }
-    let exponent = exponent(size);
-    let shift = exponent - SL_LOG2;
-    // 32 to 64 steps: the last is the first one of the next row, and so is its bin.
-    let steps = (size + ((1 << shift) - 1)) >> shift;
-    let row = ((exponent - (LINEAR_LOG2 - 1)) as usize) << SL_LOG2;
-    (steps << shift, row + steps)
+    let step = (1 << exponent(size)) >> SL_LOG2;
+    (size + (step - 1)) & !(step - 1)
 }
 
 /// Blocks below this many bytes are cut exactly: the bins there are at most two quanta wide.

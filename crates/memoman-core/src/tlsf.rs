@@ -10,7 +10,7 @@ use crate::control::{Control, WILDERNESS};
 use crate::free_list;
 use crate::misuse::{Misuse, MisuseHandler, Refusal};
 use crate::pool::{POOL_COST, POOL_MIN, prev_free_block};
-use crate::size_class::{LINEAR_BELOW, block_size_for, cut_and_bin, cut_size, quanta_for};
+use crate::size_class::{LINEAR_BELOW, block_size_for, cut_size, large_bin, quanta_for};
 
 /// An instance: a handle on the control structure in the caller's memory. Two copies name the same instance.
 ///
@@ -193,8 +193,8 @@ impl Tlsf {
             if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 return pop_exact(control, size, quanta).ok_or(Miss::Small(size));
             }
-            let (wanted, bin) = cut_and_bin(size);
-            pop_exact(control, wanted, bin).ok_or(Miss::Large(size))
+            let wanted = cut_size(size);
+            pop_exact(control, wanted, large_bin(wanted)).ok_or(Miss::Large(size))
         }
     }
 
@@ -205,7 +205,14 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn malloc_small(self, size: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the same duties.
-        unsafe { serve(self.control(), size, size, find_small(self.control(), size)?) }
+        unsafe {
+            serve(
+                self.control(),
+                size,
+                size,
+                find_small(self.control(), size)?,
+            )
+        }
     }
 
     /// The same for a large one.
@@ -328,7 +335,9 @@ impl Tlsf {
         unsafe {
             match self.free_alone(ptr.as_ptr()) {
                 Ok(block) => Ok(block),
-                Err(Beside::Neighbour(header)) => free_merging_outlined(self, ptr, header),
+                Err(Beside::Previous(header) | Beside::Next(header, _)) => {
+                    free_merging_outlined(self, ptr, header)
+                }
                 Err(Beside::Misuse) => Err(self.free_refused(ptr)),
             }
         }
@@ -350,7 +359,7 @@ impl Tlsf {
             }
             let header = block.header((*control).cookie);
             if !header.is_plain_used_after_used() {
-                return Err(Beside::Neighbour(header));
+                return Err(Beside::Previous(header));
             }
             let size = header.size();
             // An overwritten header decodes to a wrong seal, which is a size beyond the bounds.
@@ -360,11 +369,10 @@ impl Tlsf {
             let next = block.offset(size);
             let next_header = next.header((*control).cookie);
             if !next_header.is_plain_used_behind_used() {
-                return Err(Beside::Neighbour(header));
+                return Err(Beside::Next(header, next_header));
             }
             // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too.
-            if WORD == 4
-                && (size < BLOCK_MIN || next_header.size() > (*control).high - next.addr())
+            if WORD == 4 && (size < BLOCK_MIN || next_header.size() > (*control).high - next.addr())
             {
                 return Err(Beside::Misuse);
             }
@@ -377,18 +385,46 @@ impl Tlsf {
         }
     }
 
-    /// The second half: a block with a free neighbour, or before its pool's end.
+    /// The second half: a block with a free block before it.
     ///
     /// # Safety
     /// As for [`Tlsf::free`]; `header` is what [`Tlsf::free_alone`] has just given.
     #[inline(always)]
-    pub unsafe fn free_merging(self, ptr: NonNull<u8>, header: Header) -> Result<FreeBlock, Misuse> {
+    pub unsafe fn free_behind(self, ptr: NonNull<u8>, header: Header) -> Result<FreeBlock, Misuse> {
         // SAFETY: the same duties: the address is inside the bounds and aligned.
         unsafe {
             let Some(live) = behind(self.control(), Block::at(ptr.as_ptr()), header) else {
                 return Err(self.free_refused(ptr));
             };
             coalesce(self.control(), &live)
+        }
+    }
+
+    /// The second half: a block between one in use and a free one or its pool's end.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`]; the headers are what [`Tlsf::free_alone`] has just given.
+    #[inline(always)]
+    pub unsafe fn free_before(
+        self,
+        ptr: NonNull<u8>,
+        header: Header,
+        next_header: Header,
+    ) -> Result<FreeBlock, Misuse> {
+        // SAFETY: the same duties: the header has been tested.
+        unsafe {
+            let block = Block::at(ptr.as_ptr());
+            let next = block.offset(header.size());
+            let live = Live {
+                block,
+                header,
+                next,
+                next_header,
+            };
+            if !may_follow(self.control(), &live) {
+                return Err(self.free_refused(ptr));
+            }
+            merge_next(self.control(), &live)
         }
     }
 
@@ -448,8 +484,10 @@ pub enum Miss {
 
 /// Why [`Tlsf::free_alone`] does not free a block.
 pub enum Beside {
-    /// It may have a free neighbour, or end its pool: its header.
-    Neighbour(Header),
+    /// The block before it is free: its own header.
+    Previous(Header),
+    /// The block behind it is free or its pool's end: its own header and that one's.
+    Next(Header, Header),
     /// It is no block in use, or the next header is overwritten.
     Misuse,
 }
@@ -499,10 +537,10 @@ unsafe fn search_outlined(control: *mut Control, size: usize) -> Result<NonNull<
     }
 }
 
-/// One copy of [`Tlsf::free_merging`] for where it is not hot.
+/// One copy of [`Tlsf::free_behind`], which finds the block behind anyway, for where it is not hot.
 ///
 /// # Safety
-/// As for [`Tlsf::free_merging`].
+/// As for [`Tlsf::free_behind`]; the block before may be in use.
 #[inline(never)]
 unsafe fn free_merging_outlined(
     tlsf: Tlsf,
@@ -510,7 +548,7 @@ unsafe fn free_merging_outlined(
     header: Header,
 ) -> Result<FreeBlock, Misuse> {
     // SAFETY: the same duties.
-    unsafe { tlsf.free_merging(ptr, header) }
+    unsafe { tlsf.free_behind(ptr, header) }
 }
 
 /// Takes the first `wanted` bytes of a block that has been found into use.
@@ -604,7 +642,11 @@ unsafe fn find(control: *mut Control, size: usize) -> Result<Found, Refusal> {
             let mut block = Control::head(control, bin).read();
             let mut found = size_of(control, block)?;
             if found >= size {
-                return Ok(Found { block, size: found, bin });
+                return Ok(Found {
+                    block,
+                    size: found,
+                    bin,
+                });
             }
             // Any block of a higher bin is large enough.
             if bin != own {
@@ -617,7 +659,11 @@ unsafe fn find(control: *mut Control, size: usize) -> Result<Found, Refusal> {
                 if found < size {
                     return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
                 }
-                return Ok(Found { block, size: found, bin });
+                return Ok(Found {
+                    block,
+                    size: found,
+                    bin,
+                });
             }
         }
         find_wilderness(control, size)
@@ -659,7 +705,43 @@ unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal>
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
 }
 
-/// Frees a block with a free neighbour, or before its pool's end. On misuse nothing is changed.
+/// Frees a block behind one in use. On misuse nothing is changed.
+///
+/// # Safety
+/// `live` has been tested.
+#[inline(always)]
+unsafe fn merge_next(control: *mut Control, live: &Live) -> Result<FreeBlock, Misuse> {
+    // SAFETY: tested (caller); the free neighbour is tested before anything is written.
+    unsafe {
+        let block = live.block;
+        let freed = live.header.size();
+        let next_size = live.next_header.size();
+        if !live.next_header.is_free() {
+            live.next.set_prev_free();
+            (*control).count_freed(freed);
+            form_free(control, block, freed);
+            free_list::push_freed(control, block, freed);
+            return Ok(FreeBlock(block));
+        }
+        let size = freed + next_size;
+        if (*control).is_wilderness(live.next, next_size) {
+            // The wilderness begins earlier: no bit changes.
+            free_list::wilderness_sound_to_merge(control, live.next, live.next_header)?;
+            (*control).count_freed(freed);
+            form_free(control, block, size);
+            free_list::set_wilderness(control, block);
+        } else {
+            free_list::next_sound_to_merge(control, live.next, live.next_header)?;
+            (*control).count_freed(freed);
+            free_list::unlink(control, live.next);
+            form_free(control, block, size);
+            free_list::push_sized(control, block, size);
+        }
+        Ok(FreeBlock(block))
+    }
+}
+
+/// Frees a block with any neighbours. On misuse nothing is changed.
 ///
 /// # Safety
 /// `live` has been tested.
@@ -756,11 +838,16 @@ pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Liv
 /// As for [`live`]; `block` may be anything.
 #[inline(always)]
 pub(crate) unsafe fn has_size(control: *mut Control, block: Block, size: usize) -> bool {
-    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds.
+    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds, the next one only when the
+    // size stays inside them.
     unsafe {
         (*control).may_be_payload(block.addr())
-            && behind(control, block, block.header((*control).cookie))
-                .is_some_and(|live| live.header.size() == size)
+            && block.header((*control).cookie).is_used_of(size)
+            && size <= (*control).high - block.addr()
+            && block
+                .offset(size)
+                .header((*control).cookie)
+                .may_follow_used()
     }
 }
 
@@ -779,23 +866,31 @@ unsafe fn behind(control: *mut Control, block: Block, header: Header) -> Option<
         }
         let next = block.offset(size);
         let next_header = next.header((*control).cookie);
-        // A size of 0 leads to the header itself, which is too small to follow one; 32-bit headers need the test.
-        if !next_header.may_follow_used() || (WORD == 4 && size < BLOCK_MIN) {
-            return None;
-        }
-        // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too.
-        if (next_header.is_free() || (WORD == 4 && !next_header.is_sentinel()))
-            && next_header.size() > (*control).high - next.addr()
-        {
-            return None;
-        }
-        Some(Live {
+        let live = Live {
             block,
             header,
             next,
             next_header,
-        })
+        };
+        may_follow(control, &live).then_some(live)
     }
+}
+
+/// The header behind a block makes sense.
+///
+/// # Safety
+/// The instance is live; all but `next_header` has been tested.
+#[inline(always)]
+unsafe fn may_follow(control: *mut Control, live: &Live) -> bool {
+    // SAFETY: live (caller).
+    let room = unsafe { (*control).high } - live.next.addr();
+    // A size of 0 leads to the header itself, which is too small to follow one; 32-bit headers need the test.
+    live.next_header.may_follow_used()
+        && (WORD == 8 || live.header.size() >= BLOCK_MIN)
+        // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too.
+        && ((WORD == 8 && !live.next_header.is_free())
+            || live.next_header.is_sentinel()
+            || live.next_header.size() <= room)
 }
 
 /// Which misuse it was that [`live`] found.
