@@ -11,7 +11,7 @@ use core::ptr;
 
 use crate::block::{Block, Header};
 use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM, SIZE_LIMIT};
-use crate::control::{Control, SCRATCH};
+use crate::control::Control;
 use crate::lists::{self, check_links};
 use crate::pool::{POOL_COST, POOL_MIN, Pool};
 use crate::tlsf::Tlsf;
@@ -226,7 +226,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
             for (bit, bin) in (0..usize::BITS).zip(&mut heads) {
                 turn();
                 let empty = Control::head(control, bin).read() == Control::list_end(control);
-                filled |= usize::from(!empty && bin != SCRATCH) << bit;
+                filled |= usize::from(!empty) << bit;
             }
             if *bits != filled {
                 return broken(Invariant::Bitmap, ptr::from_ref(bits).cast(), None);

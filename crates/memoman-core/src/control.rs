@@ -2,8 +2,8 @@
 //! whole state of an instance.
 //!
 //! ```text
-//!  Control │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ pools │ handler ││ wilderness │ scratch │ heads[2…] │
-//!          └ fixed part: this struct                                                ┘└ as many as asked for
+//!  Control │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ end │ pools │ handler ││ heads[bins] │
+//!          └ fixed part: this struct                                                       ┘└ as many as asked for
 //! ```
 //!
 //! The words that only control-plane calls change are covered by `check`, a hash of them, so that
@@ -11,7 +11,8 @@
 
 use core::ffi::c_void;
 use core::hint::assert_unchecked;
-use core::ptr;
+use core::mem::offset_of;
+use core::{ptr, slice};
 
 use crate::block::{Block, Link};
 use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
@@ -53,6 +54,9 @@ pub struct Control {
     pub(crate) fl_bitmap: usize,
     /// One bit for each bin: set when its list is not empty.
     pub(crate) sl_bitmap: [usize; SL_WORDS],
+    /// A block's two links: where every list ends. The second takes the writes that are meant for a block behind the
+    /// last one, and means nothing.
+    pub(crate) end: [usize; 2],
     /// Pools in address order.
     pub(crate) first_pool: *mut PoolHeader,
     pub(crate) last_pool: *mut PoolHeader,
@@ -103,9 +107,6 @@ const WORD_BITS: usize = usize::BITS as usize;
 /// The wilderness's bin: what no bin serves is cut from the free block that ends the highest pool. No size maps to it.
 pub(crate) const WILDERNESS: usize = 0;
 
-/// The bin of one quantum, which no block has: its head takes the writes that are meant for the list's end.
-pub(crate) const SCRATCH: usize = 1;
-
 /// Bins that every instance has: those of single sizes, which need no upper bound then, and one for all greater ones.
 const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
 
@@ -114,11 +115,6 @@ impl Control {
     pub(crate) const fn bins_for(max_block: usize) -> usize {
         let bins = ceil_bin(block_size_for(max_block)) + 1;
         if bins < BINS_MIN { BINS_MIN } else { bins }
-    }
-
-    /// All bins that hold lists.
-    pub(crate) fn bins(&self) -> impl Iterator<Item = usize> + use<> {
-        (0..=self.top_bin).filter(|&bin| bin != SCRATCH)
     }
 
     /// Bytes of the control structure for requests up to `max_block`; 0 when no instance can serve them.
@@ -181,12 +177,11 @@ impl Control {
         ])
     }
 
-    /// What stands for "no block" in heads and links: the heads themselves, seen as a block. Not null, so that a list
-    /// cannot be cut short by zeros written over a link; and its `prev_link` is the head of the scratch bin, so that
-    /// it may be written without a test.
+    /// What stands for "no block" in heads and links: the place of `end`. Not null, so that a list cannot be cut short by
+    /// zeros written over a link; and its `prev_link` may be written without a test.
     #[inline(always)]
     pub(crate) fn list_end(this: *mut Control) -> Block {
-        Block::at(Control::head(this, 0).cast())
+        Block::at(this.cast::<u8>().wrapping_add(offset_of!(Control, end)))
     }
 
     /// Empties every list and clears both bitmaps.
@@ -199,9 +194,7 @@ impl Control {
             (*this).fl_bitmap = 0;
             (*this).sl_bitmap = [0; SL_WORDS];
             let end = Control::list_end(this);
-            for bin in 0..=(*this).top_bin {
-                Control::head(this, bin).write(end);
-            }
+            slice::from_raw_parts_mut(Control::head(this, 0), (*this).top_bin + 1).fill(end);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The bins' lists: doubly linked, last in first out, each end tested before it is followed.
 //!
 //! ```text
-//!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: the heads' address
+//!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: control.end
 //!       ▲──────────A.prev_link  ▲──B.prev_link
 //!                               └ &A.next_free, which is A's payload address
 //! ```
@@ -151,7 +151,7 @@ pub(crate) unsafe fn wilderness_sound_to_merge(
             return Err(Misuse::SmashedNext);
         }
         let end = Control::list_end(this);
-        if next.next_free() != end || next.prev_link() != end.next_link() {
+        if next.next_free() != end || next.prev_link() != Control::head(this, WILDERNESS) {
             return Err(Misuse::SmashedLink);
         }
     }

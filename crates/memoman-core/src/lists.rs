@@ -107,7 +107,7 @@ unsafe fn each_block(control: *mut Control, mut visit: impl FnMut(Block, Header)
 unsafe fn each_head(control: *mut Control, mut visit: impl FnMut(Edge)) {
     // SAFETY: the control structure is proved (caller), so `top_bin` bounds the heads.
     unsafe {
-        for bin in (*control).bins() {
+        for bin in 0..=(*control).top_bin {
             turn();
             let head = Control::head(control, bin);
             let to = head.read();
@@ -175,7 +175,7 @@ unsafe fn each_edge(control: *mut Control, mut visit: impl FnMut(Edge, By)) -> C
 unsafe fn each_listed(control: *mut Control, mut visit: impl FnMut(Block)) {
     // SAFETY: every edge leads to a free block (caller).
     unsafe {
-        for bin in (*control).bins() {
+        for bin in 0..=(*control).top_bin {
             turn();
             let mut block = Control::head(control, bin).read();
             while block != Control::list_end(control) {

@@ -133,8 +133,7 @@ impl Tlsf {
         // SAFETY: control structure and pools are proved (caller); `top_bin` bounds the heads.
         unsafe {
             let end = Control::list_end(control);
-            let from = cursor.heads.saturating_sub(1);
-            for bin in (*control).bins().skip_while(|&bin| bin < from) {
+            for bin in cursor.heads.saturating_sub(1)..=(*control).top_bin {
                 turn();
                 if Control::head(control, bin).read() == end {
                     continue;

@@ -72,7 +72,7 @@ impl<'a> Catalogue<'a> {
         let control = heap.control();
         // SAFETY: a sound heap: its lists end.
         unsafe {
-            for bin in (*control).bins() {
+            for bin in 0..=(*control).top_bin {
                 let mut list = Vec::new();
                 let mut block = Control::head(control, bin).read();
                 while block != Control::list_end(control) {

@@ -12,7 +12,7 @@ use super::heap::Seen;
 use crate::block::{FREE, PREV_FREE};
 use crate::check::Invariant::{self, Bitmap, Coalesced, Counters, List, Listed, Placement};
 use crate::config::{BINS_MAX, BLOCK_MIN, HEADER, QUANTUM, WORD};
-use crate::control::{Control, SCRATCH, WILDERNESS, mix};
+use crate::control::{Control, mix};
 
 type Writes = Vec<(usize, usize)>;
 
@@ -114,7 +114,7 @@ impl Catalogue<'_> {
             .heap
             .original(self.heap.control().addr() + offset_of!(Control, top_bin));
         let nodes: Vec<usize> = self.lists.values().flatten().map(Seen::at).collect();
-        for bin in (0..=top_bin).filter(|&bin| bin != SCRATCH) {
+        for bin in 0..=top_bin {
             let head = self.head_of(bin);
             let (word, _) = self.sl_word(bin);
             let filled = self.lists.contains_key(&bin);
@@ -130,13 +130,7 @@ impl Catalogue<'_> {
                     vec![(Bitmap, word)],
                 );
             }
-            // (The wilderness's head itself is what ends a list.)
-            let owner = if bin == WILDERNESS { head + WORD } else { head };
-            let mut expected_of_itself = vec![expected];
-            if bin == WILDERNESS && filled {
-                expected_of_itself.push((Bitmap, word));
-            }
-            self.garbage_but_zero(field, head, owner, &expected_of_itself);
+            self.garbage_but_zero(field, head, head, &[expected]);
             self.flips(field, head, |_| vec![expected]);
             for &node in nodes.iter().step_by(5) {
                 self.add(
@@ -147,7 +141,7 @@ impl Catalogue<'_> {
             }
             if !filled {
                 // The bits agree with the head that is wrong.
-                for value in [1, nodes[0], nodes[nodes.len() - 1], owner] {
+                for value in [1, nodes[0], nodes[nodes.len() - 1], head] {
                     let mut writes = self.turned(bin);
                     writes.push((head, value));
                     self.add(

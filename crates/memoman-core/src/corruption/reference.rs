@@ -23,13 +23,15 @@ pub(super) struct Reference {
 }
 
 /// Fields of the control structure that work on the heap changes; `check` covers all others.
-const CHANGING: [usize; 6] = [
+const CHANGING: [usize; 8] = [
     offset_of!(Control, used),
     offset_of!(Control, peak),
     offset_of!(Control, live_blocks),
     offset_of!(Control, failed_requests),
     offset_of!(Control, fl_bitmap),
     offset_of!(Control, sl_bitmap),
+    offset_of!(Control, end),
+    offset_of!(Control, end) + WORD,
 ];
 
 impl Reference {
@@ -116,9 +118,9 @@ impl Reference {
             }
         }
         let mut bitmap = [0usize; SL_WORDS];
-        // The highest pool's last block, if it is free, is in bin 0; no block is in bin 1, whose head may hold anything.
+        // The highest pool's last block, if it is free, is in bin 0.
         let top = self.pools[self.pools.len() - 1].2;
-        for bin in (0..=self.top_bin).filter(|&bin| bin != 1) {
+        for bin in 0..=self.top_bin {
             let mut link = self.control + size_of::<Control>() + bin * WORD;
             let mut at = heap.word(link)?;
             if at != self.list_end {
