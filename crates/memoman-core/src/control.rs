@@ -367,14 +367,8 @@ impl Control {
         // SAFETY: live (caller); shared access only.
         let control = unsafe { &*this };
         let size_in = |bin: usize| {
-            // SAFETY: the head exists, and what is not the list's end is a free block of a pool (I2).
-            let header = unsafe {
-                let block = Control::head(this, bin).read();
-                if block == Control::list_end(this) {
-                    return 0;
-                }
-                block.header(control.cookie)
-            };
+            // SAFETY: I1: the bin has a head, and a head is a free block of a pool.
+            let header = unsafe { Control::head(this, bin).read().header(control.cookie) };
             // Overwritten: no request would get it.
             if header.is_plain_free() {
                 header.size()
@@ -383,7 +377,12 @@ impl Control {
             }
         };
         let listed = control.last_nonempty().map_or(0, size_in);
-        let size = listed.max(size_in(WILDERNESS));
+        let wilderness = if control.sl_bitmap[0] & 1 << WILDERNESS != 0 {
+            size_in(WILDERNESS)
+        } else {
+            0
+        };
+        let size = listed.max(wilderness);
         size.min(control.max_size).saturating_sub(HEADER)
     }
 
