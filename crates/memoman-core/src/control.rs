@@ -2,8 +2,8 @@
 //! whole state of an instance.
 //!
 //! ```text
-//!  Control │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ end │ pools │ handler ││ heads[bins] │
-//!          └ fixed part: this struct                                                       ┘└ as many as asked for
+//!  Control │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ pools │ handler ││ heads[bins] │
+//!          └ fixed part: this struct                                                 ┘└ as many as asked for
 //! ```
 //!
 //! The words that only control-plane calls change are covered by `check`, a hash of them, so that
@@ -11,7 +11,6 @@
 
 use core::ffi::c_void;
 use core::hint::assert_unchecked;
-use core::mem::offset_of;
 use core::{ptr, slice};
 
 use crate::block::{Block, Link};
@@ -54,9 +53,6 @@ pub struct Control {
     pub(crate) fl_bitmap: usize,
     /// One bit for each bin: set when its list is not empty.
     pub(crate) sl_bitmap: [usize; SL_WORDS],
-    /// A block's two links: where every list ends. The second takes the writes that are meant for a block behind the
-    /// last one, and means nothing.
-    pub(crate) end: [usize; 2],
     /// Pools in address order.
     pub(crate) first_pool: *mut PoolHeader,
     pub(crate) last_pool: *mut PoolHeader,
@@ -177,11 +173,11 @@ impl Control {
         ])
     }
 
-    /// What stands for "no block" in heads and links: the place of `end`. Not null, so that a list cannot be cut short by
-    /// zeros written over a link; and its `prev_link` may be written without a test.
+    /// What stands for "no block" in heads and links: the control structure's own address. Not null, so that a list cannot
+    /// be cut short by zeros written over a link; and at hand in every call.
     #[inline(always)]
     pub(crate) fn list_end(this: *mut Control) -> Block {
-        Block::at(this.cast::<u8>().wrapping_add(offset_of!(Control, end)))
+        Block::at(this.cast())
     }
 
     /// Empties every list and clears both bitmaps.

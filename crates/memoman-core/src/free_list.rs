@@ -1,7 +1,7 @@
 //! The bins' lists: doubly linked, last in first out, each end tested before it is followed.
 //!
 //! ```text
-//!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: control.end
+//!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: the control structure
 //!       ▲──────────A.prev_link  ▲──B.prev_link
 //!                               └ &A.next_free, which is A's payload address
 //! ```
@@ -19,15 +19,18 @@ use crate::size_class::LINEAR_BELOW;
 #[inline(always)]
 pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     let head = Control::head(this, bin);
-    // SAFETY: the head exists; the block's payload starts with its two links; the head's block is a listed free block
-    // (I2), or the list's end, whose `prev_link` is there to be written.
+    // SAFETY: the head exists; the block's payload starts with its two links; a head that is not the list's end is
+    // a listed free block (I2), whose links may be written.
     unsafe {
         let old = head.read();
         block.set_next_free(old);
         block.set_prev_link(head);
         head.write(block);
-        old.set_prev_link(block.next_link());
-        (*this).mark(bin);
+        if old == Control::list_end(this) {
+            (*this).mark(bin);
+        } else {
+            old.set_prev_link(block.next_link());
+        }
     }
 }
 
@@ -230,11 +233,9 @@ pub(crate) unsafe fn unlink(this: *mut Control, block: Block) {
         let link: Link = block.prev_link();
         let next = block.next_free();
         link.write(next);
-        next.set_prev_link(link);
         if next != Control::list_end(this) {
-            return;
-        }
-        if let Some(bin) = Control::bin_of_head(this, link, (*this).top_bin) {
+            next.set_prev_link(link);
+        } else if let Some(bin) = Control::bin_of_head(this, link, (*this).top_bin) {
             // The list was this block alone.
             (*this).unmark(bin);
         }

@@ -606,8 +606,6 @@ unsafe fn refresh(control: *mut Control) {
         let (low, high) = this.outer_bounds();
         this.set_bounds(low, high);
         this.check = this.checksum();
-        // What stands there means nothing; but so an instance that has no pools left is as new.
-        this.end = [0; 2];
     }
 }
 

@@ -17,9 +17,8 @@ const PEAK: usize = 10;
 const LIVE_BLOCKS: usize = 11;
 const FL_BITMAP: usize = 13;
 const SL_BITMAP: usize = 14;
-const LIST_END: usize = HEADS - 9;
 /// Words of the second-level bitmap: what the other fields leave.
-const SL_WORDS: usize = LIST_END - SL_BITMAP;
+const SL_WORDS: usize = HEADS - 7 - SL_BITMAP;
 
 /// One pool of twelve blocks of one size, some of them free, and a larger block at the end.
 struct Heap {
@@ -68,7 +67,7 @@ impl Heap {
 
     /// What stands for "no block".
     fn list_end(&self) -> usize {
-        self.control(LIST_END).addr()
+        self.control(0).addr()
     }
 
     fn payload(&self, index: usize) -> *mut usize {

@@ -23,15 +23,13 @@ pub(super) struct Reference {
 }
 
 /// Fields of the control structure that work on the heap changes; `check` covers all others.
-const CHANGING: [usize; 8] = [
+const CHANGING: [usize; 6] = [
     offset_of!(Control, used),
     offset_of!(Control, peak),
     offset_of!(Control, live_blocks),
     offset_of!(Control, failed_requests),
     offset_of!(Control, fl_bitmap),
     offset_of!(Control, sl_bitmap),
-    offset_of!(Control, end),
-    offset_of!(Control, end) + WORD,
 ];
 
 impl Reference {

@@ -3,7 +3,6 @@
 use crate::arena::{self, Arena, Seen};
 use crate::ops::{Op, Setup, Size};
 use memoman_core::config::{BLOCK_MIN, QUANTUM, WORD};
-use memoman_core::control::Control;
 use memoman_core::size_class::block_size_for;
 use memoman_core::{Cursor, Misuse, Refusal, Stats, Tlsf};
 use std::collections::BTreeMap;
@@ -376,12 +375,7 @@ impl Shadow {
         }
         self.clear_user_data();
         self.arena.copy_to(&mut fresh);
-        // The word that takes the writes meant for a block behind a list's last one; seven fields lie behind it.
-        let absorbing = self.arena.offset(self.control.0) + size_of::<Control>() - 8 * WORD;
         for at in (0..freed.len()).step_by(WORD) {
-            if at == absorbing {
-                continue;
-            }
             let word =
                 |image: &[u8]| usize::from_ne_bytes(image[at..at + WORD].try_into().unwrap());
             let (was, new) = (word(&freed), word(&fresh));
