@@ -7,6 +7,7 @@ use core::ptr::NonNull;
 use memoman_core::block::Header;
 use memoman_core::{Beside, Miss, Misuse, Refusal, Tlsf};
 
+use super::allocation::{mm_free, mm_malloc};
 use super::{misuse, watched};
 
 /// # Safety
@@ -56,7 +57,18 @@ unsafe fn refused(tlsf: Tlsf, bytes: usize) -> *mut c_void {
 pub(super) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
     // SAFETY: live (caller).
     unsafe {
-        match tlsf.memalign_inlined(align, bytes) {
+        match tlsf.memalign_hit(align, bytes) {
+            Some(block) => block.as_ptr().cast(),
+            None => memalign_search(tlsf, align, bytes),
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn memalign_search(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
+    // SAFETY: live (caller).
+    unsafe {
+        match tlsf.memalign(align, bytes) {
             Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
                 watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
             }
@@ -83,11 +95,12 @@ pub(super) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_v
 unsafe fn resize(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
     // SAFETY: as for `realloc`.
     unsafe {
+        let handle = tlsf.as_raw().cast();
         let Some(block) = NonNull::new(ptr) else {
-            return malloc(tlsf, bytes);
+            return mm_malloc(handle, bytes);
         };
         if bytes == 0 {
-            free(tlsf, block.as_ptr());
+            mm_free(handle, ptr.cast());
             return core::ptr::null_mut();
         }
         match tlsf.realloc(block, bytes) {

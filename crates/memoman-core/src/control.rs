@@ -152,6 +152,7 @@ impl Control {
     }
 
     /// What `check` must be.
+    #[inline(never)]
     pub(crate) fn checksum(&self) -> usize {
         mix(&[
             ptr::from_ref(self).addr(),

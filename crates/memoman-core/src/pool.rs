@@ -141,6 +141,7 @@ impl Pool {
         (self.header().cast(), unsafe { self.end() } - self.start())
     }
 
+    #[inline(never)]
     unsafe fn checksum(self) -> usize {
         // SAFETY: the header may be read (caller).
         let header = unsafe { &*self.header() };
@@ -157,6 +158,7 @@ impl Pool {
     ///
     /// # Safety
     /// `control` is live; the five words at the pool's address may be read.
+    #[inline(never)]
     pub(crate) unsafe fn is_sound(self, control: *mut Control) -> bool {
         // SAFETY: readable (caller). The address is tested first: a header is aligned.
         unsafe {

@@ -229,10 +229,20 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
     // SAFETY: tested (caller).
     unsafe {
         mergeable_next(control, old)?;
-        free_list::unlink(control, old.next);
         let have = old.header.size();
-        let total = have + old.next_header.size();
+        let next_size = old.next_header.size();
+        let total = have + next_size;
         let size = cut_size(size).min(total);
+        if (*control).is_wilderness(old.next, next_size) && total - size >= BLOCK_MIN {
+            // The wilderness begins later: no bit changes.
+            let remainder = form_free(control, old.block.offset(size), total - size);
+            free_list::set_wilderness(control, remainder);
+            old.block
+                .set_header((*control).cookie, old.header.resized(size));
+            (*control).count_grown(size - have);
+            return Ok(());
+        }
+        free_list::unlink(control, old.next);
         settle(control, old.block, old.header, total, size, have);
     }
     Ok(())

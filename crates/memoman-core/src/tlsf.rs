@@ -253,6 +253,29 @@ impl Tlsf {
         }
     }
 
+    /// What [`Tlsf::malloc_hit`] is for [`Tlsf::memalign`]: a block of exactly the size that happens to be aligned, at the head of
+    /// its bin, as a freed block of a recurring request is. None: nothing has been done, whatever the arguments are.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn memalign_hit(self, align: usize, bytes: usize) -> Option<NonNull<u8>> {
+        let control = self.control();
+        // SAFETY: live (caller).
+        unsafe {
+            if bytes.wrapping_sub(1) >= (*control).limit || !align.is_power_of_two() {
+                return None;
+            }
+            let wanted = cut_size(block_size_for(bytes));
+            let bin = (*control).bin_of(wanted);
+            let head = Control::head(control, bin).read();
+            if head.addr() & (align - 1) != 0 {
+                return None;
+            }
+            pop_exact(control, wanted, bin)
+        }
+    }
+
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
     /// What is skipped in front becomes a free block.
     ///
@@ -260,20 +283,6 @@ impl Tlsf {
     /// The instance is live.
     #[inline(never)]
     pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live (caller).
-        unsafe { self.memalign_inlined(align, bytes) }
-    }
-
-    /// [`Tlsf::memalign`] for a caller that is a function of its own already.
-    ///
-    /// # Safety
-    /// The instance is live.
-    #[inline(always)]
-    pub unsafe fn memalign_inlined(
-        self,
-        align: usize,
-        bytes: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
         if !align.is_power_of_two() {
             return Err(Refusal::Invalid);
         }
