@@ -231,7 +231,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
             if *bits != filled {
                 return broken(Invariant::Bitmap, ptr::from_ref(bits).cast(), None);
             }
-            words |= usize::from(filled != 0 && word > 0) << word;
+            words |= usize::from(filled != 0) << word;
         }
         if this.fl_bitmap != words {
             return broken(

@@ -49,7 +49,7 @@ pub struct Control {
     pub(crate) live_blocks: usize,
     /// Requests refused for want of memory.
     pub(crate) failed_requests: usize,
-    /// One bit for each word of `sl_bitmap` but the first, which is read anyway: set when the word is not zero.
+    /// One bit for each word of `sl_bitmap`: set when the word is not zero.
     pub(crate) fl_bitmap: usize,
     /// One bit for each bin: set when its list is not empty.
     pub(crate) sl_bitmap: [usize; SL_WORDS],
@@ -302,7 +302,8 @@ impl Control {
         debug_assert!(word < SL_WORDS);
         // SAFETY: a bin is at most `top_bin`, which is below BINS_MAX, so its word exists.
         unsafe { *self.sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % WORD_BITS) };
-        if word > 0 {
+        // The first word, that of the small sizes, is rarely without a bit.
+        if word > 0 || self.fl_bitmap & 1 == 0 {
             self.fl_bitmap |= 1 << word;
         }
     }
@@ -315,7 +316,7 @@ impl Control {
         // SAFETY: as for `mark`.
         let bits = unsafe { self.sl_bitmap.get_unchecked_mut(word) };
         *bits &= !(1 << (bin % WORD_BITS));
-        if word > 0 && *bits == 0 {
+        if *bits == 0 {
             self.fl_bitmap &= !(1 << word);
         }
     }
@@ -348,9 +349,9 @@ impl Control {
     /// The last bin that is not empty; the wilderness's is the last to be named.
     #[inline(always)]
     pub(crate) fn last_nonempty(&self) -> Option<usize> {
-        let word = self.fl_bitmap.checked_ilog2().unwrap_or(0) as usize;
+        let word = self.fl_bitmap.checked_ilog2()? as usize;
         debug_assert!(word < SL_WORDS);
-        // SAFETY: as in `first_nonempty`; the first word always exists.
+        // SAFETY: as in `first_nonempty`.
         let bits = unsafe { *self.sl_bitmap.get_unchecked(word) };
         let bit = bits.checked_ilog2()?;
         Some(word * WORD_BITS + bit as usize)

@@ -36,9 +36,7 @@ impl Catalogue<'_> {
         let (at, value) = self.sl_word(bin);
         let word = bin / usize::BITS as usize;
         let fl = self.heap.control().addr() + offset_of!(Control, fl_bitmap);
-        // The first word has no bit of its own.
-        let filled = value != 0 && word > 0;
-        let fl_value = self.heap.original(fl) & !(1 << word) | usize::from(filled) << word;
+        let fl_value = self.heap.original(fl) & !(1 << word) | usize::from(value != 0) << word;
         vec![(at, value), (fl, fl_value)]
     }
 

@@ -153,7 +153,7 @@ impl Reference {
             if counter(offset_of!(Control, sl_bitmap) + index * WORD)? != bits {
                 return Some(false);
             }
-            words |= usize::from(bits != 0 && index > 0) << index;
+            words |= usize::from(bits != 0) << index;
         }
         let peak = counter(offset_of!(Control, peak))?;
         Some(
