@@ -55,6 +55,8 @@ static void previous_filled(struct bed *bed) { free_block(bed, PREV, 1, 1024); }
 static void next_filled(struct bed *bed) { free_block(bed, NEXT, 1, 1024); }
 static void both_filled(struct bed *bed) { free_block(bed, PREV | NEXT, 1, 1024); }
 static void none_small(struct bed *bed) { free_block(bed, 0, 0, 32); }
+static void previous_small(struct bed *bed) { free_block(bed, PREV, 0, 32); }
+static void next_small(struct bed *bed) { free_block(bed, NEXT, 0, 32); }
 static void both_small(struct bed *bed) { free_block(bed, PREV | NEXT, 0, 32); }
 
 /* What the last block leaves is one with the huge block behind it. */
@@ -75,6 +77,8 @@ const struct state_of_call states_of_free[] = {
     {"free-next-free-bins-filled", next_filled, 0},
     {"free-both-free-bins-filled", both_filled, 0},
     {"free-no-neighbour-free-128-bytes", none_small, 0},
+    {"free-previous-free-128-bytes", previous_small, 0},
+    {"free-next-free-128-bytes", next_small, 0},
     {"free-both-free-128-bytes", both_small, 0},
     {"free-next-huge", last, 0},
     {0},

@@ -9,6 +9,14 @@ static void same(struct bed *bed) {
     mm_free(bed->a, p);
 }
 
+static void same_small(struct bed *bed) {
+    void *p = take(bed, 100);
+    EXPECT(bed, "uf");
+    REQUIRE(MEASURE_POINTER(bed, mm_realloc, bed->a, p, 100, 0) == p);
+    EXPECT(bed, "uf");
+    mm_free(bed->a, p);
+}
+
 static void shrink(struct bed *bed) {
     void *p = take(bed, 4000), *wall = take(bed, 1000);
     EXPECT(bed, "uuf");
@@ -124,6 +132,7 @@ static void aligned_move(struct bed *bed) {
 
 const struct state_of_call states_of_realloc[] = {
     {"realloc-same", same, 0},
+    {"realloc-same-100-bytes", same_small, 0},
     {"realloc-shrink", shrink, 0},
     {"realloc-shrink-next-free", shrink_next_free, 0},
     {"realloc-grow-forward", grow_forward, 0},

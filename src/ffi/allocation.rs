@@ -4,21 +4,11 @@ use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
 use memoman_debug::allocator::Tlsf;
-#[cfg(not(memoman_debug))]
-use memoman_debug::allocator::{Misuse, Refusal};
 
 use super::types::mm_allocator_t;
-use super::{answer, instance, misuse};
+use super::{hot, instance};
 #[cfg(not(memoman_debug))]
 use super::{watch, watched};
-
-/// The core's answer to every call of a watched program. (Nothing of this is in the debug library.)
-#[cfg(not(memoman_debug))]
-macro_rules! intercepted {
-    () => {
-        Refusal::Misuse(Misuse::Intercepted, _)
-    };
-}
 
 /// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL if
 /// `bytes` is 0 or no free block is large enough. O(1).
@@ -27,40 +17,8 @@ pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize)
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => malloc(tlsf, bytes),
+            Some(tlsf) => hot::malloc(tlsf, bytes),
             None => ptr::null_mut(),
-        }
-    }
-}
-
-/// # Safety
-/// The instance is live.
-#[inline(always)]
-unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
-    // SAFETY: live (caller).
-    unsafe {
-        match tlsf.malloc(bytes) {
-            #[cfg(not(memoman_debug))]
-            Err(intercepted!()) => {
-                watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.malloc(bytes))
-            }
-            result => answer(tlsf, result),
-        }
-    }
-}
-
-/// # Safety
-/// The instance is live.
-#[inline(always)]
-unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: live (caller).
-    unsafe {
-        match tlsf.memalign(align, bytes) {
-            #[cfg(not(memoman_debug))]
-            Err(intercepted!()) => {
-                watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
-            }
-            result => answer(tlsf, result),
         }
     }
 }
@@ -74,19 +32,14 @@ pub unsafe extern "C" fn mm_calloc(
     count: usize,
     size: usize,
 ) -> *mut c_void {
-    // SAFETY: boundary rules.
+    // SAFETY: boundary rules; a block of `bytes` bytes may be written.
     unsafe {
-        match instance(allocator) {
-            Some(tlsf) => match tlsf.calloc(count, size) {
-                #[cfg(not(memoman_debug))]
-                Err(intercepted!()) => {
-                    let bytes = count.saturating_mul(size);
-                    watched::allocate(tlsf, bytes, true, &|tlsf| tlsf.malloc(bytes))
-                }
-                result => answer(tlsf, result),
-            },
-            None => ptr::null_mut(),
+        let bytes = count.saturating_mul(size);
+        let block = mm_malloc(allocator, bytes);
+        if !block.is_null() {
+            block.cast::<u8>().write_bytes(0, bytes);
         }
+        block
     }
 }
 
@@ -102,7 +55,7 @@ pub unsafe extern "C" fn mm_memalign(
     // SAFETY: boundary rules.
     unsafe {
         match instance(allocator) {
-            Some(tlsf) => memalign(tlsf, align, bytes),
+            Some(tlsf) => hot::memalign(tlsf, align, bytes),
             None => ptr::null_mut(),
         }
     }
@@ -122,20 +75,9 @@ pub unsafe extern "C" fn mm_realloc(
 ) -> *mut c_void {
     // SAFETY: boundary rules.
     unsafe {
-        let Some(tlsf) = instance(allocator) else {
-            return ptr::null_mut();
-        };
-        match NonNull::new(ptr.cast()) {
-            Some(block) if bytes == 0 => {
-                release(tlsf, block);
-                ptr::null_mut()
-            }
-            Some(block) => match tlsf.realloc(block, bytes) {
-                #[cfg(not(memoman_debug))]
-                Err(intercepted!()) => watched::realloc(tlsf, block, Tlsf::ALIGN, bytes),
-                result => answer(tlsf, result),
-            },
-            None => malloc(tlsf, bytes),
+        match instance(allocator) {
+            Some(tlsf) => hot::realloc(tlsf, ptr.cast(), bytes),
+            None => ptr::null_mut(),
         }
     }
 }
@@ -156,18 +98,14 @@ pub unsafe extern "C" fn mm_realloc_aligned(
         let Some(tlsf) = instance(allocator) else {
             return ptr::null_mut();
         };
-        match NonNull::new(ptr.cast()) {
+        match NonNull::new(ptr.cast::<u8>()) {
             _ if !align.is_power_of_two() => ptr::null_mut(),
             Some(block) if bytes == 0 => {
-                release(tlsf, block);
+                mm_free(allocator, block.as_ptr().cast());
                 ptr::null_mut()
             }
-            Some(block) => match tlsf.realloc_aligned(block, align, bytes) {
-                #[cfg(not(memoman_debug))]
-                Err(intercepted!()) => watched::realloc(tlsf, block, align, bytes),
-                result => answer(tlsf, result),
-            },
-            None => memalign(tlsf, align, bytes),
+            Some(block) => hot::realloc_aligned(tlsf, block, align, bytes),
+            None => mm_memalign(allocator, align, bytes),
         }
     }
 }
@@ -178,26 +116,8 @@ pub unsafe extern "C" fn mm_realloc_aligned(
 pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_void) {
     // SAFETY: boundary rules.
     unsafe {
-        if let (Some(tlsf), Some(block)) = (instance(allocator), NonNull::new(ptr.cast())) {
-            release(tlsf, block);
-        }
-    }
-}
-
-/// Frees a block, or reports why not.
-///
-/// # Safety
-/// As for [`Tlsf::free`].
-#[inline(always)]
-unsafe fn release(tlsf: Tlsf, block: NonNull<u8>) {
-    // SAFETY: the same duties.
-    unsafe {
-        if let Err(what) = tlsf.free(block) {
-            match what {
-                #[cfg(not(memoman_debug))]
-                Misuse::Intercepted => watched::free(tlsf, block),
-                what => misuse(tlsf, what, block.as_ptr()),
-            }
+        if let Some(tlsf) = instance(allocator) {
+            hot::free(tlsf, ptr.cast());
         }
     }
 }

@@ -17,6 +17,9 @@ mod pools;
 
 mod allocation;
 
+#[cfg_attr(memoman_debug, path = "plain.rs")]
+mod hot;
+
 mod inspect;
 
 #[cfg(unix)]

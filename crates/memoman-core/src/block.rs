@@ -20,8 +20,6 @@
 //! or more and fails the bounds test that is made anyway. Whatever stops being the header of a block in
 //! use is marked FREE on the way, so no stale header passes for a live one.
 
-use core::ptr;
-
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, SIZE_BITS, SIZE_LIMIT, WORD};
 
 /// The block is in a free list.
@@ -45,7 +43,7 @@ const fn seal(cookie: usize) -> usize {
 
 /// A header word with its seal taken off: size in the upper bits, flags below the quantum.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header(usize);
+pub struct Header(usize);
 
 impl Header {
     #[inline(always)]
@@ -105,6 +103,26 @@ impl Header {
     #[inline(always)]
     pub(crate) const fn is_plain_used(self) -> bool {
         self.0 & LOW_BITS & !PREV_FREE == 0
+    }
+
+    /// A used block of this size, whatever its neighbour.
+    #[inline(always)]
+    pub(crate) const fn is_used_of(self, size: usize) -> bool {
+        self.0 & !PREV_FREE == size
+    }
+
+    /// The same, behind a block in use: no bit below the size.
+    #[inline(always)]
+    pub(crate) const fn is_plain_used_after_used(self) -> bool {
+        self.0 & LOW_BITS == 0
+    }
+
+    /// A block in use of a possible size, behind a block in use; [`Header::may_follow_used`] that is neither free nor a
+    /// sentinel.
+    #[inline(always)]
+    pub(crate) const fn is_plain_used_behind_used(self) -> bool {
+        (WORD == 8 || self.0 >= BLOCK_MIN)
+            && self.0.wrapping_sub(BLOCK_MIN) & (SEAL_BITS | LOW_BITS) == 0
     }
 
     /// A free block whose previous block is used, as coalescing leaves every free block.
@@ -167,13 +185,6 @@ impl Block {
         self.0.addr()
     }
 
-    /// What stands for "no block" in an instance's heads and links: its seal, taken as an address. Not null, so that a
-    /// list cannot be cut short by zeros written over a link. (Null on 32-bit targets, which have no seal.)
-    #[inline(always)]
-    pub(crate) const fn list_end(cookie: usize) -> Block {
-        Block(ptr::without_provenance_mut(seal(cookie)))
-    }
-
     #[inline(always)]
     pub(crate) fn is_aligned(self) -> bool {
         self.addr().is_multiple_of(QUANTUM)
@@ -196,6 +207,20 @@ impl Block {
     pub(crate) unsafe fn set_header(self, cookie: usize, header: Header) {
         // SAFETY: as for `header`.
         unsafe { self.header_ptr().write(header.0 ^ seal(cookie)) }
+    }
+
+    /// Makes the header of a block in use that of a free one of the same size, its previous block in use.
+    #[inline(always)]
+    pub(crate) unsafe fn set_free(self) {
+        // SAFETY: as for `header`.
+        unsafe { *self.header_ptr() |= FREE }
+    }
+
+    /// The reverse.
+    #[inline(always)]
+    pub(crate) unsafe fn set_used(self) {
+        // SAFETY: as for `header`.
+        unsafe { *self.header_ptr() &= !FREE }
     }
 
     /// Sets PREV_FREE. The seal lies above the flags, so it need not be known.

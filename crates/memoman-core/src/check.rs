@@ -225,7 +225,8 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
             let mut filled = 0usize;
             for (bit, bin) in (0..usize::BITS).zip(&mut heads) {
                 turn();
-                filled |= usize::from(Control::head(control, bin).read() != this.list_end()) << bit;
+                let empty = Control::head(control, bin).read() == Control::list_end(control);
+                filled |= usize::from(!empty) << bit;
             }
             if *bits != filled {
                 return broken(Invariant::Bitmap, ptr::from_ref(bits).cast(), None);

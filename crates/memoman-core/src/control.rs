@@ -2,32 +2,36 @@
 //! whole state of an instance.
 //!
 //! ```text
-//!  Control │ low high cookie │ counters │ pools │ handler │ fl_bitmap │ sl_bitmap[…] ││ heads[bins] │
-//!          └ fixed part: this struct                                              ┘└ as many as asked for
+//!  Control │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ pools │ handler ││ heads[bins] │
+//!          └ fixed part: this struct                                                 ┘└ as many as asked for
 //! ```
 //!
 //! The words that only control-plane calls change are covered by `check`, a hash of them, so that
 //! validation can tell an overwritten control structure before it trusts a pointer in it.
 
 use core::ffi::c_void;
-use core::ptr;
+use core::hint::assert_unchecked;
+use core::{ptr, slice};
 
 use crate::block::{Block, Link};
 use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
 use crate::misuse::MisuseHandler;
 use crate::pool::{Pool, PoolHeader};
-use crate::size_class::{block_size_for, ceil_bin, floor_bin};
+use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
 
 /// Fixed part of the control structure. The bins' heads follow it.
 #[repr(C)]
 pub struct Control {
     /// Address of the lowest payload of any pool; `usize::MAX` without pools.
     pub(crate) low: usize,
-    /// End of the highest pool: no payload lies at or above it; 0 without pools.
+    /// Quanta from there to the end of the highest pool; 0 without pools.
+    pub(crate) quanta: usize,
+    /// End of the highest pool: no payload lies at or above it; 0 without pools. The block that ends here is the
+    /// wilderness.
     pub(crate) high: usize,
-    /// Lowest and highest address where a word may point at a free block: the heads and all pools.
+    /// Lowest address where a word may point at a free block, and words from there to the highest: heads and pools.
     pub(crate) links_low: usize,
-    pub(crate) links_high: usize,
+    pub(crate) links: usize,
     /// The seal of this instance's headers, in place above the size, until the next reset. 32-bit headers have none;
     /// there it only tells one reset from another.
     pub(crate) cookie: usize,
@@ -96,10 +100,17 @@ fn lowest_bit(word: usize) -> usize {
 
 const WORD_BITS: usize = usize::BITS as usize;
 
+/// The wilderness's bin: what no bin serves is cut from the free block that ends the highest pool. No size maps to it.
+pub(crate) const WILDERNESS: usize = 0;
+
+/// Bins that every instance has: those of single sizes, which need no upper bound then, and one for all greater ones.
+const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
+
 impl Control {
     /// Bins that an instance for requests up to `max_block` bytes needs: the last one's every block serves any of them.
     pub(crate) const fn bins_for(max_block: usize) -> usize {
-        ceil_bin(block_size_for(max_block)) + 1
+        let bins = ceil_bin(block_size_for(max_block)) + 1;
+        if bins < BINS_MIN { BINS_MIN } else { bins }
     }
 
     /// Bytes of the control structure for requests up to `max_block`; 0 when no instance can serve them.
@@ -141,13 +152,15 @@ impl Control {
     }
 
     /// What `check` must be.
+    #[inline(never)]
     pub(crate) fn checksum(&self) -> usize {
         mix(&[
             ptr::from_ref(self).addr(),
             self.low,
+            self.quanta,
             self.high,
             self.links_low,
-            self.links_high,
+            self.links,
             self.cookie,
             self.top_bin,
             self.max_size,
@@ -161,10 +174,11 @@ impl Control {
         ])
     }
 
-    /// What stands for "no block" in heads and links.
+    /// What stands for "no block" in heads and links: the control structure's own address. Not null, so that a list cannot
+    /// be cut short by zeros written over a link; and at hand in every call.
     #[inline(always)]
-    pub(crate) fn list_end(&self) -> Block {
-        Block::list_end(self.cookie)
+    pub(crate) fn list_end(this: *mut Control) -> Block {
+        Block::at(this.cast())
     }
 
     /// Empties every list and clears both bitmaps.
@@ -176,10 +190,8 @@ impl Control {
         unsafe {
             (*this).fl_bitmap = 0;
             (*this).sl_bitmap = [0; SL_WORDS];
-            let end = (*this).list_end();
-            for bin in 0..=(*this).top_bin {
-                Control::head(this, bin).write(end);
-            }
+            let end = Control::list_end(this);
+            slice::from_raw_parts_mut(Control::head(this, 0), (*this).top_bin + 1).fill(end);
         }
     }
 
@@ -212,8 +224,9 @@ impl Control {
         let start = ptr::from_ref(self).addr();
         self.low = low;
         self.high = high;
+        self.quanta = high.saturating_sub(low) >> QUANTUM_LOG2;
         self.links_low = start.min(low);
-        self.links_high = high.max(start + self.bytes());
+        self.links = (high.max(start + self.bytes()) - self.links_low) / WORD;
     }
 
     /// `address` may be the payload of a block: it lies between the pools' outer bounds. Alignment and both bounds are
@@ -221,7 +234,7 @@ impl Control {
     #[inline(always)]
     pub(crate) fn may_be_payload(&self, address: usize) -> bool {
         let quanta = address.wrapping_sub(self.low).rotate_right(QUANTUM_LOG2);
-        quanta < self.high.wrapping_sub(self.low) >> QUANTUM_LOG2
+        quanta < self.quanta
     }
 
     /// `address` may be that of a link: a word of the heads or of a pool.
@@ -230,13 +243,42 @@ impl Control {
         let words = address
             .wrapping_sub(self.links_low)
             .rotate_right(WORD.trailing_zeros());
-        words < (self.links_high - self.links_low) / WORD
+        words < self.links
     }
 
-    /// The bin of a free block: the last one takes whatever exceeds the classes.
+    /// The bin that a size maps to: the last one takes whatever exceeds the classes.
     #[inline(always)]
     pub(crate) fn bin_of(&self, size: usize) -> usize {
-        floor_bin(size).min(self.top_bin)
+        if size < LINEAR_BELOW {
+            size >> QUANTUM_LOG2
+        } else {
+            self.bin_of_large(size)
+        }
+    }
+
+    /// The same for a size that is at least [`LINEAR_BELOW`].
+    #[inline(always)]
+    pub(crate) fn bin_of_large(&self, size: usize) -> usize {
+        let bin = large_bin(size).min(self.top_bin);
+        // SAFETY: `size` is at least `LINEAR_BELOW`, and `top_bin` the bin of that at least.
+        unsafe { assert_unchecked(bin >= LINEAR_BELOW >> QUANTUM_LOG2) };
+        bin
+    }
+
+    /// A free block of this size at this place is the wilderness: it ends the highest pool.
+    #[inline(always)]
+    pub(crate) fn is_wilderness(&self, block: Block, size: usize) -> bool {
+        block.addr() + size == self.high
+    }
+
+    /// The bin of a free block.
+    #[inline(always)]
+    pub(crate) fn bin_of_block(&self, block: Block, size: usize) -> usize {
+        if self.is_wilderness(block, size) {
+            WILDERNESS
+        } else {
+            self.bin_of(size)
+        }
     }
 
     /// Address of the head of `bin`, which is at most `top_bin`.
@@ -260,7 +302,10 @@ impl Control {
         debug_assert!(word < SL_WORDS);
         // SAFETY: a bin is at most `top_bin`, which is below BINS_MAX, so its word exists.
         unsafe { *self.sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % WORD_BITS) };
-        self.fl_bitmap |= 1 << word;
+        // The first word, that of the small sizes, is rarely without a bit.
+        if word > 0 || self.fl_bitmap & 1 == 0 {
+            self.fl_bitmap |= 1 << word;
+        }
     }
 
     /// Marks `bin` as empty.
@@ -301,43 +346,65 @@ impl Control {
         Some(word * WORD_BITS + lowest_bit(bits))
     }
 
-    /// The last bin that is not empty.
+    /// The last bin that is not empty; the wilderness's is the last to be named.
     #[inline(always)]
     pub(crate) fn last_nonempty(&self) -> Option<usize> {
-        if self.fl_bitmap == 0 {
-            return None;
-        }
-        let word = WORD_BITS - 1 - self.fl_bitmap.leading_zeros() as usize;
+        let word = self.fl_bitmap.checked_ilog2()? as usize;
         debug_assert!(word < SL_WORDS);
         // SAFETY: as in `first_nonempty`.
         let bits = unsafe { *self.sl_bitmap.get_unchecked(word) };
-        Some(word * WORD_BITS + (WORD_BITS - 1 - bits.leading_zeros() as usize))
+        let bit = bits.checked_ilog2()?;
+        Some(word * WORD_BITS + bit as usize)
     }
 
-    /// The greatest request that can succeed now: the head of the last non-empty bin, O(1).
+    /// The greatest request that can succeed now: the head of the last non-empty bin, or the wilderness. O(1).
     ///
     /// # Safety
     /// `this` is a live instance.
     pub(crate) unsafe fn largest(this: *mut Control) -> usize {
         // SAFETY: live (caller); shared access only.
         let control = unsafe { &*this };
-        let Some(bin) = control.last_nonempty() else {
-            return 0;
-        };
-        // SAFETY: I1: the bin has a head, and a head is a free block of a pool.
-        let header = unsafe { Control::head(this, bin).read().header(control.cookie) };
-        if !header.is_plain_free() {
+        let size_in = |bin: usize| {
+            // SAFETY: I1: the bin has a head, and a head is a free block of a pool.
+            let header = unsafe { Control::head(this, bin).read().header(control.cookie) };
             // Overwritten: no request would get it.
-            return 0;
-        }
-        header.size().min(control.max_size).saturating_sub(HEADER)
+            if header.is_plain_free() {
+                header.size()
+            } else {
+                0
+            }
+        };
+        let listed = control.last_nonempty().map_or(0, size_in);
+        let wilderness = if control.sl_bitmap[0] & 1 << WILDERNESS != 0 {
+            size_in(WILDERNESS)
+        } else {
+            0
+        };
+        let size = listed.max(wilderness);
+        size.min(control.max_size).saturating_sub(HEADER)
     }
 
-    /// Takes `size` bytes into use.
+    /// One block less in use, of `size` bytes.
+    #[inline(always)]
+    pub(crate) fn count_freed(&mut self, size: usize) {
+        self.used = self.used.wrapping_sub(size);
+        self.live_blocks = self.live_blocks.wrapping_sub(1);
+    }
+
+    /// One block more in use, of `size` bytes.
     #[inline(always)]
     pub(crate) fn count_taken(&mut self, size: usize) {
+        self.live_blocks = self.live_blocks.wrapping_add(1);
+        self.count_grown(size);
+    }
+
+    /// `size` bytes more in use (or, wrapped around, less).
+    #[inline(always)]
+    pub(crate) fn count_grown(&mut self, size: usize) {
         self.used = self.used.wrapping_add(size);
-        self.peak = self.peak.max(self.used);
+        if self.used > self.peak {
+            self.peak = self.used;
+        }
     }
 }
 
@@ -356,7 +423,7 @@ mod tests {
             }
             let bins = Control::bins_for(max_block);
             assert!(bin_floor_size(bins - 1) >= block_size_for(max_block));
-            assert!(bin_floor_size(bins - 2) < block_size_for(max_block));
+            assert!(bins == BINS_MIN || bin_floor_size(bins - 2) < block_size_for(max_block));
             let bytes = size_of::<Control>() + bins * WORD;
             assert_eq!(Control::size_for(max_block), bytes);
         }

@@ -1,14 +1,16 @@
 //! The bins' lists: doubly linked, last in first out, each end tested before it is followed.
 //!
 //! ```text
-//!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: the seal
+//!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: the control structure
 //!       ▲──────────A.prev_link  ▲──B.prev_link
 //!                               └ &A.next_free, which is A's payload address
 //! ```
 
 use crate::block::{Block, Header, Link};
-use crate::control::Control;
+use crate::config::QUANTUM_LOG2;
+use crate::control::{Control, WILDERNESS};
 use crate::misuse::Misuse;
+use crate::size_class::LINEAR_BELOW;
 
 /// Enters `block` into `bin` as its head.
 ///
@@ -24,11 +26,59 @@ pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
         block.set_next_free(old);
         block.set_prev_link(head);
         head.write(block);
-        if old == (*this).list_end() {
+        if old == Control::list_end(this) {
             (*this).mark(bin);
         } else {
             old.set_prev_link(block.next_link());
         }
+    }
+}
+
+/// Enters a free block of `size` bytes that is not the wilderness into its bin.
+///
+/// # Safety
+/// As for [`push`].
+#[inline(always)]
+pub(crate) unsafe fn push_sized(this: *mut Control, block: Block, size: usize) {
+    // SAFETY: the same duties. Two copies: where the bin is below one word's bits, half of the marking falls away.
+    unsafe {
+        if size < LINEAR_BELOW {
+            push(this, size >> QUANTUM_LOG2, block);
+        } else {
+            push(this, (*this).bin_of_large(size), block);
+        }
+    }
+}
+
+/// Enters any free block of `size` bytes into its bin.
+///
+/// # Safety
+/// As for [`push`].
+#[inline(always)]
+pub(crate) unsafe fn push_freed(this: *mut Control, block: Block, size: usize) {
+    // SAFETY: the same duties.
+    unsafe {
+        if (*this).is_wilderness(block, size) {
+            set_wilderness(this, block);
+            (*this).mark(WILDERNESS);
+        } else {
+            push_sized(this, block, size);
+        }
+    }
+}
+
+/// Makes `block` the wilderness in the place of the present one, or of none.
+///
+/// # Safety
+/// As for [`push`]; the block ends the highest pool.
+#[inline(always)]
+pub(crate) unsafe fn set_wilderness(this: *mut Control, block: Block) {
+    let head = Control::head(this, WILDERNESS);
+    // SAFETY: as for `push`.
+    unsafe {
+        block.set_next_free(Control::list_end(this));
+        block.set_prev_link(head);
+        head.write(block);
     }
 }
 
@@ -52,13 +102,7 @@ pub(crate) unsafe fn links_sound(this: *mut Control, block: Block) -> bool {
     if unsafe { link.read() } != block {
         return false;
     }
-    next_sound(control, block, next)
-}
-
-/// The block behind in the list is none, or a block that points back.
-#[inline(always)]
-fn next_sound(control: &Control, block: Block, next: Block) -> bool {
-    next == control.list_end() || points_back(control, block, next)
+    next == Control::list_end(this) || points_back(control, block, next)
 }
 
 /// `next`, which is not the list's end, may be a block, and points back at `block`.
@@ -94,6 +138,29 @@ pub(crate) unsafe fn next_sound_to_merge(
     Ok(())
 }
 
+/// The same for the wilderness, whose links can have one value only.
+///
+/// # Safety
+/// `header` is that of `next`, which ends at the instance's outer bound.
+#[inline(always)]
+pub(crate) unsafe fn wilderness_sound_to_merge(
+    this: *mut Control,
+    next: Block,
+    header: Header,
+) -> Result<(), Misuse> {
+    // SAFETY: as for `next_sound_to_merge`.
+    unsafe {
+        if !header.is_plain_free() || next.offset(header.size()).prev_phys() != next {
+            return Err(Misuse::SmashedNext);
+        }
+        let end = Control::list_end(this);
+        if next.next_free() != end || next.prev_link() != Control::head(this, WILDERNESS) {
+            return Err(Misuse::SmashedLink);
+        }
+    }
+    Ok(())
+}
+
 /// The checked pop: unlinks the head of `bin`, unless the block behind it does not point back; then nothing is changed.
 /// The head's own `prev_link` is not needed, so not looked at.
 ///
@@ -105,7 +172,7 @@ pub(crate) unsafe fn pop(this: *mut Control, bin: usize, block: Block) -> bool {
     // SAFETY: live (caller), and the payload of any block holds its links; `next` is written only when it points back.
     unsafe {
         let next = block.next_free();
-        let end = (*this).list_end();
+        let end = Control::list_end(this);
         if next == end {
             head.write(end);
             (*this).unmark(bin);
@@ -120,6 +187,41 @@ pub(crate) unsafe fn pop(this: *mut Control, bin: usize, block: Block) -> bool {
     true
 }
 
+/// The checked pop of the wilderness.
+///
+/// # Safety
+/// `this` is a live instance and `block` is its wilderness.
+#[inline(always)]
+pub(crate) unsafe fn pop_wilderness(this: *mut Control, block: Block) -> bool {
+    // SAFETY: live (caller), and the payload of any block holds its links.
+    unsafe {
+        let end = Control::list_end(this);
+        if block.next_free() != end {
+            return false;
+        }
+        Control::head(this, WILDERNESS).write(end);
+        (*this).unmark(WILDERNESS);
+    }
+    true
+}
+
+/// The size of a bin's head, when its header says free and the ghost at its end confirms the size.
+///
+/// # Safety
+/// The instance is live; `block` is a head that is not the list's end.
+#[inline(always)]
+pub(crate) unsafe fn size_of_head(this: *mut Control, block: Block) -> Option<usize> {
+    // SAFETY: a listed block has a header (I2); the ghost is read only inside the bounds.
+    unsafe {
+        let header = block.header((*this).cookie);
+        let room = (*this).high.wrapping_sub(block.addr());
+        let sound = header.is_plain_free()
+            && header.size() <= room
+            && block.offset(header.size()).prev_phys() == block;
+        sound.then_some(header.size())
+    }
+}
+
 /// Unlinks a block from wherever it is in its list.
 ///
 /// # Safety
@@ -131,7 +233,7 @@ pub(crate) unsafe fn unlink(this: *mut Control, block: Block) {
         let link: Link = block.prev_link();
         let next = block.next_free();
         link.write(next);
-        if next != (*this).list_end() {
+        if next != Control::list_end(this) {
             next.set_prev_link(link);
         } else if let Some(bin) = Control::bin_of_head(this, link, (*this).top_bin) {
             // The list was this block alone.

@@ -10,6 +10,7 @@ use crate::config::HEADER;
 use crate::control::Control;
 use crate::misuse::{Misuse, Refusal};
 use crate::pool::{Pool, prev_free_block};
+use crate::realloc::Resized;
 use crate::tlsf::{Tlsf, live};
 
 /// Memory around a block in use that the block could grow into without being moved elsewhere.
@@ -40,6 +41,7 @@ impl Tlsf {
         let control = unsafe { &mut *self.control() };
         control.limit = 0;
         control.low = usize::MAX;
+        control.quanta = 0;
         control.high = 0;
     }
 
@@ -53,7 +55,8 @@ impl Tlsf {
         unsafe {
             let control = &mut *self.control();
             control.limit = control.max_size - HEADER;
-            (control.low, control.high) = control.outer_bounds();
+            let (low, high) = control.outer_bounds();
+            control.set_bounds(low, high);
         }
     }
 
@@ -109,7 +112,12 @@ impl Tlsf {
         bytes: usize,
     ) -> Result<Option<NonNull<u8>>, Refusal> {
         // SAFETY: the same duties.
-        unsafe { Ok(self.resize_outlined(ptr, align, bytes)?.ok()) }
+        unsafe {
+            Ok(match self.resize_outlined(ptr, align, bytes)? {
+                Resized::InPlace(resized) => Some(resized),
+                Resized::Not(_) => None,
+            })
+        }
     }
 }
 

@@ -44,4 +44,4 @@ pub use misuse::{Misuse, MisuseHandler, Refusal};
 pub use pool::Pool;
 pub use stats::Stats;
 pub use step::{Cursor, Step};
-pub use tlsf::{FreeBlock, Tlsf};
+pub use tlsf::{Beside, FreeBlock, Miss, Tlsf};

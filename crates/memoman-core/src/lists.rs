@@ -111,7 +111,7 @@ unsafe fn each_head(control: *mut Control, mut visit: impl FnMut(Edge)) {
             turn();
             let head = Control::head(control, bin);
             let to = head.read();
-            if to != (*control).list_end() {
+            if to != Control::list_end(control) {
                 visit(Edge {
                     from: head.addr(),
                     to,
@@ -132,10 +132,10 @@ unsafe fn edges_of(
     // SAFETY: a proved free block (caller).
     let (bin, next, link, end) = unsafe {
         (
-            (*control).bin_of(header.size()),
+            (*control).bin_of_block(block, header.size()),
             block.next_free(),
             block.prev_link(),
-            (*control).list_end(),
+            Control::list_end(control),
         )
     };
     if next != end {
@@ -178,7 +178,7 @@ unsafe fn each_listed(control: *mut Control, mut visit: impl FnMut(Block)) {
         for bin in 0..=(*control).top_bin {
             turn();
             let mut block = Control::head(control, bin).read();
-            while block != (*control).list_end() {
+            while block != Control::list_end(control) {
                 turn();
                 visit(block);
                 block = block.next_free();
@@ -330,10 +330,10 @@ pub(crate) unsafe fn check_links(
 ) -> Checked {
     // SAFETY: proved (caller); a link is followed only to a head or to what looks like a free block in a pool.
     unsafe {
-        let bin = (*control).bin_of(header.size());
+        let bin = (*control).bin_of_block(block, header.size());
         let fail = |invariant| broken(invariant, block.payload(), Some(pool));
         let next = block.next_free();
-        if next != (*control).list_end() {
+        if next != Control::list_end(control) {
             if !looks_listed(control, next, bin) {
                 return fail(Invariant::List);
             }
@@ -356,7 +356,7 @@ pub(crate) unsafe fn check_links(
         if held == block {
             return Ok(());
         }
-        if held == (*control).list_end() {
+        if held == Control::list_end(control) {
             return fail(Invariant::Listed);
         }
         // If the other block agrees, this one has been left out; else the link leads astray.
@@ -377,7 +377,7 @@ pub(crate) unsafe fn check_head(control: *mut Control, bin: usize) -> Checked {
     unsafe {
         let head = Control::head(control, bin);
         let block = head.read();
-        if block == (*control).list_end()
+        if block == Control::list_end(control)
             || looks_listed(control, block, bin) && block.prev_link() == head
         {
             Ok(())
@@ -409,6 +409,6 @@ unsafe fn looks_listed(control: *mut Control, block: Block, bin: usize) -> bool 
         let size = header.size();
         header.is_plain_free()
             && (BLOCK_MIN..=pool.end() - block.addr()).contains(&size)
-            && (*control).bin_of(size) == bin
+            && (*control).bin_of_block(block, size) == bin
     }
 }

@@ -15,7 +15,7 @@ use core::ptr::{self, NonNull};
 
 use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, SIZE_LIMIT};
-use crate::control::{Control, mix};
+use crate::control::{Control, WILDERNESS, mix};
 use crate::free_list;
 use crate::tlsf::Tlsf;
 
@@ -141,6 +141,7 @@ impl Pool {
         (self.header().cast(), unsafe { self.end() } - self.start())
     }
 
+    #[inline(never)]
     unsafe fn checksum(self) -> usize {
         // SAFETY: the header may be read (caller).
         let header = unsafe { &*self.header() };
@@ -157,6 +158,7 @@ impl Pool {
     ///
     /// # Safety
     /// `control` is live; the five words at the pool's address may be read.
+    #[inline(never)]
     pub(crate) unsafe fn is_sound(self, control: *mut Control) -> bool {
         // SAFETY: readable (caller). The address is tested first: a header is aligned.
         unsafe {
@@ -325,6 +327,11 @@ impl Tlsf {
             return None;
         }
 
+        // Above all others, it takes the wilderness over.
+        // SAFETY: live (caller); the wilderness is tested before it is moved.
+        if next.is_none() && unsafe { !give_up_wilderness(control) } {
+            return None;
+        }
         let header: *mut PoolHeader = start.cast();
         let pool = Pool::new(header)?;
         // SAFETY: the region is the caller's, aligned, large enough, and overlaps nothing of ours.
@@ -342,7 +349,7 @@ impl Tlsf {
             (*control).pool_bytes += region;
             (*control).overhead += POOL_COST;
             refresh(control);
-            free_list::push(control, (*control).bin_of(size), first);
+            free_list::push(control, (*control).bin_of_block(first, size), first);
         }
         Some(pool)
     }
@@ -404,7 +411,7 @@ impl Tlsf {
             );
             (*control).pool_bytes += grown;
             refresh(control);
-            free_list::push(control, (*control).bin_of(size), block);
+            free_list::push(control, (*control).bin_of_block(block, size), block);
         }
         true
     }
@@ -432,14 +439,29 @@ impl Tlsf {
             {
                 return false;
             }
-            free_list::unlink(control, first);
             let header = pool.header();
             let (prev, next) = (Pool::new((*header).prev), Pool::new((*header).next));
+            // What ends the pool below the highest becomes the wilderness.
+            let mut tail = None;
+            if let (Some(below), None) = (prev, next)
+                && below.is_sound(control)
+                && below.sentinel().header((*control).cookie).is_prev_free()
+            {
+                tail = prev_free_block(control, below.sentinel());
+                if tail.is_none() {
+                    return false;
+                }
+            }
+            free_list::unlink(control, first);
             (*control).pool_bytes -= pool.end() - pool.start();
             (*control).overhead -= POOL_COST;
             let (next_ptr, prev_ptr) = ((*header).next, (*header).prev);
             link_neighbours(control, prev, next, next_ptr, prev_ptr);
             refresh(control);
+            if let Some((tail, _)) = tail {
+                free_list::unlink(control, tail);
+                free_list::push(control, WILDERNESS, tail);
+            }
             // A second removal finds no pool here.
             (*header).check = !(*header).check;
         }
@@ -493,7 +515,7 @@ impl Tlsf {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
                 let (first, size) = this.format((*control).cookie);
-                free_list::push(control, (*control).bin_of(size), first);
+                free_list::push(control, (*control).bin_of_block(first, size), first);
                 pool = self.next_pool(this);
             }
         }
@@ -525,6 +547,30 @@ pub(crate) unsafe fn prev_free_block(
         }
         Some((prev, size))
     }
+}
+
+/// Makes the wilderness a block like others: another pool becomes the highest. False, and nothing changed, when it has
+/// been overwritten.
+///
+/// # Safety
+/// `control` is live.
+unsafe fn give_up_wilderness(control: *mut Control) -> bool {
+    // SAFETY: live (caller); the block is tested before anything is written.
+    unsafe {
+        let block = Control::head(control, WILDERNESS).read();
+        if block == Control::list_end(control) {
+            return true;
+        }
+        let Some(size) = free_list::size_of_head(control, block) else {
+            return false;
+        };
+        if !free_list::links_sound(control, block) {
+            return false;
+        }
+        free_list::unlink(control, block);
+        free_list::push(control, (*control).bin_of(size), block);
+    }
+    true
 }
 
 /// Makes the pools around a place point at `forward` and `back`.

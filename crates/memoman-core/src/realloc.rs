@@ -15,7 +15,7 @@ use crate::free_list;
 use crate::misuse::{Misuse, Refusal};
 use crate::pool::prev_free_block;
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::{Live, Tlsf, exhausted, live};
+use crate::tlsf::{Live, Tlsf, exhausted, form_free, has_size, live};
 
 impl Tlsf {
     /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place
@@ -26,7 +26,12 @@ impl Tlsf {
     #[inline]
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the same duties.
-        unsafe { self.resize(ptr, QUANTUM, bytes) }
+        unsafe {
+            match self.resize_in_place(ptr, QUANTUM, bytes)? {
+                Resized::InPlace(resized) => Ok(resized),
+                Resized::Not(size) => self.relocate(ptr, size, QUANTUM, bytes),
+            }
+        }
     }
 
     /// [`Tlsf::realloc`] whose result is aligned to `align`, a power of two, whether the block moves or not.
@@ -45,9 +50,25 @@ impl Tlsf {
         // SAFETY: the same duties.
         unsafe {
             match self.resize_outlined(ptr, align.max(QUANTUM), bytes)? {
-                Ok(resized) => Ok(resized),
-                Err(old) => self.relocate(&old, align, bytes),
+                Resized::InPlace(resized) => Ok(resized),
+                Resized::Not(size) => self.relocate(ptr, size, align, bytes),
             }
+        }
+    }
+
+    /// A request of so many bytes that the block, which is tested, has exactly their size; O(1).
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`], but nothing is given up; `ptr` may be null.
+    #[inline(always)]
+    pub unsafe fn realloc_same(self, ptr: *mut u8, bytes: usize) -> bool {
+        // SAFETY: live instance (caller); null is outside its bounds.
+        unsafe {
+            has_size(
+                self.control(),
+                Block::at(ptr),
+                cut_size(block_size_for(bytes)),
+            ) && bytes != 0
         }
     }
 
@@ -61,25 +82,9 @@ impl Tlsf {
         ptr: NonNull<u8>,
         align: usize,
         bytes: usize,
-    ) -> Result<Result<NonNull<u8>, Live>, Refusal> {
+    ) -> Result<Resized, Refusal> {
         // SAFETY: the same duties.
         unsafe { self.resize_in_place(ptr, align, bytes) }
-    }
-
-    #[inline(always)]
-    unsafe fn resize(
-        self,
-        ptr: NonNull<u8>,
-        align: usize,
-        bytes: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe {
-            match self.resize_in_place(ptr, align, bytes)? {
-                Ok(resized) => Ok(resized),
-                Err(old) => self.relocate(&old, align, bytes),
-            }
-        }
     }
 
     /// The resized block, or the tested one that would have to move.
@@ -92,7 +97,7 @@ impl Tlsf {
         ptr: NonNull<u8>,
         align: usize,
         bytes: usize,
-    ) -> Result<Result<NonNull<u8>, Live>, Refusal> {
+    ) -> Result<Resized, Refusal> {
         let control = self.control();
         // SAFETY: live instance (caller); the block is tested before it is believed.
         unsafe {
@@ -106,18 +111,18 @@ impl Tlsf {
             let size = block_size_for(bytes);
             if ptr.as_ptr().addr() & (align - 1) == 0 {
                 if size <= old.header.size() {
-                    return shrink(control, &old, size).map(|()| Ok(ptr));
+                    return shrink(control, &old, size).map(|()| Resized::InPlace(ptr));
                 }
                 if old.next_header.is_free() && old.header.size() + old.next_header.size() >= size {
-                    return grow_forward(control, &old, size).map(|()| Ok(ptr));
+                    return grow_forward(control, &old, size).map(|()| Resized::InPlace(ptr));
                 }
             }
             if old.header.is_prev_free()
                 && let Some(moved) = grow_backward(control, &old, align, size)?
             {
-                return Ok(Ok(moved));
+                return Ok(Resized::InPlace(moved));
             }
-            Ok(Err(old))
+            Ok(Resized::Not(old.header.size()))
         }
     }
 
@@ -132,28 +137,39 @@ impl Tlsf {
     }
 
     /// Allocates anew, copies, frees the old block.
+    ///
+    /// # Safety
+    /// `ptr` is a tested block in use of `size` bytes, header included.
+    #[inline(never)]
     unsafe fn relocate(
         self,
-        old: &Live,
+        ptr: NonNull<u8>,
+        size: usize,
         align: usize,
         bytes: usize,
     ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: `old` is a tested live block; the new block is another one, and holds what is copied.
+        // SAFETY: tested (caller); the new block is another one, and holds what is copied.
         unsafe {
             let peak = (*self.control()).peak;
             let new = self.memalign(align, bytes)?;
-            let kept = (old.header.size() - HEADER).min(bytes);
-            let from = old.block.payload();
-            ptr::copy_nonoverlapping(from, new.as_ptr(), kept);
-            if let Some(misuse) = self.free_outlined(NonNull::new_unchecked(from)) {
+            let kept = (size - HEADER).min(bytes);
+            ptr::copy_nonoverlapping(ptr.as_ptr(), new.as_ptr(), kept);
+            if let Some(misuse) = self.free_outlined(ptr) {
                 // A neighbour of the old block is overwritten: as if nothing had been asked.
                 let _ = self.free_outlined(new);
                 (*self.control()).peak = peak;
-                return Err(Refusal::Misuse(misuse, from));
+                return Err(Refusal::Misuse(misuse, ptr.as_ptr()));
             }
             Ok(new)
         }
     }
+}
+
+/// What became of a block that was to be resized where it is.
+pub(crate) enum Resized {
+    InPlace(NonNull<u8>),
+    /// There is no room: it is as it was, of so many bytes, header included.
+    Not(usize),
 }
 
 /// May the free block behind `old` be merged with it?
@@ -213,10 +229,20 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
     // SAFETY: tested (caller).
     unsafe {
         mergeable_next(control, old)?;
-        free_list::unlink(control, old.next);
         let have = old.header.size();
-        let total = have + old.next_header.size();
+        let next_size = old.next_header.size();
+        let total = have + next_size;
         let size = cut_size(size).min(total);
+        if (*control).is_wilderness(old.next, next_size) && total - size >= BLOCK_MIN {
+            // The wilderness begins later: no bit changes.
+            let remainder = form_free(control, old.block.offset(size), total - size);
+            free_list::set_wilderness(control, remainder);
+            old.block
+                .set_header((*control).cookie, old.header.resized(size));
+            (*control).count_grown(size - have);
+            return Ok(());
+        }
+        free_list::unlink(control, old.next);
         settle(control, old.block, old.header, total, size, have);
     }
     Ok(())
@@ -296,7 +322,7 @@ unsafe fn settle(
             total
         };
         block.set_header((*control).cookie, before.resized(taken));
-        (*control).count_taken(taken.wrapping_sub(had));
+        (*control).count_grown(taken.wrapping_sub(had));
     }
 }
 
@@ -308,8 +334,7 @@ unsafe fn settle(
 unsafe fn list_remainder(control: *mut Control, block: Block, rest: usize) {
     // SAFETY: the caller's duties.
     unsafe {
-        block.set_header((*control).cookie, Header::free(rest));
-        block.offset(rest).set_prev_phys(block);
-        free_list::push(control, (*control).bin_of(rest), block);
+        form_free(control, block, rest);
+        free_list::push_freed(control, block, rest);
     }
 }

@@ -10,30 +10,63 @@
 //! ```
 //!
 //! The first two rows are linear with the quantum as the step, so a bin below 1 KiB holds one size
-//! only. The same formula serves both parts: the exponent is held at its smallest value.
+//! only: there the bin is the size in quanta, and one well predicted branch spares most requests the logarithm.
 
-use crate::config::{BLOCK_MIN, HEADER, LINEAR_LOG2, QUANTUM, QUANTUM_LOG2, SL_LOG2};
+use crate::config::{HEADER, LINEAR_LOG2, QUANTUM, QUANTUM_LOG2, SL_LOG2};
 
-/// The exponent of `size`, at least that of the linear part.
-#[inline(always)]
-const fn exponent(size: usize) -> u32 {
-    // `| 2^k` raises small sizes to the linear part without a branch.
-    usize::BITS - 1 - (size | (1 << (LINEAR_LOG2 - 1))).leading_zeros()
-}
+/// Blocks below this many bytes have one bin for each size, the number of their quanta.
+pub const LINEAR_BELOW: usize = 1 << LINEAR_LOG2;
 
 /// Map for insert: the bin that holds blocks of `size` bytes (header included).
 ///
 /// Monotone: a greater size never has a smaller bin.
 #[inline(always)]
 pub const fn floor_bin(size: usize) -> usize {
-    let exponent = exponent(size);
-    (((exponent - (LINEAR_LOG2 - 1)) as usize) << SL_LOG2) + (size >> (exponent - SL_LOG2))
+    if size < LINEAR_BELOW {
+        return size >> QUANTUM_LOG2;
+    }
+    large_floor_bin(size, size.ilog2())
+}
+
+/// [`floor_bin`] of a size that is at least [`LINEAR_BELOW`], of which this is the exponent.
+#[inline(always)]
+const fn large_floor_bin(size: usize, exponent: u32) -> usize {
+    // Rotated by the exponent, the five bits below the leading one are the uppermost.
+    let step = size.rotate_right(exponent) >> (usize::BITS - SL_LOG2);
+    ((exponent as usize) << SL_LOG2) + step - (((LINEAR_LOG2 - 2) as usize) << SL_LOG2)
+}
+
+/// The same where time matters.
+#[inline(always)]
+pub(crate) fn large_bin(size: usize) -> usize {
+    large_floor_bin(size, exponent(size))
+}
+
+/// The exponent of a size that is at least [`LINEAR_BELOW`].
+#[inline(always)]
+fn exponent(size: usize) -> u32 {
+    // SAFETY: what is rounded up from such a size, which is bounded, is no less.
+    unsafe { core::hint::assert_unchecked(size != 0) };
+    #[allow(unused_mut)]
+    let mut exponent = size.leading_zeros() ^ (usize::BITS - 1);
+    // x86's "bit scan" gives the exponent itself. A compiler that sees where it comes from goes on with the leading zeros
+    // instead and turns them back at each use.
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: no instruction.
+    unsafe {
+        core::arch::asm!("/* {0:e} */", inout(reg) exponent, options(pure, nomem, nostack, preserves_flags));
+    }
+    exponent
 }
 
 /// Map for search: the first bin whose every block has at least `size` bytes.
 #[inline(always)]
 pub const fn ceil_bin(size: usize) -> usize {
-    let step = 1 << (exponent(size) - SL_LOG2);
+    let step = if size < LINEAR_BELOW {
+        QUANTUM
+    } else {
+        (1 << size.ilog2()) >> SL_LOG2
+    };
     floor_bin(size + (step - 1))
 }
 
@@ -52,19 +85,26 @@ pub const fn bin_floor_size(bin: usize) -> usize {
 /// The caller has bounded `bytes` (at most [`crate::config::MAX_BLOCK_LIMIT`]), so nothing wraps.
 #[inline(always)]
 pub const fn block_size_for(bytes: usize) -> usize {
-    let size = (bytes + HEADER + (QUANTUM - 1)) & !(QUANTUM - 1);
-    if size < BLOCK_MIN { BLOCK_MIN } else { size }
+    quanta_for(bytes) << QUANTUM_LOG2
+}
+
+/// The same in quanta. Wraps to 0 or 1, which no block has, when `bytes` is near the end of the address space.
+#[inline(always)]
+pub const fn quanta_for(bytes: usize) -> usize {
+    let quanta = bytes.wrapping_add(HEADER + (QUANTUM - 1)) >> QUANTUM_LOG2;
+    // One quantum is too small for a block: an addition with carry instead of a comparison and a move.
+    quanta + (bytes <= QUANTUM - HEADER) as usize
 }
 
 /// Where a block that serves `size` bytes is cut: at the request, or from [`EXACT_BELOW`] on at the lower edge of the
 /// first bin whose every block serves it, so that the freed block is found by the rounded-up search again.
 /// At most 1/32 of the request is kept. `docs/adr/0002` has the measurement.
 #[inline(always)]
-pub const fn cut_size(size: usize) -> usize {
+pub fn cut_size(size: usize) -> usize {
     if size < EXACT_BELOW {
         return size;
     }
-    let step = 1 << (exponent(size) - SL_LOG2);
+    let step = (1 << exponent(size)) >> SL_LOG2;
     (size + (step - 1)) & !(step - 1)
 }
 

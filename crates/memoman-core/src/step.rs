@@ -132,7 +132,7 @@ impl Tlsf {
         let control = self.control();
         // SAFETY: control structure and pools are proved (caller); `top_bin` bounds the heads.
         unsafe {
-            let end = (*control).list_end();
+            let end = Control::list_end(control);
             for bin in cursor.heads.saturating_sub(1)..=(*control).top_bin {
                 turn();
                 if Control::head(control, bin).read() == end {

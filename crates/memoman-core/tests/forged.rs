@@ -12,13 +12,13 @@ const SIZE: usize = 6 * QUANTUM;
 const BIN: usize = SIZE / QUANTUM;
 /// Words of the control structure before its heads, and the places in it that a forger needs.
 const HEADS: usize = size_of::<Control>() / WORD;
-const USED: usize = 8;
-const PEAK: usize = 9;
-const LIVE_BLOCKS: usize = 10;
-const FL_BITMAP: usize = 12;
-const SL_BITMAP: usize = 13;
+const USED: usize = 9;
+const PEAK: usize = 10;
+const LIVE_BLOCKS: usize = 11;
+const FL_BITMAP: usize = 13;
+const SL_BITMAP: usize = 14;
 /// Words of the second-level bitmap: what the other fields leave.
-const SL_WORDS: usize = HEADS - 20;
+const SL_WORDS: usize = HEADS - 7 - SL_BITMAP;
 
 /// One pool of twelve blocks of one size, some of them free, and a larger block at the end.
 struct Heap {
@@ -63,6 +63,11 @@ impl Heap {
             .as_raw()
             .cast::<usize>()
             .wrapping_add(word)
+    }
+
+    /// What stands for "no block".
+    fn list_end(&self) -> usize {
+        self.control(0).addr()
     }
 
     fn payload(&self, index: usize) -> *mut usize {
@@ -114,33 +119,27 @@ fn group_i_a_ring_that_no_head_leads_to_is_found() {
         (a.wrapping_add(1), b.addr()),
         (b, a.addr()),
         (b.wrapping_add(1), a.addr()),
-        (heap.control(HEADS + BIN), 0),
+        (heap.control(HEADS + BIN), heap.list_end()),
         (
             heap.control(SL_BITMAP),
             heap.word(heap.control(SL_BITMAP)) & !(1 << BIN),
         ),
-        // The bin was the only one of its word.
-        (
-            heap.control(FL_BITMAP),
-            heap.word(heap.control(FL_BITMAP)) & !1,
-        ),
     ];
     let found = heap.forged(&ring).unwrap();
-    assert!(matches!(
-        found.invariant,
-        Invariant::Bitmap | Invariant::Listed
-    ));
+    assert_eq!(found.invariant, Invariant::Listed);
+    assert_eq!(found.address.addr(), a.addr());
     // A block that is its own ring.
     let heap = Heap::new(&[1, 3]);
     let (a, b) = (heap.payload(1), heap.payload(3));
     let own = [
         (a, a.addr()),
         (a.wrapping_add(1), a.addr()),
-        (b, 0),
+        (b, heap.list_end()),
         (b.wrapping_add(1), heap.control(HEADS + BIN).addr()),
     ];
-    let found = heap.invariant(&own);
-    assert!(matches!(found, Some(Invariant::List | Invariant::Listed)));
+    let found = heap.forged(&own).unwrap();
+    assert_eq!(found.invariant, Invariant::Listed);
+    assert_eq!(found.address.addr(), a.addr());
 }
 
 #[test]
@@ -178,14 +177,14 @@ fn group_i_a_head_that_skips_a_block_is_found() {
     let found = heap.forged(&[(head, heap.payload(3).addr())]).unwrap();
     assert_eq!(found.invariant, Invariant::List);
     // With the skipped block's link made to agree, the list still does not hold it.
-    let found = heap.forged(&[
-        (head, heap.payload(3).addr()),
-        (heap.payload(3).wrapping_add(1), head.addr()),
-    ]);
-    assert!(matches!(
-        found.map(|found| found.invariant),
-        Some(Invariant::List | Invariant::Listed)
-    ));
+    let found = heap
+        .forged(&[
+            (head, heap.payload(3).addr()),
+            (heap.payload(3).wrapping_add(1), head.addr()),
+        ])
+        .unwrap();
+    assert_eq!(found.invariant, Invariant::Listed);
+    assert_eq!(found.address.addr(), heap.payload(5).addr());
 }
 
 #[test]

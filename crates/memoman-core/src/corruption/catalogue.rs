@@ -75,7 +75,7 @@ impl<'a> Catalogue<'a> {
             for bin in 0..=(*control).top_bin {
                 let mut list = Vec::new();
                 let mut block = Control::head(control, bin).read();
-                while block != (*control).list_end() {
+                while block != Control::list_end(control) {
                     list.push(*heap.blocks.iter().find(|seen| seen.block == block).unwrap());
                     block = block.next_free();
                 }

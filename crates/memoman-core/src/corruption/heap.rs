@@ -253,8 +253,7 @@ impl Heap {
     }
 
     pub(super) fn list_end(&self) -> usize {
-        // SAFETY: the heap's own control structure, whose seal is never overwritten while the catalogue is made.
-        unsafe { (*self.control()).list_end().addr() }
+        Control::list_end(self.control()).addr()
     }
 
     pub(super) fn write(&self, address: usize, value: usize) {

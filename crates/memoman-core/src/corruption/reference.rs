@@ -116,6 +116,8 @@ impl Reference {
             }
         }
         let mut bitmap = [0usize; SL_WORDS];
+        // The highest pool's last block, if it is free, is in bin 0.
+        let top = self.pools[self.pools.len() - 1].2;
         for bin in 0..=self.top_bin {
             let mut link = self.control + size_of::<Control>() + bin * WORD;
             let mut at = heap.word(link)?;
@@ -127,7 +129,12 @@ impl Reference {
                     return Some(false);
                 };
                 if *listed
-                    || floor_bin(*size).min(self.top_bin) != bin
+                    || bin
+                        != if at + *size == top {
+                            0
+                        } else {
+                            floor_bin(*size).min(self.top_bin)
+                        }
                     || heap.word(at + WORD)? != link
                 {
                     return Some(false);

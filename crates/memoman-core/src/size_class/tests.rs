@@ -2,7 +2,7 @@
 //! Requests are tried byte by byte, block sizes quantum by quantum: all that ever reaches the functions.
 
 use super::*;
-use crate::config::{BINS_MAX, MAX_BLOCK_LIMIT, SIZE_BITS, SIZE_LIMIT};
+use crate::config::{BINS_MAX, BLOCK_MIN, MAX_BLOCK_LIMIT, SIZE_BITS, SIZE_LIMIT};
 use crate::control::Control;
 
 const EXHAUSTIVE: usize = 1 << 24;
@@ -40,6 +40,10 @@ fn mapped(size: usize) -> Mapped {
     assert!(
         cut >= size && cut - size <= size >> SL_LOG2 && cut.is_multiple_of(QUANTUM),
         "cut {size}"
+    );
+    assert!(
+        size < LINEAR_BELOW || large_bin(size) == floor,
+        "bin {size}"
     );
     if size < EXACT_BELOW {
         assert_eq!(cut, size);
@@ -142,7 +146,11 @@ fn group_e_the_top_bin_serves_every_request_of_its_instance() {
     let check = |max_block: usize| {
         let top = Control::bins_for(max_block) - 1;
         let size = block_size_for(max_block);
-        assert!(top < BINS_MAX && ceil_bin(size) == top, "{max_block}");
+        let least = LINEAR_BELOW >> QUANTUM_LOG2;
+        assert!(
+            top < BINS_MAX && ceil_bin(size).max(least) == top,
+            "{max_block}"
+        );
         assert!(bin_floor_size(top) >= size, "{max_block}");
     };
     for max_block in 0..1 << 16 {
