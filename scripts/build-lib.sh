@@ -2,7 +2,7 @@
 # Builds the libraries into a folder.
 #   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug|i686|arm]
 #
-# OUT gets libmemoman.a, include/memoman.h and, for release and dev, libmemoman.so.0 (+ link) and
+# OUT gets libmemoman.a, include/ and, for release and dev, libmemoman.so.0 (+ link) and
 # libmemoman_preload.so. The archive is prelinked: one object in which only the header's functions are global, so that
 # it links into a program beside any other Rust static library. asan and tsan instrument the Rust
 # side and add the planted bugs that the suite's self-test calls. debug is the debug library
@@ -59,7 +59,9 @@ else
 fi
 
 # Left alone when it is the same, so that what was built with it stays fresh.
-cmp -s include/memoman.h "$out/include/memoman.h" || cp include/memoman.h "$out/include/memoman.h"
+for header in memoman.h memoman/tlsf.h; do
+    cmp -s "include/$header" "$out/include/$header" || install -D -m 644 "include/$header" "$out/include/$header"
+done
 
 # The functions that the header declares, and the planted ones of a sanitizer's build.
 functions=$(scripts/header-functions.sh include/memoman.h)
