@@ -84,4 +84,44 @@ tlsf() {
     done
 }
 
+# Two compilations at a time: they are the longest part.
+cpp() {
+    local compiler standard variant name
+    files=("$sources"/cpp_*.cpp)
+    # compiler, standard, variant
+    local quick=(clang++-22 c++17 default g++ c++20 bare-plain)
+    local full=(clang++-22 c++23 default g++ c++17 plain)
+    for compiler in g++ clang++-22; do
+        for standard in c++17 c++20; do
+            for variant in default bare; do full+=("$compiler" "$standard" "$variant"); done
+        done
+    done
+    [ "$extent" = full ] || full=("${quick[@]}")
+    set -- "${full[@]}"
+    while [ $# -gt 0 ]; do
+        local flags=("-std=$2" "${warnings[@]}" -I "$dist/include")
+        case $3 in
+            default) flags+=("${sanitizers[@]}") ;;
+            bare) flags+=("${sanitizers[@]}" -fno-exceptions -fno-rtti) ;;
+            bare-plain) flags+=(-fno-exceptions -fno-rtti) ;;
+            plain) ;;
+        esac
+        while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+        program "cpp:$1-$2-$3" "$1" "${flags[@]}" &
+        shift 3
+    done
+    wait
+
+    # Where there are no exceptions: abort, or what the program defines.
+    files=("$sources/cpp_main.cpp" "$dist/libmemoman.a")
+    local bare=(g++ -std=c++17 -fno-exceptions -fno-rtti "${warnings[@]}" -I "$dist/include" "${files[@]}")
+    "${bare[@]}" -o "$work/aborts"
+    expect cpp:out_of_memory_without_exceptions_aborts 134 '' "$work/aborts" --out-of-memory
+    "${bare[@]}" '-DMEMOMAN_OUT_OF_MEMORY()=std::exit(42)' -o "$work/hook"
+    expect cpp:out_of_memory_calls_the_hook 42 '' "$work/hook" --out-of-memory
+    echo '#include <memoman.hpp>' >"$work/old.cpp"
+    expect cpp:older_standard_is_told_what_to_do 1 'needs C++17 or later: -std=c++17' g++ -std=c++14 -I "$dist/include" -c "$work/old.cpp" -o "$work/old"
+}
+
 tlsf
+cpp
