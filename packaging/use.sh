@@ -26,8 +26,9 @@ build_and_run() { rm -f program; "$@" -o program && ./program; }
 pkgconfig() { build_and_run "$1" "${@:3}" "$2" $(pkg-config --cflags --libs ${package:-memoman}); }
 static_by_pkgconfig() {
     build_and_run cc hello.c $(pkg-config --cflags memoman) -Wl,-Bstatic $(pkg-config --static --libs memoman | sed 's/-lpthread//') -Wl,-Bdynamic &&
-        ! ldd ./program | grep libmemoman
+        is_static ./program
 }
+is_static() { [ -x "$1" ] && ! ldd "$1" | grep libmemoman; }
 shared_is_the_soname() { ldd ./program | grep -o 'libmemoman.so.0 '; }
 with_cmake() { cmake -S . -B build && cmake --build build; }
 refuses_version() {
@@ -51,6 +52,7 @@ expect plain_tlsf 'hello from tlsf.h' build_and_run cc "${flags[@]}" -I "${INCLU
 expect cmake_builds 'Built target hello_tlsf' with_cmake
 expect cmake_shared "memoman $version" build/hello
 expect cmake_static "memoman $version" build/hello_static
+expect cmake_static_is_static '' is_static build/hello_static
 expect cmake_cpp 'hello from C++' build/hello_cpp
 expect cmake_tlsf 'hello from tlsf.h' build/hello_tlsf
 mkdir old

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Manual pages, ABI, `make install`, Debian packages, each used by a stranger's programs.  check-install.sh DIST [quick|full]
+# Manual pages, ABI, `make install`, Debian packages, each used by a stranger's programs.  check-install.sh DIST [quick|full [man|abi|tree|deb]...]
 # The packages are installed with dpkg -i in a copy of this system (an overlay, in a mount namespace) that has no source
 # tree; where there is no such thing, in a folder. full: with lintian, and the same packages from a second build.
 # Lines "ok install NAME", "FAIL install NAME why", "skip install NAME why".
@@ -39,13 +39,14 @@ one_line() {
 
 # What the linters may say: pages of ours that are not installed here, and that memoman is no operating system.
 lint() {
-    local page bad=0
+    local page complaints bad=0
     for page in "$work"/man/*; do
         if head -c 4 "$page" | grep -q '^\.so '; then
             [ -e "$work/man/$(basename "$(cut -d' ' -f2 "$page")")" ] || { echo "$page leads nowhere"; bad=1; }
             continue
         fi
-        ! mandoc -T lint "$page" 2>/dev/null | grep -vE 'referenced manual not found|operating system explicitly specified' || bad=1
+        complaints=$(mandoc -T lint "$page" 2>/dev/null | grep -vE 'referenced manual not found|operating system explicitly specified')
+        [ -z "$complaints" ] || { echo "$complaints"; bad=1; }
     done
     return $bad
 }
@@ -106,7 +107,34 @@ use() {
         PRELOAD=$3/libmemoman_preload.so "$root/packaging/use.sh" "$1" "$folder"
 }
 
+# compatible VERSION WANTED: what find_package would do if memoman had VERSION.
+compatible() {
+    local parts
+    IFS=. read -ra parts <<<"$2"
+    sed "s|@VERSION@|$1|" "$root/packaging/cmake/memoman-config-version.cmake.in" >"$work/version.cmake"
+    cat >"$work/asks.cmake" <<END
+set(PACKAGE_FIND_VERSION $2)
+set(PACKAGE_FIND_VERSION_COUNT ${#parts[@]})
+set(PACKAGE_FIND_VERSION_MAJOR ${parts[0]})
+set(PACKAGE_FIND_VERSION_MINOR ${parts[1]:-0})
+include($work/version.cmake)
+message("$1 for $2: \${PACKAGE_VERSION_COMPATIBLE}\${PACKAGE_VERSION_EXACT}")
+END
+    cmake -P "$work/asks.cmake"
+}
+
+cmake_versions() {
+    local case
+    for case in '0.1.0 0 TRUE' '0.1.0 0.1 TRUETRUE' '0.1.3 0.1.2 TRUE' '0.1.3 0.1.3 TRUETRUE' '0.1.3 0.1.4 FALSE' '0.2.0 0.1 FALSE' \
+        '0.2.0 0.3 FALSE' '1.4.2 1 TRUE' '1.4.2 1.3 TRUE' '1.4.2 1.5 FALSE' '1.4.2 0.9 FALSE' '1.4.2 0 FALSE' '12.0.0 1 FALSE' '1.0.0 2 FALSE'; do
+        set -- $case
+        compatible "$1" "$2" >"$work/answer" 2>&1
+        grep -qx "$1 for $2: $3" "$work/answer" || { echo "wanted $case"; cat "$work/answer"; return 1; }
+    done
+}
+
 tree() {
+    expect tree:cmake_versions 0 '' cmake_versions
     local prefix=$work/usr/local
     expect tree:make_install 0 "memoman $version is in" by_make install PREFIX="$prefix"
     expect tree:links 0 '' links_are_right "$prefix/lib"
@@ -155,7 +183,7 @@ done
 mkdir "$copy/tmp/stranger" && cp "$2"/*.deb "$copy/tmp" && cp -r "$3/packaging/example" "$copy/tmp/stranger/empty" && cp "$3/packaging/use.sh" "$copy/tmp/stranger" || exit 9
 cat >"$copy/tmp/stranger/session" <<\END
 say() { if [ "$1" -eq 0 ]; then echo "ok install deb:$2"; else echo "FAIL install deb:$2 $(tail -c 400 /tmp/log | tr "\n" " ")"; fi; }
-none() { ! find /usr /etc /opt /var -name "*memoman*" >/tmp/log 2>/dev/null || [ ! -s /tmp/log ]; }
+none() { find /usr /etc /opt /var -name "*memoman*" >/tmp/log 2>/dev/null; [ ! -s /tmp/log ]; }
 echo began
 none; say $? nothing_is_there_before
 dpkg -i --path-include="/usr/share/*" /tmp/*.deb >/tmp/log 2>&1; say $? dpkg_installs
@@ -203,7 +231,7 @@ same_again() {
     "$root/packaging/deb.sh" "$work/again" >/dev/null && (cd "$1" && sha256sum -- *.deb) | (cd "$work/again" && sha256sum -c)
 }
 
-man
-abi
-tree
-deb
+[ $# -gt 2 ] || set -- "$dist" "$extent" man abi tree deb
+for part in "${@:3}"; do
+    "$part"
+done
