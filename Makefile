@@ -46,6 +46,7 @@ $(STAMP): scripts/setup.sh
 	@$(MAKE) --no-print-directory setup
 
 include benches/targets.mk
+include packaging/targets.mk
 
 header: $(STAMP) ## write include/memoman.h anew from src/ffi
 	touch build.rs

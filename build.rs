@@ -79,6 +79,10 @@ fn generate(root: &std::path::Path) -> String {
         .expect("src/ffi is valid for cbindgen")
         .write(&mut text);
     let text = String::from_utf8(text).expect("cbindgen writes UTF-8");
+    // C89 has one kind of comment.
+    let text = text
+        .replace("// __cplusplus", "/* __cplusplus */")
+        .replace("// extern \"C\"", "/* extern \"C\" */");
     // Every struct has a typedef of the same name.
     let text = TYPES.iter().fold(text, |text, name| {
         text.replace(&format!("struct {name} *"), &format!("{name} *"))

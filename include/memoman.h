@@ -94,7 +94,7 @@ typedef struct mm_stats_t {
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /* ---- Sizes and limits -------------------------------------------------------- */
 
@@ -401,7 +401,7 @@ int mm_validate_global(void);
 int mm_stats_global(mm_stats_t *out, size_t size_of_out);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}  /* extern "C" */
+#endif  /* __cplusplus */
 
 #endif  /* MEMOMAN_H */

@@ -2,7 +2,7 @@
 # Builds the libraries into a folder.
 #   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug|i686|arm]
 #
-# OUT gets libmemoman.a, include/memoman.h and, for release and dev, libmemoman.so.0 (+ link) and
+# OUT gets libmemoman.a, include/ and, for release and dev, libmemoman.so.0 (+ link) and
 # libmemoman_preload.so. The archive is prelinked: one object in which only the header's functions are global, so that
 # it links into a program beside any other Rust static library. asan and tsan instrument the Rust
 # side and add the planted bugs that the suite's self-test calls. debug is the debug library
@@ -59,7 +59,9 @@ else
 fi
 
 # Left alone when it is the same, so that what was built with it stays fresh.
-cmp -s include/memoman.h "$out/include/memoman.h" || cp include/memoman.h "$out/include/memoman.h"
+for header in memoman.h memoman.hpp memoman/tlsf.h; do
+    cmp -s "include/$header" "$out/include/$header" || install -D -m 644 "include/$header" "$out/include/$header"
+done
 
 # The functions that the header declares, and the planted ones of a sanitizer's build.
 functions=$(scripts/header-functions.sh include/memoman.h)
@@ -93,12 +95,19 @@ place() {
 place "$work/libmemoman.a" "$out/libmemoman$suffix.a" 644
 
 if [ -z "$sanitizer" ]; then
-    for name in memoman memoman_preload; do
-        cp "$built/lib$name.so" "$work/lib$name.so"
-        if [ "$profile" = release ]; then
-            strip --strip-unneeded "$work/lib$name.so"
-        fi
-    done
+    # The shared library is linked from the same object, by the linker that rustc brings where it has one: cargo can give
+    # no version to the symbols. MEMOMAN_0: what a program asks for is what a library of this SONAME has.
+    echo "MEMOMAN_0 { global: $(sed 's/$/;/' "$work/keep" | tr '\n' ' ')local: *; };" >"$work/memoman.map"
+    linker=()
+    if [ -x "$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld/ld.lld" ]; then
+        linker=(-B "$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld" -fuse-ld=lld)
+    fi
+    gcc -shared "${linker[@]}" -Wl,-soname,"libmemoman$suffix.so.0" -Wl,--version-script="$work/memoman.map" \
+        -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now "$work/memoman.o" -lpthread -o "$work/libmemoman.so"
+    cp "$built/libmemoman_preload.so" "$work/libmemoman_preload.so"
+    if [ "$profile" = release ]; then
+        strip --strip-unneeded --remove-section=.comment "$work/libmemoman.so" "$work/libmemoman_preload.so"
+    fi
     place "$work/libmemoman.so" "$out/libmemoman$suffix.so.0" 755
     ln -sf "libmemoman$suffix.so.0" "$out/libmemoman$suffix.so"
     place "$work/libmemoman_preload.so" "$out/libmemoman_preload$suffix.so" 755

@@ -28,7 +28,7 @@ check() {
 }
 
 functions() { "$root/scripts/header-functions.sh" "$header"; }
-defined() { nm "$@" --defined-only | awk 'NF==3 && $2 ~ /[TDBRVWi]/ {print $3}' | sort -u; }
+defined() { nm "$@" --defined-only --without-symbol-versions | awk 'NF==3 && $2 ~ /[TDBRVWi]/ {print $3}' | sort -u; }
 needed() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
 at_most() { local bytes; bytes=$(stat -c %s "$1"); echo "$1 has $bytes bytes, limit $2"; [ "$bytes" -le "$2" ]; }
 same() { diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"); }
@@ -37,6 +37,9 @@ exports_the_header() { same "$(functions)" "$(defined -D "$so")"; }
 archive_exports_the_header() { same "$(functions)" "$(defined "$archive")"; }
 replaces_no_malloc() { ! { nm -D --defined-only "$so"; nm --defined-only "$archive"; } | grep -E ' [TWViBD] (malloc|free|calloc|realloc|_Zn|_Zd)'; }
 needs_libc_only() { same libc.so.6 "$(needed "$1")"; }
+# Every symbol of the library has the version of its SONAME; the shim's names have none: they stand for the C library's.
+has_versions() { [ "$(nm -D --defined-only "$so" | grep -c '@@MEMOMAN_0$')" -eq "$(functions | wc -l)" ]; }
+has_no_versions() { ! readelf -V "$shim" | grep -F 'Version definition section'; }
 has_soname() { readelf -d "$so" | grep -F '[libmemoman.so.0]'; }
 one_member() { same memoman.o "$(ar t "$archive")"; }
 # The unstripped build is looked at too: a stripped one could hide the names.
@@ -134,6 +137,8 @@ check "no malloc, free, new or delete in the library" replaces_no_malloc
 check "libmemoman.so needs libc only" needs_libc_only "$so"
 check "libmemoman_preload.so needs libc only" needs_libc_only "$shim"
 check "libmemoman.so has its SONAME" has_soname
+check "every symbol of libmemoman.so has the version MEMOMAN_0" has_versions
+check "no symbol of libmemoman_preload.so has a version" has_no_versions
 check "libmemoman.so is at most 64 KiB" at_most "$so" $((64 << 10))
 check "libmemoman.a is at most 256 KiB" at_most "$archive" $((256 << 10))
 check "the fork handlers are registered when a library is loaded" registers_at_load
@@ -143,7 +148,7 @@ unstripped=${CARGO_TARGET_DIR:-$root/target}/release
 check "the unstripped libraries have names to look at" keeps_names "$unstripped/libmemoman.so"
 check "no panic, formatting or unwinding in the shared libraries" no_panics "$unstripped/libmemoman.so" "$unstripped/libmemoman_preload.so"
 check "libmemoman_preload.so exports the malloc family and operators" shim_exports
-for standard in c99 c11 c17; do
+for standard in c89 c99 c11 c17; do
     check "header alone, gcc $standard" compiles gcc $standard c
 done
 for standard in c++11 c++17; do

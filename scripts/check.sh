@@ -79,11 +79,15 @@ artefacts() {
     scripts/build-lib.sh dist release && scripts/check-artifacts.sh dist
 }
 
+installation() {
+    scripts/setup-install.sh && scripts/check-headers.sh dist && scripts/check-install.sh dist
+}
+
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs fuzz soak lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|fuzz corpora, planted bugs|soak, short|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs fuzz soak install lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -119,7 +123,7 @@ required() {
         awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note tsan "$group" none_passed FAILED
     done
-    for group in H sanitizer artefacts programs fuzz soak; do
+    for group in H sanitizer artefacts programs fuzz soak install; do
         awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note other "$group" none_passed FAILED
     done
@@ -135,6 +139,7 @@ step debug by_lines scripts/check-debug.sh programs
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
 step artefacts by_lines artefacts
+step install by_lines installation
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
 required

@@ -1,0 +1,316 @@
+/*
+ * memoman for C++17 and later: a heap that owns its allocator, a std::pmr resource and a standard allocator over it.
+ * Header only; link libmemoman.
+ *
+ *     std::array<std::byte, 65536> memory;
+ *     memoman::heap heap(memory.data(), memory.size());
+ *     std::vector<int, memoman::allocator<int>> numbers(heap);
+ *
+ * Exceptions
+ *   What cannot be had is a std::bad_alloc. Without exceptions (-fno-exceptions) it
+ *   is MEMOMAN_OUT_OF_MEMORY(): std::abort(), unless you define it before this
+ *   header, the same in every unit of a program; it must not return. The functions
+ *   of `heap` named as in C never throw: they give nullptr.
+ *
+ * Lifetimes
+ *   A heap must outlive what is allocated from it, and its resources and
+ *   allocators. It may be moved meanwhile: they refer to the allocator in the
+ *   memory, not to the heap object.
+ *
+ * Threads
+ *   As in C: one heap, one thread at a time; different heaps are independent.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef MEMOMAN_HPP
+#define MEMOMAN_HPP
+
+#if defined(_MSVC_LANG) ? _MSVC_LANG < 201703L : __cplusplus < 201703L
+#error "memoman.hpp needs C++17 or later: -std=c++17"
+#endif
+
+#include "memoman.h"
+
+#include <cstddef>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <memory_resource>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#ifndef MEMOMAN_OUT_OF_MEMORY
+#define MEMOMAN_OUT_OF_MEMORY() ::std::abort()
+#endif
+
+namespace memoman {
+
+namespace detail {
+
+/* What every block is aligned to, as a constant: mm_align_size(). */
+inline constexpr std::size_t quantum = 2 * sizeof(void *);
+
+[[noreturn]] inline void out_of_memory() {
+#if defined(__cpp_exceptions)
+    throw std::bad_alloc();
+#else
+    MEMOMAN_OUT_OF_MEMORY();
+    std::abort();
+#endif
+}
+
+[[noreturn]] inline void too_many() {
+#if defined(__cpp_exceptions)
+    throw std::bad_array_new_length();
+#else
+    out_of_memory();
+#endif
+}
+
+/* A block of at least `bytes` bytes, which may be 0; throws if there is none. */
+inline void *allocate(mm_allocator_t *allocator, std::size_t bytes, std::size_t align) {
+    const std::size_t asked = bytes != 0 ? bytes : 1;
+    void *block = align <= quantum ? mm_malloc(allocator, asked) : mm_memalign(allocator, align, asked);
+    if (block == nullptr) {
+        out_of_memory();
+    }
+    return block;
+}
+
+} // namespace detail
+
+/**
+ * An allocator and the memory that it lives in. Destroying it ends the allocator:
+ * all its blocks are gone, whether they were freed or not.
+ */
+class heap {
+public:
+    /** No heap: allocates nothing. Something to move a heap into. */
+    heap() noexcept = default;
+
+    /** In your memory, which must outlive the heap. Any address, any length. Throws if it is too small. */
+    heap(void *memory, std::size_t bytes) : heap(memory, bytes, std::nothrow) {
+        if (!*this) {
+            detail::out_of_memory();
+        }
+    }
+
+    /** As above; an empty heap if the memory is too small. */
+    heap(void *memory, std::size_t bytes, const std::nothrow_t &) noexcept
+        : allocator_(mm_create_with_pool(memory, bytes)) {}
+
+    /** In memory of its own, from operator new: `bytes` in all, control structure included. */
+    explicit heap(std::size_t bytes) : heap(bytes, std::nothrow) {
+        if (!*this) {
+            detail::out_of_memory();
+        }
+    }
+
+    /** As above; an empty heap if there is not so much memory, or too little was asked for. */
+    heap(std::size_t bytes, const std::nothrow_t &) noexcept
+        : owned_(::operator new(bytes, std::nothrow)), allocator_(mm_create_with_pool(owned_.get(), bytes)) {
+        if (allocator_ == nullptr) {
+            owned_.reset();
+        }
+    }
+
+    /** Takes over an allocator that was created by a function of memoman.h: mm_create_for, say. */
+    explicit heap(mm_allocator_t *allocator) noexcept : allocator_(allocator) {}
+
+    heap(heap &&other) noexcept
+        : owned_(std::move(other.owned_)), allocator_(std::exchange(other.allocator_, nullptr)) {}
+
+    heap &operator=(heap &&other) noexcept {
+        heap(std::move(other)).swap(*this);
+        return *this;
+    }
+
+    heap(const heap &) = delete;
+    heap &operator=(const heap &) = delete;
+
+    ~heap() { mm_destroy(allocator_); }
+
+    void swap(heap &other) noexcept {
+        std::swap(owned_, other.owned_);
+        std::swap(allocator_, other.allocator_);
+    }
+
+    friend void swap(heap &one, heap &other) noexcept { one.swap(other); }
+
+    /** For the functions of memoman.h; nullptr if empty. */
+    mm_allocator_t *handle() const noexcept { return allocator_; }
+
+    /** Whether there is an allocator. */
+    explicit operator bool() const noexcept { return allocator_ != nullptr; }
+
+    /** mm_add_pool: the memory must outlive the heap, or be removed first. nullptr if it is refused. */
+    mm_pool_t *add_pool(void *memory, std::size_t bytes) noexcept { return mm_add_pool(allocator_, memory, bytes); }
+
+    /** mm_extend_pool. */
+    bool extend_pool(mm_pool_t *pool, std::size_t more_bytes) noexcept {
+        return mm_extend_pool(allocator_, pool, more_bytes) != 0;
+    }
+
+    /** mm_remove_pool: false, and nothing changed, while a block of it is in use. */
+    bool remove_pool(void *memory_or_pool) noexcept { return mm_remove_pool(allocator_, memory_or_pool) != 0; }
+
+    /** mm_reset: gives all blocks up at once. */
+    bool reset() noexcept { return mm_reset(allocator_) != 0; }
+
+    /** mm_malloc: nullptr for 0 bytes and for want of memory. */
+    void *malloc(std::size_t bytes) noexcept { return mm_malloc(allocator_, bytes); }
+
+    /** mm_calloc. */
+    void *calloc(std::size_t count, std::size_t size) noexcept { return mm_calloc(allocator_, count, size); }
+
+    /** mm_memalign. */
+    void *memalign(std::size_t align, std::size_t bytes) noexcept { return mm_memalign(allocator_, align, bytes); }
+
+    /** mm_realloc. */
+    void *realloc(void *block, std::size_t bytes) noexcept { return mm_realloc(allocator_, block, bytes); }
+
+    /** mm_realloc_aligned. */
+    void *realloc_aligned(void *block, std::size_t align, std::size_t bytes) noexcept {
+        return mm_realloc_aligned(allocator_, block, align, bytes);
+    }
+
+    /** mm_free. */
+    void free(void *block) noexcept { mm_free(allocator_, block); }
+
+    /** mm_block_size: usable bytes. */
+    static std::size_t block_size(const void *block) noexcept { return mm_block_size(block); }
+
+    /** mm_validate: whether every invariant holds. */
+    bool validate() const noexcept { return mm_validate(allocator_) != 0; }
+
+    /** mm_stats; all zero if empty. */
+    mm_stats_t stats() const noexcept {
+        mm_stats_t figures{};
+        mm_stats(allocator_, &figures, sizeof figures);
+        return figures;
+    }
+
+    /** mm_set_error_handler: what is called on misuse. It must not throw. */
+    void set_error_handler(mm_error_handler handler, void *user = nullptr) noexcept {
+        mm_set_error_handler(allocator_, handler, user);
+    }
+
+    /**
+     * Calls `visit(void *payload, std::size_t usable, bool used)` for each block of
+     * every pool. It must neither throw nor use the heap.
+     */
+    template <class Visit>
+    void walk(Visit &&visit) const noexcept {
+        auto *target = std::addressof(visit);
+        const mm_walker walker = [](void *payload, std::size_t usable, int used, void *user) noexcept {
+            (**static_cast<decltype(target) *>(user))(payload, usable, used != 0);
+        };
+        for (mm_pool_t *pool = mm_get_pool(allocator_); pool != nullptr; pool = mm_next_pool(allocator_, pool)) {
+            mm_walk_pool(pool, walker, &target);
+        }
+    }
+
+private:
+    struct deleter {
+        void operator()(void *memory) const noexcept { ::operator delete(memory); }
+    };
+
+    std::unique_ptr<void, deleter> owned_; /* first: what the allocator lives in */
+    mm_allocator_t *allocator_ = nullptr;
+};
+
+/**
+ * A standard allocator over one heap. Two are equal if they have the same heap.
+ *
+ * Moving and swapping containers moves and swaps their heaps with the elements:
+ * O(1), whatever heaps they have. Copying keeps things where they are: a container that
+ * is assigned to copies the elements into the heap that it has, and one that is
+ * made as a copy has the heap of the original.
+ */
+template <class T>
+class allocator {
+public:
+    using value_type = T;
+    using propagate_on_container_copy_assignment = std::false_type;
+    using propagate_on_container_move_assignment = std::true_type;
+    using propagate_on_container_swap = std::true_type;
+    using is_always_equal = std::false_type;
+
+    /** Over a heap, implicitly: `std::vector<int, memoman::allocator<int>> numbers(heap)`. */
+    allocator(const heap &source) noexcept : handle_(source.handle()) {}
+
+    /** Over an allocator of memoman.h. */
+    explicit allocator(mm_allocator_t *source) noexcept : handle_(source) {}
+
+    /** For another type, over the same heap. */
+    template <class U>
+    allocator(const allocator<U> &other) noexcept : handle_(other.handle()) {}
+
+    /** Room for `count` objects, aligned for T. Throws std::bad_alloc. */
+    [[nodiscard]] T *allocate(std::size_t count) {
+        if (count > std::numeric_limits<std::size_t>::max() / sizeof(T)) {
+            detail::too_many();
+        }
+        return static_cast<T *>(detail::allocate(handle_, count * sizeof(T), alignof(T)));
+    }
+
+    void deallocate(T *block, std::size_t) noexcept { mm_free(handle_, block); }
+
+    /** A container that is copied: the copy's elements are in the same heap. */
+    allocator select_on_container_copy_construction() const noexcept { return *this; }
+
+    /** For the functions of memoman.h. */
+    mm_allocator_t *handle() const noexcept { return handle_; }
+
+private:
+    mm_allocator_t *handle_;
+};
+
+template <class T, class U>
+bool operator==(const allocator<T> &one, const allocator<U> &other) noexcept {
+    return one.handle() == other.handle();
+}
+
+template <class T, class U>
+bool operator!=(const allocator<T> &one, const allocator<U> &other) noexcept {
+    return one.handle() != other.handle();
+}
+
+/**
+ * A std::pmr::memory_resource over one heap. Two are equal if they have the same
+ * heap; without run-time type information (-fno-rtti), only if they are the same object.
+ */
+class memory_resource final : public std::pmr::memory_resource {
+public:
+    explicit memory_resource(const heap &source) noexcept : handle_(source.handle()) {}
+
+    /** Over an allocator of memoman.h. */
+    explicit memory_resource(mm_allocator_t *source) noexcept : handle_(source) {}
+
+    /** For the functions of memoman.h. */
+    mm_allocator_t *handle() const noexcept { return handle_; }
+
+private:
+    void *do_allocate(std::size_t bytes, std::size_t align) override {
+        return detail::allocate(handle_, bytes, align);
+    }
+
+    void do_deallocate(void *block, std::size_t, std::size_t) override { mm_free(handle_, block); }
+
+    bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override {
+#if defined(__cpp_rtti)
+        const auto *same = dynamic_cast<const memory_resource *>(&other);
+        return same != nullptr && same->handle_ == handle_;
+#else
+        return this == &other;
+#endif
+    }
+
+    mm_allocator_t *handle_;
+};
+
+} // namespace memoman
+
+#endif /* MEMOMAN_HPP */

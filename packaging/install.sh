@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Installs what was built, or removes what was installed.
+#   [DIST=dist] [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=] [INCLUDEDIR=] [MANDIR=] [DOCDIR=] install.sh install|uninstall
+# The debug library is installed where it was built (make debug). Complains in one line that says what to do.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+fail() {
+    echo "$action: $*" >&2
+    exit 1
+}
+
+case "${1:-}" in
+    install | uninstall) action=$1 ;;
+    --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+dist=${DIST:-$root/dist}
+prefix=${PREFIX-/usr/local}
+destdir=${DESTDIR:-}
+libdir=${LIBDIR:-$prefix/lib}
+includedir=${INCLUDEDIR:-$prefix/include}
+mandir=${MANDIR:-$prefix/share/man}
+docdir=${DOCDIR:-$prefix/share/doc/memoman}
+
+# Every folder as it is given in files that others read: absolute, and without what make, pkg-config or a shell would split.
+for name in prefix libdir includedir mandir docdir; do
+    value=${!name}
+    case $value in
+        /*) ;;
+        *) fail "${name^^}='$value' is not an absolute path: give one that begins with /, such as ${name^^}=$PWD/${value:-usr}" ;;
+    esac
+    case $value in
+        *[[:space:]\$\"\'\\]*) fail "${name^^}='$value' has a blank, a quote or a dollar sign in it: choose a path without" ;;
+    esac
+done
+prefix=${prefix%/}
+version=$("$root/packaging/version.sh")
+major=0 # the SONAME's, as in build.rs and scripts/build-lib.sh
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# fill SOURCE: a template with its words filled in; prints the file's name.
+fill() {
+    local file
+    file=$work/$(basename "$1" .in)
+    sed -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$libdir|g" -e "s|@INCLUDEDIR@|$includedir|g" -e "s|@VERSION@|$version|g" \
+        -e "s|@LIBDIR_TO_INCLUDEDIR@|$(realpath -m --relative-to="$libdir" "$includedir")|g" "$1" >"$file"
+    echo "$file"
+}
+
+# What is installed: mode, target, and source (of a link: what it points to).
+list() {
+    local suffix page name
+    for suffix in '' -debug; do
+        [ -z "$suffix" ] || [ -e "$dist/libmemoman$suffix.a" ] || [ "$action" = uninstall ] || continue
+        echo "644 $libdir/libmemoman$suffix.a $dist/libmemoman$suffix.a"
+        echo "755 $libdir/libmemoman$suffix.so.$version $dist/libmemoman$suffix.so.$major"
+        echo "link $libdir/libmemoman$suffix.so.$major libmemoman$suffix.so.$version"
+        echo "link $libdir/libmemoman$suffix.so libmemoman$suffix.so.$major"
+        echo "755 $libdir/libmemoman_preload$suffix.so $dist/libmemoman_preload$suffix.so"
+    done
+    for name in memoman.h memoman.hpp memoman/tlsf.h; do
+        echo "644 $includedir/$name $root/include/$name"
+    done
+    for name in memoman.pc memoman-tlsf.pc; do
+        echo "644 $libdir/pkgconfig/$name $(fill "$root/packaging/$name.in")"
+    done
+    for name in memoman-config.cmake memoman-config-version.cmake; do
+        echo "644 $libdir/cmake/memoman/$name $(fill "$root/packaging/cmake/$name.in")"
+    done
+    "$root/packaging/man/generate.py" "$root/include/memoman.h" "$version" "$work/man" || return 1
+    for page in "$work"/man/*; do
+        echo "644 $mandir/man${page##*.}/${page##*/} $page"
+    done
+    for name in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/migration.md docs/debugging.md; do
+        echo "644 $docdir/${name##*/} $root/$name"
+    done
+}
+
+# Where `path` would be made: the nearest folder that exists.
+existing() {
+    local path=$1
+    while [ ! -e "$path" ]; do path=$(dirname "$path"); done
+    echo "$path"
+}
+
+list >"$work/list"
+
+if [ "$action" = uninstall ]; then
+    count=0
+    while read -r _ target _; do
+        if [ -e "$destdir$target" ] || [ -L "$destdir$target" ]; then
+            rm -f "$destdir$target" || fail "cannot remove $destdir$target: run as who installed it (sudo make uninstall)"
+            count=$((count + 1))
+        fi
+    done <"$work/list"
+    # Folders of our own; those of others, and what is not empty, stay.
+    for folder in "$includedir/memoman" "$libdir/cmake/memoman" "$docdir"; do
+        rmdir "$destdir$folder" 2>/dev/null || true
+    done
+    [ "$count" -gt 0 ] || fail "nothing of memoman is in $destdir$prefix: give the PREFIX and DESTDIR of the installation"
+    echo "uninstall: $count files removed from $destdir$prefix"
+    exit 0
+fi
+
+[ -e "$dist/libmemoman.so.$major" ] || fail "nothing has been built: run \`make\` first"
+for folder in "$libdir" "$includedir" "$mandir" "$docdir"; do
+    place=$(existing "$destdir$folder")
+    [ -d "$place" ] || fail "$place is not a folder: choose another PREFIX or DESTDIR"
+    [ -w "$place" ] || fail "cannot write to $place: run as root (sudo make install), or choose another place, such as PREFIX=\$HOME/.local"
+done
+while read -r mode target source; do
+    if [ "$mode" = link ]; then
+        mkdir -p "$(dirname "$destdir$target")"
+        ln -sfn "$source" "$destdir$target"
+    else
+        install -D -m "$mode" "$source" "$destdir$target"
+    fi
+done <"$work/list"
+echo "install: memoman $version is in $destdir$prefix"
+
+# The dynamic linker keeps a list of what its folders hold.
+if [ -z "$destdir" ]; then
+    if [ "$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then
+        ldconfig
+    fi
+    if ! ldconfig -p 2>/dev/null | grep -qF "=> $libdir/libmemoman.so.$major"; then
+        echo "install: the dynamic linker does not look into $libdir: programs need -Wl,-rpath,$libdir or LD_LIBRARY_PATH=$libdir"
+    fi
+fi

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# The headers beside memoman.h: every name of tlsf.h, the C++ types.  check-headers.sh DIST [quick|full]
+# full: every compiler and standard; quick: each of them once. Lines "ok install NAME" and "FAIL install NAME why".
+set -uo pipefail
+
+if [ "${1:-}" = --help ]; then
+    sed -n '2,3s/^# //p' "$0"
+    exit 0
+fi
+root=$(cd "$(dirname "$0")/.." && pwd)
+dist=$(cd "${1:-$root/dist}" && pwd)
+extent=${2:-quick}
+sources=$root/c_tests/headers
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+# program NAME COMPILER FLAGS...: compiles `files` with the library and runs the program with what follows NAME's colon.
+program() {
+    local name=$1 log status=0
+    shift
+    log=$work/${name//[:\/]/_}
+    { "$@" "${files[@]}" "$dist/libmemoman.a" -o "$log.bin" && timeout 120 "$log.bin" "${name#*:}"; } >"$log.log" 2>&1 || status=$?
+    cat "$log.log"
+    if [ "$status" -ne 0 ]; then
+        echo "FAIL install $name exit status $status"
+    elif ! grep -q '^ok install ' "$log.log"; then
+        echo "FAIL install $name ran no tests"
+    fi
+}
+
+# expect NAME STATUS TEXT COMMAND...: the command ends with STATUS and prints TEXT.
+expect() {
+    local name=$1 wanted=$2 text=$3 output status=0
+    shift 3
+    output=$("$@" 2>&1) || status=$?
+    if [ "$status" -eq "$wanted" ] && [[ $output == *"$text"* ]]; then
+        echo "ok install $name"
+    else
+        echo "FAIL install $name status $status, wanted $wanted: $(head -c 300 <<<"$output" | tr '\n' ' ')"
+    fi
+}
+
+warnings=(-Wall -Wextra -Wpedantic -Werror)
+sanitizers=(-g -fsanitize=address,undefined -fno-sanitize-recover=all)
+
+tlsf() {
+    local compiler standard api=("${warnings[@]}" -I "$dist/include/memoman") name
+    local sources_c=("$sources/tlsf_program.c" "$sources/tlsf_other_unit.c")
+    for compiler in gcc clang-22; do
+        files=("${sources_c[@]}")
+        for standard in c89 c99 c11 c17; do
+            program "tlsf:$compiler-$standard" "$compiler" "-std=$standard" "${api[@]}"
+        done
+        files=(-x c++ "${sources_c[@]}" -x none)
+        for standard in c++98 c++17 c++20; do
+            program "tlsf:$compiler-$standard" "${compiler/gcc/g++}" "${api[@]}" "-std=$standard"
+        done
+    done
+    files=("${sources_c[@]}")
+    program tlsf:asan-ubsan gcc "${sanitizers[@]}" "${api[@]}"
+
+    gcc "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/asserts" &&
+        expect tlsf:remove_of_a_used_pool_asserts 134 tlsf_remove_pool "$work/asserts" --remove-used
+    gcc -DNDEBUG "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/refuses" &&
+        expect tlsf:remove_of_a_used_pool_is_refused_with_ndebug 0 refused "$work/refuses" --remove-used
+    # The migration page's program.
+    awk '/^```c$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$root/docs/migration.md" >"$work/page.c"
+    gcc "${api[@]}" "$work/page.c" "$dist/libmemoman.a" -o "$work/page" &&
+        expect tlsf:program_of_the_migration_page 0 'used 104 bytes' "$work/page"
+    # Those who warn of old casts and conversions get no warning from the header.
+    printf '#include "tlsf.h"\nint main() { return tlsf_check(nullptr); }\n' >"$work/strict.cpp"
+    for compiler in g++ clang++-22; do
+        "$compiler" -std=c++20 "${api[@]}" -Wold-style-cast -Wcast-qual -Wconversion -Wzero-as-null-pointer-constant "$work/strict.cpp" \
+            "$dist/libmemoman.a" -o "$work/strict"
+        expect "tlsf:strict_warnings_$compiler" 0 '' "$work/strict"
+        rm -f "$work/strict"
+    done
+    # Whatever names 3.1 has, this header has: the list is written down here once more.
+    for name in tlsf_create tlsf_create_with_pool tlsf_destroy tlsf_get_pool tlsf_add_pool tlsf_remove_pool tlsf_malloc \
+        tlsf_memalign tlsf_realloc tlsf_free tlsf_block_size tlsf_size tlsf_align_size tlsf_block_size_min \
+        tlsf_block_size_max tlsf_pool_overhead tlsf_alloc_overhead tlsf_walk_pool tlsf_check tlsf_check_pool; do
+        grep -q "$name" "$sources/tlsf_api.h" || echo "FAIL install tlsf:signature_of_$name is not tested"
+    done
+}
+
+# Two compilations at a time: they are the longest part.
+cpp() {
+    local compiler standard variant name
+    files=("$sources"/cpp_*.cpp)
+    # compiler, standard, variant
+    local quick=(clang++-22 c++17 default g++ c++20 bare-plain)
+    local full=(clang++-22 c++23 default g++ c++17 plain)
+    for compiler in g++ clang++-22; do
+        for standard in c++17 c++20; do
+            for variant in default bare; do full+=("$compiler" "$standard" "$variant"); done
+        done
+    done
+    [ "$extent" = full ] || full=("${quick[@]}")
+    set -- "${full[@]}"
+    while [ $# -gt 0 ]; do
+        local flags=("-std=$2" "${warnings[@]}" -I "$dist/include")
+        case $3 in
+            default) flags+=("${sanitizers[@]}") ;;
+            bare) flags+=("${sanitizers[@]}" -fno-exceptions -fno-rtti) ;;
+            bare-plain) flags+=(-fno-exceptions -fno-rtti) ;;
+            plain) ;;
+        esac
+        while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+        program "cpp:$1-$2-$3" "$1" "${flags[@]}" &
+        shift 3
+    done
+    wait
+
+    # Where there are no exceptions: abort, or what the program defines.
+    files=("$sources/cpp_main.cpp" "$dist/libmemoman.a")
+    local bare=(g++ -std=c++17 -fno-exceptions -fno-rtti "${warnings[@]}" -I "$dist/include" "${files[@]}")
+    "${bare[@]}" -o "$work/aborts"
+    expect cpp:out_of_memory_without_exceptions_aborts 134 '' "$work/aborts" --out-of-memory
+    "${bare[@]}" '-DMEMOMAN_OUT_OF_MEMORY()=std::exit(42)' -o "$work/hook"
+    expect cpp:out_of_memory_calls_the_hook 42 '' "$work/hook" --out-of-memory
+    echo '#include <memoman.hpp>' >"$work/old.cpp"
+    expect cpp:older_standard_is_told_what_to_do 1 'needs C++17 or later: -std=c++17' g++ -std=c++14 -I "$dist/include" -c "$work/old.cpp" -o "$work/old"
+}
+
+tlsf
+cpp
