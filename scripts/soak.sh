@@ -36,8 +36,9 @@ case ${SAN:-} in
         ;;
     asan)
         host=$(rustc -vV | sed -n 's/^host: //p')
+        # Instrumented, so it must not see its own marks: they are for the released library.
         RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_OPT_LEVEL=2 \
-            RUSTFLAGS="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer -Cforce-frame-pointers=yes" \
+            RUSTFLAGS="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_instrumented -Cforce-frame-pointers=yes" \
             cargo build --quiet --package memoman --package memoman-preload --target "$host" --target-dir "$target/asan"
         install "$target/asan/$host/debug/libmemoman.a" "$out/libmemoman-asan.a"
         install "$target/asan/$host/debug/libmemoman_preload.so" "$out/libmemoman_preload-asan.so"
