@@ -4,7 +4,7 @@ SHELL := /bin/bash
 DIST := dist
 STAMP := target/.setup-done
 
-.PHONY: all debug demo check check-32 check-arm rtsan symbolic verify-models coverage mutants planted setup header fmt clean help
+.PHONY: all debug demo check check-32 check-arm rtsan symbolic coverage mutants planted setup header fmt clean help
 
 all: $(STAMP) ## build the libraries and the header into dist/
 	scripts/build-lib.sh $(DIST) release
@@ -18,10 +18,6 @@ demo: all ## the main job on real input: a static array, then python, git, sqlit
 
 check: $(STAMP) ## every test: Rust, C plain and under sanitizers, the shim, the artefacts, real programs
 	scripts/check.sh
-
-verify-models: $(STAMP) ## the models' long forms: every sequence in 416-byte heaps, 20,000 long random programs
-	MEMOMAN_EXHAUST_BYTES=416 MEMOMAN_EXHAUST_RAW=5 cargo test --release -p memoman-core --test exhaustion -- --nocapture --test-threads 1
-	PROPTEST_CASES=20000 cargo test --release -p memoman-core --test model -- --nocapture
 
 check-32: $(STAMP) ## core tests and C suite on 32-bit x86 (installs Debian's rustc-web and gcc-multilib)
 	scripts/other-targets.sh setup i686
@@ -47,6 +43,7 @@ $(STAMP): scripts/setup.sh
 
 include benches/targets.mk
 include packaging/targets.mk
+include scripts/verify.mk
 
 header: $(STAMP) ## write include/memoman.h anew from src/ffi
 	touch build.rs

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # planted-bugs.sh [NAME]...: the tests must fail on each of these bugs, planted one at a time in a copy of the sources.
-# Prints one line for each bug; fails when one is not caught, or when its place in the sources is gone.
+# Prints one line for each bug; fails when one is not caught, or when its place in the sources is gone. The tests are the quick
+# ones among those that `make check` runs as its step "rust".
+#   planted-bugs.sh --places   only whether each place is still there: a second
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = --help ]; then
-    sed -n '2,3s/^# //p' "$0"
+    sed -n '2,5s/^# \{0,1\}//p' "$0"
     exit 0
 fi
 
@@ -13,16 +15,25 @@ root=$PWD
 work=${CARGO_TARGET_DIR:-$root/target}/planted
 core=crates/memoman-core
 global=crates/memoman-global
+places=0
+[ "${1:-}" != --places ] || { places=1; shift; }
 only=" $* "
 planted=0
 missed=0
 
 # The copies in which cargo-mutants works will do: one quick test program for each package.
 mkdir -p "$work"
-for package in core global; do scripts/mutants.sh prepare $package "$work/$package"; done
+[ $places -eq 1 ] || for package in core global; do scripts/mutants.sh prepare $package "$work/$package"; done
 export RUST_BACKTRACE=0
 
-# plant NAME PACKAGE FILE OLD NEW: OLD, which must be in FILE just once, becomes NEW.
+# swap FILE OLD NEW: OLD, which must be in FILE just once, becomes NEW. However its lines are broken and indented.
+swap() {
+    OLD=$2 NEW=$3 perl -0pi -e '
+        $old = join "\\s+", map { quotemeta } split " ", $ENV{OLD};
+        $n = s/$old/$ENV{NEW}/g; END { exit($n == 1 ? 0 : 1) }' "$1"
+}
+
+# plant NAME PACKAGE FILE OLD NEW: the tests of PACKAGE, with OLD in FILE become NEW.
 plant() {
     local name=$1 package=$2 file=$3 log=$work/$1.log verdict test
     local tree=$work/${package#memoman-}
@@ -30,10 +41,15 @@ plant() {
     local -x CARGO_TARGET_DIR=$work/build-$package
     [ "$only" = "  " ] || [[ $only == *" $name "* ]] || return 0
     planted=$((planted + 1))
+    if [ $places -eq 1 ]; then
+        cp "$root/$file" "$work/original"
+        swap "$work/original" "$4" "$5" || { missed=$((missed + 1)); printf 'planted  %-38s %s\n' "$name" "its place in $file is gone"; }
+        return 0
+    fi
     cp "$tree/$file" "$work/original"
     test=(cargo test --quiet --profile mutants -p "$package" --test quick)
     [ "$package" = memoman-core ] || test+=(--lib) # the core's own unit tests take longer than all others
-    if ! OLD=$4 NEW=$5 perl -0pi -e '$n = s/\Q$ENV{OLD}\E/$ENV{NEW}/g; END { exit($n == 1 ? 0 : 1) }' "$tree/$file"; then
+    if ! swap "$tree/$file" "$4" "$5"; then
         verdict="NOT PLANTED: its place in $file is gone"
     elif ! (cd "$tree" && RUSTFLAGS=-Awarnings timeout 600 "${test[@]}" --no-run) >"$log" 2>&1; then
         verdict="NOT PLANTED: does not compile, see $log"
@@ -108,5 +124,5 @@ plant fork-child-handler-removed memoman-global $global/src/fork.rs \
     'LOCK.postfork_child();' \
     ''
 
-printf '%d planted, %d not caught\n' $planted $missed
+printf '%d %s, %d %s\n' $planted "$([ $places -eq 1 ] && echo places || echo planted)" $missed "$([ $places -eq 1 ] && echo gone || echo 'not caught')"
 [ $planted -gt 0 ] && [ $missed -eq 0 ]

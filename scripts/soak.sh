@@ -19,6 +19,7 @@ fi
 target=${CARGO_TARGET_DIR:-target}
 out=$target/soak
 mkdir -p "$out"
+out=$(cd "$out" && pwd)
 if [ "${1:-}" = check ]; then
     OPS=${OPS:-300000}
 fi
@@ -36,8 +37,9 @@ case ${SAN:-} in
         ;;
     asan)
         host=$(rustc -vV | sed -n 's/^host: //p')
+        # Instrumented, so it must not see its own marks: they are for the released library.
         RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_OPT_LEVEL=2 \
-            RUSTFLAGS="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer -Cforce-frame-pointers=yes" \
+            RUSTFLAGS="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_instrumented -Cforce-frame-pointers=yes" \
             cargo build --quiet --package memoman --package memoman-preload --target "$host" --target-dir "$target/asan"
         install "$target/asan/$host/debug/libmemoman.a" "$out/libmemoman-asan.a"
         install "$target/asan/$host/debug/libmemoman_preload.so" "$out/libmemoman_preload-asan.so"
@@ -54,7 +56,7 @@ esac
 
 fronts=(${FRONT:-handle global shim})
 echo "soak: ${program##*/}, seed ${SEED:-1}, ${OPS:-no limit of} operations, $seconds s; commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
-export MM_SEED=${SEED:-1} MM_OPS=${OPS:-0} SOAK_SHIM=$PWD/$shim MM_LOG_DIR=$out
+export MM_SEED=${SEED:-1} MM_OPS=${OPS:-0} SOAK_SHIM=$shim MM_LOG_DIR=$out
 export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
 unset MEMOMAN_RESERVE MEMOMAN_GROW MEMOMAN_LOCK MEMOMAN_STATS LD_PRELOAD

@@ -75,8 +75,8 @@ static void soak_run(const char *name, const engine_front *front) {
         e->front = front;
         e->fixed_pools = seed % 4 == 3;
         e->watch = watch;
-        e->validate_every = 1024;
-        e->compare_every = 16384;
+        e->validate_every = 256;
+        e->compare_every = 4096;
         engine_run(e);
         int enough = (soak.seconds > 0 && now() - soak.began >= soak.seconds) ||
                      (soak.limit && soak.operations + e->number >= soak.limit);

@@ -88,6 +88,12 @@ class Heap:
         return (self.word(payload - HEADER) ^ self.seal) & SIZE_MASK
 
     def image(self):
-        """The control structure's words that are not zero, by address."""
-        words = range(BASE, BASE + self.control_bytes, WORD)
-        return {address: self.word(address) for address in words if self.word(address)}
+        """The control structure's words as runs of equal ones, [first address, behind the last, word]: few, however many bins."""
+        runs = []
+        for address in range(BASE, BASE + self.control_bytes, WORD):
+            word = self.word(address)
+            if runs and runs[-1][2] == word:
+                runs[-1][1] = address + WORD
+            else:
+                runs.append([address, address + WORD, word])
+        return runs

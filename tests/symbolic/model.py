@@ -53,8 +53,9 @@ class Memory:
             value = address.concrete_value
             if value in self.known:
                 return self.known[value]
-            if self.heap.control <= value < self.heap.control + self.heap.control_bytes:
-                return claripy.BVV(self.control.get(value, 0), 64)
+            for first, behind, word in self.control:
+                if first <= value < behind:
+                    return claripy.BVV(word, 64)
             return self.anything(address)
         control_end = self.heap.control + self.heap.control_bytes
         in_control = claripy.And(claripy.UGE(address, self.heap.control), claripy.ULT(address, control_end))
@@ -62,9 +63,9 @@ class Memory:
         for place, word in self.known.items():
             value = claripy.If(address == place, word, value)
         if state.solver.satisfiable(extra_constraints=[in_control]):
-            word = claripy.BVV(0, 64)
-            for place, content in self.control.items():
-                word = claripy.If(address == place, claripy.BVV(content, 64), word)
+            word = claripy.BVV(self.control[-1][2], 64)
+            for _, behind, content in reversed(self.control[:-1]):
+                word = claripy.If(claripy.ULT(address, behind), claripy.BVV(content, 64), word)
             value = claripy.If(in_control, word, value)
         return value
 

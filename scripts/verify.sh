@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# The long forms of everything that is claimed, one step after the other: `make verify`, `make verify ONLY="soak symbolic"`.
+# Prints a line for each step and a table with what each has shown; logs in target/verify/. Fails when a step fails, or when its
+# log does not say that it did anything. verify.sh --list names the steps. From the environment:
+#
+#   FUZZ_SECONDS=n   of fuzzing in all (600)
+#   SOAK_OPS=n       operations of the soak on each of its three fronts, plain (334000000); a tenth under the sanitizers
+#   CORRUPTIONS=n    heaps with random damage, and most places for each corruption of the catalogue (1000000)
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+logs=${CARGO_TARGET_DIR:-target}/verify
+only=" ${ONLY:-} "
+ops=${SOAK_OPS:-334000000} corruptions=${CORRUPTIONS:-1000000}
+rows=() known=" " failures=0
+[ "${1:-}" != --help ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0; }
+list=0
+[ "${1:-}" != --list ] || list=1
+mkdir -p "$logs"
+
+# step NAME PROOF COMMAND...: runs COMMAND, unless others are asked for. The last line of its log that matches PROOF is
+# what it has shown; without one it did nothing.
+step() {
+    local name=$1 proof=$2 log=$logs/$1.log start=$SECONDS result=ok status shown
+    shift 2
+    known+="$name "
+    if [ $list -eq 1 ]; then
+        echo "$name"
+        return
+    fi
+    [[ $only =~ ^\ *$ || $only == *" $name "* ]] || return 0
+    printf '%6ds  %-12s ' $SECONDS "$name"
+    "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    shown=$(grep -aE -- "$proof" "$log" | tail -n 1 | tr -s ' \r' '  ' | cut -c 1-110)
+    if [ $status -ne 0 ]; then
+        result=FAILED shown="exit status $status; $log"
+    elif [ -z "$shown" ]; then
+        result=FAILED shown="no line of $log says that anything was done"
+    fi
+    printf '%s, %d s\n' "$result" $((SECONDS - start))
+    rows+=("$(printf '%-12s %-6s %6d s  %s' "$name" "$result" $((SECONDS - start)) "$shown")")
+    [ "$result" = ok ] && return
+    failures=$((failures + 1))
+    tail -n 20 "$log" | sed 's/^/        | /'
+}
+
+make=(make --no-print-directory)
+step models '^pools .*complete' "${make[@]}" verify-models
+step corruption '^(catalogue: [1-9]|[1-9][0-9]* words of )' env MEMOMAN_PLACES="$corruptions" MEMOMAN_CORRUPTIONS="$corruptions" \
+    cargo test --release -p memoman-core --lib group_i -- --nocapture
+step damage '^[1-9][0-9]* heaps damaged' env MM_ROUNDS="$corruptions" cargo test --release -p memoman-core --test damage -- --nocapture
+step symbolic '^[1-9][0-9]* paths' "${make[@]}" symbolic
+step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan
+step constant '^constant [a-z]+.* [1-9][0-9]* [1-9]' "${make[@]}" constant
+step check-32 '^[a-z]+ +i686 +[1-9][0-9]* +0$' "${make[@]}" check-32
+step check-arm '^[a-z]+ +arm +[1-9][0-9]* +0$' "${make[@]}" check-arm
+step coverage '^coverage total +[1-9]' "${make[@]}" coverage
+step planted '^[1-9][0-9]* planted, 0 not caught' "${make[@]}" planted
+step fuzz '^fuzz: [a-z]+ +[1-9].* of ' "${make[@]}" fuzz SECONDS="${FUZZ_SECONDS:-600}"
+step soak '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS="$ops"
+step soak-asan '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS=$((ops / 10 + 1)) SAN=asan
+step mutants '^mutants .* total ' "${make[@]}" mutants
+
+[ $list -eq 0 ] || exit 0
+for name in ${ONLY:-}; do
+    [[ $known == *" $name "* ]] || { echo "verify: no step '$name': verify.sh --list names them" >&2; failures=$((failures + 1)); }
+done
+printf '\n%-12s %-6s %8s  %s\n' step result time "what it says"
+printf '%s\n' "${rows[@]}"
+printf '%d steps, %d failed, %d s; commit %s\n' ${#rows[@]} $failures $SECONDS "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+[ ${#rows[@]} -gt 0 ] && [ $failures -eq 0 ]
