@@ -67,8 +67,8 @@ plant() {
 
 plant prev-free-kept-on-exact-hit memoman-core $core/src/tlsf.rs \
     'block.offset(size).clear_prev_free();
-            block.set_header' \
-    'block.set_header'
+        block.set_used();' \
+    'block.set_used();'
 plant prev-free-kept-on-whole-take memoman-core $core/src/tlsf.rs \
     'block.offset(size).clear_prev_free();
             size' \
@@ -85,30 +85,36 @@ plant first-level-bit-kept memoman-core $core/src/control.rs \
     'self.fl_bitmap &= !(1 << word);' \
     ''
 plant merge-without-unlinking-the-next memoman-core $core/src/tlsf.rs \
-    'if next_header.is_free() {
-            free_list::unlink(control, next);' \
-    'if next_header.is_free() {'
+    'free_list::unlink(control, live.next);
+            form_free(control, block, size);' \
+    'form_free(control, block, size);'
+plant merge-of-both-without-unlinking-the-next memoman-core $core/src/tlsf.rs \
+    'size += live.next_header.size();
+            free_list::unlink(control, live.next);' \
+    'size += live.next_header.size();'
 plant merge-without-unlinking-the-one-before memoman-core $core/src/tlsf.rs \
     'free_list::unlink(control, prev);
             block.set_header' \
     'block.set_header'
 plant split-one-quantum-short memoman-core $core/src/tlsf.rs \
-    'let wanted = cut_size(wanted).min(size);' \
-    'let wanted = cut_size(wanted).min(size) - crate::config::QUANTUM;'
+    'let rest = found.size - wanted;
+        let mut taken = wanted;' \
+    'let wanted = wanted - crate::config::QUANTUM; let rest = found.size - wanted; let mut taken = wanted;'
 plant remainder-one-quantum-short memoman-core $core/src/tlsf.rs \
-    'remainder.set_header(cookie, Header::free(rest));' \
-    'remainder.set_header(cookie, Header::free(rest - crate::config::QUANTUM));'
+    'let remainder = form_free(control, block.offset(wanted), rest);
+                free_list::push_sized' \
+    'let remainder = form_free(control, block.offset(wanted), rest - crate::config::QUANTUM); free_list::push_sized'
 plant realloc-copies-the-new-size memoman-core $core/src/realloc.rs \
-    'let kept = (old.header.size() - HEADER).min(bytes);' \
+    'let kept = (size - HEADER).min(bytes);' \
     'let kept = bytes;'
 plant memalign-without-overflow-test memoman-core $core/src/tlsf.rs \
     'if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            // The gap is zero' \
+            if align <= QUANTUM' \
     'let size = block_size_for(bytes);
-            // The gap is zero'
+            if align <= QUANTUM'
 plant lock-released-before-the-work memoman-global $global/src/lock.rs \
     'let result = work();
         // SAFETY: locked above, by this thread.
