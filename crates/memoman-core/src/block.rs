@@ -131,6 +131,24 @@ impl Header {
         self.0 & LOW_BITS == FREE
     }
 
+    /// A plain free block of this size. (So put, it takes one register less than a comparison with the header wanted.)
+    #[inline(always)]
+    pub(crate) const fn is_free_of(self, size: usize) -> bool {
+        self.0 ^ size == FREE
+    }
+
+    /// The size of a plain free block ([`Header::is_plain_free`]).
+    #[inline(always)]
+    pub(crate) const fn free_size(self) -> Option<usize> {
+        // Without its flag, such a header is the size.
+        let size = self.0 ^ FREE;
+        if size & LOW_BITS == 0 {
+            Some(size)
+        } else {
+            None
+        }
+    }
+
     /// The seal was that of this instance. Always true on 32-bit targets, which have no seal.
     #[inline(always)]
     pub(crate) const fn is_sealed(self) -> bool {

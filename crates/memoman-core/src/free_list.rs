@@ -213,12 +213,10 @@ pub(crate) unsafe fn pop_wilderness(this: *mut Control, block: Block) -> bool {
 pub(crate) unsafe fn size_of_head(this: *mut Control, block: Block) -> Option<usize> {
     // SAFETY: a listed block has a header (I2); the ghost is read only inside the bounds.
     unsafe {
-        let header = block.header((*this).cookie);
+        let size = block.header((*this).cookie).free_size()?;
         let room = (*this).high.wrapping_sub(block.addr());
-        let sound = header.is_plain_free()
-            && header.size() <= room
-            && block.offset(header.size()).prev_phys() == block;
-        sound.then_some(header.size())
+        let sound = size <= room && block.offset(size).prev_phys() == block;
+        sound.then_some(size)
     }
 }
 

@@ -102,10 +102,33 @@ pub const fn quanta_for(bytes: usize) -> usize {
 #[inline(always)]
 pub fn cut_size(size: usize) -> usize {
     if size < EXACT_BELOW {
-        return size;
+        size
+    } else {
+        cut_large(size).0
     }
-    let step = (1 << exponent(size)) >> SL_LOG2;
-    (size + (step - 1)) & !(step - 1)
+}
+
+/// The same for a size that is at least [`LINEAR_BELOW`], and the bin of the block that is cut.
+#[inline(always)]
+pub(crate) fn cut_and_bin(size: usize) -> (usize, usize) {
+    if size < EXACT_BELOW {
+        (size, large_bin(size))
+    } else {
+        cut_large(size)
+    }
+}
+
+#[inline(always)]
+fn cut_large(size: usize) -> (usize, usize) {
+    let exponent = exponent(size);
+    let shift = exponent - SL_LOG2;
+    // 32 to 64: the last is the first step of the next row, and so is its bin.
+    let steps = ((size - 1) >> shift) + 1;
+    let row = (exponent as usize) << SL_LOG2;
+    (
+        steps << shift,
+        row + steps - (((LINEAR_LOG2 - 1) as usize) << SL_LOG2),
+    )
 }
 
 /// Blocks below this many bytes are cut exactly: the bins there are at most two quanta wide.

@@ -2,6 +2,7 @@
 //! split → `free_list`, with no loop in it.
 
 use core::ffi::c_void;
+use core::hint::assert_unchecked;
 use core::ptr::{self, NonNull};
 
 use crate::block::{Block, Header};
@@ -10,7 +11,7 @@ use crate::control::{Control, WILDERNESS};
 use crate::free_list;
 use crate::misuse::{Misuse, MisuseHandler, Refusal};
 use crate::pool::{POOL_COST, POOL_MIN, prev_free_block};
-use crate::size_class::{LINEAR_BELOW, block_size_for, cut_size, large_bin, quanta_for};
+use crate::size_class::{LINEAR_BELOW, block_size_for, cut_and_bin, cut_size, quanta_for};
 
 /// An instance: a handle on the control structure in the caller's memory. Two copies name the same instance.
 ///
@@ -193,8 +194,8 @@ impl Tlsf {
             if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 return pop_exact(control, size, quanta).ok_or(Miss::Small(size));
             }
-            let wanted = cut_size(size);
-            pop_exact(control, wanted, large_bin(wanted)).ok_or(Miss::Large(size))
+            let (wanted, bin) = cut_and_bin(size);
+            pop_exact(control, wanted, bin).ok_or(Miss::Large(size))
         }
     }
 
@@ -513,7 +514,7 @@ unsafe fn pop_exact(control: *mut Control, size: usize, bin: usize) -> Option<No
         let block = Control::head(control, bin).read();
         // One compare proves size, flags and seal; the next block's ghost, that the size is the true one.
         if block == Control::list_end(control)
-            || block.header((*control).cookie) != Header::free(size)
+            || !block.header((*control).cookie).is_free_of(size)
             || block.offset(size).prev_phys() != block
             || !free_list::pop(control, bin, block)
         {
@@ -620,6 +621,7 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
     // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
     // before it is believed.
     unsafe {
+        assert_unchecked(size < LINEAR_BELOW);
         let Some(bin) = (*control).first_nonempty(size >> QUANTUM_LOG2) else {
             return find_wilderness(control, size);
         };

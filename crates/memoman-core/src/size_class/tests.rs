@@ -41,10 +41,10 @@ fn mapped(size: usize) -> Mapped {
         cut >= size && cut - size <= size >> SL_LOG2 && cut.is_multiple_of(QUANTUM),
         "cut {size}"
     );
-    assert!(
-        size < LINEAR_BELOW || large_bin(size) == floor,
-        "bin {size}"
-    );
+    if size >= LINEAR_BELOW {
+        assert_eq!(large_bin(size), floor, "bin {size}");
+        assert_eq!(cut_and_bin(size), (cut, floor_bin(cut)), "bin of {cut}");
+    }
     if size < EXACT_BELOW {
         assert_eq!(cut, size);
     } else {
