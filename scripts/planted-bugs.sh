@@ -65,11 +65,11 @@ plant() {
     printf 'planted  %-38s %s\n' "$name" "$verdict"
 }
 
-plant prev-free-kept-on-exact-hit memoman-core $core/src/tlsf.rs \
+plant prev-free-kept-on-exact-hit memoman-core $core/src/allocate.rs \
     'block.offset(size).clear_prev_free();
         block.set_used();' \
     'block.set_used();'
-plant prev-free-kept-on-whole-take memoman-core $core/src/tlsf.rs \
+plant prev-free-kept-on-whole-take memoman-core $core/src/allocate.rs \
     'block.offset(size).clear_prev_free();
             size' \
     'size'
@@ -84,30 +84,30 @@ plant bitmap-bit-kept-on-unlink memoman-core $core/src/free_list.rs \
 plant first-level-bit-kept memoman-core $core/src/control.rs \
     'self.fl_bitmap &= !(1 << word);' \
     ''
-plant merge-without-unlinking-the-next memoman-core $core/src/tlsf.rs \
+plant merge-without-unlinking-the-next memoman-core $core/src/free.rs \
     'free_list::unlink(control, live.next);
             form_free(control, block, size);' \
     'form_free(control, block, size);'
-plant merge-of-both-without-unlinking-the-next memoman-core $core/src/tlsf.rs \
+plant merge-of-both-without-unlinking-the-next memoman-core $core/src/free.rs \
     'size += live.next_header.size();
             free_list::unlink(control, live.next);' \
     'size += live.next_header.size();'
-plant merge-without-unlinking-the-one-before memoman-core $core/src/tlsf.rs \
+plant merge-without-unlinking-the-one-before memoman-core $core/src/free.rs \
     'free_list::unlink(control, prev);
             block.set_header' \
     'block.set_header'
-plant split-one-quantum-short memoman-core $core/src/tlsf.rs \
+plant split-one-quantum-short memoman-core $core/src/allocate.rs \
     'let rest = found.size - wanted;
         let mut taken = wanted;' \
     'let wanted = wanted - crate::config::QUANTUM; let rest = found.size - wanted; let mut taken = wanted;'
-plant remainder-one-quantum-short memoman-core $core/src/tlsf.rs \
+plant remainder-one-quantum-short memoman-core $core/src/allocate.rs \
     'let remainder = form_free(control, block.offset(wanted), rest);
                 free_list::push_sized' \
     'let remainder = form_free(control, block.offset(wanted), rest - crate::config::QUANTUM); free_list::push_sized'
 plant realloc-copies-the-new-size memoman-core $core/src/realloc.rs \
     'let kept = (size - HEADER).min(bytes);' \
     'let kept = bytes;'
-plant memalign-without-overflow-test memoman-core $core/src/tlsf.rs \
+plant memalign-without-overflow-test memoman-core $core/src/allocate.rs \
     'if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }

@@ -8,10 +8,12 @@ use core::ptr::NonNull;
 
 use crate::config::HEADER;
 use crate::control::Control;
+use crate::live::live;
 use crate::misuse::{Misuse, Refusal};
-use crate::pool::{Pool, prev_free_block};
+use crate::pool::Pool;
+use crate::pools::prev_free_block;
 use crate::realloc::Resized;
-use crate::tlsf::{Tlsf, live};
+use crate::tlsf::Tlsf;
 
 /// Memory around a block in use that the block could grow into without being moved elsewhere.
 #[derive(Clone, Copy, Debug)]

@@ -23,25 +23,31 @@ extern crate std;
 pub mod config;
 pub mod size_class;
 
+mod allocate;
 pub mod block;
 mod check;
 pub mod control;
 #[cfg(all(test, unix))]
 mod corruption;
+mod free;
 mod free_list;
 mod intercept;
 mod lists;
+mod live;
 mod misuse;
 pub mod pool;
+mod pools;
 mod realloc;
 mod stats;
 mod step;
 mod tlsf;
 
+pub use allocate::Miss;
 pub use check::{Invariant, Violation};
+pub use free::{Beside, FreeBlock};
 pub use intercept::Reach;
 pub use misuse::{Misuse, MisuseHandler, Refusal};
 pub use pool::Pool;
 pub use stats::Stats;
 pub use step::{Cursor, Step};
-pub use tlsf::{Beside, FreeBlock, Miss, Tlsf};
+pub use tlsf::Tlsf;

@@ -3,7 +3,8 @@
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
 
-use crate::tlsf::{Tlsf, live};
+use crate::live::live;
+use crate::tlsf::Tlsf;
 
 /// What a caller did wrong, as far as the headers show it in constant time.
 #[repr(u8)]

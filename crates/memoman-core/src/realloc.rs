@@ -8,14 +8,17 @@
 
 use core::ptr::{self, NonNull};
 
+use crate::allocate::exhausted;
 use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
 use crate::control::Control;
+use crate::free::form_free;
 use crate::free_list;
+use crate::live::{Live, has_size, live};
 use crate::misuse::{Misuse, Refusal};
-use crate::pool::prev_free_block;
+use crate::pools::prev_free_block;
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::{Live, Tlsf, exhausted, form_free, has_size, live};
+use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place

@@ -1,0 +1,456 @@
+//! Allocating: malloc, calloc, memalign. One call's way is `size_class` → `control` (bitmaps) → `free_list` → cut →
+//! `free_list`, with no loop in it.
+
+use core::hint::assert_unchecked;
+use core::ptr::{self, NonNull};
+
+use crate::block::{Block, Header};
+use crate::config::{BLOCK_MIN, QUANTUM, QUANTUM_LOG2};
+use crate::control::{Control, WILDERNESS};
+use crate::free::form_free;
+use crate::free_list;
+use crate::misuse::{Misuse, Refusal};
+use crate::size_class::{LINEAR_BELOW, block_size_for, cut_and_bin, cut_size, quanta_for};
+use crate::tlsf::Tlsf;
+
+impl Tlsf {
+    /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live (caller).
+        unsafe {
+            match self.malloc_hit(bytes) {
+                Ok(payload) => Ok(payload),
+                Err(Miss::Small(size) | Miss::Large(size)) => search_outlined(self.control(), size),
+                Err(Miss::Refused) => Err(self.malloc_refused(bytes)),
+            }
+        }
+    }
+
+    /// The first half of [`Tlsf::malloc`]: a free block of exactly the size that the request is cut to, at the head of its
+    /// bin. A caller that wants no frame on this way makes the other halves its tail calls.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn malloc_hit(self, bytes: usize) -> Result<NonNull<u8>, Miss> {
+        let control = self.control();
+        // SAFETY: live (caller).
+        unsafe {
+            // One compare for "zero" and "too large".
+            if bytes.wrapping_sub(1) >= (*control).limit {
+                return Err(Miss::Refused);
+            }
+            let quanta = quanta_for(bytes);
+            let size = quanta << QUANTUM_LOG2;
+            if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
+                return pop_exact(control, size, quanta).ok_or(Miss::Small(size));
+            }
+            let (wanted, bin) = cut_and_bin(size);
+            pop_exact(control, wanted, bin).ok_or(Miss::Large(size))
+        }
+    }
+
+    /// The second half: the search for a block that is cut, or that fits by chance.
+    ///
+    /// # Safety
+    /// The instance is live, and `size` is what [`Tlsf::malloc_hit`] has just given as a small one.
+    #[inline(always)]
+    pub unsafe fn malloc_small(self, size: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe {
+            serve(
+                self.control(),
+                size,
+                size,
+                find_small(self.control(), size)?,
+            )
+        }
+    }
+
+    /// The same for a large one.
+    ///
+    /// # Safety
+    /// The instance is live, and `size` is what [`Tlsf::malloc_hit`] has just given as a large one.
+    #[inline(always)]
+    pub unsafe fn malloc_large(self, size: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe {
+            let found = find(self.control(), size)?;
+            serve(self.control(), size, cut_size(size).min(found.size), found)
+        }
+    }
+
+    /// The answer to a request that is not looked for: zero, or beyond this instance.
+    ///
+    /// # Safety
+    /// The instance is live, and [`Tlsf::malloc_hit`] has just refused `bytes`.
+    #[cold]
+    pub unsafe fn malloc_refused(self, bytes: usize) -> Refusal {
+        // SAFETY: live (caller).
+        unsafe { refuse(self.control(), bytes) }
+    }
+
+    /// Allocates `count · size` bytes, all zero; O(1) and the clearing.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline]
+    pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
+        let bytes = count.saturating_mul(size);
+        // SAFETY: live (caller); a block of `bytes` bytes may be written.
+        unsafe {
+            let payload = self.malloc(bytes)?;
+            payload.as_ptr().write_bytes(0, bytes);
+            Ok(payload)
+        }
+    }
+
+    /// What [`Tlsf::malloc_hit`] is for [`Tlsf::memalign`]: a block of exactly the size that happens to be aligned, at the head of
+    /// its bin, as a freed block of a recurring request is. None: nothing has been done, whatever the arguments are.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn memalign_hit(self, align: usize, bytes: usize) -> Option<NonNull<u8>> {
+        let control = self.control();
+        // SAFETY: live (caller).
+        unsafe {
+            if bytes.wrapping_sub(1) >= (*control).limit || !align.is_power_of_two() {
+                return None;
+            }
+            let wanted = cut_size(block_size_for(bytes));
+            let bin = (*control).bin_of(wanted);
+            let head = Control::head(control, bin).read();
+            if head.addr() & (align - 1) != 0 {
+                return None;
+            }
+            pop_exact(control, wanted, bin)
+        }
+    }
+
+    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
+    /// What is skipped in front becomes a free block.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(never)]
+    pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        if !align.is_power_of_two() {
+            return Err(Refusal::Invalid);
+        }
+        let control = self.control();
+        // SAFETY: live (caller); `find` gives a block of a pool that is listed and free, large
+        // enough for the worst gap in front of an aligned payload.
+        unsafe {
+            if bytes.wrapping_sub(1) >= (*control).limit {
+                return Err(refuse(control, bytes));
+            }
+            let size = block_size_for(bytes);
+            if align <= QUANTUM {
+                return search_outlined(control, size);
+            }
+            // The gap is zero or holds a block: at most align - QUANTUM, or one alignment more than
+            // a single quantum that would be too small.
+            let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
+                return Err(refuse(control, usize::MAX));
+            };
+            let found = find(control, padded)?;
+            let unlinked = if found.bin == WILDERNESS {
+                free_list::pop_wilderness(control, found.block)
+            } else {
+                free_list::pop(control, found.bin, found.block)
+            };
+            if !unlinked {
+                return Err(Refusal::Misuse(Misuse::SmashedLink, found.block.payload()));
+            }
+            let mut gap = found.block.addr().wrapping_neg() & (align - 1);
+            if gap == QUANTUM {
+                gap += align;
+            }
+            let block = found.block.offset(gap);
+            if gap != 0 {
+                let cookie = (*control).cookie;
+                found.block.set_header(cookie, Header::free(gap));
+                block.set_prev_phys(found.block);
+                free_list::push(control, (*control).bin_of(gap), found.block);
+            }
+            let wanted = cut_size(size).min(found.size - gap);
+            let taken = cut(control, block, found.size - gap, wanted);
+            block.set_header((*control).cookie, Header::used(taken));
+            (*control).count_taken(taken);
+            if gap != 0 {
+                block.set_prev_free();
+            }
+            Ok(NonNull::new_unchecked(block.payload()))
+        }
+    }
+
+    /// Takes the last [`Refusal::Exhausted`] back from `failed_requests`: a layer above has added a pool and asks again. O(1).
+    ///
+    /// # Safety
+    /// The instance is live, and its last call was refused so.
+    pub unsafe fn withdraw_refusal(self) {
+        let control = self.control();
+        // SAFETY: live (caller).
+        unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_sub(1) };
+    }
+}
+
+/// Why [`Tlsf::malloc_hit`] gives no block.
+pub enum Miss {
+    /// None lies ready: this block size is to be searched for. Each size has a bin of its own.
+    Small(usize),
+    /// The same for a size whose bin holds others as well.
+    Large(usize),
+    /// The request is zero or beyond the instance.
+    Refused,
+}
+
+/// Takes the head of `bin` into use, if it is a sound block of exactly `size` bytes.
+///
+/// # Safety
+/// The instance is live; `bin` is that of `size`.
+#[inline(always)]
+unsafe fn pop_exact(control: *mut Control, size: usize, bin: usize) -> Option<NonNull<u8>> {
+    // SAFETY: live (caller): a head leads to a free block of a pool or is the list's end. The header and the ghost
+    // are tested before they are believed.
+    unsafe {
+        let block = Control::head(control, bin).read();
+        // One compare proves size, flags and seal; the next block's ghost, that the size is the true one.
+        if block == Control::list_end(control)
+            || !block.header((*control).cookie).is_free_of(size)
+            || block.offset(size).prev_phys() != block
+            || !free_list::pop(control, bin, block)
+        {
+            return None;
+        }
+        block.offset(size).clear_prev_free();
+        block.set_used();
+        (*control).count_taken(size);
+        Some(NonNull::new_unchecked(block.payload()))
+    }
+}
+
+/// What [`find`] gives: the head of a bin, free and large enough, and its size.
+struct Found {
+    block: Block,
+    size: usize,
+    bin: usize,
+}
+
+/// One copy of the search for where it is not hot.
+///
+/// # Safety
+/// The instance is live; `size` serves a request within its limit.
+#[inline(never)]
+unsafe fn search_outlined(control: *mut Control, size: usize) -> Result<NonNull<u8>, Refusal> {
+    // SAFETY: the same duties.
+    unsafe {
+        let found = find(control, size)?;
+        serve(control, size, cut_size(size).min(found.size), found)
+    }
+}
+
+/// Takes the first `wanted` bytes of a block that has been found into use.
+///
+/// # Safety
+/// The instance is live; `wanted` is at most the block's size.
+#[inline(always)]
+unsafe fn serve(
+    control: *mut Control,
+    size: usize,
+    wanted: usize,
+    found: Found,
+) -> Result<NonNull<u8>, Refusal> {
+    // SAFETY: `find` gives a tested block that is free; header, ghost and next header are ours to write.
+    unsafe {
+        let block = found.block;
+        debug_assert!(size <= wanted && wanted <= found.size);
+        let smashed = Refusal::Misuse(Misuse::SmashedLink, block.payload());
+        let rest = found.size - wanted;
+        let mut taken = wanted;
+        if found.bin == WILDERNESS {
+            if block.next_free() != Control::list_end(control) {
+                return Err(smashed);
+            }
+            if rest >= BLOCK_MIN {
+                // What is left stays the wilderness: no bit changes.
+                let remainder = form_free(control, block.offset(wanted), rest);
+                free_list::set_wilderness(control, remainder);
+            } else {
+                Control::head(control, WILDERNESS).write(Control::list_end(control));
+                (*control).unmark(WILDERNESS);
+                block.offset(found.size).clear_prev_free();
+                taken = found.size;
+            }
+        } else {
+            if !free_list::pop(control, found.bin, block) {
+                return Err(smashed);
+            }
+            if rest >= BLOCK_MIN {
+                // Not the wilderness: the whole block was not.
+                let remainder = form_free(control, block.offset(wanted), rest);
+                free_list::push_sized(control, remainder, rest);
+            } else {
+                block.offset(found.size).clear_prev_free();
+                taken = found.size;
+            }
+        }
+        block.set_header((*control).cookie, Header::used(taken));
+        (*control).count_taken(taken);
+        Ok(NonNull::new_unchecked(block.payload()))
+    }
+}
+
+/// [`find`] for a size whose bin holds no other.
+///
+/// # Safety
+/// The instance is live, and `size` is below [`LINEAR_BELOW`].
+#[inline(always)]
+unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusal> {
+    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
+    // before it is believed.
+    unsafe {
+        assert_unchecked(size < LINEAR_BELOW);
+        let Some(bin) = (*control).first_nonempty(size >> QUANTUM_LOG2) else {
+            return find_wilderness(control, size);
+        };
+        let block = Control::head(control, bin).read();
+        let found = size_of(control, block)?;
+        if found < size {
+            return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
+        }
+        Ok(Found {
+            block,
+            size: found,
+            bin,
+        })
+    }
+}
+
+/// A head that serves `size` bytes: of the own bin, if it is large enough, or of the first bin above it, or the
+/// wilderness. At most three heads are looked at.
+///
+/// # Safety
+/// The instance is live; `size` serves a request within its limit.
+#[inline(always)]
+unsafe fn find(control: *mut Control, size: usize) -> Result<Found, Refusal> {
+    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
+    // before it is believed.
+    unsafe {
+        let own = (*control).bin_of(size);
+        if let Some(mut bin) = (*control).first_nonempty(own) {
+            let mut block = Control::head(control, bin).read();
+            let mut found = size_of(control, block)?;
+            if found >= size {
+                return Ok(Found {
+                    block,
+                    size: found,
+                    bin,
+                });
+            }
+            // Any block of a higher bin is large enough.
+            if bin != own {
+                return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
+            }
+            if let Some(above) = (*control).first_nonempty(own + 1) {
+                bin = above;
+                block = Control::head(control, bin).read();
+                found = size_of(control, block)?;
+                if found < size {
+                    return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
+                }
+                return Ok(Found {
+                    block,
+                    size: found,
+                    bin,
+                });
+            }
+        }
+        find_wilderness(control, size)
+    }
+}
+
+/// The wilderness, if it serves `size` bytes.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
+    // SAFETY: live (caller); the header is tested before it is believed.
+    unsafe {
+        let block = Control::head(control, WILDERNESS).read();
+        if block == Control::list_end(control) {
+            return Err(exhausted(control));
+        }
+        let found = size_of(control, block)?;
+        if found < size {
+            return Err(exhausted(control));
+        }
+        Ok(Found {
+            block,
+            size: found,
+            bin: WILDERNESS,
+        })
+    }
+}
+
+/// The size of a bin's head, confirmed by its ghost.
+///
+/// # Safety
+/// The instance is live; `block` is a head that is not the list's end.
+#[inline(always)]
+unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal> {
+    // SAFETY: the same duties.
+    unsafe { free_list::size_of_head(control, block) }
+        .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
+}
+
+/// Lists what `wanted` bytes leave of an unlinked free block, if that is enough for a block; gives the bytes to put
+/// into use: `wanted`, or all.
+///
+/// # Safety
+/// `block` is an unlinked block of `size >= wanted` bytes whose next neighbour is in use and says PREV_FREE.
+#[inline(always)]
+pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wanted: usize) -> usize {
+    let rest = size - wanted;
+    // SAFETY: the caller's duties: ghost and next header are ours to write.
+    unsafe {
+        if rest >= BLOCK_MIN {
+            let remainder = form_free(control, block.offset(wanted), rest);
+            free_list::push_freed(control, remainder, rest);
+            wanted
+        } else {
+            block.offset(size).clear_prev_free();
+            size
+        }
+    }
+}
+
+/// The refusal of a request that was not looked for: zero, or beyond this instance.
+#[cold]
+#[inline(never)]
+unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
+    // SAFETY: live (caller).
+    unsafe {
+        if (*control).is_intercepted() {
+            return Refusal::Misuse(Misuse::Intercepted, ptr::null());
+        }
+        if bytes == 0 {
+            return Refusal::Invalid;
+        }
+        exhausted(control)
+    }
+}
+
+/// Counts a request refused for want of memory.
+#[inline(always)]
+pub(crate) unsafe fn exhausted(control: *mut Control) -> Refusal {
+    // SAFETY: live (caller).
+    unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_add(1) };
+    Refusal::Exhausted
+}

@@ -1,0 +1,148 @@
+//! The O(1) tests of a pointer that a caller gives back, before anything is done with it.
+
+use core::ptr::NonNull;
+
+use crate::block::{Block, Header};
+use crate::config::{BLOCK_MIN, HEADER, WORD};
+use crate::control::Control;
+use crate::misuse::Misuse;
+use crate::tlsf::Tlsf;
+
+impl Tlsf {
+    /// Usable bytes of a block in use of this instance, tested as [`Tlsf::free`] tests it; O(1).
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`].
+    pub unsafe fn usable_size(self, ptr: NonNull<u8>) -> Result<usize, Misuse> {
+        // SAFETY: live (caller).
+        unsafe { live(self.control(), ptr) }.map(|live| live.header.size() - HEADER)
+    }
+
+    /// Usable bytes of a block in use, of whatever instance; 0 for null and for what is not in use, as far as the one
+    /// word before it shows. O(1).
+    ///
+    /// # Safety
+    /// `ptr` is null or a block of some live instance.
+    #[inline(always)]
+    pub unsafe fn block_size(ptr: *const u8) -> usize {
+        if ptr.is_null() {
+            return 0;
+        }
+        // SAFETY: a block (caller): its header lies before it.
+        unsafe { Block::at(ptr.cast_mut()).usable_size() }
+    }
+}
+
+/// A block in use whose header and next neighbour have been tested.
+pub(crate) struct Live {
+    pub(crate) block: Block,
+    pub(crate) header: Header,
+    pub(crate) next: Block,
+    pub(crate) next_header: Header,
+}
+
+/// The O(1) tests of a pointer that a caller gives back, before anything is done with it.
+///
+/// # Safety
+/// The instance is live, and memory between its pools' outer bounds may be read.
+#[inline(always)]
+pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Live, Misuse> {
+    let block = Block::at(ptr.as_ptr());
+    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds.
+    unsafe {
+        if (*control).may_be_payload(block.addr())
+            && let Some(live) = behind(control, block, block.header((*control).cookie))
+        {
+            return Ok(live);
+        }
+        Err(explain(control, block))
+    }
+}
+
+/// `block` is a block in use of exactly this size, as far as [`live`] would test it.
+///
+/// # Safety
+/// As for [`live`]; `block` may be anything.
+#[inline(always)]
+pub(crate) unsafe fn has_size(control: *mut Control, block: Block, size: usize) -> bool {
+    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds, the next one only when the
+    // size stays inside them.
+    unsafe {
+        (*control).may_be_payload(block.addr())
+            && block.header((*control).cookie).is_used_of(size)
+            && size <= (*control).high - block.addr()
+            && block
+                .offset(size)
+                .header((*control).cookie)
+                .may_follow_used()
+    }
+}
+
+/// The block with its next neighbour, when both headers make sense.
+///
+/// # Safety
+/// As for [`live`]; `block` is aligned and inside the bounds, `header` is its header.
+#[inline(always)]
+pub(crate) unsafe fn behind(control: *mut Control, block: Block, header: Header) -> Option<Live> {
+    // SAFETY: live (caller); the next header is read only when the size stays inside the bounds.
+    unsafe {
+        let size = header.size();
+        // An overwritten header decodes to a wrong seal, which is a size beyond the bounds.
+        if !header.is_plain_used() || size > (*control).high - block.addr() {
+            return None;
+        }
+        let next = block.offset(size);
+        let next_header = next.header((*control).cookie);
+        let live = Live {
+            block,
+            header,
+            next,
+            next_header,
+        };
+        may_follow(control, &live).then_some(live)
+    }
+}
+
+/// The header behind a block makes sense.
+///
+/// # Safety
+/// The instance is live; all but `next_header` has been tested.
+#[inline(always)]
+pub(crate) unsafe fn may_follow(control: *mut Control, live: &Live) -> bool {
+    // SAFETY: live (caller).
+    let room = unsafe { (*control).high } - live.next.addr();
+    // A size of 0 leads to the header itself, which is too small to follow one; 32-bit headers need the test.
+    live.next_header.may_follow_used()
+        && (WORD == 8 || live.header.size() >= BLOCK_MIN)
+        // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too.
+        && ((WORD == 8 && !live.next_header.is_free())
+            || live.next_header.is_sentinel()
+            || live.next_header.size() <= room)
+}
+
+/// Which misuse it was that [`live`] found.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn explain(control: *mut Control, block: Block) -> Misuse {
+    // SAFETY: as for `live`.
+    unsafe {
+        if (*control).is_intercepted() {
+            return Misuse::Intercepted;
+        }
+        if block.addr() < (*control).low || block.addr() >= (*control).high {
+            return Misuse::Foreign;
+        }
+        if !block.is_aligned() {
+            return Misuse::Misaligned;
+        }
+        let header = block.header((*control).cookie);
+        let size = header.size();
+        if header.was_freed() {
+            return Misuse::DoubleFree;
+        }
+        if header.is_plain_used() && size >= BLOCK_MIN && size <= (*control).high - block.addr() {
+            return Misuse::SmashedNext;
+        }
+        Misuse::NotABlock
+    }
+}
