@@ -44,6 +44,7 @@ $(STAMP): scripts/setup.sh
 include benches/targets.mk
 include packaging/targets.mk
 include scripts/verify.mk
+include examples/targets.mk
 
 header: $(STAMP) ## write include/memoman.h anew from src/ffi
 	touch build.rs
