@@ -86,8 +86,8 @@ installation() {
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs fuzz soak install lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples fuzz soak install lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -123,7 +123,7 @@ required() {
         awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note tsan "$group" none_passed FAILED
     done
-    for group in H sanitizer artefacts programs fuzz soak install; do
+    for group in H sanitizer artefacts programs fuzz soak install examples; do
         awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note other "$group" none_passed FAILED
     done
@@ -142,6 +142,7 @@ step artefacts by_lines artefacts
 step install by_lines installation
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
+step examples by_lines examples/run.sh dist
 required
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
