@@ -10,3 +10,7 @@ check-embedded: $(STAMP) ## memoman without an operating system: firmware in QEM
 	scripts/other-targets.sh setup cortex-m3
 	scripts/other-targets.sh setup i686
 	scripts/embedded.sh
+
+.PHONY: check-crates
+check-crates: $(STAMP) ## the Rust crates as crates.io and docs.rs would take them: contents, documentation, dry run of publishing
+	scripts/rust-crates.sh publish

@@ -86,8 +86,8 @@ installation() {
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples fuzz soak install lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples crates fuzz soak install lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|Rust packages|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -131,7 +131,8 @@ required() {
 
 step format by_status cargo fmt --all --check
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
-step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global
+step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global --features memoman-core/allocator-api2
+step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --target-dir "$target/loom"
 step c-suite by_harness harness
 step debug-lint by_status scripts/check-debug.sh lint
