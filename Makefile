@@ -45,6 +45,7 @@ include benches/targets.mk
 include packaging/targets.mk
 include scripts/verify.mk
 include examples/targets.mk
+include docs/targets.mk
 
 header: $(STAMP) ## write include/memoman.h anew from src/ffi
 	touch build.rs

@@ -86,8 +86,8 @@ installation() {
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples crates fuzz soak install lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|Rust packages|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples crates docs fuzz soak install lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|Rust packages|code blocks, links, tables|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -144,6 +144,7 @@ step install by_lines installation
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
 step examples by_lines examples/run.sh dist
+step docs by_lines scripts/docs.sh check
 required
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table

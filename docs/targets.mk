@@ -1,0 +1,14 @@
+# The documentation as a site.
+
+.PHONY: docs docs-write check-docs
+
+docs: all ## the documentation as a site in target/book (builds mdBook the first time), its code run, its links checked
+	scripts/docs.sh setup
+	scripts/docs.sh check
+	scripts/docs.sh build
+
+docs-write: all ## write the generated parts of the documentation anew: reference of memoman.h, tables of sizes
+	scripts/docs.sh write
+
+check-docs: all ## every code block of the documentation compiled or run, links, generated parts
+	scripts/docs.sh check
