@@ -12,3 +12,10 @@ docs-write: all ## write the generated parts of the documentation anew: referenc
 
 check-docs: all ## every code block of the documentation compiled or run, links, generated parts
 	scripts/docs.sh check
+
+.PHONY: release-check
+release-check: all ## execute the checklist of docs/release.md
+	scripts/docs.sh setup
+	scripts/other-targets.sh setup cortex-m3
+	scripts/other-targets.sh setup i686
+	scripts/release-check.sh

@@ -10,6 +10,7 @@ logs=$target/check
 results=$logs/results.tsv # variant, group, name, result, separated by tabs
 began=$SECONDS
 mkdir -p "$logs"
+rm -f "$logs/passed"
 : >"$results"
 
 note() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$results"; }
@@ -148,4 +149,4 @@ step docs by_lines scripts/docs.sh check
 required
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
-! grep -q '	FAILED$' "$results"
+! grep -q '	FAILED$' "$results" && scripts/release-check.sh stamp

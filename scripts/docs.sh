@@ -88,7 +88,7 @@ case $mode in
         ;;
     build)
         [ -x "$mdbook" ] || { echo "docs.sh: mdBook is missing: run scripts/docs.sh setup" >&2; exit 1; }
-        "$mdbook" build docs && python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/book/index.html"
+        "$mdbook" build docs && python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
         exit
         ;;
 esac
