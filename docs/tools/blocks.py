@@ -6,7 +6,7 @@
 ```rust       run, in a crate that depends on memoman-core (allocator-api2) and memoman-global by path.
 ```python     run.
 ```sh         run line by line as one script in a folder where ROOT's folders and the page's files are; `make TARGET` there
-              only proves that the target exists.
+              only proves that the target exists, except for `make install`.
 ```make, toml, cmake, text, console and others are shown, not run.
 
 One line a block, "ok docs PAGE:LINE" or "FAIL docs PAGE:LINE why", "skip docs PAGE:LINE why" where a tool is missing.
@@ -42,8 +42,11 @@ class Page:
         tools = folder / ".tools"
         tools.mkdir()
         make = tools / "make"
-        # A target that does not exist ends with 2, a recipe that is not run ends with 0.
-        make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} --no-print-directory -n -C {root} "$@" >/dev/null\n')
+        # To install what is there is quick, so that it is done; of other targets only their existence is proved.
+        make.write_text(
+            f'#!/bin/sh\ncase "$1" in install) only= ;; *) only=-n ;; esac\n'
+            f'exec {shutil.which("make")} --no-print-directory $only -C {root} "$@" >/dev/null\n'
+        )
         make.chmod(0o755)
         self.environment = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}")
         self.environment.pop("MAKEFLAGS", None)
@@ -61,7 +64,7 @@ class Page:
         named = FILE_NAME.match(code)
         source = self.folder / (named[1] if named else f"hello.{language}")
         source.write_text(code, encoding="utf-8")
-        command = COMPILERS[language] + ["-Wall", "-Wextra", "-Werror", "-I", str(self.dist / "include"), source.name]
+        command = COMPILERS[language] + ["-Wall", "-Wextra", "-Werror", "-I", str(self.dist / "include"), "-I", str(self.dist / "include/memoman"), source.name]
         if re.search(r"\bint main\(", code):
             output = source.stem + ".check"
             self.run(command + [str(self.dist / "libmemoman.a"), "-lpthread", "-o", output])

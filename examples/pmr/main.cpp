@@ -14,47 +14,39 @@
 #include <thread>
 #include <vector>
 
-#include <memoman.h>
+#include <memoman.hpp>
 
 #include "../support/example.h"
 
 namespace {
 
-// An allocator of memoman as a std::pmr::memory_resource, for more than one thread.
-class heap_resource final : public std::pmr::memory_resource {
+// A memoman::memory_resource for more than one thread.
+class shared_resource final : public std::pmr::memory_resource {
 public:
-    heap_resource(void *memory, std::size_t bytes) : heap_(mm_create_with_pool(memory, bytes)) {
-        if (heap_ == nullptr) throw std::bad_alloc();
-    }
-    ~heap_resource() override { mm_destroy(heap_); }
-    heap_resource(const heap_resource &) = delete;
-    heap_resource &operator=(const heap_resource &) = delete;
+    shared_resource(void *memory, std::size_t bytes) : heap_(memory, bytes), resource_(heap_) {}
 
     mm_stats_t stats() const {
         std::lock_guard<std::mutex> hold(lock_);
-        mm_stats_t stats;
-        mm_stats(heap_, &stats, sizeof stats);
-        return stats;
+        return heap_.stats();
     }
     bool is_sound() const {
         std::lock_guard<std::mutex> hold(lock_);
-        return mm_validate(heap_) != 0;
+        return heap_.validate();
     }
 
 private:
     void *do_allocate(std::size_t bytes, std::size_t align) override {
         std::lock_guard<std::mutex> hold(lock_);
-        void *ptr = mm_memalign(heap_, align, bytes == 0 ? 1 : bytes);
-        if (ptr == nullptr) throw std::bad_alloc();
-        return ptr;
+        return resource_.allocate(bytes, align);
     }
-    void do_deallocate(void *ptr, std::size_t, std::size_t) override {
+    void do_deallocate(void *ptr, std::size_t bytes, std::size_t align) override {
         std::lock_guard<std::mutex> hold(lock_);
-        mm_free(heap_, ptr);
+        resource_.deallocate(ptr, bytes, align);
     }
     bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override { return this == &other; }
 
-    mm_allocator_t *heap_;
+    memoman::heap heap_;
+    memoman::memory_resource resource_;
     mutable std::mutex lock_;
 };
 
@@ -113,7 +105,7 @@ message make(std::pmr::memory_resource &resource, int number) {
 
 int main() {
     std::printf("%d messages between two threads, channel of %zu bytes\n", MESSAGES, sizeof memory);
-    heap_resource resource(memory, sizeof memory);
+    shared_resource resource(memory, sizeof memory);
     // Whoever forgets to name a resource is found out: the default one allocates nothing.
     std::pmr::set_default_resource(std::pmr::null_memory_resource());
     double sum = 0, expected = 0;
