@@ -44,6 +44,8 @@ $(STAMP): scripts/setup.sh
 include benches/targets.mk
 include packaging/targets.mk
 include scripts/verify.mk
+include examples/targets.mk
+include docs/targets.mk
 
 header: $(STAMP) ## write include/memoman.h anew from src/ffi
 	touch build.rs
@@ -73,4 +75,4 @@ clean: ## remove everything that was built
 	rm -rf $(DIST)
 
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'

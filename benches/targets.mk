@@ -22,7 +22,7 @@ size: $(STAMP) ## bytes of code, of the control structure, and of what a block c
 	@$(BENCHES)/release/instructions size
 
 # memoman beside its peers: the library first, since they are linked with it.
-compare: all
+compare: all ## build the programs that measure memoman beside its peers
 	@$(MEASURE) compare
 
 bench: compare ## time beside other allocators, eight workloads (QUICK=1: a look, below a minute)

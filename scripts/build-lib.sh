@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the libraries into a folder.
-#   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug|i686|arm]
+#   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug|i686|arm|cortex-m3]
 #
 # OUT gets libmemoman.a, include/ and, for release and dev, libmemoman.so.0 (+ link) and
 # libmemoman_preload.so. The archive is prelinked: one object in which only the header's functions are global, so that
@@ -42,8 +42,8 @@ case $variant in
         export RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes"
         target=$target/memoman-debug
         ;;
-    i686 | arm) exec scripts/other-targets.sh lib "$variant" "$out" ;;
-    *) echo "build-lib.sh: no variant '$variant': release, dev, asan, tsan, debug, i686 or arm" >&2; exit 2 ;;
+    i686 | arm | cortex-m3) exec scripts/other-targets.sh lib "$variant" "$out" ;;
+    *) echo "build-lib.sh: no variant '$variant': release, dev, asan, tsan, debug, i686, arm or cortex-m3" >&2; exit 2 ;;
 esac
 
 if [ -n "$sanitizer" ]; then

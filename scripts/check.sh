@@ -10,6 +10,7 @@ logs=$target/check
 results=$logs/results.tsv # variant, group, name, result, separated by tabs
 began=$SECONDS
 mkdir -p "$logs"
+rm -f "$logs/passed"
 : >"$results"
 
 note() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$results"; }
@@ -86,8 +87,8 @@ installation() {
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs fuzz soak install lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples crates docs fuzz soak install lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|Rust packages|code blocks, links, tables|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -123,7 +124,7 @@ required() {
         awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note tsan "$group" none_passed FAILED
     done
-    for group in H sanitizer artefacts programs fuzz soak install; do
+    for group in H sanitizer artefacts programs fuzz soak install examples crates docs; do
         awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note other "$group" none_passed FAILED
     done
@@ -131,7 +132,8 @@ required() {
 
 step format by_status cargo fmt --all --check
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
-step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global
+step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global --features memoman-core/allocator-api2
+step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --target-dir "$target/loom"
 step c-suite by_harness harness
 step debug-lint by_status scripts/check-debug.sh lint
@@ -142,7 +144,9 @@ step artefacts by_lines artefacts
 step install by_lines installation
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
+step examples by_lines examples/run.sh dist
+step docs by_lines scripts/docs.sh check
 required
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
-! grep -q '	FAILED$' "$results"
+! grep -q '	FAILED$' "$results" && scripts/release-check.sh stamp

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Builds and tests memoman for other word sizes and processors.
-#   scripts/other-targets.sh setup i686|arm      installs Debian's cross tools
-#   scripts/other-targets.sh lib i686|arm OUT    builds libmemoman.a and the header into OUT
-#   scripts/other-targets.sh check i686|arm      the core's Rust tests and the C suite
+#   scripts/other-targets.sh setup i686|arm|cortex-m3      installs Debian's cross tools
+#   scripts/other-targets.sh lib i686|arm|cortex-m3 OUT    builds libmemoman.a and the header into OUT
+#   scripts/other-targets.sh check i686|arm                the core's Rust tests and the C suite
 #
-# i686 is 32-bit x86, which an x86-64 machine runs itself; arm is 32-bit ARMv7 under qemu-user. Rust's standard library is
-# built from Debian's rust-web-src by the compiler of the same version, so no toolchain has to be downloaded.
+# i686 is 32-bit x86, which an x86-64 machine runs itself; arm is 32-bit ARMv7 under qemu-user; cortex-m3 is ARMv7-M without
+# operating system (scripts/embedded.sh tests it). Rust's standard library is built from Debian's rust-web-src by the
+# compiler of the same version, so no toolchain has to be downloaded.
 set -euo pipefail
 case "${1:-}" in
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac
 if [ $# -lt 2 ]; then
     echo "other-targets.sh: say what to do, and for which target; --help explains" >&2
@@ -22,6 +23,7 @@ folder=${CARGO_TARGET_DIR:-$root/target}/sizes
 
 # gcc-multilib and Debian's cross gcc cannot be installed together: ARM uses clang with the cross C library alone.
 runner=
+profile=release
 packages=(rustc-web cargo-web rust-web-src gcc clang-22)
 flags=
 case $name in
@@ -41,7 +43,13 @@ case $name in
         done
         runner="qemu-arm -L /usr/$cross"
         ;;
-    *) echo "other-targets.sh: no target '$name': i686 or arm" >&2; exit 2 ;;
+    cortex-m3)
+        triple=thumbv7m-none-eabi
+        packages+=(gcc-arm-none-eabi qemu-system-arm)
+        linker=arm-none-eabi-ld
+        profile=small
+        ;;
+    *) echo "other-targets.sh: no target '$name': i686, arm or cortex-m3" >&2; exit 2 ;;
 esac
 
 # cargo COMMAND ARGUMENTS...: Debian's cargo and rustc, with the settings of the target.
@@ -58,6 +66,10 @@ setup() {
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || {
+        echo "setup: this system has no apt-get; install by hand what these Debian packages hold: ${missing[*]}" >&2
+        exit 1
+    }
     [ "$(id -u)" -eq 0 ] || sudo=(sudo)
     echo "setup: installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
@@ -66,12 +78,46 @@ setup() {
 }
 
 lib() {
-    local out=$1
+    local out=$1 built=$folder/$triple/$profile/libmemoman.a
+    if ! [ -x /usr/bin/rustc ] || ! [ -x /usr/bin/cargo ]; then
+        echo "other-targets.sh: Debian's rustc-web is missing: run scripts/other-targets.sh setup $name" >&2
+        exit 1
+    fi
     mkdir -p "$out/include"
-    cross_cargo rustc --quiet --package memoman --lib --crate-type staticlib --release -Zbuild-std=core,compiler_builtins
+    cross_cargo rustc --quiet --package memoman --lib --crate-type staticlib --profile "$profile" -Zbuild-std=core,compiler_builtins
     cp include/memoman.h "$out/include/memoman.h"
+    if [ "$name" = cortex-m3 ]; then
+        prelink "$built" "$folder/$triple/prelinked.a" arm-none-eabi-
+        built=$folder/$triple/prelinked.a
+    fi
     # Replaced only when it differs, so that what was built with it stays fresh.
-    cmp -s "$folder/$triple/release/libmemoman.a" "$out/libmemoman.a" || cp "$folder/$triple/release/libmemoman.a" "$out/libmemoman.a"
+    cmp -s "$built" "$out/libmemoman.a" || cp "$built" "$out/libmemoman.a"
+}
+
+# prelink FROM TO TOOLS: one object in which the header's functions are global, and the Rust runtime's memcpy and its like
+# weak: a C library's own come first, and a firmware that has none needs none. Each function keeps its own section.
+prelink() {
+    local from=$1 to=$2 tools=$3 work function keep=()
+    if ! command -v "${tools}ld" >/dev/null; then
+        echo "other-targets.sh: ${tools}ld is missing: run scripts/other-targets.sh setup $name" >&2
+        exit 1
+    fi
+    work=$(mktemp -d)
+    # Rust's objects carry bitcode, which the tools' plugins would try to read: away with it.
+    "${tools}objcopy" --remove-section=.llvmbc --remove-section=.llvmcmd "$from" "$work/plain.a"
+    # The header's functions, as far as a target without operating system has them.
+    for function in $("${tools}nm" --defined-only "$work/plain.a" 2>/dev/null | awk '$2 == "T" && $3 ~ /^mm_/ { print $3 }' | sort -u); do
+        keep+=(-u "$function")
+        echo "$function" >>"$work/keep"
+    done
+    # Compilers call these by themselves.
+    keep+=(-u memcpy -u memmove -u memset -u memcmp)
+    "${tools}ld" -r --gc-sections "${keep[@]}" -o "$work/memoman.o" "$work/plain.a"
+    "${tools}nm" --defined-only "$work/memoman.o" | awk '$2 == "W" { print $3 }' >>"$work/keep"
+    "${tools}objcopy" --keep-global-symbols="$work/keep" --strip-debug "$work/memoman.o"
+    rm -f "$to"
+    "${tools}ar" rcsD "$to" "$work/memoman.o"
+    rm -rf "$work"
 }
 
 check() {
@@ -84,6 +130,9 @@ check() {
 case $what in
     setup) setup ;;
     lib) lib "${3:?a folder to build into}" ;;
-    check) check ;;
+    check)
+        [ "$name" != cortex-m3 ] || exec scripts/embedded.sh
+        check
+        ;;
     *) echo "other-targets.sh: setup, lib or check; not '$what'" >&2; exit 2 ;;
 esac

@@ -49,6 +49,11 @@ done
 if ! compgen -G '/usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan*' >/dev/null; then
     packages+=(libclang-rt-22-dev)
 fi
+# The examples' hosts.
+for file in /usr/include/sqlite3.h:libsqlite3-dev /usr/include/lua5.4/lua.h:liblua5.4-dev; do
+    [ -e "${file%:*}" ] || packages+=("${file#*:}")
+done
+command -v pkg-config >/dev/null || packages+=(pkg-config)
 # valgrind needs the dynamic linker's symbols.
 if ! valgrind -q true 2>/dev/null; then
     packages+=(libc6-dbg)

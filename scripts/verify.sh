@@ -55,6 +55,8 @@ step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan
 step constant '^constant [a-z]+.* [1-9][0-9]* [1-9]' "${make[@]}" constant
 step check-32 '^[a-z]+ +i686 +[1-9][0-9]* +0$' "${make[@]}" check-32
 step check-arm '^[a-z]+ +arm +[1-9][0-9]* +0$' "${make[@]}" check-arm
+step check-embedded '^ok +embedded variables-of-firmware' "${make[@]}" check-embedded
+step check-crates '^ok +crates publish-dry-run' "${make[@]}" check-crates
 step coverage '^coverage total +[1-9]' "${make[@]}" coverage
 step planted '^[1-9][0-9]* planted, 0 not caught' "${make[@]}" planted
 step fuzz '^fuzz: [a-z]+ +[1-9].* of ' "${make[@]}" fuzz SECONDS="${FUZZ_SECONDS:-600}"

@@ -12,6 +12,13 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering};
 
+/// A checker can be found on this target. Elsewhere nothing of this file is left in the library.
+pub(super) const POSSIBLE: bool = cfg!(all(
+    target_os = "linux",
+    target_arch = "x86_64",
+    not(memoman_instrumented)
+));
+
 /// Nobody has looked yet.
 const UNKNOWN: u8 = 0;
 const NOBODY: u8 = 1;
@@ -24,7 +31,7 @@ static WATCHER: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// Looks for a checker, at the creation of an allocator.
 #[inline(never)]
 pub(super) fn find() -> bool {
-    if WATCHER.load(Ordering::Relaxed) == UNKNOWN {
+    if POSSIBLE && WATCHER.load(Ordering::Relaxed) == UNKNOWN {
         let watcher = if asan::is_there() {
             ASAN
         } else if valgrind::is_there() {
@@ -40,7 +47,7 @@ pub(super) fn find() -> bool {
 /// A checker watches this process. (False until an allocator is created.)
 #[inline(always)]
 pub(super) fn is_watched() -> bool {
-    WATCHER.load(Ordering::Relaxed) > NOBODY
+    POSSIBLE && WATCHER.load(Ordering::Relaxed) > NOBODY
 }
 
 /// These bytes are not to be touched.

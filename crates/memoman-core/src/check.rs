@@ -17,6 +17,11 @@ use crate::pool::{POOL_COST, POOL_MIN, Pool};
 use crate::tlsf::Tlsf;
 
 /// The invariants by number.
+///
+/// ```
+/// use memoman_core::Invariant;
+/// assert_eq!(Invariant::Counters as u8, 8);
+/// ```
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invariant {
@@ -39,12 +44,22 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    /// The number of the contract's list, 1 to 8.
+    /// The number of the crate documentation's list, 1 to 8.
+    ///
+    /// ```
+    /// use memoman_core::Invariant;
+    /// assert_eq!(Invariant::Bitmap.number(), 1);
+    /// ```
     pub const fn number(self) -> u8 {
         self as u8
     }
 
     /// What is broken, in a few words.
+    ///
+    /// ```
+    /// use memoman_core::Invariant;
+    /// assert_eq!(Invariant::Coalesced.name(), c"I4: adjacent free blocks");
+    /// ```
     pub const fn name(self) -> &'static CStr {
         match self {
             Invariant::Bitmap => c"I1: bitmap does not match the free lists",
@@ -60,6 +75,18 @@ impl Invariant {
 }
 
 /// The first broken invariant that validation met.
+///
+/// ```
+/// # use memoman_core::{Heap, Invariant};
+/// # use std::{alloc::Layout, mem::MaybeUninit};
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// let heap = Heap::new(&mut memory).unwrap();
+/// let block = heap.allocate(Layout::new::<[u8; 24]>()).unwrap();
+/// // What a bug would do. SAFETY: the bytes are the heap's memory, and whoever uses it next tests them.
+/// unsafe { block.sub(8).write_bytes(0, 8) };
+/// let violation = heap.validate().unwrap_err();
+/// assert_eq!(violation.invariant, Invariant::Tiling);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Which invariant.

@@ -1,5 +1,20 @@
 //! memoman's core: a two-level segregated fit (TLSF) allocator over memory that the caller supplies.
 //!
+//! ```
+//! use memoman_core::Heap;
+//! use std::mem::MaybeUninit;
+//!
+//! let mut memory = [const { MaybeUninit::uninit() }; 64 * 1024];
+//! let heap = Heap::new(&mut memory).expect("64 KiB hold a heap");
+//! let mut frame = heap.boxed([0u8; 1024]).expect("there is room");
+//! frame[0] = 1;
+//! assert!(heap.stats().used >= 1024);
+//! ```
+//!
+//! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an `Allocator`, for that crate's
+//! `Vec` and `Box` and whatever else takes one. The raw handle below it, [`Tlsf`], is what the C library is made of; it and
+//! the modules of the implementation are public for memoman's own crates and change without notice.
+//!
 //! It owns nothing, calls nobody, never grows, never locks, never panics in a call that a release
 //! build makes. Every allocating and freeing call runs in constant time. The layout of a block is
 //! drawn in [`mod@block`], that of a pool in [`mod@pool`], that of the instance in [`mod@control`].
@@ -16,25 +31,38 @@
 //! 7. Payloads are aligned; pools overlap neither each other nor the control structure.
 //! 8. The counters equal what a walk finds.
 #![no_std]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the hidden modules' documentation is for who reads the source"
+)]
 
 #[cfg(test)]
 extern crate std;
 
+#[doc(hidden)]
 pub mod config;
+#[doc(hidden)]
 pub mod size_class;
 
 mod allocate;
+#[cfg(feature = "allocator-api2")]
+mod allocator;
+#[doc(hidden)]
 pub mod block;
+mod boxed;
 mod check;
+#[doc(hidden)]
 pub mod control;
 #[cfg(all(test, unix))]
 mod corruption;
 mod free;
 mod free_list;
+mod heap;
 mod intercept;
 mod lists;
 mod live;
 mod misuse;
+#[doc(hidden)]
 pub mod pool;
 mod pools;
 mod realloc;
@@ -42,12 +70,26 @@ mod stats;
 mod step;
 mod tlsf;
 
+#[doc(hidden)]
 pub use allocate::Miss;
+pub use boxed::Boxed;
 pub use check::{Invariant, Violation};
+#[doc(hidden)]
 pub use free::{Beside, FreeBlock};
+pub use heap::{AddedPool, Heap, Memory};
+#[doc(hidden)]
 pub use intercept::Reach;
-pub use misuse::{Misuse, MisuseHandler, Refusal};
+#[doc(hidden)]
+pub use misuse::MisuseHandler;
+pub use misuse::{Misuse, Refusal};
+#[doc(hidden)]
 pub use pool::Pool;
 pub use stats::Stats;
 pub use step::{Cursor, Step};
+#[doc(hidden)]
 pub use tlsf::Tlsf;
+
+/// The examples of README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,12 +1,18 @@
 //! How a call can fail: want of memory, an argument that the contract refuses, misuse.
 
 use core::ffi::{CStr, c_char, c_void};
+use core::fmt;
 use core::ptr::NonNull;
 
 use crate::live::live;
 use crate::tlsf::Tlsf;
 
 /// What a caller did wrong, as far as the headers show it in constant time.
+///
+/// ```
+/// use memoman_core::Misuse;
+/// assert_eq!(Misuse::DoubleFree.to_string(), "double free");
+/// ```
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misuse {
@@ -30,6 +36,11 @@ pub enum Misuse {
 
 impl Misuse {
     /// The fixed message that the error handler is given.
+    ///
+    /// ```
+    /// use memoman_core::Misuse;
+    /// assert_eq!(Misuse::Foreign.message(), c"pointer outside every pool");
+    /// ```
     pub const fn message(self) -> &'static CStr {
         match self {
             Misuse::Misaligned => c"misaligned pointer",
@@ -42,9 +53,28 @@ impl Misuse {
             Misuse::Intercepted => c"call on an intercepted allocator",
         }
     }
+
+    /// Ends a call that has no other way to tell.
+    #[cold]
+    pub(crate) fn panic(self) -> ! {
+        panic!("memoman: {self}")
+    }
 }
 
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message().to_str().unwrap_or_default())
+    }
+}
+
+impl core::error::Error for Misuse {}
+
 /// Why an allocating call gives no block.
+///
+/// ```
+/// use memoman_core::Refusal;
+/// assert_eq!(Refusal::Exhausted.to_string(), "no free block is large enough");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No block is large enough. Counted in `failed_requests`.
@@ -54,6 +84,18 @@ pub enum Refusal {
     /// The call found misuse; the address is that of the block at which it shows.
     Misuse(Misuse, *const u8),
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Exhausted => f.write_str("no free block is large enough"),
+            Refusal::Invalid => f.write_str("size of zero or alignment that is no power of two"),
+            Refusal::Misuse(misuse, address) => write!(f, "{misuse}: {address:p}"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
 
 /// A C error handler: the fixed message, the pointer, and the word registered with it.
 pub type MisuseHandler = unsafe extern "C" fn(*const c_char, *const c_void, *mut c_void);

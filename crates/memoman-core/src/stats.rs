@@ -4,6 +4,18 @@ use crate::control::Control;
 use crate::tlsf::Tlsf;
 
 /// An instance's figures, in bytes unless the name says otherwise. Always `used + free + overhead == pool_bytes`.
+///
+/// ```
+/// # use memoman_core::Heap;
+/// # use std::{alloc::Layout, mem::MaybeUninit};
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// # let heap = Heap::new(&mut memory).unwrap();
+/// let largest = heap.stats().largest;
+/// // No more than that fits, and that fits.
+/// assert!(heap.allocate(Layout::array::<u8>(largest + 1).unwrap()).is_err());
+/// assert!(heap.allocate(Layout::array::<u8>(largest).unwrap()).is_ok());
+/// assert_eq!(heap.stats().failed_requests, 1);
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {

@@ -14,6 +14,15 @@ use crate::pool::Pool;
 use crate::tlsf::Tlsf;
 
 /// Where stepwise validation goes on. All zero: at the start.
+///
+/// ```
+/// # use memoman_core::{Cursor, Heap, Step};
+/// # use std::mem::MaybeUninit;
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// # let heap = Heap::new(&mut memory).unwrap();
+/// let mut cursor = Cursor::START;
+/// assert_eq!(heap.validate_step(&mut cursor, 1000), Step::Sound);
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
@@ -29,6 +38,10 @@ pub struct Cursor {
 
 impl Cursor {
     /// The start of the heap.
+    ///
+    /// ```
+    /// let cursor = memoman_core::Cursor::START;
+    /// ```
     pub const START: Cursor = Cursor {
         pool: ptr::null_mut(),
         block: ptr::null_mut(),
@@ -38,6 +51,18 @@ impl Cursor {
 }
 
 /// What one step found.
+///
+/// ```
+/// # use memoman_core::{Cursor, Heap, Step};
+/// # use std::{alloc::Layout, mem::MaybeUninit};
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// # let heap = Heap::new(&mut memory).unwrap();
+/// for _ in 0..10 {
+///     heap.allocate(Layout::new::<u64>()).unwrap();
+/// }
+/// let mut cursor = Cursor::START;
+/// assert_eq!(heap.validate_step(&mut cursor, 3), Step::More);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Sound so far; the heap is not covered yet.

@@ -1,0 +1,70 @@
+//! [`Allocator`] of the `allocator-api2` crate for [`Heap`]: the standard's collections in a heap, on stable Rust.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use allocator_api2::alloc::{AllocError, Allocator};
+
+use crate::heap::Heap;
+use crate::misuse::Refusal;
+
+/// A heap that is found overwritten ends in a panic: `AllocError` would say that memory is short.
+fn answer(result: Result<NonNull<u8>, Refusal>, bytes: usize) -> Result<NonNull<[u8]>, AllocError> {
+    match result {
+        Ok(block) => Ok(NonNull::slice_from_raw_parts(block, bytes)),
+        Err(Refusal::Misuse(misuse, _)) => misuse.panic(),
+        Err(Refusal::Exhausted | Refusal::Invalid) => Err(AllocError),
+    }
+}
+
+// SAFETY: a block stays where it is, and valid, until it is freed: while the reference is there, the heap can be neither
+// moved nor reset nor dropped. Copies of the reference are the same heap.
+unsafe impl Allocator for &Heap<'_> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        answer(Heap::allocate(self, layout), layout.size())
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the same duties.
+        if let Err(misuse) = unsafe { Heap::deallocate(self, block, layout) } {
+            misuse.panic()
+        }
+    }
+
+    unsafe fn grow(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the same duties.
+        answer(unsafe { self.reallocate(block, old, new) }, new.size())
+    }
+
+    unsafe fn grow_zeroed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the same duties; what is behind the old bytes is the block's.
+        unsafe {
+            let grown = self.grow(block, old, new)?;
+            grown
+                .cast::<u8>()
+                .add(old.size())
+                .write_bytes(0, new.size() - old.size());
+            Ok(grown)
+        }
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the same duties.
+        answer(unsafe { self.reallocate(block, old, new) }, new.size())
+    }
+}

@@ -1,0 +1,109 @@
+//! [`Memoman`]: the process-wide allocator as Rust's global one.
+
+use core::alloc::{GlobalAlloc, Layout};
+
+use memoman_debug::allocator::{Stats, Tlsf};
+
+/// The process-wide allocator, for `#[global_allocator]`.
+///
+/// All values are the same allocator: what one allocates, another may free.
+///
+/// ```
+/// use memoman_global::Memoman;
+///
+/// #[global_allocator]
+/// static ALLOCATOR: Memoman = Memoman;
+///
+/// let words: Vec<String> = "every one of these is in it".split(' ').map(String::from).collect();
+/// assert!(ALLOCATOR.stats().live_blocks > words.len());
+/// assert!(ALLOCATOR.validate());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memoman;
+
+// SAFETY: the functions of the process-wide allocator take any thread at any time, unwind never, and give blocks of at
+// least the size and alignment that were asked for, which stay where they are until they are freed.
+unsafe impl GlobalAlloc for Memoman {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= Tlsf::ALIGN {
+            crate::malloc(layout.size())
+        } else {
+            crate::memalign(layout.align(), layout.size())
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+        // SAFETY: a live block of this allocator (caller).
+        unsafe { crate::free(block) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= Tlsf::ALIGN {
+            return crate::calloc(1, layout.size());
+        }
+        let block = crate::memalign(layout.align(), layout.size());
+        if !block.is_null() {
+            // SAFETY: a fresh block of that size.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: a live block of this allocator (caller), and one of the new size; the new size rounded up to the
+        // alignment does not overflow (caller), so that the layout is valid.
+        unsafe {
+            // To move is to lose an alignment beyond the quantum.
+            if layout.align() <= Tlsf::ALIGN {
+                return crate::realloc(block, new_size);
+            }
+            let new = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
+            if !new.is_null() {
+                new.copy_from_nonoverlapping(block, layout.size().min(new_size));
+                crate::free(block);
+            }
+            new
+        }
+    }
+}
+
+impl Memoman {
+    /// The allocator's figures. O(1), under the lock.
+    ///
+    /// ```
+    /// use memoman_global::Memoman;
+    /// let stats = Memoman.stats();
+    /// assert_eq!(stats.used + stats.free + stats.overhead, stats.pool_bytes);
+    /// ```
+    pub fn stats(&self) -> Stats {
+        crate::stats()
+    }
+
+    /// The heap is sound. O(blocks), under the lock.
+    ///
+    /// ```
+    /// assert!(memoman_global::Memoman.validate());
+    /// ```
+    pub fn validate(&self) -> bool {
+        crate::validate()
+    }
+
+    /// Gives back to the system what it can: empty regions, and whole pages inside free blocks. True if it was something.
+    /// O(blocks), under the lock.
+    ///
+    /// ```
+    /// # #[global_allocator]
+    /// # static ALLOCATOR: memoman_global::Memoman = memoman_global::Memoman;
+    /// let large = vec![1u8; 700 << 10];
+    /// drop(large);
+    /// memoman_global::Memoman.trim();
+    /// assert!(memoman_global::Memoman.validate());
+    /// ```
+    pub fn trim(&self) -> bool {
+        crate::trim(0)
+    }
+}

@@ -1,0 +1,31 @@
+/* The calls of "Semihosting for AArch32 and AArch64", Arm 2.0, as a Cortex-M makes them: bkpt 0xab. */
+#include "semihosting.h"
+#include <stdint.h>
+
+enum { SYS_WRITE0 = 0x04, SYS_EXIT_EXTENDED = 0x20 };
+
+static void host(uint32_t operation, const void *argument) {
+    register uint32_t r0 __asm__("r0") = operation;
+    register const void *r1 __asm__("r1") = argument;
+    __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+}
+
+void host_print(const char *text) { host(SYS_WRITE0, text); }
+
+void host_print_number(unsigned long number) {
+    char digits[11];
+    char *first = digits + sizeof digits - 1;
+    *first = '\0';
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    host_print(first);
+}
+
+_Noreturn void host_exit(int status) {
+    /* ADP_Stopped_ApplicationExit, and the status. */
+    const uint32_t reason[2] = {0x20026, (uint32_t)status};
+    host(SYS_EXIT_EXTENDED, reason);
+    for (;;) {}
+}

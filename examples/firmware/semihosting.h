@@ -1,0 +1,14 @@
+/* ARM semihosting: a debugger or an emulator prints, and ends the program, on the firmware's behalf. */
+#ifndef SEMIHOSTING_H
+#define SEMIHOSTING_H
+
+/* Prints a string. */
+void host_print(const char *text);
+
+/* Prints an unsigned number in decimal. */
+void host_print_number(unsigned long number);
+
+/* Ends the program; an emulator hands the status on as its own. */
+_Noreturn void host_exit(int status);
+
+#endif
