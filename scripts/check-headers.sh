@@ -64,10 +64,10 @@ tlsf() {
         expect tlsf:remove_of_a_used_pool_asserts 134 tlsf_remove_pool "$work/asserts" --remove-used
     gcc -DNDEBUG "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/refuses" &&
         expect tlsf:remove_of_a_used_pool_is_refused_with_ndebug 0 refused "$work/refuses" --remove-used
-    # The migration page's program.
-    awk '/^```c$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$root/docs/migration.md" >"$work/page.c"
-    gcc "${api[@]}" "$work/page.c" "$dist/libmemoman.a" -o "$work/page" &&
-        expect tlsf:program_of_the_migration_page 0 'used 104 bytes' "$work/page"
+    # The page's program.
+    awk '/^```c$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$root/docs/book/tlsf.md" >"$work/page.c"
+    gcc "${warnings[@]}" -I "$dist/include" "$work/page.c" "$dist/libmemoman.a" -o "$work/page" &&
+        expect tlsf:program_of_the_page 0 'used 104 bytes' "$work/page"
     # Those who warn of old casts and conversions get no warning from the header.
     printf '#include "tlsf.h"\nint main() { return tlsf_check(nullptr); }\n' >"$work/strict.cpp"
     for compiler in g++ clang++-22; do
