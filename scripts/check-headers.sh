@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The headers beside memoman.h: every name of tlsf.h, the C++ types.  check-headers.sh DIST [quick|full]
-# full: every compiler and standard; quick: each of them once. Lines "ok install NAME" and "FAIL install NAME why".
+# full: every compiler and standard; quick: each of them once. Lines "ok install NAME" and "FAIL install NAME why"; exits with 1
+# if something failed.
 set -uo pipefail
 
 if [ "${1:-}" = --help ]; then
-    sed -n '2,3s/^# //p' "$0"
+    sed -n '2,4s/^# //p' "$0"
     exit 0
 fi
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -123,5 +124,6 @@ cpp() {
     expect cpp:older_standard_is_told_what_to_do 1 'needs C++17 or later: -std=c++17' g++ -std=c++14 -I "$dist/include" -c "$work/old.cpp" -o "$work/old"
 }
 
-tlsf
-cpp
+{ tlsf; cpp; } | tee "$work/lines"
+echo "$(grep -c '^ok ' "$work/lines") passed, $(grep -c '^FAIL ' "$work/lines") failed"
+! grep -q '^FAIL ' "$work/lines"

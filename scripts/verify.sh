@@ -57,6 +57,7 @@ step check-32 '^[a-z]+ +i686 +[1-9][0-9]* +0$' "${make[@]}" check-32
 step check-arm '^[a-z]+ +arm +[1-9][0-9]* +0$' "${make[@]}" check-arm
 step coverage '^coverage total +[1-9]' "${make[@]}" coverage
 step planted '^[1-9][0-9]* planted, 0 not caught' "${make[@]}" planted
+step install '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-install
 step fuzz '^fuzz: [a-z]+ +[1-9].* of ' "${make[@]}" fuzz SECONDS="${FUZZ_SECONDS:-600}"
 step soak '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS="$ops"
 step soak-asan '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS=$((ops / 10 + 1)) SAN=asan
