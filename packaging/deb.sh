@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds the Debian packages from what is in dist/: deb.sh [OUT]    (OUT: target/deb)
 # debhelper does it, in a folder of its own: packaging/debian, with a changelog made from Cargo.toml's version.
+# MAINTAINER='Name <address>': who is responsible for the packages.
 set -euo pipefail
 
 if [ "${1:-}" = --help ]; then
-    sed -n '2,3s/^# //p' "$0"
+    sed -n '2,4s/^# //p' "$0"
     exit 0
 fi
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,12 +26,14 @@ unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
 rm -rf "$out/build" "$out"/*.deb
 mkdir -p "$out/build/memoman"
 cp -r "$root/packaging/debian" "$out/build/memoman/debian"
+maintainer=${MAINTAINER:-$(sed -n 's/^Maintainer: //p' "$root/packaging/debian/control")}
+sed -i "s|^Maintainer: .*|Maintainer: $maintainer|" "$out/build/memoman/debian/control"
 cat >"$out/build/memoman/debian/changelog" <<END
 memoman ($MEMOMAN_VERSION) unstable; urgency=medium
 
   * Version $MEMOMAN_VERSION: see /usr/share/doc/libmemoman0/changelog.gz.
 
- -- The memoman developers <memoman@localhost>  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
+ -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
 cd "$out/build/memoman"
 # Exit status and complaints count; the running commentary is kept.

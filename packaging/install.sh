@@ -75,7 +75,7 @@ list() {
     for page in "$work"/man/*; do
         echo "644 $mandir/man${page##*.}/${page##*/} $page"
     done
-    for name in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/migration.md docs/debugging.md; do
+    for name in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/book/tlsf.md docs/debugging.md; do
         echo "644 $docdir/${name##*/} $root/$name"
     done
 }

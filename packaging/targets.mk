@@ -15,7 +15,7 @@ install: $(DIST)/libmemoman.so.0 ## PREFIX=/usr/local DESTDIR=: libraries, heade
 uninstall: ## remove what `make install` with the same PREFIX and DESTDIR has installed
 	@$(INSTALL) uninstall
 
-setup-install: ## install what packages and their tests need: debhelper, cmake, abigail-tools, mandoc
+setup-install: ## install what packages and their tests need: debhelper, cmake, abigail-tools, mandoc, man-db
 	@scripts/setup-install.sh
 
 deb: setup-install $(DIST)/libmemoman.so.0 ## Debian packages into target/deb: libmemoman0, libmemoman-dev, memoman-preload
@@ -24,6 +24,6 @@ deb: setup-install $(DIST)/libmemoman.so.0 ## Debian packages into target/deb: l
 abi: setup-install ## record the header's ABI anew (packaging/abi): after functions were added
 	@packaging/abi.sh record
 
-check-install: setup-install all ## the headers, `make install` and the packages in every form (as root the packages really are installed and removed)
+check-install: setup-install all ## the headers under every compiler and standard, `make install`, the packages with lintian
 	@scripts/check-headers.sh $(DIST) full
 	@scripts/check-install.sh $(DIST) full

@@ -103,7 +103,7 @@ if [ -z "$sanitizer" ]; then
         linker=(-B "$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld" -fuse-ld=lld)
     fi
     gcc -shared "${linker[@]}" -Wl,-soname,"libmemoman$suffix.so.0" -Wl,--version-script="$work/memoman.map" \
-        -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now "$work/memoman.o" -lpthread -o "$work/libmemoman.so"
+        -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now "$work/memoman.o" -lpthread -ldl -o "$work/libmemoman.so"
     cp "$built/libmemoman_preload.so" "$work/libmemoman_preload.so"
     if [ "$profile" = release ]; then
         strip --strip-unneeded --remove-section=.comment "$work/libmemoman.so" "$work/libmemoman_preload.so"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The headers beside memoman.h: every name of tlsf.h, the C++ types.  check-headers.sh DIST [quick|full]
-# full: every compiler and standard; quick: each of them once. Lines "ok install NAME" and "FAIL install NAME why".
+# full: every compiler and standard; quick: each of them once. Lines "ok install NAME" and "FAIL install NAME why"; exits with 1
+# if something failed.
 set -uo pipefail
 
 if [ "${1:-}" = --help ]; then
-    sed -n '2,3s/^# //p' "$0"
+    sed -n '2,4s/^# //p' "$0"
     exit 0
 fi
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -64,10 +65,10 @@ tlsf() {
         expect tlsf:remove_of_a_used_pool_asserts 134 tlsf_remove_pool "$work/asserts" --remove-used
     gcc -DNDEBUG "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/refuses" &&
         expect tlsf:remove_of_a_used_pool_is_refused_with_ndebug 0 refused "$work/refuses" --remove-used
-    # The migration page's program.
-    awk '/^```c$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$root/docs/migration.md" >"$work/page.c"
-    gcc "${api[@]}" "$work/page.c" "$dist/libmemoman.a" -o "$work/page" &&
-        expect tlsf:program_of_the_migration_page 0 'used 104 bytes' "$work/page"
+    # The page's program.
+    awk '/^```c$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$root/docs/book/tlsf.md" >"$work/page.c"
+    gcc "${warnings[@]}" -I "$dist/include" "$work/page.c" "$dist/libmemoman.a" -o "$work/page" &&
+        expect tlsf:program_of_the_page 0 'used 104 bytes' "$work/page"
     # Those who warn of old casts and conversions get no warning from the header.
     printf '#include "tlsf.h"\nint main() { return tlsf_check(nullptr); }\n' >"$work/strict.cpp"
     for compiler in g++ clang++-22; do
@@ -123,5 +124,6 @@ cpp() {
     expect cpp:older_standard_is_told_what_to_do 1 'needs C++17 or later: -std=c++17' g++ -std=c++14 -I "$dist/include" -c "$work/old.cpp" -o "$work/old"
 }
 
-tlsf
-cpp
+{ tlsf; cpp; } | tee "$work/lines"
+echo "$(grep -c '^ok ' "$work/lines") passed, $(grep -c '^FAIL ' "$work/lines") failed"
+! grep -q '^FAIL ' "$work/lines"

@@ -2,7 +2,7 @@
 # Manual pages, ABI, `make install`, Debian packages, each used by a stranger's programs.  check-install.sh DIST [quick|full [man|abi|tree|deb]...]
 # The packages are installed with dpkg -i in a copy of this system (an overlay, in a mount namespace) that has no source
 # tree; where there is no such thing, in a folder. full: with lintian, and the same packages from a second build.
-# Lines "ok install NAME", "FAIL install NAME why", "skip install NAME why".
+# Lines "ok install NAME", "FAIL install NAME why", "skip install NAME why"; exits with 1 if something failed.
 set -uo pipefail
 
 if [ "${1:-}" = --help ]; then
@@ -234,4 +234,6 @@ same_again() {
 [ $# -gt 2 ] || set -- "$dist" "$extent" man abi tree deb
 for part in "${@:3}"; do
     "$part"
-done
+done | tee "$work/lines"
+echo "$(grep -c '^ok ' "$work/lines") passed, $(grep -c '^FAIL ' "$work/lines") failed"
+! grep -q '^FAIL ' "$work/lines"

@@ -4,7 +4,7 @@
  * A program that was written for it needs no change: -I...include/memoman in
  * front of the other include paths, -lmemoman (or libmemoman.a) in the place of
  * tlsf.c, and it must be compiled anew. What behaves otherwise than in 3.1 is
- * listed in docs/migration.md. tlsf_t is an mm_allocator_t *, pool_t an
+ * listed in docs/book/tlsf.md. tlsf_t is an mm_allocator_t *, pool_t an
  * mm_pool_t *: both kinds of calls may be mixed, mm_stats for one.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
