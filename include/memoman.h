@@ -325,9 +325,12 @@ int mm_check_pool(mm_pool_t *pool);
  * the pools' headers, and remembers in `cursor` where to go on. The allocator
  * may be used between two steps. Returns 0 if something is broken, 1 if all
  * blocks have been seen and are sound (the cursor is at the start again), 2 if
- * there is more to see; 0 if the handle or the cursor is NULL. The counters
- * need the whole heap at once: mm_validate. O(max_blocks), times the
- * number of pools where lists cross them.
+ * there is more to see; 0 if the handle or the cursor is NULL. A step looks at
+ * a block and its neighbours. What needs the whole heap at once, in a heap that
+ * may have changed since the last step, only mm_validate sees: counters that
+ * are wrong (I8), free blocks listed in a ring that no bin leads to (I3), and
+ * the header of a block in use that has grown over whole blocks behind it.
+ * O(max_blocks), times the number of pools where lists cross them.
  */
 int mm_validate_step(mm_allocator_t *allocator, mm_cursor_t *cursor, size_t max_blocks);
 

@@ -169,10 +169,21 @@ pub(crate) fn trials(
         .iter()
         .flat_map(|(_, names)| names.iter().copied())
         .collect();
+    let name_of = |source: &PathBuf| source.file_name().map(|name| name.display().to_string());
+    let mut left_out = Vec::new();
     sources.retain(|source| {
-        let name = source.file_name().and_then(|name| name.to_str());
-        !is_misuse(source) && !name.is_some_and(|name| excluded.contains(&name))
+        let name = name_of(source).unwrap_or_default();
+        let is_excluded = excluded.contains(&name.as_str());
+        if is_excluded {
+            left_out.push(name);
+        }
+        !is_misuse(source) && !is_excluded
     });
+    // An exception without its program is out of date.
+    let missing: Vec<_> = excluded
+        .into_iter()
+        .filter(|name| !left_out.iter().any(|found| found == name))
+        .collect();
     let built = in_parallel(&sources, |source| {
         let directives = Directives::read(source)?;
         let program = workshop.stranger(source, &directives.link)?;
@@ -184,6 +195,16 @@ pub(crate) fn trials(
         .zip(built)
         .map(|(source, built)| trial(workshop, under.name, results, source, built))
         .collect();
+    for name in missing {
+        let results = Arc::clone(results);
+        let missing = Trial::test(format!("H_exception_{name}"), move || {
+            results.note(under.name, "H", name, false);
+            Err(Failed::from(format!(
+                "{name} is an exception, and there is no such program"
+            )))
+        });
+        trials.push(missing.with_kind(under.name));
+    }
     if trials.is_empty() {
         let results = Arc::clone(results);
         let nothing = Trial::test("H_programs", move || {

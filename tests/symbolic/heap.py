@@ -17,18 +17,6 @@ HANDLER = 0x6666_0000  # where the error handler "is": hooked in the symbolic ru
 MAP_FIXED_NOREPLACE = 0x100000
 MAP_NORESERVE = 0x4000
 
-LINEAR = 1 << 10  # one bin for each size below
-
-
-def bin_range(size):
-    """The sizes that share a bin with this one, as [first, behind the last)."""
-    if size < LINEAR:
-        return size, size + QUANTUM
-    step = 1 << (size.bit_length() - 1 - 5)
-    first = size & ~(step - 1)
-    return first, first + step
-
-
 class Library:
     def __init__(self, path):
         self.path = path
@@ -48,29 +36,31 @@ class Library:
 class Heap:
     """One instance and one pool of `pool` bytes, with requests up to `max_block`."""
 
-    def __init__(self, library, pool, max_block):
+    def __init__(self, library, pool, max_block, with_pool=True):
         self.library = library
+        self.control = BASE
         self.control_bytes = library.call("mm_size_for", max_block)
-        self.bytes = -(-self.control_bytes // QUANTUM) * QUANTUM + pool
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE
-        got = library.libc.mmap(BASE, self.bytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
-        if got != BASE:
-            raise OSError(f"no memory at {BASE:#x}")
-        self.control = library.call("mm_create_for", BASE, max_block)
-        self.pool_start = BASE + self.bytes - pool
-        if self.control != BASE or not library.call("mm_add_pool", BASE, self.pool_start, pool):
-            raise RuntimeError("no heap")
-        library.call("mm_set_error_handler", BASE, HANDLER, 0)
+        self.pool_start = BASE + -(-self.control_bytes // QUANTUM) * QUANTUM
+        self.end = self.pool_start + pool
         self.first = self.pool_start + library.call("mm_pool_overhead") // QUANTUM * QUANTUM
-        self.end = BASE + self.bytes
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE
+        got = library.libc.mmap(BASE, self.end - BASE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+        if got != BASE or library.call("mm_create_for", BASE, max_block) != BASE:
+            raise RuntimeError(f"no instance at {BASE:#x}")
+        # The bins' heads: no other word occurs so often in a new instance.
+        self.heads = max((behind - first, first) for first, behind, _ in self.image())[1]
+        library.call("mm_set_error_handler", BASE, HANDLER, 0)
+        if not with_pool:
+            return
+        if not library.call("mm_add_pool", BASE, self.pool_start, pool):
+            raise RuntimeError("no pool")
         # The seal: what a known header has above its size and flags.
-        whole = self.end - self.first
-        self.seal = self.word(self.first - HEADER) ^ (whole | FREE)
+        self.seal = self.word(self.first - HEADER) ^ (self.end - self.first | FREE)
         if self.seal & (SIZE_MASK | 15):
             raise RuntimeError("the first header is not where it should be")
 
     def close(self):
-        self.library.libc.munmap(BASE, self.bytes)
+        self.library.libc.munmap(BASE, self.end - BASE)
 
     def word(self, address):
         return ctypes.c_uint64.from_address(address).value
@@ -81,11 +71,31 @@ class Heap:
             raise RuntimeError(f"no block of {bytes_} bytes for the scene")
         return payload
 
+    def block_of(self, size, most):
+        """A block in use of at least `size` bytes, header included, whatever the greatest request; its parts."""
+        parts = [self.malloc(min(size, most) - HEADER)]
+        while size > most:
+            size -= most
+            parts.append(self.malloc(min(size, most) - HEADER))
+            if parts[-1] != parts[-2] + self.size(parts[-2]):
+                raise RuntimeError("the scene's parts are not neighbours")
+        return parts
+
     def free(self, payload):
         self.library.call("mm_free", BASE, payload)
 
     def size(self, payload):
         return (self.word(payload - HEADER) ^ self.seal) & SIZE_MASK
+
+    def fill(self, most):
+        """Takes all that is left into use."""
+        while self.library.call("mm_malloc", BASE, min(most, self.largest())):
+            pass
+
+    def largest(self):
+        stats = (ctypes.c_size_t * 8)()
+        self.library.call("mm_stats", BASE, ctypes.addressof(stats), ctypes.sizeof(stats))
+        return stats[5]
 
     def image(self):
         """The control structure's words as runs of equal ones, [first address, behind the last, word]: few, however many bins."""
@@ -97,3 +107,35 @@ class Heap:
             else:
                 runs.append([address, address + WORD, word])
         return runs
+
+
+def bin_range(library, max_block, size, most):
+    """The sizes up to `most` of free blocks that share a bin with this one, as [first, behind the last), by trying them out."""
+
+    def head(tried):
+        # A pool of just this block, and one behind it, so that this is not the end of all pools.
+        heap = Heap(library, tried + 32 * QUANTUM, max_block, with_pool=False)
+        try:
+            overhead = library.call("mm_pool_overhead")
+            for start, usable in ((heap.pool_start + tried + 8 * QUANTUM, 2 * QUANTUM), (heap.pool_start, tried)):
+                if not library.call("mm_add_pool", BASE, start, usable - HEADER + overhead):
+                    raise RuntimeError(f"no pool of a block of {tried} bytes")
+            return next(address for address in range(heap.heads, heap.pool_start, WORD) if heap.word(address) == heap.first)
+        finally:
+            heap.close()
+
+    return edge(head, size, 2 * QUANTUM), edge(head, size, most) + QUANTUM
+
+
+def edge(head, size, limit):
+    """The last size towards `limit` with the head of `size`."""
+    same, other, place = size, limit, head(size)
+    if head(limit) == place:
+        return limit
+    while abs(other - same) > QUANTUM:
+        middle = (same + other) // 2 // QUANTUM * QUANTUM
+        if head(middle) == place:
+            same = middle
+        else:
+            other = middle
+    return same

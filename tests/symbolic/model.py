@@ -117,7 +117,6 @@ class Memory:
         if address.concrete and not self.is_heaps(state, address):
             return
         self.must(state, self.inside(address, length), f"a write at {state.addr:#x} leaves the heap")
-        self.not_fixed(state, address)
         place, rest = self.split(state, address)
         value = claripy.Reverse(expression) if state.inspect.mem_write_endness == "Iend_BE" else expression
         done = 0
@@ -138,11 +137,6 @@ class Memory:
     @staticmethod
     def length(state, length):
         return length if isinstance(length, int) else state.solver.eval_one(length)
-
-    def not_fixed(self, state, address):
-        """I2: a link leads to a head or into a pool, not to the control structure's words in front of its heads."""
-        if not address.concrete:
-            state.add_constraints(claripy.Or(claripy.ULT(address, self.heap.control), claripy.UGE(address, self.heap.control + 96)))
 
     def bulk(self, state, start, length, what):
         """memset, memcpy or memmove to `start`: inside the pool, then unknown."""

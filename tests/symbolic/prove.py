@@ -5,12 +5,13 @@ or realloc give a block that is misaligned, too small, or not inside the pool.
     prove.py LIBRARY                  libmemoman.so as it is shipped
     prove.py --planted NAMES LIBRARY  a library with planted bugs: those functions, and only a report of each is a success
 
-Every path of the machine code is followed with all 64 bits of every argument unknown, in heaps ("scenes") with no, one and two
-free blocks whose sizes are unknown within their bins. For realloc all headers, links and neighbours are unknown words.
+Every path of the machine code is followed with all 64 bits of every argument unknown, in the heaps of scenes.py: real ones, with no,
+one and two free blocks whose header words are unknown within their bins, and unknown words wherever else a scene fixes none.
+An alignment is taken case by case: twelve powers of two, 0, and all numbers that are none, in seven of the scenes. Around a block to be
+resized the headers are fixed: six neighbourhoods, with and without another free block elsewhere.
 """
 
 import argparse
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -25,8 +26,9 @@ import claripy
 import z3
 from claripy.backends.backend_z3 import BackendZ3
 
-from heap import BASE, FREE, HANDLER, HEADER, SIZE_MASK, Heap, Library, bin_range
+from heap import BASE, HANDLER, HEADER, SIZE_MASK, Library
 from model import Memory, Violated
+from scenes import FREE_BLOCKS, NEIGHBOURS, Scene
 
 
 def patient_solver(backend, timeout=None, max_memory=None):
@@ -37,21 +39,11 @@ def patient_solver(backend, timeout=None, max_memory=None):
 BackendZ3.solver = patient_solver
 
 RETURN = 0x6666_1000
-MAX_BLOCK = 1 << 40
-POOL = 1 << 42
+NO_POWER = "no power of two"
+# The alignments: none, up to the quantum, above it, about the greatest block, the greatest. Each with all requests.
+ALIGNMENTS = [[NO_POWER, 0, 1, 16], [32, 64], [128, 4096], [1 << 20, 1 << 39], [1 << 40, 1 << 44, 1 << 62, 1 << 63]]
+ALIGNED_SCENES = ["no_free_block", "exact", "coarse", "last_bin", "prev_free_no_free_block", "both_free_coarse", "largest_both_free_coarse"]
 PATHS = 20_000  # more than any function has: a run that reaches it has not proved anything
-
-# Sizes of the free blocks of each scene, one per kind of bin: exact, first coarse, coarse, last.
-SCENES = {
-    "no_free_block": [],
-    "smallest": [32],
-    "exact": [1008],
-    "coarse": [2064],
-    "large": [1 << 20],
-    "last_bin": [MAX_BLOCK],
-    "small_and_last_bin": [48, MAX_BLOCK],
-    "two_of_one_bin": [4096, 4096],
-}
 
 
 class Bulk(angr.SimProcedure):
@@ -67,48 +59,17 @@ class Handler(angr.SimProcedure):
     """The error handler: returns, and the call under test has no effect."""
 
     def run(self):
-        self.state.globals["misuse"] = True
-
-
-def scene(library, sizes):
-    """A heap, and the words that it fixes: free blocks of unknown sizes within their bins, everything else in use."""
-    heap = Heap(library, POOL, MAX_BLOCK)
-    heap.malloc(24)
-    live = heap.malloc(1000)
-    heap.malloc(24)
-    blocks = []
-    for size in sizes:
-        blocks.append(heap.malloc(size - HEADER))
-        heap.malloc(24)
-    while library.call("mm_malloc", BASE, min(MAX_BLOCK, largest(library))):
         pass
-    for block in blocks:
-        heap.free(block)
-    known, constraints = {}, []
-    ends = [block - 32 for block in blocks[1:]] + [heap.end]
-    for index, (block, end) in enumerate(zip(blocks, ends)):
-        size = claripy.BVS(f"free_size_{index}", 64)
-        first, behind = bin_range(heap.size(block))
-        if heap.size(block) > MAX_BLOCK:
-            behind = 1 << 47
-        constraints += [size & 15 == 0, claripy.UGE(size, first), claripy.ULT(size, behind), claripy.ULE(size, end - block)]
-        known[block - HEADER] = (size | FREE) ^ heap.seal
-        known[block] = claripy.BVV(heap.word(block), 64)
-        known[block + 8] = claripy.BVV(heap.word(block + 8), 64)
-    return heap, live, known, constraints
-
-
-def largest(library):
-    stats = (ctypes.c_size_t * 8)()
-    library.call("mm_stats", BASE, ctypes.addressof(stats), ctypes.sizeof(stats))
-    return stats[5]
 
 
 class Function:
     """One function under test: its arguments, and the bytes and alignment that its result must have."""
 
-    def __init__(self, name, arguments, needed, align=None, resizes=False):
-        self.name, self.arguments, self.needed, self.align, self.resizes = name, arguments, needed, align, resizes
+    def __init__(self, name, arguments, needed, aligned=False, resizes=False):
+        self.name, self.arguments, self.needed, self.aligned, self.resizes = name, arguments, needed, aligned, resizes
+        scenes = NEIGHBOURS if resizes else {name: ((0, 1008, 0), free) for name, free in FREE_BLOCKS.items()}
+        self.scenes = {name: scene for name, scene in scenes.items() if not aligned or name in ALIGNED_SCENES}
+        self.cases = ALIGNMENTS if aligned else [[None]]
 
 
 def symbol(name):
@@ -116,44 +77,76 @@ def symbol(name):
 
 
 bytes_, align, count, size = symbol("bytes"), symbol("align"), symbol("count"), symbol("size")
+# count · size. That it is any number proves more than that it is this one, and multiplication is what a solver cannot do.
+product = claripy.BVS("product", 128, explicit_name=True)
+
+
+def hook_multiplications(project, function):
+    """Puts `product` in the place of count · size, in whichever of the two instructions the function multiplies."""
+    code = project.loader.memory.load(function.rebased_addr, function.size)
+    for instruction in project.arch.capstone.disasm(code, function.rebased_addr):
+        operands = instruction.op_str.split(", ")
+        if instruction.mnemonic == "mul":
+            factors, low, high = ["rax", *operands], "rax", "rdx"
+        elif instruction.mnemonic == "imul" and len(operands) == 2:
+            factors, low, high = operands, operands[0], None
+        else:
+            continue
+        project.hook(instruction.address, multiply(factors, low, high), length=instruction.size)
+
+
+def multiply(factors, low, high):
+    def run(state):
+        if {getattr(state.regs, factor).hash() for factor in factors} != {count.hash(), size.hash()}:
+            raise Violated(f"something else than count and size is multiplied at {state.addr:#x}")
+        setattr(state.regs, low, product[63:0])
+        if high:
+            setattr(state.regs, high, product[127:64])
+        # Overflow and carry; operation 0 is "the flags as they are given".
+        state.regs.cc_op = 0
+        state.regs.cc_dep1 = claripy.If(product[127:64] != 0, claripy.BVV(0x801, 64), claripy.BVV(0, 64))
+        state.regs.cc_dep2 = state.regs.cc_ndep = 0
+
+    return run
+
+
 FUNCTIONS = [
     Function("mm_malloc", [bytes_], bytes_.zero_extend(64)),
-    Function("mm_calloc", [count, size], count.zero_extend(64) * size.zero_extend(64)),
-    Function("mm_memalign", [align, bytes_], bytes_.zero_extend(64), align),
+    Function("mm_calloc", [count, size], product),
+    Function("mm_memalign", [align, bytes_], bytes_.zero_extend(64), aligned=True),
     Function("mm_realloc", [bytes_], bytes_.zero_extend(64), resizes=True),
-    Function("mm_realloc_aligned", [align, bytes_], bytes_.zero_extend(64), align, resizes=True),
+    Function("mm_realloc_aligned", [align, bytes_], bytes_.zero_extend(64), aligned=True, resizes=True),
 ]
 
 
-def run(project, library, function, sizes):
-    """All paths of one function in one scene. Gives (paths, results, refusals, violations)."""
-    heap, live, known, constraints = scene(library, sizes)
-    try:
-        memory = Memory(heap, known)
-        arguments = [claripy.BVV(BASE, 64)] + ([claripy.BVV(live, 64)] if function.resizes else []) + function.arguments
-        address = project.loader.find_symbol(function.name).rebased_addr
-        state = project.factory.call_state(
-            address,
-            *arguments,
-            ret_addr=RETURN,
-            add_options={angr.options.ZERO_FILL_UNCONSTRAINED_REGISTERS, angr.options.ZERO_FILL_UNCONSTRAINED_MEMORY},
-            remove_options={angr.options.LAZY_SOLVES},
-        )
-        # Weak functions of sanitizers: not there.
-        for relocation in project.loader.main_object.relocs:
-            if relocation.symbol is not None and relocation.symbol.name.startswith("__asan_"):
-                state.memory.store(relocation.rebased_addr, claripy.BVV(0, 64), endness="Iend_LE")
-        state.globals["memory"] = memory
-        state.globals["inputs"] = [(value.args[0], value) for value in function.arguments]
-        state.globals["misuse"] = False
-        memory.attach(state)
-        state.add_constraints(*constraints)
-        return explore(project, state, memory, function)
-    finally:
-        heap.close()
+def run(project, function, scene, case):
+    """All paths of one function in one scene, with one kind of alignment. Gives (paths, results, refusals, violations)."""
+    memory = Memory(scene.heap, scene.known)
+    arguments = [claripy.BVV(BASE, 64)] + ([claripy.BVV(scene.block, 64)] if function.resizes else []) + function.arguments
+    constraints = list(scene.constraints)
+    if case == NO_POWER:
+        constraints.append(align & (align - 1) != 0)  # 0 is a case of its own
+    elif case is not None:
+        arguments = [claripy.BVV(case, 64) if argument is align else argument for argument in arguments]
+    state = project.factory.call_state(
+        project.loader.find_symbol(function.name).rebased_addr,
+        *arguments,
+        ret_addr=RETURN,
+        add_options={angr.options.ZERO_FILL_UNCONSTRAINED_REGISTERS, angr.options.ZERO_FILL_UNCONSTRAINED_MEMORY},
+        remove_options={angr.options.LAZY_SOLVES},
+    )
+    # Weak functions of sanitizers: not there.
+    for relocation in project.loader.main_object.relocs:
+        if relocation.symbol is not None and relocation.symbol.name.startswith("__asan_"):
+            state.memory.store(relocation.rebased_addr, claripy.BVV(0, 64), endness="Iend_LE")
+    state.globals["memory"] = memory
+    state.globals["inputs"] = [(value.args[0], value) for value in function.arguments + [product] * (function.needed is product)]
+    memory.attach(state)
+    state.add_constraints(*constraints)
+    return explore(project, state, memory, function, case)
 
 
-def explore(project, state, memory, function):
+def explore(project, state, memory, function, case):
     manager = project.factory.simulation_manager(state)
     paths = results = refusals = 0
     while manager.active:
@@ -161,7 +154,7 @@ def explore(project, state, memory, function):
         manager.move("active", "ended", lambda path: path.addr == RETURN)
         for path in manager.ended:
             paths += 1
-            given, refused = judge(path, memory, function)
+            given, refused = judge(path, memory, function, case)
             results += given
             refusals += refused
         manager.drop(stash="ended")
@@ -169,10 +162,12 @@ def explore(project, state, memory, function):
             raise Violated(f"{manager.errored[0].error}")
         if manager.unconstrained or paths > PATHS:
             raise Violated("a jump to anywhere" if manager.unconstrained else "too many paths")
+    if not paths:
+        raise Violated("no path: the scene contradicts itself")
     return paths, results, refusals, memory.violations
 
 
-def judge(path, memory, function):
+def judge(path, memory, function, case):
     """A path's end: what may be returned, and whether it is good. Gives (a result is possible, NULL is possible)."""
     result, heap = path.regs.rax, memory.heap
     refused = path.solver.satisfiable(extra_constraints=[result == 0])
@@ -181,9 +176,10 @@ def judge(path, memory, function):
     path.add_constraints(result != 0)
     path.globals["inputs"] = path.globals["inputs"] + [("result", result)]
     memory.must(path, result & 15 == 0, f"{function.name}: the result is misaligned")
-    if function.align is not None:
-        memory.must(path, result & (function.align - 1) == 0, f"{function.name}: the result has not the alignment")
-        memory.must(path, claripy.And(function.align != 0, function.align & (function.align - 1) == 0), f"{function.name}: no power of two was served")
+    if case in (NO_POWER, 0):
+        memory.must(path, claripy.false(), f"{function.name}: no power of two was served")
+    elif case is not None:
+        memory.must(path, result & (case - 1) == 0, f"{function.name}: the result has not the alignment {case:#x}")
     memory.must(
         path,
         claripy.And(claripy.UGE(result, heap.first), claripy.ULT(result, heap.end)),
@@ -201,28 +197,33 @@ def judge(path, memory, function):
     return True, refused
 
 
-def job(path, name, scenes, stop):
-    """In a process of its own: one function in some scenes, up to the first violation if `stop`."""
+def job(path, name, scene_name, cases, stop):
+    """In a process of its own: one function in one scene, up to the first violation if `stop`."""
+    began = time.process_time()
     library = Library(path)
     project = angr.Project(path, auto_load_libs=False, main_opts={"base_addr": 0x4000_0000})
     for bulk in ("memset", "memcpy", "memmove"):
         project.hook_symbol(bulk, Bulk(display_name=bulk), replace=True)
     project.hook(HANDLER, Handler(cc=project.factory.cc()))
     function = next(function for function in FUNCTIONS if function.name == name)
-    served = refused = 0
-    lines, reports = [], []
-    for scene_name in scenes:
-        began = time.process_time()
+    if function.needed is product:
+        hook_multiplications(project, project.loader.find_symbol(name))
+    neighbours, free = function.scenes[scene_name]
+    scene = Scene(library, free, neighbours)
+    total, reports = [0, 0, 0], []
+    for case in cases:
         try:
-            paths, results, refusals, violations = run(project, library, function, SCENES[scene_name])
+            *counts, violations = run(project, function, scene, case)
+            total = [sum(pair) for pair in zip(total, counts)]
         except Violated as reason:
-            paths, results, refusals, violations = 0, 0, 0, [f"not proved: {reason}"]
-        served, refused = served + results, refused + refusals
-        reports += [f"{scene_name}: {violation}" for violation in violations]
-        lines.append(f"{name} {scene_name}: {paths} paths, {results} with a result, {time.process_time() - began:.0f} s")
-        if stop and violations:
+            violations = [f"not proved: {reason}"]
+        reports += [f"{name} {scene_name}: {violation}" for violation in violations]
+        if stop and reports:
             break
-    return name, served, refused, lines, reports
+    scene.heap.close()
+    kind = "" if cases == [None] else f" alignments {cases[0]} to {cases[-1]}"
+    line = f"{name} {scene_name}{kind}: {total[0]} paths, {total[1]} with a result, {time.process_time() - began:.0f} s"
+    return name, total, line, reports
 
 
 def main():
@@ -230,37 +231,43 @@ def main():
     parser.add_argument("library")
     parser.add_argument("--planted", help="functions with a planted bug, separated by commas")
     parser.add_argument("--function", action="append", choices=[function.name for function in FUNCTIONS], help="this one only")
-    parser.add_argument("--scene", action="append", choices=SCENES, help="this one only")
+    parser.add_argument("--scene", action="append", choices=[*FREE_BLOCKS, *NEIGHBOURS], help="this one only")
     options = parser.parse_args()
     planted = options.planted.split(",") if options.planted else []
-    names = planted or options.function or [function.name for function in FUNCTIONS]
-    scenes = options.scene or list(SCENES)
-    if planted:
-        jobs = [(options.library, name, scenes, True) for name in names]
-    else:
-        jobs = [(options.library, name, [scene_name], False) for name in names for scene_name in scenes]
-    totals = {name: [0, 0, []] for name in names}
+    chosen = [function for function in FUNCTIONS if function.name in (planted or options.function or [function.name])]
+    jobs = [
+        (options.library, function.name, scene, cases, bool(planted))
+        for function in chosen
+        for scene in function.scenes
+        if scene in (options.scene or [scene])
+        for cases in function.cases
+    ]
+    totals = {function.name: [0, 0, 0] for function in chosen}
+    found = {function.name: [] for function in chosen}
+    wanted = set(planted)
     # Started anew, not forked: each maps its heap at the same address.
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        for name, served, refused, lines, reports in pool.imap_unordered(star, jobs):
-            total = totals[name]
-            total[0] += served
-            total[1] += refused
-            total[2] += reports
-            for line in lines:
-                print(f"     {line}", flush=True)
+        for name, counts, line, reports in pool.imap_unordered(star, jobs):
+            totals[name] = [sum(pair) for pair in zip(totals[name], counts)]
+            found[name] += reports
+            print(f"     {line}", flush=True)
             for report in dict.fromkeys(reports):
                 print(f"     {report}", flush=True)
+            # One report of each planted bug is enough.
+            wanted -= {name} if any("not proved" not in report for report in reports) else set()
+            if planted and not wanted:
+                pool.terminate()
+                break
     failed = False
-    for name, (served, refused, reports) in totals.items():
+    for name, (paths, served, refused) in totals.items():
         if planted:
-            good = any("not proved" not in report for report in reports)
+            good = name not in wanted
             what = f"planted_bug_in_{name}_is_found"
         else:
             # Without a path to a result and one to a refusal, nothing was looked at.
-            good = not reports and served and refused
+            good = not found[name] and served and refused
             what = f"{name}_gives_only_good_blocks"
-        print(f"{'ok  ' if good else 'FAIL'} symbolic {what}")
+        print(f"{'ok  ' if good else 'FAIL'} symbolic {what} ({paths} paths)")
         failed |= not good
     return 1 if failed else 0
 

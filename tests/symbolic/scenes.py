@@ -1,0 +1,90 @@
+"""The heaps that the functions are run in: real ones, made by the library, of which some words are then unknown.
+
+Nothing here knows where the control structure keeps what: it is copied as the library has left it.
+"""
+
+import claripy
+
+from heap import FREE, HEADER, QUANTUM, WORD, Heap, bin_range
+
+MAX_BLOCK = 1 << 40
+POOL = 1 << 42
+
+# The free blocks' sizes, one per kind of bin: exact, first coarse, coarse, last. In the run each is unknown within its bin.
+FREE_BLOCKS = {
+    "no_free_block": [],
+    "smallest": [32],
+    "exact": [1008],
+    "coarse": [2064],
+    "large": [1 << 20],
+    "last_bin": [2 * MAX_BLOCK],
+    "small_and_last_bin": [48, 2 * MAX_BLOCK],
+    "two_of_one_bin": [4096, 4096],
+}
+
+# Around the block to be resized: the free one before, the block, the free one behind (0: in use); and the free ones elsewhere.
+NEIGHBOURS = {
+    f"{name}_{elsewhere}": (sizes, FREE_BLOCKS[elsewhere])
+    for name, sizes in {
+        "alone": (0, 1008, 0),
+        "next_free": (0, 1008, 2064),
+        "prev_free": (2064, 1008, 0),
+        "both_free": (4096, 1008, 2064),
+        "smallest_both_free": (32, 32, 32),
+        "largest_both_free": (MAX_BLOCK, MAX_BLOCK, MAX_BLOCK // 2),
+    }.items()
+    for elsewhere in ("no_free_block", "coarse")
+}
+
+
+class Scene:
+    """A heap; the words of its pool that are fixed, by address; what holds for the unknowns in them; the block to be resized."""
+
+    def __init__(self, library, free, neighbours=(0, 1008, 0)):
+        heap, free_blocks, *_ = lay_out(library, free, neighbours)
+        sizes = [heap.size(block) for block in free_blocks]
+        heap.close()
+        ranges = [bin_range(library, MAX_BLOCK, size, POOL // 2) for size in sizes]
+        self.heap, free_blocks, ends, self.around = lay_out(library, free, neighbours)
+        self.block = self.around[1]
+        self.known, self.constraints = {}, []
+        heap = self.heap
+        # The last one may be as large as the pool allows, but for its end: a pool's last block may be of another kind.
+        ends[-1:] = [heap.end - 4 * QUANTUM]
+        for index, (block, end, (first, behind)) in enumerate(zip(free_blocks, ends, ranges)):
+            size = claripy.BVS(f"free_size_{index}", 64)
+            self.constraints += [size & (QUANTUM - 1) == 0, claripy.UGE(size, first), claripy.ULT(size, behind), claripy.ULE(size, end - block)]
+            self.known[block - HEADER] = (size | FREE) ^ heap.seal
+            self.fix(block, block + WORD)
+        for block in self.around:
+            header = heap.word(block - HEADER) ^ heap.seal
+            self.fix(block - HEADER)
+            if header & FREE:
+                behind = block + heap.size(block)
+                self.fix(block, block + WORD, behind - 2 * WORD)
+
+    def fix(self, *addresses):
+        for address in addresses:
+            self.known[address] = claripy.BVV(self.heap.word(address), 64)
+
+
+def lay_out(library, free, neighbours):
+    """A heap in which all is in use but blocks of about these sizes. Gives it, the free blocks, what lies behind each, and four
+    neighbours: before the block to be resized, that block, behind it, and the one behind that."""
+    heap = Heap(library, POOL, MAX_BLOCK)
+    heap.malloc(24)
+    before, block, behind = (heap.block_of(size or 32, MAX_BLOCK) for size in neighbours)
+    last = heap.malloc(24)
+    blocks, ends = [], []
+    for size in free:
+        # Between two multiples of 32: an alignment of 32 leaves a gap that is too small for a block.
+        if (heap.malloc(24) + 2 * QUANTUM) % (2 * QUANTUM) == 0:
+            heap.malloc(40)
+        blocks.append(heap.block_of(size, MAX_BLOCK))
+        ends.append(heap.malloc(24))
+    heap.fill(MAX_BLOCK)
+    given_up = blocks + [parts for parts, size in ((before, neighbours[0]), (behind, neighbours[2])) if size]
+    for parts in given_up:
+        for part in parts:
+            heap.free(part)
+    return heap, [parts[0] for parts in blocks], ends, [before[0], block[0], behind[0], last]
