@@ -127,7 +127,7 @@ if [ -z "$destdir" ]; then
     if [ "$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then
         ldconfig
     fi
-    if ! ldconfig -p 2>/dev/null | grep -qF "=> $libdir/libmemoman.so.$major"; then
+    if ! ldconfig -p 2>/dev/null | grep -F "=> $libdir/libmemoman.so.$major" >/dev/null; then
         echo "install: the dynamic linker does not look into $libdir: programs need -Wl,-rpath,$libdir or LD_LIBRARY_PATH=$libdir"
     fi
 fi

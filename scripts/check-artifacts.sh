@@ -50,7 +50,7 @@ no_panics() {
         ! nm -C "$file" 2>/dev/null | grep -E 'core::panicking|core::fmt::|rust_begin_unwind|_Unwind_|rust_eh_personality|core::option::(expect|unwrap)_failed|core::slice::index' || return 1
     done
 }
-keeps_names() { nm -C "$1" | grep -q 'mm_malloc'; }
+keeps_names() { nm -C "$1" | grep mm_malloc >/dev/null; } # all of it read: nm must not meet a closed pipe
 
 compiles() { # compiler, standard, language
     printf '#include <memoman.h>\nint main(void) { return mm_version() == 0; }\n' >"$work/alone.$3"
@@ -117,7 +117,7 @@ shim_exports() {
         _ZdlPvRKSt9nothrow_t _ZdaPvRKSt9nothrow_t _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t \
         _ZdlPvmSt11align_val_t _ZdaPvmSt11align_val_t _ZdlPvSt11align_val_tRKSt9nothrow_t \
         _ZdaPvSt11align_val_tRKSt9nothrow_t; do
-        defined -D "$shim" | grep -qx "$name" || { echo "missing: $name"; missing=1; }
+        defined -D "$shim" | grep -x "$name" >/dev/null || { echo "missing: $name"; missing=1; }
     done
     return $missing
 }

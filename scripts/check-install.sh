@@ -41,7 +41,7 @@ one_line() {
 lint() {
     local page complaints bad=0
     for page in "$work"/man/*; do
-        if head -c 4 "$page" | grep -q '^\.so '; then
+        if head -c 4 "$page" | grep '^\.so ' >/dev/null; then
             [ -e "$work/man/$(basename "$(cut -d' ' -f2 "$page")")" ] || { echo "$page leads nowhere"; bad=1; }
             continue
         fi

@@ -46,7 +46,7 @@ build_libraries() {
     } | sed 's/.*/& shim_&/' >"$out/names"
     renew "$built/libmemoman_preload.a" "$out/libshim.a" --redefine-syms="$out/names"
     for name in malloc calloc realloc free posix_memalign _Znwm _ZdlPv; do
-        if nm --defined-only "$out/libshim.a" 2>/dev/null | grep -qE " [TW] $name\$"; then
+        if nm --defined-only "$out/libshim.a" 2>/dev/null | grep -E " [TW] $name\$" >/dev/null; then
             echo "fuzz.sh: $name has kept its name: it would be the fuzzer's own" >&2
             exit 1
         fi

@@ -44,7 +44,7 @@ header() { touch build.rs && MEMOMAN_HEADER=verify cargo build --quiet --package
 help() {
     local name missing=0
     for name in $(make --no-print-directory -pnq 2>/dev/null | sed -n 's/^\.PHONY: *//p'); do
-        make --no-print-directory help | grep -qE "^  make $name +[^ ]" || { echo "make $name: not in make help"; missing=1; }
+        make --no-print-directory help | grep -E "^  make $name +[^ ]" >/dev/null || { echo "make $name: not in make help"; missing=1; }
     done
     return $missing
 }
