@@ -43,7 +43,8 @@ expect() {
 }
 
 warnings=(-Wall -Wextra -Wpedantic -Werror)
-sanitizers=(-g -fsanitize=address,undefined -fno-sanitize-recover=all)
+sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=all)
+[ "$extent" = quick ] || sanitizers+=(-g)
 
 tlsf() {
     local compiler standard api=("${warnings[@]}" -I "$dist/include/memoman") name

@@ -101,7 +101,7 @@ links_are_right() {
 
 # use NAME PREFIX LIBDIR: a stranger's programs with what is installed in PREFIX.
 use() {
-    local folder=$work/$1
+    local folder=$work/use-$1
     cp -r "$root/packaging/example" "$folder"
     PKG_CONFIG_PATH=$3/pkgconfig CMAKE_PREFIX_PATH=$2 LD_LIBRARY_PATH=$3 INCLUDEDIR=$2/include FLAGS="-I $2/include -L $3" \
         PRELOAD=$3/libmemoman_preload.so "$root/packaging/use.sh" "$1" "$folder"
@@ -178,6 +178,7 @@ copy=$1/ov/root
 mount -t tmpfs tmpfs "$1/ov" && cd "$1/ov" && mkdir upper work root && mount -t overlay overlay -o "lowerdir=/,upperdir=upper,workdir=work" root || exit 9
 mount --rbind /dev "$copy/dev" && mount -t proc proc "$copy/proc" && mount -t tmpfs tmpfs "$copy/tmp" || exit 9
 for hidden in "$3" "${HOME:-/root}" /usr/local; do
+    [ "$hidden" != / ] || continue
     [ ! -d "$copy$hidden" ] || mount -t tmpfs tmpfs "$copy$hidden" || exit 9
 done
 mkdir "$copy/tmp/stranger" && cp "$2"/*.deb "$copy/tmp" && cp -r "$3/packaging/example" "$copy/tmp/stranger/empty" && cp "$3/packaging/use.sh" "$copy/tmp/stranger" || exit 9

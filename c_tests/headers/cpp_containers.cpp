@@ -104,9 +104,7 @@ TEST(vector_of_int) { sequence<std::vector<int, mm<int>>, std::vector<int>>(); }
 TEST(vector_of_items) { sequence<std::vector<item, mm<item>>, std::vector<item>>(); }
 TEST(vector_of_wide) { sequence<std::vector<wide, mm<wide>>, std::vector<wide>>(); }
 TEST(deque_of_items) { sequence<std::deque<item, mm<item>>, std::deque<item>>(); }
-TEST(deque_of_wide) { sequence<std::deque<wide, mm<wide>>, std::deque<wide>>(); }
 TEST(list_of_items) { sequence<std::list<item, mm<item>>, std::list<item>>(); }
-TEST(list_of_wide) { sequence<std::list<wide, mm<wide>>, std::list<wide>>(); }
 TEST(string) { sequence<std::basic_string<char, std::char_traits<char>, mm<char>>, std::string>(); }
 TEST(u32string) { sequence<std::basic_string<char32_t, std::char_traits<char32_t>, mm<char32_t>>, std::u32string>(); }
 
