@@ -33,9 +33,9 @@ done >"$target/lcov.info"
 # shellcheck disable=SC2016
 awk -v minimum="$minimum" -v lines="${COVERAGE_LINES:-0}" '
     /^SF:/ {
-        path = substr($0, 4); name = path; sub(/.*\//, "", name)
+        path = substr($0, 4); name = path; sub(/.*\/src\//, "", name)
         if (name in tests) next
-        if (path ~ /_tests\.rs$|\/src\/corruption\//) { tests[name] = 1; next }
+        if (path ~ /[_\/]tests\.rs$|\/src\/corruption\//) { tests[name] = 1; next }
         files[++count] = name; number = 0; tests[name] = 0
         while ((getline text < path) > 0) { number++; if (text ~ /^mod tests [{]/) tests[name] = number }
         close(path)

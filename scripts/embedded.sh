@@ -82,7 +82,7 @@ firmware_traps() {
     status=$?
     cat "$m3/trap.txt"
     echo "exit status $status"
-    [ $status -eq 70 ] && tail -n 1 "$m3/trap.txt" | grep -qx fault
+    [ $status -eq 70 ] && [ "$(tail -n 1 "$m3/trap.txt")" = fault ]
 }
 
 # sizes MAP: bytes of memoman's code, of its constants, of the compiler runtime's code, and of variables in RAM.
@@ -161,7 +161,7 @@ x86_example() {
         timeout 60 "$x86/quickstart" >"$x86/quickstart.txt" && cat "$x86/quickstart.txt" && grep -q '^valid: yes$' "$x86/quickstart.txt" &&
         file_is_32_bit "$x86/quickstart"
 }
-file_is_32_bit() { readelf -h "$1" | grep -q 'ELF32'; }
+file_is_32_bit() { grep -q ELF32 <<<"$(readelf -h "$1")"; }
 
 if check library-cortex-m3 scripts/build-lib.sh "$m3" cortex-m3 && check firmware-links firmware firmware; then
     if check firmware-runs firmware_runs; then sed 's/^/       /' "$m3/firmware.txt"; fi

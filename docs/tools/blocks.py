@@ -5,8 +5,8 @@
               it must compile. Its file name is that of its first line's comment, else hello.c or hello.cpp.
 ```rust       run, in a crate that depends on memoman-core (allocator-api2) and memoman-global by path.
 ```python     run.
-```sh         run line by line as one script in a folder where ROOT's folders and the page's files are; `make TARGET` there
-              only proves that the target exists, except for `make install`.
+```sh         run line by line as one script in a folder where ROOT's folders and the page's files are; HOME is
+              that folder, and `make TARGET` only proves that the target exists, except for `make install` below it.
 ```make, toml, cmake, text, console and others are shown, not run.
 
 One line a block, "ok docs PAGE:LINE" or "FAIL docs PAGE:LINE why", "skip docs PAGE:LINE why" where a tool is missing.
@@ -42,19 +42,19 @@ class Page:
         tools = folder / ".tools"
         tools.mkdir()
         make = tools / "make"
-        # To install what is there is quick, so that it is done; of other targets only their existence is proved.
+        # To install below this folder is done; of everything else only the target's existence is proved.
         make.write_text(
-            f'#!/bin/sh\ncase "$1" in install) only= ;; *) only=-n ;; esac\n'
+            f'#!/bin/sh\ncase "$*" in "install PREFIX={folder}/"*) only= ;; *) only=-n ;; esac\n'
             f'exec {shutil.which("make")} --no-print-directory $only -C {root} "$@" >/dev/null\n'
         )
         make.chmod(0o755)
         self.environment = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}")
         self.environment.pop("MAKEFLAGS", None)
 
-    def run(self, command: list[str]) -> None:
+    def run(self, command: list[str], **environment: str) -> None:
         """Runs a command in the page's folder; a failure is an exception that says how."""
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, timeout=300,
+            command, cwd=self.folder, env=self.environment | environment, timeout=300,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )
         if done.returncode != 0:
@@ -78,7 +78,7 @@ class Page:
         elif language == "python":
             self.run(["python3", "-c", code])
         elif language == "sh":
-            self.run(["bash", "-euo", "pipefail", "-c", code])
+            self.run(["bash", "-euo", "pipefail", "-c", code], HOME=str(self.folder))
 
 
 def rust(page: Page, line: int, code: str) -> None:

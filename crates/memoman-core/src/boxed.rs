@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 
 use crate::heap::Heap;
 
-/// A value of its own block in a [`Heap`], freed when it is dropped.
+/// A value in a block of its own in a [`Heap`], freed when it is dropped, which panics when the heap is found overwritten.
 ///
 /// ```
 /// use memoman_core::{Boxed, Heap};

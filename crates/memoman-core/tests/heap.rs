@@ -3,10 +3,11 @@
 
 use std::alloc::Layout;
 use std::cell::Cell;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use memoman_core::{Heap, Memory, Misuse, Refusal};
+use memoman_core::{Cursor, Heap, Invariant, Memory, Misuse, Refusal, Step};
 
 /// Memory of its own for a heap.
 fn memory(bytes: usize) -> Box<Memory> {
@@ -23,7 +24,7 @@ fn group_c_memory_of_any_length_and_address_makes_a_heap_or_none() {
     let smallest = (0..20_000)
         .find(|&bytes| Heap::new(&mut memory(bytes)).is_some())
         .expect("20,000 bytes hold a heap");
-    assert!(smallest > Heap::control_size(1 << 40));
+    assert!(smallest > Heap::control_size(1 << 30));
     for skip in 0..16 {
         let mut memory = memory(4096);
         let heap =
@@ -126,7 +127,7 @@ fn group_c_a_pool_is_removed_from_its_own_heap_only() {
     let pool = two.remove_pool(pool).expect_err("it is the other's");
     assert_eq!((one.validate(), two.validate()), (Ok(()), Ok(())));
     assert!(one.remove_pool(pool).is_ok());
-    assert!(two.add_pool(Box::leak(memory(40))).is_none());
+    assert!(two.add_pool(Box::leak(memory(24))).is_none());
 }
 
 #[derive(Debug)]
@@ -210,14 +211,89 @@ fn group_i_misuse_is_told_and_changes_nothing() {
     );
 }
 
+#[test]
+fn an_overwritten_heap_ends_in_a_panic_where_nothing_can_be_returned() {
+    let heap = heap();
+    let mut first = heap.boxed([1u64; 3]).unwrap();
+    let second = heap.boxed(String::from("still dropped")).unwrap();
+    first[0] = 7;
+    assert_eq!(
+        format!("{first:?} {second:?}"),
+        r#"[7, 1, 1] "still dropped""#
+    );
+    // What an overflow of the first value would do to the header of the second one.
+    // SAFETY: memory of the heap, whose headers are tested before they are believed.
+    unsafe { (&raw mut *first).cast::<u64>().add(3).write(0) };
+    let end = catch_unwind(AssertUnwindSafe(|| drop(second))).unwrap_err();
+    assert_eq!(
+        end.downcast_ref::<String>().unwrap(),
+        "memoman: not a live block (or its header is overwritten)"
+    );
+    std::mem::forget(first);
+}
+
+#[test]
+fn an_overwritten_free_block_is_not_handed_out() {
+    let heap = heap();
+    let layout = Layout::new::<[u64; 4]>();
+    let freed = heap.allocate(layout).unwrap();
+    // Never dropped: that would find the damage, too.
+    let _wall = ManuallyDrop::new(heap.boxed(1u8).unwrap());
+    // SAFETY: a live block, freed, and then written to as a use after free would.
+    unsafe {
+        heap.deallocate(freed, layout).unwrap();
+        freed.cast::<usize>().write(1);
+    }
+    let refusal = heap.allocate(layout).unwrap_err();
+    assert_eq!(
+        refusal,
+        Refusal::Misuse(Misuse::SmashedLink, freed.as_ptr())
+    );
+    let end = catch_unwind(AssertUnwindSafe(|| heap.boxed([0u64; 4]))).unwrap_err();
+    assert_eq!(
+        end.downcast_ref::<String>().unwrap(),
+        "memoman: free-list link overwritten"
+    );
+    assert!(format!("{heap:?}").contains("live_blocks: 1"));
+    assert_eq!(
+        Refusal::Exhausted.to_string(),
+        "no free block is large enough"
+    );
+    assert_eq!(
+        Refusal::Invalid.to_string(),
+        "size of zero or alignment that is no power of two"
+    );
+}
+
+#[test]
+fn validation_whole_and_in_steps_finds_what_is_overwritten() {
+    let heap = heap();
+    let blocks: Vec<_> = (0..20u64)
+        .map(|n| ManuallyDrop::new(heap.boxed(n).unwrap()))
+        .collect();
+    let mut cursor = Cursor::START;
+    let steps = (1..)
+        .find(|_| heap.validate_step(&mut cursor, 5) != Step::More)
+        .unwrap();
+    assert!(steps >= 4, "{steps} steps of 5 blocks each");
+    // SAFETY: a live block's header, which nobody believes untested.
+    unsafe { (&raw const **blocks[7]).cast_mut().sub(1).write(!0) };
+    let violation = heap.validate().unwrap_err();
+    assert_eq!(violation.invariant, Invariant::Tiling);
+    assert_eq!(
+        heap.validate_step(&mut cursor, 100),
+        Step::Broken(violation)
+    );
+    assert!(!heap.raw().as_raw().is_null());
+}
+
 #[cfg(feature = "allocator-api2")]
 mod collections {
-    use super::{Heap, heap, memory};
+    use super::{AssertUnwindSafe, Heap, catch_unwind, heap, memory};
     use allocator_api2::alloc::Allocator;
     use allocator_api2::boxed::Box as BoxIn;
     use allocator_api2::vec::Vec as VecIn;
     use std::alloc::Layout;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
     fn a_vector_grows_and_shrinks_in_the_heap() {
