@@ -24,16 +24,15 @@ use crate::config::WORD;
 use crate::step::{Cursor, Step};
 
 /// Where the heaps of the tests are asked to be, so that addresses, seals and hashes are the same in each run.
-const AT: [usize; 4] = if WORD == 8 {
-    [
-        0x1111_0000_0000,
-        0x2222_0000_0000,
-        0x3333_0000_0000,
-        0x4444_0000_0000,
-    ]
-} else {
-    [0x4111_0000, 0x4222_0000, 0x4333_0000, 0x4444_0000]
-};
+#[cfg(target_pointer_width = "64")]
+const AT: [usize; 4] = [
+    0x1111_0000_0000,
+    0x2222_0000_0000,
+    0x3333_0000_0000,
+    0x4444_0000_0000,
+];
+#[cfg(target_pointer_width = "32")]
+const AT: [usize; 4] = [0x4111_0000, 0x4222_0000, 0x4333_0000, 0x4444_0000];
 
 /// Turns that `f`'s validation made: far fewer than would be let pass here.
 fn turns_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
