@@ -295,6 +295,18 @@ impl Block {
         unsafe { self.prev_phys_ptr().read() }
     }
 
+    /// A free block of `size` bytes ends where it says: the ghost there leads back to it, and what follows is sealed as its
+    /// own header is. (The ghost alone could be the link of another free block.)
+    #[inline(always)]
+    pub(crate) unsafe fn ends_after(self, size: usize) -> bool {
+        let next = self.offset(size);
+        // SAFETY: all three words lie inside the instance's bounds (caller).
+        unsafe {
+            let difference = next.header_ptr().read() ^ self.header_ptr().read();
+            next.prev_phys() == self && (WORD == 4 || difference >> SIZE_BITS == 0)
+        }
+    }
+
     /// Writes the ghost: `prev` lies right before `self` and is free.
     #[inline(always)]
     pub(crate) unsafe fn set_prev_phys(self, prev: Block) {
