@@ -296,14 +296,16 @@ impl Block {
     }
 
     /// A free block of `size` bytes ends where it says: the ghost there leads back to it, and what follows is sealed as its
-    /// own header is. (The ghost alone could be the link of another free block.)
+    /// own header is, in use, with PREV_FREE. (The ghost alone could be the link of another free block; ghost and seal
+    /// could be left of a block that has been merged since, whose header says FREE.)
     #[inline(always)]
     pub(crate) unsafe fn ends_after(self, size: usize) -> bool {
         let next = self.offset(size);
         // SAFETY: all three words lie inside the instance's bounds (caller).
         unsafe {
             let difference = next.header_ptr().read() ^ self.header_ptr().read();
-            next.prev_phys() == self && (WORD == 4 || difference >> SIZE_BITS == 0)
+            next.prev_phys() == self
+                && difference & (SEAL_BITS | FREE | PREV_FREE) == FREE | PREV_FREE
         }
     }
 
