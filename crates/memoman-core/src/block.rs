@@ -304,8 +304,10 @@ impl Block {
         // SAFETY: all three words lie inside the instance's bounds (caller).
         unsafe {
             let difference = next.header_ptr().read() ^ self.header_ptr().read();
-            next.prev_phys() == self
-                && difference & (SEAL_BITS | FREE | PREV_FREE) == FREE | PREV_FREE
+            // Rotated, seal and flags lie side by side: a constant that fits into the instruction.
+            let told = (difference ^ (FREE | PREV_FREE)).rotate_left(usize::BITS - SIZE_BITS);
+            let mask = (SEAL_BITS | FREE | PREV_FREE).rotate_left(usize::BITS - SIZE_BITS);
+            next.prev_phys() == self && told & mask == 0
         }
     }
 
