@@ -57,17 +57,6 @@ unsafe fn refused(tlsf: Tlsf, bytes: usize) -> *mut c_void {
 pub(super) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
     // SAFETY: live (caller).
     unsafe {
-        match tlsf.memalign_hit(align, bytes) {
-            Some(block) => block.as_ptr().cast(),
-            None => memalign_search(tlsf, align, bytes),
-        }
-    }
-}
-
-#[inline(never)]
-unsafe fn memalign_search(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: live (caller).
-    unsafe {
         match tlsf.memalign(align, bytes) {
             Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
                 watched::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))

@@ -24,7 +24,8 @@ impl Tlsf {
         unsafe {
             match self.malloc_hit(bytes) {
                 Ok(payload) => Ok(payload),
-                Err(Miss::Small(size) | Miss::Large(size)) => search_outlined(self.control(), size),
+                Err(Miss::Small(size)) => self.malloc_small_outlined(size),
+                Err(Miss::Large(size)) => self.malloc_large_outlined(size),
                 Err(Miss::Refused) => Err(self.malloc_refused(bytes)),
             }
         }
@@ -84,6 +85,26 @@ impl Tlsf {
         }
     }
 
+    /// One copy of [`Tlsf::malloc_small`] for where it is not hot.
+    ///
+    /// # Safety
+    /// As for it.
+    #[inline(never)]
+    unsafe fn malloc_small_outlined(self, size: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe { self.malloc_small(size) }
+    }
+
+    /// One copy of [`Tlsf::malloc_large`] for where it is not hot.
+    ///
+    /// # Safety
+    /// As for it, but `size` may be any.
+    #[inline(never)]
+    unsafe fn malloc_large_outlined(self, size: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe { self.malloc_large(size) }
+    }
+
     /// The answer to a request that is not looked for: zero, or beyond this instance.
     ///
     /// # Safety
@@ -109,29 +130,6 @@ impl Tlsf {
         }
     }
 
-    /// What [`Tlsf::malloc_hit`] is for [`Tlsf::memalign`]: a block of exactly the size that happens to be aligned, at the head of
-    /// its bin, as a freed block of a recurring request is. None: nothing has been done, whatever the arguments are.
-    ///
-    /// # Safety
-    /// The instance is live.
-    #[inline(always)]
-    pub unsafe fn memalign_hit(self, align: usize, bytes: usize) -> Option<NonNull<u8>> {
-        let control = self.control();
-        // SAFETY: live (caller).
-        unsafe {
-            if bytes.wrapping_sub(1) >= (*control).limit || !align.is_power_of_two() {
-                return None;
-            }
-            let wanted = cut_size(block_size_for(bytes));
-            let bin = (*control).bin_of(wanted);
-            let head = Control::head(control, bin).read();
-            if head.addr() & (align - 1) != 0 {
-                return None;
-            }
-            pop_exact(control, wanted, bin)
-        }
-    }
-
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
     /// What is skipped in front becomes a free block.
     ///
@@ -151,7 +149,14 @@ impl Tlsf {
             }
             let size = block_size_for(bytes);
             if align <= QUANTUM {
-                return search_outlined(control, size);
+                return self.malloc_large_outlined(size);
+            }
+            // A freed block of a recurring request is aligned already.
+            let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
+            if Control::head(control, bin).read().addr() & (align - 1) == 0
+                && let Some(payload) = pop_exact(control, wanted, bin)
+            {
+                return Ok(payload);
             }
             // The gap is zero or holds a block: at most align - QUANTUM, or one alignment more than
             // a single quantum that would be too small.
@@ -220,10 +225,10 @@ unsafe fn pop_exact(control: *mut Control, size: usize, bin: usize) -> Option<No
     // are tested before they are believed.
     unsafe {
         let block = Control::head(control, bin).read();
-        // One compare proves size, flags and seal; the next block's ghost, that the size is the true one.
+        // One compare proves size, flags and seal; what lies behind, that the size is the true one.
         if block == Control::list_end(control)
             || !block.header((*control).cookie).is_free_of(size)
-            || block.offset(size).prev_phys() != block
+            || !block.ends_after(size)
             || !free_list::pop(control, bin, block)
         {
             return None;
@@ -240,19 +245,6 @@ struct Found {
     block: Block,
     size: usize,
     bin: usize,
-}
-
-/// One copy of the search for where it is not hot.
-///
-/// # Safety
-/// The instance is live; `size` serves a request within its limit.
-#[inline(never)]
-unsafe fn search_outlined(control: *mut Control, size: usize) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the same duties.
-    unsafe {
-        let found = find(control, size)?;
-        serve(control, size, cut_size(size).min(found.size), found)
-    }
 }
 
 /// Takes the first `wanted` bytes of a block that has been found into use.
@@ -387,13 +379,17 @@ unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, R
         if block == Control::list_end(control) {
             return Err(exhausted(control));
         }
-        let found = size_of(control, block)?;
-        if found < size {
+        // It ends where the highest pool does: that is its witness.
+        let room = (*control).high.wrapping_sub(block.addr());
+        if block.header((*control).cookie) != Header::free(room) {
+            return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
+        }
+        if room < size {
             return Err(exhausted(control));
         }
         Ok(Found {
             block,
-            size: found,
+            size: room,
             bin: WILDERNESS,
         })
     }

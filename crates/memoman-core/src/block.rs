@@ -295,6 +295,22 @@ impl Block {
         unsafe { self.prev_phys_ptr().read() }
     }
 
+    /// A free block of `size` bytes ends where it says: the ghost there leads back to it, and what follows is sealed as its
+    /// own header is, in use, with PREV_FREE. (The ghost alone could be the link of another free block; ghost and seal
+    /// could be left of a block that has been merged since, whose header says FREE.)
+    #[inline(always)]
+    pub(crate) unsafe fn ends_after(self, size: usize) -> bool {
+        let next = self.offset(size);
+        // SAFETY: all three words lie inside the instance's bounds (caller).
+        unsafe {
+            let difference = next.header_ptr().read() ^ self.header_ptr().read();
+            // Rotated, seal and flags lie side by side: a constant that fits into the instruction.
+            let told = (difference ^ (FREE | PREV_FREE)).rotate_left(usize::BITS - SIZE_BITS);
+            let mask = (SEAL_BITS | FREE | PREV_FREE).rotate_left(usize::BITS - SIZE_BITS);
+            next.prev_phys() == self && told & mask == 0
+        }
+    }
+
     /// Writes the ghost: `prev` lies right before `self` and is free.
     #[inline(always)]
     pub(crate) unsafe fn set_prev_phys(self, prev: Block) {

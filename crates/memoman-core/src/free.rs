@@ -29,9 +29,8 @@ impl Tlsf {
         unsafe {
             match self.free_alone(ptr.as_ptr()) {
                 Ok(block) => Ok(block),
-                Err(Beside::Previous(header) | Beside::Next(header, _)) => {
-                    free_merging_outlined(self, ptr, header)
-                }
+                Err(Beside::Previous(header)) => self.free_behind_outlined(ptr, header),
+                Err(Beside::Next(header, next)) => self.free_before_outlined(ptr, header, next),
                 Err(Beside::Misuse) => Err(self.free_refused(ptr)),
             }
         }
@@ -122,6 +121,35 @@ impl Tlsf {
         }
     }
 
+    /// One copy of [`Tlsf::free_behind`] for where it is not hot.
+    ///
+    /// # Safety
+    /// As for it.
+    #[inline(never)]
+    unsafe fn free_behind_outlined(
+        self,
+        ptr: NonNull<u8>,
+        header: Header,
+    ) -> Result<FreeBlock, Misuse> {
+        // SAFETY: the same duties.
+        unsafe { self.free_behind(ptr, header) }
+    }
+
+    /// One copy of [`Tlsf::free_before`] for where it is not hot.
+    ///
+    /// # Safety
+    /// As for it.
+    #[inline(never)]
+    unsafe fn free_before_outlined(
+        self,
+        ptr: NonNull<u8>,
+        header: Header,
+        next_header: Header,
+    ) -> Result<FreeBlock, Misuse> {
+        // SAFETY: the same duties.
+        unsafe { self.free_before(ptr, header, next_header) }
+    }
+
     /// Which misuse it was that [`Tlsf::free_alone`] has just found.
     ///
     /// # Safety
@@ -145,20 +173,6 @@ pub enum Beside {
     Next(Header, Header),
     /// It is no block in use, or the next header is overwritten.
     Misuse,
-}
-
-/// One copy of [`Tlsf::free_behind`], which finds the block behind anyway, for where it is not hot.
-///
-/// # Safety
-/// As for [`Tlsf::free_behind`]; the block before may be in use.
-#[inline(never)]
-unsafe fn free_merging_outlined(
-    tlsf: Tlsf,
-    ptr: NonNull<u8>,
-    header: Header,
-) -> Result<FreeBlock, Misuse> {
-    // SAFETY: the same duties.
-    unsafe { tlsf.free_behind(ptr, header) }
 }
 
 /// Frees a block behind one in use. On misuse nothing is changed.

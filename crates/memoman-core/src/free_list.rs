@@ -128,7 +128,7 @@ pub(crate) unsafe fn next_sound_to_merge(
 ) -> Result<(), Misuse> {
     // SAFETY: the ghost lies in the block's own last word, which is inside the bounds (caller).
     unsafe {
-        if !header.is_plain_free() || next.offset(header.size()).prev_phys() != next {
+        if !header.is_plain_free() || !next.ends_after(header.size()) {
             return Err(Misuse::SmashedNext);
         }
         if !links_sound(this, next) {
@@ -150,11 +150,15 @@ pub(crate) unsafe fn wilderness_sound_to_merge(
 ) -> Result<(), Misuse> {
     // SAFETY: as for `next_sound_to_merge`.
     unsafe {
-        if !header.is_plain_free() || next.offset(header.size()).prev_phys() != next {
+        if !header.is_plain_free() || !next.ends_after(header.size()) {
             return Err(Misuse::SmashedNext);
         }
-        let end = Control::list_end(this);
-        if next.next_free() != end || next.prev_link() != Control::head(this, WILDERNESS) {
+        // The head too: a block in use may still have the links in it that were there when it was the wilderness.
+        let head = Control::head(this, WILDERNESS);
+        if head.read() != next
+            || next.next_free() != Control::list_end(this)
+            || next.prev_link() != head
+        {
             return Err(Misuse::SmashedLink);
         }
     }
@@ -215,7 +219,7 @@ pub(crate) unsafe fn size_of_head(this: *mut Control, block: Block) -> Option<us
     unsafe {
         let size = block.header((*this).cookie).free_size()?;
         let room = (*this).high.wrapping_sub(block.addr());
-        let sound = size <= room && block.offset(size).prev_phys() == block;
+        let sound = size <= room && block.ends_after(size);
         sound.then_some(size)
     }
 }

@@ -30,6 +30,9 @@ impl Tlsf {
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the same duties.
         unsafe {
+            if self.realloc_same(ptr.as_ptr(), bytes) {
+                return Ok(ptr);
+            }
             match self.resize_in_place(ptr, QUANTUM, bytes)? {
                 Resized::InPlace(resized) => Ok(resized),
                 Resized::Not(size) => self.relocate(ptr, size, QUANTUM, bytes),
@@ -71,7 +74,7 @@ impl Tlsf {
                 self.control(),
                 Block::at(ptr),
                 cut_size(block_size_for(bytes)),
-            ) && bytes != 0
+            ) && bytes.wrapping_sub(1) < (*self.control()).limit
         }
     }
 

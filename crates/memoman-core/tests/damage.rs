@@ -2,7 +2,7 @@
 //! the damage, a call either reports it and changes nothing, or gives memory that is nobody else's (groups I and L).
 //!
 //! Left out is what no header shows: a block in use whose header is overwritten with another size under the right seal;
-//! and a free block's, from when on the word at its false end is the block's own address, as a link to it may be there.
+//! and a free block's, from when on what lies at its false end is what would lie at a true one.
 
 mod support;
 
@@ -253,13 +253,19 @@ impl Heap {
         free
     }
 
-    /// The free block with the false size has an end that says what a true one does.
+    /// The free block with the false size has an end that says what a true one does: a ghost, and behind it a sealed header
+    /// in use with PREV_FREE.
     fn is_disguised(&self) -> bool {
         self.false_end.is_some_and(|(block, end)| {
             let pool = self.region.start().addr();
-            let inside = (pool..=pool + BYTES - WORD).contains(&end.addr());
-            // SAFETY: a word of the pool.
-            inside && unsafe { end.read() } == block.addr()
+            let inside = (pool..=pool + BYTES - 2 * WORD).contains(&end.addr());
+            // SAFETY: words of the pool.
+            inside
+                && unsafe {
+                    let words = end.add(1).read() ^ block.sub(1).read();
+                    let seals = if WORD == 8 { words >> 48 } else { 0 };
+                    end.read() == block.addr() && seals == 0 && words & 3 == 3
+                }
         })
     }
 }
