@@ -77,12 +77,9 @@ unsafe fn tested(owner: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misus
             return Err(Misuse::DoubleFree);
         }
         let usable = usable_from_header(block);
-        if usable == 0 || usable > REQUEST_MAX + 4 * ALIGN {
+        if usable == 0 || usable > 2 * REQUEST_MAX {
             // It is misuse: the core tells which. (Nothing is lost by a race with the owner now.)
-            return Err(ThreadHeap::tlsf(owner)
-                .probe(block)
-                .err()
-                .unwrap_or(Misuse::NotABlock));
+            return ThreadHeap::tlsf(owner).probe(block);
         }
         Ok(())
     }
