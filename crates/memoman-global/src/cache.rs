@@ -1,14 +1,16 @@
 //! The blocks that a thread has freed last, by size: what `malloc` looks at first and `free` last puts in.
 //!
-//! A cached block is in use for the core, so the core's invariants hold unchanged. It is marked: its first word is the link to
-//! the next one under the heap's key, its second word follows from the first, the key and the block's address. So a second free of
-//! it is seen at once, and a write after the free when it comes out again.
+//! A cached block is in use for the core, so the core's invariants hold unchanged. It is marked: its second word is its address
+//! under the heap's key, its first word is the link to the next one under that key, whose upper bits no address has. So a second
+//! free of it is seen at once, and a write after the free when it comes out again. (The second free is told by the second word
+//! alone: the first one is what programs have most often written last, in part, and a processor reads such a word late.)
 //!
 //! A class has no room at first. It gets some as `malloc` misses it: a program that does not need the cache does not pay for it in
 //! memory, and its blocks go to the core at once, where a write after free shows earliest.
 
 use core::ptr::{self, NonNull};
 
+use crate::segment;
 use crate::thread_heap::ALIGN;
 
 /// A class for each block size up to 64 quanta: class `c` has the blocks of `c` quanta, header included.
@@ -18,6 +20,9 @@ const CLASS_BLOCKS: usize = 32;
 const CLASS_BYTES: usize = 4 << 10;
 /// Misses before a class has room.
 const COLD: u8 = 16;
+
+/// The bits that a block's address may have.
+const ADDRESS: usize = segment::ADDRESS_MAX & !(ALIGN - 1);
 
 /// The most blocks that a class may ever hold.
 const fn limit(class: usize) -> usize {
@@ -85,9 +90,9 @@ impl Cache {
         unsafe { (&raw mut (*this).rooms).cast::<u8>().add(class) }
     }
 
-    /// What the block's second word is combined with.
+    /// The second word of a marked block.
     #[inline(always)]
-    unsafe fn base(this: *const Cache, block: NonNull<u8>) -> usize {
+    unsafe fn mark(this: *const Cache, block: NonNull<u8>) -> usize {
         // SAFETY: the duty above.
         block.as_ptr().addr() ^ unsafe { (*this).key }
     }
@@ -95,26 +100,23 @@ impl Cache {
     /// The block lies in this cache, or in the inbox beside it.
     #[inline(always)]
     pub(crate) unsafe fn has_mark(this: *const Cache, block: NonNull<u8>) -> bool {
-        // SAFETY: the duty above. Another thread may write these words only if it misuses the block, or the first one as
-        // the link of a block in the inbox, which the second one tells.
-        unsafe {
-            let rest = words(block).add(1).read() ^ Cache::base(this, block);
-            rest == 0 || rest == words(block).read()
-        }
+        // SAFETY: the duty above. Another thread may write this word only if it misuses the block.
+        unsafe { words(block).add(1).read() == Cache::mark(this, block) }
     }
 
-    /// The second word is that of a block in the inbox.
+    /// Writes the mark.
     #[inline(always)]
-    pub(crate) unsafe fn has_inbox_mark(this: *const Cache, block: NonNull<u8>) -> bool {
-        // SAFETY: the duty above.
-        unsafe { words(block).add(1).read() == Cache::base(this, block) }
-    }
-
-    /// Writes the mark of a block in the inbox: the second word. The first one is the inbox's.
-    #[inline(always)]
-    pub(crate) unsafe fn set_inbox_mark(this: *const Cache, block: NonNull<u8>) {
+    pub(crate) unsafe fn set_mark(this: *const Cache, block: NonNull<u8>) {
         // SAFETY: the duty above; written.
-        unsafe { words(block).add(1).write(Cache::base(this, block)) }
+        unsafe { words(block).add(1).write(Cache::mark(this, block)) }
+    }
+
+    /// The block behind, if this word is the link of a sound one. Null is sound: none.
+    #[inline(always)]
+    unsafe fn link(this: *const Cache, word: usize) -> Option<*mut u8> {
+        // SAFETY: the duty above.
+        let next = word ^ unsafe { (*this).key };
+        (next & !ADDRESS == 0).then(|| ptr::with_exposed_provenance_mut(next))
     }
 
     /// Takes a mark away: a block that leaves cache or inbox has none, wherever it goes.
@@ -137,8 +139,10 @@ impl Cache {
         // SAFETY: the duty above.
         unsafe {
             let head = Cache::head(this, class);
-            let link = (*head).expose_provenance() ^ (*this).key;
-            let mark = link ^ Cache::base(this, block);
+            let (link, mark) = (
+                (*head).expose_provenance() ^ (*this).key,
+                Cache::mark(this, block),
+            );
             head.write(block.as_ptr());
             *Cache::count(this, class) += 1;
             words(block).write(link);
@@ -155,11 +159,13 @@ impl Cache {
             let Some(block) = NonNull::new(*head) else {
                 return Taken::Nothing;
             };
-            let link = words(block).read();
-            if words(block).add(1).read() ^ Cache::base(this, block) != link {
+            if !Cache::has_mark(this, block) {
                 return Taken::Smashed(block);
             }
-            head.write(ptr::with_exposed_provenance_mut(link ^ (*this).key));
+            let Some(next) = Cache::link(this, words(block).read()) else {
+                return Taken::Smashed(block);
+            };
+            head.write(next);
             *Cache::count(this, class) = (*Cache::count(this, class)).wrapping_sub(1);
             Cache::clear_mark(block);
             Taken::Block(block)
@@ -216,12 +222,14 @@ impl Cache {
                     let Some(block) = NonNull::new(next) else {
                         return false;
                     };
-                    let link = words(block).read();
-                    let mark = words(block).add(1).read() ^ Cache::base(this, block);
-                    if mark != link || !is_sound(block, class) {
+                    // Asked first: it follows nothing outside the heap.
+                    if !is_sound(block, class) || !Cache::has_mark(this, block) {
                         return false;
                     }
-                    next = ptr::with_exposed_provenance_mut(link ^ (*this).key);
+                    let Some(link) = Cache::link(this, words(block).read()) else {
+                        return false;
+                    };
+                    next = link;
                 }
                 if !next.is_null() {
                     return false;

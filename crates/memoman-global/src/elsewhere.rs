@@ -35,7 +35,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
 unsafe fn put(owner: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: the block is given up (caller).
     unsafe {
-        Cache::set_inbox_mark(ThreadHeap::cache(owner), block);
+        Cache::set_mark(ThreadHeap::cache(owner), block);
         (*owner).inbox.put(block.as_ptr().expose_provenance());
     }
 }

@@ -20,6 +20,8 @@ const ADDRESS_BITS: u32 = if cfg!(target_pointer_width = "64") {
 } else {
     32
 };
+/// The last address that may be in a segment.
+pub(crate) const ADDRESS_MAX: usize = usize::MAX >> (usize::BITS - ADDRESS_BITS);
 const LEAF_LOG2: u32 = 16;
 const LEAF: usize = 1 << LEAF_LOG2;
 const ROOTS: usize = 1 << (ADDRESS_BITS - UNIT_LOG2 - LEAF_LOG2);

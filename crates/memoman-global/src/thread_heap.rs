@@ -206,7 +206,7 @@ impl ThreadHeap {
                             break;
                         };
                         taken += 1;
-                        if !Cache::has_inbox_mark(ThreadHeap::cache(heap), block) {
+                        if !Cache::has_mark(ThreadHeap::cache(heap), block) {
                             return Err((Misuse::SmashedLink, block.as_ptr()));
                         }
                         Cache::clear_mark(block);
@@ -241,7 +241,8 @@ impl ThreadHeap {
         // SAFETY: the caller is in the heap; a cached block is tested by the core.
         unsafe {
             Cache::is_sound(ThreadHeap::cache(heap), |block, class| {
-                ThreadHeap::tlsf(heap).live_bytes(block) == class * ALIGN
+                belongs(heap, block.as_ptr().addr())
+                    && ThreadHeap::tlsf(heap).live_bytes(block) == class * ALIGN
             })
         }
     }
