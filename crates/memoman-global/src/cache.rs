@@ -16,8 +16,8 @@ use crate::thread_heap::ALIGN;
 /// A class for each block size up to 64 quanta: class `c` has the blocks of `c` quanta, header included.
 pub(crate) const CLASSES: usize = 65;
 /// Most blocks of a class, and most bytes.
-const CLASS_BLOCKS: usize = 32;
-const CLASS_BYTES: usize = 4 << 10;
+const CLASS_BLOCKS: usize = 64;
+const CLASS_BYTES: usize = 8 << 10;
 /// Misses before a class has room.
 const COLD: u8 = 16;
 
