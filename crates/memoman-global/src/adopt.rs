@@ -18,7 +18,7 @@ pub(crate) fn attach() -> *mut ThreadHeap {
         let heap = state.heap_for_thread();
         if !heap.is_null() {
             // SAFETY: under the lock, and nobody's. Whoever had it before has given it up under the lock.
-            unsafe { (*heap).owned.store(true, Ordering::Relaxed) };
+            unsafe { (*heap).shared.owned.store(true, Ordering::Relaxed) };
         }
         heap
     })
@@ -49,7 +49,7 @@ pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
         unsafe {
             world::gather(state, heap);
             supply::give_back_all(state, tlsf, heap);
-            (*heap).owned.store(false, Ordering::Relaxed);
+            (*heap).shared.owned.store(false, Ordering::Relaxed);
             state.lay_by(heap);
         }
     });
@@ -66,7 +66,7 @@ pub(crate) fn give_up_others() {
         world::forget_others(|heap| {
             // SAFETY: under the lock, and its owner does not exist in this process.
             unsafe {
-                (*heap).owned.store(false, Ordering::Relaxed);
+                (*heap).shared.owned.store(false, Ordering::Relaxed);
                 state.lay_by(heap);
             }
         });

@@ -63,6 +63,32 @@ fn words(block: NonNull<u8>) -> *mut usize {
     block.as_ptr().cast()
 }
 
+/// The second word of a marked block, under its heap's key.
+#[inline(always)]
+fn mark(key: usize, block: NonNull<u8>) -> usize {
+    block.as_ptr().addr() ^ key
+}
+
+/// [`Cache::has_mark`], for other threads, which must not touch the owner's cache lines.
+///
+/// # Safety
+/// The block's first two words may be read.
+#[inline(always)]
+pub(crate) unsafe fn has_mark_of(key: usize, block: NonNull<u8>) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe { words(block).add(1).read() == mark(key, block) }
+}
+
+/// Marks a block that another thread frees.
+///
+/// # Safety
+/// The block is given up; its first two words may be written.
+#[inline(always)]
+pub(crate) unsafe fn set_mark_of(key: usize, block: NonNull<u8>) {
+    // SAFETY: the caller's duty.
+    unsafe { words(block).add(1).write(mark(key, block)) }
+}
+
 /// The unsafe methods share one duty: `this` is a cache that only the caller uses, `class` is below [`CLASSES`], and the
 /// first two words of `block` may be read, and written where that is said.
 impl Cache {
@@ -94,7 +120,7 @@ impl Cache {
     #[inline(always)]
     unsafe fn mark(this: *const Cache, block: NonNull<u8>) -> usize {
         // SAFETY: the duty above.
-        block.as_ptr().addr() ^ unsafe { (*this).key }
+        mark(unsafe { (*this).key }, block)
     }
 
     /// The block lies in this cache, or in the inbox beside it.
@@ -102,13 +128,6 @@ impl Cache {
     pub(crate) unsafe fn has_mark(this: *const Cache, block: NonNull<u8>) -> bool {
         // SAFETY: the duty above. Another thread may write this word only if it misuses the block.
         unsafe { words(block).add(1).read() == Cache::mark(this, block) }
-    }
-
-    /// Writes the mark.
-    #[inline(always)]
-    pub(crate) unsafe fn set_mark(this: *const Cache, block: NonNull<u8>) {
-        // SAFETY: the duty above; written.
-        unsafe { words(block).add(1).write(Cache::mark(this, block)) }
     }
 
     /// The block behind, if this word is the link of a sound one. Null is sound: none.

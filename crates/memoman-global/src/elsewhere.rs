@@ -5,10 +5,9 @@ use core::sync::atomic::Ordering;
 
 use memoman_debug::allocator::{Misuse, Tlsf};
 
-use crate::cache::Cache;
 use crate::default::with_heap;
 use crate::thread_heap::{ALIGN, HEADER, REQUEST_MAX, ThreadHeap};
-use crate::{locked, supply, tell};
+use crate::{cache, locked, supply, tell};
 
 /// Frees a block of another thread's heap or of nobody's.
 ///
@@ -20,7 +19,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
     unsafe {
         if let Err(misuse) = tested(owner, block) {
             tell::misuse(misuse, block.as_ptr());
-        } else if heap.is_null() || !(*owner).owned.load(Ordering::Relaxed) {
+        } else if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
             free_under_lock(owner, block);
         } else {
             // Inside the own gate, so that no fork comes between exchange and link.
@@ -35,8 +34,9 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
 unsafe fn put(owner: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: the block is given up (caller).
     unsafe {
-        Cache::set_mark(ThreadHeap::cache(owner), block);
-        (*owner).inbox.put(block.as_ptr().expose_provenance());
+        let key = (*owner).shared.key;
+        cache::set_mark_of(key, block);
+        (*owner).inbox.put(block.as_ptr().expose_provenance(), key);
     }
 }
 
@@ -46,7 +46,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
     with_heap(|state, tlsf| {
         // SAFETY: under the lock no heap changes hands; one without an owner is the caller's.
         unsafe {
-            if (*owner).owned.load(Ordering::Relaxed) {
+            if (*owner).shared.owned.load(Ordering::Relaxed) {
                 put(owner, block);
                 return;
             }
@@ -73,7 +73,7 @@ unsafe fn tested(owner: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misus
         if !block.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(Misuse::Misaligned);
         }
-        if Cache::has_mark(ThreadHeap::cache(owner), block) {
+        if cache::has_mark_of((*owner).shared.key, block) {
             return Err(Misuse::DoubleFree);
         }
         let usable = usable_from_header(block);

@@ -13,10 +13,13 @@ use crate::sync::{AtomicUsize, Ordering, link_word};
 /// A queue of freed blocks. Usable after [`Inbox::open`]; it stays where it is.
 #[repr(C, align(64))]
 pub(crate) struct Inbox {
-    /// The block that was put in last.
+    /// The block that was put in last. In a cache line of its own: the others' exchanges must not delay the owner's look.
     tail: AtomicUsize,
-    /// Hides links: a word written over one by mistake leads nowhere.
-    key: AtomicUsize,
+    ends: Ends,
+}
+
+#[repr(C, align(64))]
+struct Ends {
     /// The block that comes out next. The owner's.
     head: UnsafeCell<usize>,
     stub: AtomicUsize,
@@ -40,35 +43,35 @@ impl Inbox {
     pub(crate) fn new() -> Inbox {
         Inbox {
             tail: AtomicUsize::new(0),
-            key: AtomicUsize::new(0),
-            head: UnsafeCell::new(0),
-            stub: AtomicUsize::new(0),
+            ends: Ends {
+                head: UnsafeCell::new(0),
+                stub: AtomicUsize::new(0),
+            },
         }
     }
 
     fn stub(&self) -> usize {
-        (&raw const self.stub).expose_provenance()
+        (&raw const self.ends.stub).expose_provenance()
     }
 
     /// Makes an empty queue.
     ///
     /// # Safety
     /// Nobody else uses it yet.
-    pub(crate) unsafe fn open(&self, key: usize) {
-        self.key.store(key, Ordering::Relaxed);
-        self.stub.store(0, Ordering::Relaxed);
+    pub(crate) unsafe fn open(&self) {
+        self.ends.stub.store(0, Ordering::Relaxed);
         self.tail.store(self.stub(), Ordering::Relaxed);
         // SAFETY: nobody else is here.
-        unsafe { *self.head.get() = self.stub() };
+        unsafe { *self.ends.head.get() = self.stub() };
     }
 
-    /// Puts a block in: a store, an exchange, a store.
+    /// Puts a block in: a store, an exchange, a store. The key hides links, so that a word written over one by mistake leads
+    /// nowhere.
     ///
     /// # Safety
     /// The word at `block` is the caller's to give, and the queue is open.
     #[inline]
-    pub(crate) unsafe fn put(&self, block: usize) {
-        let key = self.key.load(Ordering::Relaxed);
+    pub(crate) unsafe fn put(&self, block: usize, key: usize) {
         // SAFETY: the block's first word, ours until the exchange; then that of the block put in before, whose link is
         // this thread's to write, and which nobody takes out until it is written.
         unsafe {
@@ -88,8 +91,8 @@ impl Inbox {
     pub(crate) unsafe fn is_worth_a_look(&self) -> bool {
         // SAFETY: the owner's word (caller); the head's link may be read.
         unsafe {
-            link_word(*self.head.get()).load(Ordering::Relaxed) != 0
-                || *self.head.get() != self.stub()
+            link_word(*self.ends.head.get()).load(Ordering::Relaxed) != 0
+                || *self.ends.head.get() != self.stub()
         }
     }
 
@@ -98,9 +101,9 @@ impl Inbox {
     ///
     /// # Safety
     /// The caller is the only one that takes out.
-    pub(crate) unsafe fn take(&self, belongs: impl Fn(usize) -> bool) -> Taken {
-        let (key, stub) = (self.key.load(Ordering::Relaxed), self.stub());
-        let head = self.head.get();
+    pub(crate) unsafe fn take(&self, key: usize, belongs: impl Fn(usize) -> bool) -> Taken {
+        let stub = self.stub();
+        let head = self.ends.head.get();
         // SAFETY: `head` is the caller's; an address is followed when it is the stub's or `belongs`.
         unsafe {
             // Acquire, here and below: the block's contents, and its own 0.
@@ -123,7 +126,7 @@ impl Inbox {
                 if self.tail.load(Ordering::Relaxed) != block {
                     return Taken::Nothing;
                 }
-                self.put(stub);
+                self.put(stub, key);
                 link = link_word(block).load(Ordering::Acquire);
                 if link == 0 {
                     return Taken::Nothing;
@@ -141,10 +144,10 @@ impl Inbox {
     /// Starts anew behind an overwritten link. Whoever is between exchange and link writes it into what is lost.
     #[cold]
     unsafe fn broken(&self, block: usize) -> Taken {
-        self.stub.store(0, Ordering::Relaxed);
+        self.ends.stub.store(0, Ordering::Relaxed);
         self.tail.swap(self.stub(), Ordering::AcqRel);
         // SAFETY: the owner's (caller).
-        unsafe { *self.head.get() = self.stub() };
+        unsafe { *self.ends.head.get() = self.stub() };
         Taken::Broken(block)
     }
 }

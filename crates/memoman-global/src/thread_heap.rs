@@ -22,6 +22,15 @@ const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
 
+/// What other threads read when they free a block of the heap: in a cache line that hardly ever changes.
+#[repr(C, align(64))]
+pub(crate) struct Shared {
+    /// The key of marks and links.
+    pub(crate) key: usize,
+    /// Some thread owns the heap. Changes under the lock only; who looks without it must look again.
+    pub(crate) owned: AtomicBool,
+}
+
 /// All-zero is what [`ThreadHeap::open`] expects. Its memory is never given back.
 #[repr(C, align(64))]
 pub(crate) struct ThreadHeap {
@@ -35,8 +44,8 @@ pub(crate) struct ThreadHeap {
     surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
-    /// Some thread owns it. Changes under the lock only; who looks without it must look again.
-    pub(crate) owned: AtomicBool,
+    pub(crate) shared: Shared,
+    // Behind the shared line there is room for what changes rarely.
     /// The heap made before this one. Under the lock.
     pub(crate) next: *mut ThreadHeap,
     /// The next heap without an owner. Under the lock.
@@ -59,7 +68,8 @@ impl ThreadHeap {
                 (*heap).tlsf.write(tlsf);
             }
             Cache::open(&raw mut (*heap).cache, key | 5);
-            (*heap).inbox.open(key | 5);
+            (*heap).shared.key = key | 5;
+            (*heap).inbox.open();
         }
     }
 
@@ -194,7 +204,10 @@ impl ThreadHeap {
         // SAFETY: the caller is in the heap, so it is the only one that takes out; what is taken out is tested.
         unsafe {
             while taken < most && (*heap).surplus.is_none() {
-                match (*heap).inbox.take(|address| belongs(heap, address)) {
+                match (*heap)
+                    .inbox
+                    .take((*heap).shared.key, |address| belongs(heap, address))
+                {
                     remote::Taken::Nothing => break,
                     remote::Taken::Broken(address) => {
                         return Err((Misuse::SmashedLink, ptr::with_exposed_provenance(address)));

@@ -44,7 +44,7 @@ pub(crate) fn each(mut f: impl FnMut(*mut ThreadHeap)) {
 /// Some running thread other than the caller has this heap. Under the lock.
 fn is_anothers(heap: *mut ThreadHeap) -> bool {
     // SAFETY: a heap of the list, and the lock is held.
-    heap != tls::current().heap() && unsafe { (*heap).owned.load(Ordering::Relaxed) }
+    heap != tls::current().heap() && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) }
 }
 
 /// Keeps every other thread out of its heap, and waits until it is out. Under the lock, until [`resume`].

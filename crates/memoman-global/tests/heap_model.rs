@@ -77,7 +77,7 @@ fn shared() -> Arc<Shared> {
         blocks: [Block::new(), Block::new(), Block::new()],
     });
     // SAFETY: nobody else knows it yet, and it stays where it is.
-    unsafe { shared.inbox.open(KEY) };
+    unsafe { shared.inbox.open() };
     shared
 }
 
@@ -86,14 +86,14 @@ impl Shared {
     fn put(&self, index: usize) {
         self.blocks[index].write(index + 100);
         // SAFETY: each block is put in once, and lives as long as the model.
-        unsafe { self.inbox.put(self.blocks[index].address()) };
+        unsafe { self.inbox.put(self.blocks[index].address(), KEY) };
     }
 
     /// Takes one block out and reads it: which one, or None.
     fn take(&self) -> Option<usize> {
         let belongs = |address| self.blocks.iter().any(|block| block.address() == address);
         // SAFETY: one thread at a time takes out.
-        match unsafe { self.inbox.take(belongs) } {
+        match unsafe { self.inbox.take(KEY, belongs) } {
             Taken::Nothing => None,
             Taken::Block(address) => {
                 let index = self
