@@ -4,7 +4,7 @@ BENCHES := target/benches
 BUILDS ?= release
 MEASURE = cargo build --quiet --release --manifest-path benches/Cargo.toml --target-dir $(BENCHES) --package
 
-.PHONY: setup-bench wcet constant size compare bench latency fit
+.PHONY: setup-bench wcet constant size compare bench latency fit bench-global
 
 setup-bench: $(STAMP) ## install what the measurements need beyond the set-up: valgrind
 	@scripts/setup-bench.sh
@@ -33,3 +33,8 @@ latency: compare ## how long single calls take, beside other allocators
 
 fit: compare ## how much of its memory an allocator can hand out, beside others
 	@$(BENCHES)/release/compare fit
+
+bench-global: all ## the shim beside other preloaded allocators: time and peak memory (QUICK=1: a look, below a minute)
+	@scripts/setup-bench-global.sh
+	@$(MEASURE) global
+	@$(BENCHES)/release/global $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)

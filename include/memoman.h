@@ -358,16 +358,20 @@ const char *mm_version(void);
 
 /**
  * The process-wide allocator that the _global functions use, created on first
- * use; its pools come from the operating system. Use the handle for
- * mm_set_error_handler, or when no other thread runs: only the _global
- * functions lock. NULL if the system gives no memory. Thread-safe.
+ * use; its pools come from the operating system. Each thread that calls a
+ * _global function gets a heap of its own for requests up to 32 KiB, over
+ * memory that this allocator lends it. Use the handle for
+ * mm_set_error_handler, which is told of misuse in any of them, or when no
+ * other thread runs: only the _global functions lock. A block of theirs goes
+ * back by mm_free_global. NULL if the system gives no memory. Thread-safe.
  */
 mm_allocator_t *mm_default(void);
 
 /**
- * malloc from the process-wide allocator. `bytes` 0 gives a unique pointer.
- * Returns NULL and sets errno to ENOMEM if there is no memory. Thread-safe,
- * fork-safe. O(1), apart from growing.
+ * malloc from the calling thread's heap or the process-wide allocator. `bytes`
+ * 0 gives a unique pointer. Returns NULL and sets errno to ENOMEM if there is
+ * no memory. Thread-safe, fork-safe. O(1), apart from growing; without a lock
+ * as long as the thread's heap can serve it.
  */
 void *mm_malloc_global(size_t bytes);
 
@@ -392,15 +396,27 @@ void *mm_realloc_global(void *ptr, size_t bytes);
 void *mm_memalign_global(size_t align, size_t bytes);
 
 /**
- * free to the process-wide allocator. NULL: nothing. Keeps errno. Misuse goes
- * to the allocator's error handler, after the lock is released. Thread-safe.
+ * free of a block of the _global functions, whichever thread has allocated it.
+ * NULL: nothing. Keeps errno. Misuse goes to the error handler of mm_default(),
+ * without a lock. A block of another thread's heap is tested as far as that is
+ * possible beside its owner, and wholly when the owner takes it back.
+ * Thread-safe. O(1); without a lock for blocks of threads' heaps, apart from
+ * memory that goes back.
  */
 void mm_free_global(void *ptr);
 
-/** mm_validate for the process-wide allocator, under its lock. Thread-safe. */
+/**
+ * mm_validate for the process-wide allocator and every thread's heap; all other
+ * threads wait at their next call meanwhile. Thread-safe.
+ */
 int mm_validate_global(void);
 
-/** mm_stats for the process-wide allocator, under its lock. Thread-safe. */
+/**
+ * mm_stats for the process-wide allocator and every thread's heap together; all
+ * other threads wait at their next call meanwhile. `peak` is the sum of the
+ * heaps' own peaks: never below the true one. `largest` is what the calling
+ * thread can have. O(threads), and what waits to be taken back. Thread-safe.
+ */
 int mm_stats_global(mm_stats_t *out, size_t size_of_out);
 
 #ifdef __cplusplus

@@ -117,11 +117,9 @@ plant memalign-without-overflow-test memoman-core $core/src/allocate.rs \
             if align <= QUANTUM'
 plant lock-released-before-the-work memoman-global $global/src/lock.rs \
     'let result = work();
-        // SAFETY: locked above, by this thread.
-        unsafe { self.mutex.unlock() };
+        self.put_back(taken);
         result' \
-    '// SAFETY: locked above, by this thread.
-        unsafe { self.mutex.unlock() };
+    'self.put_back(taken);
         work()'
 plant fork-handlers-removed memoman-global $global/src/fork.rs \
     'unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };' \

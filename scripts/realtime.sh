@@ -40,5 +40,5 @@ planted() {
     verdict "${1}_is_reported" "$reason"
 }
 planted planted_in_c 'Intercepted call to real-time unsafe function `malloc`' planted_in_c
-planted planted_in_rust 'Intercepted call to real-time unsafe function `(mmap|mmap64|syscall|pthread_mutex_lock)`' mm_malloc_global
+planted planted_in_rust 'Intercepted call to real-time unsafe function `(mmap|mmap64|syscall|pthread_mutex_lock)`' planted_in_rust
 exit $failed

@@ -75,6 +75,37 @@ static void *planted_in_rust(size_t n) HOT {
     return mm_malloc_global(n);
 }
 
+static _Noreturn void wrong(const char *what);
+
+/* In the thread's own heap, once it has the segments that its cache and its blocks fill: no lock, no system call. */
+static void *global_malloc_hot(size_t n) HOT {
+    return mm_malloc_global(n);
+}
+static void global_free_hot(void *p) HOT {
+    mm_free_global(p);
+}
+static void global_calls(unsigned long long total) {
+    enum { KEPT = 40 };
+    void *kept[KEPT] = {0};
+    unsigned long long seed = 88172645463325252ull;
+    for (unsigned long long i = 0; i < 2 * total; i++) {
+        seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+        void **place = &kept[seed % KEPT];
+        size_t bytes = 1 + (seed >> 20) % 1000;
+        if (i < total) {
+            mm_free_global(*place);
+            *place = mm_malloc_global(bytes);
+        } else {
+            global_free_hot(*place);
+            *place = global_malloc_hot(bytes);
+        }
+        if (!*place) wrong("a small global request was refused");
+        memset(*place, 0x5A, 1);
+    }
+    for (int i = 0; i < KEPT; i++) global_free_hot(kept[i]);
+    if (!mm_validate_global()) wrong("the global heap is not sound");
+}
+
 static void note(enum call call, int success) {
     made[call]++;
     served[call] += success != 0;
@@ -162,5 +193,7 @@ int main(int count, char **arguments) {
         if (!served[call]) wrong("a call that was never served");
     }
     if (!refused) wrong("nothing was ever refused");
+    global_calls(total);
+    printf("%-18s %9llu made, and as many of mm_free_global\n", "mm_malloc_global", total);
     return 0;
 }

@@ -103,4 +103,12 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
         "Counts small blocks within a limit of memory: each takes 104 bytes more.",
         &["exhausted_by_limit.c"],
     ),
+    (
+        "Takes minutes where each block is filled when it comes into use and when it is freed.",
+        &["mmap_fails.c"],
+    ),
+    (
+        "Threads' heaps: the debug library has none.",
+        &["thread_churn.c"],
+    ),
 ];

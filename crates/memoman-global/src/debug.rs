@@ -7,7 +7,7 @@ use memoman_debug::allocator::Tlsf;
 use memoman_debug::{Fault, Kind, Known};
 
 use crate::line::Line;
-use crate::{env, fatal, heap};
+use crate::{default, env, fatal};
 
 /// Call sites that the leak listing tells apart, and lines that it prints.
 const SITES: usize = 256;
@@ -126,7 +126,7 @@ pub(crate) fn at_exit() {
 }
 
 extern "C" fn end() {
-    let found = heap::with(|tlsf| {
+    let found = default::with(|tlsf| {
         // SAFETY: live, and under the lock.
         unsafe { (tlsf, tlsf.diagnose()) }
     });
@@ -161,7 +161,7 @@ fn list_leaks() {
     let mut leaks = [NONE; SITES];
     let (mut all, mut rest) = (NONE, NONE);
     // Collected under the lock, printed without it.
-    heap::with(|tlsf| {
+    default::with(|tlsf| {
         // SAFETY: live, and under the lock.
         unsafe {
             tlsf.live_blocks(&mut |known| {

@@ -23,9 +23,25 @@ pub unsafe fn report(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
         }
     }
     #[cfg(not(memoman_debug))]
+    print(misuse, address);
+    stop();
+}
+
+/// In a function of its own, so that the text lies in no frame that a debugger has to find its way through.
+#[cfg(not(memoman_debug))]
+#[inline(never)]
+fn print(misuse: Misuse, address: *const u8) {
     headline(misuse.message().to_bytes(), address).print();
-    // SAFETY: abort has no precondition.
-    unsafe { libc::abort() }
+}
+
+/// Ends the process. Called as if it returned, so that it is a jump and the caller's caller is next in a backtrace.
+fn stop() {
+    // SAFETY: only what the type says of the return changes; abort has no precondition.
+    unsafe {
+        let abort: unsafe extern "C" fn() =
+            core::mem::transmute::<unsafe extern "C" fn() -> !, _>(libc::abort);
+        abort();
+    }
 }
 
 /// The line that says what and where.

@@ -1,20 +1,29 @@
-//! `fork`: the lock is taken before and released, or made anew, after; so the child finds a sound heap.
+//! `fork`: the lock is taken before and released, or made anew, after, and every other thread is outside its heap meanwhile; so
+//! the child finds sound heaps.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::heap::LOCK;
+use crate::default::LOCK;
+#[cfg(not(memoman_debug))]
+use crate::{adopt, exit, world};
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn prefork() {
     LOCK.prefork();
+    #[cfg(not(memoman_debug))]
+    world::stop();
 }
 
 extern "C" fn postfork_parent() {
+    #[cfg(not(memoman_debug))]
+    world::resume();
     LOCK.postfork_parent();
 }
 
 extern "C" fn postfork_child() {
+    #[cfg(not(memoman_debug))]
+    adopt::give_up_others();
     LOCK.postfork_child();
 }
 
@@ -25,6 +34,8 @@ extern "C" fn postfork_child() {
 #[unsafe(link_section = ".init_array.00101")]
 static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
+        #[cfg(not(memoman_debug))]
+        exit::prepare();
         register();
     }
     at_load

@@ -1,7 +1,7 @@
 //! Doors for the fuzzers: compiled only with `--cfg memoman_fuzz`, which `scripts/fuzz.sh` sets.
 
 use crate::env::Settings;
-use crate::heap;
+use crate::survey;
 
 /// Reads the environment again, as the heap does once: bytes of the reserve (0: none), and bits for fixed (1), lock (2)
 /// and stats (4).
@@ -25,5 +25,5 @@ pub unsafe extern "C" fn memoman_fuzz_environment(reserve: *mut usize, switches:
 /// The process-wide heap is sound: the shim has no name for this.
 #[unsafe(no_mangle)]
 pub extern "C" fn memoman_fuzz_validate() -> i32 {
-    i32::from(heap::validate())
+    i32::from(survey::validate())
 }

@@ -1,4 +1,5 @@
-//! The process-wide allocator: memoman's core over pools that come from `mmap`, behind one lock.
+//! The process-wide allocator: memoman's core over pools that come from `mmap` behind one lock, and
+//! in front of it a heap for each thread.
 //!
 //! ```
 //! use memoman_global::Memoman;
@@ -20,17 +21,29 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `heap.rs` | the allocator: create, grow, serve, give back |
+//! | `calls.rs` | malloc and the rest: which heap serves |
+//! | `own.rs` | the calling thread's heap, without a lock |
+//! | `elsewhere.rs` | another thread's heap |
+//! | `core_calls.rs` | one copy of the core's malloc and free for all who are not in a hurry |
+//! | `locked.rs` | the process-wide instance, under its lock |
+//! | `thread_heap.rs` | a thread's heap: core, `cache.rs` in front, `remote.rs` for what others free, `gate.rs` around it |
+//! | `segment.rs` | which heap has an address |
+//! | `supply.rs`, `lend.rs` | segments from the process-wide instance and back |
+//! | `adopt.rs`, `exit.rs`, `tls.rs` | how a thread comes by its heap, and where the heap goes |
+//! | `world.rs`, `survey.rs` | every heap at once: figures, validation, giving back |
+//! | `default.rs` | the process-wide instance: create, grow, give back |
 //! | `global_alloc.rs` | Rust's `GlobalAlloc` over it |
 //! | `lock.rs` | one priority-inheriting lock |
-//! | `sync.rs` | what the lock is made of, and the model of it for loom |
-//! | `fork.rs` | it survives `fork` |
+//! | `sync.rs` | what lock, gate and inbox are made of, and the model of it for loom |
+//! | `fork.rs` | all of it survives `fork` |
 //! | `os.rs` | regions of memory |
 //! | `env.rs` | the `MEMOMAN_*` variables |
-//! | `fatal.rs` | misuse: handler, or one line and abort |
+//! | `fatal.rs`, `tell.rs` | misuse: handler, or one line and abort |
 //! | `line.rs` | text without allocation, for stderr |
 //! | `report.rs` | the table of `MEMOMAN_STATS=1` |
-//! | `debug.rs` | the debug library's reports, its variables, leaks at exit |
+//! | `debug_calls.rs`, `debug.rs` | the debug library: one heap behind the lock, its reports, its variables, leaks at exit |
+//!
+//! The memory order of each atomic, and why no call waits for another thread: docs/concurrency.md.
 #![no_std]
 
 #[cfg(test)]
@@ -39,6 +52,9 @@ extern crate std;
 #[cfg(memoman_debug)]
 #[doc(hidden)]
 pub mod debug;
+#[cfg(memoman_debug)]
+mod debug_calls;
+mod default;
 mod env;
 #[doc(hidden)]
 pub mod fatal;
@@ -46,25 +62,66 @@ mod fork;
 #[cfg(memoman_fuzz)]
 pub mod fuzz;
 mod global_alloc;
-mod heap;
 mod line;
 mod lock;
 mod os;
 mod report;
+mod survey;
 mod sync;
 
-pub use global_alloc::Memoman;
+/// What the debug library has none of.
+#[cfg(not(memoman_debug))]
+mod adopt;
+#[cfg(not(memoman_debug))]
+mod cache;
+#[cfg(not(memoman_debug))]
+mod calls;
+#[cfg(not(memoman_debug))]
+mod core_calls;
+#[cfg(not(memoman_debug))]
+mod elsewhere;
+#[cfg(not(memoman_debug))]
+mod exit;
+#[cfg(not(memoman_debug))]
+mod gate;
+#[cfg(not(memoman_debug))]
+mod lend;
+#[cfg(not(memoman_debug))]
+mod locked;
+#[cfg(not(memoman_debug))]
+mod own;
+#[cfg(not(memoman_debug))]
+mod remote;
+#[cfg(not(memoman_debug))]
+mod segment;
+#[cfg(not(memoman_debug))]
+mod supply;
+#[cfg(not(memoman_debug))]
+mod tell;
+#[cfg(not(memoman_debug))]
+mod thread_heap;
+#[cfg(not(memoman_debug))]
+mod tls;
+#[cfg(not(memoman_debug))]
+mod world;
+
+#[cfg(not(memoman_debug))]
 #[doc(hidden)]
-pub use heap::{
-    calloc, free, handle, malloc, memalign, realloc, set_errno, stats, trim, usable_size, validate,
-};
+pub use calls::{calloc, free, malloc, memalign, realloc, usable_size};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
-pub use heap::{malloc_at, memalign_at};
+pub use debug_calls::{
+    calloc, free, malloc, malloc_at, memalign, memalign_at, realloc, usable_size,
+};
+#[doc(hidden)]
+pub use default::handle;
+pub use global_alloc::Memoman;
 #[doc(no_inline)]
 pub use memoman_debug::allocator::Stats;
 #[doc(hidden)]
 pub use report::print_table;
+#[doc(hidden)]
+pub use survey::{set_errno, stats, trim, validate};
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

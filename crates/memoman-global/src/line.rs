@@ -18,13 +18,18 @@ impl Line {
     }
 
     pub(crate) fn text(mut self, text: &[u8]) -> Line {
+        self.add(text);
+        self
+    }
+
+    #[inline(never)]
+    fn add(&mut self, text: &[u8]) {
         for &byte in text {
             if let Some(place) = self.bytes.get_mut(self.used) {
                 *place = byte;
                 self.used += 1;
             }
         }
-        self
     }
 
     /// A number, right-aligned to `width` characters.
@@ -37,7 +42,13 @@ impl Line {
         self.text(b"0x").digits(address, 16, 0)
     }
 
-    fn digits(self, mut value: usize, base: usize, width: usize) -> Line {
+    fn digits(mut self, value: usize, base: usize, width: usize) -> Line {
+        self.add_digits(value, base, width);
+        self
+    }
+
+    #[inline(never)]
+    fn add_digits(&mut self, mut value: usize, base: usize, width: usize) {
         let mut digits = [b' '; 24];
         let mut start = digits.len();
         for place in digits.iter_mut().rev() {
@@ -49,7 +60,7 @@ impl Line {
             }
         }
         let padded = start.min(digits.len().saturating_sub(width));
-        self.text(digits.get(padded..).unwrap_or_default())
+        self.add(digits.get(padded..).unwrap_or_default());
     }
 
     /// Writes it to stderr, in one call where the system takes it in one. Leaves errno as it was.

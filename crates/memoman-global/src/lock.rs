@@ -43,20 +43,33 @@ impl Lock {
     /// Runs `work` with the lock held.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce() -> R) -> R {
+        let taken = self.take();
+        let result = work();
+        self.put_back(taken);
+        result
+    }
+
+    #[inline(never)]
+    fn put_back(&self, taken: bool) {
+        if taken {
+            // SAFETY: locked by `take`, on this thread.
+            unsafe { self.mutex.unlock() };
+        }
+    }
+
+    /// Takes the lock, unless it is ours already: between prefork and postfork on the forking thread. True if taken.
+    #[inline(never)]
+    fn take(&self) -> bool {
         if self.state.load(Ordering::Acquire) != READY {
             self.make();
         }
         let forking = self.forking.load(Ordering::Relaxed);
         if forking != 0 && forking == this_thread() {
-            // Between prefork and postfork on the forking thread: the lock is ours already.
-            return work();
+            return false;
         }
         // SAFETY: the mutex is made, and never destroyed.
         unsafe { self.mutex.lock() };
-        let result = work();
-        // SAFETY: locked above, by this thread.
-        unsafe { self.mutex.unlock() };
-        result
+        true
     }
 
     #[cold]

@@ -66,6 +66,53 @@ pub(crate) fn lock(start: *mut u8, bytes: usize) -> bool {
     unsafe { libc::mlock(start.cast(), bytes) == 0 }
 }
 
+/// Has every thread of the process pass a full memory barrier, wherever it is. Leaves errno as it was.
+#[cfg(not(memoman_debug))]
+pub(crate) fn fence_all_threads() {
+    const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
+    let saved = errno();
+    // SAFETY: membarrier touches no memory.
+    let ask =
+        |command: libc::c_long| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } == 0;
+    // The first time, the process has to say that it will ask for this.
+    let mut done = ask(PRIVATE_EXPEDITED);
+    if !done && ask(REGISTER_PRIVATE_EXPEDITED) {
+        done = ask(PRIVATE_EXPEDITED);
+    }
+    if !done {
+        // An old system, or a filter. Taking a touched page away interrupts every processor that runs this process.
+        if let Some(page) = map(PAGE, true) {
+            // SAFETY: just mapped, and nobody else's.
+            unsafe {
+                page.write_volatile(1);
+                unmap(page, PAGE);
+            }
+        }
+    }
+    set_errno(saved);
+}
+
+/// Lets other threads run.
+#[cfg(not(memoman_debug))]
+pub(crate) fn pause(turn: u32) {
+    let saved = errno();
+    // SAFETY: sched_yield and nanosleep touch no memory but the struct given.
+    unsafe {
+        if turn < 16 {
+            libc::sched_yield();
+        } else {
+            // Whoever is waited for may have a lower priority.
+            let time = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 50_000,
+            };
+            libc::nanosleep(&time, ptr::null_mut());
+        }
+    }
+    set_errno(saved);
+}
+
 /// The calling thread's errno.
 pub(crate) fn errno() -> i32 {
     // SAFETY: the thread's own errno.

@@ -1,7 +1,7 @@
 //! The table of `MEMOMAN_STATS=1` and `malloc_stats`.
 
-use crate::heap;
 use crate::line::Line;
+use crate::survey;
 
 /// Registers the table for the end of the process. Called without the lock, since `atexit` may allocate.
 pub(crate) fn at_exit() {
@@ -15,22 +15,25 @@ extern "C" fn print_at_exit() {
 
 /// Prints the process-wide heap's figures on stderr, in one `write`.
 pub fn print_table() {
-    let allocations = heap::allocations();
-    let stats = heap::stats();
-    let row = |line: Line, name: &[u8], value: usize| {
-        line.text(b"memoman: ")
+    let allocations = survey::allocations();
+    let stats = survey::stats();
+    let rows: [(&[u8], usize); 8] = [
+        (b"allocations    ", allocations),
+        (b"live blocks    ", stats.live_blocks),
+        (b"used bytes     ", stats.used),
+        (b"peak bytes     ", stats.peak),
+        (b"free bytes     ", stats.free),
+        (b"largest free   ", stats.largest),
+        (b"pool bytes     ", stats.pool_bytes),
+        (b"failed requests", stats.failed_requests),
+    ];
+    let mut line = Line::new();
+    for (name, value) in rows {
+        line = line
+            .text(b"memoman: ")
             .text(name)
             .number(value, 16)
-            .text(b"\n")
-    };
-    let mut line = Line::new();
-    line = row(line, b"allocations    ", allocations);
-    line = row(line, b"live blocks    ", stats.live_blocks);
-    line = row(line, b"used bytes     ", stats.used);
-    line = row(line, b"peak bytes     ", stats.peak);
-    line = row(line, b"free bytes     ", stats.free);
-    line = row(line, b"largest free   ", stats.largest);
-    line = row(line, b"pool bytes     ", stats.pool_bytes);
-    line = row(line, b"failed requests", stats.failed_requests);
+            .text(b"\n");
+    }
     line.print();
 }

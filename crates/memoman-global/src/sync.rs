@@ -3,9 +3,14 @@
 //! value that a load may see. The lock itself is the same code in both.
 
 #[cfg(all(loom, test))]
-pub(crate) use model::{AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
+pub(crate) use model::{
+    AtomicU8, AtomicUsize, Mutex, Ordering, heavy_fence, light_fence, link_word, spin_loop,
+    this_thread,
+};
 #[cfg(not(all(loom, test)))]
 pub(crate) use real::{AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
+#[cfg(not(any(all(loom, test), memoman_debug)))]
+pub(crate) use real::{heavy_fence, light_fence, link_word};
 
 #[cfg(not(all(loom, test)))]
 mod real {
@@ -13,6 +18,8 @@ mod real {
     pub(crate) use core::hint::spin_loop;
     use core::mem::MaybeUninit;
     pub(crate) use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+    #[cfg(not(memoman_debug))]
+    use core::sync::atomic::{compiler_fence, fence};
 
     /// A pthread mutex that inherits priority. Not usable before [`Mutex::init`].
     pub(crate) struct Mutex(UnsafeCell<MaybeUninit<libc::pthread_mutex_t>>);
@@ -66,6 +73,38 @@ mod real {
         // SAFETY: pthread_self has no precondition.
         unsafe { libc::pthread_self() as usize }
     }
+
+    /// The first word of a freed block, as a link.
+    ///
+    /// # Safety
+    /// `address` is that of an aligned word that may be read and written, and that only is through this as long as the
+    /// block is in a queue.
+    #[cfg(not(memoman_debug))]
+    #[inline(always)]
+    pub(crate) unsafe fn link_word(address: usize) -> &'static AtomicUsize {
+        // SAFETY: the caller's duty. Its provenance was exposed when the block was put into the queue.
+        unsafe { AtomicUsize::from_ptr(core::ptr::with_exposed_provenance_mut(address)) }
+    }
+
+    /// Keeps a store before the load that follows, where the other side has a [`heavy_fence`].
+    #[cfg(not(memoman_debug))]
+    #[inline(always)]
+    pub(crate) fn light_fence() {
+        if cfg!(target_arch = "x86_64") {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Does so for this thread, and on x86-64 for every other one of the process.
+    #[cfg(not(memoman_debug))]
+    pub(crate) fn heavy_fence() {
+        fence(Ordering::SeqCst);
+        if cfg!(target_arch = "x86_64") {
+            crate::os::fence_all_threads();
+        }
+    }
 }
 
 #[cfg(all(loom, test))]
@@ -73,7 +112,7 @@ mod model {
     use core::hash::{Hash, Hasher};
     use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
-    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
     use loom::sync::{Mutex as Exclusive, MutexGuard};
     use std::hash::DefaultHasher;
 
@@ -138,5 +177,20 @@ mod model {
         let mut hasher = DefaultHasher::new();
         loom::thread::current().id().hash(&mut hasher);
         hasher.finish() as usize | 1
+    }
+
+    /// In the model, a block is a loom atomic and its address that of it.
+    pub(crate) unsafe fn link_word(address: usize) -> &'static AtomicUsize {
+        // SAFETY: an atomic that lives as long as the model (caller).
+        unsafe { &*core::ptr::with_exposed_provenance(address) }
+    }
+
+    // loom knows no barrier of other threads: here both sides have their own.
+    pub(crate) fn light_fence() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn heavy_fence() {
+        fence(Ordering::SeqCst);
     }
 }

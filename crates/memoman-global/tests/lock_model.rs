@@ -5,6 +5,11 @@
 //!
 //! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test lock_model`; without the flag there is nothing here.
 #![cfg(loom)]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the lock is made of a part of `sync.rs`"
+)]
 
 #[path = "../src/lock.rs"]
 mod lock;

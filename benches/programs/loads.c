@@ -1,0 +1,213 @@
+/* The loads of `make bench-global`: loads NAME TIMES. Each runs under whatever malloc is preloaded. Seeds are fixed. */
+#define _GNU_SOURCE 1
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS = 2 };
+
+static long times;
+
+static uint64_t next(uint64_t *state) {
+    *state ^= *state << 13, *state ^= *state >> 7, *state ^= *state << 17;
+    return *state;
+}
+
+/* 8 to 1,024 bytes, every power of two as likely. */
+static size_t some_size(uint64_t *state) {
+    uint64_t power = 3 + next(state) % 7;
+    return (size_t)1 << power | next(state) % ((size_t)1 << power);
+}
+
+static void *had(size_t bytes) {
+    char *block = malloc(bytes);
+    if (block == NULL) abort();
+    block[0] = block[bytes - 1] = 1;
+    return block;
+}
+
+static uint64_t seeded(void *number) {
+    return 88172645463325252u + 7919 * (uintptr_t)number;
+}
+
+/* One thread replaces a random one of 10,000 blocks of 8 to 1,024 bytes, again and again. */
+static void *random_sizes(void *number) {
+    static __thread void *blocks[10000];
+    uint64_t state = seeded(number);
+    for (long i = 0; i < times * 1000; i++) {
+        size_t at = next(&state) % 10000;
+        free(blocks[at]);
+        blocks[at] = had(some_size(&state));
+    }
+    for (int i = 0; i < 10000; i++) free(blocks[i]);
+    return NULL;
+}
+
+/* One thread allocates 20,000 blocks of 16 to 255 bytes and frees them in random order. */
+static void *batch(void *number) {
+    static __thread void *blocks[20000];
+    uint64_t state = seeded(number);
+    for (long round = 0; round < times / 20 + 1; round++) {
+        for (int i = 0; i < 20000; i++) blocks[i] = had(16 + next(&state) % 240);
+        for (size_t i = 19999; i > 0; i--) {
+            size_t at = next(&state) % (i + 1);
+            void *other = blocks[i];
+            blocks[i] = blocks[at], blocks[at] = other;
+        }
+        for (int i = 0; i < 20000; i++) free(blocks[i]);
+    }
+    return NULL;
+}
+
+/* Each thread allocates 64 bytes and frees them at once. */
+static void *tight(void *number) {
+    (void)number;
+    for (long i = 0; i < times * 2000; i++) {
+        void *volatile block = had(64);
+        free(block);
+    }
+    return NULL;
+}
+
+/* Each thread puts a block of 8 to 1,024 bytes into one of 4,096 places that all share, and frees what was there: half of what it
+ * frees is another thread's. */
+static void *handed_over(void *number) {
+    static void *places[4096];
+    uint64_t state = seeded(number);
+    for (long i = 0; i < times * 500; i++) {
+        void *block = had(some_size(&state));
+        free(__atomic_exchange_n(&places[next(&state) % 4096], block, __ATOMIC_ACQ_REL));
+    }
+    return NULL;
+}
+
+/* One thread allocates 16 to 127 bytes, the other frees them, 1,024 in between at most. */
+static void *produce_consume(void *number) {
+    static void *volatile ring[1024];
+    static long made, taken;
+    uint64_t state = seeded(number);
+    for (long i = 0; i < times * 500; i++) {
+        if (number == NULL) {
+            void *block = had(16 + next(&state) % 112);
+            while (i - __atomic_load_n(&taken, __ATOMIC_ACQUIRE) >= 1024) sched_yield();
+            ring[i % 1024] = block;
+            __atomic_store_n(&made, i + 1, __ATOMIC_RELEASE);
+        } else {
+            while (__atomic_load_n(&made, __ATOMIC_ACQUIRE) <= i) sched_yield();
+            free(ring[i % 1024]);
+            __atomic_store_n(&taken, i + 1, __ATOMIC_RELEASE);
+        }
+    }
+    return NULL;
+}
+
+/* One thread grows 256 vectors in turn by a half, from 16 bytes to 64 KiB, then begins anew. */
+static void *grow(void *number) {
+    static char *vectors[256];
+    static size_t sizes[256];
+    uint64_t state = seeded(number);
+    for (long i = 0; i < times * 100; i++) {
+        size_t at = next(&state) % 256, bytes = sizes[at] ? sizes[at] + sizes[at] / 2 + 1 : 16;
+        if (bytes > 64 << 10) {
+            free(vectors[at]);
+            vectors[at] = NULL, sizes[at] = 0;
+            continue;
+        }
+        vectors[at] = realloc(vectors[at], bytes);
+        if (vectors[at] == NULL) abort();
+        vectors[at][bytes - 1] = 1, sizes[at] = bytes;
+    }
+    for (int i = 0; i < 256; i++) free(vectors[i]);
+    return NULL;
+}
+
+/* Each thread holds 16 buffers of 64 to 576 KiB, replaces a random one, and writes to each of its pages. */
+static void *large(void *number) {
+    static __thread char *buffers[16];
+    uint64_t state = seeded(number);
+    for (long i = 0; i < times * 4; i++) {
+        size_t at = next(&state) % 16, bytes = (64 << 10) + next(&state) % (512 << 10);
+        free(buffers[at]);
+        buffers[at] = had(bytes);
+        for (size_t page = 0; page < bytes; page += 4096) buffers[at][page] = 1;
+    }
+    for (int i = 0; i < 16; i++) free(buffers[i]);
+    return NULL;
+}
+
+static void *short_life(void *number) {
+    uint64_t state = seeded(number);
+    void *blocks[100];
+    for (int i = 0; i < 100; i++) blocks[i] = had(some_size(&state));
+    for (int i = 0; i < 100; i++) free(blocks[i]);
+    return NULL;
+}
+
+/* A thread that allocates and frees 100 blocks of 8 to 1,024 bytes is started and waited for, one after the other. */
+static void *churn(void *number) {
+    (void)number;
+    for (long i = 0; i < times * 2; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, short_life, NULL) != 0) abort();
+        pthread_join(thread, NULL);
+    }
+    return NULL;
+}
+
+/* Each thread allocates 24 bytes, adds to a counter in them 20,000 times, and frees them: do blocks of two threads share a cache line? */
+static void *neighbours(void *number) {
+    (void)number;
+    for (long round = 0; round < times / 5 + 1; round++) {
+        long *own = had(24);
+        *own = 0;
+        for (long i = 0; i < 20000; i++) __atomic_fetch_add(own, 1, __ATOMIC_RELAXED);
+        free(own);
+    }
+    return NULL;
+}
+
+/* One thread keeps 50,000 blocks of 16 to 2,063 bytes, whose mean size drifts up and down: what is free must be found again. */
+static void *drift(void *number) {
+    enum { COUNT = 50000 };
+    static void *blocks[COUNT];
+    uint64_t state = seeded(number);
+    for (long i = 0; i < times * 300; i++) {
+        size_t at = next(&state) % COUNT, phase = (size_t)(i / 60000) % 16;
+        free(blocks[at]);
+        blocks[at] = had(16 + next(&state) % 256 + (phase < 8 ? phase : 15 - phase) * 256);
+    }
+    for (int i = 0; i < COUNT; i++) free(blocks[i]);
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    void *(*work)(void *);
+    int threads;
+} loads[] = {
+    {"random", random_sizes, 1},  {"batch", batch, 1},        {"tight", tight, 1},           {"realloc", grow, 1},
+    {"drift", drift, 1},          {"churn", churn, 1},        {"large", large, 1},           {"random-2", random_sizes, 2},
+    {"batch-2", batch, 2},        {"tight-2", tight, 2},      {"handed-over", handed_over, 2}, {"produce-consume", produce_consume, 2},
+    {"large-2", large, 2},        {"neighbours", neighbours, 2},
+};
+
+int main(int count, char **arguments) {
+    if (count < 3) {
+        for (size_t i = 0; i < sizeof loads / sizeof *loads; i++) puts(loads[i].name);
+        return 0;
+    }
+    times = atol(arguments[2]);
+    for (size_t i = 0; i < sizeof loads / sizeof *loads; i++) {
+        if (strcmp(loads[i].name, arguments[1]) != 0) continue;
+        pthread_t threads[THREADS];
+        for (uintptr_t k = 1; k < (uintptr_t)loads[i].threads; k++)
+            if (pthread_create(&threads[k], NULL, loads[i].work, (void *)k) != 0) abort();
+        loads[i].work(NULL);
+        for (int k = 1; k < loads[i].threads; k++) pthread_join(threads[k], NULL);
+        return 0;
+    }
+    return 2;
+}

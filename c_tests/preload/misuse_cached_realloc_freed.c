@@ -1,0 +1,17 @@
+// A freed block of a size in demand, resized.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: double free: POINTER
+#include "check.h"
+
+int main(void) {
+    static void *blocks[64];
+    /* The size is in demand: its freed blocks are kept at hand. */
+    for (int i = 0; i < 64; i++) blocks[i] = malloc(40);
+    for (int i = 0; i < 64; i++) free(blocks[i]);
+    void *p = malloc(40);
+    free(p);
+    misused(p);
+    p = realloc(opaque(p), 100);
+    free(p);
+    return 0;
+}

@@ -1,0 +1,19 @@
+// The first word of a freed block of a size in demand overwritten, and the block allocated.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: free-list link overwritten: POINTER
+// debug-stderr: memoman: write after free: 0x*
+#include "check.h"
+
+int main(void) {
+    static void *blocks[64];
+    /* The size is in demand: its freed blocks are kept at hand. */
+    for (int i = 0; i < 64; i++) blocks[i] = malloc(40);
+    for (int i = 0; i < 64; i++) free(blocks[i]);
+    long *p = malloc(40);
+    free(p);
+    ((long *)opaque(p))[0] = 0;
+    misused(p);
+    p = opaque(malloc(40));
+    free(p);
+    return 0;
+}

@@ -1,0 +1,22 @@
+// The middle of a block of zeros, freed by a thread that did not allocate it.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
+#include "check.h"
+#include <pthread.h>
+
+static char *block;
+
+static void *frees(void *nothing) {
+    misused(block + 64);
+    free(opaque(block + 64));
+    return nothing;
+}
+
+int main(void) {
+    pthread_t thread;
+    block = malloc(400);
+    memset(block, 0, 400);
+    CHECK(pthread_create(&thread, NULL, frees, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    return 0;
+}

@@ -1,0 +1,23 @@
+// Freed and then resized by a thread that did not allocate it.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: double free: POINTER
+#include "check.h"
+#include <pthread.h>
+
+static char *block;
+
+static void *frees(void *nothing) {
+    free(block);
+    misused(block);
+    block = realloc(opaque(block), 1000);
+    return nothing;
+}
+
+int main(void) {
+    pthread_t thread;
+    block = malloc(400);
+    memset(block, 0, 400);
+    CHECK(pthread_create(&thread, NULL, frees, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    return 0;
+}

@@ -1,0 +1,39 @@
+// 100,000 short-lived threads leave memory as it was: each gets the heap of one before it.
+// link: -lpthread
+#include "check.h"
+#include <malloc.h>
+#include <pthread.h>
+
+enum { COUNT = 100000 };
+
+static void *left;
+
+static void *lives(void *unused) {
+    (void)unused;
+    void *blocks[40];
+    for (size_t i = 0; i < 40; i++) {
+        blocks[i] = malloc(i * i * 4 + 1);
+        CHECK(blocks[i]);
+        memset(blocks[i], 1, i * i * 4 + 1);
+    }
+    for (int i = 0; i < 40; i++) free(blocks[i]);
+    /* One that the next thread frees. */
+    free(left);
+    left = malloc(3000);
+    memset(left, 2, 3000);
+    return NULL;
+}
+
+int main(void) {
+    size_t before = 0, arena = 0;
+    for (int i = 0; i < COUNT; i++) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, lives, NULL) == 0);
+        CHECK(pthread_join(thread, NULL) == 0);
+        if (i == 1000) before = resident(), arena = mallinfo2().arena;
+    }
+    CHECK(resident() < before + (256 << 10));
+    CHECK(mallinfo2().arena == arena);
+    passed("100000_short_lived_threads_leave_memory_flat");
+    return 0;
+}

@@ -1,0 +1,346 @@
+//! Inbox, gate and adoption under loom: every order in which a few threads can meet, with every value that the memory model
+//! lets a load see. The sources are the library's own, compiled here once more over loom's atomics (`src/sync.rs`); a
+//! block's contents lie in a cell in which loom reports two threads that are not in order.
+//!
+//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test heap_model`; without the flag there is nothing here.
+#![cfg(loom)]
+#![allow(dead_code, reason = "the model uses a part of each source")]
+
+#[path = "../src/gate.rs"]
+mod gate;
+#[path = "../src/lock.rs"]
+mod lock;
+#[path = "../src/remote.rs"]
+mod remote;
+#[path = "../src/sync.rs"]
+mod sync;
+
+use gate::Gate;
+use lock::Lock;
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use remote::{Inbox, Taken};
+use sync::{AtomicUsize, Ordering, heavy_fence};
+
+const KEY: usize = 1 << (usize::BITS - 1) | 5;
+
+/// A block: its first word is the link, its contents are written by whoever frees it.
+#[repr(C)]
+struct Block {
+    link: AtomicUsize,
+    contents: UnsafeCell<usize>,
+}
+
+impl Block {
+    fn new() -> Arc<Block> {
+        Arc::new(Block {
+            link: AtomicUsize::new(77),
+            contents: UnsafeCell::new(0),
+        })
+    }
+
+    fn address(&self) -> usize {
+        (&raw const self.link).expose_provenance()
+    }
+
+    fn write(&self, value: usize) {
+        // SAFETY: loom ends the test if anyone else looks at it meanwhile.
+        self.contents
+            .with_mut(|contents| unsafe { *contents = value });
+    }
+
+    fn read(&self) -> usize {
+        // SAFETY: as above.
+        self.contents.with(|contents| unsafe { *contents })
+    }
+}
+
+struct Shared {
+    inbox: Inbox,
+    lock: Lock,
+    /// 1 while some thread has the heap.
+    owned: AtomicUsize,
+    blocks: [Arc<Block>; 3],
+}
+
+// SAFETY: that threads keep out of each other's way is what these tests are about.
+unsafe impl Sync for Shared {}
+// SAFETY: as above; loom's threads are one thread of the system.
+unsafe impl Send for Shared {}
+
+fn shared() -> Arc<Shared> {
+    let shared = Arc::new(Shared {
+        inbox: Inbox::new(),
+        lock: Lock::new(),
+        owned: AtomicUsize::new(1),
+        blocks: [Block::new(), Block::new(), Block::new()],
+    });
+    // SAFETY: nobody else knows it yet, and it stays where it is.
+    unsafe { shared.inbox.open() };
+    shared
+}
+
+impl Shared {
+    /// Frees a block from another thread.
+    fn put(&self, index: usize) {
+        self.blocks[index].write(index + 100);
+        // SAFETY: each block is put in once, and lives as long as the model.
+        unsafe { self.inbox.put(self.blocks[index].address(), KEY) };
+    }
+
+    /// Takes one block out and reads it: which one, or None.
+    fn take(&self) -> Option<usize> {
+        let belongs = |address| self.blocks.iter().any(|block| block.address() == address);
+        // SAFETY: one thread at a time takes out.
+        match unsafe { self.inbox.take(KEY, belongs) } {
+            Taken::Nothing => None,
+            Taken::Block(address) => {
+                let index = self
+                    .blocks
+                    .iter()
+                    .position(|block| block.address() == address)
+                    .unwrap();
+                assert_eq!(self.blocks[index].read(), index + 100);
+                // It is handed out again and written to.
+                self.blocks[index].write(7);
+                Some(index)
+            }
+            Taken::Broken(address) => panic!("a link leads astray at {address:#x}"),
+        }
+    }
+
+    fn take_all(&self, taken: &mut Vec<usize>) {
+        while let Some(index) = self.take() {
+            taken.push(index);
+        }
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, work: impl FnOnce(&Shared) + 'static) -> thread::JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || work(&shared))
+}
+
+/// Every order with up to this many switches away from a thread that could go on.
+fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(model);
+}
+
+#[test]
+fn two_threads_put_in_while_the_owner_takes_out() {
+    explore(Some(3), || {
+        let shared = shared();
+        let others = [0, 1].map(|index| spawn(&shared, move |shared| shared.put(index)));
+        let mut taken = Vec::new();
+        // Three times, whatever is there: no call waits.
+        for _ in 0..3 {
+            taken.extend(shared.take());
+        }
+        for other in others {
+            other.join().unwrap();
+        }
+        shared.take_all(&mut taken);
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 1], "each block comes out, and once");
+        assert_eq!(shared.take(), None);
+    });
+}
+
+#[test]
+fn one_thread_puts_in_in_order() {
+    explore(None, || {
+        let shared = shared();
+        let other = spawn(&shared, |shared| {
+            shared.put(0);
+            shared.put(1);
+            shared.put(2);
+        });
+        let mut taken = Vec::new();
+        shared.take_all(&mut taken);
+        shared.take_all(&mut taken);
+        other.join().unwrap();
+        shared.take_all(&mut taken);
+        assert_eq!(taken, [0, 1, 2]);
+    });
+}
+
+/// The heap's owner gives it up; another thread adopts it and takes out what a third one puts in meanwhile.
+#[test]
+fn a_heap_changes_hands_while_blocks_come_in() {
+    explore(Some(2), || {
+        let shared = shared();
+        // Made before they meet: threads that spin for each other have no end of orders.
+        shared.lock.with(|| ());
+        let puts = spawn(&shared, |shared| {
+            // The look without the lock may be out of date either way.
+            if shared.owned.load(Ordering::Relaxed) == 1 {
+                shared.put(0);
+            } else {
+                shared.lock.with(|| shared.put(0));
+            }
+        });
+        let adopts = spawn(&shared, |shared| {
+            let idle = shared.lock.with(|| {
+                let idle = shared.owned.load(Ordering::Relaxed) == 0;
+                shared.owned.store(1, Ordering::Relaxed);
+                idle
+            });
+            if idle {
+                let mut taken = Vec::new();
+                shared.take_all(&mut taken);
+                shared
+                    .lock
+                    .with(|| shared.owned.store(0, Ordering::Relaxed));
+                assert!(taken.is_empty() || taken == [0]);
+                if taken == [0] {
+                    shared.blocks[0].write(1);
+                }
+            }
+        });
+        let mut taken = Vec::new();
+        shared.take_all(&mut taken);
+        shared
+            .lock
+            .with(|| shared.owned.store(0, Ordering::Relaxed));
+        puts.join().unwrap();
+        adopts.join().unwrap();
+    });
+}
+
+/// A heap's contents behind its gate.
+struct Gated {
+    gate: Gate,
+    /// A guest has it from before it closes the gate until it has opened it.
+    lock: Lock,
+    contents: UnsafeCell<usize>,
+}
+
+// SAFETY: that the gate keeps threads apart is what these tests are about.
+unsafe impl Sync for Gated {}
+// SAFETY: as above.
+unsafe impl Send for Gated {}
+
+impl Gated {
+    fn new() -> Arc<Gated> {
+        let gated = Arc::new(Gated {
+            gate: Gate::new(),
+            lock: Lock::new(),
+            contents: UnsafeCell::new(0),
+        });
+        gated.lock.with(|| ());
+        gated
+    }
+
+    fn work(&self) {
+        // SAFETY: loom ends the test if anyone else is there.
+        self.contents.with_mut(|contents| unsafe { *contents += 1 });
+    }
+
+    fn be_guest(&self, fence: impl Fn()) {
+        self.lock.with(|| {
+            self.gate.close();
+            fence();
+            while !self.gate.is_left() {
+                thread::yield_now();
+            }
+            self.work();
+            self.gate.open();
+        });
+    }
+
+    fn be_owner(&self) {
+        self.gate.enter(|| self.lock.with(|| ()));
+        self.work();
+        self.gate.leave();
+    }
+}
+
+#[test]
+fn owner_and_guest_are_never_in_together() {
+    explore(Some(3), || {
+        let gated = Gated::new();
+        let owner = {
+            let gated = Arc::clone(&gated);
+            thread::spawn(move || {
+                gated.be_owner();
+                gated.be_owner();
+            })
+        };
+        gated.be_guest(gate::closed_all);
+        owner.join().unwrap();
+        // SAFETY: the other thread is gone.
+        gated
+            .contents
+            .with(|contents| unsafe { assert_eq!(*contents, 3) });
+    });
+}
+
+// That the model sees what it is there to see.
+
+#[test]
+#[should_panic]
+fn notices_a_guest_without_a_fence() {
+    explore(Some(3), || {
+        let gated = Gated::new();
+        let owner = {
+            let gated = Arc::clone(&gated);
+            thread::spawn(move || gated.be_owner())
+        };
+        gated.be_guest(|| ());
+        owner.join().unwrap();
+    });
+}
+
+#[test]
+#[should_panic]
+fn notices_a_guest_that_does_not_wait() {
+    explore(Some(3), || {
+        let gated = Gated::new();
+        let owner = {
+            let gated = Arc::clone(&gated);
+            thread::spawn(move || gated.be_owner())
+        };
+        gated.gate.close();
+        heavy_fence();
+        gated.work();
+        gated.gate.open();
+        owner.join().unwrap();
+    });
+}
+
+#[test]
+#[should_panic]
+fn notices_a_link_without_order() {
+    explore(None, || {
+        let block = Block::new();
+        let link = Arc::new(AtomicUsize::new(0));
+        let other = {
+            let (block, link) = (Arc::clone(&block), Arc::clone(&link));
+            thread::spawn(move || {
+                block.write(100);
+                link.store(block.address(), Ordering::Relaxed);
+            })
+        };
+        if link.load(Ordering::Acquire) != 0 {
+            assert_eq!(block.read(), 100);
+        }
+        other.join().unwrap();
+    });
+}
+
+#[test]
+#[should_panic]
+fn notices_two_owners() {
+    explore(Some(2), || {
+        let shared = shared();
+        shared.put(0);
+        let other = spawn(&shared, |shared| {
+            shared.take();
+        });
+        shared.take();
+        other.join().unwrap();
+    });
+}
