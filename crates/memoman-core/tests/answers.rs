@@ -132,7 +132,11 @@ fn group_i_a_header_that_is_none_is_told_from_one_of_a_free_block() {
         ];
         if WORD == 8 {
             none.extend([0, 1, 2, 4, !seal, seal | SIZE | 8, seal | SIZE | 9]);
-            none.extend([seal | (1 << 40), seal | (1 << 47), seal ^ (1 << 63) | 1]);
+            none.extend([
+                seal | (1u64 << 40) as usize,
+                seal | (1u64 << 47) as usize,
+                seal ^ (1u64 << 63) as usize | 1,
+            ]);
         }
         for header in none {
             let named = heap.overwritten(index, header, index);
@@ -163,7 +167,7 @@ fn group_i_the_next_header_is_believed_only_if_it_can_be_one() {
             seal | (1 << 20) | 1,
         ];
         if WORD == 8 {
-            none.extend([0, 1, 2, !seal, seal | (1 << 47) | 1]);
+            none.extend([0, 1, 2, !seal, seal | (1u64 << 47) as usize | 1]);
         }
         for header in none {
             let named = heap.overwritten(freed + 1, header, freed);

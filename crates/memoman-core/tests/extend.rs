@@ -95,7 +95,7 @@ fn group_d_an_extension_stops_at_the_next_pool_and_at_the_end_of_the_address_spa
             usize::MAX,
             usize::MAX - at(1024).addr(),
             usize::MAX - at(1024).addr() + 1,
-            1 << 47,
+            1 << (usize::BITS - 2),
         ] {
             unchanged(tlsf, &[&region], &format!("{more:#x}"), || {
                 tlsf.extend_pool(pool, more)
@@ -106,6 +106,8 @@ fn group_d_an_extension_stops_at_the_next_pool_and_at_the_end_of_the_address_spa
     }
 }
 
+// On 32-bit targets the address space ends before a header's size does.
+#[cfg(target_pointer_width = "64")]
 #[test]
 fn group_d_a_pool_cannot_become_greater_than_a_header_can_say() {
     let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);

@@ -291,8 +291,8 @@ fn group_i_a_used_block_made_free_or_the_reverse_is_found() {
     assert_eq!(at(4, 4), (Tiling, Some(4)));
     if QUANTUM == 16 {
         assert_eq!(at(4, 8), (Tiling, Some(4)));
-        assert_eq!(at(4, 1 << 48), (Tiling, Some(4)));
-        assert_eq!(at(4, 1 << 63), (Tiling, Some(4)));
+        assert_eq!(at(4, (1u64 << 48) as usize), (Tiling, Some(4)));
+        assert_eq!(at(4, (1u64 << 63) as usize), (Tiling, Some(4)));
     }
     // Sizes: zero, less than a block, beyond the pool.
     assert_eq!(at(4, SIZE), (Tiling, Some(4)));
