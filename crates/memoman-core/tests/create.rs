@@ -121,9 +121,11 @@ fn group_c_impossible_regions_hold_no_instance() {
             (region.start(), usize::MAX - region.start().addr()),
             (ptr::without_provenance_mut(usize::MAX - 15), 16),
         ] {
-            if WORD == 8 || bytes < 1 << 30 {
-                assert_eq!(Tlsf::create_with_pool(start, bytes), None, "{bytes:#x}");
+            // 32-bit headers can say all of the address space.
+            if WORD == 4 && bytes == usize::MAX - region.start().addr() {
+                continue;
             }
+            assert_eq!(Tlsf::create_with_pool(start, bytes), None, "{bytes:#x}");
         }
     }
 }
