@@ -61,8 +61,8 @@ impl Catalogue<'_> {
             used - QUANTUM,
             used + 1,
             usize::MAX,
-            used ^ QUANTUM / 4,
-            used ^ QUANTUM / 2,
+            used ^ (QUANTUM / 4),
+            used ^ (QUANTUM / 2),
         ] {
             self.add(
                 format!(
