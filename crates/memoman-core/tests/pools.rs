@@ -64,6 +64,10 @@ fn group_c_a_null_region_and_one_past_the_end_of_the_address_space_are_refused()
         // Within the address space, but beyond what a header can hold.
         (region.start(), usize::MAX - region.start().addr()),
     ] {
+        // 32-bit headers can hold all of the address space.
+        if WORD == 4 && bytes == usize::MAX - region.start().addr() {
+            continue;
+        }
         unchanged(tlsf, &[&region], "bounds", || {
             add(tlsf, start, bytes).is_some()
         });

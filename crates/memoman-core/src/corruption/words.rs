@@ -61,8 +61,8 @@ impl Catalogue<'_> {
             used - QUANTUM,
             used + 1,
             usize::MAX,
-            used ^ 4,
-            used ^ 8,
+            used ^ (QUANTUM / 4),
+            used ^ (QUANTUM / 2),
         ] {
             self.add(
                 format!(
