@@ -83,7 +83,7 @@ impl Invariant {
 /// let heap = Heap::new(&mut memory).unwrap();
 /// let block = heap.allocate(Layout::new::<[u8; 24]>()).unwrap();
 /// // What a bug would do. SAFETY: the bytes are the heap's memory, and whoever uses it next tests them.
-/// unsafe { block.sub(8).write_bytes(0, 8) };
+/// unsafe { block.cast::<usize>().sub(1).write(0) };
 /// let violation = heap.validate().unwrap_err();
 /// assert_eq!(violation.invariant, Invariant::Tiling);
 /// ```
