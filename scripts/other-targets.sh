@@ -17,6 +17,7 @@ if [ $# -lt 2 ]; then
 fi
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
+. scripts/packages.sh
 what=$1
 name=$2
 folder=${CARGO_TARGET_DIR:-$root/target}/sizes
@@ -61,20 +62,12 @@ cross_cargo() {
 }
 
 setup() {
-    local missing=() package sudo=()
+    local missing=() package
     for package in "${packages[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
-    command -v apt-get >/dev/null || {
-        echo "setup: this system has no apt-get; install by hand what these Debian packages hold: ${missing[*]}" >&2
-        exit 1
-    }
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    echo "setup: installing ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    install_packages setup "${missing[@]}"
 }
 
 lib() {

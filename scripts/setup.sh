@@ -2,6 +2,7 @@
 # Installs what building, testing and the demo need and this machine lacks. Debian; root or sudo. Rust itself is not
 # installed: https://rustup.rs or your distribution has it.
 set -euo pipefail
+. "$(dirname "$0")/packages.sh"
 
 if [ "${1:-}" = --help ]; then
     sed -n '2,3s/^# //p' "$0"
@@ -66,20 +67,5 @@ if [ ${#packages[@]} -eq 0 ]; then
     echo "setup: everything is there"
     exit 0
 fi
-if ! command -v apt-get >/dev/null; then
-    echo "setup: this system has no apt-get; install by hand what these Debian packages hold: ${packages[*]}" >&2
-    exit 1
-fi
-sudo=()
-if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || {
-        echo "setup: run as root, or install sudo; missing: ${packages[*]}" >&2
-        exit 1
-    }
-    sudo=(sudo)
-fi
-echo "setup: installing ${packages[*]}"
-export DEBIAN_FRONTEND=noninteractive
-"${sudo[@]}" apt-get update -qq
-"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+install_packages setup "${packages[@]}"
 echo "setup: done"

@@ -8,7 +8,7 @@ use memoman_core::block::Header;
 use memoman_core::{Beside, Miss, Misuse, Refusal, Tlsf};
 
 use super::allocation::{mm_free, mm_malloc};
-use super::{misuse, watched};
+use super::{answer, misuse, watched};
 
 /// # Safety
 /// The instance is live.
@@ -92,7 +92,7 @@ unsafe fn resize(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
             mm_free(handle, ptr.cast());
             return core::ptr::null_mut();
         }
-        match tlsf.realloc(block, bytes) {
+        match tlsf.realloc_other(block, bytes) {
             Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
                 watched::realloc(tlsf, block, Tlsf::ALIGN, bytes)
             }
@@ -169,11 +169,4 @@ unsafe fn not_freed(tlsf: Tlsf, ptr: *mut u8, what: Option<Misuse>) {
             what => misuse(tlsf, what, ptr),
         }
     }
-}
-
-/// An outcome as C sees it.
-#[inline(always)]
-unsafe fn answer(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut c_void {
-    // SAFETY: live (caller).
-    unsafe { super::answer(tlsf, result) }
 }

@@ -62,14 +62,7 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn malloc_small(self, size: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the same duties.
-        unsafe {
-            serve(
-                self.control(),
-                size,
-                size,
-                find_small(self.control(), size)?,
-            )
-        }
+        unsafe { serve(self.control(), size, find_small(self.control(), size)?) }
     }
 
     /// The same for a large one.
@@ -81,7 +74,7 @@ impl Tlsf {
         // SAFETY: the same duties.
         unsafe {
             let found = find(self.control(), size)?;
-            serve(self.control(), size, cut_size(size).min(found.size), found)
+            serve(self.control(), cut_size(size).min(found.size), found)
         }
     }
 
@@ -254,14 +247,13 @@ struct Found {
 #[inline(always)]
 unsafe fn serve(
     control: *mut Control,
-    size: usize,
     wanted: usize,
     found: Found,
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: `find` gives a tested block that is free; header, ghost and next header are ours to write.
     unsafe {
         let block = found.block;
-        debug_assert!(size <= wanted && wanted <= found.size);
+        debug_assert!(wanted <= found.size);
         let smashed = Refusal::Misuse(Misuse::SmashedLink, block.payload());
         let rest = found.size - wanted;
         let mut taken = wanted;

@@ -115,6 +115,20 @@ fn points_back(control: &Control, block: Block, next: Block) -> bool {
     unsafe { next.prev_link() == block.next_link() }
 }
 
+/// The header of the free block behind a block in use is that of one, and its size the true one.
+///
+/// # Safety
+/// `header` is that of `next`; its size is inside the outer bounds.
+#[inline(always)]
+unsafe fn header_sound(next: Block, header: Header) -> Result<(), Misuse> {
+    // SAFETY: what lies at the block's end is inside the bounds (caller).
+    if header.is_plain_free() && unsafe { next.ends_after(header.size()) } {
+        Ok(())
+    } else {
+        Err(Misuse::SmashedNext)
+    }
+}
+
 /// May the free block behind a block in use be merged with it? Its header, with the next block's ghost as witness of
 /// its size, and its links.
 ///
@@ -128,9 +142,7 @@ pub(crate) unsafe fn next_sound_to_merge(
 ) -> Result<(), Misuse> {
     // SAFETY: the ghost lies in the block's own last word, which is inside the bounds (caller).
     unsafe {
-        if !header.is_plain_free() || !next.ends_after(header.size()) {
-            return Err(Misuse::SmashedNext);
-        }
+        header_sound(next, header)?;
         if !links_sound(this, next) {
             return Err(Misuse::SmashedLink);
         }
@@ -150,9 +162,7 @@ pub(crate) unsafe fn wilderness_sound_to_merge(
 ) -> Result<(), Misuse> {
     // SAFETY: as for `next_sound_to_merge`.
     unsafe {
-        if !header.is_plain_free() || !next.ends_after(header.size()) {
-            return Err(Misuse::SmashedNext);
-        }
+        header_sound(next, header)?;
         // The head too: a block in use may still have the links in it that were there when it was the wilderness.
         let head = Control::head(this, WILDERNESS);
         if head.read() != next

@@ -23,7 +23,8 @@
 //!
 //! # Invariants
 //! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit of its word is set.
-//! 2. Every listed block is free, in the bin that its size maps to, inside a pool; links are mutual; there is no cycle.
+//! 2. Every listed block is free, in the bin that its size maps to (or is the wilderness), inside a pool; links are mutual;
+//!    there is no cycle.
 //! 3. Every free block of a pool is listed exactly once.
 //! 4. No two physical neighbours are both free.
 //! 5. PREV_FREE is set exactly when the previous block is free; then, and only then, `prev_phys` points to it.

@@ -31,8 +31,26 @@ impl Tlsf {
         // SAFETY: the same duties.
         unsafe {
             if self.realloc_same(ptr.as_ptr(), bytes) {
-                return Ok(ptr);
+                Ok(ptr)
+            } else {
+                self.realloc_other(ptr, bytes)
             }
+        }
+    }
+
+    /// The second half of [`Tlsf::realloc`], the first being [`Tlsf::realloc_same`]: a caller that wants no frame on that way makes
+    /// this one its tail call.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::realloc`].
+    #[inline]
+    pub unsafe fn realloc_other(
+        self,
+        ptr: NonNull<u8>,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the same duties.
+        unsafe {
             match self.resize_in_place(ptr, QUANTUM, bytes)? {
                 Resized::InPlace(resized) => Ok(resized),
                 Resized::Not(size) => self.relocate(ptr, size, QUANTUM, bytes),
@@ -70,11 +88,12 @@ impl Tlsf {
     pub unsafe fn realloc_same(self, ptr: *mut u8, bytes: usize) -> bool {
         // SAFETY: live instance (caller); null is outside its bounds.
         unsafe {
-            has_size(
-                self.control(),
-                Block::at(ptr),
-                cut_size(block_size_for(bytes)),
-            ) && bytes.wrapping_sub(1) < (*self.control()).limit
+            bytes.wrapping_sub(1) < (*self.control()).limit
+                && has_size(
+                    self.control(),
+                    Block::at(ptr),
+                    cut_size(block_size_for(bytes)),
+                )
         }
     }
 

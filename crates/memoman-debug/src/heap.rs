@@ -1,4 +1,4 @@
-//! An instance of the debug library: the core's interface, method by method.
+//! An instance of the debug library: the core's interface, method by method. Its pools are in `pools.rs`.
 //!
 //! ```text
 //!   mem │ Ledger ││ the core's control structure …
@@ -11,7 +11,7 @@ use core::ptr::{self, NonNull};
 use memoman_core::config::{MAX_BLOCK_LIMIT, QUANTUM, WORD};
 use memoman_core::{MisuseHandler, Pool, Refusal as CoreRefusal, Stats, Tlsf};
 
-use crate::block::{Block, EXTRA, FREED, FRESH, GUARD, State, lead_for};
+use crate::block::{Block, EXTRA, FRESH, GUARD, State, lead_for};
 use crate::fault::{Fault, Kind, Refusal};
 use crate::quarantine::Queue;
 use crate::site::{Site, here};
@@ -38,7 +38,7 @@ pub(crate) struct Ledger {
     grows: usize,
 }
 
-const LEDGER: usize = size_of::<Ledger>();
+pub(crate) const LEDGER: usize = size_of::<Ledger>();
 const _: () = assert!(LEDGER.is_multiple_of(WORD) && align_of::<Ledger>() == WORD);
 
 /// An instance, with the call site that is working with it.
@@ -46,7 +46,7 @@ const _: () = assert!(LEDGER.is_multiple_of(WORD) && align_of::<Ledger>() == WOR
 /// The duties of the methods are those of the core's [`Tlsf`], which see.
 #[derive(Clone, Copy, Debug)]
 pub struct DebugTlsf {
-    ledger: NonNull<Ledger>,
+    pub(crate) ledger: NonNull<Ledger>,
     pub(crate) site: Site,
 }
 
@@ -351,7 +351,7 @@ impl DebugTlsf {
         }
     }
 
-    /// Frees a block: fills it with [`FREED`] and holds it back in quarantine. O(1), apart from the filling and from the
+    /// Frees a block: fills it with [`crate::FREED`] and holds it back in quarantine. O(1), apart from the filling and from the
     /// blocks that leave quarantine for it.
     ///
     /// # Safety
@@ -425,110 +425,6 @@ impl DebugTlsf {
                 live_blocks: ledger.live,
                 ..core
             }
-        }
-    }
-
-    /// [`Tlsf::first_pool`].
-    ///
-    /// # Safety
-    /// As for it.
-    pub unsafe fn first_pool(self) -> Option<Pool> {
-        // SAFETY: the same duties.
-        unsafe { self.inner().first_pool() }
-    }
-
-    /// [`Tlsf::next_pool`].
-    ///
-    /// # Safety
-    /// As for it.
-    pub unsafe fn next_pool(self, pool: Pool) -> Option<Pool> {
-        // SAFETY: the same duties.
-        unsafe { self.inner().next_pool(pool) }
-    }
-
-    /// [`Tlsf::pool_of`].
-    ///
-    /// # Safety
-    /// As for it.
-    pub unsafe fn pool_of(self, ptr: *const u8) -> Option<Pool> {
-        // SAFETY: the same duties.
-        unsafe { self.inner().pool_of(ptr) }
-    }
-
-    /// [`Tlsf::add_pool`]; the region must hold one smallest block of this layer.
-    ///
-    /// # Safety
-    /// As for it.
-    pub unsafe fn add_pool(self, mem: *mut u8, bytes: usize) -> Option<Pool> {
-        let end = mem.addr().checked_add(bytes)?;
-        let skip = mem.addr().wrapping_neg() & (QUANTUM - 1);
-        let region = (end & !(QUANTUM - 1)).checked_sub(mem.addr().checked_add(skip)?)?;
-        if region < Self::POOL_OVERHEAD + Self::BLOCK_SIZE_MIN
-            || self.overlaps_ledger(mem.addr(), end)
-        {
-            return None;
-        }
-        // SAFETY: the same duties.
-        unsafe { self.inner().add_pool(mem, bytes) }
-    }
-
-    fn overlaps_ledger(self, start: usize, end: usize) -> bool {
-        let ledger = self.ledger.as_ptr().addr();
-        start < ledger + LEDGER && ledger < end
-    }
-
-    /// [`Tlsf::extend_pool`].
-    ///
-    /// # Safety
-    /// As for it.
-    pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
-        // SAFETY: a live pool (caller). Its end is known rounded down: up to a quantum is added.
-        unsafe {
-            let (start, bytes) = pool.memory();
-            let end = start.addr().wrapping_add(bytes);
-            let Some(new_end) = end.checked_add(more) else {
-                return false;
-            };
-            !self.overlaps_ledger(end, new_end) && self.inner().extend_pool(pool, more)
-        }
-    }
-
-    /// [`Tlsf::remove_pool`]. Drain the quarantine first: a block in it is in use for the core.
-    ///
-    /// # Safety
-    /// As for it.
-    pub unsafe fn remove_pool(self, mem_or_pool: *mut u8) -> bool {
-        // SAFETY: the same duties.
-        unsafe { self.inner().remove_pool(mem_or_pool) }
-    }
-
-    /// [`Tlsf::reset`]. Drain the quarantine first, to have it verified. All blocks are filled with [`FREED`]; O(blocks).
-    ///
-    /// # Safety
-    /// As for it.
-    pub unsafe fn reset(self) -> bool {
-        // SAFETY: the same duties; with sound pools a walk stays inside them.
-        unsafe {
-            if let Some(found) = self.inner().diagnose()
-                && found.invariant == memoman_core::Invariant::Placement
-            {
-                return false;
-            }
-            let mut next = self.first_pool();
-            while let Some(pool) = next {
-                pool.walk(&mut |base, usable, used| {
-                    let block = Block::inside(base.as_ptr(), usable);
-                    if used && block.state().is_some() && block.fits(base.as_ptr(), usable) {
-                        block.fill(FREED);
-                        block.set_freed(State::Released, self.site);
-                    }
-                });
-                next = self.next_pool(pool);
-            }
-            let ledger = &mut *self.ledger();
-            ledger.queue = Queue::EMPTY;
-            (ledger.live, ledger.used, ledger.peak) = (0, 0, 0);
-            self.inner().reset()
         }
     }
 }

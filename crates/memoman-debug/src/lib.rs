@@ -6,7 +6,8 @@
 //! | file | what |
 //! |---|---|
 //! | `block.rs` | what lies around a block: record, guards, fill |
-//! | `heap.rs` | an instance: create, allocate, free, its pools and figures |
+//! | `heap.rs` | an instance: create, allocate, free, its figures |
+//! | `pools.rs` | its pools, reset |
 //! | `resize.rs` | realloc |
 //! | `quarantine.rs` | freed blocks that are held back |
 //! | `check.rs` | pointers given back, validation |
@@ -23,6 +24,7 @@ mod block;
 mod check;
 mod fault;
 mod heap;
+mod pools;
 mod quarantine;
 mod resize;
 pub mod site;

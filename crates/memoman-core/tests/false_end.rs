@@ -1,0 +1,125 @@
+//! A free block whose size has been overwritten, with a false end that looks like a true one up to a point: the ghost is there,
+//! what follows it is not (group I).
+
+mod support;
+
+use memoman_core::{Misuse, Refusal, Tlsf};
+use std::ptr::NonNull;
+use support::{Instance, Region, assert_sound};
+
+const WORD: usize = size_of::<usize>();
+const QUANTUM: usize = Tlsf::ALIGN;
+const SIZE: usize = 6 * QUANTUM;
+
+/// One pool of eight blocks of one size and nothing else.
+fn heap(region: &Region, instance: &Instance) -> Vec<NonNull<u8>> {
+    // SAFETY: the region outlives the instance's use.
+    unsafe {
+        instance
+            .tlsf
+            .add_pool(region.start(), region.bytes())
+            .unwrap();
+        let blocks: Vec<_> = (0..8)
+            .map(|_| instance.tlsf.malloc(SIZE - WORD).unwrap())
+            .collect();
+        assert_eq!(assert_sound(instance.tlsf).free, 0);
+        blocks
+    }
+}
+
+fn instance() -> (Region, Instance) {
+    let region = Region::new(Tlsf::POOL_OVERHEAD - WORD + 8 * SIZE, 0, 0);
+    (region, Instance::new(1 << 12))
+}
+
+/// Makes the free block's header say `size` instead of `true_size` while `work` runs.
+fn with_size(block: NonNull<u8>, true_size: usize, size: usize, work: impl FnOnce()) {
+    // SAFETY: the word before a block's payload is its header; the seal lies above the sizes.
+    unsafe {
+        let header = block.as_ptr().cast::<usize>().sub(1);
+        let old = header.read();
+        header.write(old ^ true_size ^ size);
+        work();
+        assert_eq!(header.read(), old ^ true_size ^ size, "a refusal wrote");
+        header.write(old);
+    }
+}
+
+#[test]
+fn group_i_the_link_of_another_block_is_no_ghost() {
+    let (region, instance) = instance();
+    let blocks = heap(&region, &instance);
+    let tlsf = instance.tlsf;
+    // SAFETY: live instance; each block is freed once.
+    unsafe {
+        let _ = tlsf.free(blocks[1]).unwrap();
+        let _ = tlsf.free(blocks[3]).unwrap();
+        // The list is 3, 1: so the first word of 3 is the address of 1, and may be the last word of a false 1.
+        let link = blocks[3].as_ptr();
+        assert_eq!(link.cast::<*mut u8>().read(), blocks[1].as_ptr());
+        let size = link.addr() + 2 * WORD - blocks[1].as_ptr().addr();
+        assert!(size.is_multiple_of(QUANTUM));
+        let image = region.image();
+        with_size(blocks[1], SIZE, size, || {
+            // By the block before it, which would merge with it.
+            assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
+            let refusal = tlsf.realloc(blocks[0], size).unwrap_err();
+            assert!(matches!(refusal, Refusal::Misuse(Misuse::SmashedNext, _)));
+        });
+        assert!(image == region.image());
+        assert_sound(tlsf);
+    }
+}
+
+#[test]
+fn group_i_what_a_merge_has_left_is_no_end() {
+    let (region, instance) = instance();
+    let blocks = heap(&region, &instance);
+    let tlsf = instance.tlsf;
+    // SAFETY: live instance; each block is freed once.
+    unsafe {
+        // Merged into 1 and 2; behind what was 1 alone its ghost is still there, and the header of 2, which says FREE.
+        let _ = tlsf.free(blocks[1]).unwrap();
+        let _ = tlsf.free(blocks[2]).unwrap();
+        let ghost = blocks[2].as_ptr().cast::<*mut u8>().sub(2).read();
+        assert_eq!(ghost, blocks[1].as_ptr());
+        let image = region.image();
+        with_size(blocks[1], 2 * SIZE, SIZE, || {
+            // A request that this block alone can serve: cut from the false size, the rest would be lost.
+            for bytes in [WORD, SIZE - WORD] {
+                let refusal = tlsf.malloc(bytes).unwrap_err();
+                let expected = Refusal::Misuse(Misuse::NotABlock, blocks[1].as_ptr());
+                assert_eq!(refusal, expected, "{bytes}");
+            }
+            let refusal = tlsf.memalign(4 * QUANTUM, WORD).unwrap_err();
+            assert!(matches!(refusal, Refusal::Misuse(Misuse::NotABlock, _)));
+            assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
+        });
+        assert!(image == region.image());
+        assert_sound(tlsf);
+    }
+}
+
+#[test]
+fn group_i_a_false_size_of_the_same_bin_is_no_exact_hit() {
+    // 132 and 134 quanta share a bin: that of four quanta from 132 on.
+    let (first, second) = (132 * QUANTUM, 2 * QUANTUM);
+    let region = Region::new(Tlsf::POOL_OVERHEAD - WORD + first + second + SIZE, 0, 0);
+    let instance = Instance::new(1 << 14);
+    let tlsf = instance.tlsf;
+    // SAFETY: the region outlives the instance's use; each block is freed once.
+    unsafe {
+        tlsf.add_pool(region.start(), region.bytes()).unwrap();
+        let [a, b, _] = [first, second, SIZE].map(|size| tlsf.malloc(size - WORD).unwrap());
+        assert_eq!(assert_sound(tlsf).free, 0);
+        let _ = tlsf.free(a).unwrap();
+        let _ = tlsf.free(b).unwrap();
+        let image = region.image();
+        with_size(a, first + second, first, || {
+            let expected = Refusal::Misuse(Misuse::NotABlock, a.as_ptr());
+            assert_eq!(tlsf.malloc(first - WORD), Err(expected));
+        });
+        assert!(image == region.image());
+        assert_eq!(assert_sound(tlsf).failed_requests, 0);
+    }
+}
