@@ -31,7 +31,7 @@ mod watch;
 #[cfg_attr(memoman_debug, path = "unwatched.rs")]
 mod watched;
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
 
 use memoman_debug::allocator::{Misuse, Refusal, Tlsf, Violation};
@@ -63,13 +63,14 @@ fn handle(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
     tlsf.map_or(ptr::null_mut(), |tlsf| tlsf.as_raw().cast())
 }
 
-/// Reports misuse. When it returns, the call has had no effect.
+/// Reports misuse. When it returns, the call has had no effect and gives NULL, as this does: a caller with nothing else
+/// to do then jumps here.
 ///
 /// # Safety
 /// The instance is live.
 #[cold]
 #[inline(never)]
-unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
+unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *mut c_void {
     #[cfg(unix)]
     // SAFETY: live (caller).
     unsafe {
@@ -83,6 +84,7 @@ unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
             None => trap(),
         }
     }
+    ptr::null_mut()
 }
 
 /// Stops a bare-metal program at an instruction that the debugger shows.
@@ -121,14 +123,11 @@ fn trap() -> ! {
 /// # Safety
 /// The instance is live.
 #[inline(always)]
-unsafe fn answer<T>(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut T {
+unsafe fn answer(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut c_void {
     match result {
         Ok(payload) => payload.as_ptr().cast(),
-        Err(Refusal::Misuse(what, address)) => {
-            // SAFETY: live (caller).
-            unsafe { misuse(tlsf, what, address) };
-            ptr::null_mut()
-        }
+        // SAFETY: live (caller).
+        Err(Refusal::Misuse(what, address)) => unsafe { misuse(tlsf, what, address) },
         Err(Refusal::Exhausted | Refusal::Invalid) => ptr::null_mut(),
     }
 }

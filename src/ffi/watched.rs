@@ -211,12 +211,12 @@ unsafe fn for_each_pool(tlsf: Tlsf, each: fn(*const u8, usize)) {
 /// The instance is live and intercepted; `ask` gives a block of at least `bytes` bytes.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn allocate<T>(
+pub(super) unsafe fn allocate(
     tlsf: Tlsf,
     bytes: usize,
     zeroed: bool,
     ask: &dyn Fn(Tlsf) -> Result<NonNull<u8>, Refusal>,
-) -> *mut T {
+) -> *mut c_void {
     if !watch::POSSIBLE {
         return ptr::null_mut();
     }
@@ -273,12 +273,12 @@ unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse>
 /// The instance is live and intercepted.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn realloc<T>(
+pub(super) unsafe fn realloc(
     tlsf: Tlsf,
     block: NonNull<u8>,
     align: usize,
     bytes: usize,
-) -> *mut T {
+) -> *mut c_void {
     if !watch::POSSIBLE {
         return ptr::null_mut();
     }

@@ -25,7 +25,7 @@ impl Tlsf {
             match self.malloc_hit(bytes) {
                 Ok(payload) => Ok(payload),
                 Err(Miss::Small(size)) => self.malloc_small_outlined(size),
-                Err(Miss::Large(size)) => self.malloc_large_outlined(size),
+                Err(Miss::Large(miss)) => self.malloc_large_outlined(miss),
                 Err(Miss::Refused) => Err(self.malloc_refused(bytes)),
             }
         }
@@ -48,10 +48,10 @@ impl Tlsf {
             let quanta = quanta_for(bytes);
             let size = quanta << QUANTUM_LOG2;
             if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
-                return pop_exact(control, size, quanta).ok_or(Miss::Small(size));
+                return pop_exact(control, size, quanta, true).ok_or(Miss::Small(size));
             }
             let (wanted, bin) = cut_and_bin(size);
-            pop_exact(control, wanted, bin).ok_or(Miss::Large(size))
+            pop_exact(control, wanted, bin, false).ok_or(Miss::Large(Large { size, wanted, bin }))
         }
     }
 
@@ -68,13 +68,13 @@ impl Tlsf {
     /// The same for a large one.
     ///
     /// # Safety
-    /// The instance is live, and `size` is what [`Tlsf::malloc_hit`] has just given as a large one.
+    /// The instance is live, and `miss` is what [`Tlsf::malloc_hit`] has just given.
     #[inline(always)]
-    pub unsafe fn malloc_large(self, size: usize) -> Result<NonNull<u8>, Refusal> {
+    pub unsafe fn malloc_large(self, miss: Large) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the same duties.
         unsafe {
-            let found = find(self.control(), size)?;
-            serve(self.control(), cut_size(size).min(found.size), found)
+            let found = find_from(self.control(), miss.size, miss.own_bin())?;
+            serve(self.control(), miss.wanted.min(found.size), found)
         }
     }
 
@@ -91,11 +91,11 @@ impl Tlsf {
     /// One copy of [`Tlsf::malloc_large`] for where it is not hot.
     ///
     /// # Safety
-    /// As for it, but `size` may be any.
+    /// As for it.
     #[inline(never)]
-    unsafe fn malloc_large_outlined(self, size: usize) -> Result<NonNull<u8>, Refusal> {
+    unsafe fn malloc_large_outlined(self, miss: Large) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the same duties.
-        unsafe { self.malloc_large(size) }
+        unsafe { self.malloc_large(miss) }
     }
 
     /// The answer to a request that is not looked for: zero, or beyond this instance.
@@ -134,20 +134,20 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         let control = self.control();
-        // SAFETY: live (caller); `find` gives a block of a pool that is listed and free, large
+        // SAFETY: live (caller); `find_from` gives a block of a pool that is listed and free, large
         // enough for the worst gap in front of an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            if align <= QUANTUM {
-                return self.malloc_large_outlined(size);
-            }
             // A freed block of a recurring request is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
+            if align <= QUANTUM {
+                return self.malloc_large_outlined(Large { size, wanted, bin });
+            }
             if Control::head(control, bin).read().addr() & (align - 1) == 0
-                && let Some(payload) = pop_exact(control, wanted, bin)
+                && let Some(payload) = pop_exact(control, wanted, bin, false)
             {
                 return Ok(payload);
             }
@@ -156,7 +156,7 @@ impl Tlsf {
             let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
                 return Err(refuse(control, usize::MAX));
             };
-            let found = find(control, padded)?;
+            let found = find_from(control, padded, (*control).bin_of(padded))?;
             let unlinked = if found.bin == WILDERNESS {
                 free_list::pop_wilderness(control, found.block)
             } else {
@@ -203,25 +203,50 @@ pub enum Miss {
     /// None lies ready: this block size is to be searched for. Each size has a bin of its own.
     Small(usize),
     /// The same for a size whose bin holds others as well.
-    Large(usize),
+    Large(Large),
     /// The request is zero or beyond the instance.
     Refused,
+}
+
+/// A block size that is to be searched for, what it is cut to, and the bin of that.
+#[derive(Clone, Copy)]
+pub struct Large {
+    /// Block size that serves the request.
+    pub size: usize,
+    /// Where the block is cut.
+    pub wanted: usize,
+    /// The bin that blocks of this size are in.
+    pub bin: usize,
+}
+
+impl Large {
+    /// The bin of `size` itself: the one below, unless nothing is rounded up.
+    #[inline(always)]
+    fn own_bin(self) -> usize {
+        self.bin - usize::from(self.wanted != self.size)
+    }
 }
 
 /// Takes the head of `bin` into use, if it is a sound block of exactly `size` bytes.
 ///
 /// # Safety
-/// The instance is live; `bin` is that of `size`.
+/// The instance is live; `bin` is that of `size`, and `only` says that it holds no other.
 #[inline(always)]
-unsafe fn pop_exact(control: *mut Control, size: usize, bin: usize) -> Option<NonNull<u8>> {
-    // SAFETY: live (caller): a head leads to a free block of a pool or is the list's end. The header and the ghost
-    // are tested before they are believed.
+unsafe fn pop_exact(
+    control: *mut Control,
+    size: usize,
+    bin: usize,
+    only: bool,
+) -> Option<NonNull<u8>> {
+    // SAFETY: live (caller): a head leads to a free block of a pool or is the list's end. The header is tested before it
+    // is believed. What lies behind is read inside the bounds, whatever has been written over the header: true sizes of a bin that is
+    // not the wilderness's are at most a quantum below `size`, and a pool lies above.
     unsafe {
         let block = Control::head(control, bin).read();
-        // One compare proves size, flags and seal; what lies behind, that the size is the true one.
+        // One compare proves size, flags and seal; the bin, or else what lies behind, that the size is the true one.
         if block == Control::list_end(control)
             || !block.header((*control).cookie).is_free_of(size)
-            || !block.ends_after(size)
+            || !(only || block.ends_after(size))
             || !free_list::pop(control, bin, block)
         {
             return None;
@@ -233,7 +258,7 @@ unsafe fn pop_exact(control: *mut Control, size: usize, bin: usize) -> Option<No
     }
 }
 
-/// What [`find`] gives: the head of a bin, free and large enough, and its size.
+/// What a search gives: the head of a bin, free and large enough, and its size.
 struct Found {
     block: Block,
     size: usize,
@@ -250,7 +275,7 @@ unsafe fn serve(
     wanted: usize,
     found: Found,
 ) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: `find` gives a tested block that is free; header, ghost and next header are ours to write.
+    // SAFETY: the search gives a tested block that is free; header, ghost and next header are ours to write.
     unsafe {
         let block = found.block;
         debug_assert!(wanted <= found.size);
@@ -290,7 +315,7 @@ unsafe fn serve(
     }
 }
 
-/// [`find`] for a size whose bin holds no other.
+/// A head that serves `size` bytes, whose bin holds no other size.
 ///
 /// # Safety
 /// The instance is live, and `size` is below [`LINEAR_BELOW`].
@@ -320,13 +345,12 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
 /// wilderness. At most three heads are looked at.
 ///
 /// # Safety
-/// The instance is live; `size` serves a request within its limit.
+/// The instance is live; `size` serves a request within its limit, and `own` is its bin.
 #[inline(always)]
-unsafe fn find(control: *mut Control, size: usize) -> Result<Found, Refusal> {
+unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Found, Refusal> {
     // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
     // before it is believed.
     unsafe {
-        let own = (*control).bin_of(size);
         if let Some(mut bin) = (*control).first_nonempty(own) {
             let mut block = Control::head(control, bin).read();
             let mut found = size_of(control, block)?;

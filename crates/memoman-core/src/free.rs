@@ -12,7 +12,7 @@ use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, WORD};
 use crate::control::Control;
 use crate::free_list;
-use crate::live::{Live, behind, explain, may_follow};
+use crate::live::{explain, may_follow};
 use crate::misuse::Misuse;
 use crate::pools::prev_free_block;
 use crate::tlsf::Tlsf;
@@ -29,9 +29,7 @@ impl Tlsf {
         unsafe {
             match self.free_alone(ptr.as_ptr()) {
                 Ok(block) => Ok(block),
-                Err(Beside::Previous(header)) => self.free_behind_outlined(ptr, header),
-                Err(Beside::Next(header, next)) => self.free_before_outlined(ptr, header, next),
-                Err(Beside::Misuse) => Err(self.free_refused(ptr)),
+                Err(beside) => self.free_beside(ptr, beside),
             }
         }
     }
@@ -64,9 +62,7 @@ impl Tlsf {
             if !next_header.is_plain_used_behind_used() {
                 return Err(Beside::Next(header, next_header));
             }
-            // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too.
-            if WORD == 4 && (size < BLOCK_MIN || next_header.size() > (*control).high - next.addr())
-            {
+            if !in_use_makes_sense(control, size, next, next_header) {
                 return Err(Beside::Misuse);
             }
             next.set_prev_free();
@@ -78,79 +74,167 @@ impl Tlsf {
         }
     }
 
-    /// The second half: a block with a free block before it.
-    ///
-    /// # Safety
-    /// As for [`Tlsf::free`]; `header` is what [`Tlsf::free_alone`] has just given.
-    #[inline(always)]
-    pub unsafe fn free_behind(self, ptr: NonNull<u8>, header: Header) -> Result<FreeBlock, Misuse> {
-        // SAFETY: the same duties: the address is inside the bounds and aligned.
-        unsafe {
-            let Some(live) = behind(self.control(), Block::at(ptr.as_ptr()), header) else {
-                return Err(self.free_refused(ptr));
-            };
-            coalesce(self.control(), &live)
-        }
-    }
-
-    /// The second half: a block between one in use and a free one or its pool's end.
+    /// The second half: a block between one in use and a free one or its pool's end. `None` is the misuse that
+    /// [`Tlsf::free_refused`] tells; so it is for the other halves.
     ///
     /// # Safety
     /// As for [`Tlsf::free`]; the headers are what [`Tlsf::free_alone`] has just given.
     #[inline(always)]
     pub unsafe fn free_before(
         self,
-        ptr: NonNull<u8>,
+        ptr: *mut u8,
         header: Header,
         next_header: Header,
-    ) -> Result<FreeBlock, Misuse> {
-        // SAFETY: the same duties: the header has been tested.
+    ) -> Result<FreeBlock, Option<Misuse>> {
+        let control = self.control();
+        // SAFETY: the same duties: the header has been tested; so is the free neighbour before anything is written.
         unsafe {
-            let block = Block::at(ptr.as_ptr());
-            let next = block.offset(header.size());
-            let live = Live {
-                block,
-                header,
-                next,
-                next_header,
+            let block = Block::at(ptr);
+            let freed = header.size();
+            let next = block.offset(freed);
+            let Some(next_size) = next_header.free_size() else {
+                if !ends_pool(control, header, next, next_header) {
+                    return Err(None);
+                }
+                next.set_prev_free();
+                (*control).count_freed(freed);
+                form_free(control, block, freed);
+                free_list::push_freed(control, block, freed);
+                return Ok(FreeBlock(block));
             };
-            if !may_follow(self.control(), &live) {
-                return Err(self.free_refused(ptr));
+            let size = freed + next_size;
+            // A header that has been overwritten decodes to a wrong seal: a size beyond the bounds.
+            let room = (*control).high - next.addr();
+            if !is_possible(header, next_size) || next_size > room {
+                return Err(None);
             }
-            merge_next(self.control(), &live)
+            if next_size == room {
+                // The wilderness begins earlier: no bit changes.
+                free_list::wilderness_sound_to_merge(control, next, next_size)?;
+                (*control).count_freed(freed);
+                form_free(control, block, size);
+                free_list::set_wilderness(control, block);
+            } else {
+                let links = free_list::next_sound_to_merge(control, next, next_size)?;
+                (*control).count_freed(freed);
+                links.unlink(control);
+                form_free(control, block, size);
+                free_list::push_sized(control, block, size);
+            }
+            Ok(FreeBlock(block))
         }
     }
 
-    /// One copy of [`Tlsf::free_behind`] for where it is not hot.
+    /// The second half: a block with a free block before it and one in use behind it.
     ///
     /// # Safety
-    /// As for it.
-    #[inline(never)]
-    unsafe fn free_behind_outlined(
-        self,
-        ptr: NonNull<u8>,
-        header: Header,
-    ) -> Result<FreeBlock, Misuse> {
-        // SAFETY: the same duties.
-        unsafe { self.free_behind(ptr, header) }
+    /// As for [`Tlsf::free`]; `header` is what [`Tlsf::free_alone`] has just given.
+    #[inline(always)]
+    pub unsafe fn free_behind(self, ptr: *mut u8, header: Header) -> Result<FreeBlock, Beside> {
+        let control = self.control();
+        // SAFETY: the same duties: the address is inside the bounds and aligned; all else is tested before anything is
+        // written.
+        unsafe {
+            let block = Block::at(ptr);
+            let freed = header.size();
+            if !header.is_plain_used() || freed > (*control).high - block.addr() {
+                return Err(Beside::Misuse);
+            }
+            let next = block.offset(freed);
+            let next_header = next.header((*control).cookie);
+            if !next_header.is_plain_used_behind_used() {
+                return Err(Beside::Both(header, next_header));
+            }
+            if !in_use_makes_sense(control, freed, next, next_header) {
+                return Err(Beside::Misuse);
+            }
+            let Some((prev, prev_size, links)) = prev_free_block(control, block) else {
+                return Err(Beside::SmashedPrev);
+            };
+            let size = prev_size + freed;
+            (*control).count_freed(freed);
+            links.unlink(control);
+            block.set_header((*control).cookie, Header::tombstone());
+            next.set_prev_free();
+            form_free(control, prev, size);
+            free_list::push_sized(control, prev, size);
+            Ok(FreeBlock(prev))
+        }
     }
 
-    /// One copy of [`Tlsf::free_before`] for where it is not hot.
+    /// The third: a block with a free block before it, and behind it another one or its pool's end.
     ///
     /// # Safety
-    /// As for it.
-    #[inline(never)]
-    unsafe fn free_before_outlined(
+    /// As for [`Tlsf::free`]; the headers are what [`Tlsf::free_behind`] has just given.
+    #[inline(always)]
+    pub unsafe fn free_between(
         self,
-        ptr: NonNull<u8>,
+        ptr: *mut u8,
         header: Header,
         next_header: Header,
-    ) -> Result<FreeBlock, Misuse> {
-        // SAFETY: the same duties.
-        unsafe { self.free_before(ptr, header, next_header) }
+    ) -> Result<FreeBlock, Option<Misuse>> {
+        let control = self.control();
+        // SAFETY: as for `free_behind`, which has tested the header.
+        unsafe {
+            let block = Block::at(ptr);
+            let freed = header.size();
+            let next = block.offset(freed);
+            let next_size = next_header.free_size();
+            if let Some(next_size) = next_size {
+                if !is_possible(header, next_size) || next_size > (*control).high - next.addr() {
+                    return Err(None);
+                }
+                free_list::next_sound_to_merge(control, next, next_size)?;
+            } else if !ends_pool(control, header, next, next_header) {
+                return Err(None);
+            }
+            let Some((prev, prev_size, links)) = prev_free_block(control, block) else {
+                return Err(Some(Misuse::SmashedPrev));
+            };
+            let mut size = prev_size + freed;
+            (*control).count_freed(freed);
+            links.unlink(control);
+            block.set_header((*control).cookie, Header::tombstone());
+            if let Some(next_size) = next_size {
+                // Its links are read anew: the two may have been neighbours in one list.
+                size += next_size;
+                free_list::unlink(control, next);
+            } else {
+                next.set_prev_free();
+            }
+            form_free(control, prev, size);
+            free_list::push_freed(control, prev, size);
+            Ok(FreeBlock(prev))
+        }
     }
 
-    /// Which misuse it was that [`Tlsf::free_alone`] has just found.
+    /// One copy of the second and third halves for where they are not hot.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`]; `beside` is what [`Tlsf::free_alone`] has just given.
+    #[inline(never)]
+    unsafe fn free_beside(self, ptr: NonNull<u8>, beside: Beside) -> Result<FreeBlock, Misuse> {
+        let block = ptr.as_ptr();
+        // SAFETY: the same duties.
+        unsafe {
+            let beside = match beside {
+                Beside::Previous(header) => match self.free_behind(block, header) {
+                    Ok(freed) => return Ok(freed),
+                    Err(beside) => beside,
+                },
+                beside => beside,
+            };
+            let result = match beside {
+                Beside::Next(header, next) => self.free_before(block, header, next),
+                Beside::Both(header, next) => self.free_between(block, header, next),
+                Beside::SmashedPrev => Err(Some(Misuse::SmashedPrev)),
+                Beside::Previous(_) | Beside::Misuse => Err(None),
+            };
+            result.map_err(|misuse| misuse.unwrap_or_else(|| self.free_refused(ptr)))
+        }
+    }
+
+    /// Which misuse it was that one of the halves has just found.
     ///
     /// # Safety
     /// As for [`Tlsf::free`].
@@ -165,88 +249,55 @@ impl Tlsf {
 #[derive(Clone, Copy)]
 pub struct FreeBlock(pub(crate) Block);
 
-/// Why [`Tlsf::free_alone`] does not free a block.
+/// Why [`Tlsf::free_alone`] or [`Tlsf::free_behind`] does not free a block.
 pub enum Beside {
     /// The block before it is free: its own header.
     Previous(Header),
     /// The block behind it is free or its pool's end: its own header and that one's.
     Next(Header, Header),
+    /// Both of these.
+    Both(Header, Header),
+    /// The free block before it is overwritten.
+    SmashedPrev,
     /// It is no block in use, or the next header is overwritten.
     Misuse,
 }
 
-/// Frees a block behind one in use. On misuse nothing is changed.
+/// On 32-bit targets no seal vouches for a block and a next block in use: there their sizes must make sense too.
 ///
 /// # Safety
-/// `live` has been tested.
+/// The instance is live.
 #[inline(always)]
-unsafe fn merge_next(control: *mut Control, live: &Live) -> Result<FreeBlock, Misuse> {
-    // SAFETY: tested (caller); the free neighbour is tested before anything is written.
-    unsafe {
-        let block = live.block;
-        let freed = live.header.size();
-        let next_size = live.next_header.size();
-        if !live.next_header.is_free() {
-            live.next.set_prev_free();
-            (*control).count_freed(freed);
-            form_free(control, block, freed);
-            free_list::push_freed(control, block, freed);
-            return Ok(FreeBlock(block));
-        }
-        let size = freed + next_size;
-        if (*control).is_wilderness(live.next, next_size) {
-            // The wilderness begins earlier: no bit changes.
-            free_list::wilderness_sound_to_merge(control, live.next, live.next_header)?;
-            (*control).count_freed(freed);
-            form_free(control, block, size);
-            free_list::set_wilderness(control, block);
-        } else {
-            free_list::next_sound_to_merge(control, live.next, live.next_header)?;
-            (*control).count_freed(freed);
-            free_list::unlink(control, live.next);
-            form_free(control, block, size);
-            free_list::push_sized(control, block, size);
-        }
-        Ok(FreeBlock(block))
-    }
+unsafe fn in_use_makes_sense(
+    control: *mut Control,
+    size: usize,
+    next: Block,
+    next_header: Header,
+) -> bool {
+    // SAFETY: live (caller).
+    WORD == 8
+        || (size >= BLOCK_MIN && next_header.size() <= unsafe { (*control).high } - next.addr())
 }
 
-/// Frees a block with any neighbours. On misuse nothing is changed.
+/// The same for a free next block. (With a seal, a size that no block has is seen by what would lie behind it.)
+#[inline(always)]
+fn is_possible(header: Header, next_size: usize) -> bool {
+    WORD == 8 || (header.size() >= BLOCK_MIN && next_size >= BLOCK_MIN)
+}
+
+/// The header behind a block in use is that of its pool's end: not free, and not of another block.
 ///
 /// # Safety
-/// `live` has been tested.
+/// The instance is live; `header` has been tested.
 #[inline(always)]
-unsafe fn coalesce(control: *mut Control, live: &Live) -> Result<FreeBlock, Misuse> {
-    // SAFETY: tested (caller); both free neighbours are tested before anything is written.
-    unsafe {
-        let block = live.block;
-        let freed = live.header.size();
-        let mut size = freed;
-        let next_free = live.next_header.is_free();
-        if next_free {
-            free_list::next_sound_to_merge(control, live.next, live.next_header)?;
-        }
-        let mut start = block;
-        if live.header.is_prev_free() {
-            let Some((prev, prev_size)) = prev_free_block(control, block) else {
-                return Err(Misuse::SmashedPrev);
-            };
-            free_list::unlink(control, prev);
-            block.set_header((*control).cookie, Header::tombstone());
-            start = prev;
-            size += prev_size;
-        }
-        (*control).count_freed(freed);
-        if next_free {
-            size += live.next_header.size();
-            free_list::unlink(control, live.next);
-        } else {
-            live.next.set_prev_free();
-        }
-        form_free(control, start, size);
-        free_list::push_freed(control, start, size);
-        Ok(FreeBlock(start))
-    }
+unsafe fn ends_pool(
+    control: *mut Control,
+    header: Header,
+    next: Block,
+    next_header: Header,
+) -> bool {
+    // SAFETY: live (caller).
+    unsafe { !next_header.is_free() && may_follow(control, header.size(), next, next_header) }
 }
 
 /// Writes the header of a free block and the ghost at its end. The next header must say PREV_FREE.

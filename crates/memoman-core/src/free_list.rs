@@ -6,7 +6,7 @@
 //!                               └ &A.next_free, which is A's payload address
 //! ```
 
-use crate::block::{Block, Header, Link};
+use crate::block::{Block, Link};
 use crate::config::QUANTUM_LOG2;
 use crate::control::{Control, WILDERNESS};
 use crate::misuse::Misuse;
@@ -82,6 +82,13 @@ pub(crate) unsafe fn set_wilderness(this: *mut Control, block: Block) {
     }
 }
 
+/// What points at a free block, and what it points at. Given by [`links_of`], both have been tested.
+#[derive(Clone, Copy)]
+pub(crate) struct Links {
+    link: Link,
+    next: Block,
+}
+
 /// The checked unlink, first half: both neighbours in the list point back at `block`.
 ///
 /// A block's links lie where the user's data was, so a write after free lands on them. Nothing is
@@ -90,19 +97,22 @@ pub(crate) unsafe fn set_wilderness(this: *mut Control, block: Block) {
 /// # Safety
 /// `this` is a live instance and `block` lies in one of its pools.
 #[inline(always)]
-pub(crate) unsafe fn links_sound(this: *mut Control, block: Block) -> bool {
+pub(crate) unsafe fn links_of(this: *mut Control, block: Block) -> Option<Links> {
     // SAFETY: live (caller); shared access for the bounds only.
     let control = unsafe { &*this };
     // SAFETY: the payload of any block holds two words.
     let (link, next) = unsafe { (block.prev_link(), block.next_free()) };
     if !control.may_be_link(link.addr()) {
-        return false;
+        return None;
     }
     // SAFETY: `link` is a head of this instance or an aligned word between its bounds.
     if unsafe { link.read() } != block {
-        return false;
+        return None;
     }
-    next == Control::list_end(this) || points_back(control, block, next)
+    if next != Control::list_end(this) && !points_back(control, block, next) {
+        return None;
+    }
+    Some(Links { link, next })
 }
 
 /// `next`, which is not the list's end, may be a block, and points back at `block`.
@@ -115,54 +125,41 @@ fn points_back(control: &Control, block: Block, next: Block) -> bool {
     unsafe { next.prev_link() == block.next_link() }
 }
 
-/// The header of the free block behind a block in use is that of one, and its size the true one.
+/// May the free block behind a block in use be merged with it? What lies behind it, as witness of its size, and its links,
+/// which are given.
 ///
 /// # Safety
-/// `header` is that of `next`; its size is inside the outer bounds.
-#[inline(always)]
-unsafe fn header_sound(next: Block, header: Header) -> Result<(), Misuse> {
-    // SAFETY: what lies at the block's end is inside the bounds (caller).
-    if header.is_plain_free() && unsafe { next.ends_after(header.size()) } {
-        Ok(())
-    } else {
-        Err(Misuse::SmashedNext)
-    }
-}
-
-/// May the free block behind a block in use be merged with it? Its header, with the next block's ghost as witness of
-/// its size, and its links.
-///
-/// # Safety
-/// `this` is a live instance, `header` that of `next`, which says FREE and a size inside the outer bounds.
+/// `this` is a live instance; the header of `next` says that it is a plain free block of `size` bytes, which end inside the outer bounds.
 #[inline(always)]
 pub(crate) unsafe fn next_sound_to_merge(
     this: *mut Control,
     next: Block,
-    header: Header,
-) -> Result<(), Misuse> {
-    // SAFETY: the ghost lies in the block's own last word, which is inside the bounds (caller).
+    size: usize,
+) -> Result<Links, Misuse> {
+    // SAFETY: what lies at the block's end is inside the bounds (caller).
     unsafe {
-        header_sound(next, header)?;
-        if !links_sound(this, next) {
-            return Err(Misuse::SmashedLink);
+        if !next.ends_after(size) {
+            return Err(Misuse::SmashedNext);
         }
+        links_of(this, next).ok_or(Misuse::SmashedLink)
     }
-    Ok(())
 }
 
 /// The same for the wilderness, whose links can have one value only.
 ///
 /// # Safety
-/// `header` is that of `next`, which ends at the instance's outer bound.
+/// As for [`next_sound_to_merge`]; the block ends at the instance's outer bound.
 #[inline(always)]
 pub(crate) unsafe fn wilderness_sound_to_merge(
     this: *mut Control,
     next: Block,
-    header: Header,
+    size: usize,
 ) -> Result<(), Misuse> {
     // SAFETY: as for `next_sound_to_merge`.
     unsafe {
-        header_sound(next, header)?;
+        if !next.ends_after(size) {
+            return Err(Misuse::SmashedNext);
+        }
         // The head too: a block in use may still have the links in it that were there when it was the wilderness.
         let head = Control::head(this, WILDERNESS);
         if head.read() != next
@@ -234,22 +231,38 @@ pub(crate) unsafe fn size_of_head(this: *mut Control, block: Block) -> Option<us
     }
 }
 
+impl Links {
+    /// Unlinks the block from wherever it is in its list.
+    ///
+    /// # Safety
+    /// [`links_of`] has just given them, and no list has changed since.
+    #[inline(always)]
+    pub(crate) unsafe fn unlink(self, this: *mut Control) {
+        // SAFETY: the caller's duties: both neighbours point back at the block.
+        unsafe {
+            self.link.write(self.next);
+            if self.next != Control::list_end(this) {
+                self.next.set_prev_link(self.link);
+            } else if let Some(bin) = Control::bin_of_head(this, self.link, (*this).top_bin) {
+                // The list was this block alone.
+                (*this).unmark(bin);
+            }
+        }
+    }
+}
+
 /// Unlinks a block from wherever it is in its list.
 ///
 /// # Safety
-/// `block` is listed, and [`links_sound`].
+/// `block` is listed, and [`links_of`] would give its links.
 #[inline(always)]
 pub(crate) unsafe fn unlink(this: *mut Control, block: Block) {
-    // SAFETY: the caller's duties: both neighbours point back at `block`.
+    // SAFETY: the caller's duties.
     unsafe {
-        let link: Link = block.prev_link();
-        let next = block.next_free();
-        link.write(next);
-        if next != Control::list_end(this) {
-            next.set_prev_link(link);
-        } else if let Some(bin) = Control::bin_of_head(this, link, (*this).top_bin) {
-            // The list was this block alone.
-            (*this).unmark(bin);
+        Links {
+            link: block.prev_link(),
+            next: block.next_free(),
         }
+        .unlink(this);
     }
 }

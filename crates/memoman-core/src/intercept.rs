@@ -85,7 +85,7 @@ impl Tlsf {
             let mut start = block.block;
             let mut bytes = block.header.size() - HEADER;
             if block.header.is_prev_free() {
-                let (prev, prev_size) =
+                let (prev, prev_size, _) =
                     prev_free_block(control, block.block).ok_or(Misuse::SmashedPrev)?;
                 start = prev;
                 bytes += prev_size;
@@ -115,7 +115,7 @@ impl Tlsf {
     ) -> Result<Option<NonNull<u8>>, Refusal> {
         // SAFETY: the same duties.
         unsafe {
-            Ok(match self.resize_outlined(ptr, align, bytes)? {
+            Ok(match self.resize_in_place(ptr, align, bytes)? {
                 Resized::InPlace(resized) => Some(resized),
                 Resized::Not(_) => None,
             })

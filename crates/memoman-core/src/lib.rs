@@ -72,7 +72,7 @@ mod step;
 mod tlsf;
 
 #[doc(hidden)]
-pub use allocate::Miss;
+pub use allocate::{Large, Miss};
 pub use boxed::Boxed;
 pub use check::{Invariant, Violation};
 #[doc(hidden)]
@@ -85,6 +85,7 @@ pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
 pub use pool::Pool;
+pub use realloc::Stuck;
 pub use stats::Stats;
 pub use step::{Cursor, Step};
 #[doc(hidden)]

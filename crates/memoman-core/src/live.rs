@@ -3,9 +3,10 @@
 use core::ptr::NonNull;
 
 use crate::block::{Block, Header};
-use crate::config::{BLOCK_MIN, HEADER, WORD};
+use crate::config::{BLOCK_MIN, HEADER, QUANTUM, WORD};
 use crate::control::Control;
 use crate::misuse::Misuse;
+use crate::pool::Pool;
 use crate::tlsf::Tlsf;
 
 impl Tlsf {
@@ -93,31 +94,62 @@ pub(crate) unsafe fn behind(control: *mut Control, block: Block, header: Header)
         }
         let next = block.offset(size);
         let next_header = next.header((*control).cookie);
-        let live = Live {
+        may_follow(control, size, next, next_header).then_some(Live {
             block,
             header,
             next,
             next_header,
-        };
-        may_follow(control, &live).then_some(live)
+        })
     }
 }
 
-/// The header behind a block makes sense.
+/// The header behind a block in use of `size` bytes makes sense.
 ///
 /// # Safety
 /// The instance is live; all but `next_header` has been tested.
 #[inline(always)]
-pub(crate) unsafe fn may_follow(control: *mut Control, live: &Live) -> bool {
+pub(crate) unsafe fn may_follow(
+    control: *mut Control,
+    size: usize,
+    next: Block,
+    next_header: Header,
+) -> bool {
     // SAFETY: live (caller).
-    let room = unsafe { (*control).high } - live.next.addr();
+    let room = unsafe { (*control).high } - next.addr();
+    // Free and a sentinel at once is nothing.
+    let possible = if next_header.is_free() {
+        next_header.is_plain_free() && next_header.size() <= room
+    } else {
+        // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too, or its pool.
+        WORD == 8
+            || if next_header.is_sentinel() {
+                // SAFETY: live (caller).
+                unsafe { is_sentinel(control, next, next_header) }
+            } else {
+                next_header.size() <= room
+            }
+    };
     // A size of 0 leads to the header itself, which is too small to follow one; 32-bit headers need the test.
-    live.next_header.may_follow_used()
-        && (WORD == 8 || live.header.size() >= BLOCK_MIN)
-        // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too.
-        && ((WORD == 8 && !live.next_header.is_free())
-            || live.next_header.is_sentinel()
-            || live.next_header.size() <= room)
+    next_header.may_follow_used() && (WORD == 8 || size >= BLOCK_MIN) && possible
+}
+
+/// A pool of this instance ends here: the distance in the header leads to its own header. For targets without a seal.
+///
+/// # Safety
+/// The instance is live, and memory between its pools' outer bounds may be read.
+#[cold]
+#[inline(never)]
+unsafe fn is_sentinel(control: *mut Control, next: Block, header: Header) -> bool {
+    let start = next.addr().wrapping_sub(header.size());
+    // SAFETY: live (caller): read only where a pool's header may lie inside the bounds.
+    unsafe {
+        let first = (*control).first_pool;
+        if start < first.addr() || start >= next.addr() || !start.is_multiple_of(QUANTUM) {
+            return false;
+        }
+        let pool = first.cast::<u8>().wrapping_add(start - first.addr());
+        Pool::new(pool.cast()).is_some_and(|pool| pool.is_sound(control) && pool.sentinel() == next)
+    }
 }
 
 /// Which misuse it was that [`live`] found.

@@ -6,7 +6,7 @@ use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, QUANTUM, SIZE_LIMIT};
 use crate::control::{Control, WILDERNESS};
 use crate::free::FreeBlock;
-use crate::free_list;
+use crate::free_list::{self, Links};
 use crate::pool::{FIRST, POOL_COST, POOL_MIN, Pool, PoolHeader};
 use crate::tlsf::Tlsf;
 
@@ -167,7 +167,7 @@ impl Tlsf {
             let mut block = sentinel;
             let mut size = grown;
             if old.is_prev_free() {
-                let Some((tail, tail_size)) = prev_free_block(control, sentinel) else {
+                let Some((tail, tail_size, _)) = prev_free_block(control, sentinel) else {
                     return false;
                 };
                 free_list::unlink(control, tail);
@@ -211,7 +211,7 @@ impl Tlsf {
             if !(*control).may_be_payload(first.addr())
                 || !pool.is_sound(control)
                 || !pool.is_empty()
-                || !free_list::links_sound(control, first)
+                || free_list::links_of(control, first).is_none()
             {
                 return false;
             }
@@ -234,7 +234,7 @@ impl Tlsf {
             let (next_ptr, prev_ptr) = ((*header).next, (*header).prev);
             link_neighbours(control, prev, next, next_ptr, prev_ptr);
             refresh(control);
-            if let Some((tail, _)) = tail {
+            if let Some((tail, ..)) = tail {
                 free_list::unlink(control, tail);
                 free_list::push(control, WILDERNESS, tail);
             }
@@ -307,7 +307,7 @@ impl Tlsf {
 pub(crate) unsafe fn prev_free_block(
     control: *mut Control,
     block: Block,
-) -> Option<(Block, usize)> {
+) -> Option<(Block, usize, Links)> {
     // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
     unsafe {
         let prev = block.prev_phys();
@@ -316,12 +316,10 @@ pub(crate) unsafe fn prev_free_block(
             return None;
         }
         // One compare proves size, flags and seal.
-        if prev.header((*control).cookie) != Header::free(size)
-            || !free_list::links_sound(control, prev)
-        {
+        if prev.header((*control).cookie) != Header::free(size) {
             return None;
         }
-        Some((prev, size))
+        Some((prev, size, free_list::links_of(control, prev)?))
     }
 }
 
@@ -340,7 +338,7 @@ unsafe fn give_up_wilderness(control: *mut Control) -> bool {
         let Some(size) = free_list::size_of_head(control, block) else {
             return false;
         };
-        if !free_list::links_sound(control, block) {
+        if free_list::links_of(control, block).is_none() {
             return false;
         }
         free_list::unlink(control, block);

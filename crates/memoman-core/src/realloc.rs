@@ -13,8 +13,8 @@ use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
 use crate::control::Control;
 use crate::free::form_free;
-use crate::free_list;
-use crate::live::{Live, has_size, live};
+use crate::free_list::{self, Links};
+use crate::live::{Live, behind, has_size, live};
 use crate::misuse::{Misuse, Refusal};
 use crate::pools::prev_free_block;
 use crate::size_class::{block_size_for, cut_size};
@@ -38,8 +38,7 @@ impl Tlsf {
         }
     }
 
-    /// The second half of [`Tlsf::realloc`], the first being [`Tlsf::realloc_same`]: a caller that wants no frame on that way makes
-    /// this one its tail call.
+    /// The second half of [`Tlsf::realloc`], the first being [`Tlsf::realloc_same`].
     ///
     /// # Safety
     /// As for [`Tlsf::realloc`].
@@ -51,9 +50,73 @@ impl Tlsf {
     ) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the same duties.
         unsafe {
-            match self.resize_in_place(ptr, QUANTUM, bytes)? {
-                Resized::InPlace(resized) => Ok(resized),
-                Resized::Not(size) => self.relocate(ptr, size, QUANTUM, bytes),
+            match self.realloc_forward(ptr.as_ptr(), bytes) {
+                Ok(()) => Ok(ptr),
+                Err(Stuck::Behind(header, next)) => self.realloc_backward(ptr, header, next, bytes),
+                Err(Stuck::Alone(size)) => self.relocate(ptr, size, QUANTUM, bytes),
+                Err(Stuck::Refused) => self.realloc_aligned(ptr, QUANTUM, bytes),
+            }
+        }
+    }
+
+    /// Shrinks a block or grows it into the free one behind; else nothing is changed. A caller that wants no frame on this
+    /// way makes the others its tail calls.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::realloc`]; `ptr` may be null.
+    #[inline(always)]
+    pub unsafe fn realloc_forward(self, ptr: *mut u8, bytes: usize) -> Result<(), Stuck> {
+        let control = self.control();
+        let block = Block::at(ptr);
+        // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside its bounds.
+        unsafe {
+            if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr())
+            {
+                return Err(Stuck::Refused);
+            }
+            let Some(old) = behind(control, block, block.header((*control).cookie)) else {
+                return Err(Stuck::Refused);
+            };
+            let size = block_size_for(bytes);
+            let result = if size <= old.header.size() {
+                shrink(control, &old, size)
+            } else if old.next_header.is_free()
+                && old.header.size() + old.next_header.size() >= size
+            {
+                grow_forward(control, &old, size)
+            } else if old.header.is_prev_free() {
+                return Err(Stuck::Behind(old.header, old.next_header));
+            } else {
+                return Err(Stuck::Alone(old.header.size()));
+            };
+            result.map_err(|_| Stuck::Refused)
+        }
+    }
+
+    /// Grows a block into the free one before it, or moves it.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::realloc`]; the headers are what [`Tlsf::realloc_forward`] has just given.
+    #[inline(always)]
+    pub unsafe fn realloc_backward(
+        self,
+        ptr: NonNull<u8>,
+        header: Header,
+        next_header: Header,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        let block = Block::at(ptr.as_ptr());
+        let old = Live {
+            block,
+            header,
+            next: block.offset(header.size()),
+            next_header,
+        };
+        // SAFETY: the same duties: the block has been tested.
+        unsafe {
+            match grow_backward(self.control(), &old, QUANTUM, block_size_for(bytes))? {
+                Some(moved) => Ok(moved),
+                None => self.relocate(ptr, header.size(), QUANTUM, bytes),
             }
         }
     }
@@ -73,7 +136,7 @@ impl Tlsf {
         }
         // SAFETY: the same duties.
         unsafe {
-            match self.resize_outlined(ptr, align.max(QUANTUM), bytes)? {
+            match self.resize_in_place(ptr, align.max(QUANTUM), bytes)? {
                 Resized::InPlace(resized) => Ok(resized),
                 Resized::Not(size) => self.relocate(ptr, size, align, bytes),
             }
@@ -97,27 +160,12 @@ impl Tlsf {
         }
     }
 
-    /// One copy of the code for all callers but [`Tlsf::realloc`].
-    ///
-    /// # Safety
-    /// As for [`Tlsf::realloc`].
-    #[inline(never)]
-    pub(crate) unsafe fn resize_outlined(
-        self,
-        ptr: NonNull<u8>,
-        align: usize,
-        bytes: usize,
-    ) -> Result<Resized, Refusal> {
-        // SAFETY: the same duties.
-        unsafe { self.resize_in_place(ptr, align, bytes) }
-    }
-
     /// The resized block, or the tested one that would have to move.
     ///
     /// # Safety
     /// As for [`Tlsf::realloc`].
-    #[inline(always)]
-    unsafe fn resize_in_place(
+    #[inline(never)]
+    pub(crate) unsafe fn resize_in_place(
         self,
         ptr: NonNull<u8>,
         align: usize,
@@ -166,7 +214,7 @@ impl Tlsf {
     /// # Safety
     /// `ptr` is a tested block in use of `size` bytes, header included.
     #[inline(never)]
-    unsafe fn relocate(
+    pub unsafe fn relocate(
         self,
         ptr: NonNull<u8>,
         size: usize,
@@ -190,6 +238,16 @@ impl Tlsf {
     }
 }
 
+/// Why [`Tlsf::realloc_forward`] does not resize a block.
+pub enum Stuck {
+    /// There is no room behind, but there may be before: its own header and the next one.
+    Behind(Header, Header),
+    /// There is no room beside it: its size, header included.
+    Alone(usize),
+    /// It is null or misused, or the request is zero or beyond the instance: [`Tlsf::realloc_aligned`] tells.
+    Refused,
+}
+
 /// What became of a block that was to be resized where it is.
 pub(crate) enum Resized {
     InPlace(NonNull<u8>),
@@ -202,9 +260,10 @@ pub(crate) enum Resized {
 /// # Safety
 /// `old` is a tested live block; the one behind it is free.
 #[inline(always)]
-unsafe fn mergeable_next(control: *mut Control, old: &Live) -> Result<(), Refusal> {
+unsafe fn mergeable_next(control: *mut Control, old: &Live) -> Result<Links, Refusal> {
     // SAFETY: tested (caller).
-    let result = unsafe { free_list::next_sound_to_merge(control, old.next, old.next_header) };
+    let result =
+        unsafe { free_list::next_sound_to_merge(control, old.next, old.next_header.size()) };
     result.map_err(|misuse| {
         let at = match misuse {
             Misuse::SmashedLink => old.next,
@@ -229,8 +288,7 @@ unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), R
             return Ok(());
         }
         if old.next_header.is_free() {
-            mergeable_next(control, old)?;
-            free_list::unlink(control, old.next);
+            mergeable_next(control, old)?.unlink(control);
             rest += old.next_header.size();
         } else if rest < BLOCK_MIN {
             return Ok(());
@@ -253,7 +311,7 @@ unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), R
 unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result<(), Refusal> {
     // SAFETY: tested (caller).
     unsafe {
-        mergeable_next(control, old)?;
+        let links = mergeable_next(control, old)?;
         let have = old.header.size();
         let next_size = old.next_header.size();
         let total = have + next_size;
@@ -267,7 +325,7 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
             (*control).count_grown(size - have);
             return Ok(());
         }
-        free_list::unlink(control, old.next);
+        links.unlink(control);
         settle(control, old.block, old.header, total, size, have);
     }
     Ok(())
@@ -288,7 +346,7 @@ unsafe fn grow_backward(
     // SAFETY: tested (caller); the free neighbours are tested here before anything is written.
     unsafe {
         let ptr = old.block.payload();
-        let Some((prev, prev_size)) = prev_free_block(control, old.block) else {
+        let Some((prev, prev_size, _)) = prev_free_block(control, old.block) else {
             return Err(Refusal::Misuse(Misuse::SmashedPrev, ptr));
         };
         let have = old.header.size();
@@ -301,8 +359,7 @@ unsafe fn grow_backward(
         }
         let size = cut_size(size).min(total);
         if old.next_header.is_free() {
-            mergeable_next(control, old)?;
-            free_list::unlink(control, old.next);
+            mergeable_next(control, old)?.unlink(control);
         } else if total - size >= BLOCK_MIN {
             // A remainder will lie before the next block, which `settle` expects to say so.
             old.next.set_prev_free();
