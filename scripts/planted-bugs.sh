@@ -85,17 +85,23 @@ plant first-level-bit-kept memoman-core $core/src/control.rs \
     'self.fl_bitmap &= !(1 << word);' \
     ''
 plant merge-without-unlinking-the-next memoman-core $core/src/free.rs \
-    'free_list::unlink(control, live.next);
+    'links.unlink(control);
             form_free(control, block, size);' \
-    'form_free(control, block, size);'
-plant merge-of-both-without-unlinking-the-next memoman-core $core/src/free.rs \
-    'size += live.next_header.size();
-            free_list::unlink(control, live.next);' \
-    'size += live.next_header.size();'
+    'let _ = links; form_free(control, block, size);'
 plant merge-without-unlinking-the-one-before memoman-core $core/src/free.rs \
-    'free_list::unlink(control, prev);
-            block.set_header' \
-    'block.set_header'
+    'links.unlink(control);
+            block.set_header((*control).cookie, Header::tombstone());
+            next.set_prev_free();' \
+    'let _ = links; block.set_header((*control).cookie, Header::tombstone()); next.set_prev_free();'
+plant merge-of-both-without-unlinking-the-next memoman-core $core/src/free.rs \
+    'size += next_size;
+            free_list::unlink(control, next);' \
+    'size += next_size;'
+plant merge-of-both-without-unlinking-the-one-before memoman-core $core/src/free.rs \
+    'links.unlink(control);
+            block.set_header((*control).cookie, Header::tombstone());
+            if let Some' \
+    'let _ = links; block.set_header((*control).cookie, Header::tombstone()); if let Some'
 plant split-one-quantum-short memoman-core $core/src/allocate.rs \
     'let rest = found.size - wanted;
         let mut taken = wanted;' \
@@ -112,9 +118,9 @@ plant memalign-without-overflow-test memoman-core $core/src/allocate.rs \
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            if align <= QUANTUM' \
+            // A freed block' \
     'let size = block_size_for(bytes);
-            if align <= QUANTUM'
+            // A freed block'
 plant lock-released-before-the-work memoman-global $global/src/lock.rs \
     'let result = work();
         self.put_back(taken);
