@@ -100,8 +100,8 @@ plant merge-of-both-without-unlinking-the-next memoman-core $core/src/free.rs \
 plant merge-of-both-without-unlinking-the-one-before memoman-core $core/src/free.rs \
     'links.unlink(control);
             block.set_header((*control).cookie, Header::tombstone());
-            if let Some' \
-    'let _ = links; block.set_header((*control).cookie, Header::tombstone()); if let Some'
+            start = prev;' \
+    'let _ = links; block.set_header((*control).cookie, Header::tombstone()); start = prev;'
 plant split-one-quantum-short memoman-core $core/src/allocate.rs \
     'let rest = found.size - wanted;
         let mut taken = wanted;' \

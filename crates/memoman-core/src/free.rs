@@ -162,10 +162,11 @@ impl Tlsf {
         }
     }
 
-    /// The third: a block with a free block before it, and behind it another one or its pool's end.
+    /// Any block, whatever its neighbours: the second half where it is not hot.
     ///
     /// # Safety
-    /// As for [`Tlsf::free`]; the headers are what [`Tlsf::free_behind`] has just given.
+    /// As for [`Tlsf::free`]; the headers are the block's and the next one's, the first tested as [`Tlsf::free_alone`] or
+    /// [`Tlsf::free_behind`] does.
     #[inline(always)]
     pub unsafe fn free_between(
         self,
@@ -174,27 +175,31 @@ impl Tlsf {
         next_header: Header,
     ) -> Result<FreeBlock, Option<Misuse>> {
         let control = self.control();
-        // SAFETY: as for `free_behind`, which has tested the header.
+        // SAFETY: the free neighbours are tested before anything is written.
         unsafe {
             let block = Block::at(ptr);
-            let freed = header.size();
-            let next = block.offset(freed);
+            let mut size = header.size();
+            let next = block.offset(size);
             let next_size = next_header.free_size();
             if let Some(next_size) = next_size {
                 if !is_possible(header, next_size) || next_size > (*control).high - next.addr() {
                     return Err(None);
                 }
                 free_list::next_sound_to_merge(control, next, next_size)?;
-            } else if !ends_pool(control, header, next, next_header) {
+            } else if next_header.is_free() || !may_follow(control, size, next, next_header) {
                 return Err(None);
             }
-            let Some((prev, prev_size, links)) = prev_free_block(control, block) else {
-                return Err(Some(Misuse::SmashedPrev));
-            };
-            let mut size = prev_size + freed;
-            (*control).count_freed(freed);
-            links.unlink(control);
-            block.set_header((*control).cookie, Header::tombstone());
+            let mut start = block;
+            if header.is_prev_free() {
+                let Some((prev, prev_size, links)) = prev_free_block(control, block) else {
+                    return Err(Some(Misuse::SmashedPrev));
+                };
+                links.unlink(control);
+                block.set_header((*control).cookie, Header::tombstone());
+                start = prev;
+                size += prev_size;
+            }
+            (*control).count_freed(header.size());
             if let Some(next_size) = next_size {
                 // Its links are read anew: the two may have been neighbours in one list.
                 size += next_size;
@@ -202,35 +207,37 @@ impl Tlsf {
             } else {
                 next.set_prev_free();
             }
-            form_free(control, prev, size);
-            free_list::push_freed(control, prev, size);
-            Ok(FreeBlock(prev))
+            form_free(control, start, size);
+            free_list::push_freed(control, start, size);
+            Ok(FreeBlock(start))
         }
     }
 
-    /// One copy of the second and third halves for where they are not hot.
+    /// The second half of [`Tlsf::free`].
     ///
     /// # Safety
     /// As for [`Tlsf::free`]; `beside` is what [`Tlsf::free_alone`] has just given.
     #[inline(never)]
     unsafe fn free_beside(self, ptr: NonNull<u8>, beside: Beside) -> Result<FreeBlock, Misuse> {
-        let block = ptr.as_ptr();
-        // SAFETY: the same duties.
+        let control = self.control();
+        let block = Block::at(ptr.as_ptr());
+        // SAFETY: the same duties; the next header is read only when the size stays inside the bounds.
         unsafe {
-            let beside = match beside {
-                Beside::Previous(header) => match self.free_behind(block, header) {
-                    Ok(freed) => return Ok(freed),
-                    Err(beside) => beside,
-                },
-                beside => beside,
+            let headers = match beside {
+                Beside::Next(header, next) => Some((header, next)),
+                Beside::Previous(header)
+                    if header.is_plain_used()
+                        && header.size() <= (*control).high - block.addr() =>
+                {
+                    let next = block.offset(header.size());
+                    Some((header, next.header((*control).cookie)))
+                }
+                _ => None,
             };
-            let result = match beside {
-                Beside::Next(header, next) => self.free_before(block, header, next),
-                Beside::Both(header, next) => self.free_between(block, header, next),
-                Beside::SmashedPrev => Err(Some(Misuse::SmashedPrev)),
-                Beside::Previous(_) | Beside::Misuse => Err(None),
-            };
-            result.map_err(|misuse| misuse.unwrap_or_else(|| self.free_refused(ptr)))
+            headers
+                .ok_or(None)
+                .and_then(|(header, next)| self.free_between(block.payload(), header, next))
+                .map_err(|misuse| misuse.unwrap_or_else(|| self.free_refused(ptr)))
         }
     }
 
