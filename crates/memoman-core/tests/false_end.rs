@@ -123,3 +123,34 @@ fn group_i_a_false_size_of_the_same_bin_is_no_exact_hit() {
         assert_eq!(assert_sound(tlsf).failed_requests, 0);
     }
 }
+
+#[test]
+fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
+    let (region, instance) = instance();
+    let blocks = heap(&region, &instance);
+    let tlsf = instance.tlsf;
+    // SAFETY: live instance; the word before a block is its header, and is put back.
+    unsafe {
+        let next = blocks[4].as_ptr().cast::<usize>().sub(1);
+        let old = next.read();
+        // As user data would put it there: any distance, back to the pool's start too, which has its end elsewhere.
+        for quanta in 0..=2 * region.bytes() / QUANTUM {
+            next.write(quanta * QUANTUM | 4);
+            let image = region.image();
+            assert_eq!(
+                tlsf.free(blocks[3]).err(),
+                Some(Misuse::SmashedNext),
+                "{quanta}"
+            );
+            let refusal = tlsf.realloc(blocks[3], 1).unwrap_err();
+            assert!(matches!(refusal, Refusal::Misuse(Misuse::SmashedNext, _)));
+            assert!(image == region.image());
+        }
+        next.write(old);
+        assert_sound(tlsf);
+        for block in blocks {
+            let _ = tlsf.free(block).unwrap();
+        }
+        assert_sound(tlsf);
+    }
+}
