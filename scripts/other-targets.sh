@@ -49,6 +49,7 @@ case $name in
         packages+=(gcc-arm-none-eabi qemu-system-arm)
         linker=arm-none-eabi-ld
         profile=small
+        flags='--cfg memoman_small'
         ;;
     *) echo "other-targets.sh: no target '$name': i686, arm or cortex-m3" >&2; exit 2 ;;
 esac

@@ -17,7 +17,7 @@ mod pools;
 
 mod allocation;
 
-#[cfg_attr(memoman_debug, path = "plain.rs")]
+#[cfg_attr(any(memoman_debug, memoman_small), path = "plain.rs")]
 mod hot;
 
 mod inspect;

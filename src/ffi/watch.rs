@@ -16,7 +16,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 pub(super) const POSSIBLE: bool = cfg!(all(
     target_os = "linux",
     target_arch = "x86_64",
-    not(memoman_instrumented)
+    not(memoman_instrumented),
+    not(memoman_small)
 ));
 
 /// Nobody has looked yet.

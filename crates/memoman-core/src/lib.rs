@@ -36,6 +36,10 @@
     rustdoc::private_intra_doc_links,
     reason = "the hidden modules' documentation is for who reads the source"
 )]
+#![cfg_attr(
+    memoman_small,
+    allow(dead_code, reason = "what only the hot paths of the normal build need")
+)]
 
 #[cfg(test)]
 extern crate std;
@@ -45,6 +49,7 @@ pub mod config;
 #[doc(hidden)]
 pub mod size_class;
 
+#[cfg_attr(memoman_small, path = "small/allocate.rs")]
 mod allocate;
 #[cfg(feature = "allocator-api2")]
 mod allocator;
@@ -56,7 +61,9 @@ mod check;
 pub mod control;
 #[cfg(all(test, unix))]
 mod corruption;
+#[cfg_attr(memoman_small, path = "small/free.rs")]
 mod free;
+#[cfg_attr(memoman_small, path = "small/free_list.rs")]
 mod free_list;
 mod heap;
 mod intercept;
@@ -66,17 +73,22 @@ mod misuse;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
+#[cfg_attr(memoman_small, path = "small/realloc.rs")]
 mod realloc;
 mod stats;
 mod step;
 mod tlsf;
 
+#[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use allocate::{Large, Miss};
 pub use boxed::Boxed;
 pub use check::{Invariant, Violation};
+#[cfg(not(memoman_small))]
 #[doc(hidden)]
-pub use free::{Beside, FreeBlock};
+pub use free::Beside;
+#[doc(hidden)]
+pub use free::FreeBlock;
 pub use heap::{AddedPool, Heap, Memory};
 #[doc(hidden)]
 pub use intercept::Reach;
