@@ -25,6 +25,7 @@ folder=${CARGO_TARGET_DIR:-$root/target}/sizes
 # gcc-multilib and Debian's cross gcc cannot be installed together: ARM uses clang with the cross C library alone.
 runner=
 profile=release
+without_frame_pointers=
 packages=(rustc-web cargo-web rust-web-src gcc clang-22)
 flags=
 case $name in
@@ -50,6 +51,7 @@ case $name in
         linker=arm-none-eabi-ld
         profile=small
         flags='--cfg memoman_small'
+        without_frame_pointers=yes
         ;;
     *) echo "other-targets.sh: no target '$name': i686, arm or cortex-m3" >&2; exit 2 ;;
 esac
@@ -58,8 +60,22 @@ esac
 cross_cargo() {
     local key=${triple^^}
     key=CARGO_TARGET_${key//-/_}
+    local target=$triple json=()
+    if [ -n "$without_frame_pointers" ]; then
+        target=$folder/spec/$triple.json
+        json=(-Zjson-target-spec)
+        mkdir -p "$folder/spec"
+        target_without_frame_pointers >"$target"
+    fi
     env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 "${key}_LINKER=$linker" "${key}_RUSTFLAGS=$flags" ${runner:+"${key}_RUNNER=$runner"} \
-        /usr/bin/cargo "$@" --target "$triple" --target-dir "$folder"
+        /usr/bin/cargo "$@" --target "$target" "${json[@]}" --target-dir "$folder"
+}
+
+# The target as rustc knows it, but that functions need no frame pointer: only debuggers use it, and each one costs flash and
+# a register. No switch of rustc's turns it off.
+target_without_frame_pointers() {
+    PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 /usr/bin/rustc -Zunstable-options --print target-spec-json --target "$triple" |
+        sed 's/"frame-pointer": "always"/"frame-pointer": "may-omit"/'
 }
 
 setup() {

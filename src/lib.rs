@@ -22,6 +22,13 @@
         reason = "where the release library asks whether it is watched, one arm is left here"
     )
 )]
+#![cfg_attr(
+    memoman_small,
+    allow(
+        dead_code,
+        reason = "what is done around a watched call: nobody watches the small library"
+    )
+)]
 
 mod ffi;
 #[cfg(memoman_planted_bug)]

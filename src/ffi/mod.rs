@@ -17,7 +17,8 @@ mod pools;
 
 mod allocation;
 
-#[cfg_attr(any(memoman_debug, memoman_small), path = "plain.rs")]
+#[cfg_attr(memoman_debug, path = "plain.rs")]
+#[cfg_attr(memoman_small, path = "small.rs")]
 mod hot;
 
 mod inspect;

@@ -18,6 +18,8 @@ use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, 
 use crate::misuse::MisuseHandler;
 use crate::pool::{Pool, PoolHeader};
 use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
+#[cfg(memoman_small)]
+pub(crate) use crate::small::mix;
 
 /// Fixed part of the control structure. The bins' heads follow it.
 #[repr(C)]
@@ -67,6 +69,7 @@ pub struct Control {
 }
 
 /// Mixes words into one: multiply and fold, so that any changed bit changes the result.
+#[cfg(not(memoman_small))]
 pub(crate) fn mix(words: &[usize]) -> usize {
     let mut hash: u64 = 0x9E37_79B9_7F4A_7C15;
     for &word in words {
@@ -78,7 +81,7 @@ pub(crate) fn mix(words: &[usize]) -> usize {
 
 /// The seal of the instance at `address`, another one than `before`: the bits above a size, the uppermost of them set, so
 /// that neither pointers, nor small integers, nor text look like a header.
-fn cookie_for(address: usize, before: usize) -> usize {
+pub(crate) fn cookie_for(address: usize, before: usize) -> usize {
     let bits = if WORD == 8 {
         !SIZE_LIMIT & !(QUANTUM - 1)
     } else {
@@ -127,6 +130,7 @@ impl Control {
     /// # Safety
     /// `mem` is aligned for a word, `max_block` is at most [`MAX_BLOCK_LIMIT`], and
     /// `size_for(max_block)` bytes at `mem` may be written.
+    #[cfg(not(memoman_small))]
     pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
         // SAFETY: the caller gives this memory; all-zero is a valid Control.
@@ -152,6 +156,7 @@ impl Control {
     }
 
     /// What `check` must be.
+    #[cfg(not(memoman_small))]
     #[inline(never)]
     pub(crate) fn checksum(&self) -> usize {
         mix(&[
@@ -247,6 +252,7 @@ impl Control {
     }
 
     /// The bin that a size maps to: the last one takes whatever exceeds the classes.
+    #[cfg(not(memoman_small))]
     #[inline(always)]
     pub(crate) fn bin_of(&self, size: usize) -> usize {
         if size < LINEAR_BELOW {
@@ -361,6 +367,7 @@ impl Control {
     ///
     /// # Safety
     /// `this` is a live instance.
+    #[cfg(not(memoman_small))]
     pub(crate) unsafe fn largest(this: *mut Control) -> usize {
         // SAFETY: live (caller); shared access only.
         let control = unsafe { &*this };

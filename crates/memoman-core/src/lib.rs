@@ -75,6 +75,9 @@ pub mod pool;
 mod pools;
 #[cfg_attr(memoman_small, path = "small/realloc.rs")]
 mod realloc;
+#[cfg(memoman_small)]
+#[path = "small/control.rs"]
+mod small;
 mod stats;
 mod step;
 mod tlsf;

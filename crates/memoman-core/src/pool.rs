@@ -139,6 +139,7 @@ impl Pool {
         (self.header().cast(), unsafe { self.end() } - self.start())
     }
 
+    #[cfg(not(memoman_small))]
     #[inline(never)]
     unsafe fn checksum(self) -> usize {
         // SAFETY: the header may be read (caller).

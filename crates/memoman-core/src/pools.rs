@@ -375,7 +375,7 @@ unsafe fn link_neighbours(
 }
 
 /// Brings the bounds and the hash up to date after the list of pools changed.
-unsafe fn refresh(control: *mut Control) {
+pub(crate) unsafe fn refresh(control: *mut Control) {
     // SAFETY: a live instance whose list of pools is sound (caller).
     unsafe {
         let this = &mut *control;

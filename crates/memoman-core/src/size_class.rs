@@ -20,7 +20,7 @@ pub const LINEAR_BELOW: usize = 1 << LINEAR_LOG2;
 /// Map for insert: the bin that holds blocks of `size` bytes (header included).
 ///
 /// Monotone: a greater size never has a smaller bin.
-#[inline(always)]
+#[cfg_attr(not(memoman_small), inline(always))]
 pub const fn floor_bin(size: usize) -> usize {
     if size < LINEAR_BELOW {
         return size >> QUANTUM_LOG2;
@@ -99,7 +99,8 @@ pub const fn quanta_for(bytes: usize) -> usize {
 /// Where a block that serves `size` bytes is cut: at the request, or from [`EXACT_BELOW`] on at the lower edge of the
 /// first bin whose every block serves it, so that the freed block is found by the rounded-up search again.
 /// At most 1/32 of the request is kept. `docs/adr/0002` has the measurement.
-#[inline(always)]
+#[cfg_attr(not(memoman_small), inline(always))]
+#[cfg_attr(memoman_small, inline(never))]
 pub fn cut_size(size: usize) -> usize {
     if size < EXACT_BELOW {
         size

@@ -10,25 +10,33 @@ use crate::misuse::{Misuse, Refusal};
 use crate::size_class::{block_size_for, cut_size};
 use crate::tlsf::Tlsf;
 
+/// What an allocating function of this build gives, in two registers: a payload, or null and nothing, or where there is
+/// misuse and which.
+pub(crate) type Outcome = (*mut u8, Option<Misuse>);
+
+/// No block: the request is refused.
+pub(crate) const REFUSED: Outcome = (ptr::null_mut(), None);
+
+/// An outcome as the interface has it; a request of `bytes` bytes.
+#[inline(always)]
+pub(crate) fn result(outcome: Outcome, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+    match (outcome, NonNull::new(outcome.0)) {
+        ((address, Some(misuse)), _) => Err(Refusal::Misuse(misuse, address)),
+        (_, Some(payload)) => Ok(payload),
+        _ if bytes == 0 => Err(Refusal::Invalid),
+        _ => Err(Refusal::Exhausted),
+    }
+}
+
 impl Tlsf {
     /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).
     ///
     /// # Safety
     /// The instance is live.
+    #[inline(always)]
     pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        let control = self.control();
-        // SAFETY: live (caller).
-        unsafe {
-            // One compare for "zero" and "too large".
-            if bytes.wrapping_sub(1) >= (*control).limit {
-                return Err(refuse(control, bytes));
-            }
-            let size = block_size_for(bytes);
-            let (block, found) = find(control, size)?;
-            (*control).live_blocks = (*control).live_blocks.wrapping_add(1);
-            settle(control, block, Header::used(0), found, cut_size(size));
-            Ok(NonNull::new_unchecked(block.payload()))
-        }
+        // SAFETY: the same duty.
+        result(unsafe { malloc(self.control(), bytes) }, bytes)
     }
 
     /// Allocates `count · size` bytes, all zero; O(1) and the clearing.
@@ -50,45 +58,13 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live.
+    #[inline(always)]
     pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         if !align.is_power_of_two() {
             return Err(Refusal::Invalid);
         }
-        let control = self.control();
-        // SAFETY: live (caller); `find` gives an unlinked block that is large enough for the worst gap in front of an
-        // aligned payload.
-        unsafe {
-            if align <= QUANTUM {
-                return self.malloc(bytes);
-            }
-            if bytes.wrapping_sub(1) >= (*control).limit {
-                return Err(refuse(control, bytes));
-            }
-            let size = block_size_for(bytes);
-            // The gap is zero or holds a block: at most align - QUANTUM, or one alignment more than
-            // a single quantum that would be too small.
-            let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
-                return Err(refuse(control, usize::MAX));
-            };
-            let (block, found) = find(control, padded)?;
-            let mut gap = block.addr().wrapping_neg() & (align - 1);
-            if gap == QUANTUM {
-                gap += align;
-            }
-            let aligned = block.offset(gap);
-            (*control).live_blocks = (*control).live_blocks.wrapping_add(1);
-            settle(
-                control,
-                aligned,
-                Header::used(0),
-                found - gap,
-                cut_size(size),
-            );
-            if gap != 0 {
-                free_list::list(control, block, gap);
-            }
-            Ok(NonNull::new_unchecked(aligned.payload()))
-        }
+        // SAFETY: the same duty; the alignment is tested.
+        result(unsafe { memalign(self.control(), align, bytes) }, bytes)
     }
 
     /// Takes the last [`Refusal::Exhausted`] back from `failed_requests`: a layer above has added a pool and asks again. O(1).
@@ -102,37 +78,112 @@ impl Tlsf {
     }
 }
 
-/// Unlinks a free block of at least `size` bytes and gives its size: the head of the own bin, if it is large enough, or
-/// of the first bin above it, or the wilderness. At most three heads are looked at.
+/// # Safety
+/// The instance is live.
+#[inline(never)]
+pub(crate) unsafe fn malloc(control: *mut Control, bytes: usize) -> Outcome {
+    // SAFETY: live (caller).
+    unsafe {
+        // One compare for "zero" and "too large".
+        if bytes.wrapping_sub(1) >= (*control).limit {
+            return refuse(control, bytes);
+        }
+        let size = block_size_for(bytes);
+        let found = find(control, size);
+        if found.1.is_none() && !found.0.is_null() {
+            take(control, Block::at(found.0), 0, size);
+        }
+        found
+    }
+}
+
+/// # Safety
+/// The instance is live; `align` is a power of two.
+#[inline(never)]
+pub(crate) unsafe fn memalign(control: *mut Control, align: usize, bytes: usize) -> Outcome {
+    // SAFETY: live (caller); `find` gives an unlinked block that is large enough for the worst gap in front of an
+    // aligned payload.
+    unsafe {
+        if align <= QUANTUM {
+            return malloc(control, bytes);
+        }
+        if bytes.wrapping_sub(1) >= (*control).limit {
+            return refuse(control, bytes);
+        }
+        let size = block_size_for(bytes);
+        // The gap is zero or holds a block: at most align - QUANTUM, or one alignment more than
+        // a single quantum that would be too small.
+        let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
+            return refuse(control, usize::MAX);
+        };
+        let found = find(control, padded);
+        if found.1.is_some() || found.0.is_null() {
+            return found;
+        }
+        let block = Block::at(found.0);
+        let mut gap = block.addr().wrapping_neg() & (align - 1);
+        if gap == QUANTUM {
+            gap += align;
+        }
+        take(control, block, gap, size);
+        if gap != 0 {
+            free_list::list(control, block, gap);
+        }
+        (block.offset(gap).payload(), None)
+    }
+}
+
+/// Takes an unlinked free block into use, from `gap` bytes on, for `size` bytes.
+///
+/// # Safety
+/// The instance is live, and the block has so many bytes.
+#[inline(always)]
+unsafe fn take(control: *mut Control, block: Block, gap: usize, size: usize) {
+    // SAFETY: the caller's duties. The header is as it was in the list.
+    unsafe {
+        (*control).live_blocks = (*control).live_blocks.wrapping_add(1);
+        let total = block.header((*control).cookie).size() - gap;
+        settle(
+            control,
+            block.offset(gap),
+            Header::used(0),
+            total,
+            cut_size(size),
+        );
+    }
+}
+
+/// Unlinks a free block of at least `size` bytes: the head of the own bin, if it is large enough, or of the first bin
+/// above it, or the wilderness. At most three heads are looked at.
 ///
 /// # Safety
 /// The instance is live.
 #[inline(never)]
-unsafe fn find(control: *mut Control, size: usize) -> Result<(Block, usize), Refusal> {
+unsafe fn find(control: *mut Control, size: usize) -> Outcome {
     // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). It is tested before it is believed.
     unsafe {
         let own = (*control).bin_of(size);
         let mut from = own;
         loop {
-            let bin = (*control).first_nonempty(from).unwrap_or(WILDERNESS);
+            let bin = (*control).serving_bin(from);
             let block = Control::head(control, bin).read();
             if block == Control::list_end(control) {
-                return Err(exhausted(control));
+                return exhausted(control);
             }
             let found = free_list::free_size(control, block);
             // Its size must be one of the bin that it is listed in.
             if found == 0 || (*control).bin_of_block(block, found) != bin {
-                return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
+                return (block.payload(), Some(Misuse::NotABlock));
             }
             if found >= size {
                 if !free_list::links_sound(control, block) {
-                    return Err(Refusal::Misuse(Misuse::SmashedLink, block.payload()));
+                    return (block.payload(), Some(Misuse::SmashedLink));
                 }
                 free_list::unlink(control, block);
-                return Ok((block, found));
+                return (block.payload(), None);
             }
             if bin == WILDERNESS {
-                return Err(exhausted(control));
+                return exhausted(control);
             }
             from = own + 1;
         }
@@ -167,24 +218,24 @@ pub(crate) unsafe fn settle(
 }
 
 /// The refusal of a request that was not looked for: zero, or beyond this instance.
-#[cold]
-#[inline(never)]
-unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
+#[inline(always)]
+unsafe fn refuse(control: *mut Control, bytes: usize) -> Outcome {
     // SAFETY: live (caller).
     unsafe {
         if (*control).is_intercepted() {
-            return Refusal::Misuse(Misuse::Intercepted, ptr::null());
+            return (ptr::null_mut(), Some(Misuse::Intercepted));
         }
         if bytes == 0 {
-            return Refusal::Invalid;
+            return REFUSED;
         }
         exhausted(control)
     }
 }
 
 /// Counts a request refused for want of memory.
-pub(crate) unsafe fn exhausted(control: *mut Control) -> Refusal {
+#[inline(always)]
+pub(crate) unsafe fn exhausted(control: *mut Control) -> Outcome {
     // SAFETY: live (caller).
     unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_add(1) };
-    Refusal::Exhausted
+    REFUSED
 }

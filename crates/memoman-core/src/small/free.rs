@@ -7,15 +7,14 @@ use crate::control::Control;
 use crate::free_list;
 use crate::live::{behind, explain};
 use crate::misuse::Misuse;
-use crate::pools::prev_free_block;
 use crate::tlsf::Tlsf;
 
 /// A block that [`Tlsf::free`] has just coalesced and listed.
 #[derive(Clone, Copy)]
 pub struct FreeBlock(pub(crate) Block);
 
-/// The headers of a block in use and of what lies behind it, tested as `live` tests them; a size of 0 when they do not
-/// make sense. Two words, so that they are given in registers.
+/// The headers of a block in use and of what lies behind it, tested as `live` tests them. When they do not make sense,
+/// the first has size 0. (Two words are given in registers.)
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read.
@@ -33,45 +32,76 @@ pub(crate) unsafe fn headers(control: *mut Control, block: Block) -> (Header, He
     }
 }
 
+/// The size of the free block right before `block`, whose PREV_FREE is set; 0 when it has been overwritten.
+///
+/// # Safety
+/// `control` is live; `block` is a block of one of its pools with PREV_FREE set.
+#[inline(never)]
+pub(crate) unsafe fn size_before(control: *mut Control, block: Block) -> usize {
+    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
+    unsafe {
+        let prev = block.prev_phys();
+        let size = free_list::free_size(control, prev);
+        if prev.offset(size) == block && free_list::links_sound(control, prev) {
+            size
+        } else {
+            0
+        }
+    }
+}
+
+/// Frees a block and coalesces it with its free neighbours. On misuse nothing is changed.
+///
+/// # Safety
+/// As for [`Tlsf::free`].
+#[inline(never)]
+unsafe fn coalesce(control: *mut Control, mut block: Block) -> (Block, Option<Misuse>) {
+    // SAFETY: live (caller); the block and both neighbours are tested before anything is written.
+    unsafe {
+        let (header, next_header) = headers(control, block);
+        let freed = header.size();
+        if freed == 0 {
+            return (block, Some(explain(control, block)));
+        }
+        let next = block.offset(freed);
+        if next_header.is_free()
+            && let Some(misuse) = free_list::next_sound_to_merge(control, next)
+        {
+            return (block, Some(misuse));
+        }
+        let mut size = freed;
+        if header.is_prev_free() {
+            let before = size_before(control, block);
+            if before == 0 {
+                return (block, Some(Misuse::SmashedPrev));
+            }
+            block.set_header((*control).cookie, Header::tombstone());
+            block = block.offset(before.wrapping_neg());
+            free_list::unlink(control, block);
+            size += before;
+        }
+        if next_header.is_free() {
+            free_list::unlink(control, next);
+            size += next_header.size();
+        }
+        (*control).count_freed(freed);
+        free_list::list(control, block, size);
+        (block, None)
+    }
+}
+
 impl Tlsf {
     /// Frees a block and coalesces it with its free neighbours at once; O(1). On misuse nothing is changed.
     ///
     /// # Safety
     /// The instance is live. The contents of the block are given up. (A pointer that is no live block is found
     /// wherever the headers show it, provided that the memory between the instance's pools can be read.)
+    #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
-        let control = self.control();
-        let mut block = Block::at(ptr.as_ptr());
-        // SAFETY: live (caller); the block and both neighbours are tested before anything is written.
-        unsafe {
-            let (header, next_header) = headers(control, block);
-            let freed = header.size();
-            if freed == 0 {
-                return Err(explain(control, block));
-            }
-            let next = block.offset(freed);
-            if next_header.is_free()
-                && let Some(misuse) = free_list::next_sound_to_merge(control, next)
-            {
-                return Err(misuse);
-            }
-            let mut size = freed;
-            if header.is_prev_free() {
-                let Some((prev, prev_size)) = prev_free_block(control, block) else {
-                    return Err(Misuse::SmashedPrev);
-                };
-                free_list::unlink(control, prev);
-                block.set_header((*control).cookie, Header::tombstone());
-                block = prev;
-                size += prev_size;
-            }
-            if next_header.is_free() {
-                free_list::unlink(control, next);
-                size += next_header.size();
-            }
-            (*control).count_freed(freed);
-            free_list::list(control, block, size);
-            Ok(FreeBlock(block))
+        // SAFETY: the same duties.
+        match unsafe { coalesce(self.control(), Block::at(ptr.as_ptr())) } {
+            (block, None) => Ok(FreeBlock(block)),
+            (_, Some(misuse)) => Err(misuse),
         }
     }
 }

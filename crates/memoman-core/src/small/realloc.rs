@@ -2,14 +2,14 @@
 
 use core::ptr::{self, NonNull};
 
-use crate::allocate::{exhausted, settle};
+use crate::allocate::{Outcome, REFUSED, exhausted, malloc, memalign, result, settle};
 use crate::block::{Block, Header};
 use crate::config::{HEADER, QUANTUM};
-use crate::free::headers;
+use crate::control::Control;
+use crate::free::{headers, size_before};
 use crate::free_list;
 use crate::live::explain;
 use crate::misuse::{Misuse, Refusal};
-use crate::pools::prev_free_block;
 use crate::size_class::{block_size_for, cut_size};
 use crate::tlsf::Tlsf;
 
@@ -19,17 +19,17 @@ impl Tlsf {
     ///
     /// # Safety
     /// As for [`Tlsf::free`]; only on success is the old pointer given up.
+    #[inline(always)]
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        let (control, old) = (self.control(), ptr.as_ptr());
         // SAFETY: the same duties.
         unsafe {
-            match self.resize_outlined(ptr, QUANTUM, bytes)? {
-                Resized::InPlace(resized) => Ok(resized),
-                Resized::Not(size) => {
-                    let peak = (*self.control()).peak;
-                    let new = self.malloc(bytes)?;
-                    self.relocate(ptr, size, new, bytes, peak)
-                }
+            let mut outcome = resize(control, old, QUANTUM, bytes);
+            if outcome == MUST_MOVE {
+                let peak = (*control).peak;
+                outcome = self.relocate(old, malloc(control, bytes), bytes, peak);
             }
+            result(outcome, bytes)
         }
     }
 
@@ -46,124 +46,131 @@ impl Tlsf {
         if !align.is_power_of_two() {
             return Err(Refusal::Invalid);
         }
+        let (control, old) = (self.control(), ptr.as_ptr());
         // SAFETY: the same duties.
         unsafe {
-            match self.resize_outlined(ptr, align.max(QUANTUM), bytes)? {
-                Resized::InPlace(resized) => Ok(resized),
-                Resized::Not(size) => {
-                    let peak = (*self.control()).peak;
-                    let new = self.memalign(align, bytes)?;
-                    self.relocate(ptr, size, new, bytes, peak)
-                }
+            let mut outcome = resize(control, old, align.max(QUANTUM), bytes);
+            if outcome == MUST_MOVE {
+                let peak = (*control).peak;
+                outcome = self.relocate(old, memalign(control, align, bytes), bytes, peak);
             }
+            result(outcome, bytes)
         }
     }
 
-    /// The resized block, or the tested one that would have to move.
+    /// [`Tlsf::realloc_in_place`]'s half.
     ///
     /// # Safety
     /// As for [`Tlsf::realloc`].
-    #[inline(never)]
     pub(crate) unsafe fn resize_outlined(
         self,
         ptr: NonNull<u8>,
         align: usize,
         bytes: usize,
     ) -> Result<Resized, Refusal> {
-        let control = self.control();
-        let block = Block::at(ptr.as_ptr());
-        // SAFETY: live instance (caller); the block and its neighbours are tested before they are believed.
-        unsafe {
-            let (header, next_header) = headers(control, block);
-            let have = header.size();
-            if have == 0 {
-                return Err(Refusal::Misuse(explain(control, block), ptr.as_ptr()));
-            }
-            if bytes == 0 {
-                return Err(Refusal::Invalid);
-            }
-            if bytes > (*control).limit {
-                return Err(exhausted(control));
-            }
-            let size = block_size_for(bytes);
-            let wanted = cut_size(size);
-            let next = block.offset(have);
-            let mut total = have;
-            if next_header.is_free() {
-                total += next_header.size();
-            }
-            let misplaced = block.addr() & (align - 1) != 0;
-            if !misplaced && size <= have && wanted >= have {
-                return Ok(Resized::InPlace(ptr));
-            }
-            let mut start = block;
-            let mut before = header;
-            if misplaced || size > total {
-                if !header.is_prev_free() {
-                    return Ok(Resized::Not(have));
-                }
-                let Some((prev, prev_size)) = prev_free_block(control, block) else {
-                    return Err(Refusal::Misuse(Misuse::SmashedPrev, ptr.as_ptr()));
-                };
-                total += prev_size;
-                if total < size || prev.addr() & (align - 1) != 0 {
-                    return Ok(Resized::Not(have));
-                }
-                start = prev;
-                before = Header::used(have);
-            }
-            if next_header.is_free() {
-                if let Some(misuse) = free_list::next_sound_to_merge(control, next) {
-                    let at = if misuse == Misuse::SmashedLink {
-                        next
-                    } else {
-                        block
-                    };
-                    return Err(Refusal::Misuse(misuse, at.payload()));
-                }
-                free_list::unlink(control, next);
-            }
-            if start != block {
-                free_list::unlink(control, start);
-                // The two may overlap. What stays of the old header would look like a live block: bury it first.
-                block.set_header((*control).cookie, Header::tombstone());
-                ptr::copy(block.payload(), start.payload(), (have - HEADER).min(bytes));
-            }
-            settle(control, start, before, total, wanted);
-            Ok(Resized::InPlace(NonNull::new_unchecked(start.payload())))
+        // SAFETY: the same duties.
+        let outcome = unsafe { resize(self.control(), ptr.as_ptr(), align, bytes) };
+        if outcome == MUST_MOVE {
+            Ok(Resized::Not(0))
+        } else {
+            result(outcome, bytes).map(Resized::InPlace)
         }
     }
 
-    /// Copies a block's contents into a new one and frees it.
+    /// Copies a block's contents into a new one, if there is one, and frees it.
     ///
     /// # Safety
-    /// `ptr` is a tested block in use of `size` bytes, header included; `new` another one of at least `bytes` bytes.
+    /// `ptr` is a tested block in use; `new` another one of at least `bytes` bytes.
     #[inline(never)]
-    unsafe fn relocate(
-        self,
-        ptr: NonNull<u8>,
-        size: usize,
-        new: NonNull<u8>,
-        bytes: usize,
-        peak: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
+    unsafe fn relocate(self, ptr: *mut u8, new: Outcome, bytes: usize, peak: usize) -> Outcome {
         // SAFETY: tested (caller); the new block is another one, and holds what is copied.
         unsafe {
-            ptr::copy_nonoverlapping(ptr.as_ptr(), new.as_ptr(), (size - HEADER).min(bytes));
-            if let Err(misuse) = self.free(ptr) {
-                // A neighbour of the old block is overwritten: as if nothing had been asked.
-                let _ = self.free(new);
-                (*self.control()).peak = peak;
-                return Err(Refusal::Misuse(misuse, ptr.as_ptr()));
+            if new.1.is_some() || new.0.is_null() {
+                return new;
             }
-            Ok(new)
+            let size = Block::at(ptr).header((*self.control()).cookie).size();
+            ptr::copy_nonoverlapping(ptr, new.0, (size - HEADER).min(bytes));
+            if let Err(misuse) = self.free(NonNull::new_unchecked(ptr)) {
+                // A neighbour of the old block is overwritten: as if nothing had been asked.
+                let _ = self.free(NonNull::new_unchecked(new.0));
+                (*self.control()).peak = peak;
+                return (ptr, Some(misuse));
+            }
+            new
         }
+    }
+}
+
+/// Said of a block that has no room where it is; no outcome of a resized one.
+const MUST_MOVE: Outcome = (ptr::null_mut(), Some(Misuse::Foreign));
+
+/// The resized block, or [`MUST_MOVE`].
+///
+/// # Safety
+/// As for [`Tlsf::realloc`].
+#[inline(never)]
+unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize) -> Outcome {
+    let block = Block::at(ptr);
+    // SAFETY: live instance (caller); the block and its neighbours are tested before they are believed.
+    unsafe {
+        let (header, next_header) = headers(control, block);
+        let have = header.size();
+        if have == 0 {
+            return (ptr, Some(explain(control, block)));
+        }
+        if bytes == 0 {
+            return REFUSED;
+        }
+        if bytes > (*control).limit {
+            return exhausted(control);
+        }
+        let size = block_size_for(bytes);
+        let wanted = cut_size(size);
+        let mut total = have;
+        if next_header.is_free() {
+            total += next_header.size();
+        }
+        let mut start = block;
+        let mut before = header;
+        if block.addr() & (align - 1) != 0 || size > total {
+            if !header.is_prev_free() {
+                return MUST_MOVE;
+            }
+            let prev_size = size_before(control, block);
+            if prev_size == 0 {
+                return (ptr, Some(Misuse::SmashedPrev));
+            }
+            total += prev_size;
+            start = block.offset(prev_size.wrapping_neg());
+            if total < size || start.addr() & (align - 1) != 0 {
+                return MUST_MOVE;
+            }
+            before = Header::used(have);
+        } else if size <= have && wanted >= have {
+            return (ptr, None);
+        }
+        if next_header.is_free() {
+            let next = block.offset(have);
+            match free_list::next_sound_to_merge(control, next) {
+                None => free_list::unlink(control, next),
+                Some(Misuse::SmashedLink) => return (next.payload(), Some(Misuse::SmashedLink)),
+                misuse => return (ptr, misuse),
+            }
+        }
+        if start != block {
+            free_list::unlink(control, start);
+            // The two may overlap. What stays of the old header would look like a live block: bury it first.
+            block.set_header((*control).cookie, Header::tombstone());
+            ptr::copy(ptr, start.payload(), (have - HEADER).min(bytes));
+        }
+        settle(control, start, before, total, wanted);
+        (start.payload(), None)
     }
 }
 
 /// What became of a block that was to be resized where it is.
 pub(crate) enum Resized {
     InPlace(NonNull<u8>),
-    /// There is no room: it is as it was, of so many bytes, header included.
+    /// There is no room: it is as it was.
     Not(usize),
 }
