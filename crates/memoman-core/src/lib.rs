@@ -38,7 +38,11 @@
 )]
 #![cfg_attr(
     memoman_small,
-    allow(dead_code, reason = "what only the hot paths of the normal build need")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what only the hot paths of the normal build need"
+    )
 )]
 
 #[cfg(test)]

@@ -26,29 +26,43 @@ const _: () = {
     assert!(Control::bins_for(MAX_BLOCK_LIMIT) < BINS_MAX);
 };
 
-/// Mixes words into one, machine words at a time: multiply and fold, so that any changed bit changes the result.
+/// Mixes words into one: multiply and fold, so that any changed bit changes the result. With machine words, where the
+/// normal build takes 64 bits; the same on 64-bit targets.
 pub(crate) fn mix(words: &[usize]) -> usize {
-    // SAFETY: a slice's words may be read.
-    unsafe {
-        fold(
-            0x9E37_79B9_7F4A_7C15_u64 as usize,
-            words.as_ptr(),
-            words.len(),
-        )
+    match words {
+        // SAFETY: a slice's words may be read.
+        [first, rest @ ..] => unsafe { hash_at(*first, rest.as_ptr(), rest.len()) },
+        [] => SEED,
     }
 }
 
+const SEED: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
+
+/// The hash of an address and the words at `from`.
+///
 /// # Safety
 /// `words` words at `from` may be read.
+#[inline(never)]
+unsafe fn hash_at(address: usize, from: *const usize, words: usize) -> usize {
+    // SAFETY: the caller's duty.
+    unsafe { fold(step(SEED, address), from, words) }
+}
+
+/// # Safety
+/// As for [`hash_at`].
 #[inline(never)]
 unsafe fn fold(mut hash: usize, from: *const usize, words: usize) -> usize {
     for index in 0..words {
         // SAFETY: the caller's duty.
-        let word = unsafe { from.add(index).read() };
-        hash = (hash ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93_u64 as usize);
-        hash ^= hash >> (WORD_BITS / 2);
+        hash = step(hash, unsafe { from.add(index).read() });
     }
     hash
+}
+
+#[inline(always)]
+fn step(hash: usize, word: usize) -> usize {
+    let hash = (hash ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93_u64 as usize);
+    hash ^ (hash >> (WORD_BITS / 2))
 }
 
 impl Control {
@@ -82,7 +96,7 @@ impl Control {
         let this = ptr::from_ref(self);
         // SAFETY: the words of this structure: see the proofs above.
         unsafe {
-            let hash = fold(this.addr(), this.cast(), FIRST_WORDS);
+            let hash = hash_at(this.addr(), this.cast(), FIRST_WORDS);
             fold(hash, (&raw const self.first_pool).cast(), LAST_WORDS)
         }
     }
@@ -137,6 +151,6 @@ impl Pool {
     /// What `check` must be.
     pub(crate) unsafe fn checksum(self) -> usize {
         // SAFETY: the header may be read (caller); its first four words.
-        unsafe { fold(self.start(), self.header().cast_const().cast(), 4) }
+        unsafe { hash_at(self.start(), self.header().cast_const().cast(), 4) }
     }
 }
