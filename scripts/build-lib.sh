@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Builds the libraries into a folder.
-#   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug|i686|arm|cortex-m3]
+#   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug|small|i686|i686-small|arm|cortex-m3]
 #
 # OUT gets libmemoman.a, include/ and, for release and dev, libmemoman.so.0 (+ link) and
 # libmemoman_preload.so. The archive is prelinked: one object in which only the header's functions are global, so that
 # it links into a program beside any other Rust static library. asan and tsan instrument the Rust
 # side and add the planted bugs that the suite's self-test calls. debug is the debug library
-# (docs/debugging.md): libmemoman-debug.a, libmemoman-debug.so.0 (+ link), libmemoman_preload-debug.so.
+# (docs/debugging.md): libmemoman-debug.a, libmemoman-debug.so.0 (+ link), libmemoman_preload-debug.so. small is what
+# microcontrollers get (docs/book/embedded.md), for this machine.
 set -euo pipefail
 
 usage() {
-    sed -n '2,10s/^# \{0,1\}//p' "$0"
+    sed -n '2,11s/^# \{0,1\}//p' "$0"
 }
 case "${1:-}" in
     -h | --help) usage; exit 0 ;;
@@ -42,8 +43,13 @@ case $variant in
         export RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes"
         target=$target/memoman-debug
         ;;
-    i686 | arm | cortex-m3) exec scripts/other-targets.sh lib "$variant" "$out" ;;
-    *) echo "build-lib.sh: no variant '$variant': release, dev, asan, tsan, debug, i686, arm or cortex-m3" >&2; exit 2 ;;
+    small)
+        profile=release folder=release
+        export RUSTFLAGS="--cfg memoman_small"
+        target=$target/small
+        ;;
+    i686 | i686-small | arm | cortex-m3) exec scripts/other-targets.sh lib "$variant" "$out" ;;
+    *) echo "build-lib.sh: no variant '$variant': release, dev, asan, tsan, debug, small, i686, i686-small, arm or cortex-m3" >&2; exit 2 ;;
 esac
 
 # Beyond what the source says is to be compiled into its caller, little is: cold code is a third smaller, the hot paths are as

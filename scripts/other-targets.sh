@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds and tests memoman for other word sizes and processors.
-#   scripts/other-targets.sh setup i686|arm|cortex-m3      installs Debian's cross tools
-#   scripts/other-targets.sh lib i686|arm|cortex-m3 OUT    builds libmemoman.a and the header into OUT
-#   scripts/other-targets.sh check i686|arm                the core's Rust tests and the C suite
+#   scripts/other-targets.sh setup i686|arm|cortex-m3                 installs Debian's cross tools
+#   scripts/other-targets.sh lib i686|i686-small|arm|cortex-m3 OUT    builds libmemoman.a and the header into OUT
+#   scripts/other-targets.sh check i686|i686-small|arm                the core's Rust tests and the C suite
 #
-# i686 is 32-bit x86, which an x86-64 machine runs itself; arm is 32-bit ARMv7 under qemu-user; cortex-m3 is ARMv7-M without
+# cortex-m3 is the small build (--cfg memoman_small), which i686-small tests with the same word size. i686 is 32-bit x86, which an x86-64 machine runs itself; arm is 32-bit ARMv7 under qemu-user; cortex-m3 is ARMv7-M without
 # operating system (scripts/embedded.sh tests it). Rust's standard library is built from Debian's rust-web-src by the
 # compiler of the same version, so no toolchain has to be downloaded.
 set -euo pipefail
 case "${1:-}" in
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac
 if [ $# -lt 2 ]; then
     echo "other-targets.sh: say what to do, and for which target; --help explains" >&2
@@ -29,10 +29,14 @@ without_frame_pointers=
 packages=(rustc-web cargo-web rust-web-src gcc clang-22)
 flags=
 case $name in
-    i686)
+    i686 | i686-small)
         triple=i686-unknown-linux-gnu
         packages+=(gcc-multilib)
         linker=gcc
+        if [ "$name" = i686-small ]; then
+            flags='--cfg memoman_small'
+            folder=$folder/small
+        fi
         ;;
     arm)
         triple=armv7-unknown-linux-gnueabihf
@@ -53,7 +57,7 @@ case $name in
         flags='--cfg memoman_small'
         without_frame_pointers=yes
         ;;
-    *) echo "other-targets.sh: no target '$name': i686, arm or cortex-m3" >&2; exit 2 ;;
+    *) echo "other-targets.sh: no target '$name': i686, i686-small, arm or cortex-m3" >&2; exit 2 ;;
 esac
 
 # cargo COMMAND ARGUMENTS...: Debian's cargo and rustc, with the settings of the target.

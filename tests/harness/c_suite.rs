@@ -4,7 +4,8 @@
 //! ```text
 //! cargo test -p memoman-tests                           all variants
 //! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, watched, tsan, debug,
-//!                                                        preload, preload-debug, misuse, misuse-debug, planted; i686, arm)
+//!                                                        preload, preload-debug, misuse, misuse-debug, planted; i686, arm;
+//!                                                        small, misuse-small, i686-small)
 //! cargo test -p memoman-tests -- G_                      the tests of one group
 //! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
 //! ```

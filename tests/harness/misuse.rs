@@ -44,7 +44,7 @@ pub(crate) struct Detector {
 }
 
 /// Every library that the programs are run against.
-pub(crate) const DETECTORS: [Detector; 2] = [
+pub(crate) const DETECTORS: [Detector; 3] = [
     Detector {
         name: "misuse",
         library: "release",
@@ -58,6 +58,13 @@ pub(crate) const DETECTORS: [Detector; 2] = [
         archive: "libmemoman-debug.a",
         shim: "libmemoman_preload-debug.so",
         debug: true,
+    },
+    Detector {
+        name: "misuse-small",
+        library: "small",
+        archive: "libmemoman.a",
+        shim: "libmemoman_preload.so",
+        debug: false,
     },
 ];
 

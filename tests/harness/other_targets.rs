@@ -1,5 +1,5 @@
 //! Variants for machines with another word size or another instruction set, built by scripts/other-targets.sh and
-//! run by `make check-32` and `make check-arm`: not part of what runs when no variant is asked for.
+//! run by `make check-32` and `make check-arm`, and of the small build, run by `make check-embedded`: not part of what runs when no variant is asked for.
 
 use super::variant::Variant;
 use std::path::Path;
@@ -25,6 +25,24 @@ pub(crate) fn all() -> Vec<Variant> {
         Variant {
             name: "i686",
             library: "i686",
+            compiler: Some("gcc"),
+            flags: &["-O2", "-m32"],
+            environment: &[],
+            programs: None,
+            except: &[],
+        },
+        Variant {
+            name: "small",
+            library: "small",
+            compiler: None,
+            flags: &["-O2"],
+            environment: &[],
+            programs: None,
+            except: &[],
+        },
+        Variant {
+            name: "i686-small",
+            library: "i686-small",
             compiler: Some("gcc"),
             flags: &["-O2", "-m32"],
             environment: &[],
