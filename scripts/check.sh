@@ -133,6 +133,7 @@ required() {
 step format by_status cargo fmt --all --check
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
 step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global --features memoman-core/allocator-api2
+step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" cargo test -p memoman-core --target-dir "$target/small"
 step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --test heap_model --target-dir "$target/loom"
 step c-suite by_harness harness

@@ -2,11 +2,12 @@
 # memoman without an operating system: scripts/embedded.sh
 #
 # Builds the library for a Cortex-M3 (Thumb-2), links the firmware of examples/firmware, runs it in QEMU, measures what of
-# it is memoman's; the FreeRTOS heap file, hosted and for the Cortex-M3; the library and an example for 32-bit x86.
+# it is memoman's; the FreeRTOS heap file, hosted and for the Cortex-M3; the library and an example for 32-bit x86. What such
+# a firmware contains, the small build (--cfg memoman_small), passes the core's tests and the C suite on this machine.
 # One line a check, "ok embedded …" or "FAIL embedded …"; exits with 1 if one failed. Tools: other-targets.sh setup.
 set -uo pipefail
 case "${1:-}" in
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     ?*) echo "embedded.sh: takes no argument; --help explains" >&2; exit 2 ;;
 esac
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -161,6 +162,20 @@ x86_example() {
         timeout 60 "$x86/quickstart" >"$x86/quickstart.txt" && cat "$x86/quickstart.txt" && grep -q '^valid: yes$' "$x86/quickstart.txt" &&
         file_is_32_bit "$x86/quickstart"
 }
+# The core's tests, the C suite and the programs of misuse, all of which run on a machine only: as 64-bit and as 32-bit code.
+small_core() {
+    RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" cargo clippy --quiet --workspace --all-targets --target-dir "${folder%/*}/small" -- -D warnings &&
+        RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" tests cargo test --package memoman-core --target-dir "${folder%/*}/small"
+}
+small_suite() { MEMOMAN_VARIANTS=small,misuse-small tests cargo test --package memoman-tests; }
+small_32() { tests scripts/other-targets.sh check i686-small; }
+
+# tests COMMAND…: it passes, and there were tests.
+tests() {
+    "$@" >"$folder/tests.log" 2>&1 && grep -Eq '^test result: ok\. [1-9]' "$folder/tests.log" && return
+    tail -n 25 "$folder/tests.log"
+    return 1
+}
 file_is_32_bit() { grep -q ELF32 <<<"$(readelf -h "$1")"; }
 
 if check library-cortex-m3 scripts/build-lib.sh "$m3" cortex-m3 && check firmware-links firmware firmware; then
@@ -177,4 +192,7 @@ if check library-i686 scripts/build-lib.sh "$x86" i686; then
     check example-i686 x86_example
     check freertos-runs freertos_hosted
 fi
+check small-build-core small_core
+check small-build-c-suite small_suite
+check small-build-32-bit small_32
 [ $failures -eq 0 ]
