@@ -278,7 +278,8 @@ impl Control {
     }
 
     /// The bin of a free block.
-    #[inline(always)]
+    #[cfg_attr(not(memoman_small), inline(always))]
+    #[cfg_attr(memoman_small, inline(never))]
     pub(crate) fn bin_of_block(&self, block: Block, size: usize) -> usize {
         if self.is_wilderness(block, size) {
             WILDERNESS

@@ -104,6 +104,7 @@ pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
 pub use pool::Pool;
+#[cfg(not(memoman_small))]
 pub use realloc::Stuck;
 pub use stats::Stats;
 pub use step::{Cursor, Step};

@@ -77,12 +77,12 @@ impl Control {
         unsafe {
             ptr::write_bytes(control, 0, 1);
             (*control).cookie = cookie_for(mem.addr(), 0);
-            let top_bin = Control::bins_for(max_block) - 1;
-            (*control).top_bin = top_bin;
+            let bins = Control::bins_for(max_block);
+            (*control).top_bin = bins - 1;
             let max_size = block_size_for(max_block);
             (*control).max_size = max_size;
             (*control).limit = max_size - HEADER;
-            for bin in 0..=top_bin {
+            for bin in 0..bins {
                 Control::head(control, bin).write(Control::list_end(control));
             }
             refresh(control);

@@ -3,10 +3,12 @@
 use core::ptr::NonNull;
 
 use crate::block::{Block, Header};
+use crate::config::BLOCK_MIN;
 use crate::control::Control;
 use crate::free_list;
-use crate::live::{behind, explain};
+use crate::live::explain;
 use crate::misuse::Misuse;
+use crate::pool::Pool;
 use crate::tlsf::Tlsf;
 
 /// A block that [`Tlsf::free`] has just coalesced and listed.
@@ -20,16 +22,44 @@ pub struct FreeBlock(pub(crate) Block);
 /// The instance is live, and memory between its pools' outer bounds may be read.
 #[inline(never)]
 pub(crate) unsafe fn headers(control: *mut Control, block: Block) -> (Header, Header) {
-    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds.
+    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds, the next one only when the
+    // size stays inside them.
     unsafe {
-        if (*control).may_be_payload(block.addr())
-            && let Some(live) = behind(control, block, block.header((*control).cookie))
-        {
-            (live.header, live.next_header)
-        } else {
-            (Header::used(0), Header::used(0))
+        if (*control).may_be_payload(block.addr()) {
+            let (cookie, room) = ((*control).cookie, (*control).high - block.addr());
+            let header = block.header(cookie);
+            let size = header.size();
+            if header.is_plain_used() && size >= BLOCK_MIN && size <= room {
+                let next = block.offset(size);
+                let next_header = next.header(cookie);
+                if next_header.may_follow_used()
+                    && if next_header.is_sentinel() {
+                        !next_header.is_free() && ends_pool(control, next, next_header)
+                    } else {
+                        next_header.size() <= room - size
+                    }
+                {
+                    return (header, next_header);
+                }
+            }
         }
+        (Header::used(0), Header::used(0))
     }
+}
+
+/// A pool of this instance ends at `next`: the distance in its header leads to the pool's own.
+///
+/// # Safety
+/// The instance is live, and memory between its pools' outer bounds may be read.
+#[inline(always)]
+unsafe fn ends_pool(control: *mut Control, next: Block, header: Header) -> bool {
+    let start = next.payload().wrapping_sub(header.size());
+    // SAFETY: live (caller): a pool's header is read only where its first block lies inside the bounds.
+    Pool::new(start.cast()).is_some_and(|pool| unsafe {
+        (*control).may_be_payload(pool.first_block().addr())
+            && pool.is_sound(control)
+            && pool.sentinel() == next
+    })
 }
 
 /// The size of the free block right before `block`, whose PREV_FREE is set; 0 when it has been overwritten.

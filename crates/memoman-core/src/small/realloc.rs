@@ -62,7 +62,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// As for [`Tlsf::realloc`].
-    pub(crate) unsafe fn resize_outlined(
+    pub(crate) unsafe fn resize_in_place(
         self,
         ptr: NonNull<u8>,
         align: usize,
