@@ -135,7 +135,7 @@ fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
         let old = next.read();
         // As user data would put it there: any distance, back to the pool's start too, which has its end elsewhere.
         for quanta in 0..=2 * region.bytes() / QUANTUM {
-            next.write(quanta * QUANTUM | 4);
+            next.write((quanta * QUANTUM) | 4);
             let image = region.image();
             assert_eq!(
                 tlsf.free(blocks[3]).err(),
