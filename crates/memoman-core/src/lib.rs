@@ -105,6 +105,7 @@ pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
 pub use pool::Pool;
 #[cfg(not(memoman_small))]
+#[doc(hidden)]
 pub use realloc::Stuck;
 pub use stats::Stats;
 pub use step::{Cursor, Step};
