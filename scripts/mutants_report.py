@@ -18,7 +18,7 @@ def outcomes(work):
     """Each mutant's best outcome over all runs: {(package, file, line, column, words): outcome}."""
     rank = {"missed": 0, "timeout": 1, "caught": 2, "unviable": 3}
     found = {}
-    for path in sorted(work.glob("*/mutants.out*/*.txt")):
+    for path in sorted(work.glob("*/*/mutants.out*/*.txt")):
         name = path.stem.removeprefix("previously_")
         if name not in rank:
             continue
