@@ -30,10 +30,15 @@ const REGION_MAX: usize = 64 << 20;
 const REGION_PART: usize = 4;
 /// Requests from this size on get a region of their own when no pool can serve them.
 pub(crate) const LARGE: usize = 256 << 10;
-/// Empty regions that may be kept: so many, and at most this many bytes or this part of all pools.
+/// Empty regions that may be kept: so many, and at most this part of all pools, or so many bytes at first. That doubles, to a
+/// limit, each time a region is mapped after one has been given back: a program whose use goes up and down pays for it
+/// in system calls and page faults a few times only.
 const SPARES: usize = 8;
 const SPARE_MIN: usize = 2 << 20;
+const SPARE_MAX: usize = 32 << 20;
 const SPARE_PART: usize = 8;
+/// The most that this makes of all pools.
+const SPARE_PART_MAX: usize = 2;
 
 pub(crate) static LOCK: Lock = Lock::new();
 static HEAP: Heap = Heap(UnsafeCell::new(State::new()));
@@ -62,6 +67,10 @@ pub(crate) struct State {
     pub(crate) first: Option<Pool>,
     /// Pools that were empty when they were entered here.
     spares: [Option<Pool>; SPARES],
+    /// Bytes of empty regions that are worth keeping.
+    spare_bytes: usize,
+    /// A region has been given back since one was mapped.
+    gave_back: bool,
     /// Successful allocations so far, moves of realloc included.
     pub(crate) allocations: usize,
     /// A region could not be locked in memory: said once.
@@ -83,6 +92,8 @@ impl State {
             },
             first: None,
             spares: [None; SPARES],
+            spare_bytes: SPARE_MIN,
+            gave_back: false,
             allocations: 0,
             lock_failed: false,
             #[cfg(not(memoman_debug))]
@@ -151,6 +162,10 @@ impl State {
         let Some(fitting) = need.checked_add(Tlsf::POOL_OVERHEAD).and_then(round_up) else {
             return false;
         };
+        if self.gave_back {
+            self.gave_back = false;
+            self.spare_bytes = (2 * self.spare_bytes).min(SPARE_MAX);
+        }
         if ordinary {
             // SAFETY: the instance is live and under the lock.
             let have = unsafe { tlsf.stats() }.pool_bytes;
@@ -182,10 +197,13 @@ impl State {
                 None => place = Some(spare),
             }
         }
+        let most = self.spare_bytes.min(all / SPARE_PART_MAX);
         match place {
-            Some(place) if kept + bytes <= SPARE_MIN.max(all / SPARE_PART) => *place = Some(pool),
+            Some(place) if kept + bytes <= most.max(SPARE_MIN).max(all / SPARE_PART) => {
+                *place = Some(pool);
+            }
             _ => {
-                self.give_back(tlsf, pool);
+                self.gave_back |= self.give_back(tlsf, pool);
             }
         }
     }

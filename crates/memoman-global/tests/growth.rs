@@ -217,6 +217,38 @@ fn an_eighth_of_all_may_be_one_spare() {
     });
 }
 
+#[test]
+fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
+    let name = "what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all";
+    quietly(name, &[], || {
+        let full = heap::malloc(MIB - 4096);
+        let great = heap::malloc(20 * MIB);
+        let low = pool_pages();
+        // Four regions of 33 pages come and go: at first an eighth of all is kept, which is one, then two (4 MiB are not enough
+        // for that, 8 are), then all.
+        let mut kept = Vec::new();
+        for _ in 0..6 {
+            let blocks: Vec<_> = (0..4).map(|_| heap::malloc(2 * MIB)).collect();
+            assert_eq!(pool_pages(), low + 4 * 33);
+            for &block in &blocks {
+                free(block);
+            }
+            kept.push((pool_pages() - low) / 33);
+        }
+        assert_eq!(kept, [1, 1, 3, 4, 4, 4]);
+        // Half of all, 16 + 4 * 33 pages: two may be kept.
+        free(great);
+        assert!(heap::trim(0));
+        let blocks: Vec<_> = (0..4).map(|_| heap::malloc(2 * MIB)).collect();
+        for &block in &blocks {
+            free(block);
+        }
+        assert_eq!(pool_pages(), 16 + 2 * 33);
+        free(full);
+        assert!(heap::validate());
+    });
+}
+
 /// The bytes of a block that are not `value`, from the first to behind the last one.
 fn differing(block: *mut u8, bytes: usize, value: u8) -> Option<(usize, usize)> {
     // SAFETY: a live block whose bytes have been written, or are zero.
