@@ -5,8 +5,10 @@
 //! free of it is seen at once, and a write after the free when it comes out again. (The second free is told by the second word
 //! alone: the first one is what programs have most often written last, in part, and a processor reads such a word late.)
 //!
-//! A class has no room at first. It gets some as `malloc` misses it: a program that does not need the cache does not pay for it in
-//! memory, and its blocks go to the core at once, where a write after free shows earliest.
+//! A class has no room at first. It gets some when `malloc` misses it after a `free` had found no room: as much as was turned
+//! away, half as much again at most. So a program that does not need the cache does not pay for it in memory, and its blocks
+//! go to the core at once, where a write after free shows earliest. It loses room, down to [`CLASS_LEAST`], as blocks are turned
+//! away and none is asked for, and when the heap needs memory: what lies here is used before a segment is asked for.
 
 use core::ptr::{self, NonNull};
 
@@ -15,23 +17,29 @@ use crate::thread_heap::ALIGN;
 
 /// A class for each block size up to 64 quanta: class `c` has the blocks of `c` quanta, header included.
 pub(crate) const CLASSES: usize = 65;
-/// Most blocks of a class, and most bytes.
-const CLASS_BLOCKS: usize = 64;
-const CLASS_BYTES: usize = 8 << 10;
+/// Most bytes of a class: this part of what the heap has, within these bounds.
+const CLASS_PART: usize = 8;
+const CLASS_LEAST: usize = 8 << 10;
+const CLASS_MOST: usize = 512 << 10;
 /// Misses before a class has room.
 const COLD: u8 = 16;
 
 /// The bits that a block's address may have.
 const ADDRESS: usize = segment::ADDRESS_MAX & !(ALIGN - 1);
 
-/// The most blocks that a class may ever hold.
-const fn limit(class: usize) -> usize {
-    let blocks = CLASS_BYTES / (class * ALIGN);
-    if blocks < CLASS_BLOCKS {
-        blocks
-    } else {
-        CLASS_BLOCKS
-    }
+/// The blocks of a class that `bytes` have room for. (Classes 0 and 1 have no blocks.)
+#[inline(always)]
+fn blocks_in(bytes: usize, class: usize) -> usize {
+    bytes / (class.max(1) * ALIGN)
+}
+
+/// One size.
+#[repr(C)]
+struct Class {
+    /// The block that comes out next; null: none.
+    head: *mut u8,
+    /// How many more may be put in.
+    left: usize,
 }
 
 /// All-zero but for the key is an empty one without room.
@@ -39,15 +47,20 @@ const fn limit(class: usize) -> usize {
 pub(crate) struct Cache {
     /// What hides links and makes marks.
     key: usize,
-    /// The block of each class that comes out next; null: none.
-    heads: [*mut u8; CLASSES],
-    /// Cached blocks of each class.
-    counts: [u8; CLASSES],
-    /// How many of each class there may be now.
-    rooms: [u8; CLASSES],
-    /// Misses of each class, until it has some room.
+    /// The seal of the core's headers, once it is known.
+    pub(crate) seal: usize,
+    classes: [Class; CLASSES],
+    /// How many of each class there may be now, cached or left.
+    rooms: [u16; CLASSES],
+    /// Blocks that found no room since `malloc` missed their class.
+    turned_away: [u16; CLASSES],
+    /// Misses of each class, until it may have room.
     misses: [u8; CLASSES],
+    /// Where [`Cache::next_to_shrink`] goes on.
+    cursor: u8,
 }
+
+const _: () = assert!(CLASS_MOST / (2 * ALIGN) <= u16::MAX as usize);
 
 /// What [`Cache::take`] finds.
 pub(crate) enum Taken {
@@ -99,26 +112,35 @@ impl Cache {
     }
 
     #[inline(always)]
-    unsafe fn head(this: *mut Cache, class: usize) -> *mut *mut u8 {
+    unsafe fn class(this: *mut Cache, class: usize) -> *mut Class {
         // SAFETY: the duty above.
-        unsafe { (&raw mut (*this).heads).cast::<*mut u8>().add(class) }
+        unsafe { (&raw mut (*this).classes).cast::<Class>().add(class) }
     }
 
     #[inline(always)]
-    unsafe fn count(this: *mut Cache, class: usize) -> *mut u8 {
+    unsafe fn room(this: *mut Cache, class: usize) -> *mut u16 {
         // SAFETY: the duty above.
-        unsafe { (&raw mut (*this).counts).cast::<u8>().add(class) }
+        unsafe { (&raw mut (*this).rooms).cast::<u16>().add(class) }
     }
 
     #[inline(always)]
-    unsafe fn room(this: *mut Cache, class: usize) -> *mut u8 {
+    unsafe fn turned(this: *mut Cache, class: usize) -> *mut u16 {
         // SAFETY: the duty above.
-        unsafe { (&raw mut (*this).rooms).cast::<u8>().add(class) }
+        unsafe { (&raw mut (*this).turned_away).cast::<u16>().add(class) }
+    }
+
+    /// Cached blocks of a class.
+    #[inline(always)]
+    pub(crate) unsafe fn count(this: *mut Cache, class: usize) -> usize {
+        // SAFETY: the duty above.
+        unsafe {
+            usize::from(*Cache::room(this, class)).wrapping_sub((*Cache::class(this, class)).left)
+        }
     }
 
     /// The second word of a marked block.
     #[inline(always)]
-    unsafe fn mark(this: *const Cache, block: NonNull<u8>) -> usize {
+    pub(crate) unsafe fn mark(this: *const Cache, block: NonNull<u8>) -> usize {
         // SAFETY: the duty above.
         mark(unsafe { (*this).key }, block)
     }
@@ -127,7 +149,14 @@ impl Cache {
     #[inline(always)]
     pub(crate) unsafe fn has_mark(this: *const Cache, block: NonNull<u8>) -> bool {
         // SAFETY: the duty above. Another thread may write this word only if it misuses the block.
-        unsafe { words(block).add(1).read() == Cache::mark(this, block) }
+        unsafe { Cache::second_word(block) == Cache::mark(this, block) }
+    }
+
+    /// Where a marked block has its mark.
+    #[inline(always)]
+    pub(crate) unsafe fn second_word(block: NonNull<u8>) -> usize {
+        // SAFETY: the duty above.
+        unsafe { words(block).add(1).read() }
     }
 
     /// The block behind, if this word is the link of a sound one. Null is sound: none.
@@ -145,28 +174,27 @@ impl Cache {
         unsafe { words(block).add(1).write(0) }
     }
 
-    /// One more block of this class may be put in.
+    /// Puts a block in, if there is room: its words are written, the second one with its mark.
     #[inline(always)]
-    pub(crate) unsafe fn has_room(this: *mut Cache, class: usize) -> bool {
-        // SAFETY: the duty above.
-        unsafe { *Cache::count(this, class) < *Cache::room(this, class) }
-    }
-
-    /// Puts a block in, whose words are written. There is room.
-    #[inline(always)]
-    pub(crate) unsafe fn put(this: *mut Cache, class: usize, block: NonNull<u8>) {
+    pub(crate) unsafe fn put(
+        this: *mut Cache,
+        class: usize,
+        block: NonNull<u8>,
+        mark: usize,
+    ) -> bool {
         // SAFETY: the duty above.
         unsafe {
-            let head = Cache::head(this, class);
-            let (link, mark) = (
-                (*head).expose_provenance() ^ (*this).key,
-                Cache::mark(this, block),
-            );
-            head.write(block.as_ptr());
-            *Cache::count(this, class) += 1;
+            let entry = Cache::class(this, class);
+            let Some(left) = (*entry).left.checked_sub(1) else {
+                return false;
+            };
+            let link = (*entry).head.expose_provenance() ^ (*this).key;
+            (*entry).left = left;
+            (*entry).head = block.as_ptr();
             words(block).write(link);
             words(block).add(1).write(mark);
         }
+        true
     }
 
     /// Takes the block out that was put in last.
@@ -174,8 +202,8 @@ impl Cache {
     pub(crate) unsafe fn take(this: *mut Cache, class: usize) -> Taken {
         // SAFETY: the duty above; a cached block's words may be read, and its link is followed only when it is sound.
         unsafe {
-            let head = Cache::head(this, class);
-            let Some(block) = NonNull::new(*head) else {
+            let entry = Cache::class(this, class);
+            let Some(block) = NonNull::new((*entry).head) else {
                 return Taken::Nothing;
             };
             if !Cache::has_mark(this, block) {
@@ -184,8 +212,8 @@ impl Cache {
             let Some(next) = Cache::link(this, words(block).read()) else {
                 return Taken::Smashed(block);
             };
-            head.write(next);
-            *Cache::count(this, class) = (*Cache::count(this, class)).wrapping_sub(1);
+            (*entry).head = next;
+            (*entry).left = (*entry).left.wrapping_add(1);
             Cache::clear_mark(block);
             Taken::Block(block)
         }
@@ -196,34 +224,68 @@ impl Cache {
     pub(crate) unsafe fn give_up(this: *mut Cache, class: usize) {
         // SAFETY: the duty above.
         unsafe {
-            Cache::head(this, class).write(ptr::null_mut());
-            Cache::count(this, class).write(0);
+            (*Cache::class(this, class)).head = ptr::null_mut();
+            (*Cache::class(this, class)).left = usize::from(*Cache::room(this, class));
         }
     }
 
-    /// `malloc` has found nothing in this class: it may get a place more.
-    #[inline(always)]
-    pub(crate) unsafe fn missed(this: *mut Cache, class: usize) {
+    /// `malloc` has found nothing in this class, which may get room for what was turned away. `bytes` is what the heap has.
+    pub(crate) unsafe fn missed(this: *mut Cache, class: usize, bytes: usize) {
         // SAFETY: the duty above.
         unsafe {
             let misses = (&raw mut (*this).misses).cast::<u8>().add(class);
-            let room = Cache::room(this, class);
             if *misses < COLD {
                 *misses += 1;
-            } else if usize::from(*room) < limit(class) {
-                *room += 1;
+                return;
             }
+            let (room, turned) = (Cache::room(this, class), Cache::turned(this, class));
+            let most = (bytes / CLASS_PART).clamp(CLASS_LEAST, CLASS_MOST);
+            let most = blocks_in(most, class).saturating_sub(usize::from(*room)) as u16;
+            let more = (*turned).min(*room / 2 + 1).min(most);
+            *room += more;
+            *turned -= more;
+            (*Cache::class(this, class)).left += usize::from(more);
+        }
+    }
+
+    /// A block of this class has found no room. True: more have than the class holds, none was asked for meanwhile, and the
+    /// class has room beyond the least: [`Cache::shrink`] it.
+    pub(crate) unsafe fn turned_away(this: *mut Cache, class: usize) -> bool {
+        // SAFETY: the duty above.
+        unsafe {
+            let (room, turned) = (Cache::room(this, class), Cache::turned(this, class));
+            *turned = (*turned).saturating_add(1);
+            *turned > *room && usize::from(*room) > blocks_in(CLASS_LEAST, class)
+        }
+    }
+
+    /// Takes the room away that the last [`Cache::take`] has left.
+    pub(crate) unsafe fn shrink(this: *mut Cache, class: usize) {
+        // SAFETY: the duty above.
+        unsafe {
+            *Cache::room(this, class) -= 1;
+            (*Cache::class(this, class)).left -= 1;
+        }
+    }
+
+    /// The next class, of all in turn, and half of what it holds.
+    pub(crate) unsafe fn next_to_shrink(this: *mut Cache) -> (usize, usize) {
+        // SAFETY: the duty above.
+        unsafe {
+            let class = (usize::from((*this).cursor) + 1) % CLASSES;
+            (*this).cursor = class as u8;
+            (class, Cache::count(this, class).div_ceil(2))
         }
     }
 
     /// Bytes, headers included, and number of the cached blocks.
-    pub(crate) unsafe fn contents(this: *const Cache) -> (usize, usize) {
+    pub(crate) unsafe fn contents(this: *mut Cache) -> (usize, usize) {
         let (mut bytes, mut blocks) = (0, 0);
-        // SAFETY: the duty above.
-        let counts = unsafe { &(*this).counts };
-        for (class, &count) in counts.iter().enumerate() {
-            bytes += class * ALIGN * usize::from(count);
-            blocks += usize::from(count);
+        for class in 0..CLASSES {
+            // SAFETY: the duty above.
+            let count = unsafe { Cache::count(this, class) };
+            bytes += class * ALIGN * count;
+            blocks += count;
         }
         (bytes, blocks)
     }
@@ -236,8 +298,11 @@ impl Cache {
         for class in 0..CLASSES {
             // SAFETY: the duty above; a link is followed only when the mark vouches for it.
             unsafe {
-                let mut next = *Cache::head(this, class);
-                for _ in 0..*Cache::count(this, class) {
+                let mut next = (*Cache::class(this, class)).head;
+                if (*Cache::class(this, class)).left > usize::from(*Cache::room(this, class)) {
+                    return false;
+                }
+                for _ in 0..Cache::count(this, class) {
                     let Some(block) = NonNull::new(next) else {
                         return false;
                     };

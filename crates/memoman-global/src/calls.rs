@@ -20,11 +20,21 @@ fn heap() -> *mut ThreadHeap {
 #[inline(always)]
 pub fn malloc(bytes: usize) -> *mut u8 {
     let current = tls::current();
-    if bytes > own::CACHED_MAX || !current.is_heap() {
+    if bytes > own::CACHED_MAX {
         return malloc_outlined(bytes);
+    }
+    if !current.is_heap() {
+        return malloc_first(bytes);
     }
     // SAFETY: the calling thread's heap.
     unsafe { own::malloc_small(current.heap(), bytes) }
+}
+
+/// Another name, so that [`malloc`] has two tests and not one of both, which takes longer.
+#[cold]
+#[inline(never)]
+fn malloc_first(bytes: usize) -> *mut u8 {
+    malloc_outlined(bytes)
 }
 
 #[inline(never)]
@@ -82,11 +92,24 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
 /// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
 #[inline(never)]
 pub unsafe fn free(ptr: *mut u8) {
+    // SAFETY: the same duty.
+    unsafe { free_inlined(ptr) }
+}
+
+/// [`free`], compiled into its caller.
+///
+/// # Safety
+/// As for it.
+#[inline(always)]
+pub unsafe fn free_inlined(ptr: *mut u8) {
+    // The heap's address comes from here, not from the map: then what is done with it need not wait for the map.
+    let heap = tls::current().heap();
     let owner = segment::owner(ptr.addr());
     // SAFETY: the caller's duty; the map says whose the address is, and a block there is not at address 0.
     unsafe {
-        if !owner.is_null() && owner == tls::current().heap() {
-            own::free(owner, NonNull::new_unchecked(ptr));
+        // (What is nobody's has the owner null, which is no thread's.)
+        if owner == heap {
+            own::free(heap, NonNull::new_unchecked(ptr));
         } else {
             free_elsewhere(owner, ptr);
         }
@@ -170,7 +193,7 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
     let owner = segment::owner(ptr.addr());
     // SAFETY: the caller's duty.
     unsafe {
-        if !owner.is_null() && owner == tls::current().heap() {
+        if owner == tls::current().heap() {
             own::usable_size(owner, block)
         } else {
             elsewhere::usable_size(owner, block)

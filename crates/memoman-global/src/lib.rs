@@ -27,6 +27,7 @@
 //! | `core_calls.rs` | one copy of the core's malloc and free for all who are not in a hurry |
 //! | `locked.rs` | the process-wide instance, under its lock |
 //! | `thread_heap.rs` | a thread's heap: core, `cache.rs` in front, `remote.rs` for what others free, `gate.rs` around it |
+//! | `header.rs` | the core's test of a small block, in the fewest steps |
 //! | `segment.rs` | which heap has an address |
 //! | `supply.rs`, `lend.rs` | segments from the process-wide instance and back |
 //! | `adopt.rs`, `exit.rs`, `tls.rs` | how a thread comes by its heap, and where the heap goes |
@@ -85,6 +86,8 @@ mod exit;
 #[cfg(not(memoman_debug))]
 mod gate;
 #[cfg(not(memoman_debug))]
+mod header;
+#[cfg(not(memoman_debug))]
 mod lend;
 #[cfg(not(memoman_debug))]
 mod locked;
@@ -107,7 +110,7 @@ mod world;
 
 #[cfg(not(memoman_debug))]
 #[doc(hidden)]
-pub use calls::{calloc, free, malloc, memalign, realloc, usable_size};
+pub use calls::{calloc, free, free_inlined, malloc, memalign, realloc, usable_size};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
 pub use debug_calls::{

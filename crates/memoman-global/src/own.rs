@@ -50,6 +50,17 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
     // SAFETY: the owner's (caller), and inside the gate.
     unsafe {
         ThreadHeap::enter(heap);
+        if bytes <= CACHED_MAX {
+            match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
+                Taken::Block(block) => {
+                    let block = ThreadHeap::hand_out(heap, block);
+                    leave(heap);
+                    return block;
+                }
+                Taken::Nothing => {}
+                Taken::Smashed(_) => return smashed(heap, bytes),
+            }
+        }
         missed(heap, bytes)
     }
 }
@@ -93,9 +104,13 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         }
         if result.is_err() {
             if small {
-                Cache::missed(ThreadHeap::cache(heap), class_of(bytes));
+                let has = ThreadHeap::tlsf(heap).stats().pool_bytes;
+                Cache::missed(ThreadHeap::cache(heap), class_of(bytes), has);
             }
             result = ThreadHeap::ask(heap, ALIGN, bytes.max(1));
+            if result == Err(Refusal::Exhausted) && ThreadHeap::drain(heap) {
+                result = ThreadHeap::ask(heap, ALIGN, bytes.max(1));
+            }
         }
         finish(heap, collected.err(), ALIGN, bytes, result)
     }
@@ -163,10 +178,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, block: NonNull<u8>) {
         if !ThreadHeap::try_enter(heap) {
             return free_later(heap, block);
         }
-        if block.as_ptr().addr().is_multiple_of(ALIGN)
-            && !Cache::has_mark(ThreadHeap::cache(heap), block)
-            && ThreadHeap::keep(heap, block)
-        {
+        if block.as_ptr().addr().is_multiple_of(ALIGN) && ThreadHeap::keep(heap, block) {
             ThreadHeap::leave(heap);
             return;
         }
@@ -190,7 +202,7 @@ unsafe fn free_later(heap: *mut ThreadHeap, block: NonNull<u8>) {
 unsafe fn free_to_core(heap: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: as for `free`.
     unsafe {
-        let result = tested(heap, block).and_then(|()| ThreadHeap::release(heap, block));
+        let result = tested(heap, block).and_then(|()| ThreadHeap::turn_away(heap, block));
         leave(heap);
         if let Err(misuse) = result {
             tell::misuse(misuse, block.as_ptr());

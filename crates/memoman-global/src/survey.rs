@@ -73,7 +73,7 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
             world::gather_inbox(state, heap);
             (
                 ThreadHeap::tlsf(heap).stats(),
-                Cache::contents(&raw const (*heap).cache),
+                Cache::contents(&raw mut (*heap).cache),
             )
         };
         all.used += stats.used - cached_bytes;

@@ -11,7 +11,7 @@ use crate::cache::{CLASSES, Cache, Taken};
 use crate::default::LOCK;
 use crate::gate::Gate;
 use crate::remote::{self, Inbox};
-use crate::{core_calls, segment};
+use crate::{core_calls, header, segment};
 
 /// Alignment of every payload.
 pub(crate) const ALIGN: usize = Tlsf::ALIGN;
@@ -21,6 +21,8 @@ pub(crate) const REQUEST_MAX: usize = 32 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
+/// Cached blocks that one call gives to the core before it asks for a segment.
+const DRAINED_AT_ONCE: usize = 64;
 
 /// What other threads read when they free a block of the heap: in a cache line that hardly ever changes.
 #[repr(C, align(64))]
@@ -134,6 +136,9 @@ impl ThreadHeap {
         unsafe {
             let result = core_calls::allocate(ThreadHeap::tlsf(heap), align, bytes);
             if let Ok(block) = result {
+                if (*heap).cache.seal == 0 {
+                    (*heap).cache.seal = header::seal_of(block);
+                }
                 ThreadHeap::hand_out(heap, block);
             }
             result
@@ -224,8 +229,12 @@ impl ThreadHeap {
                         }
                         Cache::clear_mark(block);
                         if !(to_cache && ThreadHeap::keep(heap, block)) {
-                            ThreadHeap::release(heap, block)
-                                .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
+                            let given = if to_cache {
+                                ThreadHeap::turn_away(heap, block)
+                            } else {
+                                ThreadHeap::release(heap, block)
+                            };
+                            given.map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
                         }
                     }
                 }
@@ -234,19 +243,89 @@ impl ThreadHeap {
         Ok(taken)
     }
 
-    /// Puts an unmarked block into the cache, if the core's tests find nothing wrong and its class has room.
+    /// The class of a block that the cache may hold. What is no live block has none.
     #[inline(always)]
-    pub(crate) unsafe fn keep(heap: *mut ThreadHeap, block: NonNull<u8>) -> bool {
+    unsafe fn class_of(heap: *mut ThreadHeap, block: NonNull<u8>) -> Option<usize> {
         // SAFETY: the caller is in the heap; the block lies in one of its segments and is aligned.
         unsafe {
-            // What is no live block has no class that ever has room.
-            let class = ThreadHeap::tlsf(heap).live_bytes(block) / ALIGN;
-            if class >= CLASSES || !Cache::has_room(ThreadHeap::cache(heap), class) {
+            let seal = (*heap).cache.seal;
+            let most = CLASSES * ALIGN;
+            header::small_size(ThreadHeap::tlsf(heap), seal, block, most).map(|size| size / ALIGN)
+        }
+    }
+
+    /// Puts an aligned block into the cache, if it has no mark yet, the core's tests find nothing wrong, and its class has room.
+    #[inline(always)]
+    pub(crate) unsafe fn keep(heap: *mut ThreadHeap, block: NonNull<u8>) -> bool {
+        // SAFETY: as for `class_of`.
+        unsafe {
+            let cache = ThreadHeap::cache(heap);
+            let mark = Cache::mark(cache, block);
+            if Cache::second_word(block) == mark {
                 return false;
             }
-            Cache::put(ThreadHeap::cache(heap), class, block);
+            match ThreadHeap::class_of(heap, block) {
+                Some(class) => Cache::put(cache, class, block, mark),
+                None => false,
+            }
         }
-        true
+    }
+
+    /// Gives a block to the core that the cache has no room for, or that is none. A cache that is too large for what is asked for
+    /// gives one of its own as well.
+    pub(crate) unsafe fn turn_away(
+        heap: *mut ThreadHeap,
+        block: NonNull<u8>,
+    ) -> Result<(), Misuse> {
+        // SAFETY: as for `class_of`, when it is read; the core tests the address itself.
+        unsafe {
+            let aligned = block.as_ptr().addr().is_multiple_of(ALIGN);
+            let class = if aligned {
+                ThreadHeap::class_of(heap, block)
+            } else {
+                None
+            };
+            ThreadHeap::release(heap, block)?;
+            if let Some(class) = class
+                && Cache::turned_away(ThreadHeap::cache(heap), class)
+                && (*heap).surplus.is_none()
+            {
+                // One that is smashed is told when it is asked for.
+                if let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class) {
+                    Cache::shrink(ThreadHeap::cache(heap), class);
+                    return ThreadHeap::release(heap, block);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// Gives up to [`DRAINED_AT_ONCE`] cached blocks to the core, of one class after the other, and ends early when a pool is to
+    /// be given back. False: there was none.
+    pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> bool {
+        let mut drained = 0;
+        for _ in 0..CLASSES {
+            // SAFETY: the caller is in the heap.
+            unsafe {
+                let cache = ThreadHeap::cache(heap);
+                let (class, count) = Cache::next_to_shrink(cache);
+                for _ in 0..count.min(DRAINED_AT_ONCE - drained) {
+                    // What is smashed is told when it is asked for.
+                    let Taken::Block(block) = Cache::take(cache, class) else {
+                        break;
+                    };
+                    Cache::shrink(cache, class);
+                    if ThreadHeap::release(heap, block).is_err() || (*heap).surplus.is_some() {
+                        return true;
+                    }
+                    drained += 1;
+                }
+                if drained == DRAINED_AT_ONCE {
+                    break;
+                }
+            }
+        }
+        drained > 0
     }
 
     /// What lies in the cache is as it was put in, and in use for the core.

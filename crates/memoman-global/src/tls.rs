@@ -6,15 +6,17 @@
 
 use crate::thread_heap::ThreadHeap;
 
-/// The thread has given its heap up and is ending: no address of a heap.
-pub(crate) const ENDED: usize = 1;
+/// The thread has no heap yet. Not 0, so that what is nobody's in the map of segments is never taken for the thread's.
+const NONE: usize = 1;
+/// The thread has given its heap up and is ending. Neither is the address of a heap.
+pub(crate) const ENDED: usize = 2;
 
 /// What the word says.
 #[derive(Clone, Copy)]
 pub(crate) struct Current(usize);
 
 impl Current {
-    /// The thread's heap; null or no heap's address while it has none.
+    /// The thread's heap; no heap's address, and not null, while it has none.
     #[inline(always)]
     pub(crate) fn heap(self) -> *mut ThreadHeap {
         core::ptr::with_exposed_provenance_mut(self.0)
@@ -51,15 +53,16 @@ mod word {
     use core::arch::{asm, global_asm};
 
     global_asm!(
-        ".pushsection .tbss.memoman_thread_heap,\"awT\",@nobits",
+        ".pushsection .tdata.memoman_thread_heap,\"awT\",@progbits",
         ".balign 8",
         ".globl memoman_thread_heap",
         ".hidden memoman_thread_heap",
         ".type memoman_thread_heap,@tls_object",
         ".size memoman_thread_heap,8",
         "memoman_thread_heap:",
-        ".zero 8",
+        ".quad {none}",
         ".popsection",
+        none = const super::NONE,
     );
 
     #[inline(always)]
@@ -96,7 +99,8 @@ mod word {
     use crate::exit;
 
     pub(super) fn get() -> usize {
-        exit::key_value()
+        // A thread that has never set it reads 0.
+        exit::key_value().max(super::NONE)
     }
 
     pub(super) fn set(value: usize) {

@@ -36,7 +36,15 @@ pub unsafe extern "C" fn reallocarray(ptr: *mut c_void, count: usize, size: usiz
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(ptr: *mut c_void) {
     // SAFETY: the standard's duties.
-    unsafe { heap::free(ptr.cast()) }
+    #[cfg(not(memoman_debug))]
+    unsafe {
+        heap::free_inlined(ptr.cast());
+    }
+    // SAFETY: as above.
+    #[cfg(memoman_debug)]
+    unsafe {
+        heap::free(ptr.cast());
+    }
 }
 
 /// SunOS's `cfree`, gone from glibc's headers but not from old programs.
