@@ -47,8 +47,13 @@ pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
     with_heap(|state, tlsf| {
         // SAFETY: under the lock, and the caller's until here.
         unsafe {
-            world::gather(state, heap);
-            supply::give_back_all(state, tlsf, heap);
+            // The first one is left warm: threads that come one after the other go on where the last one stopped.
+            if state.has_idle() || ThreadHeap::is_heavy(heap) {
+                world::gather(state, heap);
+                supply::give_back_all(state, tlsf, heap);
+            } else {
+                world::gather_inbox(state, heap);
+            }
             (*heap).shared.owned.store(false, Ordering::Relaxed);
             state.lay_by(heap);
         }

@@ -77,3 +77,6 @@ pub(crate) unsafe fn small_size(
         Some(size)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,6 +195,11 @@ impl State {
         heap
     }
 
+    /// There is a heap without an owner.
+    pub(crate) fn has_idle(&self) -> bool {
+        !self.lent.idle.is_null()
+    }
+
     /// Enters a heap among those without an owner.
     ///
     /// # Safety

@@ -108,8 +108,13 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
                 Cache::missed(ThreadHeap::cache(heap), class_of(bytes), has);
             }
             result = ThreadHeap::ask(heap, ALIGN, bytes.max(1));
-            if result == Err(Refusal::Exhausted) && ThreadHeap::drain(heap) {
-                result = ThreadHeap::ask(heap, ALIGN, bytes.max(1));
+            if result == Err(Refusal::Exhausted) {
+                // What lies in the cache is used before a segment is asked for.
+                match ThreadHeap::drain(heap) {
+                    Ok(0) => {}
+                    Ok(_) => result = ThreadHeap::ask(heap, ALIGN, bytes.max(1)),
+                    met => collected = collected.and(met),
+                }
             }
         }
         finish(heap, collected.err(), ALIGN, bytes, result)
@@ -202,10 +207,13 @@ unsafe fn free_later(heap: *mut ThreadHeap, block: NonNull<u8>) {
 unsafe fn free_to_core(heap: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: as for `free`.
     unsafe {
-        let result = tested(heap, block).and_then(|()| ThreadHeap::turn_away(heap, block));
+        let result = match tested(heap, block) {
+            Ok(()) => ThreadHeap::turn_away(heap, block),
+            Err(misuse) => Err((misuse, block.as_ptr().cast_const())),
+        };
         leave(heap);
-        if let Err(misuse) = result {
-            tell::misuse(misuse, block.as_ptr());
+        if let Err((misuse, address)) = result {
+            tell::misuse(misuse, address);
         }
     }
 }

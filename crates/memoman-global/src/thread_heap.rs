@@ -21,6 +21,8 @@ pub(crate) const REQUEST_MAX: usize = 32 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
+/// Most bytes of a heap that keeps its cache and its empty segments when its thread ends.
+const WARM_MOST: usize = 256 << 10;
 /// Cached blocks that one call gives to the core before it asks for a segment.
 const DRAINED_AT_ONCE: usize = 64;
 
@@ -228,13 +230,11 @@ impl ThreadHeap {
                             return Err((Misuse::SmashedLink, block.as_ptr()));
                         }
                         Cache::clear_mark(block);
-                        if !(to_cache && ThreadHeap::keep(heap, block)) {
-                            let given = if to_cache {
-                                ThreadHeap::turn_away(heap, block)
-                            } else {
-                                ThreadHeap::release(heap, block)
-                            };
-                            given.map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
+                        if !to_cache {
+                            ThreadHeap::release(heap, block)
+                                .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
+                        } else if !ThreadHeap::keep(heap, block) {
+                            ThreadHeap::turn_away(heap, block)?;
                         }
                     }
                 }
@@ -272,11 +272,11 @@ impl ThreadHeap {
     }
 
     /// Gives a block to the core that the cache has no room for, or that is none. A cache that is too large for what is asked for
-    /// gives one of its own as well.
+    /// gives one of its own as well. The misuse that it meets is the answer.
     pub(crate) unsafe fn turn_away(
         heap: *mut ThreadHeap,
         block: NonNull<u8>,
-    ) -> Result<(), Misuse> {
+    ) -> Result<(), (Misuse, *const u8)> {
         // SAFETY: as for `class_of`, when it is read; the core tests the address itself.
         unsafe {
             let aligned = block.as_ptr().addr().is_multiple_of(ALIGN);
@@ -285,47 +285,56 @@ impl ThreadHeap {
             } else {
                 None
             };
-            ThreadHeap::release(heap, block)?;
+            ThreadHeap::release(heap, block)
+                .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
             if let Some(class) = class
                 && Cache::turned_away(ThreadHeap::cache(heap), class)
-                && (*heap).surplus.is_none()
             {
-                // One that is smashed is told when it is asked for.
-                if let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class) {
-                    Cache::shrink(ThreadHeap::cache(heap), class);
-                    return ThreadHeap::release(heap, block);
-                }
+                ThreadHeap::shrink(heap, class, 1)?;
             }
             Ok(())
         }
     }
 
-    /// Gives up to [`DRAINED_AT_ONCE`] cached blocks to the core, of one class after the other, and ends early when a pool is to
-    /// be given back. False: there was none.
-    pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> bool {
-        let mut drained = 0;
-        for _ in 0..CLASSES {
-            // SAFETY: the caller is in the heap.
-            unsafe {
-                let cache = ThreadHeap::cache(heap);
-                let (class, count) = Cache::next_to_shrink(cache);
-                for _ in 0..count.min(DRAINED_AT_ONCE - drained) {
-                    // What is smashed is told when it is asked for.
-                    let Taken::Block(block) = Cache::take(cache, class) else {
-                        break;
-                    };
-                    Cache::shrink(cache, class);
-                    if ThreadHeap::release(heap, block).is_err() || (*heap).surplus.is_some() {
-                        return true;
-                    }
-                    drained += 1;
-                }
-                if drained == DRAINED_AT_ONCE {
-                    break;
-                }
+    /// Gives up to `most` blocks of a class to the core, and their room up; ends early when a pool is to be given back. (What is
+    /// smashed stays, and is told when it is asked for.)
+    unsafe fn shrink(
+        heap: *mut ThreadHeap,
+        class: usize,
+        most: usize,
+    ) -> Result<usize, (Misuse, *const u8)> {
+        let mut given = 0;
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            let cache = ThreadHeap::cache(heap);
+            while given < most
+                && (*heap).surplus.is_none()
+                && let Taken::Block(block) = Cache::take(cache, class)
+            {
+                Cache::shrink(cache, class);
+                given += 1;
+                ThreadHeap::release(heap, block)
+                    .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
             }
         }
-        drained > 0
+        Ok(given)
+    }
+
+    /// Gives up to [`DRAINED_AT_ONCE`] cached blocks to the core, half of what each class has, one class after the other, and tells
+    /// how many. The misuse that it meets is the answer.
+    pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
+        let mut drained = 0;
+        for _ in 0..CLASSES {
+            if drained == DRAINED_AT_ONCE {
+                break;
+            }
+            // SAFETY: the caller is in the heap.
+            unsafe {
+                let (class, half) = Cache::next_to_shrink(ThreadHeap::cache(heap));
+                drained += ThreadHeap::shrink(heap, class, half.min(DRAINED_AT_ONCE - drained))?;
+            }
+        }
+        Ok(drained)
     }
 
     /// What lies in the cache is as it was put in, and in use for the core.
@@ -337,6 +346,12 @@ impl ThreadHeap {
                     && ThreadHeap::tlsf(heap).live_bytes(block) == class * ALIGN
             })
         }
+    }
+
+    /// The heap has more than is kept for a thread that may come.
+    pub(crate) unsafe fn is_heavy(heap: *mut ThreadHeap) -> bool {
+        // SAFETY: the caller is in the heap.
+        unsafe { ThreadHeap::tlsf(heap).stats().pool_bytes > WARM_MOST }
     }
 
     /// Empties the cache into the core. The misuse that it meets is the answer; the rest is emptied all the same.
@@ -370,3 +385,6 @@ impl ThreadHeap {
 fn belongs(heap: *mut ThreadHeap, address: usize) -> bool {
     address.is_multiple_of(ALIGN) && segment::owner(address) == heap
 }
+
+#[cfg(test)]
+mod tests;
