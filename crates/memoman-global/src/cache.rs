@@ -16,7 +16,7 @@ use crate::segment;
 use crate::thread_heap::ALIGN;
 
 /// A class for each block size up to 64 quanta: class `c` has the blocks of `c` quanta, header included.
-pub(crate) const CLASSES: usize = 65;
+pub(crate) const CLASSES: usize = 129;
 /// Most bytes of a class: this part of what the heap has, within these bounds.
 const CLASS_PART: usize = 8;
 const CLASS_LEAST: usize = 8 << 10;

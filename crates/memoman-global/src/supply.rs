@@ -10,7 +10,7 @@ use crate::thread_heap::{HEADER, REQUEST_MAX, ThreadHeap};
 use crate::{os, tell, world};
 
 /// A segment is this part of the bytes that the heap has, within these bounds.
-const SEGMENT_PART: usize = 8;
+const SEGMENT_PART: usize = 16;
 const SEGMENT_MIN: usize = 64 << 10;
 const SEGMENT_MAX: usize = 1 << 20;
 /// What a request may take beyond its bytes, alignment apart: rounding and headers.
