@@ -30,7 +30,7 @@ const ADDRESS: usize = segment::ADDRESS_MAX & !(ALIGN - 1);
 /// The blocks of a class that `bytes` have room for. (Classes 0 and 1 have no blocks.)
 #[inline(always)]
 fn blocks_in(bytes: usize, class: usize) -> usize {
-    bytes / (class.max(1) * ALIGN)
+    bytes / ALIGN / class.max(1)
 }
 
 /// One size.
