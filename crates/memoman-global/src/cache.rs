@@ -58,6 +58,8 @@ pub(crate) struct Cache {
     misses: [u8; CLASSES],
     /// Where [`Cache::next_to_shrink`] goes on.
     cursor: u8,
+    /// So many times the cache is not worth draining.
+    pub(crate) pause: u8,
 }
 
 const _: () = assert!(CLASS_MOST / (2 * ALIGN) <= u16::MAX as usize);
@@ -229,8 +231,9 @@ impl Cache {
         }
     }
 
-    /// `malloc` has found nothing in this class, which may get room for what was turned away. `bytes` is what the heap has.
-    pub(crate) unsafe fn missed(this: *mut Cache, class: usize, bytes: usize) {
+    /// `malloc` has found nothing in this class, which may get room for what was turned away. `bytes` tells what the heap has.
+    #[inline(always)]
+    pub(crate) unsafe fn missed(this: *mut Cache, class: usize, bytes: impl FnOnce() -> usize) {
         // SAFETY: the duty above.
         unsafe {
             let misses = (&raw mut (*this).misses).cast::<u8>().add(class);
@@ -239,7 +242,10 @@ impl Cache {
                 return;
             }
             let (room, turned) = (Cache::room(this, class), Cache::turned(this, class));
-            let most = (bytes / CLASS_PART).clamp(CLASS_LEAST, CLASS_MOST);
+            if *turned == 0 {
+                return;
+            }
+            let most = (bytes() / CLASS_PART).clamp(CLASS_LEAST, CLASS_MOST);
             let most = blocks_in(most, class).saturating_sub(usize::from(*room)) as u16;
             let more = (*turned).min(*room / 2 + 1).min(most);
             *room += more;

@@ -21,10 +21,12 @@ pub(crate) const REQUEST_MAX: usize = 32 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
+/// Having found less than that, it looks no more for so many times.
+const DRAIN_PAUSE: u8 = 15;
 /// Most bytes of a heap that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Cached blocks that one call gives to the core before it asks for a segment.
-const DRAINED_AT_ONCE: usize = 64;
+pub(crate) const DRAINED_AT_ONCE: usize = 64;
 
 /// What other threads read when they free a block of the heap: in a cache line that hardly ever changes.
 #[repr(C, align(64))]
@@ -324,6 +326,13 @@ impl ThreadHeap {
     /// how many. The misuse that it meets is the answer.
     pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
         let mut drained = 0;
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            if (*heap).cache.pause > 0 {
+                (*heap).cache.pause -= 1;
+                return Ok(0);
+            }
+        }
         for _ in 0..CLASSES {
             if drained == DRAINED_AT_ONCE {
                 break;
@@ -333,6 +342,10 @@ impl ThreadHeap {
                 let (class, half) = Cache::next_to_shrink(ThreadHeap::cache(heap));
                 drained += ThreadHeap::shrink(heap, class, half.min(DRAINED_AT_ONCE - drained))?;
             }
+        }
+        if drained < DRAINED_AT_ONCE {
+            // SAFETY: as above.
+            unsafe { (*heap).cache.pause = DRAIN_PAUSE };
         }
         Ok(drained)
     }

@@ -58,7 +58,7 @@ impl Bed {
 
     fn miss(&mut self, heap: usize) {
         // SAFETY: the bed's.
-        unsafe { Cache::missed(&mut *self.cache, CLASS, heap) };
+        unsafe { Cache::missed(&mut *self.cache, CLASS, || heap) };
     }
 
     fn turn_away(&mut self, times: usize) -> bool {
