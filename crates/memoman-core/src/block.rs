@@ -20,7 +20,7 @@
 //! or more and fails the bounds test that is made anyway. Whatever stops being the header of a block in
 //! use is marked FREE on the way, so no stale header passes for a live one.
 
-use crate::config::{BLOCK_MIN, HEADER, QUANTUM, SIZE_BITS, SIZE_LIMIT, WORD};
+use crate::config::{BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, SIZE_BITS, SIZE_LIMIT, WORD};
 
 /// The block is in a free list.
 pub(crate) const FREE: usize = 1;
@@ -109,6 +109,13 @@ impl Header {
     #[inline(always)]
     pub(crate) const fn is_used_of(self, size: usize) -> bool {
         self.0 & !PREV_FREE == size
+    }
+
+    /// A used block of fewer than `most` bytes, a multiple of the quantum: stray flags come to the top, where a wrong seal is,
+    /// so that one compare is enough.
+    #[inline(always)]
+    pub(crate) const fn is_used_below(self, most: usize) -> bool {
+        (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most >> QUANTUM_LOG2
     }
 
     /// The same, behind a block in use: no bit below the size.
@@ -218,6 +225,13 @@ impl Block {
     pub(crate) unsafe fn header(self, cookie: usize) -> Header {
         // SAFETY: the duty of this type: the word before the payload is this block's header.
         Header(unsafe { self.header_ptr().read() } ^ seal(cookie))
+    }
+
+    /// The seal in the header of a block in use.
+    #[inline(always)]
+    pub(crate) unsafe fn seal(self) -> usize {
+        // SAFETY: as for `header`.
+        unsafe { self.header_ptr().read() & SEAL_BITS }
     }
 
     /// Writes the header.

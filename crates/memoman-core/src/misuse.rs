@@ -4,6 +4,8 @@ use core::ffi::{CStr, c_char, c_void};
 use core::fmt;
 use core::ptr::NonNull;
 
+use crate::block::Block;
+use crate::config::WORD;
 use crate::live::live;
 use crate::tlsf::Tlsf;
 
@@ -119,5 +121,44 @@ impl Tlsf {
     pub unsafe fn live_bytes(self, ptr: NonNull<u8>) -> usize {
         // SAFETY: the same duties.
         unsafe { live(self.control(), ptr).map_or(0, |live| live.header.size()) }
+    }
+
+    /// The seal in a header: what [`Tlsf::live_bytes_below`] wants to know. 0 on 32-bit targets, which have none.
+    ///
+    /// # Safety
+    /// `block` is a block in use.
+    pub unsafe fn seal_of(block: NonNull<u8>) -> usize {
+        // SAFETY: the caller's duty.
+        unsafe { Block::at(block.as_ptr()).seal() }
+    }
+
+    /// [`Tlsf::live_bytes`] of a block of fewer than `most` bytes, in the fewest steps: without the bounds of the instance, and
+    /// without the bounds of a free next block's size. None for what is misused, or larger.
+    ///
+    /// # Safety
+    /// `block` is an aligned address in one of the instance's pools, and `most` is at most the bytes from there that may be read.
+    /// The seal is that of the instance ([`Tlsf::seal_of`]), or 0: then nothing passes where headers have one.
+    #[inline(always)]
+    pub unsafe fn live_bytes_below(
+        self,
+        seal: usize,
+        block: NonNull<u8>,
+        most: usize,
+    ) -> Option<usize> {
+        if WORD == 4 {
+            // No seal vouches for a size.
+            // SAFETY: the caller's duties.
+            let size = unsafe { self.live_bytes(block) };
+            return (size != 0 && size < most).then_some(size);
+        }
+        let block = Block::at(block.as_ptr());
+        // SAFETY: the word before an address in a pool; the next header is read only when the seal vouches for the size.
+        unsafe {
+            let header = block.header(seal);
+            // Taken before the test, since what the caller does next waits for it.
+            let size = header.size();
+            (header.is_used_below(most) && block.offset(size).header(seal).may_follow_used())
+                .then_some(size)
+        }
     }
 }

@@ -27,7 +27,6 @@
 //! | `core_calls.rs` | one copy of the core's malloc and free for all who are not in a hurry |
 //! | `locked.rs` | the process-wide instance, under its lock |
 //! | `thread_heap.rs` | a thread's heap: core, `cache.rs` in front, `remote.rs` for what others free, `gate.rs` around it |
-//! | `header.rs` | the core's test of a small block, in the fewest steps |
 //! | `segment.rs` | which heap has an address |
 //! | `supply.rs`, `lend.rs` | segments from the process-wide instance and back |
 //! | `adopt.rs`, `exit.rs`, `tls.rs` | how a thread comes by its heap, and where the heap goes |
@@ -86,7 +85,6 @@ mod exit;
 #[cfg(not(memoman_debug))]
 mod gate;
 #[cfg(not(memoman_debug))]
-mod header;
 #[cfg(not(memoman_debug))]
 mod lend;
 #[cfg(not(memoman_debug))]

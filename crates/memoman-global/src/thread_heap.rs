@@ -11,7 +11,7 @@ use crate::cache::{CLASSES, Cache, Taken};
 use crate::default::LOCK;
 use crate::gate::Gate;
 use crate::remote::{self, Inbox};
-use crate::{core_calls, header, segment};
+use crate::{core_calls, segment};
 
 /// Alignment of every payload.
 pub(crate) const ALIGN: usize = Tlsf::ALIGN;
@@ -141,7 +141,7 @@ impl ThreadHeap {
             let result = core_calls::allocate(ThreadHeap::tlsf(heap), align, bytes);
             if let Ok(block) = result {
                 if (*heap).cache.seal == 0 {
-                    (*heap).cache.seal = header::seal_of(block);
+                    (*heap).cache.seal = Tlsf::seal_of(block);
                 }
                 ThreadHeap::hand_out(heap, block);
             }
@@ -252,7 +252,9 @@ impl ThreadHeap {
         unsafe {
             let seal = (*heap).cache.seal;
             let most = CLASSES * ALIGN;
-            header::small_size(ThreadHeap::tlsf(heap), seal, block, most).map(|size| size / ALIGN)
+            ThreadHeap::tlsf(heap)
+                .live_bytes_below(seal, block, most)
+                .map(|size| size / ALIGN)
         }
     }
 

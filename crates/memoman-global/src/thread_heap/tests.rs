@@ -95,7 +95,7 @@ fn the_seal_is_learnt_from_the_first_block() {
     assert_eq!(seal(), 0);
     let block = bed.malloc(100).unwrap();
     // SAFETY: a live block.
-    assert_eq!(seal(), unsafe { header::seal_of(block) });
+    assert_eq!(seal(), unsafe { Tlsf::seal_of(block) });
     assert!(usize::BITS == 32 || seal() >> (usize::BITS - 1) == 1);
 }
 

@@ -1,21 +1,25 @@
-//! The short test held against the core's own.
+//! The short test of a small block in use held against the whole one (groups H and I).
 
-use super::*;
-use std::vec::Vec;
+use memoman_core::Tlsf;
+use std::ptr::NonNull;
+
+const ALIGN: usize = Tlsf::ALIGN;
+const HEADER: usize = Tlsf::ALLOC_OVERHEAD;
+const FREE: usize = 1;
 
 #[repr(C, align(64))]
 struct Memory([u8; 64 << 10]);
 
 /// An instance with blocks of 24 to 1,300 bytes, every third of them freed again.
 fn with_blocks(test: impl Fn(Tlsf, usize, &[NonNull<u8>])) {
-    let mut memory = std::boxed::Box::new(Memory([0; 64 << 10]));
+    let mut memory = Box::new(Memory([0; 64 << 10]));
     // SAFETY: the memory is the test's.
     unsafe {
         let tlsf = Tlsf::create_with_pool(memory.0.as_mut_ptr(), memory.0.len()).unwrap();
         let blocks: Vec<_> = (0..60)
             .map(|at| tlsf.malloc(24 + at * 37 % 1300).unwrap())
             .collect();
-        let seal = seal_of(blocks[0]);
+        let seal = Tlsf::seal_of(blocks[0]);
         let mut live = Vec::new();
         for (at, &block) in blocks.iter().enumerate() {
             if at % 3 == 1 {
@@ -36,13 +40,17 @@ fn header_at(address: *mut u8) -> *mut usize {
 }
 
 #[test]
-fn says_what_the_core_says_of_blocks_in_use() {
+fn group_h_says_what_the_core_says_of_blocks_in_use() {
     with_blocks(|tlsf, seal, blocks| {
         let mut small = 0;
         for &block in blocks {
             // SAFETY: a live block.
-            let (size, core) =
-                unsafe { (small_size(tlsf, seal, block, MOST), tlsf.live_bytes(block)) };
+            let (size, core) = unsafe {
+                (
+                    tlsf.live_bytes_below(seal, block, MOST),
+                    tlsf.live_bytes(block),
+                )
+            };
             assert_ne!(core, 0);
             assert_eq!(size, (core < MOST).then_some(core));
             small += usize::from(size.is_some());
@@ -52,20 +60,20 @@ fn says_what_the_core_says_of_blocks_in_use() {
 }
 
 #[test]
-fn nothing_passes_before_the_seal_is_known() {
+fn group_h_nothing_passes_before_the_seal_is_known() {
     if usize::BITS == 64 {
         with_blocks(|tlsf, seal, blocks| {
             assert_ne!(seal, 0);
             for &block in blocks {
                 // SAFETY: a live block.
-                assert_eq!(unsafe { small_size(tlsf, 0, block, MOST) }, None);
+                assert_eq!(unsafe { tlsf.live_bytes_below(0, block, MOST) }, None);
             }
         });
     }
 }
 
 #[test]
-fn no_freed_block_and_no_address_inside_one_passes() {
+fn group_h_no_freed_block_and_no_address_inside_one_passes() {
     with_blocks(|tlsf, seal, blocks| {
         for &block in blocks {
             // SAFETY: addresses inside blocks in use, and behind them; all of it is the instance's.
@@ -73,12 +81,12 @@ fn no_freed_block_and_no_address_inside_one_passes() {
                 let size = tlsf.live_bytes(block);
                 for inside in (ALIGN..size).step_by(ALIGN) {
                     let inside = NonNull::new(block.as_ptr().wrapping_add(inside)).unwrap();
-                    assert_eq!(small_size(tlsf, seal, inside, MOST), None);
+                    assert_eq!(tlsf.live_bytes_below(seal, inside, MOST), None);
                 }
                 let next = NonNull::new(block.as_ptr().wrapping_add(size)).unwrap();
                 let core = tlsf.live_bytes(next);
                 assert_eq!(
-                    small_size(tlsf, seal, next, MOST),
+                    tlsf.live_bytes_below(seal, next, MOST),
                     (core != 0 && core < MOST).then_some(core)
                 );
             }
@@ -87,7 +95,7 @@ fn no_freed_block_and_no_address_inside_one_passes() {
 }
 
 #[test]
-fn no_damage_to_a_header_passes_that_the_core_finds() {
+fn group_i_no_damage_to_a_header_passes_that_the_core_finds() {
     with_blocks(|tlsf, seal, blocks| {
         let mut found = 0;
         for &block in blocks {
@@ -105,7 +113,7 @@ fn no_damage_to_a_header_passes_that_the_core_finds() {
                             // The same bit twice is one bit.
                             header.write(sound ^ (1 << first | 1 << second));
                             let core = tlsf.live_bytes(block);
-                            let passes = small_size(tlsf, seal, block, MOST);
+                            let passes = tlsf.live_bytes_below(seal, block, MOST);
                             let says_free = (header_at(next).read() ^ seal) & FREE != 0;
                             header.write(sound);
                             // The size of a free block behind is for the core to test, when it needs it.
