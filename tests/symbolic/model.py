@@ -35,7 +35,8 @@ class Memory:
     def is_heaps(self, state, address):
         if address.concrete:
             return self.heap.control <= address.concrete_value < self.heap.end
-        return state.solver.satisfiable(extra_constraints=[claripy.And(address >= self.heap.control, address < self.heap.end)])
+        # Nothing else is reached by an unknown address: the program's own memory would read as unknown here.
+        return True
 
     def inside(self, address, length):
         """The bytes are the control structure's or the pool's from its first header on."""
@@ -57,17 +58,37 @@ class Memory:
                 if first <= value < behind:
                     return claripy.BVV(word, 64)
             return self.anything(address)
-        control_end = self.heap.control + self.heap.control_bytes
-        in_control = claripy.And(claripy.UGE(address, self.heap.control), claripy.ULT(address, control_end))
         value = self.anything(address)
         for place, word in self.known.items():
-            value = claripy.If(address == place, word, value)
-        if state.solver.satisfiable(extra_constraints=[in_control]):
-            word = claripy.BVV(self.control[-1][2], 64)
-            for _, behind, content in reversed(self.control[:-1]):
-                word = claripy.If(claripy.ULT(address, behind), claripy.BVV(content, 64), word)
-            value = claripy.If(in_control, word, value)
+            if self.may_be(state, address == place):
+                value = claripy.If(address == place, word, value)
+        for first, behind, content in self.runs(state, address, self.control):
+            inside = claripy.And(claripy.UGE(address, first), claripy.ULT(address, behind))
+            value = claripy.If(inside, claripy.BVV(content, 64), value)
         return value
+
+    def runs(self, state, address, runs):
+        """Those of the control structure's runs that the address may lie in."""
+        inside = claripy.And(claripy.UGE(address, runs[0][0]), claripy.ULT(address, runs[-1][1]))
+        if not self.may_be(state, inside):
+            return []
+        if len(runs) == 1:
+            return runs
+        middle = len(runs) // 2
+        return self.runs(state, address, runs[:middle]) + self.runs(state, address, runs[middle:])
+
+    @staticmethod
+    def may_be(state, condition):
+        if condition.is_true() or condition.is_false():
+            return condition.is_true()
+        return state.solver.satisfiable(extra_constraints=[condition])
+
+    def unique(self, state, address):
+        """The address as a number, where this path allows only one."""
+        if address.concrete:
+            return address
+        value = state.solver.eval(address)
+        return address if self.may_be(state, address != value) else claripy.BVV(value, 64)
 
     def anything(self, address):
         key = address.hash()
@@ -80,6 +101,8 @@ class Memory:
         for entry in state.globals["log"]:
             if entry[0] == "word":
                 _, place, word = entry
+                if not self.may_be(state, place == address):
+                    continue
                 value = claripy.If(place == address, word, value)
             else:
                 _, start, length = entry
@@ -102,6 +125,7 @@ class Memory:
         address, length = state.inspect.mem_read_address, self.length(state, state.inspect.mem_read_length)
         if not self.is_heaps(state, address):
             return
+        address = self.unique(state, address)
         place, rest = self.split(state, address)
         words = []
         while len(words) * WORD < rest + length:
@@ -116,6 +140,7 @@ class Memory:
         length = len(expression) // 8 if length is None else self.length(state, length)
         if address.concrete and not self.is_heaps(state, address):
             return
+        address = self.unique(state, address)
         self.must(state, self.inside(address, length), f"a write at {state.addr:#x} leaves the heap")
         place, rest = self.split(state, address)
         value = claripy.Reverse(expression) if state.inspect.mem_write_endness == "Iend_BE" else expression

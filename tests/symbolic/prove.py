@@ -28,15 +28,38 @@ from claripy.backends.backend_z3 import BackendZ3
 
 from heap import BASE, HANDLER, HEADER, SIZE_MASK, Library
 from model import Memory, Violated
+from scans import split_at_scans
 from scenes import FREE_BLOCKS, NEIGHBOURS, Scene
 
 
-def patient_solver(backend, timeout=None, max_memory=None):
-    """z3's bit-vector solver without claripy's limit of time by the clock: a busy machine must not turn a proof into none."""
-    return z3.SolverFor("QF_BV", ctx=backend._context)
+EFFORT = 2_000_000  # what the quick solver may spend, in its own units: not by the clock, so that a busy machine gives the same answers
 
 
-BackendZ3.solver = patient_solver
+class PatientSolver(z3.Solver):
+    """z3's small solver, which is quick with many small questions, and behind it the one for bit vectors, without any limit: a
+    question must not stay open for want of time."""
+
+    def __init__(self, context):
+        super().__init__(solver=z3.SimpleSolver(ctx=context).solver, ctx=context)
+        self.set("rlimit", EFFORT)
+        self.thorough = None
+
+    def check(self, *assumptions):
+        self.thorough = None
+        answer = super().check(*assumptions)
+        if answer == z3.unknown:
+            self.thorough = z3.SolverFor("QF_BV", ctx=self.ctx)
+            self.thorough.add(self.assertions())
+            answer = self.thorough.check(*assumptions)
+        return answer
+
+    def model(self):
+        return self.thorough.model() if self.thorough else super().model()
+
+
+BackendZ3.solver = lambda backend, timeout=None, max_memory=None: PatientSolver(backend._context)
+# Filled anew for each question: copying one costs more than that.
+claripy.backends.z3.reuse_z3_solver = True
 
 RETURN = 0x6666_1000
 NO_POWER = "no power of two"
@@ -205,6 +228,7 @@ def job(path, name, scene_name, cases, stop):
     for bulk in ("memset", "memcpy", "memmove"):
         project.hook_symbol(bulk, Bulk(display_name=bulk), replace=True)
     project.hook(HANDLER, Handler(cc=project.factory.cc()))
+    split_at_scans(project)
     function = next(function for function in FUNCTIONS if function.name == name)
     if function.needed is product:
         hook_multiplications(project, project.loader.find_symbol(name))

@@ -52,8 +52,8 @@ class Scene:
         # The last one may be as large as the pool allows, but for its end: a pool's last block may be of another kind.
         ends[-1:] = [heap.end - 4 * QUANTUM]
         for index, (block, end, (first, behind)) in enumerate(zip(free_blocks, ends, ranges)):
-            size = claripy.BVS(f"free_size_{index}", 64)
-            self.constraints += [size & (QUANTUM - 1) == 0, claripy.UGE(size, first), claripy.ULT(size, behind), claripy.ULE(size, end - block)]
+            size, bounds = any_size(f"free_size_{index}", first, behind)
+            self.constraints += [*bounds, claripy.ULE(size, end - block)]
             self.known[block - HEADER] = (size | FREE) ^ heap.seal
             self.fix(block, block + WORD)
         for block in self.around:
@@ -66,6 +66,17 @@ class Scene:
     def fix(self, *addresses):
         for address in addresses:
             self.known[address] = claripy.BVV(self.heap.word(address), 64)
+
+
+def any_size(name, first, behind):
+    """Any size of [first, behind), and what holds for it. What all of them have in common is no unknown bit."""
+    width = (behind - first).bit_length() - 1
+    if behind - first != 1 << width or first & (behind - first - 1):
+        size = claripy.Concat(claripy.BVS(name, 60), claripy.BVV(0, 4))
+        return size, [claripy.UGE(size, first), claripy.ULT(size, behind)]
+    if width <= 4:
+        return claripy.BVV(first, 64), []
+    return claripy.Concat(claripy.BVV(first >> width, 64 - width), claripy.BVS(name, width - 4), claripy.BVV(0, 4)), []
 
 
 def lay_out(library, free, neighbours):

@@ -71,23 +71,24 @@ pub(crate) fn prepare(start: usize, bytes: usize) -> bool {
 
 /// Brings the map's words for a region into memory ahead of time, so that no later call faults on them. Under the lock.
 pub(crate) fn prefault(start: usize, bytes: usize, lock: bool) {
-    let end = start + bytes;
     let mut at = start & !(UNIT - 1);
+    // Counted down: on 32-bit targets a leaf's end may be that of the address space, which is 0.
+    let mut left = start + bytes - at;
     if !prepare(start, bytes) {
         return;
     }
-    assign(at, end - at, ptr::null_mut());
-    while lock && at < end {
+    assign(at, left, ptr::null_mut());
+    while lock && left > 0 {
         // The words of one leaf lie side by side.
-        let next = ((at >> UNIT_LOG2 | (LEAF - 1)) + 1) << UNIT_LOG2;
+        let here = ((LEAF - (at >> UNIT_LOG2) % LEAF) << UNIT_LOG2).min(left);
         if let Some(entry) = entry(at) {
-            let words = (next.min(end) - at).div_ceil(UNIT);
             os::lock(
                 ptr::from_ref(entry).cast_mut().cast(),
-                words * size_of::<usize>(),
+                here.div_ceil(UNIT) * size_of::<usize>(),
             );
         }
-        at = next;
+        at = at.wrapping_add(here);
+        left -= here;
     }
 }
 
