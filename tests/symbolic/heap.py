@@ -9,8 +9,9 @@ import mmap
 WORD = 8
 QUANTUM = 16
 HEADER = 8
-FREE, PREV_FREE, SENTINEL = 1, 2, 4
+FREE, PREV_FREE = 1, 2
 SIZE_MASK = (1 << 48) - 1 & ~(QUANTUM - 1)
+SEAL_BITS = (1 << 64) - (1 << 48)
 BASE = 0x10_0000_0000
 HANDLER = 0x6666_0000  # where the error handler "is": hooked in the symbolic run, never called here
 

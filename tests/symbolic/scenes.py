@@ -6,35 +6,7 @@ Nothing here knows where the control structure keeps what: it is copied as the l
 import claripy
 
 from heap import FREE, HEADER, QUANTUM, WORD, Heap, bin_range
-
-MAX_BLOCK = 1 << 40
-POOL = 1 << 42
-
-# The free blocks' sizes, one per kind of bin: exact, first coarse, coarse, last. In the run each is unknown within its bin.
-FREE_BLOCKS = {
-    "no_free_block": [],
-    "smallest": [32],
-    "exact": [1008],
-    "coarse": [2064],
-    "large": [1 << 20],
-    "last_bin": [2 * MAX_BLOCK],
-    "small_and_last_bin": [48, 2 * MAX_BLOCK],
-    "two_of_one_bin": [4096, 4096],
-}
-
-# Around the block to be resized: the free one before, the block, the free one behind (0: in use); and the free ones elsewhere.
-NEIGHBOURS = {
-    f"{name}_{elsewhere}": (sizes, FREE_BLOCKS[elsewhere])
-    for name, sizes in {
-        "alone": (0, 1008, 0),
-        "next_free": (0, 1008, 2064),
-        "prev_free": (2064, 1008, 0),
-        "both_free": (4096, 1008, 2064),
-        "smallest_both_free": (32, 32, 32),
-        "largest_both_free": (MAX_BLOCK, MAX_BLOCK, MAX_BLOCK // 2),
-    }.items()
-    for elsewhere in ("no_free_block", "coarse")
-}
+from plan import MAX_BLOCK, POOL, REST, SMALL_REST
 
 
 class Scene:
@@ -45,7 +17,7 @@ class Scene:
         sizes = [heap.size(block) for block in free_blocks]
         heap.close()
         ranges = [bin_range(library, MAX_BLOCK, size, POOL // 2) for size in sizes]
-        self.heap, free_blocks, ends, self.around = lay_out(library, free, neighbours)
+        self.heap, free_blocks, ends, self.around, rest = lay_out(library, free, neighbours)
         self.block = self.around[1]
         self.known, self.constraints = {}, []
         heap = self.heap
@@ -56,12 +28,12 @@ class Scene:
             self.constraints += [*bounds, claripy.ULE(size, end - block)]
             self.known[block - HEADER] = (size | FREE) ^ heap.seal
             self.fix(block, block + WORD)
-        for block in self.around:
+        for block in [*self.around, *([rest] if rest else [])]:
             header = heap.word(block - HEADER) ^ heap.seal
             self.fix(block - HEADER)
             if header & FREE:
                 behind = block + heap.size(block)
-                self.fix(block, block + WORD, behind - 2 * WORD)
+                self.fix(block, block + WORD, behind - 2 * WORD, behind - WORD)
 
     def fix(self, *addresses):
         for address in addresses:
@@ -81,21 +53,33 @@ def any_size(name, first, behind):
 
 def lay_out(library, free, neighbours):
     """A heap in which all is in use but blocks of about these sizes. Gives it, the free blocks, what lies behind each, and four
-    neighbours: before the block to be resized, that block, behind it, and the one behind that."""
+    neighbours: before the block to be resized, that block, behind it, and the one behind that; and the wilderness, if it is to be free."""
     heap = Heap(library, POOL, MAX_BLOCK)
     heap.malloc(24)
     before, block, behind = (heap.block_of(size or 32, MAX_BLOCK) for size in neighbours)
     last = heap.malloc(24)
     blocks, ends = [], []
     for size in free:
+        if size in (REST, SMALL_REST):
+            continue
         # Between two multiples of 32: an alignment of 32 leaves a gap that is too small for a block.
         if (heap.malloc(24) + 2 * QUANTUM) % (2 * QUANTUM) == 0:
             heap.malloc(40)
         blocks.append(heap.block_of(size, MAX_BLOCK))
         ends.append(heap.malloc(24))
-    heap.fill(MAX_BLOCK)
+    rest = None
+    if REST in free:
+        # Behind a block in use.
+        guard = heap.malloc(24)
+        rest = guard + heap.size(guard)
+    elif SMALL_REST in free:
+        while (room := heap.largest()) > 4096:
+            guard = heap.malloc(min(MAX_BLOCK, room * 15 // 16))
+            rest = guard + heap.size(guard)
+    else:
+        heap.fill(MAX_BLOCK)
     given_up = blocks + [parts for parts, size in ((before, neighbours[0]), (behind, neighbours[2])) if size]
     for parts in given_up:
         for part in parts:
             heap.free(part)
-    return heap, [parts[0] for parts in blocks], ends, [before[0], block[0], behind[0], last]
+    return heap, [parts[0] for parts in blocks], ends, [before[0], block[0], behind[0], last], rest
