@@ -57,11 +57,13 @@ class Memory:
             for first, behind, word in self.control:
                 if first <= value < behind:
                     return claripy.BVV(word, 64)
-            return self.anything(address)
-        value = self.anything(address)
+            return self.anything(state, address)
+        value = self.anything(state, address)
         for place, word in self.known.items():
-            if self.may_be(state, address == place):
+            if self.may_meet(state, claripy.BVV(place, 64), address):
                 value = claripy.If(address == place, word, value)
+        if self.region(state, address) == "pool":
+            return value
         for first, behind, content in self.runs(state, address, self.control):
             inside = claripy.And(claripy.UGE(address, first), claripy.ULT(address, behind))
             value = claripy.If(inside, claripy.BVV(content, 64), value)
@@ -90,18 +92,63 @@ class Memory:
         value = state.solver.eval(address)
         return address if self.may_be(state, address != value) else claripy.BVV(value, 64)
 
-    def anything(self, address):
+    def anything(self, state, address):
+        """The unknown at this address: the same one however the address was computed."""
         key = address.hash()
         if key not in self.unknown:
-            self.unknown[key] = claripy.BVS(f"memory_{len(self.unknown)}", 64)
-        return self.unknown[key]
+            new = claripy.BVS(f"memory_{len(self.unknown)}", 64)
+            for place, word in list(self.unknown.values()):
+                if self.distance(place, address) == 0:
+                    new = word
+                    break
+                if self.may_meet(state, place, address):
+                    # On another path the two may never meet: then this says nothing there.
+                    new = claripy.If(place == address, word, new)
+            self.unknown[key] = (address, new)
+        return self.unknown[key][1]
+
+    @staticmethod
+    def distance(one, other):
+        """How far two addresses are from each other, if that can be seen without the solver."""
+        difference = claripy.simplify(one - other)
+        return difference.concrete_value if difference.concrete else None
+
+    def may_meet(self, state, one, other):
+        """Can the two be the same word on this path?"""
+        if one.concrete and other.concrete:
+            return one.concrete_value == other.concrete_value
+        regions = self.region(state, one), self.region(state, other)
+        if None not in regions and regions[0] != regions[1]:
+            return False
+        distance = self.distance(one, other)
+        return self.may_be(state, one == other) if distance is None else distance == 0
+
+    def region(self, state, address):
+        """In which part of the heap this path lets the address lie: fixed part of the control structure, heads, pool; None: in several."""
+        if address.concrete:
+            return self.region_of(address.concrete_value)[0]
+        key = ("region", address.hash())
+        if key not in state.globals:
+            name, first, behind = self.region_of(state.solver.eval(address))
+            outside = claripy.Or(claripy.ULT(address, first), claripy.UGE(address, behind))
+            state.globals[key] = None if self.may_be(state, outside) else name
+        return state.globals[key]
+
+    def region_of(self, value):
+        if value < self.heap.control:
+            return "below", 0, self.heap.control
+        if value < self.heap.heads:
+            return "fixed", self.heap.control, self.heap.heads
+        if value < self.heap.pool_start:
+            return "heads", self.heap.heads, self.heap.pool_start
+        return "pool", self.heap.pool_start, (1 << 64) - 1
 
     def read(self, state, address):
         value = self.initial(state, address)
         for entry in state.globals["log"]:
             if entry[0] == "word":
                 _, place, word = entry
-                if not self.may_be(state, place == address):
+                if not self.may_meet(state, place, address):
                     continue
                 value = claripy.If(place == address, word, value)
             else:
