@@ -245,12 +245,12 @@ def job(path, name, scene_name, cases, stop):
     for bulk in ("memset", "memcpy", "memmove"):
         project.hook_symbol(bulk, Bulk(display_name=bulk), replace=True)
     project.hook(HANDLER, Handler(cc=project.factory.cc()))
-    split_at_scans(project)
     function = FUNCTIONS[name]
     if function.needed is product:
         hook_multiplications(project, project.loader.find_symbol(name))
     neighbours, free = function.plan.scenes[scene_name]
     scene = Scene(library, free, neighbours)
+    split_at_scans(project, scene.greatest_exponent)
     total, reports = [0, 0, 0], []
     for case in cases:
         try:

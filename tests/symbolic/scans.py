@@ -10,28 +10,38 @@ import claripy
 
 
 class Scan(angr.SimProcedure):
-    """One bit scan. `lowest` bit or the uppermost; `zero`: what the target holds for an operand of 0, or None: what it held before."""
+    """One bit scan. `lowest` bit or the uppermost; `zero`: what the target holds for an operand of 0, or None: what it held before;
+    `greatest`: the greatest exponent that is worth a path of its own."""
 
     NO_RET = True
     IS_FUNCTION = False
 
-    def run(self, source=None, target=None, lowest=None, zero=None, behind=None):
-        state = self.state
-        operand = getattr(state.regs, source)
-        for result in results(state, operand, lowest):
-            path = state.copy()
-            guard = has(operand, result, lowest)
-            if result is None:
-                if zero is not None:
-                    setattr(path.regs, target, zero)
-            else:
-                setattr(path.regs, target, result)
-            # Operation 0 is "the flags as they are given": zero flag of the operand, and for tzcnt and lzcnt the carry flag.
-            none = result is None
-            path.regs.cc_op = 0
-            path.regs.cc_dep1 = (0x40 if (none if zero is None else result == 0) else 0) | (1 if none and zero is not None else 0)
-            path.regs.cc_dep2 = path.regs.cc_ndep = 0
-            self.successors.add_successor(path, behind, guard, "Ijk_Boring")
+    def run(self, source=None, target=None, lowest=None, zero=None, behind=None, greatest=None):
+        operand = getattr(self.state.regs, source)
+        within = [] if lowest or greatest + 1 >= len(operand) else [claripy.ULT(operand, 1 << (greatest + 1))]
+        for result in results(self.state, operand, lowest, within):
+            self.go_on(target, behind, zero, result, has(operand, result, lowest))
+        if within and self.state.solver.satisfiable(extra_constraints=[claripy.Not(within[0])]):
+            # All the others on one path: no free block is that large, so that they end alike. The exponent is an unknown, of which
+            # its definition is told.
+            result = claripy.BVS("exponent", len(operand))
+            told = claripy.And(claripy.LShR(operand, result) == 1, claripy.ULT(result, len(operand)), claripy.UGT(result, greatest))
+            self.go_on(target, behind, zero, result.zero_extend(64 - len(operand)), claripy.And(claripy.Not(within[0]), told))
+
+    def go_on(self, target, behind, zero, result, guard):
+        path = self.state.copy()
+        none = result is None
+        if not none:
+            setattr(path.regs, target, result)
+        elif zero is not None:
+            setattr(path.regs, target, zero)
+        # Operation 0 is "the flags as they are given": for bsf and bsr zero flag for an operand of 0; for tzcnt carry for that, zero
+        # flag for a result of 0.
+        flags = 0x40 * none if zero is None else 0x01 * none + 0x40 * (not none and result == 0)
+        path.regs.cc_op = 0
+        path.regs.cc_dep1 = flags
+        path.regs.cc_dep2 = path.regs.cc_ndep = 0
+        self.successors.add_successor(path, behind, guard, "Ijk_Boring")
 
 
 def has(operand, bit, lowest):
@@ -46,9 +56,9 @@ def has(operand, bit, lowest):
     return claripy.And(operand[bit] == 1, above)
 
 
-def results(state, operand, lowest):
-    """Every result that this path allows."""
-    found, others = [], []
+def results(state, operand, lowest, within):
+    """Every result that this path allows with an operand as in `within`."""
+    found, others = [], list(within)
     while state.solver.satisfiable(extra_constraints=others):
         value = state.solver.eval(operand, extra_constraints=others)
         bit = None if value == 0 else (value & -value if lowest else value).bit_length() - 1
@@ -64,8 +74,8 @@ def whole_register(name):
     return name.removesuffix("d") if name[1].isdigit() else name
 
 
-def split_at_scans(project):
-    """Hooks every bit scan of registers in the library's code."""
+def split_at_scans(project, greatest):
+    """Hooks every bit scan of registers in the library's code. Exponents above `greatest` share one path."""
     for section in project.loader.main_object.sections:
         if not section.is_executable:
             continue
@@ -85,5 +95,6 @@ def split_at_scans(project):
                 lowest=instruction.mnemonic != "bsr",
                 zero=64 if instruction.mnemonic == "tzcnt" else None,
                 behind=instruction.address + instruction.size,
+                greatest=greatest,
             )
             project.hook(instruction.address, scan)
