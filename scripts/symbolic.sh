@@ -21,7 +21,7 @@ if ! cmp -s "$root/tests/symbolic/requirements.txt" "$venv/installed"; then
     "$venv/bin/pip" install --quiet -r "$root/tests/symbolic/requirements.txt"
     cp "$root/tests/symbolic/requirements.txt" "$venv/installed"
 fi
-prove() { PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" "$root/tests/symbolic/prove.py" "$@"; }
+prove() { nice -n "${SYMBOLIC_NICE:-10}" "$venv/bin/python" -B "$root/tests/symbolic/prove.py" ${SYMBOLIC_JOBS:+--jobs "$SYMBOLIC_JOBS"} "$@"; }
 
 # planted FUNCTIONS SCENES TEXT REPLACEMENT...: the library from a core patched so, wherever in its sources and however the lines are
 # broken; in it each of those functions must be reported, in one of these scenes.

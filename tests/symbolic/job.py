@@ -1,11 +1,6 @@
-"""One job of the proof: one function of the library in one scene, with some alignments. Prints what it found as JSON.
+"""One job of the proof: one function of the library in one scene, with some alignments. prove.py runs each in a process."""
 
-    job.py LIBRARY FUNCTION SCENE CASES STOP    called by prove.py
-"""
-
-import json
 import logging
-import sys
 import time
 
 # angr complains of an accelerator that it does not find and that is not needed here.
@@ -132,7 +127,7 @@ FUNCTIONS = {
 
 def run(project, function, scene, case):
     """All paths of one function in one scene, with one kind of alignment. Gives (paths, results, refusals, violations)."""
-    memory = Memory(scene.heap, scene.known)
+    memory = Memory(scene)
     arguments = [claripy.BVV(BASE, 64)] + ([claripy.BVV(scene.block, 64)] if function.plan.resizes else []) + function.arguments
     constraints = list(scene.constraints)
     if case == NO_POWER:
@@ -210,8 +205,11 @@ def judge(path, memory, function, case):
 
 
 def judge_next(path, memory, function, next_):
-    """What lies behind the block begins where the block ends, and knows what lies before it."""
+    """What lies behind the block begins where the block ends, and knows what lies before it: in heaps where that was so before."""
     heap = memory.heap
+    path.add_constraints(*memory.free_blocks_end_well(path))
+    if not path.solver.satisfiable():
+        return
     header = memory.read(path, next_ - HEADER) ^ heap.seal
     path.globals["inputs"] = path.globals["inputs"] + [("next header", header)]
     memory.must(
@@ -265,8 +263,3 @@ def job(path, name, scene_name, cases, stop):
             break
     scene.heap.close()
     return {"paths": total, "seconds": round(time.process_time() - began), "reports": list(dict.fromkeys(reports))}
-
-
-if __name__ == "__main__":
-    library_, function_, scene_, cases_, stop_ = sys.argv[1:]
-    print(json.dumps(job(library_, function_, scene_, json.loads(cases_), stop_ == "stop")))

@@ -8,8 +8,9 @@ an unknown. Nothing is picked, so what is proved holds for every heap that the s
 import angr
 import claripy
 
+from heap import FREE, PREV_FREE, SEAL_BITS, WORD
+
 SCRATCH = 0x7000_0000
-WORD = 8
 
 
 class Violated(Exception):
@@ -17,15 +18,17 @@ class Violated(Exception):
 
 
 class Memory:
-    def __init__(self, heap, known):
-        self.heap = heap
+    def __init__(self, scene):
+        heap = self.heap = scene.heap
         self.control = heap.image()
-        self.known = known  # address -> expression: words of the pool that the scene fixes
+        self.known = scene.known  # address -> expression: words of the pool that the scene fixes
+        self.free = scene.free
         self.unknown = {}
         self.violations = []
 
     def attach(self, state):
         state.globals["log"] = ()
+        state.globals["unknown"] = {}
         state.inspect.b("mem_read", when=angr.BP_BEFORE, action=self.on_read)
         state.inspect.b("mem_write", when=angr.BP_BEFORE, action=self.on_write)
         state.memory.store(SCRATCH, claripy.BVV(0, 512), inspect=False, disable_actions=True)
@@ -69,6 +72,15 @@ class Memory:
             value = claripy.If(inside, claripy.BVV(content, 64), value)
         return value
 
+    def free_blocks_end_well(self, state):
+        """At its end, each free block has a ghost that names it, and behind it a header in use that knows of it."""
+        wanted = []
+        for block, size in self.free:
+            end = block + size
+            header = self.initial(state, end - WORD) ^ self.heap.seal
+            wanted += [self.initial(state, end - 2 * WORD) == block, header & (SEAL_BITS | PREV_FREE | FREE) == PREV_FREE]
+        return wanted
+
     def runs(self, state, address, runs):
         """Those of the control structure's runs that the address may lie in."""
         inside = claripy.And(claripy.UGE(address, runs[0][0]), claripy.ULT(address, runs[-1][1]))
@@ -95,17 +107,18 @@ class Memory:
     def anything(self, state, address):
         """The unknown at this address: the same one however the address was computed."""
         key = address.hash()
-        if key not in self.unknown:
-            new = claripy.BVS(f"memory_{len(self.unknown)}", 64)
-            for place, word in list(self.unknown.values()):
+        path = state.globals["unknown"]
+        if key not in path:
+            new = self.unknown.setdefault(key, claripy.BVS(f"memory_{len(self.unknown)}", 64))
+            for place, word in path.values():
                 if self.distance(place, address) == 0:
                     new = word
                     break
                 if self.may_meet(state, place, address):
-                    # On another path the two may never meet: then this says nothing there.
                     new = claripy.If(place == address, word, new)
-            self.unknown[key] = (address, new)
-        return self.unknown[key][1]
+            # Not changed but replaced: copies of the path share it.
+            state.globals["unknown"] = path | {key: (address, new)}
+        return state.globals["unknown"][key][1]
 
     @staticmethod
     def distance(one, other):

@@ -77,5 +77,5 @@ its free blocks: none, one of each kind of bin, of any size that this bin holds,
 the block to be resized, of 1008 bytes or the smallest or greatest size, and its neighbours' sizes: {len(NEIGHBOURS)} neighbourhoods;
 alignments: 0, all that are no power of two, and twelve powers of two, in {len(ALIGNED_SCENES)} of the scenes;
 no memory checker, no callbacks that change the heap; memset, memcpy and memmove are taken to write what they are told to write.
-Every other word of the pool may hold anything.
+Every other word of the pool may hold anything. What lies behind a new block is judged where the free blocks' own ends were sound before.
 """.strip()

@@ -10,15 +10,15 @@ A scene that does not end, or that cannot be judged, is a failure.
 """
 
 import argparse
-import concurrent.futures
 import hashlib
 import json
 import os
 import pathlib
-import subprocess
+import signal
 import sys
-import threading
+import tempfile
 
+from job import job
 from plan import FREE_BLOCKS, NEIGHBOURS, PLANS, RESTRICTIONS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -27,41 +27,64 @@ HERE = pathlib.Path(__file__).resolve().parent
 class Runner:
     """Runs jobs, or finds their results from an earlier run over the same library by the same prover."""
 
-    def __init__(self, library, keep, stop):
-        self.library, self.stop = library, stop
-        self.running, self.lock, self.over = set(), threading.Lock(), False
+    def __init__(self, library, keep, stop, workers):
+        self.library, self.stop, self.workers = library, stop, workers
+        self.running = {}
+        self.scratch = tempfile.TemporaryDirectory()
         inputs = [pathlib.Path(library), *sorted(HERE.glob("*.py")), HERE / "requirements.txt"]
         key = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in inputs)).hexdigest()
-        self.folder = pathlib.Path(keep) / key[:16] if keep else None
+        self.folder = pathlib.Path(keep or self.scratch.name) / key[:16]
+        self.folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, name, scene, cases):
-        command = [sys.executable, "-B", str(HERE / "job.py"), self.library, name, scene, json.dumps(cases), "stop" if self.stop else "all"]
-        kept = self.folder / f"{name} {scene} {cases[0]}.json" if self.folder else None
-        if kept and kept.exists():
-            return json.loads(kept.read_text()) | {"kept": True}
-        with self.lock:
-            if self.over:
-                return None
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            self.running.add(process)
-        out, errors = process.communicate()
-        with self.lock:
-            self.running.discard(process)
-            if self.over:
-                return None
-        if process.returncode or not out:
-            return {"paths": [0, 0, 0], "seconds": 0, "reports": [f"not proved: the process ended with {process.returncode}: {errors[-2000:]}"]}
-        if kept:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(out)
-        return json.loads(out)
+    def results(self, jobs):
+        """Each job with its result, as they end."""
+        jobs = list(jobs)
+        for name, scene, cases in list(jobs):
+            kept = self.file(name, scene, cases)
+            if kept.exists():
+                jobs.remove((name, scene, cases))
+                yield (name, scene, cases), json.loads(kept.read_text()) | {"kept": True}
+        while jobs or self.running:
+            while jobs and len(self.running) < self.workers:
+                self.start(jobs.pop(0))
+            pid, status = os.wait()
+            if pid not in self.running:
+                continue
+            done = self.running.pop(pid)
+            file = self.file(*done)
+            if status or not file.exists():
+                lost = f"not proved: the process ended with status {os.waitstatus_to_exitcode(status)}"
+                yield done, {"paths": [0, 0, 0], "seconds": 0, "reports": [lost]}
+            else:
+                yield done, json.loads(file.read_text())
+
+    def file(self, name, scene, cases):
+        return self.folder / f"{name} {scene} {cases[0]}.json"
+
+    def start(self, wanted):
+        """A process of its own for each, forked after angr has been loaded, which takes longer than many a scene."""
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid:
+            self.running[pid] = wanted
+            return
+        status = 1
+        try:
+            result = json.dumps(job(self.library, *wanted, self.stop))
+            file = self.file(*wanted)
+            part = file.with_suffix(".part")
+            part.write_text(result)
+            part.rename(file)
+            status = 0
+        finally:
+            os._exit(status)
 
     def end(self):
         """Ends what still runs: nobody waits for it any more."""
-        with self.lock:
-            self.over = True
-            for process in self.running:
-                process.kill()
+        for pid in self.running:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self.running = {}
 
 
 def main():
@@ -70,6 +93,7 @@ def main():
     parser.add_argument("--planted", help="functions with a planted bug, separated by commas")
     parser.add_argument("--function", action="append", choices=PLANS, help="this one only")
     parser.add_argument("--scene", action="append", choices=[*FREE_BLOCKS, *NEIGHBOURS], help="this one only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="scenes at a time (the processors)")
     parser.add_argument("--keep", help="a folder for the results of single scenes")
     options = parser.parse_args()
     planted = options.planted.split(",") if options.planted else []
@@ -84,8 +108,13 @@ def main():
         print(RESTRICTIONS, flush=True)
     if options.scene or options.function:
         print("Not all of it: only what was asked for.")
-    failed = prove(Runner(options.library, options.keep, bool(planted)), jobs, planted)
-    return 1 if failed else 0
+    runner = Runner(options.library, options.keep, bool(planted), options.jobs)
+    # Whoever ends this process ends its jobs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        return 1 if prove(runner, jobs, planted) else 0
+    finally:
+        runner.end()
 
 
 def prove(runner, jobs, planted):
@@ -93,25 +122,20 @@ def prove(runner, jobs, planted):
     totals = {name: [0, 0, 0] for name, _, _ in jobs}
     found = {name: [] for name in totals}
     wanted = set(planted)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = {pool.submit(runner.run, *job): job for job in jobs}
-        for done, future in enumerate(concurrent.futures.as_completed(running), 1):
-            name, scene, cases = running[future]
-            result = future.result()
-            if result is None:
-                continue
-            totals[name] = [sum(pair) for pair in zip(totals[name], result["paths"])]
-            found[name] += result["reports"]
-            kind = "" if cases == [None] else f" alignments {cases[0]} to {cases[-1]}"
-            paths, served, _ = result["paths"]
-            how = "kept from an earlier run" if "kept" in result else f"{result['seconds']} s"
-            print(f"     {done}/{len(jobs)} {name} {scene}{kind}: {paths} paths, {served} with a result, {how}", flush=True)
-            for report in result["reports"]:
-                print(f"     {report}", flush=True)
-            # One report of each planted bug is enough.
-            wanted -= {name} if any("not proved" not in report for report in result["reports"]) else set()
-            if planted and not wanted:
-                runner.end()
+    for done, ((name, scene, cases), result) in enumerate(runner.results(jobs), 1):
+        totals[name] = [sum(pair) for pair in zip(totals[name], result["paths"])]
+        found[name] += result["reports"]
+        kind = "" if cases == [None] else f" alignments {cases[0]} to {cases[-1]}"
+        paths, served, _ = result["paths"]
+        how = "kept from an earlier run" if "kept" in result else f"{result['seconds']} s"
+        print(f"     {done}/{len(jobs)} {name} {scene}{kind}: {paths} paths, {served} with a result, {how}", flush=True)
+        for report in result["reports"]:
+            print(f"     {report}", flush=True)
+        # One report of each planted bug is enough.
+        wanted -= {name} if any("not proved" not in report for report in result["reports"]) else set()
+        if planted and not wanted:
+            runner.end()
+            break
     failed = False
     for name, (paths, served, refused) in totals.items():
         if planted:

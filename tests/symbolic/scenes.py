@@ -19,7 +19,7 @@ class Scene:
         ranges = [bin_range(library, MAX_BLOCK, size, POOL // 2) for size in sizes]
         self.heap, free_blocks, ends, self.around, rest = lay_out(library, free, neighbours)
         self.block = self.around[1]
-        self.known, self.constraints = {}, []
+        self.known, self.constraints, self.free = {}, [], []
         # Of the free blocks that lie in a bin. (A size may be up to the end of the bin's row.)
         listed = [behind for _, behind in ranges] + [size for size in (neighbours[0], neighbours[2]) if size]
         self.greatest_exponent = max((size.bit_length() for size in listed), default=10)
@@ -30,6 +30,7 @@ class Scene:
             size, bounds = any_size(f"free_size_{index}", first, behind)
             self.constraints += [*bounds, claripy.ULE(size, end - block)]
             self.known[block - HEADER] = (size | FREE) ^ heap.seal
+            self.free.append((block, size))
             self.fix(block, block + WORD)
         for block in [*self.around, *([rest] if rest else [])]:
             header = heap.word(block - HEADER) ^ heap.seal
