@@ -71,7 +71,8 @@ cross_cargo() {
         mkdir -p "$folder/spec"
         target_without_frame_pointers >"$target"
     fi
-    env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 "${key}_LINKER=$linker" "${key}_RUSTFLAGS=$flags" ${runner:+"${key}_RUNNER=$runner"} \
+    env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 "${key}_LINKER=$linker" "${key}_RUSTFLAGS=$flags" \
+        "${key}_RUSTDOCFLAGS=$flags" ${runner:+"${key}_RUNNER=$runner"} \
         /usr/bin/cargo "$@" --target "$target" "${json[@]}" --target-dir "$folder"
 }
 
