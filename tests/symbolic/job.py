@@ -125,9 +125,9 @@ FUNCTIONS = {
 }
 
 
-def run(project, function, scene, case):
-    """All paths of one function in one scene, with one kind of alignment. Gives (paths, results, refusals, violations)."""
-    memory = Memory(scene)
+def run(project, function, scene, case, memory):
+    """All paths of one function in one scene, with one kind of alignment. Gives (paths, results, refusals); violations are
+    the memory's."""
     arguments = [claripy.BVV(BASE, 64)] + ([claripy.BVV(scene.block, 64)] if function.plan.resizes else []) + function.arguments
     constraints = list(scene.constraints)
     if case == NO_POWER:
@@ -170,7 +170,7 @@ def explore(project, state, memory, function, case):
             raise Violated("a jump to anywhere" if manager.unconstrained else "too many paths")
     if not paths:
         raise Violated("no path: the scene contradicts itself")
-    return paths, results, refusals, memory.violations
+    return paths, results, refusals
 
 
 def judge(path, memory, function, case):
@@ -251,13 +251,15 @@ def job(path, name, scene_name, cases, stop):
     split_at_scans(project, scene.greatest_exponent)
     total, reports = [0, 0, 0], []
     for case in cases:
+        memory = Memory(scene)
+        violations = memory.violations
         try:
-            *counts, violations = run(project, function, scene, case)
+            counts = run(project, function, scene, case, memory)
             total = [sum(pair) for pair in zip(total, counts)]
         except Violated as reason:
-            violations = [f"not proved: {reason}"]
+            violations.append(f"not proved: {reason}")
         except Exception as reason:  # of angr, claripy or z3: whatever it was, this is no proof
-            violations = [f"not proved: {type(reason).__name__}: {reason}"]
+            violations.append(f"not proved: {type(reason).__name__}: {reason}")
         reports += [f"{name} {scene_name}: {violation}" for violation in violations]
         if stop and reports:
             break

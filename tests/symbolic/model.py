@@ -176,7 +176,7 @@ class Memory:
         low = claripy.simplify(address[2:0])
         rest = [low.concrete_value] if low.concrete else state.solver.eval_upto(low, 2)
         if len(rest) != 1:
-            raise Violated(f"an access at {state.addr:#x} may be misaligned")
+            self.must(state, low == rest[0], f"an access at {state.addr:#x} may be misaligned")
         return address - rest[0], rest[0]
 
     # What angr calls.
