@@ -248,7 +248,7 @@ def job(path, name, scene_name, cases, stop):
         hook_multiplications(project, project.loader.find_symbol(name))
     neighbours, free = function.plan.scenes[scene_name]
     scene = Scene(library, free, neighbours)
-    split_at_scans(project, scene.greatest_exponent)
+    split_at_scans(project)
     total, reports = [0, 0, 0], []
     for case in cases:
         memory = Memory(scene)

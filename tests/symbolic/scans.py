@@ -1,31 +1,30 @@
-"""The instructions that look for a bit: the path is split by their result.
+"""The instructions that look for a bit, without the formula of 64 cases that they otherwise are.
 
-With the exponent of a size known, the shifts and rotations that follow it are by constants, which a solver sees through; a formula with
-64 cases in it, several times over, is what it does not. The split is exhaustive: every result that the path allows gets a path of
-its own, on which the operand is as it must be for that result.
+The place of the lowest bit (in a bitmap, which has few) splits the path: each that the path allows gets one of its own, and all that
+is computed from it is numbers. So do the exponents of small sizes. That of a greater size is one unknown, of which its definition
+is told: the size shifted right by it is 1. Either way nothing is left out.
 """
 
 import angr
 import claripy
 
+GREATEST = 10  # the greatest exponent that gets a path of its own
+
 
 class Scan(angr.SimProcedure):
-    """One bit scan. `lowest` bit or the uppermost; `zero`: what the target holds for an operand of 0, or None: what it held before;
-    `greatest`: the greatest exponent that is worth a path of its own."""
+    """One bit scan. `lowest` bit or the uppermost; `zero`: what the target holds for an operand of 0, or None: what it held before."""
 
     NO_RET = True
     IS_FUNCTION = False
 
-    def run(self, source=None, target=None, lowest=None, zero=None, behind=None, greatest=None):
+    def run(self, source=None, target=None, lowest=None, zero=None, behind=None):
         operand = getattr(self.state.regs, source)
-        within = [] if lowest or greatest + 1 >= len(operand) else [claripy.ULT(operand, 1 << (greatest + 1))]
+        within = [] if lowest else [claripy.ULT(operand, 1 << (GREATEST + 1))]
         for result in results(self.state, operand, lowest, within):
             self.go_on(target, behind, zero, result, has(operand, result, lowest))
         if within and self.state.solver.satisfiable(extra_constraints=[claripy.Not(within[0])]):
-            # All the others on one path: no free block is that large, so that they end alike. The exponent is an unknown, of which
-            # its definition is told.
             result = claripy.BVS("exponent", len(operand))
-            told = claripy.And(claripy.LShR(operand, result) == 1, claripy.ULT(result, len(operand)), claripy.UGT(result, greatest))
+            told = claripy.And(claripy.LShR(operand, result) == 1, claripy.ULT(result, len(operand)), claripy.UGT(result, GREATEST))
             self.go_on(target, behind, zero, result.zero_extend(64 - len(operand)), claripy.And(claripy.Not(within[0]), told))
 
     def go_on(self, target, behind, zero, result, guard):
@@ -74,8 +73,8 @@ def whole_register(name):
     return name.removesuffix("d") if name[1].isdigit() else name
 
 
-def split_at_scans(project, greatest):
-    """Hooks every bit scan of registers in the library's code. Exponents above `greatest` share one path."""
+def split_at_scans(project):
+    """Hooks every bit scan of registers in the library's code."""
     for section in project.loader.main_object.sections:
         if not section.is_executable:
             continue
@@ -95,6 +94,5 @@ def split_at_scans(project, greatest):
                 lowest=instruction.mnemonic != "bsr",
                 zero=64 if instruction.mnemonic == "tzcnt" else None,
                 behind=instruction.address + instruction.size,
-                greatest=greatest,
             )
             project.hook(instruction.address, scan)

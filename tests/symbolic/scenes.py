@@ -20,9 +20,6 @@ class Scene:
         self.heap, free_blocks, ends, self.around, rest = lay_out(library, free, neighbours)
         self.block = self.around[1]
         self.known, self.constraints, self.free = {}, [], []
-        # Of the free blocks that lie in a bin. (A size may be up to the end of the bin's row.)
-        listed = [behind for _, behind in ranges] + [size for size in (neighbours[0], neighbours[2]) if size]
-        self.greatest_exponent = max((size.bit_length() for size in listed), default=10)
         heap = self.heap
         # The last one may be as large as the pool allows, but for its end: a pool's last block may be of another kind.
         ends[-1:] = [heap.end - 4 * QUANTUM]
