@@ -36,8 +36,8 @@ planted() {
         # A patch that no longer applies must not pass for a bug that is not found, or the other way round.
         OLD=$1 NEW=$2 perl -0pi -e '
             BEGIN { $old = join "\\s+", map { quotemeta } split " ", $ENV{OLD} }
-            $n += s/$old/$ENV{NEW}/g; END { exit($n ? 0 : 1) }' "$copy"/crates/memoman-core/src/*.rs || {
-            echo "symbolic.sh: the core has no \`$1\`: bring the planted bugs up to date" >&2
+            $n += s/$old/$ENV{NEW}/g; END { exit($n ? 0 : 1) }' "$copy"/{crates/memoman-core/src,src/ffi}/*.rs || {
+            echo "symbolic.sh: the sources have no \`$1\`: bring the planted bugs up to date" >&2
             exit 1
         }
         echo "     planted: $2"
