@@ -73,17 +73,41 @@ def whole_register(name):
     return name.removesuffix("d") if name[1].isdigit() else name
 
 
+def test_bit(mnemonic, target, place):
+    """bt, bts, btr, btc between registers. (angr's own goes by way of the stack, with an address that depends on the place.)"""
+
+    def run(state):
+        word, bit = getattr(state.regs, target), getattr(state.regs, place)
+        width = len(word)
+        bit = bit & (width - 1)
+        mask = claripy.BVV(1, width) << bit
+        old = claripy.LShR(word, bit)[0]
+        new = {"bt": word, "bts": word | mask, "btr": word & ~mask, "btc": word ^ mask}[mnemonic]
+        setattr(state.regs, whole_register(target), new.zero_extend(64 - width))
+        # The carry flag; the others are undefined.
+        state.regs.cc_op = 0
+        state.regs.cc_dep1 = old.zero_extend(63)
+        state.regs.cc_dep2 = state.regs.cc_ndep = 0
+
+    return run
+
+
 def split_at_scans(project):
-    """Hooks every bit scan of registers in the library's code."""
+    """Hooks every bit scan and bit test of registers in the library's code."""
     for section in project.loader.main_object.sections:
         if not section.is_executable:
             continue
         code = project.loader.memory.load(section.vaddr, section.memsize)
         for instruction in project.arch.capstone.disasm(code, section.vaddr):
-            if instruction.mnemonic not in ("bsf", "bsr", "tzcnt"):
+            if instruction.mnemonic not in ("bsf", "bsr", "tzcnt", "bt", "bts", "btr", "btc"):
                 continue
             target, source = instruction.op_str.split(", ")
-            if "[" in source:
+            if "[" in source + target:
+                continue
+            if instruction.mnemonic.startswith("bt"):
+                if source[0].isalpha():
+                    run = test_bit(instruction.mnemonic, target, source)
+                    project.hook(instruction.address, run, length=instruction.size)
                 continue
             # Half a register, as the processor does it: the other half becomes zero.
             target = whole_register(target)
