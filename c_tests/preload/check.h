@@ -1,4 +1,5 @@
-/* What the programs under the shim share. They know nothing of memoman: only the C library's names are used. */
+/* What the programs under the shim share. They know nothing of memoman: only the C library's names are used. Some are built
+ * with a library linked in as well (support/linked.h). */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -24,6 +25,33 @@
 static inline void passed(const char *name) {
     printf("ok H %s\n", name);
     fflush(stdout);
+}
+
+/* Says that this machine does not permit a test. */
+static inline void skipped(const char *name, const char *why) {
+    printf("skip H %s %s\n", name, why);
+    fflush(stdout);
+}
+
+/* Where the library is linked, its own word on its heaps; under the shim there is nobody to ask. */
+#ifdef LINKED
+#define HEAPS_ARE_SOUND() mm_validate_global()
+#else
+#define HEAPS_ARE_SOUND() 1
+#endif
+
+/* xorshift64. */
+static inline uint64_t random_next(uint64_t *state) {
+    *state ^= *state << 13, *state ^= *state >> 7, *state ^= *state << 17;
+    return *state;
+}
+
+/* The seed of this run: the variable SEED, or always the same. Printed, so that a failure can be had again. */
+static inline unsigned chosen_seed(void) {
+    const char *text = getenv("SEED");
+    unsigned seed = text ? (unsigned)strtoul(text, NULL, 0) : 20261124;
+    printf("seed %u\n", seed);
+    return seed;
 }
 
 /* The next call is misuse: it must end the program with a report of this pointer. Said without stdout's buffer, which

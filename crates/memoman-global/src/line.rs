@@ -68,8 +68,7 @@ impl Line {
         let saved = os::errno();
         let mut rest = self.as_bytes();
         while !rest.is_empty() {
-            // SAFETY: the bytes are ours.
-            let written = unsafe { libc::write(2, rest.as_ptr().cast(), rest.len()) };
+            let written = os::write(rest);
             if written <= 0 {
                 if written < 0 && os::errno() == libc::EINTR {
                     continue;

@@ -93,11 +93,17 @@ pub(crate) fn fence_all_threads() {
     set_errno(saved);
 }
 
+/// Writes to stderr: what write(2) gives. Not the C library's `write`, which is a cancellation point: the lock may be taken.
+pub(crate) fn write(bytes: &[u8]) -> isize {
+    // SAFETY: the bytes are readable.
+    unsafe { libc::syscall(libc::SYS_write, 2, bytes.as_ptr(), bytes.len()) as isize }
+}
+
 /// Lets other threads run.
 #[cfg(not(memoman_debug))]
 pub(crate) fn pause(turn: u32) {
     let saved = errno();
-    // SAFETY: sched_yield and nanosleep touch no memory but the struct given.
+    // SAFETY: sched_yield and clock_nanosleep touch no memory but the struct given.
     unsafe {
         if turn < 16 {
             libc::sched_yield();
@@ -107,7 +113,14 @@ pub(crate) fn pause(turn: u32) {
                 tv_sec: 0,
                 tv_nsec: 50_000,
             };
-            libc::nanosleep(&time, ptr::null_mut());
+            // Not the C library's nanosleep, which is a cancellation point: whoever waits here has the lock.
+            libc::syscall(
+                libc::SYS_clock_nanosleep,
+                libc::CLOCK_MONOTONIC,
+                0,
+                &raw const time,
+                ptr::null_mut::<libc::timespec>(),
+            );
         }
     }
     set_errno(saved);
