@@ -1,5 +1,8 @@
 // 64 threads, coming and going, that free each other's blocks, of 1 byte to 8 MiB, hashed; and forks meanwhile.
 // args: 4000
+// also-linked: asan tsan
+// args-asan: 400
+// args-tsan: 200
 // link: -lpthread
 #include "check.h"
 #include <malloc.h>

@@ -1,6 +1,7 @@
 // What has been freed into another running thread's heap is found before a request is refused.
 // env: MEMOMAN_RESERVE=4M
 // env: MEMOMAN_GROW=0
+// also-linked: asan tsan
 // link: -lpthread
 #include "check.h"
 #include <pthread.h>

@@ -181,6 +181,41 @@ impl Workshop {
         self.finish(command, &program)
     }
 
+    /// Compiles a program that knows nothing of memoman with a library linked in whose functions take the C library's place:
+    /// c_tests/support/linked.h renames them.
+    pub(crate) fn linked(
+        &self,
+        source: &Path,
+        variant: &Variant,
+        link: &[String],
+    ) -> Result<PathBuf, String> {
+        let library = self.library(variant.library)?;
+        let folder = self.out.join("linked").join(variant.name);
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let program = folder.join(source.file_stem().expect("a source file has a name"));
+        let header = self.root.join("c_tests/support/linked.h");
+        let archive = library.join(variant.archive());
+        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        depends.extend([source.to_path_buf(), header.clone(), archive.clone()]);
+        if is_newer(&program, &depends) {
+            return Ok(program);
+        }
+        let mut command = self.compiler(variant.compiler, false)?;
+        command
+            .args(["-std=gnu11", "-fno-builtin", "-pthread"])
+            .args(WARNINGS)
+            .args(variant.flags)
+            .arg("-I")
+            .arg(library.join("include"))
+            .arg("-include")
+            .arg(header)
+            .arg(source)
+            .arg(archive)
+            .args(link)
+            .args(LIBRARIES);
+        self.finish(command, &program)
+    }
+
     /// Compiles a program for a memory checker, with the released library.
     pub(crate) fn watched(
         &self,

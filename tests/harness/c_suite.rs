@@ -12,6 +12,7 @@
 
 mod build;
 mod debug;
+mod linked;
 mod misuse;
 mod other_targets;
 mod planted;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         .chain(other_targets::all())
         .filter(|v| wanted.contains(v.name))
     {
+        trials.extend(linked::trials(&workshop, &variant, &results));
         trials.extend(suite::trials(&workshop, variant, &results));
     }
     for shim in &preload::SHIMS {

@@ -109,6 +109,6 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
     ),
     (
         "Threads' heaps: the debug library has none.",
-        &["thread_churn.c"],
+        &["thread_churn.c", "signalled.c", "realtime.c"],
     ),
 ];

@@ -3,11 +3,17 @@
 //! ```text
 //! // env: NAME=value
 //! // args: one two
+//! // args-tsan: one        in that variant or under that shim instead
+//! // also-linked: asan     this variant's library too, linked, its `_global` functions instead of the C library's: linked.rs
 //! // link: -ldl
 //! // expect-signal: SIGABRT
 //! // expect-stderr: a text that a line on stderr must contain; `*` stands for any text
 //! ```
-//! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each thing that it tests.
+//! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each thing that it tests, and
+//! `skip H name why` for what this machine does not permit.
+//! With `only-linked` instead of `also-linked` it does not run under a shim.
+//!
+//! MM_SECONDS=n: programs that can run for as long as one wishes do; the time limit follows.
 
 use super::build::{Workshop, files, in_parallel};
 use super::misuse::{fits, is_misuse};
@@ -15,19 +21,32 @@ use super::process::{Ended, run, shown};
 use super::results::Results;
 use super::variant::Exceptions;
 use libtest_mimic::{Failed, Trial};
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(240);
+/// How long a program may take.
+fn limit() -> Duration {
+    let asked = std::env::var("MM_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    Duration::from_secs(240 + asked.unwrap_or(0))
+}
 
 /// What a program's first lines say.
 #[derive(Clone, Default)]
 pub(crate) struct Directives {
     pub(crate) environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    /// Other arguments in the variant or under the shim of that name.
+    arguments_in: BTreeMap<String, Vec<String>>,
+    /// Variants whose library is linked.
+    pub(crate) also_linked: Vec<String>,
+    /// Not under a shim.
+    only_linked: bool,
     pub(crate) link: Vec<String>,
     pub(crate) signal: Option<i32>,
     pub(crate) stderr: Vec<String>,
@@ -76,6 +95,11 @@ impl Directives {
                     None => return Err(format!("env: {value}: no `=`")),
                 },
                 "args" => found.arguments.extend(words(value)),
+                "also-linked" => found.also_linked.extend(words(value)),
+                "only-linked" => {
+                    found.only_linked = true;
+                    found.also_linked.extend(words(value));
+                }
                 "link" => found.link.extend(words(value)),
                 "expect-signal" | "debug-signal" => match signal_number(value) {
                     Some(number) if name == "debug-signal" => found.debug_signal = Some(number),
@@ -86,7 +110,11 @@ impl Directives {
                 "debug-detail" => found.debug_details.push(value.into()),
                 "debug-modes" => found.debug_modes = words(value),
                 "expect-stderr" => found.stderr.push(value.into()),
-                _ => {}
+                _ => {
+                    if let Some(kind) = name.strip_prefix("args-") {
+                        found.arguments_in.insert(kind.into(), words(value));
+                    }
+                }
             }
         }
         Ok(found)
@@ -177,7 +205,8 @@ pub(crate) fn trials(
         if is_excluded {
             left_out.push(name);
         }
-        !is_misuse(source) && !is_excluded
+        let only_linked = Directives::read(source).is_ok_and(|directives| directives.only_linked);
+        !is_misuse(source) && !is_excluded && !only_linked
     });
     // An exception without its program is out of date.
     let missing: Vec<_> = excluded
@@ -240,44 +269,55 @@ fn trial(
             }
         };
         let mut command = Command::new(program);
-        command
-            .args(&directives.arguments)
-            .current_dir(folder)
-            .env("LD_PRELOAD", shim);
-        for variable in [
-            "MEMOMAN_RESERVE",
-            "MEMOMAN_GROW",
-            "MEMOMAN_LOCK",
-            "MEMOMAN_STATS",
-        ] {
-            command.env_remove(variable);
-        }
-        for (variable, value) in &directives.environment {
-            command.env(variable, value);
-        }
-        let ended = run(&mut command, LIMIT)?;
-        let mut seen = 0;
-        for test in ended
-            .stdout
-            .lines()
-            .filter_map(|line| line.strip_prefix("ok H "))
-        {
-            results.note(kind, "H", test, true);
-            seen += 1;
-        }
-        let complaint = directives
-            .complaint(&ended)
-            .or_else(|| (seen == 0).then(|| "no `ok H name` line was printed".to_owned()));
-        match complaint {
-            None => Ok(()),
-            Some(complaint) => {
-                results.note(kind, "H", &name, false);
-                Err(Failed::from(format!(
-                    "{complaint}\n{}",
-                    ended.report(&shown(&command))
-                )))
-            }
-        }
+        command.current_dir(folder).env("LD_PRELOAD", shim);
+        run_and_note(command, &directives, kind, &name, &results)
     })
     .with_kind(kind)
+}
+
+/// Runs the program as its directives say, notes each of its lines, and says what is wrong.
+pub(crate) fn run_and_note(
+    mut command: Command,
+    directives: &Directives,
+    kind: &str,
+    name: &str,
+    results: &Results,
+) -> Result<(), Failed> {
+    let arguments = directives.arguments_in.get(kind);
+    command.args(arguments.unwrap_or(&directives.arguments));
+    for variable in [
+        "MEMOMAN_RESERVE",
+        "MEMOMAN_GROW",
+        "MEMOMAN_LOCK",
+        "MEMOMAN_STATS",
+    ] {
+        command.env_remove(variable);
+    }
+    for (variable, value) in &directives.environment {
+        command.env(variable, value);
+    }
+    let ended = run(&mut command, limit())?;
+    let mut seen = 0;
+    for line in ended.stdout.lines() {
+        if let Some(test) = line.strip_prefix("ok H ") {
+            results.note(kind, "H", test, true);
+            seen += 1;
+        } else if let Some(test) = line.strip_prefix("skip H ") {
+            results.skip(kind, "H", test);
+            seen += 1;
+        }
+    }
+    let complaint = directives
+        .complaint(&ended)
+        .or_else(|| (seen == 0).then(|| "no `ok H name` line was printed".to_owned()));
+    match complaint {
+        None => Ok(()),
+        Some(complaint) => {
+            results.note(kind, "H", name, false);
+            Err(Failed::from(format!(
+                "{complaint}\n{}",
+                ended.report(&shown(&command))
+            )))
+        }
+    }
 }

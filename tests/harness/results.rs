@@ -6,10 +6,18 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 
+/// Tests of one group in one variant.
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
 /// Where results go.
 pub(crate) struct Results {
     file: Mutex<File>,
-    counts: Mutex<BTreeMap<(String, String), (usize, usize)>>,
+    counts: Mutex<BTreeMap<(String, String), Counts>>,
 }
 
 impl Results {
@@ -23,13 +31,43 @@ impl Results {
 
     pub(crate) fn note(&self, variant: &str, group: &str, name: &str, passed: bool) {
         let result = if passed { "ok" } else { "FAILED" };
+        self.write(variant, group, name, result, |counts| {
+            if passed {
+                counts.passed += 1;
+            } else {
+                counts.failed += 1;
+            }
+        });
+    }
+
+    /// What a test could not try on this machine, and why: counted apart, never as passed.
+    pub(crate) fn skip(&self, variant: &str, group: &str, name_and_why: &str) {
+        let (name, why) = name_and_why.split_once(' ').unwrap_or((name_and_why, "?"));
+        self.write(
+            variant,
+            group,
+            &format!("{name}: {why}"),
+            "skipped",
+            |counts| counts.skipped += 1,
+        );
+    }
+
+    fn write(
+        &self,
+        variant: &str,
+        group: &str,
+        name: &str,
+        result: &str,
+        count: impl FnOnce(&mut Counts),
+    ) {
         let mut file = self.file.lock().expect("no writer panics");
         let _ = writeln!(file, "{variant}\t{group}\t{name}\t{result}");
         let mut counts = self.counts.lock().expect("no writer panics");
-        let count = counts
-            .entry((group.to_owned(), variant.to_owned()))
-            .or_default();
-        if passed { count.0 += 1 } else { count.1 += 1 }
+        count(
+            counts
+                .entry((group.to_owned(), variant.to_owned()))
+                .or_default(),
+        );
     }
 
     pub(crate) fn print_table(&self) {
@@ -37,9 +75,12 @@ impl Results {
         if counts.is_empty() {
             return;
         }
-        println!("group       variant    passed  failed");
-        for ((group, variant), (passed, failed)) in counts.iter() {
-            println!("{group:<11} {variant:<9} {passed:>7} {failed:>7}");
+        println!("group       variant        passed  failed skipped");
+        for ((group, variant), of) in counts.iter() {
+            println!(
+                "{group:<11} {variant:<13} {:>7} {:>7} {:>7}",
+                of.passed, of.failed, of.skipped
+            );
         }
     }
 }

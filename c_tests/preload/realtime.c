@@ -1,0 +1,168 @@
+// The real-time configuration: after the start no call of two threads asks the system for anything (a filter stops the process
+// that does), and no page is missing. When the reserve is used up: ENOMEM, and service again after a free.
+// env: MEMOMAN_RESERVE=6M
+// env: MEMOMAN_GROW=0
+// env: MEMOMAN_LOCK=1
+// Not under the debug shim: it has one lock for all (the harness leaves it out).
+#include "check.h"
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+enum { BLOCKS = 32, HANDED = 16, MOST = 8192 };
+
+static int turns_done, turns_begun, others_done;
+static void *handed[2][HANDED];
+
+static void not_allowed(int number, siginfo_t *information, void *context) {
+    (void)number, (void)context;
+    char line[64];
+    int bytes = snprintf(line, sizeof line, "FAIL H realtime system call %d\n", information->si_syscall);
+    if (write(1, line, (size_t)bytes) != bytes) _exit(3);
+    _exit(2);
+}
+
+/* From here on this thread may write, ask for its counters, and end the process: nothing else. With `refusals`, it may also have
+ * all threads pass a barrier, which is how other heaps are looked through before a request is refused. */
+static void allow_nothing(int refusals) {
+#define ALLOW(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+    struct sock_filter strict[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        ALLOW(write), ALLOW(getrusage), ALLOW(exit_group), ALLOW(prctl),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+    }, wide[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        ALLOW(write), ALLOW(getrusage), ALLOW(exit_group), ALLOW(prctl), ALLOW(membarrier), ALLOW(sched_yield),
+        ALLOW(clock_nanosleep),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+    };
+    struct sock_fprog program = {refusals ? sizeof wide / sizeof *wide : sizeof strict / sizeof *strict, refusals ? wide : strict};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static long faults(void) {
+    struct rusage usage;
+    CHECK(getrusage(RUSAGE_THREAD, &usage) == 0);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
+/* Small blocks of this thread and of the other, by every function, few enough at a time for the heap's first segment: more
+ * segments come from under the lock, for which a thread may have to wait in the system. */
+static void small_turn(int which, uint64_t *state, void **blocks) {
+    for (int step = 0; step < 64; step++) {
+        void **place = &blocks[random_next(state) % BLOCKS];
+        size_t bytes = 1 + random_next(state) % 400;
+        switch (random_next(state) % 6) {
+        case 0: free(*place), *place = calloc(1, bytes); break;
+        case 1: *place = realloc(*place, bytes); break;
+        case 2: free(*place), *place = memalign(64, bytes); break;
+        case 3:
+            free(__atomic_exchange_n(&handed[1 - which][random_next(state) % HANDED], *place, __ATOMIC_ACQ_REL));
+            *place = malloc(bytes);
+            break;
+        default: free(*place), *place = malloc(bytes);
+        }
+        CHECK(*place != NULL && malloc_usable_size(*place) >= bytes);
+        memset(*place, 1, bytes);
+        free(__atomic_exchange_n(&handed[which][random_next(state) % HANDED], NULL, __ATOMIC_ACQ_REL));
+    }
+}
+
+static void *second(void *unused) {
+    uint64_t state = 77;
+    static void *blocks[BLOCKS];
+    /* The start. */
+    for (int turn = 0; turn < 300; turn++) small_turn(1, &state, blocks);
+    allow_nothing(0);
+    long before = faults();
+    __atomic_add_fetch(&turns_begun, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&turns_begun, __ATOMIC_ACQUIRE) < 3) {}
+    for (int turn = 0; turn < 20000; turn++) small_turn(1, &state, blocks);
+    long met = faults() - before;
+    if (met != 0) printf("%ld pages were missing in the second thread\n", met);
+    CHECK(met == 0);
+    __atomic_add_fetch(&turns_done, 1, __ATOMIC_ACQ_REL);
+    for (;;) {}
+    return unused;
+}
+
+/* Large blocks, up to a quarter of the reserve in all: from the instance itself, and this thread alone asks for them. */
+static void large_turn(uint64_t *state, void **blocks) {
+    for (int step = 0; step < 16; step++) {
+        void **place = &blocks[random_next(state) % 6];
+        size_t bytes = (48 << 10) + random_next(state) % (200 << 10);
+        free(*place);
+        *place = random_next(state) % 4 ? malloc(bytes) : memalign(4096, bytes);
+        CHECK(*place != NULL);
+        memset(*place, 2, bytes);
+        if (random_next(state) % 2 == 0) {
+            *place = realloc(*place, bytes / 2 + (24 << 10));
+            CHECK(*place != NULL);
+        }
+    }
+}
+
+/* Allocates until nothing is left, frees one, allocates again, frees all; then once more, when all paths have been trodden. */
+static void *third(void *unused) {
+    static void *blocks[MOST];
+    free(malloc(1));
+    allow_nothing(1);
+    __atomic_add_fetch(&turns_begun, 1, __ATOMIC_ACQ_REL);
+    while (!__atomic_load_n(&others_done, __ATOMIC_ACQUIRE)) {}
+    for (int round = 0; round < 3; round++) {
+        long before = faults();
+        int count = 0;
+        errno = 0;
+        while (count < MOST && (blocks[count] = malloc(2000)) != NULL) memset(blocks[count++], 3, 2000);
+        CHECK(errno == ENOMEM && count > 2000 && count < MOST);
+        free(blocks[--count]);
+        blocks[count] = malloc(2000);
+        CHECK(blocks[count] != NULL);
+        while (count >= 0) free(blocks[count--]);
+        CHECK(round == 0 || faults() == before);
+    }
+    __atomic_store_n(&others_done, 2, __ATOMIC_RELEASE);
+    for (;;) {}
+    return unused;
+}
+
+int main(void) {
+    alarm(120);
+    static char buffer[4096];
+    static void *blocks[BLOCKS], *large[6];
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+    struct sigaction action = {.sa_sigaction = not_allowed, .sa_flags = SA_SIGINFO};
+    CHECK(sigaction(SIGSYS, &action, NULL) == 0);
+    uint64_t state = chosen_seed();
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, second, NULL) == 0 && pthread_create(&thread, NULL, third, NULL) == 0);
+    for (int turn = 0; turn < 300; turn++) small_turn(0, &state, blocks), large_turn(&state, large);
+    while (__atomic_load_n(&turns_begun, __ATOMIC_ACQUIRE) < 2) {}
+
+    allow_nothing(0);
+    long before = faults();
+    __atomic_add_fetch(&turns_begun, 1, __ATOMIC_ACQ_REL);
+    for (int turn = 0; turn < 20000; turn++) {
+        small_turn(0, &state, blocks);
+        if (turn % 4 == 0) large_turn(&state, large);
+    }
+    long met = faults() - before;
+    if (met != 0) printf("%ld pages were missing in the first thread\n", met);
+    CHECK(met == 0);
+    while (__atomic_load_n(&turns_done, __ATOMIC_ACQUIRE) < 1) {}
+    passed("no_system_call_after_the_start");
+    passed("no_page_is_missing_after_the_start");
+    for (int i = 0; i < 6; i++) free(large[i]);
+    __atomic_store_n(&others_done, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&others_done, __ATOMIC_ACQUIRE) != 2) {}
+    passed("enomem_and_service_again");
+    _exit(0);
+}
