@@ -1,5 +1,5 @@
-// 64 threads at any time, each soon replaced by another: blocks of 1 byte to 8 MiB, hashed, half of them freed by another thread
-// than the one that made them, and forks all the while. Runs for so many seconds (MM_SECONDS, or the first argument).
+// 64 threads at any time, each soon replaced by another: blocks of 1 byte to 8 MiB, hashed, at least half of them freed by another
+// thread than the one that made them, and forks all the while. Runs for so many seconds (MM_SECONDS, or the first argument).
 // At the end, after malloc_trim, memory is at most 1.3 times what is live, unless the second argument says that this cannot be measured.
 // args: 4
 // args-preload-debug: 4 unmeasured
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { THREADS = 64, SLOTS = 256, OWN = 4 };
+enum { THREADS = 64, SLOTS = 128, OWN = 4 };
 
 typedef struct block {
     size_t words;
@@ -65,9 +65,9 @@ static void *lives_a_while(void *argument) {
     uint64_t seat = mine->seat, number = mine->number, state = (seed + number) * 0x9E3779B97F4A7C15u + 1;
     block *own[OWN] = {0};
     if (number >= THREADS) CHECK(pthread_join(mine->before, NULL) == 0);
-    for (uint64_t turn = 0, most = 20 + random_next(&state) % 200; turn < most && !__atomic_load_n(&over, __ATOMIC_ACQUIRE); turn++) {
+    for (uint64_t turn = 0, most = 5 + random_next(&state) % 60; turn < most && !__atomic_load_n(&over, __ATOMIC_ACQUIRE); turn++) {
         block *new = made(&state, number), *old;
-        if (random_next(&state) % 2) {
+        if (random_next(&state) % 5 < 3) {
             old = __atomic_exchange_n(&slots[random_next(&state) % SLOTS], new, __ATOMIC_ACQ_REL);
         } else {
             block **place = &own[random_next(&state) % OWN];
@@ -155,7 +155,7 @@ int main(int arguments, char **argument) {
     CHECK(lives > THREADS && forks > 0);
     passed("64_threads_come_and_go_with_forks_between");
     unsigned long all = freed_by_maker + freed_by_another;
-    CHECK(freed_by_another > all / 100 * 45 && freed_by_another < all / 100 * 55);
+    CHECK(freed_by_another >= all / 2);
     passed("half_of_all_frees_on_another_thread");
     size_t live = 0;
     for (int i = 0; i < SLOTS; i++) {
