@@ -5,6 +5,7 @@
 #
 #   FUZZ_SECONDS=n   of fuzzing in all (600)
 #   SOAK_OPS=n       operations of the soak on each of its three fronts, plain (334000000); a tenth under the sanitizers
+#   WITHSTAND_SECONDS=n  of 64 threads with forks between, in each build of the library (600)
 #   CORRUPTIONS=n    heaps with random damage, and most places for each corruption of the catalogue (1000000)
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +14,7 @@ logs=${CARGO_TARGET_DIR:-target}/verify
 only=" ${ONLY:-} "
 ops=${SOAK_OPS:-334000000} corruptions=${CORRUPTIONS:-1000000}
 rows=() known=" " failures=0
-[ "${1:-}" != --help ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0; }
+[ "${1:-}" != --help ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0; }
 list=0
 [ "${1:-}" != --list ] || list=1
 mkdir -p "$logs"
@@ -63,6 +64,10 @@ step install '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-install
 step fuzz '^fuzz: [a-z]+ +[1-9].* of ' "${make[@]}" fuzz SECONDS="${FUZZ_SECONDS:-600}"
 step soak '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS="$ops"
 step soak-asan '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS=$((ops / 10 + 1)) SAN=asan
+step withstand '^test result: ok[.] [1-9]' env MM_SECONDS="${WITHSTAND_SECONDS:-600}" MEMOMAN_VARIANTS=plain,asan,tsan \
+    cargo test -p memoman-tests -- H_linked_withstand
+step withstand-shim '^test result: ok[.] [1-9]' env MM_SECONDS="${WITHSTAND_SECONDS:-600}" MEMOMAN_VARIANTS=preload,preload-debug \
+    cargo test -p memoman-tests -- H_withstand
 step mutants '^mutants .* total ' "${make[@]}" mutants
 
 [ $list -eq 0 ] || exit 0
