@@ -44,6 +44,7 @@ $(STAMP): scripts/setup.sh
 include benches/targets.mk
 include packaging/targets.mk
 include scripts/verify.mk
+include scripts/real-programs/targets.mk
 include examples/targets.mk
 include docs/targets.mk
 
