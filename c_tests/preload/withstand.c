@@ -29,6 +29,8 @@ static unsigned long lives, turns, freed_by_maker, freed_by_another;
 
 static void count(unsigned long *what, unsigned long by) { __atomic_add_fetch(what, by, __ATOMIC_RELAXED); }
 
+static unsigned long counted(unsigned long *what) { return __atomic_load_n(what, __ATOMIC_RELAXED); }
+
 /* The hash of all contents, which are written before if `write` says so. */
 static uint64_t filled(block *of, int write) {
     uint64_t state = of->seed | 1, hash = 0;
@@ -144,7 +146,7 @@ int main(int arguments, char **argument) {
         forks++;
         if (now() - said < 10) continue;
         said = now();
-        printf("%.0f s to go: %lu turns, %lu threads, %lu forks\n", end - now(), turns, lives, forks);
+        printf("%.0f s to go: %lu turns, %lu threads, %lu forks\n", end - now(), counted(&turns), counted(&lives), forks);
         fflush(stdout);
     }
     __atomic_store_n(&over, 1, __ATOMIC_RELEASE);

@@ -6,9 +6,9 @@
 } >Makefile
 for i in $(seq 30); do
     awk -v n="$i" 'BEGIN { print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>"
-        for (i = 0; i < 120; i++) printf "static int g%d(const char *s, int x)\n{\n    int y = x;\n    for (size_t i = 0; i < strlen(s); i++) y = y * 31 + s[i] %% %d;\n    return y;\n}\n", i, i + 3
+        for (i = 0; i < 50; i++) printf "static int g%d(const char *s, int x)\n{\n    int y = x;\n    for (size_t i = 0; i < strlen(s); i++) y = y * 31 + s[i] %% %d;\n    return y;\n}\n", i, i + 3
         printf "int part%d(int x)\n{\n", n
-        for (i = 0; i < 120; i++) printf "    x ^= g%d(\"text %d\", x);\n", i, i * n
+        for (i = 0; i < 50; i++) printf "    x ^= g%d(\"text %d\", x);\n", i, i * n
         print "    return x;\n}" }' >"part$i.c"
 done
 {
