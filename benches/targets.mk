@@ -4,7 +4,7 @@ BENCHES := target/benches
 BUILDS ?= release
 MEASURE = cargo build --quiet --release --manifest-path benches/Cargo.toml --target-dir $(BENCHES) --package
 
-.PHONY: setup-bench wcet constant size compare bench latency fit bench-global
+.PHONY: setup-bench wcet constant size compare bench latency fit bench-global latency-global
 
 setup-bench: $(STAMP) ## install what the measurements need beyond the set-up: valgrind
 	@scripts/setup-bench.sh
@@ -38,3 +38,8 @@ bench-global: all ## the shim beside other preloaded allocators: time and peak m
 	@scripts/setup-bench-global.sh
 	@$(MEASURE) global
 	@$(BENCHES)/release/global $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
+
+latency-global: all ## how long single calls take under the shim and other preloaded allocators, two threads busy
+	@scripts/setup-bench-global.sh
+	@$(MEASURE) global
+	@$(BENCHES)/release/latency_global

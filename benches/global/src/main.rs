@@ -4,6 +4,7 @@
 //! in turn, so that a disturbance of the machine meets them all; medians are compared. Time is that of the processor, user and
 //! system, of all threads: what a load costs, whoever else is on the machine.
 
+mod peers;
 mod plot;
 
 use std::mem::MaybeUninit;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
+use peers::{Allocator, allocators};
 
 /// Compares the preload shim with other preloaded allocators: prints `ratio <load> <time over glibc> <rss over glibc> <time
 /// over best peer>`, and the geometric means.
@@ -31,49 +33,11 @@ struct Arguments {
     loads: Vec<String>,
 }
 
-/// An allocator, and the library that is preloaded for it.
-struct Allocator {
-    name: &'static str,
-    library: Option<PathBuf>,
-}
-
 /// What one run cost.
 #[derive(Clone, Copy)]
 struct Cost {
     seconds: f64,
     kib: f64,
-}
-
-/// The peers that are installed: glibc, which is always there, and Debian's packages.
-fn allocators(shim: &Path) -> Vec<Allocator> {
-    let mut found = vec![
-        Allocator {
-            name: "memoman",
-            library: Some(shim.to_owned()),
-        },
-        Allocator {
-            name: "glibc",
-            library: None,
-        },
-    ];
-    for (name, file) in [
-        ("jemalloc", "libjemalloc.so.2"),
-        ("tcmalloc", "libtcmalloc_minimal.so.4"),
-        ("mimalloc", "libmimalloc.so.2.0"),
-    ] {
-        let library = Path::new("/usr/lib")
-            .join(format!("{}-linux-gnu", std::env::consts::ARCH))
-            .join(file);
-        if library.exists() {
-            found.push(Allocator {
-                name,
-                library: Some(library),
-            });
-        } else {
-            eprintln!("global: {name} is not installed: no {}", library.display());
-        }
-    }
-    found
 }
 
 fn seconds(time: libc::timeval) -> f64 {
