@@ -2,8 +2,8 @@
  *
  * Two threads, busy all the time, each with 512 blocks of 16 to 4,095 bytes (as many of each power of two) of which a random one is
  * replaced by another at each turn. A quarter of the blocks goes to the other thread, which frees them. Each malloc and each
- * free is timed with the processor's time stamp, and as often nothing at all: what the machine itself adds. Prints ticks in a nanosecond,
- * and for each kind a line for each class of times: its lower end in ticks, and how many. A class is a 32nd of a power of two. */
+ * free is timed with the processor's time stamp, and as often nothing at all: what the machine itself adds. Prints whether the threads had
+ * ordinary priority (SCHED_FIFO was not permitted), ticks in a nanosecond, and for each kind a line for each class of times: its lower end in ticks, and how many. A class is a 32nd of a power of two. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 enum { THREADS = 2, OWN = 512, HANDED = 1024, STEPS = 32, CLASSES = 64 * STEPS, MALLOC = 0, FREE, NOTHING, KINDS };
@@ -20,7 +21,7 @@ static const char *names[KINDS] = {"malloc", "free", "nothing"};
 static uint64_t counts[THREADS][KINDS][CLASSES], sums[THREADS][KINDS], most[THREADS][KINDS];
 static void *handed[THREADS][HANDED], *own[THREADS][OWN];
 static unsigned long turns;
-static int ready;
+static int ready, ordinary;
 
 static uint64_t stamp(void) {
     unsigned processor;
@@ -59,6 +60,9 @@ static void *works(void *number) {
     CPU_ZERO(&set);
     CPU_SET(me, &set);
     sched_setaffinity(0, sizeof set, &set);
+    /* Where it is permitted, no other program interrupts. */
+    struct sched_param priority = {.sched_priority = 10};
+    if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority) != 0) ordinary = 1;
     /* Everything is in memory, and the allocator has seen both threads, before the first call counts. */
     memset(counts[me], 0, sizeof counts[me]);
     for (unsigned long turn = 0, warm = turns / 10; turn < turns + warm; turn++) {
@@ -67,8 +71,10 @@ static void *works(void *number) {
             memset(sums[me], 0, sizeof sums[me]);
             memset(most[me], 0, sizeof most[me]);
             __atomic_add_fetch(&ready, 1, __ATOMIC_ACQ_REL);
-            while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < THREADS) {}
+            while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < THREADS) sched_yield();
         }
+        /* The rest of the machine has a right to live. */
+        if (turn % 65536 == 65535) usleep(20000);
         void **place = &own[me][next(&state) % OWN];
         void *old = *place;
         size_t bytes = ((size_t)16 << next(&state) % 8), exact = bytes + next(&state) % bytes;
@@ -109,6 +115,7 @@ int main(int count, char **arguments) {
     for (uintptr_t i = 0; i < THREADS; i++)
         if (pthread_create(&threads[i], NULL, works, (void *)i) != 0) return 2;
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    printf("ordinary %d 0\n", ordinary);
     printf("rate %.6f\n", (double)(stamp() - first) / (seconds() - began) / 1e9);
     for (int kind = 0; kind < KINDS; kind++) {
         uint64_t sum = 0, greatest = 0, calls = 0;

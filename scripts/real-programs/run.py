@@ -49,6 +49,16 @@ spent() {
 """
 
 
+def first_line(*command):
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "?"
+
+
+COMMIT = first_line("git", "-c", "safe.directory=*", "rev-parse", "HEAD")
+
+
 def run(script, shim):
     """Output, exit status, seconds, KiB, and what it said on stderr, of one run; `shim` empty: on glibc."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="memoman-program-", dir="/tmp"))
@@ -59,7 +69,7 @@ def run(script, shim):
     text = script.read_text()
     is_server = text.splitlines()[1] == "# server"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MEMOMAN_", "LD_PRELOAD"))}
-    environment.update(RESULTS=str(folder), ROOT=str(ROOT), UNDER=shim if is_server else "", LC_ALL="C.UTF-8")
+    environment.update(RESULTS=str(folder), ROOT=str(ROOT), COMMIT=COMMIT, UNDER=shim if is_server else "", LC_ALL="C.UTF-8")
     command = ["bash", "-c", PREAMBLE + text, script.stem]
     if shim and not is_server:
         command = ["env", f"LD_PRELOAD={shim}", "MEMOMAN_STATS=1", *command]
@@ -102,13 +112,6 @@ def compare(script, shim, repetitions, show):
             costs[name].append((seconds, kib))
     medians = [statistics.median(cost[i] for cost in costs[name]) for name in ("glibc", "memoman") for i in (0, 1)]
     return [script.stem, "no" if wrong else "yes", *medians], wrong
-
-
-def first_line(*command):
-    try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    except (OSError, subprocess.CalledProcessError, IndexError):
-        return "?"
 
 
 def main():
@@ -154,7 +157,7 @@ def main():
     mean = [math.exp(statistics.mean(math.log(max(float(row[i]), 1e-9)) for row in rows)) for i in (4, 7)]
     print(f"program geometric-mean unchanged {'no' if failed else 'yes'} time {mean[0]:.2f} rss {mean[1]:.2f}")
     comment = "; ".join([
-        "make programs", datetime.date.today().isoformat(), f"commit {first_line('git', 'rev-parse', '--short', 'HEAD')}",
+        "make programs", datetime.date.today().isoformat(), f"commit {COMMIT[:7]}",
         first_line("gcc", "--version"), first_line("ldd", "--version"), f"{arguments.repetitions} repetitions; medians",
     ])
     with open(arguments.out, "w", newline="") as file:
