@@ -3,6 +3,8 @@ BENCHES := target/benches
 # Builds of the library that `make wcet` counts: release, v3 (for x86-64-v3 processors), size (opt-level "s").
 BUILDS ?= release
 MEASURE = cargo build --quiet --release --manifest-path benches/Cargo.toml --target-dir $(BENCHES) --package
+# What measures preloaded allocators, and those of them that come from crates: in C and C++, by gcc and g++.
+PRELOADED = $(MEASURE) global && $(MEASURE) peer-mimalloc && $(MEASURE) peer-snmalloc
 
 .PHONY: setup-bench wcet constant size compare bench latency fit bench-global latency-global
 
@@ -36,10 +38,10 @@ fit: compare ## how much of its memory an allocator can hand out, beside others
 
 bench-global: all ## the shim beside other preloaded allocators: time and peak memory (QUICK=1: a look, below a minute)
 	@scripts/setup-bench-global.sh
-	@$(MEASURE) global
+	@$(PRELOADED)
 	@$(BENCHES)/release/global $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
 
 latency-global: all ## how long single calls take under the shim and other preloaded allocators, two threads busy
 	@scripts/setup-bench-global.sh
-	@$(MEASURE) global
+	@$(PRELOADED)
 	@$(BENCHES)/release/latency_global

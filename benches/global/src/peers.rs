@@ -8,7 +8,7 @@ pub(crate) struct Allocator {
     pub(crate) library: Option<PathBuf>,
 }
 
-/// The peers that are installed: glibc, which is always there, and Debian's packages.
+/// The peers that are installed: glibc, which is always there, Debian's packages, and two from crates.
 pub(crate) fn allocators(shim: &Path) -> Vec<Allocator> {
     let mut found = vec![
         Allocator {
@@ -20,14 +20,17 @@ pub(crate) fn allocators(shim: &Path) -> Vec<Allocator> {
             library: None,
         },
     ];
-    for (name, file) in [
-        ("jemalloc", "libjemalloc.so.2"),
-        ("tcmalloc", "libtcmalloc_minimal.so.4"),
-        ("mimalloc", "libmimalloc.so.2.0"),
+    let debian = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    // The last two are built from crates, by benches/peers/.
+    let built = record::root().join("target/benches/release");
+    for (name, folder, file) in [
+        ("jemalloc", &debian, "libjemalloc.so.2"),
+        ("tcmalloc", &debian, "libtcmalloc_minimal.so.4"),
+        ("mimalloc", &debian, "libmimalloc.so.2.0"),
+        ("mimalloc-3", &built, "libpeer_mimalloc.so"),
+        ("snmalloc", &built, "libpeer_snmalloc.so"),
     ] {
-        let library = Path::new("/usr/lib")
-            .join(format!("{}-linux-gnu", std::env::consts::ARCH))
-            .join(file);
+        let library = folder.join(file);
         if library.exists() {
             found.push(Allocator {
                 name,
