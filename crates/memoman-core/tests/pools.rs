@@ -3,7 +3,7 @@
 mod support;
 
 use memoman_core::{Stats, Tlsf};
-use std::ptr::{self, NonNull};
+use std::ptr;
 use support::pools::{add, blocks, starts, unchanged};
 use support::{Instance, Random, Region, assert_sound};
 
@@ -309,10 +309,10 @@ fn group_c_a_free_that_empties_its_pool_says_which() {
     add(tlsf, at(2048), 1024).unwrap();
     // SAFETY: live instance; each block is freed once.
     unsafe {
-        let blocks: Vec<NonNull<u8>> =
+        let blocks: Vec<ptr::NonNull<u8>> =
             std::iter::from_fn(|| tlsf.malloc(Tlsf::BLOCK_SIZE_MIN).ok()).collect();
         let mut left = [0; 2];
-        let index = |block: &NonNull<u8>| usize::from(block.as_ptr() >= at(2048));
+        let index = |block: &ptr::NonNull<u8>| usize::from(block.as_ptr() >= at(2048));
         for block in &blocks {
             left[index(block)] += 1;
         }
