@@ -1,11 +1,13 @@
-/* The environment parser and its lines on stderr. scripts/fuzz.sh names getenv and write in the library's archive anew:
+/* The environment parser and its lines on stderr. scripts/fuzz.sh names getenv and syscall in the library's archive anew:
  * they are the functions here. Each value is a copy of exactly its size. What must come out is computed here in another
  * way: in 128 bits, without the parser's order. */
 #include "harness.h"
+#include <stdarg.h>
+#include <sys/syscall.h>
 
 void memoman_fuzz_environment(size_t *reserve, unsigned *switches);
 const char *fuzz_getenv(const char *name);
-ssize_t fuzz_write(int file, const void *bytes, size_t count);
+long fuzz_syscall(long number, ...);
 
 #define VARIABLES 4
 static const struct variable {
@@ -30,8 +32,15 @@ const char *fuzz_getenv(const char *name) {
     suite_fail(__FILE__, __LINE__, "unknown variable %s", name);
 }
 
-ssize_t fuzz_write(int file, const void *bytes, size_t count) {
-    CHECK_EQ(file, 2);
+/* The one system call that lines on stderr make. */
+long fuzz_syscall(long number, ...) {
+    CHECK_EQ(number, SYS_write);
+    va_list list;
+    va_start(list, number);
+    CHECK_EQ(va_arg(list, int), 2);
+    const void *bytes = va_arg(list, const void *);
+    size_t count = va_arg(list, size_t);
+    va_end(list);
     CHECK(count > 0);
     if (broken || interrupted) {
         errno = broken ? EIO : EINTR;
@@ -42,7 +51,7 @@ ssize_t fuzz_write(int file, const void *bytes, size_t count) {
     CHECK(said_bytes + count < sizeof said);
     memcpy(said + said_bytes, bytes, count);
     said_bytes += count;
-    return (ssize_t)count;
+    return (long)count;
 }
 
 /* 0: malformed, or not set. */

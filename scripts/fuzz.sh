@@ -38,7 +38,7 @@ build_libraries() {
     cargo rustc --quiet --package memoman-preload --crate-type staticlib --target "$host" --target-dir "$target/asan"
 
     # The environment and stderr become functions of the harness.
-    renew "$built/libmemoman.a" "$out/libenvironment.a" --redefine-sym secure_getenv=fuzz_getenv --redefine-sym write=fuzz_write
+    renew "$built/libmemoman.a" "$out/libenvironment.a" --redefine-sym secure_getenv=fuzz_getenv --redefine-sym syscall=fuzz_syscall
     # The shim's names get a prefix, so that the fuzzer keeps its own malloc.
     {
         sed -nE 's/.*extern "C" fn ([a-z_0-9]+)\(.*/\1/p' crates/memoman-preload/src/{names,inspect}.rs
