@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 
 use crate::config::{BLOCK_MIN, DEFAULT_MAX_BLOCK, HEADER, QUANTUM, WORD};
 use crate::control::Control;
-use crate::misuse::MisuseHandler;
+use crate::misuse::{MisuseHandler, Refusal};
 use crate::pool::{POOL_COST, POOL_MIN};
 
 /// An instance: a handle on the control structure in the caller's memory. Two copies name the same instance.
@@ -140,5 +140,30 @@ impl Tlsf {
             (*self.control()).handler_user = user;
             (*self.control()).check = (*self.control()).checksum();
         }
+    }
+
+    /// Allocates `count · size` bytes, all zero; O(1) and the clearing.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline]
+    pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
+        let bytes = count.saturating_mul(size);
+        // SAFETY: live (caller); a block of `bytes` bytes may be written.
+        unsafe {
+            let payload = self.malloc(bytes)?;
+            payload.as_ptr().write_bytes(0, bytes);
+            Ok(payload)
+        }
+    }
+
+    /// Takes the last [`Refusal::Exhausted`] back from `failed_requests`: a layer above has added a pool and asks again. O(1).
+    ///
+    /// # Safety
+    /// The instance is live, and its last call was refused so.
+    pub unsafe fn withdraw_refusal(self) {
+        let control = self.control();
+        // SAFETY: live (caller).
+        unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_sub(1) };
     }
 }

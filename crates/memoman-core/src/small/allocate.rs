@@ -39,20 +39,6 @@ impl Tlsf {
         result(unsafe { malloc(self.control(), bytes) }, bytes)
     }
 
-    /// Allocates `count · size` bytes, all zero; O(1) and the clearing.
-    ///
-    /// # Safety
-    /// The instance is live.
-    pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
-        let bytes = count.saturating_mul(size);
-        // SAFETY: live (caller); a block of `bytes` bytes may be written.
-        unsafe {
-            let payload = self.malloc(bytes)?;
-            payload.as_ptr().write_bytes(0, bytes);
-            Ok(payload)
-        }
-    }
-
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
     /// What is skipped in front becomes a free block.
     ///
@@ -65,16 +51,6 @@ impl Tlsf {
         }
         // SAFETY: the same duty; the alignment is tested.
         result(unsafe { memalign(self.control(), align, bytes) }, bytes)
-    }
-
-    /// Takes the last [`Refusal::Exhausted`] back from `failed_requests`: a layer above has added a pool and asks again. O(1).
-    ///
-    /// # Safety
-    /// The instance is live, and its last call was refused so.
-    pub unsafe fn withdraw_refusal(self) {
-        let control = self.control();
-        // SAFETY: live (caller).
-        unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_sub(1) };
     }
 }
 
