@@ -329,7 +329,9 @@ int mm_check_pool(mm_pool_t *pool);
  * a block and its neighbours. What needs the whole heap at once, in a heap that
  * may have changed since the last step, only mm_validate sees: counters that
  * are wrong (I8), free blocks listed in a ring that no bin leads to (I3), and
- * the header of a block in use that has grown over whole blocks behind it.
+ * the header of a block in use that has grown over whole blocks behind it. On
+ * 32-bit targets, whose headers have no seal, what was there before an mm_reset
+ * may be taken for a block later: then mm_validate tells whether 0 is true.
  * O(max_blocks), times the number of pools where lists cross them.
  */
 int mm_validate_step(mm_allocator_t *allocator, mm_cursor_t *cursor, size_t max_blocks);

@@ -88,7 +88,13 @@ case $mode in
         ;;
     build)
         [ -x "$mdbook" ] || { echo "docs.sh: mdBook is missing: run scripts/docs.sh setup" >&2; exit 1; }
-        "$mdbook" build docs && python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
+        "$mdbook" build docs || exit 1
+        # Measurements lie beside the documentation, and so inside the site.
+        mkdir -p "$target/book/benches/results"
+        cp benches/README.md "$target/book/benches/"
+        cp benches/results/*.csv benches/results/*.svg "$target/book/benches/results/"
+        sed -i -e 's|"\.\./benches/README\.html|"benches/README.md|g' -e 's|"\.\./benches/|"benches/|g' "$target"/book/{performance,print}.html
+        python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
         exit
         ;;
 esac

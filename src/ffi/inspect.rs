@@ -80,7 +80,9 @@ pub unsafe extern "C" fn mm_check_pool(pool: *mut mm_pool_t) -> c_int {
 /// a block and its neighbours. What needs the whole heap at once, in a heap that
 /// may have changed since the last step, only mm_validate sees: counters that
 /// are wrong (I8), free blocks listed in a ring that no bin leads to (I3), and
-/// the header of a block in use that has grown over whole blocks behind it.
+/// the header of a block in use that has grown over whole blocks behind it. On
+/// 32-bit targets, whose headers have no seal, what was there before an mm_reset
+/// may be taken for a block later: then mm_validate tells whether 0 is true.
 /// O(max_blocks), times the number of pools where lists cross them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_step(

@@ -80,7 +80,8 @@ impl Tlsf {
     ///
     /// Between two steps the allocator may be used in any way. The cursor rests on a block that was in use; if that
     /// has been freed, its pool is begun again. What needs the whole heap at once it cannot see: I8, a ring that no
-    /// head leads to, a header in use that has grown over whole blocks. That is for [`Tlsf::diagnose`].
+    /// head leads to, a header in use that has grown over whole blocks. That is for [`Tlsf::diagnose`]. On 32-bit targets, whose
+    /// headers have no seal, a header from before a reset may be taken for that block, and a sound heap for a broken one.
     ///
     /// # Safety
     /// As for [`Tlsf::diagnose`]; `cursor` is all zero or was written by this method for this instance.

@@ -58,7 +58,8 @@ fn work(
         match random.below(40) {
             0 if !*added => *added = tlsf.add_pool(extra.start(), extra.bytes()).is_some(),
             1 if *added => *added = !tlsf.remove_pool(extra.start()),
-            2 if random.below(8) == 0 => {
+            // Without a seal, headers from before a reset look like later ones: the one false alarm that there may be.
+            2 if random.below(8) == 0 && cfg!(target_pointer_width = "64") => {
                 assert!(tlsf.reset());
                 live.clear();
             }
