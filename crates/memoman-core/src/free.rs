@@ -98,7 +98,8 @@ impl Tlsf {
             let freed = header.size();
             let next = block.offset(freed);
             let Some(next_size) = next_header.free_size() else {
-                if !ends_pool(control, header, next, next_header) {
+                // Only a pool's end: a next block in use is not given here.
+                if next_header.is_free() || !may_follow(control, freed, next, next_header) {
                     return Err(None);
                 }
                 next.set_prev_free();
@@ -107,12 +108,12 @@ impl Tlsf {
                 free_list::push_freed(control, block, freed);
                 return Ok(FreeBlock(block));
             };
-            let size = freed + next_size;
             // A header that has been overwritten decodes to a wrong seal: a size beyond the bounds.
             let room = (*control).high - next.addr();
             if !is_possible(header, next_size) || next_size > room {
                 return Err(None);
             }
+            let size = freed + next_size;
             if next_size == room {
                 // The wilderness begins earlier: no bit changes.
                 free_list::wilderness_sound_to_merge(control, next, next_size)?;
@@ -319,21 +320,6 @@ unsafe fn in_use_makes_sense(
 #[inline(always)]
 fn is_possible(header: Header, next_size: usize) -> bool {
     WORD == 8 || (header.size() >= BLOCK_MIN && next_size >= BLOCK_MIN)
-}
-
-/// The header behind a block in use is that of its pool's end: not free, and not of another block.
-///
-/// # Safety
-/// The instance is live; `header` has been tested.
-#[inline(always)]
-unsafe fn ends_pool(
-    control: *mut Control,
-    header: Header,
-    next: Block,
-    next_header: Header,
-) -> bool {
-    // SAFETY: live (caller).
-    unsafe { !next_header.is_free() && may_follow(control, header.size(), next, next_header) }
 }
 
 /// Writes the header of a free block and the ghost at its end. The next header must say PREV_FREE.

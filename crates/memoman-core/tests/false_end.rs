@@ -154,3 +154,29 @@ fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
         assert_sound(tlsf);
     }
 }
+
+#[test]
+fn group_i_a_free_next_header_beyond_all_sizes_is_smashed() {
+    let (region, instance) = instance();
+    let blocks = heap(&region, &instance);
+    let tlsf = instance.tlsf;
+    // SAFETY: live instance; the word before a block is its header, and is put back.
+    unsafe {
+        let seal = Tlsf::seal_of(blocks[0]);
+        // With a used block before the freed one, and with a free one: both sum up what would be merged.
+        for freed in [None, Some(blocks[2])] {
+            if let Some(freed) = freed {
+                let _ = tlsf.free(freed).unwrap();
+            }
+            let next = blocks[4].as_ptr().cast::<usize>().sub(1);
+            let old = next.read();
+            // The greatest size, and FREE: any sum with it wraps.
+            next.write((!(QUANTUM - 1) | 1) ^ seal);
+            let image = region.image();
+            assert_eq!(tlsf.free(blocks[3]).err(), Some(Misuse::SmashedNext));
+            assert!(image == region.image());
+            next.write(old);
+            assert_sound(tlsf);
+        }
+    }
+}
