@@ -25,6 +25,7 @@ needed=(
     chromium chromium
     bc bc
     pgrep procps
+    /usr/bin/time time
 )
 missing=()
 for ((i = 0; i < ${#needed[@]}; i += 2)); do

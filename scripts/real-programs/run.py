@@ -73,11 +73,13 @@ def run(script, shim):
     command = ["bash", "-c", PREAMBLE + text, script.stem]
     if shim and not is_server:
         command = ["env", f"LD_PRELOAD={shim}", "MEMOMAN_STATS=1", *command]
+    # Started by a small program: a process's peak begins with the size of the one that it was started by.
+    command = ["/usr/bin/time", "-q", "-f", "%M", "-o", str(folder / "peak"), *command]
     with open(folder / "out", "wb") as out, open(folder / "err", "wb") as err:
         process = subprocess.Popen(command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    seconds, kib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    seconds, kib = usage.ru_utime + usage.ru_stime, float((folder / "peak").read_text().split()[-1])
     for name in ("seconds", "kib"):
         file = folder / name
         if file.exists() and file.read_text().strip():

@@ -2,11 +2,13 @@
 //!
 //! The loads are in `benches/programs/loads.c`, each described there. Every repetition runs each load once under each allocator,
 //! in turn, so that a disturbance of the machine meets them all; medians are compared. Time is that of the processor, user and
-//! system, of all threads: what a load costs, whoever else is on the machine.
+//! system, of all threads: what a load costs, whoever else is on the machine. The peak is what the load itself reads at its end: the one
+//! that `wait4` gives is never below this program's own size.
 
 mod peers;
 mod plot;
 
+use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -49,16 +51,22 @@ fn run(program: &Path, load: &str, times: u32, allocator: &Allocator) -> Result<
     let mut command = Command::new(program);
     command
         .args([load, &times.to_string()])
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .env_remove("LD_PRELOAD");
     if let Some(library) = &allocator.library {
         command.env("LD_PRELOAD", library);
     }
     let failed = |what: &str| format!("{load} under {}: {what}", allocator.name);
-    let child = command
+    let mut child = command
         .arg0("loads")
         .spawn()
         .map_err(|error| failed(&error.to_string()))?;
+    let mut told = String::new();
+    if let Some(mut output) = child.stdout.take() {
+        output
+            .read_to_string(&mut told)
+            .map_err(|error| failed(&error.to_string()))?;
+    }
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: a child of ours that nobody else waits for; both places are ours to write.
@@ -71,9 +79,13 @@ fn run(program: &Path, load: &str, times: u32, allocator: &Allocator) -> Result<
     if status != 0 {
         return Err(failed(&format!("wait status {status:#x}")));
     }
+    let kib = told
+        .trim()
+        .parse()
+        .map_err(|_| failed(&format!("it printed {told:?} for its peak")))?;
     Ok(Cost {
         seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
-        kib: usage.ru_maxrss as f64,
+        kib,
     })
 }
 
