@@ -50,7 +50,8 @@ tool() {
 
 # shard PACKAGE I N: the I-th of N parts. The quick tests first, then all of them for what they let live.
 shard() {
-    local package=$1 part=$2 parts=$3 place=$work/$1/$2
+    local package=$1 part=$2 parts=$3 place=$work/$1/$2 features=()
+    [ "$package" != core ] || features=(--features allocator-api2)
     prepare "$package" "$place/tree"
     (
         cd "$place/tree"
@@ -59,7 +60,7 @@ shard() {
         # (As --cargo-arg, so that the build makes no more than the tests need: that is most of the time.)
         for stage in "--cargo-arg=--test=quick" "--cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow"; do
             # shellcheck disable=SC2086
-            cargo mutants --in-place --iterate --shard "$part/$parts" -p "memoman-$package" -o "$place" --no-times $stage ||
+            cargo mutants --in-place --iterate --shard "$part/$parts" -p "memoman-$package" "${features[@]}" -o "$place" --no-times $stage ||
                 [ $? -le 3 ] # 2: some live, 3: some time out
         done
     )
