@@ -326,9 +326,33 @@ fn group_b_the_gap_before_an_aligned_block_is_none_or_a_free_block() {
 }
 
 #[test]
+fn group_b_a_freed_block_that_is_aligned_is_taken_again_and_another_is_not() {
+    let size = 10 * QUANTUM;
+    for align in [2, 4, 8, 16].map(|quanta| quanta * QUANTUM) {
+        let mut again = 0;
+        for lead in 0..16 {
+            let heap = Heap::new(200 * QUANTUM);
+            heap.take((lead * QUANTUM).max(BLOCK_MIN));
+            let freed = heap.take(size);
+            heap.take(BLOCK_MIN);
+            heap.free(freed);
+            // SAFETY: live instance.
+            let block = unsafe { heap.tlsf().memalign(align, size - WORD) }.unwrap();
+            assert!(block.as_ptr().addr().is_multiple_of(align));
+            let aligned = freed.as_ptr().addr().is_multiple_of(align);
+            assert_eq!(block == freed, aligned, "{align} {freed:?}");
+            again += usize::from(aligned);
+            assert_sound(heap.tlsf());
+        }
+        assert!(again > 0 && again < 16, "{align}: {again}");
+    }
+}
+
+#[test]
 fn group_b_an_aligned_block_needs_room_for_the_worst_gap() {
     for align in [2, 4, 16].map(|quanta| quanta * QUANTUM) {
-        for size in [BLOCK_MIN, 5 * QUANTUM, 9 * QUANTUM] {
+        // (The last one would be cut at a bin edge if there were room.)
+        for size in [BLOCK_MIN, 5 * QUANTUM, 9 * QUANTUM, 313 * QUANTUM] {
             let padded = size + align + QUANTUM;
             for (have, served) in [(padded, true), (padded - QUANTUM, false)] {
                 let heap = Heap::new(have);
