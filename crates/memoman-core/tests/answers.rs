@@ -58,6 +58,19 @@ impl Heap {
         }
     }
 
+    /// The same, when the pointer itself is wrong: whoever only asks is told so too.
+    fn answer_to_all(&self, ptr: *mut u8) -> Misuse {
+        let (tlsf, block) = (self.instance.tlsf, NonNull::new(ptr).unwrap());
+        let misuse = self.answer(ptr);
+        // SAFETY: live instance; nothing is given up.
+        unsafe {
+            assert_eq!(tlsf.probe(block), Err(misuse));
+            assert_eq!(tlsf.usable_size(block), Err(misuse));
+            assert_eq!(tlsf.live_bytes(block), 0);
+        }
+        misuse
+    }
+
     /// What is said of block `freed` while the header of block `index` is overwritten.
     fn overwritten(&self, index: usize, header: usize, freed: usize) -> Misuse {
         // SAFETY: the header of a block; put back.
@@ -88,7 +101,7 @@ fn group_i_the_bounds_are_the_first_payload_and_the_end_of_the_pool() {
         (end.wrapping_add(QUANTUM), Misuse::Foreign),
     ] {
         assert_eq!(
-            heap.answer(ptr),
+            heap.answer_to_all(ptr),
             expected,
             "{}",
             ptr.addr() - heap.at(0).addr()
@@ -102,7 +115,70 @@ fn group_i_a_second_free_is_named_wherever_the_block_lies() {
         let heap = Heap::new();
         // SAFETY: a live block.
         let _ = unsafe { heap.instance.tlsf.free(heap.blocks[index]) }.unwrap();
-        assert_eq!(heap.answer(heap.at(index)), Misuse::DoubleFree, "{index}");
+        assert_eq!(
+            heap.answer_to_all(heap.at(index)),
+            Misuse::DoubleFree,
+            "{index}"
+        );
+    }
+}
+
+#[test]
+fn realloc_knows_a_block_of_the_same_size_by_its_headers() {
+    let heap = Heap::new();
+    // SAFETY: live instance; nothing is given up.
+    let same = |ptr, bytes| unsafe { heap.instance.tlsf.realloc_same(ptr, bytes) };
+    for index in 0..8 {
+        for bytes in 0..3 * SIZE {
+            let expected = bytes > SIZE - WORD - QUANTUM && bytes <= SIZE - WORD;
+            assert_eq!(same(heap.at(index), bytes), expected, "{index} {bytes}");
+        }
+    }
+    let end = heap.at(7).wrapping_add(SIZE);
+    let inside =
+        [QUANTUM.wrapping_neg(), WORD, QUANTUM, SIZE + 1].map(|by| heap.at(0).wrapping_add(by));
+    for ptr in inside.into_iter().chain([end, core::ptr::null_mut()]) {
+        assert!(!same(ptr, SIZE - WORD), "{ptr:?}");
+    }
+    let more = SIZE + 10 * QUANTUM;
+    for (index, header, behind) in [
+        (3, heap.seal | SIZE, heap.seal | SIZE | 2),
+        (3, heap.seal | SIZE | 1, heap.seal | SIZE),
+        // Without a seal (where there is one), or a sentinel's.
+        (3, if WORD == 8 { SIZE } else { SIZE | 4 }, heap.seal | SIZE),
+        // It would end outside of the pool, where a header of ours seems to lie.
+        (7, heap.seal | more, heap.seal | SIZE),
+    ] {
+        let size = if index == 7 { more } else { SIZE };
+        // SAFETY: the headers of two blocks, or a word of the region behind the pool.
+        unsafe {
+            let (place, next) = (
+                heap.at(index).cast::<usize>().sub(1),
+                heap.at(index).add(size).cast::<usize>().sub(1),
+            );
+            let (old, old_next) = (place.replace(header), next.replace(behind));
+            assert!(
+                !same(heap.at(index), size - WORD),
+                "{index} {header:#x} {behind:#x}"
+            );
+            place.write(old);
+            next.write(old_next);
+        }
+        assert_sound(heap.instance.tlsf);
+    }
+}
+
+#[test]
+fn a_live_block_is_answered_with_its_size() {
+    let heap = Heap::new();
+    for &block in &heap.blocks {
+        // SAFETY: a live block; nothing is given up.
+        unsafe {
+            let tlsf = heap.instance.tlsf;
+            assert_eq!(tlsf.probe(block), Ok(()));
+            assert_eq!(tlsf.usable_size(block), Ok(SIZE - WORD));
+            assert_eq!(tlsf.live_bytes(block), SIZE);
+        }
     }
 }
 
