@@ -31,12 +31,12 @@ const REGION_PART: usize = 4;
 /// Requests from this size on get a region of their own when no pool can serve them.
 pub(crate) const LARGE: usize = 256 << 10;
 /// Empty regions that may be kept: so many, and at most this part of all pools, or so many bytes at first. That doubles, to a
-/// limit, each time a region is mapped after one has been given back: a program whose use goes up and down pays for it
-/// in system calls and page faults a few times only.
+/// limit, each time a region is mapped for which one that was given back would have done: a program whose use goes up and down pays
+/// for it in system calls and page faults a few times only. (What only grows, as a list that is reallocated, does not.)
 const SPARES: usize = 8;
 const SPARE_MIN: usize = 2 << 20;
 const SPARE_MAX: usize = 32 << 20;
-const SPARE_PART: usize = 8;
+const SPARE_PART: usize = 32;
 /// The most that this makes of all pools.
 const SPARE_PART_MAX: usize = 2;
 
@@ -69,8 +69,8 @@ pub(crate) struct State {
     spares: [Option<Pool>; SPARES],
     /// Bytes of empty regions that are worth keeping.
     spare_bytes: usize,
-    /// A region has been given back since one was mapped.
-    gave_back: bool,
+    /// Bytes of the largest region that has been given back since one was mapped in its stead.
+    gave_back: usize,
     /// Successful allocations so far, moves of realloc included.
     pub(crate) allocations: usize,
     /// A region could not be locked in memory: said once.
@@ -93,7 +93,7 @@ impl State {
             first: None,
             spares: [None; SPARES],
             spare_bytes: SPARE_MIN,
-            gave_back: false,
+            gave_back: 0,
             allocations: 0,
             lock_failed: false,
             #[cfg(not(memoman_debug))]
@@ -162,8 +162,8 @@ impl State {
         let Some(fitting) = need.checked_add(Tlsf::POOL_OVERHEAD).and_then(round_up) else {
             return false;
         };
-        if self.gave_back {
-            self.gave_back = false;
+        if self.gave_back >= fitting {
+            self.gave_back = 0;
             self.spare_bytes = (2 * self.spare_bytes).min(SPARE_MAX);
         }
         if ordinary {
@@ -203,7 +203,9 @@ impl State {
                 *place = Some(pool);
             }
             _ => {
-                self.gave_back |= self.give_back(tlsf, pool);
+                if self.give_back(tlsf, pool) {
+                    self.gave_back = self.gave_back.max(bytes);
+                }
             }
         }
     }
