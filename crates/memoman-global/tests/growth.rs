@@ -160,13 +160,13 @@ fn small_spares_add_up_to_two_mebibytes() {
 }
 
 #[test]
-fn a_great_heap_keeps_an_eighth_in_at_most_eight_spares() {
+fn a_great_heap_keeps_a_part_in_at_most_eight_spares() {
     quietly(
-        "a_great_heap_keeps_an_eighth_in_at_most_eight_spares",
+        "a_great_heap_keeps_a_part_in_at_most_eight_spares",
         &[],
         || {
             let full = heap::malloc(MIB - 4096);
-            let great = heap::malloc(40 * MIB);
+            let great = heap::malloc(160 * MIB);
             let all = pool_pages();
             let blocks: Vec<_> = (0..12).map(|_| heap::malloc(300 << 10)).collect();
             for &block in &blocks {
@@ -197,12 +197,12 @@ fn a_great_heap_keeps_an_eighth_in_at_most_eight_spares() {
 }
 
 #[test]
-fn an_eighth_of_all_may_be_one_spare() {
-    quietly("an_eighth_of_all_may_be_one_spare", &[], || {
-        let great = heap::malloc(60 * MIB);
+fn a_thirty_second_of_all_may_be_one_spare() {
+    quietly("a_thirty_second_of_all_may_be_one_spare", &[], || {
+        let great = heap::malloc(240 * MIB);
         let all = pool_pages();
-        // A seventh of the rest is an eighth of all.
-        let pages = all / 7;
+        // A thirty-first of the rest is a thirty-second of all.
+        let pages = all / 31;
         let block = heap::malloc(pages * PAGE - SLACK - 56);
         assert_eq!(pool_pages(), all + pages);
         free(block);
@@ -224,8 +224,8 @@ fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
         let full = heap::malloc(MIB - 4096);
         let great = heap::malloc(20 * MIB);
         let low = pool_pages();
-        // Four regions of 33 pages come and go: at first an eighth of all is kept, which is one, then two (4 MiB are not enough
-        // for that, 8 are), then all.
+        // Four regions of 33 pages come and go: at first none is kept, since 2 MiB are not enough, then one with 4 MiB, three with 8,
+        // then all.
         let mut kept = Vec::new();
         for _ in 0..6 {
             let blocks: Vec<_> = (0..4).map(|_| heap::malloc(2 * MIB)).collect();
@@ -235,7 +235,7 @@ fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
             }
             kept.push((pool_pages() - low) / 33);
         }
-        assert_eq!(kept, [1, 1, 3, 4, 4, 4]);
+        assert_eq!(kept, [0, 1, 3, 4, 4, 4]);
         // Half of all, 16 + 4 * 33 pages: two may be kept.
         free(great);
         assert!(heap::trim(0));
@@ -246,6 +246,26 @@ fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
         assert_eq!(pool_pages(), 16 + 2 * 33);
         free(full);
         assert!(heap::validate());
+    });
+}
+
+#[test]
+fn what_has_been_outgrown_is_not_kept() {
+    quietly("what_has_been_outgrown_is_not_kept", &[], || {
+        let full = heap::malloc(MIB - 4096);
+        let low = pool_pages();
+        // None would have served the next one.
+        for mib in 3..12 {
+            free(heap::malloc(mib * MIB));
+            assert_eq!(pool_pages(), low, "{mib}");
+        }
+        // This one is served by what was given back: the bound becomes 4 MiB, in a heap of 8.
+        let great = heap::malloc(8 * MIB);
+        let all = pool_pages();
+        free(heap::malloc(3 * MIB));
+        assert_eq!(pool_pages(), all + 49);
+        free(great);
+        free(full);
     });
 }
 
