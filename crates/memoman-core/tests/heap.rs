@@ -7,7 +7,7 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use memoman_core::{Cursor, Heap, Invariant, Memory, Misuse, Refusal, Step};
+use memoman_core::{Cursor, Heap, Invariant, Memory, Misuse, Refusal, Step, Tlsf};
 
 /// Memory of its own for a heap.
 fn memory(bytes: usize) -> Box<Memory> {
@@ -285,6 +285,14 @@ fn validation_whole_and_in_steps_finds_what_is_overwritten() {
         Step::Broken(violation)
     );
     assert!(!heap.raw().as_raw().is_null());
+}
+
+#[test]
+fn the_control_structure_takes_what_the_core_says() {
+    for most in [1, 1024, 1 << 20, usize::MAX] {
+        assert_eq!(Heap::control_size(most), Tlsf::control_size(most));
+    }
+    assert!(Heap::control_size(1024) > 100);
 }
 
 #[cfg(feature = "allocator-api2")]

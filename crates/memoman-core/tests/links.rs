@@ -117,3 +117,35 @@ fn group_i_a_wild_link_is_not_followed() {
         heap.refused(&[(links.wrapping_add(1), value)], false);
     }
 }
+
+#[test]
+fn group_i_the_wilderness_is_merged_only_if_its_head_and_both_its_links_are_right() {
+    let heap = Heap::new();
+    let tlsf = heap.tlsf;
+    // SAFETY: words of the region, put back; live blocks.
+    unsafe {
+        let [_, last] = [(); 2].map(|()| tlsf.malloc(5 * QUANTUM).unwrap());
+        let mut wilderness = core::ptr::null_mut::<usize>();
+        let pool = tlsf.first_pool().unwrap();
+        pool.walk(&mut |block, _, used| {
+            if !used {
+                wilderness = block.as_ptr().cast();
+            }
+        });
+        assert!(wilderness.addr() > last.as_ptr().addr());
+        let head: *mut usize = core::ptr::with_exposed_provenance_mut(wilderness.add(1).read());
+        assert_eq!(head.read(), wilderness.addr());
+        for place in [wilderness, wilderness.add(1), head] {
+            let old = place.replace(last.as_ptr().expose_provenance());
+            let image = heap.region.image();
+            for _turn in 0..2 {
+                assert_eq!(tlsf.free(last).err(), Some(Misuse::SmashedLink));
+                assert!(image == heap.region.image());
+            }
+            place.write(old);
+            assert_sound(tlsf);
+        }
+        let _ = tlsf.free(last).unwrap();
+        assert_sound(tlsf);
+    }
+}
