@@ -427,8 +427,15 @@ fn group_j_largest_is_capped_by_what_the_instance_serves() {
     assert_eq!(assert_sound(heap.tlsf()).largest, greatest);
     // SAFETY: live instance.
     unsafe {
-        assert!(heap.tlsf().malloc(greatest).is_ok());
+        let block = heap.tlsf().malloc(greatest).unwrap();
         assert!(heap.tlsf().malloc(greatest + 1).is_err());
+        for align in [1, 4 * QUANTUM] {
+            let resized = |bytes| heap.tlsf().realloc_aligned(block, align, bytes);
+            assert_eq!(resized(greatest + 1), Err(Refusal::Exhausted));
+            if align == 1 {
+                assert_eq!(resized(greatest), Ok(block));
+            }
+        }
     }
     assert_sound(heap.tlsf());
 }
