@@ -189,7 +189,7 @@ impl State {
         self.lent.left -= SIZE;
         // SAFETY: fresh zeroed memory, large enough, and aligned: the size is a multiple of the alignment.
         unsafe {
-            ThreadHeap::open(heap, self.settings.fixed);
+            ThreadHeap::open(heap);
             world::enlist(heap);
         }
         heap

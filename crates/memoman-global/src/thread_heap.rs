@@ -27,8 +27,8 @@ const DRAIN_PAUSE: u8 = 15;
 const WARM_MOST: usize = 256 << 10;
 /// Cached blocks that one call gives to the core before it asks again.
 const DRAINED_AT_ONCE: usize = 64;
-/// So many times it does, before it asks for a segment. In the real-time configuration, where what is saved is nobody's, once.
-const DRAINS: u8 = 16;
+/// So many times it does, before it asks for a segment.
+const DRAINS: usize = 16;
 
 /// What other threads read when they free a block of the heap: in a cache line that hardly ever changes.
 #[repr(C, align(64))]
@@ -46,8 +46,6 @@ pub(crate) struct ThreadHeap {
     tlsf: MaybeUninit<Tlsf>,
     /// Successful allocations.
     allocations: usize,
-    /// Batches that one call drains at most.
-    drains: u8,
     /// A pool without a block in use, kept to go on with.
     spare: Option<Pool>,
     /// Another one, to be given back as soon as the owner is out.
@@ -67,7 +65,7 @@ pub(crate) struct ThreadHeap {
 /// its gate, or has the lock while the heap is the caller's, nobody's, or behind a closed gate.
 impl ThreadHeap {
     /// Makes an empty heap of zeroed memory that nobody else knows.
-    pub(crate) unsafe fn open(heap: *mut ThreadHeap, is_real_time: bool) {
+    pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
         // Not an aligned address, and no address of user memory: links and marks can be told from both.
         let key =
             heap.addr().wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) | 1 << (usize::BITS - 1);
@@ -77,7 +75,6 @@ impl ThreadHeap {
             if let Some(tlsf) = Tlsf::create(control, REQUEST_MAX) {
                 (*heap).tlsf.write(tlsf);
             }
-            (*heap).drains = if is_real_time { 1 } else { DRAINS };
             Cache::open(&raw mut (*heap).cache, key | 5);
             (*heap).shared.key = key | 5;
             (*heap).inbox.open();
@@ -363,9 +360,8 @@ impl ThreadHeap {
         bytes: usize,
     ) -> Result<Result<NonNull<u8>, Refusal>, (Misuse, *const u8)> {
         let mut result = Err(Refusal::Exhausted);
-        // SAFETY: the caller is in the heap.
-        for _ in 0..unsafe { (*heap).drains } {
-            // SAFETY: as above.
+        for _ in 0..DRAINS {
+            // SAFETY: the caller is in the heap.
             unsafe {
                 if ThreadHeap::drain(heap)? == 0 {
                     break;

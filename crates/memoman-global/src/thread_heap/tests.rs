@@ -19,14 +19,10 @@ impl Bed {
     };
 
     fn new() -> Bed {
-        Bed::with(false)
-    }
-
-    fn with(is_real_time: bool) -> Bed {
         // SAFETY: layouts of some bytes; the heap's memory is zeroed and the bed's.
         unsafe {
             let (heap, pool) = (alloc_zeroed(Bed::HEAP).cast(), alloc_zeroed(Bed::MEMORY));
-            ThreadHeap::open(heap, is_real_time);
+            ThreadHeap::open(heap);
             assert!(ThreadHeap::tlsf(heap).add_pool(pool, POOL).is_some());
             let _ = pool.expose_provenance();
             Bed { heap, pool }
@@ -176,19 +172,6 @@ fn a_large_request_gets_what_many_small_cached_blocks_leave() {
     let asked = unsafe { ThreadHeap::ask_drained(bed.heap, 2 * POOL) };
     assert!(matches!(asked, Ok(Err(_))), "{asked:?}");
     assert!(cached - bed.cached() <= 16 * 64);
-}
-
-#[test]
-fn in_the_real_time_configuration_one_call_drains_one_batch() {
-    let bed = Bed::with(true);
-    let blocks = bed.all(100);
-    bed.make_room(100, 1000);
-    let kept = blocks.iter().take_while(|&&block| bed.keep(block)).count();
-    assert!(kept > 2 * 64, "{kept}");
-    // SAFETY: the bed's.
-    let asked = unsafe { ThreadHeap::ask_drained(bed.heap, POOL) };
-    assert!(matches!(asked, Ok(Err(_))), "{asked:?}");
-    assert_eq!(bed.cached(), kept - 64);
 }
 
 #[test]
