@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use memoman_debug::allocator::{Misuse, Refusal, Tlsf};
 
 use crate::cache::{CLASSES, Cache, Taken};
-use crate::thread_heap::{ALIGN, HEADER, TAKEN_AT_ONCE, ThreadHeap};
+use crate::thread_heap::{ALIGN, DRAINED_AT_ONCE, HEADER, TAKEN_AT_ONCE, ThreadHeap};
 use crate::{supply, tell};
 
 /// Greatest request that the cache serves.
@@ -109,10 +109,11 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             }
             result = ThreadHeap::ask(heap, ALIGN, bytes.max(1));
             if result == Err(Refusal::Exhausted) {
-                // What lies in the cache is used before a segment is asked for.
-                match ThreadHeap::ask_drained(heap, bytes.max(1)) {
-                    Ok(drained) => result = drained,
-                    Err(met) => collected = collected.and(Err(met)),
+                // What lies in the cache is used before a segment is asked for, unless it is too little to last.
+                match ThreadHeap::drain(heap) {
+                    Ok(drained) if drained < DRAINED_AT_ONCE => {}
+                    Ok(_) => result = ThreadHeap::ask(heap, ALIGN, bytes.max(1)),
+                    met => collected = collected.and(met),
                 }
             }
         }

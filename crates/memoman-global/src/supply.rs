@@ -111,7 +111,6 @@ unsafe fn grow_heap(
                     .add_pool(start.as_ptr(), size - HEADER)
                     .is_some()
                 {
-                    ThreadHeap::has_grown(heap);
                     return true;
                 }
                 segment::assign(start.as_ptr().addr(), size, ptr::null_mut());

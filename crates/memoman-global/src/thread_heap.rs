@@ -21,14 +21,12 @@ pub(crate) const REQUEST_MAX: usize = 32 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
-/// Having found less than there could be, it looks no more for so many times, or until the heap has grown.
+/// Having found less than that, it looks no more for so many times.
 const DRAIN_PAUSE: u8 = 15;
 /// Most bytes of a heap that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
-/// Cached blocks that one call gives to the core before it asks again.
-const DRAINED_AT_ONCE: usize = 64;
-/// So many times it does, before it asks for a segment.
-const DRAINS: usize = 16;
+/// Cached blocks that one call gives to the core before it asks for a segment.
+pub(crate) const DRAINED_AT_ONCE: usize = 64;
 
 /// What other threads read when they free a block of the heap: in a cache line that hardly ever changes.
 #[repr(C, align(64))]
@@ -352,33 +350,6 @@ impl ThreadHeap {
             unsafe { (*heap).cache.pause = DRAIN_PAUSE };
         }
         Ok(drained)
-    }
-
-    /// Asks the core again, and again, as it gets what lies in the cache. The misuse that this meets is the error.
-    pub(crate) unsafe fn ask_drained(
-        heap: *mut ThreadHeap,
-        bytes: usize,
-    ) -> Result<Result<NonNull<u8>, Refusal>, (Misuse, *const u8)> {
-        let mut result = Err(Refusal::Exhausted);
-        for _ in 0..DRAINS {
-            // SAFETY: the caller is in the heap.
-            unsafe {
-                if ThreadHeap::drain(heap)? == 0 {
-                    break;
-                }
-                result = ThreadHeap::ask(heap, ALIGN, bytes);
-            }
-            if result != Err(Refusal::Exhausted) {
-                break;
-            }
-        }
-        Ok(result)
-    }
-
-    /// A new segment: what is cached is worth a look before the next one.
-    pub(crate) unsafe fn has_grown(heap: *mut ThreadHeap) {
-        // SAFETY: the caller is in the heap.
-        unsafe { (*heap).cache.pause = 0 }
     }
 
     /// What lies in the cache is as it was put in, and in use for the core.

@@ -153,43 +153,6 @@ fn what_is_drained_can_be_allocated_again_64_blocks_at_a_time() {
 }
 
 #[test]
-fn a_large_request_gets_what_many_small_cached_blocks_leave() {
-    const LARGE: usize = 16 << 10;
-    let bed = Bed::new();
-    let blocks = bed.all(100);
-    bed.make_room(100, 1000);
-    let kept = blocks.iter().take_while(|&&block| bed.keep(block)).count();
-    // Side by side, and more of them than one batch is.
-    assert!(kept > LARGE / 112 + 64, "{kept}");
-    assert_eq!(bed.malloc(LARGE), Err(Refusal::Exhausted));
-    // SAFETY: the bed's.
-    let asked = unsafe { ThreadHeap::ask_drained(bed.heap, LARGE) };
-    assert!(matches!(asked, Ok(Ok(_))), "{asked:?}");
-    assert!(bed.cached() < kept && bed.cached() > 0);
-    // No more than that: it is the cache that makes room, sixteen batches of it at most.
-    let cached = bed.cached();
-    // SAFETY: the bed's.
-    let asked = unsafe { ThreadHeap::ask_drained(bed.heap, 2 * POOL) };
-    assert!(matches!(asked, Ok(Err(_))), "{asked:?}");
-    assert!(cached - bed.cached() <= 16 * 64);
-}
-
-#[test]
-fn a_heap_that_has_grown_looks_into_its_cache_again() {
-    let bed = Bed::new();
-    // SAFETY: the bed's.
-    let drain = || unsafe { ThreadHeap::drain(bed.heap) };
-    assert_eq!(drain(), Ok(0));
-    let block = bed.malloc(100).unwrap();
-    bed.make_room(100, 1);
-    assert!(bed.keep(block));
-    assert_eq!(drain(), Ok(0), "it pauses");
-    // SAFETY: the bed's.
-    unsafe { ThreadHeap::has_grown(bed.heap) };
-    assert_eq!(drain(), Ok(1));
-}
-
-#[test]
 fn a_cache_that_nobody_asks_gives_its_blocks_up_as_more_are_freed() {
     let bed = Bed::new();
     let mut blocks = bed.all(100);
