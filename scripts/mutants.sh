@@ -48,33 +48,32 @@ tool() {
     PATH=$tools/bin:$PATH
 }
 
-# shard PACKAGE I N: the I-th of N parts. The quick tests first, then all of them for what they let live.
-shard() {
-    local package=$1 part=$2 parts=$3 place=$work/$1/$2 features=()
-    [ "$package" != core ] || features=(--features allocator-api2)
-    prepare "$package" "$place/tree"
-    (
-        cd "$place/tree"
-        export RUST_BACKTRACE=0
-        unset CARGO_TARGET_DIR
-        # (As --cargo-arg, so that the build makes no more than the tests need: that is most of the time.)
-        for stage in "--cargo-arg=--test=quick" "--cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow"; do
-            # shellcheck disable=SC2086
-            cargo mutants --in-place --iterate --shard "$part/$parts" -p "memoman-$package" "${features[@]}" -o "$place" --no-times $stage ||
-                [ $? -le 3 ] # 2: some live, 3: some time out
-        done
-    )
-}
-
-# All parts at a time, one for each processor.
+# run PACKAGE: the quick tests first, then all of them for what they let live; each processor takes a part of the mutants.
 run() {
-    local parts part waiting=()
+    local package=$1 parts part stage place features=() waiting
     parts=$(nproc)
-    for ((part = 0; part < parts; part++)); do
-        shard "$1" "$part" "$parts" &
-        waiting+=($!)
+    [ "$package" != core ] || features=(--features allocator-api2)
+    for ((part = 0; part < parts; part++)); do prepare "$package" "$work/$package/$part/tree"; done
+    # (As --cargo-arg, so that the build makes no more than the tests need: that is most of the time.)
+    for stage in "--cargo-arg=--test=quick" "--cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow"; do
+        # What a part has found dead the others need not try: they share what lives.
+        find "$work/$package" \( -name caught.txt -o -name unviable.txt \) -exec cat {} + >"$work/$package/dead"
+        waiting=()
+        for ((part = 0; part < parts; part++)); do
+            place=$work/$package/$part
+            [ ! -d "$place/mutants.out" ] || cp "$work/$package/dead" "$place/mutants.out/previously_caught.txt"
+            (
+                cd "$place/tree"
+                export RUST_BACKTRACE=0
+                unset CARGO_TARGET_DIR
+                # shellcheck disable=SC2086
+                cargo mutants --in-place --iterate --shard "$part/$parts" -p "memoman-$package" "${features[@]}" -o "$place" --no-times $stage ||
+                    [ $? -le 3 ] # 2: some live, 3: some time out
+            ) &
+            waiting+=($!)
+        done
+        for part in "${waiting[@]}"; do wait "$part"; done
     done
-    for part in "${waiting[@]}"; do wait "$part"; done
 }
 
 report() { python3 scripts/mutants_report.py "$work" "$@"; }

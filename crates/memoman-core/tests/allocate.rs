@@ -340,7 +340,10 @@ fn group_b_a_freed_block_that_is_aligned_is_taken_again_and_another_is_not() {
             let block = unsafe { heap.tlsf().memalign(align, size - WORD) }.unwrap();
             assert!(block.as_ptr().addr().is_multiple_of(align));
             let aligned = freed.as_ptr().addr().is_multiple_of(align);
-            assert_eq!(block == freed, aligned, "{align} {freed:?}");
+            // (The small build searches for every aligned block.)
+            if !cfg!(memoman_small) {
+                assert_eq!(block == freed, aligned, "{align} {freed:?}");
+            }
             again += usize::from(aligned);
             assert_sound(heap.tlsf());
         }
