@@ -57,7 +57,7 @@ run() {
     # (As --cargo-arg, so that the build makes no more than the tests need: that is most of the time.)
     for stage in "--cargo-arg=--test=quick" "--cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow"; do
         # What a part has found dead the others need not try: they share what lives.
-        find "$work/$package" \( -name caught.txt -o -name unviable.txt \) -exec cat {} + >"$work/$package/dead"
+        find "$work/$package" -name tree -prune -o \( -name caught.txt -o -name unviable.txt \) -exec cat {} + >"$work/$package/dead"
         waiting=()
         for ((part = 0; part < parts; part++)); do
             place=$work/$package/$part

@@ -1,10 +1,11 @@
-//! What malloc, calloc, memalign and free do to a pool, block by block (groups B, E, F and J).
+//! What malloc, calloc, memalign and free do to a pool, block by block (groups A, B, E, F and I).
 
 mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
-use support::{Instance, Region, assert_sound};
+use support::one_pool::Heap;
+use support::{Instance, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
@@ -12,56 +13,6 @@ const QUANTUM: usize = Tlsf::ALIGN;
 const BLOCK_MIN: usize = Tlsf::BLOCK_SIZE_MIN + WORD;
 const USED: bool = true;
 const FREE: bool = false;
-
-/// An instance whose one pool is one free block of `size` bytes, header included.
-struct Heap {
-    instance: Instance,
-    region: Region,
-}
-
-impl Heap {
-    fn new(size: usize) -> Heap {
-        Heap::with(size, 1 << 20)
-    }
-
-    fn with(size: usize, max_block: usize) -> Heap {
-        let instance = Instance::new(max_block);
-        let region = Region::new(Tlsf::POOL_OVERHEAD - WORD + size, 0, 0xFF);
-        // SAFETY: the region outlives the instance's use.
-        unsafe { instance.tlsf.add_pool(region.start(), region.bytes()) }.unwrap();
-        Heap { instance, region }
-    }
-
-    fn tlsf(&self) -> Tlsf {
-        self.instance.tlsf
-    }
-
-    /// Size, header included, and "in use" of each block; the heap is sound.
-    fn blocks(&self) -> Vec<(usize, bool)> {
-        assert_sound(self.tlsf());
-        let mut found = Vec::new();
-        // SAFETY: live instance.
-        unsafe {
-            let pool = self.tlsf().first_pool().unwrap();
-            pool.walk(&mut |_, size, used| found.push((size + WORD, used)));
-        }
-        found
-    }
-
-    /// Allocates a block of just `size` bytes, header included.
-    fn take(&self, size: usize) -> NonNull<u8> {
-        // SAFETY: live instance.
-        let block = unsafe { self.tlsf().malloc(size - WORD) }.unwrap();
-        // SAFETY: a live block.
-        assert_eq!(unsafe { Tlsf::block_size(block.as_ptr()) }, size - WORD);
-        block
-    }
-
-    fn free(&self, block: NonNull<u8>) {
-        // SAFETY: a live block, freed once.
-        unsafe { self.tlsf().free(block) }.map(drop).unwrap();
-    }
-}
 
 #[test]
 fn group_f_a_remainder_is_split_off_when_it_can_be_a_block() {
@@ -397,66 +348,6 @@ fn group_b_an_alignment_that_is_no_power_of_two_is_invalid_and_a_huge_one_a_refu
         }
     }
     assert_sound(tlsf);
-}
-
-#[test]
-fn group_j_counters_follow_every_call() {
-    let heap = Heap::new(4096);
-    let tlsf = heap.tlsf();
-    let figures = || {
-        let stats = assert_sound(tlsf);
-        (stats.used, stats.live_blocks, stats.peak, stats.largest)
-    };
-    let size = 6 * QUANTUM;
-    assert_eq!(figures(), (0, 0, 0, 4096 - WORD));
-    let first = heap.take(size);
-    assert_eq!(figures(), (size, 1, size, 4096 - size - WORD));
-    let second = heap.take(size);
-    assert_eq!(figures(), (2 * size, 2, 2 * size, 4096 - 2 * size - WORD));
-    heap.free(first);
-    assert_eq!(figures(), (size, 1, 2 * size, 4096 - 2 * size - WORD));
-    // An exact hit.
-    let first = heap.take(size);
-    assert_eq!(figures(), (2 * size, 2, 2 * size, 4096 - 2 * size - WORD));
-    heap.free(first);
-    heap.free(second);
-    assert_eq!(figures(), (0, 0, 2 * size, 4096 - WORD));
-}
-
-#[test]
-fn group_j_largest_is_capped_by_what_the_instance_serves() {
-    let heap = Heap::with(1 << 16, 1 << 12);
-    let greatest = ((1 << 12) + WORD).next_multiple_of(QUANTUM) - WORD;
-    assert_eq!(assert_sound(heap.tlsf()).largest, greatest);
-    // SAFETY: live instance.
-    unsafe {
-        let block = heap.tlsf().malloc(greatest).unwrap();
-        assert!(heap.tlsf().malloc(greatest + 1).is_err());
-        for align in [1, 4 * QUANTUM] {
-            let resized = |bytes| heap.tlsf().realloc_aligned(block, align, bytes);
-            assert_eq!(resized(greatest + 1), Err(Refusal::Exhausted));
-            if align == 1 {
-                assert_eq!(resized(greatest), Ok(block));
-            }
-        }
-    }
-    assert_sound(heap.tlsf());
-}
-
-#[test]
-fn group_j_largest_is_the_greatest_free_block_wherever_it_lies() {
-    for size in (2..16).map(|log2| QUANTUM << log2) {
-        for behind in [0, QUANTUM << 2, size / 2, 2 * size] {
-            let behind = if behind < BLOCK_MIN { 0 } else { behind };
-            let heap = Heap::with(size + BLOCK_MIN + behind, 1 << 24);
-            let block = heap.take(size);
-            heap.take(BLOCK_MIN);
-            heap.free(block);
-            // One free block in a list, and what is left at the pool's end.
-            let largest = assert_sound(heap.tlsf()).largest;
-            assert_eq!(largest, size.max(behind) - WORD, "{size} {behind}");
-        }
-    }
 }
 
 #[test]

@@ -265,22 +265,24 @@ fn group_i_a_size_that_ends_outside_of_the_pools_is_not_followed() {
     let heap = Heap::new();
     let more = SIZE + 10 * QUANTUM;
     let (used, prev_free, free) = (0, 2, 1);
-    // SAFETY: two words of the region, behind the pool.
+    // SAFETY: two words of the region, behind the pool; a live block.
     unsafe {
         let header = heap.at(7).add(more).cast::<usize>().sub(1);
         // Where a block in use, and the ghost of a free one, seem to lie.
         header.sub(1).write(heap.at(7).expose_provenance());
-        for flag in [used, prev_free, used, prev_free] {
-            header.write(heap.seal | SIZE | flag);
-            for own in [used, prev_free] {
-                let misuse = heap.overwritten(7, heap.seal | more | own, 7);
-                assert_eq!(misuse, Misuse::NotABlock, "{own} {flag}");
+        // Which of its two ways free takes goes by the number of live blocks.
+        for one_is_free in [false, true] {
+            if one_is_free {
+                let _ = heap.instance.tlsf.free(heap.blocks[0]).unwrap();
             }
-            let misuse = heap.overwritten(7, heap.seal | more | free, 6);
-            assert_eq!(misuse, Misuse::SmashedNext, "{flag}");
-            // Which of its two ways free takes goes by the number of live blocks.
-            if flag == prev_free {
-                let _ = heap.instance.tlsf.free(heap.blocks[0]);
+            for flag in [used, prev_free] {
+                header.write(heap.seal | SIZE | flag);
+                for own in [used, prev_free] {
+                    let misuse = heap.overwritten(7, heap.seal | more | own, 7);
+                    assert_eq!(misuse, Misuse::NotABlock, "{own} {flag}");
+                }
+                let misuse = heap.overwritten(7, heap.seal | more | free, 6);
+                assert_eq!(misuse, Misuse::SmashedNext, "{flag}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What the core's tests share: memory with guard bytes, a seeded generator, a checked instance.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod one_pool;
 pub(crate) mod pools;
 
 use memoman_core::{Stats, Tlsf};

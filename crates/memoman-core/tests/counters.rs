@@ -1,0 +1,72 @@
+//! What the counters and the greatest free block say (group J).
+
+mod support;
+
+use memoman_core::{Refusal, Tlsf};
+use support::assert_sound;
+use support::one_pool::Heap;
+
+const WORD: usize = size_of::<usize>();
+const QUANTUM: usize = Tlsf::ALIGN;
+/// Smallest block, header included.
+const BLOCK_MIN: usize = Tlsf::BLOCK_SIZE_MIN + WORD;
+
+#[test]
+fn group_j_counters_follow_every_call() {
+    let heap = Heap::new(4096);
+    let tlsf = heap.tlsf();
+    let figures = || {
+        let stats = assert_sound(tlsf);
+        (stats.used, stats.live_blocks, stats.peak, stats.largest)
+    };
+    let size = 6 * QUANTUM;
+    assert_eq!(figures(), (0, 0, 0, 4096 - WORD));
+    let first = heap.take(size);
+    assert_eq!(figures(), (size, 1, size, 4096 - size - WORD));
+    let second = heap.take(size);
+    assert_eq!(figures(), (2 * size, 2, 2 * size, 4096 - 2 * size - WORD));
+    heap.free(first);
+    assert_eq!(figures(), (size, 1, 2 * size, 4096 - 2 * size - WORD));
+    // An exact hit.
+    let first = heap.take(size);
+    assert_eq!(figures(), (2 * size, 2, 2 * size, 4096 - 2 * size - WORD));
+    heap.free(first);
+    heap.free(second);
+    assert_eq!(figures(), (0, 0, 2 * size, 4096 - WORD));
+}
+
+#[test]
+fn group_j_largest_is_capped_by_what_the_instance_serves() {
+    let heap = Heap::with(1 << 16, 1 << 12);
+    let greatest = ((1 << 12) + WORD).next_multiple_of(QUANTUM) - WORD;
+    assert_eq!(assert_sound(heap.tlsf()).largest, greatest);
+    // SAFETY: live instance.
+    unsafe {
+        let block = heap.tlsf().malloc(greatest).unwrap();
+        assert!(heap.tlsf().malloc(greatest + 1).is_err());
+        for align in [1, 4 * QUANTUM] {
+            let resized = |bytes| heap.tlsf().realloc_aligned(block, align, bytes);
+            assert_eq!(resized(greatest + 1), Err(Refusal::Exhausted));
+            if align == 1 {
+                assert_eq!(resized(greatest), Ok(block));
+            }
+        }
+    }
+    assert_sound(heap.tlsf());
+}
+
+#[test]
+fn group_j_largest_is_the_greatest_free_block_wherever_it_lies() {
+    for size in (2..16).map(|log2| QUANTUM << log2) {
+        for behind in [0, QUANTUM << 2, size / 2, 2 * size] {
+            let behind = if behind < BLOCK_MIN { 0 } else { behind };
+            let heap = Heap::with(size + BLOCK_MIN + behind, 1 << 24);
+            let block = heap.take(size);
+            heap.take(BLOCK_MIN);
+            heap.free(block);
+            // One free block in a list, and what is left at the pool's end.
+            let largest = assert_sound(heap.tlsf()).largest;
+            assert_eq!(largest, size.max(behind) - WORD, "{size} {behind}");
+        }
+    }
+}
