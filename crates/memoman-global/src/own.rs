@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use memoman_debug::allocator::{Misuse, Refusal, Tlsf};
 
 use crate::cache::{CLASSES, Cache, Taken};
-use crate::thread_heap::{ALIGN, DRAINED_AT_ONCE, HEADER, TAKEN_AT_ONCE, ThreadHeap};
+use crate::thread_heap::{ALIGN, GIVEN_AT_ONCE, HEADER, TAKEN_AT_ONCE, ThreadHeap};
 use crate::{supply, tell};
 
 /// Greatest request that the cache serves.
@@ -109,16 +109,45 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             }
             result = ThreadHeap::ask(heap, ALIGN, bytes.max(1));
             if result == Err(Refusal::Exhausted) {
-                // What lies in the cache is used before a segment is asked for, unless it is too little to last.
-                match ThreadHeap::drain(heap) {
-                    Ok(drained) if drained < DRAINED_AT_ONCE => {}
-                    Ok(_) => result = ThreadHeap::ask(heap, ALIGN, bytes.max(1)),
-                    met => collected = collected.and(met),
-                }
+                result = ask_again(heap, ALIGN, bytes.max(1), &mut collected);
             }
         }
         finish(heap, collected.err(), ALIGN, bytes, result)
     }
+}
+
+/// The core has nothing: asks it again when it has got what lies in the inbox, and then in the cache, so much of each as one
+/// call may give. Both are used before a segment is asked for.
+///
+/// # Safety
+/// As for [`missed`].
+#[inline(never)]
+unsafe fn ask_again(
+    heap: *mut ThreadHeap,
+    align: usize,
+    bytes: usize,
+    met: &mut Result<usize, (Misuse, *const u8)>,
+) -> Result<NonNull<u8>, Refusal> {
+    let mut result = Err(Refusal::Exhausted);
+    // SAFETY: the owner's (caller), and inside the gate.
+    unsafe {
+        if (*heap).inbox.is_worth_a_look() {
+            let collected = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
+            if collected != Ok(0) {
+                result = ThreadHeap::ask(heap, align, bytes);
+            }
+            *met = (*met).and(collected);
+        }
+        if result == Err(Refusal::Exhausted) {
+            match ThreadHeap::drain(heap) {
+                // Too little to last.
+                Ok(drained) if drained < GIVEN_AT_ONCE => {}
+                Ok(_) => result = ThreadHeap::ask(heap, align, bytes),
+                smashed => *met = (*met).and(smashed),
+            }
+        }
+    }
+    result
 }
 
 /// `memalign`. `align` is a power of two, `bytes` at least 1.
@@ -129,8 +158,12 @@ pub(crate) unsafe fn memalign(heap: *mut ThreadHeap, align: usize, bytes: usize)
     // SAFETY: the owner's (caller), and inside the gate.
     unsafe {
         ThreadHeap::enter(heap);
-        let result = ThreadHeap::ask(heap, align, bytes);
-        finish(heap, None, align, bytes, result)
+        let mut collected = Ok(0);
+        let mut result = ThreadHeap::ask(heap, align, bytes);
+        if result == Err(Refusal::Exhausted) {
+            result = ask_again(heap, align, bytes, &mut collected);
+        }
+        finish(heap, collected.err(), align, bytes, result)
     }
 }
 

@@ -19,14 +19,14 @@ pub(crate) const HEADER: usize = Tlsf::ALLOC_OVERHEAD;
 /// Greatest request that a thread heap serves; greater ones go to the process-wide instance.
 pub(crate) const REQUEST_MAX: usize = 32 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
-/// Blocks that one call takes out of the inbox.
+/// Blocks that one call takes out of the inbox before it asks the core.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
 /// Having found less than that, it looks no more for so many times.
 const DRAIN_PAUSE: u8 = 15;
 /// Most bytes of a heap that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
-/// Cached blocks that one call gives to the core before it asks for a segment.
-pub(crate) const DRAINED_AT_ONCE: usize = 64;
+/// Blocks of the inbox, and as many cached ones, that one call gives to the core before it asks for a segment.
+pub(crate) const GIVEN_AT_ONCE: usize = 64;
 
 /// What other threads read when they free a block of the heap: in a cache line that hardly ever changes.
 #[repr(C, align(64))]
@@ -324,7 +324,7 @@ impl ThreadHeap {
         Ok(given)
     }
 
-    /// Gives up to [`DRAINED_AT_ONCE`] cached blocks to the core, half of what each class has, one class after the other, and tells
+    /// Gives up to [`GIVEN_AT_ONCE`] cached blocks to the core, half of what each class has, one class after the other, and tells
     /// how many. The misuse that it meets is the answer.
     pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
         let mut drained = 0;
@@ -336,16 +336,16 @@ impl ThreadHeap {
             }
         }
         for _ in 0..CLASSES {
-            if drained == DRAINED_AT_ONCE {
+            if drained == GIVEN_AT_ONCE {
                 break;
             }
             // SAFETY: the caller is in the heap.
             unsafe {
                 let (class, half) = Cache::next_to_shrink(ThreadHeap::cache(heap));
-                drained += ThreadHeap::shrink(heap, class, half.min(DRAINED_AT_ONCE - drained))?;
+                drained += ThreadHeap::shrink(heap, class, half.min(GIVEN_AT_ONCE - drained))?;
             }
         }
-        if drained < DRAINED_AT_ONCE {
+        if drained < GIVEN_AT_ONCE {
             // SAFETY: as above.
             unsafe { (*heap).cache.pause = DRAIN_PAUSE };
         }

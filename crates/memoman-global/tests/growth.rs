@@ -3,6 +3,8 @@
 mod support;
 
 use memoman_global as heap;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use support::{PAGE, free, pool_pages, quietly};
 
 /// What the heap reckons with beyond a request: four quanta and a header.
@@ -263,6 +265,53 @@ fn what_has_been_outgrown_is_not_kept() {
         free(heap::malloc(3 * MIB));
         assert_eq!(pool_pages(), low + 49);
         free(great);
+    });
+}
+
+/// Allocates `count` blocks that another thread frees, `between` of them in between at most.
+fn handed_over(count: usize, between: usize, mut allocate: impl FnMut() -> *mut u8) {
+    let (give, take) = sync_channel::<usize>(between);
+    let other = thread::spawn(move || {
+        for block in take {
+            free(std::ptr::with_exposed_provenance_mut(block));
+        }
+    });
+    for _ in 0..count {
+        let block = allocate();
+        assert!(!block.is_null());
+        give.send(block.expose_provenance()).unwrap();
+    }
+    drop(give);
+    other.join().unwrap();
+    assert!(heap::validate());
+    assert_eq!(heap::stats().live_blocks, 0);
+}
+
+#[test]
+fn what_another_thread_has_freed_serves_before_the_heap_grows() {
+    let name = "what_another_thread_has_freed_serves_before_the_heap_grows";
+    quietly(name, &[], || {
+        // 128 KiB at a time, of sizes in no order: the cache does not have what is asked for next.
+        let mut state = 88_172_645_463_325_252_u64;
+        handed_over(400_000, 1024, || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            heap::malloc(16 + (state % 112) as usize)
+        });
+        let peak = heap::stats().peak;
+        assert!(peak < 192 << 10, "{peak}");
+    });
+}
+
+#[test]
+fn what_another_thread_has_freed_serves_aligned_requests() {
+    let name = "what_another_thread_has_freed_serves_aligned_requests";
+    quietly(name, &[], || {
+        // 64 KiB at a time, of 20 MiB.
+        handed_over(20_000, 64, || heap::memalign(64, 1000));
+        let peak = heap::stats().peak;
+        assert!(peak < 192 << 10, "{peak}");
     });
 }
 
