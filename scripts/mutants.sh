@@ -48,32 +48,43 @@ tool() {
     PATH=$tools/bin:$PATH
 }
 
-# run PACKAGE: the quick tests first, then all of them for what they let live; each processor takes a part of the mutants.
-run() {
-    local package=$1 parts part stage place features=() waiting
+# stage PACKAGE ARGUMENTS...: tries the mutants that have lived so far; each processor takes a part of them. What has been found so far,
+# of all stages and parts: target/mutants/PACKAGE/{caught,missed,timeout,unviable}.txt.
+stage() {
+    local package=$1 parts part place kind features=() waiting=()
+    shift
     parts=$(nproc)
     [ "$package" != core ] || features=(--features allocator-api2)
-    for ((part = 0; part < parts; part++)); do prepare "$package" "$work/$package/$part/tree"; done
-    # (As --cargo-arg, so that the build makes no more than the tests need: that is most of the time.)
-    for stage in "--cargo-arg=--test=quick" "--cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow"; do
-        # What a part has found dead the others need not try: they share what lives.
-        find "$work/$package" -name tree -prune -o \( -name caught.txt -o -name unviable.txt \) -exec cat {} + >"$work/$package/dead"
-        waiting=()
-        for ((part = 0; part < parts; part++)); do
-            place=$work/$package/$part
-            [ ! -d "$place/mutants.out" ] || cp "$work/$package/dead" "$place/mutants.out/previously_caught.txt"
-            (
-                cd "$place/tree"
-                export RUST_BACKTRACE=0
-                unset CARGO_TARGET_DIR
-                # shellcheck disable=SC2086
-                cargo mutants --in-place --iterate --shard "$part/$parts" -p "memoman-$package" "${features[@]}" -o "$place" --no-times $stage ||
-                    [ $? -le 3 ] # 2: some live, 3: some time out
-            ) &
-            waiting+=($!)
-        done
-        for part in "${waiting[@]}"; do wait "$part"; done
+    for ((part = 0; part < parts; part++)); do
+        place=$work/$package/$part
+        [ ! -d "$place/mutants.out" ] || cat "$work/$package"/{caught,timeout,unviable}.txt >"$place/mutants.out/previously_caught.txt"
+        (
+            cd "$place/tree"
+            export RUST_BACKTRACE=0
+            unset CARGO_TARGET_DIR
+            cargo mutants --in-place --iterate --shard "$part/$parts" -p "memoman-$package" "${features[@]}" -o "$place" --no-times "$@" ||
+                [ $? -le 3 ] # 2: some live, 3: some time out
+        ) &
+        waiting+=($!)
     done
+    for part in "${waiting[@]}"; do wait "$part"; done
+    for kind in caught missed timeout unviable; do
+        cat "$work/$package"/*/mutants.out/$kind.txt >>"$work/$package/$kind.txt"
+    done
+}
+
+# The quick tests first, then all of them for what they let live, and then the quick ones on 32-bit x86: what a header's seal proves
+# on 64-bit targets, other tests must prove there. (As --cargo-arg, so that the build makes no more than the tests need: that is most of
+# the time.)
+run() {
+    local package=$1 part
+    for ((part = 0; part < $(nproc); part++)); do prepare "$package" "$work/$package/$part/tree"; done
+    stage "$package" --cargo-arg=--test=quick
+    stage "$package" --cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow
+    [ "$package" = core ] || return 0
+    scripts/other-targets.sh setup i686
+    PATH=/usr/bin:/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc \
+        stage "$package" --cargo-arg=--target=i686-unknown-linux-gnu --cargo-arg=-Zbuild-std=std,panic_unwind --cargo-arg=--test=quick
 }
 
 report() { python3 scripts/mutants_report.py "$work" "$@"; }

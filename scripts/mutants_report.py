@@ -15,11 +15,11 @@ LINE = re.compile(r"^crates/(memoman-\w+)/src/([\w/]+\.rs):(\d+):(\d+): (.*)$")
 
 
 def outcomes(work):
-    """Each mutant's best outcome over all runs: {(package, file, line, column, words): outcome}."""
-    rank = {"missed": 0, "timeout": 1, "caught": 2, "unviable": 3}
+    """Each mutant's outcome over all stages: {(package, file, line, column, words): outcome}. What one lets live another may kill."""
+    rank = {"unviable": 0, "missed": 1, "caught": 2, "timeout": 3}
     found = {}
-    for path in sorted(work.glob("*/*/mutants.out*/*.txt")):
-        name = path.stem.removeprefix("previously_")
+    for path in sorted(work.glob("*/*.txt")):
+        name = path.stem
         if name not in rank:
             continue
         for line in path.read_text().splitlines():

@@ -18,7 +18,7 @@ use clap::Parser;
 use peers::{Allocator, allocators};
 
 /// Compares the preload shim with other preloaded allocators: prints `ratio <load> <time over glibc> <rss over glibc> <time
-/// over best peer>`, and the geometric means.
+/// over best peer>` and the geometric means, then those of each allocator: `mean <allocator> <time over glibc> <rss over glibc>`.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -127,7 +127,9 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
 
     let mut rows = Vec::new();
     let mut panels = Vec::new();
-    let (mut over_glibc, mut memory, mut over_best) = (Vec::new(), Vec::new(), Vec::new());
+    // For each allocator: time and memory of each load over glibc's.
+    let mut over_glibc = vec![(Vec::new(), Vec::new()); allocators.len()];
+    let mut over_best = Vec::new();
     for load in &loads {
         let mut costs = vec![Vec::new(); allocators.len()];
         for _ in 0..repetitions {
@@ -147,8 +149,10 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
             .iter()
             .map(|cost| cost.seconds)
             .fold(f64::INFINITY, f64::min);
-        over_glibc.push(own.seconds / glibc.seconds);
-        memory.push(own.kib / glibc.kib);
+        for ((time, memory), cost) in over_glibc.iter_mut().zip(&medians) {
+            time.push(cost.seconds / glibc.seconds);
+            memory.push(cost.kib / glibc.kib);
+        }
         over_best.push(own.seconds / best);
         println!(
             "ratio {load} {:.2} {:.2} {:.2}",
@@ -175,10 +179,18 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     }
     println!(
         "ratio geometric-mean {:.2} {:.2} {:.2}",
-        geometric_mean(&over_glibc),
-        geometric_mean(&memory),
+        geometric_mean(&over_glibc[0].0),
+        geometric_mean(&over_glibc[0].1),
         geometric_mean(&over_best)
     );
+    for (allocator, (time, memory)) in allocators.iter().zip(&over_glibc) {
+        println!(
+            "mean {} {:.2} {:.2}",
+            allocator.name,
+            geometric_mean(time),
+            geometric_mean(memory)
+        );
+    }
     let command = if arguments.quick {
         "make bench-global QUICK=1"
     } else {
