@@ -84,7 +84,8 @@ run() {
     [ "$package" = core ] || return 0
     scripts/other-targets.sh setup i686
     PATH=/usr/bin:/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc \
-        stage "$package" --cargo-arg=--target=i686-unknown-linux-gnu --cargo-arg=-Zbuild-std=std,panic_unwind --cargo-arg=--test=quick
+        stage "$package" --cargo-arg=--target=i686-unknown-linux-gnu --cargo-arg=-Zbuild-std=std,panic_unwind \
+        --cargo-arg='--config=profile.mutants.panic="unwind"' --cargo-arg=--test=quick
 }
 
 report() { python3 scripts/mutants_report.py "$work" "$@"; }
