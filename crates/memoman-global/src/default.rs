@@ -33,7 +33,7 @@ pub(crate) const LARGE: usize = 256 << 10;
 /// Empty regions that may be kept: so many, and at most this part of all pools, or so many bytes at first. That doubles, to a
 /// limit, each time a region is mapped for which one that was given back would have done: a program whose use goes up and down pays
 /// for it in system calls and page faults a few times only. (What only grows, as a list that is reallocated, does not.)
-const SPARES: usize = 8;
+const SPARES: usize = 16;
 const SPARE_MIN: usize = 2 << 20;
 const SPARE_MAX: usize = 32 << 20;
 const SPARE_PART: usize = 32;

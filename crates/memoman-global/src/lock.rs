@@ -1,16 +1,25 @@
 //! The one lock: a pthread mutex that inherits priority, so that a high-priority thread waiting for
 //! it does not wait for whoever preempts its holder.
 
-use crate::sync::{AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
+use crate::sync::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
 
 const NEW: u8 = 0;
 const MAKING: u8 = 1;
 const READY: u8 = 2;
+/// A thread that finds the lock taken tries so many times before it sleeps, each time after twice as many pauses: what is done under
+/// the lock is mostly over before a thread could go to sleep and be woken. Bounded, since the holder may be what this thread keeps
+/// from running; only sleeping lends it the priority.
+const TRIES: u32 = if cfg!(loom) { 1 } else { 7 };
 
 /// The lock. Its mutex is made at the first use, since the attribute cannot be set in a constant.
 pub(crate) struct Lock {
     state: AtomicU8,
     mutex: Mutex,
+    /// A hint: some thread has the lock, but not for a fork.
+    held: AtomicBool,
+    /// A thread has found it taken. Until then nobody tries: in a process that never does, `pthread_mutex_trylock` would only bring
+    /// 64 KiB of the C library into memory.
+    contended: AtomicBool,
     /// The thread that holds the lock across a fork, else 0. It may enter again: the handlers of
     /// other libraries allocate.
     forking: AtomicUsize,
@@ -26,6 +35,8 @@ impl Lock {
         Lock {
             state: AtomicU8::new(NEW),
             mutex: Mutex::new(),
+            held: AtomicBool::new(false),
+            contended: AtomicBool::new(false),
             forking: AtomicUsize::new(0),
         }
     }
@@ -36,6 +47,8 @@ impl Lock {
         Lock {
             state: AtomicU8::new(NEW),
             mutex: Mutex::new(),
+            held: AtomicBool::new(false),
+            contended: AtomicBool::new(false),
             forking: AtomicUsize::new(0),
         }
     }
@@ -52,6 +65,7 @@ impl Lock {
     #[inline(never)]
     fn put_back(&self, taken: bool) {
         if taken {
+            self.held.store(false, Ordering::Relaxed);
             // SAFETY: locked by `take`, on this thread.
             unsafe { self.mutex.unlock() };
         }
@@ -67,9 +81,29 @@ impl Lock {
         if forking != 0 && forking == this_thread() {
             return false;
         }
-        // SAFETY: the mutex is made, and never destroyed.
-        unsafe { self.mutex.lock() };
+        if self.held.load(Ordering::Relaxed) {
+            self.contended.store(true, Ordering::Relaxed);
+        }
+        if !(self.contended.load(Ordering::Relaxed) && self.try_to_take()) {
+            // SAFETY: the mutex is made, and never destroyed.
+            unsafe { self.mutex.lock() };
+        }
+        self.held.store(true, Ordering::Relaxed);
         true
+    }
+
+    /// Takes the lock if it is free, or soon will be.
+    fn try_to_take(&self) -> bool {
+        for pauses in 0..TRIES {
+            // SAFETY: the mutex is made, and never destroyed.
+            if unsafe { self.mutex.try_lock() } {
+                return true;
+            }
+            for _ in 0..1 << pauses {
+                spin_loop();
+            }
+        }
+        false
     }
 
     #[cold]

@@ -4,11 +4,11 @@
 
 #[cfg(all(loom, test))]
 pub(crate) use model::{
-    AtomicU8, AtomicUsize, Mutex, Ordering, heavy_fence, light_fence, link_word, spin_loop,
-    this_thread,
+    AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, heavy_fence, light_fence, link_word,
+    spin_loop, this_thread,
 };
 #[cfg(not(all(loom, test)))]
-pub(crate) use real::{AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
+pub(crate) use real::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
 #[cfg(not(any(all(loom, test), memoman_debug)))]
 pub(crate) use real::{heavy_fence, light_fence, link_word};
 
@@ -17,7 +17,7 @@ mod real {
     use core::cell::UnsafeCell;
     pub(crate) use core::hint::spin_loop;
     use core::mem::MaybeUninit;
-    pub(crate) use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
     #[cfg(not(memoman_debug))]
     use core::sync::atomic::{compiler_fence, fence};
 
@@ -57,6 +57,17 @@ mod real {
         pub(crate) unsafe fn lock(&self) {
             // SAFETY: made (caller).
             unsafe { libc::pthread_mutex_lock(self.raw()) };
+        }
+
+        /// True if it was free, and is now held.
+        ///
+        /// # Safety
+        /// As for [`Mutex::lock`].
+        #[inline(always)]
+        #[must_use]
+        pub(crate) unsafe fn try_lock(&self) -> bool {
+            // SAFETY: made (caller).
+            unsafe { libc::pthread_mutex_trylock(self.raw()) == 0 }
         }
 
         /// # Safety
@@ -112,7 +123,7 @@ mod model {
     use core::hash::{Hash, Hasher};
     use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
-    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
     use loom::sync::{Mutex as Exclusive, MutexGuard};
     use std::hash::DefaultHasher;
 
@@ -156,7 +167,21 @@ mod model {
 
         pub(crate) unsafe fn lock(&self) {
             self.assert_made();
-            let guard = self.exclusive.lock().unwrap();
+            // SAFETY: the caller holds it now.
+            unsafe { self.hold(self.exclusive.lock().unwrap()) };
+        }
+
+        pub(crate) unsafe fn try_lock(&self) -> bool {
+            self.assert_made();
+            let Ok(guard) = self.exclusive.try_lock() else {
+                return false;
+            };
+            // SAFETY: as in `lock`.
+            unsafe { self.hold(guard) };
+            true
+        }
+
+        unsafe fn hold(&self, guard: MutexGuard<'_, ()>) {
             // SAFETY: the guard is dropped before the mutex: in `unlock`, `init`, or with it, fields in order.
             let guard = unsafe {
                 core::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard)
