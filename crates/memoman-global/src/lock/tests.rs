@@ -71,3 +71,20 @@ fn other_threads_wait_until_the_lock_is_made() {
         lock.state.store(READY, Ordering::Release);
     });
 }
+
+#[test]
+fn a_thread_that_finds_it_taken_waits_however_often_it_tries() {
+    let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
+    for _ in 0..2 {
+        lock.with(|| ());
+    }
+    assert!(!lock.contended.load(Ordering::Relaxed));
+    let taken = lock.take();
+    waits_for(lock, || lock.put_back(taken));
+    assert!(lock.contended.load(Ordering::Relaxed));
+    // From here on threads try first.
+    let taken = lock.take();
+    assert!(taken);
+    waits_for(lock, || lock.put_back(taken));
+    assert!(!lock.held.load(Ordering::Relaxed));
+}
