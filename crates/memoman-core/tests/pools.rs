@@ -154,11 +154,16 @@ fn group_c_an_overlap_by_one_byte_is_refused() {
 
 #[test]
 fn group_c_a_pool_may_touch_the_control_structure_and_no_more() {
-    let bytes = Tlsf::control_size(1 << 12);
+    // Its end is one of a quantum, so that a pool behind it can begin just there.
+    let max_block = (1 << 12..)
+        .step_by(64)
+        .find(|&max_block| Tlsf::control_size(max_block).is_multiple_of(QUANTUM))
+        .unwrap();
+    let bytes = Tlsf::control_size(max_block);
     let region = Region::new(1024 + bytes + 1024, 0, 0);
     let control = region.start().wrapping_add(1024);
     // SAFETY: the middle of the region is the instance's.
-    let tlsf = unsafe { Tlsf::create(control, 1 << 12) }.unwrap();
+    let tlsf = unsafe { Tlsf::create(control, max_block) }.unwrap();
     for (start, length) in [
         (region.start(), 1025),
         (region.start().wrapping_add(8), 1024),
