@@ -32,7 +32,8 @@ const REGION_PART: usize = 4;
 pub(crate) const LARGE: usize = 256 << 10;
 /// Empty regions that may be kept: so many, and at most this part of all pools, or so many bytes at first. That doubles, to a
 /// limit, each time a region is mapped for which one that was given back would have done: a program whose use goes up and down pays
-/// for it in system calls and page faults a few times only. (What only grows, as a list that is reallocated, does not.)
+/// for it in system calls and page faults a few times only. (What only grows, as a list that is reallocated, does not; and what is larger than the limit is never kept, and leaves no more
+/// to be kept.)
 const SPARES: usize = 16;
 const SPARE_MIN: usize = 2 << 20;
 const SPARE_MAX: usize = 32 << 20;
@@ -203,7 +204,7 @@ impl State {
                 *place = Some(pool);
             }
             _ => {
-                if self.give_back(tlsf, pool) {
+                if self.give_back(tlsf, pool) && bytes <= SPARE_MAX {
                     self.gave_back = self.gave_back.max(bytes);
                 }
             }

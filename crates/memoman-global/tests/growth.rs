@@ -268,6 +268,23 @@ fn what_has_been_outgrown_is_not_kept() {
     });
 }
 
+#[test]
+fn what_is_larger_than_all_that_may_be_kept_leaves_no_more_to_be_kept() {
+    let name = "what_is_larger_than_all_that_may_be_kept_leaves_no_more_to_be_kept";
+    quietly(name, &[], || {
+        let great = heap::malloc(20 * MIB);
+        let low = pool_pages();
+        for _ in 0..4 {
+            free(heap::malloc(33 * MIB));
+            assert_eq!(pool_pages(), low);
+        }
+        // The bound is still 2 MiB, which is not enough for this one.
+        free(heap::malloc(2 * MIB));
+        assert_eq!(pool_pages(), low);
+        free(great);
+    });
+}
+
 /// Allocates `count` blocks that another thread frees, `between` of them in between at most.
 fn handed_over(count: usize, between: usize, mut allocate: impl FnMut() -> *mut u8) {
     let (give, take) = sync_channel::<usize>(between);
