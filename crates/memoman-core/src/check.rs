@@ -218,8 +218,7 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
             turn();
             // The hash is tested first: only then `end` means something.
             if !this.is_sound(control)
-                || !(POOL_MIN..=SIZE_LIMIT).contains(&this.end().wrapping_sub(this.start()))
-                || this.end() < this.start()
+                || !(POOL_MIN..=SIZE_LIMIT).contains(&this.end().saturating_sub(this.start()))
                 || this.prev() != last
                 || last.is_some_and(|last| last.end() > this.start())
                 || this.start() < high && low < this.end()

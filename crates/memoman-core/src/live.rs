@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use crate::block::{Block, Header};
-use crate::config::{BLOCK_MIN, HEADER, QUANTUM, WORD};
+use crate::config::{BLOCK_MIN, HEADER, WORD};
 use crate::control::Control;
 use crate::misuse::Misuse;
 use crate::pool::Pool;
@@ -144,7 +144,8 @@ unsafe fn is_sentinel(control: *mut Control, next: Block, header: Header) -> boo
     // SAFETY: live (caller): read only where a pool's header may lie inside the bounds.
     unsafe {
         let first = (*control).first_pool;
-        if start < first.addr() || start >= next.addr() || !start.is_multiple_of(QUANTUM) {
+        // (Aligned, as both are that it is made of.)
+        if start < first.addr() || start >= next.addr() {
             return false;
         }
         let pool = first.cast::<u8>().wrapping_add(start - first.addr());

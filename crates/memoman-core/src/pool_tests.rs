@@ -1,6 +1,6 @@
 //! Pool headers and control words that lie with a right hash: each comparison of `check_pools` by itself (group I).
 
-use super::{Pool, PoolHeader};
+use super::{POOL_MIN, Pool, PoolHeader};
 use crate::check::Invariant;
 use crate::config::QUANTUM;
 use crate::control::Control;
@@ -8,7 +8,7 @@ use crate::step::Step;
 use crate::tlsf::Tlsf;
 use core::ptr;
 
-/// An instance with two pools of 512 bytes and 512 bytes between and behind them.
+/// An instance with two pools of 512 bytes, and at least 512 bytes between and behind them.
 struct Heap {
     memory: std::vec::Vec<[usize; 2]>,
     tlsf: Tlsf,
@@ -16,15 +16,25 @@ struct Heap {
 }
 
 impl Heap {
+    /// Both pools behind the control structure.
     fn new() -> Heap {
         let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
-        let mut memory = std::vec![[0usize; 2]; (control + 2048) / QUANTUM];
+        Heap::with(0, [control, control + 1024], control + 2048)
+    }
+
+    /// The control structure between the pools.
+    fn around() -> Heap {
+        let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
+        Heap::with(1024, [0, 1024 + control + 512], 1024 + control + 1536)
+    }
+
+    fn with(control: usize, pools: [usize; 2], bytes: usize) -> Heap {
+        let mut memory = std::vec![[0usize; 2]; bytes / QUANTUM];
         let start: *mut u8 = memory.as_mut_ptr().cast();
         // SAFETY: the memory is ours, and stays where it is when the vector is moved.
         unsafe {
-            let tlsf = Tlsf::create(start, 1 << 12).unwrap();
-            let add = |offset| tlsf.add_pool(start.wrapping_add(control + offset), 512);
-            let pools = [add(0).unwrap(), add(1024).unwrap()];
+            let tlsf = Tlsf::create(start.wrapping_add(control), 1 << 12).unwrap();
+            let pools = pools.map(|at| tlsf.add_pool(start.wrapping_add(at), 512).unwrap());
             assert_eq!(tlsf.diagnose(), None);
             Heap {
                 memory,
@@ -126,4 +136,32 @@ fn group_i_a_lie_with_a_right_hash_is_contradicted_by_its_neighbours() {
         heap.found(|heap, control| control.first_pool = heap.pool(1)),
         at_pool(1)
     );
+}
+
+#[test]
+fn group_i_a_pool_that_lies_about_its_end_is_named_where_it_reaches_the_control_structure() {
+    let heap = Heap::around();
+    let (low, high) = {
+        // SAFETY: live instance.
+        let bytes = unsafe { (*heap.tlsf.control()).bytes() };
+        let low = heap.tlsf.control().addr();
+        (low, low + bytes)
+    };
+    let with_end = |end: usize| {
+        // SAFETY: the header of a live pool.
+        heap.found(|heap, _| unsafe { (*heap.pool(0)).end = end })
+    };
+    let at_pool = Some((Invariant::Placement, heap.pool(0).addr()));
+    for end in [low + QUANTUM, high - QUANTUM, high, high + QUANTUM] {
+        assert_eq!(with_end(end), at_pool, "{end:x}");
+    }
+    // Up to it is no overlap: what is told then is that the pools do not add up.
+    let at_control = Some((Invariant::Placement, low));
+    assert_eq!(with_end(low), at_control);
+    // Before its start, at it, and a quantum less than what the smallest pool has.
+    let start = heap.pool(0).addr();
+    for end in [0, start - QUANTUM, start, start + POOL_MIN - QUANTUM] {
+        assert_eq!(with_end(end), at_pool, "{end:x}");
+    }
+    assert_eq!(with_end(start + POOL_MIN), at_control);
 }

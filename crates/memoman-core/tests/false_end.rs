@@ -180,3 +180,31 @@ fn group_i_a_free_next_header_beyond_all_sizes_is_smashed() {
         }
     }
 }
+
+#[test]
+#[cfg(target_pointer_width = "32")]
+fn group_i_a_size_below_the_smallest_is_none_whatever_lies_behind_it() {
+    let (region, instance) = instance();
+    let blocks = heap(&region, &instance);
+    let tlsf = instance.tlsf;
+    // SAFETY: live instance; the words are the block's own and its header, which is put back.
+    unsafe {
+        let block = blocks[3];
+        // Where a block of one quantum would end, user data that looks like the header of a block up to the next one, in use or free.
+        let user_data = block.as_ptr().add(QUANTUM).cast::<usize>().sub(1);
+        for flag in [0, 1] {
+            user_data.write((SIZE - QUANTUM) | flag);
+            let image = region.image();
+            with_size(block, SIZE, QUANTUM, || {
+                assert!(tlsf.free(block).is_err(), "{flag}");
+                for bytes in [1, SIZE - WORD, 2 * SIZE] {
+                    let refusal = tlsf.realloc(block, bytes).unwrap_err();
+                    assert!(matches!(refusal, Refusal::Misuse(..)), "{flag} {bytes}");
+                }
+                assert_eq!(tlsf.usable_size(block).ok(), None);
+            });
+            assert!(image == region.image());
+            assert_sound(tlsf);
+        }
+    }
+}

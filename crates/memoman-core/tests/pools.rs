@@ -396,5 +396,12 @@ fn group_c_a_walk_ends_at_an_overwritten_header() {
         }
         header.write(old);
         assert_eq!(blocks(pool).len(), 5);
+        // The pool's own: where it says that it ends.
+        let end = region.start().cast::<usize>().add(3);
+        let old = end.read();
+        end.write(old + QUANTUM);
+        assert_eq!(blocks(pool), []);
+        end.write(old);
+        assert_eq!(blocks(pool).len(), 5);
     }
 }

@@ -45,13 +45,16 @@ fn group_h_says_what_the_core_says_of_blocks_in_use() {
         let mut small = 0;
         for &block in blocks {
             // SAFETY: a live block.
-            let (size, core) = unsafe {
+            let (size, core, just_so) = unsafe {
+                let core = tlsf.live_bytes(block);
                 (
                     tlsf.live_bytes_below(seal, block, MOST),
-                    tlsf.live_bytes(block),
+                    core,
+                    [core, core + ALIGN].map(|most| tlsf.live_bytes_below(seal, block, most)),
                 )
             };
             assert_ne!(core, 0);
+            assert_eq!(just_so, [None, Some(core)]);
             assert_eq!(size, (core < MOST).then_some(core));
             small += usize::from(size.is_some());
         }

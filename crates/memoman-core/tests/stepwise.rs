@@ -2,7 +2,7 @@
 
 mod support;
 
-use memoman_core::{Cursor, Step, Tlsf};
+use memoman_core::{Cursor, Invariant, Step, Tlsf};
 use std::ptr::NonNull;
 use support::{Instance, Random, Region, assert_sound};
 
@@ -111,4 +111,51 @@ fn group_i_steps_raise_no_false_alarm_while_the_allocator_works() {
     }
     // The heaps have up to 200 blocks: they are seen to their end again and again.
     assert!(covered > 40 * 20, "{covered}");
+}
+
+/// Seven blocks, of which three are freed in this order, so that the last one heads their list, and a link is overwritten. The block or
+/// link that a step names, as the index of its block.
+fn named(
+    freed: [usize; 3],
+    link_of: usize,
+    word: usize,
+    value: impl Fn(&[usize]) -> usize,
+) -> usize {
+    let instance = Instance::new(1 << 12);
+    let region = Region::new(2048, 0, 0);
+    let tlsf = instance.tlsf;
+    // SAFETY: the region outlives the instance's use; each block is freed once.
+    unsafe {
+        tlsf.add_pool(region.start(), region.bytes()).unwrap();
+        let blocks: Vec<_> = (0..7).map(|_| tlsf.malloc(100).unwrap()).collect();
+        for index in freed {
+            let _ = tlsf.free(blocks[index]).unwrap();
+        }
+        let mut cursor = Cursor::START;
+        assert_eq!(step(tlsf, &mut cursor, 100), Step::Sound);
+        let places: Vec<_> = blocks.iter().map(|block| block.as_ptr().addr()).collect();
+        let link = blocks[link_of].as_ptr().cast::<usize>().add(word);
+        link.write(value(&places));
+        let mut cursor = Cursor::START;
+        let Step::Broken(found) = step(tlsf, &mut cursor, 100) else {
+            panic!("not found");
+        };
+        assert_eq!(found.invariant, Invariant::List);
+        let named = places
+            .iter()
+            .position(|&place| place == found.address.addr());
+        named.expect("no block")
+    }
+}
+
+#[test]
+fn group_i_a_step_names_the_link_that_leads_astray_and_not_the_block_that_it_leads_to() {
+    const NEXT: usize = 0;
+    const PREV: usize = 1;
+    // The list is 1, 3, 5. Block 1 leads to 5, which 3 leads to as well, and 5 leads back to 3.
+    assert_eq!(named([5, 3, 1], 1, NEXT, |blocks| blocks[5]), 1);
+    // 5 leads back to 1, which leads to 3.
+    assert_eq!(named([5, 3, 1], 5, PREV, |blocks| blocks[1]), 5);
+    // The list is 5, 3, 1, and 5 leads to 1: 3 is seen first, and its link back is right.
+    assert_eq!(named([1, 3, 5], 5, NEXT, |blocks| blocks[1]), 5);
 }
