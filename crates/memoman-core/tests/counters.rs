@@ -3,8 +3,8 @@
 mod support;
 
 use memoman_core::{Refusal, Tlsf};
-use support::assert_sound;
 use support::one_pool::Heap;
+use support::{Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
@@ -68,5 +68,24 @@ fn group_j_largest_is_the_greatest_free_block_wherever_it_lies() {
             let largest = assert_sound(heap.tlsf()).largest;
             assert_eq!(largest, size.max(behind) - WORD, "{size} {behind}");
         }
+    }
+}
+
+#[test]
+fn group_j_a_full_heap_has_no_free_block_whatever_lies_before_the_control_structure() {
+    let bytes = Tlsf::control_size(1 << 12);
+    let region = Region::new(QUANTUM + bytes, 0, 0);
+    let pool = Region::new(1024, 0, 0);
+    let control = region.start().wrapping_add(QUANTUM);
+    // SAFETY: the regions outlive the instance's use, which has the first one from `control` on.
+    unsafe {
+        // What a free block's header would be, if there were a block.
+        control.cast::<usize>().sub(1).write(512 | 1);
+        let tlsf = Tlsf::create(control, 1 << 12).unwrap();
+        tlsf.add_pool(pool.start(), pool.bytes()).unwrap();
+        assert_ne!(tlsf.stats().largest, 0);
+        while tlsf.malloc(1).is_ok() {}
+        assert_eq!(tlsf.stats().free, 0);
+        assert_eq!(tlsf.stats().largest, 0);
     }
 }

@@ -59,14 +59,23 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
         assert_eq!(link.cast::<*mut u8>().read(), blocks[1].as_ptr());
         let size = link.addr() + 2 * WORD - blocks[1].as_ptr().addr();
         assert!(size.is_multiple_of(QUANTUM));
-        let image = region.image();
-        with_size(blocks[1], SIZE, size, || {
-            // By the block before it, which would merge with it.
-            assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
-            let refusal = tlsf.realloc(blocks[0], size).unwrap_err();
-            assert!(matches!(refusal, Refusal::Misuse(Misuse::SmashedNext, _)));
-        });
-        assert!(image == region.image());
+        // Behind it lies the link back; or what has a header's flags without its seal, or its seal and FREE.
+        let behind = link.cast::<usize>().add(1);
+        let link_back = behind.read();
+        let freed = Tlsf::seal_of(blocks[0]) ^ (SIZE | 3);
+        let unsealed = if WORD == 8 { SIZE | 2 } else { freed };
+        for word in [link_back, freed, unsealed] {
+            behind.write(word);
+            let image = region.image();
+            with_size(blocks[1], SIZE, size, || {
+                // By the block before it, which would merge with it.
+                assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
+                let refusal = tlsf.realloc(blocks[0], size).unwrap_err();
+                assert!(matches!(refusal, Refusal::Misuse(Misuse::SmashedNext, _)));
+            });
+            assert!(image == region.image());
+        }
+        behind.write(link_back);
         assert_sound(tlsf);
     }
 }
