@@ -134,6 +134,36 @@ fn group_i_a_false_size_of_the_same_bin_is_no_exact_hit() {
 }
 
 #[test]
+fn group_i_a_size_that_is_too_small_for_its_bin_is_refused_though_its_end_confirms_it() {
+    // The request's own bin, that of four quanta from 132 on, has a block that is too small; the next block is of a higher bin.
+    let (small, request, large, says) = (132, 134, 200, 120);
+    let quanta = [small, 6, large, 6].map(|quanta| quanta * QUANTUM);
+    let all: usize = quanta.iter().sum();
+    let region = Region::new(Tlsf::POOL_OVERHEAD - WORD + all, 0, 0);
+    let instance = Instance::new(1 << 14);
+    let tlsf = instance.tlsf;
+    // SAFETY: the region outlives the instance's use; each block is freed once; what is overwritten lies in a free block.
+    unsafe {
+        tlsf.add_pool(region.start(), region.bytes()).unwrap();
+        let [a, _, b, _] = quanta.map(|size| tlsf.malloc(size - WORD).unwrap());
+        assert_eq!(assert_sound(tlsf).free, 0);
+        let seal = Tlsf::seal_of(b);
+        let _ = tlsf.free(a).unwrap();
+        let _ = tlsf.free(b).unwrap();
+        let end = b.as_ptr().add(says * QUANTUM).cast::<usize>();
+        end.sub(2).write(b.as_ptr().addr());
+        end.sub(1).write(seal ^ ((large - says) * QUANTUM | 2));
+        let image = region.image();
+        with_size(b, large * QUANTUM, says * QUANTUM, || {
+            let expected = Refusal::Misuse(Misuse::NotABlock, b.as_ptr());
+            assert_eq!(tlsf.malloc(request * QUANTUM - WORD), Err(expected));
+        });
+        assert!(image == region.image());
+        assert_eq!(assert_sound(tlsf).live_blocks, 2);
+    }
+}
+
+#[test]
 fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
     let (region, instance) = instance();
     let blocks = heap(&region, &instance);
