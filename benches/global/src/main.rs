@@ -129,7 +129,8 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     let mut panels = Vec::new();
     // For each allocator: time and memory of each load over glibc's.
     let mut over_glibc = vec![(Vec::new(), Vec::new()); allocators.len()];
-    let mut over_best = Vec::new();
+    // And its time over the fastest other one's.
+    let mut over_best = vec![Vec::new(); allocators.len()];
     for load in &loads {
         let mut costs = vec![Vec::new(); allocators.len()];
         for _ in 0..repetitions {
@@ -145,20 +146,24 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
             })
             .collect();
         let (own, glibc) = (medians[0], medians[1]);
-        let best = medians[1..]
-            .iter()
-            .map(|cost| cost.seconds)
-            .fold(f64::INFINITY, f64::min);
         for ((time, memory), cost) in over_glibc.iter_mut().zip(&medians) {
             time.push(cost.seconds / glibc.seconds);
             memory.push(cost.kib / glibc.kib);
         }
-        over_best.push(own.seconds / best);
+        for (index, over_best) in over_best.iter_mut().enumerate() {
+            let best = medians
+                .iter()
+                .enumerate()
+                .filter(|&(other, _)| other != index)
+                .map(|(_, cost)| cost.seconds)
+                .fold(f64::INFINITY, f64::min);
+            over_best.push(medians[index].seconds / best);
+        }
         println!(
             "ratio {load} {:.2} {:.2} {:.2}",
             own.seconds / glibc.seconds,
             own.kib / glibc.kib,
-            own.seconds / best
+            over_best[0][over_best[0].len() - 1]
         );
         for (allocator, cost) in allocators.iter().zip(&medians) {
             rows.push(vec![
@@ -181,14 +186,17 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
         "ratio geometric-mean {:.2} {:.2} {:.2}",
         geometric_mean(&over_glibc[0].0),
         geometric_mean(&over_glibc[0].1),
-        geometric_mean(&over_best)
+        geometric_mean(&over_best[0])
     );
-    for (allocator, (time, memory)) in allocators.iter().zip(&over_glibc) {
+    for (index, allocator) in allocators.iter().enumerate() {
+        let (time, memory) = &over_glibc[index];
         println!(
-            "mean {} {:.2} {:.2}",
+            "mean {} {:.2} {:.2} {:.2} {}",
             allocator.name,
             geometric_mean(time),
-            geometric_mean(memory)
+            geometric_mean(memory),
+            geometric_mean(&over_best[index]),
+            time.iter().filter(|&&time| time > 1.05).count()
         );
     }
     let command = if arguments.quick {

@@ -32,8 +32,8 @@ const REGION_PART: usize = 4;
 pub(crate) const LARGE: usize = 256 << 10;
 /// Empty regions that may be kept: so many, and at most this part of all pools, or so many bytes at first. That doubles, to a
 /// limit, each time a region is mapped for which one that was given back would have done: a program whose use goes up and down pays
-/// for it in system calls and page faults a few times only. (What only grows, as a list that is reallocated, does not; and what is larger than the limit is never kept, and leaves no more
-/// to be kept.)
+/// for it in system calls and page faults a few times only. (What only grows, as a list that is reallocated, does not count; nor
+/// does a region larger than the limit, for which no doubling makes room.)
 const SPARES: usize = 16;
 const SPARE_MIN: usize = 2 << 20;
 const SPARE_MAX: usize = 32 << 20;

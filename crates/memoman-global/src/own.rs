@@ -117,12 +117,12 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
 }
 
 /// The core has nothing: asks it again when it has got what lies in the inbox, and then in the cache, so much of each as one
-/// call may give. Both are used before a segment is asked for.
+/// call may give. After a misuse nothing more is looked at in this call, which tells of one.
 ///
 /// # Safety
 /// As for [`missed`].
 #[inline(never)]
-unsafe fn ask_again(
+pub(crate) unsafe fn ask_again(
     heap: *mut ThreadHeap,
     align: usize,
     bytes: usize,
@@ -131,19 +131,17 @@ unsafe fn ask_again(
     let mut result = Err(Refusal::Exhausted);
     // SAFETY: the owner's (caller), and inside the gate.
     unsafe {
-        if (*heap).inbox.is_worth_a_look() {
-            let collected = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
-            if collected != Ok(0) {
+        if met.is_ok() && (*heap).inbox.is_worth_a_look() {
+            *met = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
+            if *met != Ok(0) {
                 result = ThreadHeap::ask(heap, align, bytes);
             }
-            *met = (*met).and(collected);
         }
-        if result == Err(Refusal::Exhausted) {
-            match ThreadHeap::drain(heap) {
-                // Too little to last.
-                Ok(drained) if drained < GIVEN_AT_ONCE => {}
-                Ok(_) => result = ThreadHeap::ask(heap, align, bytes),
-                smashed => *met = (*met).and(smashed),
+        if met.is_ok() && result == Err(Refusal::Exhausted) {
+            *met = ThreadHeap::drain(heap);
+            // Less is too little to last.
+            if *met == Ok(GIVEN_AT_ONCE) {
+                result = ThreadHeap::ask(heap, align, bytes);
             }
         }
     }

@@ -345,9 +345,12 @@ impl ThreadHeap {
                 drained += ThreadHeap::shrink(heap, class, half.min(GIVEN_AT_ONCE - drained))?;
             }
         }
-        if drained < GIVEN_AT_ONCE {
-            // SAFETY: as above.
-            unsafe { (*heap).cache.pause = DRAIN_PAUSE };
+        // SAFETY: as above.
+        unsafe {
+            // (A pool that is to go ends it early, and says nothing about the cache.)
+            if drained < GIVEN_AT_ONCE && (*heap).surplus.is_none() {
+                (*heap).cache.pause = DRAIN_PAUSE;
+            }
         }
         Ok(drained)
     }

@@ -80,11 +80,18 @@ fn a_thread_that_finds_it_taken_waits_however_often_it_tries() {
     }
     assert!(!lock.contended.load(Ordering::Relaxed));
     let taken = lock.take();
-    waits_for(lock, || lock.put_back(taken));
-    assert!(lock.contended.load(Ordering::Relaxed));
-    // From here on threads try first.
+    waits_for(lock, || {
+        // The other thread may be late.
+        while !lock.contended.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        lock.put_back(taken);
+    });
+    // From here on threads try first, and wait all the same.
     let taken = lock.take();
-    assert!(taken);
+    assert!(taken && !lock.try_to_take());
     waits_for(lock, || lock.put_back(taken));
     assert!(!lock.held.load(Ordering::Relaxed));
+    assert!(lock.try_to_take());
+    lock.put_back(true);
 }

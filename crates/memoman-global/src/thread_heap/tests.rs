@@ -153,6 +153,42 @@ fn what_is_drained_can_be_allocated_again_64_blocks_at_a_time() {
 }
 
 #[test]
+fn a_pool_that_is_to_go_says_nothing_about_the_cache() {
+    let bed = Bed::new();
+    let blocks = bed.all(100);
+    bed.make_room(100, 300);
+    assert!(blocks.iter().take(200).all(|&block| bed.keep(block)));
+    // SAFETY: the bed's.
+    unsafe {
+        let heap = bed.heap;
+        (*heap).surplus = ThreadHeap::tlsf(heap).first_pool();
+        assert_eq!(ThreadHeap::drain(heap), Ok(0));
+        assert_eq!((*heap).cache.pause, 0);
+        (*heap).surplus = None;
+        assert_eq!(ThreadHeap::drain(heap), Ok(64));
+    }
+}
+
+#[test]
+fn after_a_misuse_a_call_looks_no_further() {
+    let bed = Bed::new();
+    let blocks = bed.all(100);
+    bed.make_room(100, 300);
+    assert!(blocks.iter().take(200).all(|&block| bed.keep(block)));
+    let ask = |met: &mut _| {
+        // SAFETY: the bed's.
+        unsafe { crate::own::ask_again(bed.heap, ALIGN, 100, met) }
+    };
+    let misuse = Err((Misuse::SmashedLink, blocks[0].as_ptr().cast_const()));
+    let mut met = misuse;
+    assert_eq!(ask(&mut met), Err(Refusal::Exhausted));
+    assert_eq!((met, bed.cached()), (misuse, 200));
+    let mut met = Ok(0);
+    assert!(ask(&mut met).is_ok());
+    assert_eq!((met, bed.cached()), (Ok(64), 136));
+}
+
+#[test]
 fn a_cache_that_nobody_asks_gives_its_blocks_up_as_more_are_freed() {
     let bed = Bed::new();
     let mut blocks = bed.all(100);
