@@ -36,6 +36,7 @@ prepare() {
     for file in "$crate"/tests/*.rs; do
         name=$(basename "$file" .rs)
         program=quick
+        case $name in *_model) printf '\n[[test]]\nname = "%s"\n' "$name" >>"$crate/Cargo.toml" ;; esac
         case " quick slow $left_out " in *" $name "*) continue ;; esac
         case " $slow " in *" $name "*) program=slow ;; esac
         printf '#[path = "%s.rs"]\nmod %s;\n' "$name" "$name" >>"$crate/tests/$program.rs"
@@ -73,19 +74,29 @@ stage() {
     done
 }
 
-# The quick tests first, then all of them for what they let live, and then the quick ones on 32-bit x86: what a header's seal proves
-# on 64-bit targets, other tests must prove there. (As --cargo-arg, so that the build makes no more than the tests need: that is most of
-# the time.)
+# The quick tests first, and then all of them for what they let live. (As --cargo-arg, so that the build makes no more than the
+# tests need: that is most of the time.) Then what only shows elsewhere: the core's on 32-bit x86, since what a header's seal proves on
+# 64-bit targets, other tests must prove there; the global package's in the loom models, and in the C programs under the shim, that
+# of the debug library for what only that has.
 run() {
     local package=$1 part
     for ((part = 0; part < $(nproc); part++)); do prepare "$package" "$work/$package/$part/tree"; done
     stage "$package" --cargo-arg=--test=quick
     stage "$package" --cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow
-    [ "$package" = core ] || return 0
+    "elsewhere_$package"
+}
+
+elsewhere_core() {
     scripts/other-targets.sh setup i686
     PATH=/usr/bin:/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc \
-        stage "$package" --cargo-arg=--target=i686-unknown-linux-gnu --cargo-arg=-Zbuild-std=std,panic_unwind \
+        stage core --cargo-arg=--target=i686-unknown-linux-gnu --cargo-arg=-Zbuild-std=std,panic_unwind \
         --cargo-arg='--config=profile.mutants.panic="unwind"' --cargo-arg=--test=quick
+}
+
+elsewhere_global() {
+    RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
+    MEMOMAN_VARIANTS=preload stage global -e 'debug*.rs' --test-package memoman-tests
+    MEMOMAN_VARIANTS=debug,preload-debug stage global -f 'debug*.rs' --test-package memoman-tests
 }
 
 report() { python3 scripts/mutants_report.py "$work" "$@"; }
