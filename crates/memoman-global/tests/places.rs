@@ -1,0 +1,242 @@
+//! Blocks that do not lie in the calling thread's heap: another thread's, nobody's, and the process-wide instance's.
+
+mod support;
+
+use core::ffi::{CStr, c_char, c_void};
+use memoman_global::{self as heap, Memoman};
+use std::ptr;
+use std::sync::Mutex;
+use std::thread;
+use support::{errno, free, quietly};
+
+/// Sizes that a thread's heap has, cached or not.
+const SIZES: [usize; 6] = [24, 40, 1000, 3000, 10_000, 30_000];
+
+fn usable(block: *mut u8) -> usize {
+    // SAFETY: a live block, or one whose misuse is told.
+    unsafe { heap::usable_size(block) }
+}
+
+fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
+    // SAFETY: a live block, given up if it is resized.
+    unsafe { heap::realloc(block, bytes) }
+}
+
+/// So much may be usable of a block of `bytes`: blocks are cut at a bin's edge, which is a thirty-second more at most.
+fn fits(usable: usize, bytes: usize) -> bool {
+    (bytes..=bytes + bytes / 32 + 24).contains(&usable)
+}
+
+/// Writes all of a block that the caller may use, so that it can be told where it has come to.
+fn filled(block: *mut u8) -> *mut u8 {
+    assert!(!block.is_null());
+    for at in 0..usable(block) {
+        // SAFETY: usable bytes of a live block.
+        unsafe { block.add(at).write(at as u8) };
+    }
+    block
+}
+
+fn holds(block: *mut u8, bytes: usize) -> bool {
+    // SAFETY: usable bytes of a live block.
+    !block.is_null() && (0..bytes).all(|at| unsafe { block.add(at).read() } == at as u8)
+}
+
+/// Runs `work` on another thread with the address of a block.
+fn elsewhere<R: Send>(block: *mut u8, work: impl Fn(*mut u8) -> R + Send) -> R {
+    let address = block.expose_provenance();
+    let run = move || work(ptr::with_exposed_provenance_mut(address));
+    thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+#[test]
+fn another_threads_block_stays_where_it_is_while_it_is_half_full() {
+    let name = "another_threads_block_stays_where_it_is_while_it_is_half_full";
+    quietly(name, &[], || {
+        for size in SIZES {
+            let block = filled(heap::malloc(size));
+            let have = usable(block);
+            assert!(fits(have, size));
+            elsewhere(block, move |block| {
+                // A heap of its own, in which what is moved comes to lie.
+                free(heap::malloc(1));
+                assert_eq!(usable(block), have);
+                for bytes in [have, have / 2] {
+                    assert_eq!(resized(block, bytes), block, "{have} {bytes}");
+                }
+                assert!(holds(block, have));
+                let moved = resized(block, have / 2 - 1);
+                assert!(moved != block && holds(moved, have / 2 - 1), "{have}");
+                free(moved);
+            });
+            let block = filled(heap::malloc(size));
+            elsewhere(block, move |block| {
+                let moved = resized(block, have + 1);
+                assert!(moved != block && holds(moved, have), "{have}");
+                free(moved);
+            });
+        }
+        assert_eq!(heap::stats().live_blocks, 0);
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn blocks_of_a_thread_that_has_ended_are_freed_and_resized() {
+    quietly(
+        "blocks_of_a_thread_that_has_ended_are_freed_and_resized",
+        &[],
+        || {
+            free(heap::malloc(1));
+            let ended = || {
+                let run = || SIZES.map(|size| filled(heap::malloc(size)).expose_provenance());
+                thread::spawn(run).join().unwrap()
+            };
+            let blocks = ended().map(ptr::with_exposed_provenance_mut::<u8>);
+            assert_eq!(heap::stats().live_blocks, blocks.len());
+            for (size, block) in SIZES.into_iter().zip(blocks) {
+                assert!(usable(block) >= size && holds(block, usable(block)));
+                let moved = resized(block, 2 * size);
+                assert!(moved != block && holds(moved, size));
+                free(moved);
+            }
+            assert_eq!(heap::stats().live_blocks, 0);
+            // One after the other, and the last one empties the pool.
+            for block in ended() {
+                free(ptr::with_exposed_provenance_mut(block));
+            }
+            assert_eq!(heap::stats().live_blocks, 0);
+            assert!(heap::validate());
+        },
+    );
+}
+
+#[test]
+fn a_large_block_is_resized_where_it_lies_or_moved() {
+    quietly(
+        "a_large_block_is_resized_where_it_lies_or_moved",
+        &[],
+        || {
+            let block = filled(heap::malloc(100 << 10));
+            assert!(fits(usable(block), 100 << 10));
+            let larger = resized(block, 300 << 10);
+            assert_eq!(larger, block, "nothing lies behind it");
+            assert!(holds(larger, 100 << 10) && usable(larger) >= 300 << 10);
+            let smaller = resized(larger, 60 << 10);
+            assert_eq!(smaller, block);
+            assert!(fits(usable(smaller), 60 << 10));
+            // Something behind it.
+            let behind = filled(heap::malloc(200 << 10));
+            let moved = resized(smaller, 400 << 10);
+            assert!(moved != smaller && holds(moved, 60 << 10));
+            assert!(holds(behind, 200 << 10));
+            assert_eq!(heap::stats().live_blocks, 2);
+            // Refused: nothing changes but the count of what was refused.
+            heap::set_errno(0);
+            let before = heap::stats();
+            assert!(resized(moved, usize::MAX / 4).is_null());
+            assert_eq!(errno(), libc::ENOMEM);
+            assert!(holds(moved, 60 << 10));
+            let after = heap::stats();
+            assert_eq!(after.failed_requests, before.failed_requests + 1);
+            assert_eq!(
+                (after.used, after.live_blocks),
+                (before.used, before.live_blocks)
+            );
+            // Into the thread's heap.
+            let small = resized(moved, 100);
+            assert!(holds(small, 100));
+            free(small);
+            free(behind);
+            assert_eq!(heap::stats().live_blocks, 0);
+            assert!(heap::validate());
+        },
+    );
+}
+
+/// What has been told: message and address.
+static TOLD: Mutex<Vec<(&CStr, usize)>> = Mutex::new(Vec::new());
+
+unsafe extern "C" fn note(message: *const c_char, address: *const c_void, _: *mut c_void) {
+    // SAFETY: messages are constants.
+    let message: &'static CStr = unsafe { CStr::from_ptr(message) };
+    TOLD.lock().unwrap().push((message, address.addr()));
+}
+
+#[test]
+fn misuse_of_what_lies_elsewhere_is_told_and_has_no_effect() {
+    quietly(
+        "misuse_of_what_lies_elsewhere_is_told_and_has_no_effect",
+        &[],
+        || {
+            let tlsf = heap::handle().unwrap();
+            // SAFETY: live instance.
+            unsafe { tlsf.set_misuse_handler(Some(note), ptr::null_mut()) };
+            TOLD.lock().unwrap().reserve(100);
+            let told = || {
+                TOLD.lock()
+                    .unwrap()
+                    .drain(..)
+                    .map(|(message, _)| message)
+                    .collect::<Vec<_>>()
+            };
+            for size in [1000, 100 << 10] {
+                let block = filled(heap::malloc(size));
+                let have = usable(block);
+                let before = heap::stats();
+                let inside = |at| block.wrapping_add(at).expose_provenance();
+                let places = [inside(8), inside(64), inside(16)];
+                elsewhere(block, move |block| {
+                    free(heap::malloc(1));
+                    for place in places {
+                        let place = ptr::with_exposed_provenance_mut(place);
+                        assert_eq!(usable(place), 0);
+                        assert!(resized(place, 10).is_null());
+                        free(place);
+                    }
+                    assert_eq!(usable(block), have);
+                });
+                let told_now = told();
+                assert_eq!(told_now.len(), 9, "{told_now:?}");
+                assert!(holds(block, have));
+                assert_eq!(heap::stats().live_blocks, before.live_blocks);
+                // Freed twice by the other thread, and once more by this one.
+                elsewhere(block, |block| {
+                    free(heap::malloc(1));
+                    free(block);
+                    assert!(TOLD.lock().unwrap().is_empty());
+                    free(block);
+                    assert_eq!(usable(block), 0);
+                });
+                free(block);
+                assert_eq!(told(), [c"double free"; 3]);
+                assert_eq!(heap::stats().live_blocks, before.live_blocks - 1);
+            }
+            assert!(heap::validate());
+        },
+    );
+}
+
+#[test]
+fn the_rust_allocators_figures_are_the_heaps() {
+    quietly("the_rust_allocators_figures_are_the_heaps", &[], || {
+        let block = heap::malloc(700 << 10);
+        assert_eq!(Memoman.stats(), heap::stats());
+        assert_eq!(Memoman.stats().live_blocks, 1);
+        assert!(Memoman.validate());
+        // SAFETY: the header of a live block; put back.
+        unsafe {
+            let header = block.cast::<usize>().sub(1);
+            let old = header.replace(0);
+            assert!(!Memoman.validate());
+            header.write(old);
+        }
+        let other = heap::malloc(1500 << 10);
+        let pools = heap::stats().pool_bytes;
+        free(other);
+        assert_eq!(heap::stats().pool_bytes, pools, "kept");
+        assert!(Memoman.trim());
+        assert!(heap::stats().pool_bytes < pools);
+        free(block);
+    });
+}
