@@ -93,10 +93,11 @@ elsewhere_core() {
         --cargo-arg='--config=profile.mutants.panic="unwind"' --cargo-arg=--test=quick
 }
 
+# (The C programs take 20 s and more: what cargo-mutants would take for a hang.)
 elsewhere_global() {
     RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
-    MEMOMAN_VARIANTS=preload stage global -e 'debug*.rs' --test-package memoman-tests
-    MEMOMAN_VARIANTS=debug,preload-debug stage global -f 'debug*.rs' --test-package memoman-tests
+    MEMOMAN_VARIANTS=preload stage global --timeout 200 -e 'debug*.rs' --test-package memoman-tests
+    MEMOMAN_VARIANTS=debug,preload-debug stage global --timeout 200 -f 'debug*.rs' --test-package memoman-tests
 }
 
 report() { python3 scripts/mutants_report.py "$work" "$@"; }

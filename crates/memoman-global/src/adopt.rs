@@ -49,10 +49,10 @@ pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
         unsafe {
             // The first one is left warm: threads that come one after the other go on where the last one stopped.
             if state.has_idle() || ThreadHeap::is_heavy(heap) {
-                world::gather(state, heap);
+                world::gather(state, tlsf, heap);
                 supply::give_back_all(state, tlsf, heap);
             } else {
-                world::gather_inbox(state, heap);
+                world::gather_inbox(state, tlsf, heap);
             }
             (*heap).shared.owned.store(false, Ordering::Relaxed);
             state.lay_by(heap);

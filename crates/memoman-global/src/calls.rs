@@ -79,7 +79,7 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     let heap = heap();
     // SAFETY: the calling thread's heap, or null.
     unsafe {
-        if bytes.max(align) > REQUEST_MAX / 2 || heap.is_null() {
+        if heap.is_null() || !ThreadHeap::serves(align, bytes) {
             return supply::allocate(heap, align, bytes);
         }
         own::memalign(heap, align, bytes)

@@ -6,7 +6,7 @@ use memoman_debug::allocator::{Pool, Refusal, Stats, Tlsf};
 
 use crate::default::{State, with_heap};
 use crate::segment::{self, UNIT};
-use crate::thread_heap::{HEADER, REQUEST_MAX, ThreadHeap};
+use crate::thread_heap::{HEADER, ThreadHeap};
 use crate::{os, tell, world};
 
 /// A segment is this part of the bytes that the heap has, within these bounds.
@@ -25,7 +25,7 @@ const SLACK: usize = 4 * Tlsf::ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
 #[inline(never)]
 pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize) -> *mut u8 {
     let outcome = with_heap(|state, tlsf| {
-        let own = !heap.is_null() && bytes <= REQUEST_MAX && align <= REQUEST_MAX;
+        let own = !heap.is_null() && ThreadHeap::serves(align, bytes);
         // SAFETY: under the lock, and the heap is the caller's.
         unsafe {
             let mut result = serve(state, tlsf, heap, own, align, bytes, false);
@@ -72,8 +72,9 @@ unsafe fn serve(
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: as above.
     unsafe {
-        if own && grow_heap(state, tlsf, heap, align, bytes, grow) {
+        if own && let Some(pool) = grow_heap(state, tlsf, heap, align, bytes, grow) {
             let result = ThreadHeap::ask(heap, align, bytes);
+            ThreadHeap::unused(heap, pool);
             if result != Err(Refusal::Exhausted) {
                 return result;
             }
@@ -93,7 +94,7 @@ unsafe fn grow_heap(
     align: usize,
     bytes: usize,
     grow: bool,
-) -> bool {
+) -> Option<Pool> {
     // SAFETY: the heap is the caller's, and the lock is held.
     let Stats { pool_bytes, .. } = unsafe { ThreadHeap::tlsf(heap).stats() };
     let least = (bytes + align + SLACK).next_multiple_of(UNIT);
@@ -107,19 +108,17 @@ unsafe fn grow_heap(
             if segment::prepare(start.as_ptr().addr(), size) {
                 segment::assign(start.as_ptr().addr(), size, heap);
                 // The last word belongs to the header of what lies behind.
-                if ThreadHeap::tlsf(heap)
-                    .add_pool(start.as_ptr(), size - HEADER)
-                    .is_some()
-                {
-                    return true;
+                let pool = ThreadHeap::tlsf(heap).add_pool(start.as_ptr(), size - HEADER);
+                if pool.is_some() {
+                    return pool;
                 }
                 segment::assign(start.as_ptr().addr(), size, ptr::null_mut());
             }
             state.take_back(tlsf, start);
-            return false;
+            return None;
         }
     }
-    false
+    None
 }
 
 /// Gives an empty pool's segment back, if it still is one of the heap's and empty.

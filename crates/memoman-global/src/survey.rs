@@ -29,7 +29,7 @@ pub fn validate() -> bool {
             // SAFETY: live, and under the lock.
             let mut sound = unsafe { tlsf.diagnose() }.is_none();
             // SAFETY: under the lock, and every thread is outside its heap.
-            world::each(|heap| sound &= unsafe { is_sound(state, heap) });
+            world::each(|heap| sound &= unsafe { is_sound(state, tlsf, heap) });
             sound
         })
     });
@@ -39,10 +39,10 @@ pub fn validate() -> bool {
 
 /// The heap's core is sound, and so is what lies in its inbox, which is emptied, and in its cache.
 #[cfg(not(memoman_debug))]
-unsafe fn is_sound(state: &mut State, heap: *mut ThreadHeap) -> bool {
+unsafe fn is_sound(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bool {
     // SAFETY: the heap is the caller's.
     unsafe {
-        world::gather_inbox(state, heap);
+        world::gather_inbox(state, tlsf, heap);
         ThreadHeap::is_cache_sound(heap) && ThreadHeap::tlsf(heap).diagnose().is_none()
     }
 }
@@ -70,7 +70,7 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
     world::each(|heap| {
         // SAFETY: every thread is outside its heap, and the lock is held.
         let (stats, (cached_bytes, cached)) = unsafe {
-            world::gather_inbox(state, heap);
+            world::gather_inbox(state, tlsf, heap);
             (
                 ThreadHeap::tlsf(heap).stats(),
                 Cache::contents(&raw mut (*heap).cache),
@@ -136,7 +136,7 @@ fn trim_heaps(state: &mut State, tlsf: Tlsf) -> bool {
         world::each(|heap| {
             // SAFETY: every thread is outside its heap, and the lock is held.
             unsafe {
-                world::gather(state, heap);
+                world::gather(state, tlsf, heap);
                 // An empty segment's pages go with the free block that it becomes.
                 supply::give_back_all(state, tlsf, heap);
                 let core = ThreadHeap::tlsf(heap);

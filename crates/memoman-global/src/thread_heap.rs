@@ -160,6 +160,26 @@ impl ThreadHeap {
         }
     }
 
+    /// A thread's heap is asked for this; what it is never asked for, it must not grow for.
+    #[inline(always)]
+    pub(crate) const fn serves(align: usize, bytes: usize) -> bool {
+        if align <= ALIGN {
+            bytes <= REQUEST_MAX
+        } else {
+            bytes <= REQUEST_MAX / 2 && align <= REQUEST_MAX / 2
+        }
+    }
+
+    /// A pool has been added, and perhaps not been needed.
+    pub(crate) unsafe fn unused(heap: *mut ThreadHeap, pool: Pool) {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            if pool.is_empty() {
+                ThreadHeap::emptied(heap, pool);
+            }
+        }
+    }
+
     /// One empty pool is kept; of two, one goes.
     #[cold]
     unsafe fn emptied(heap: *mut ThreadHeap, pool: Pool) {

@@ -119,7 +119,7 @@ pub(crate) unsafe fn collect_all(state: &mut State, tlsf: Tlsf, own: *mut Thread
             // SAFETY: under the lock, and everybody is stopped.
             unsafe {
                 let before = ThreadHeap::tlsf(heap).stats().used;
-                gather(state, heap);
+                gather(state, tlsf, heap);
                 any |= supply::give_back_all(state, tlsf, heap);
                 any |= heap == own && ThreadHeap::tlsf(heap).stats().used != before;
             }
@@ -132,13 +132,13 @@ pub(crate) unsafe fn collect_all(state: &mut State, tlsf: Tlsf, own: *mut Thread
 ///
 /// # Safety
 /// As for [`ThreadHeap`].
-pub(crate) unsafe fn gather(state: &mut State, heap: *mut ThreadHeap) {
+pub(crate) unsafe fn gather(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) {
     // SAFETY: the caller's duties.
     unsafe {
         if let Err(met) = ThreadHeap::flush(heap) {
             state.note(met);
         }
-        gather_inbox(state, heap);
+        gather_inbox(state, tlsf, heap);
     }
 }
 
@@ -146,11 +146,13 @@ pub(crate) unsafe fn gather(state: &mut State, heap: *mut ThreadHeap) {
 ///
 /// # Safety
 /// As for [`ThreadHeap`].
-pub(crate) unsafe fn gather_inbox(state: &mut State, heap: *mut ThreadHeap) {
+pub(crate) unsafe fn gather_inbox(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) {
     loop {
         // SAFETY: the caller's duties.
         unsafe {
-            let _ = ThreadHeap::take_surplus(heap);
+            if let Some(pool) = ThreadHeap::take_surplus(heap) {
+                supply::give_back_locked(state, tlsf, heap, pool);
+            }
             match ThreadHeap::collect(heap, usize::MAX, false) {
                 Ok(0) => break,
                 Ok(_) => {}

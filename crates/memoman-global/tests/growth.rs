@@ -285,6 +285,40 @@ fn what_is_larger_than_all_that_may_be_kept_leaves_no_more_to_be_kept() {
     });
 }
 
+#[test]
+fn aligned_requests_of_any_size_leave_no_segments_behind() {
+    let name = "aligned_requests_of_any_size_leave_no_segments_behind";
+    quietly(name, &[], || {
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut below = move |bound: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % bound) as usize
+        };
+        // At most 512 blocks of at most 40,000 bytes, 10 MB or so: what lies free between others serves most requests.
+        let mut blocks = [std::ptr::null_mut::<u8>(); 512];
+        for _ in 0..200_000 {
+            let place = &mut blocks[below(512)];
+            if place.is_null() {
+                let bytes = if below(2) == 0 {
+                    below(40_000)
+                } else {
+                    below(300)
+                };
+                *place = heap::memalign(1 << below(13), bytes);
+                assert!(!place.is_null());
+            } else {
+                free(*place);
+                *place = std::ptr::null_mut();
+            }
+        }
+        assert!(pool_pages() < 16 * 24, "{} KiB", pool_pages() * PAGE / 1024);
+        blocks.into_iter().for_each(free);
+        assert!(heap::validate());
+    });
+}
+
 /// Allocates `count` blocks that another thread frees, `between` of them in between at most.
 fn handed_over(count: usize, between: usize, mut allocate: impl FnMut() -> *mut u8) {
     let (give, take) = sync_channel::<usize>(between);
