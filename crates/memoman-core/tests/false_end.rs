@@ -152,7 +152,7 @@ fn group_i_a_size_that_is_too_small_for_its_bin_is_refused_though_its_end_confir
         let _ = tlsf.free(b).unwrap();
         let end = b.as_ptr().add(says * QUANTUM).cast::<usize>();
         end.sub(2).write(b.as_ptr().addr());
-        end.sub(1).write(seal ^ ((large - says) * QUANTUM | 2));
+        end.sub(1).write(seal ^ (((large - says) * QUANTUM) | 2));
         let image = region.image();
         with_size(b, large * QUANTUM, says * QUANTUM, || {
             let expected = Refusal::Misuse(Misuse::NotABlock, b.as_ptr());
