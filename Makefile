@@ -58,7 +58,7 @@ coverage: $(STAMP) ## line coverage of the core by its own tests: fails below 98
 planted: $(STAMP) ## the tests must fail on each bug of a list, planted one at a time
 	scripts/planted-bugs.sh
 
-mutants: $(STAMP) ## mutation testing of core and global: at least 95 % must die (about an hour; brings cargo-mutants)
+mutants: $(STAMP) ## mutation testing of core and global: at least 95 % must die (about two hours; brings cargo-mutants)
 	scripts/mutants.sh
 
 fmt: ## format all Rust code

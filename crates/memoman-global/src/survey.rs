@@ -28,8 +28,8 @@ pub fn validate() -> bool {
         world::stopped(|| {
             // SAFETY: live, and under the lock.
             let mut sound = unsafe { tlsf.diagnose() }.is_none();
-            // SAFETY: under the lock, and every thread is outside its heap.
-            world::each(|heap| sound &= unsafe { is_sound(state, tlsf, heap) });
+            // SAFETY: under the lock, and every thread is outside its heap. (After the first damage nothing goes to a heap or back.)
+            world::each(|heap| sound = sound && unsafe { is_sound(state, tlsf, heap) });
             sound
         })
     });
@@ -65,12 +65,14 @@ pub fn stats() -> Stats {
 
 #[cfg(not(memoman_debug))]
 fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
+    // First: what that empties goes back to the instance.
+    // SAFETY: every thread is outside its heap, and the lock is held.
+    world::each(|heap| unsafe { world::gather_inbox(state, tlsf, heap) });
     // SAFETY: live, and under the lock.
     let mut all = unsafe { tlsf.stats() };
     world::each(|heap| {
-        // SAFETY: every thread is outside its heap, and the lock is held.
+        // SAFETY: as above.
         let (stats, (cached_bytes, cached)) = unsafe {
-            world::gather_inbox(state, tlsf, heap);
             (
                 ThreadHeap::tlsf(heap).stats(),
                 Cache::contents(&raw mut (*heap).cache),

@@ -5,7 +5,7 @@ mod support;
 use memoman_global as heap;
 use std::sync::mpsc::sync_channel;
 use std::thread;
-use support::{PAGE, free, pool_pages, quietly};
+use support::{PAGE, free, pool_pages, quietly, random};
 
 /// What the heap reckons with beyond a request: four quanta and a header.
 const SLACK: usize = 4 * 16 + 8;
@@ -289,13 +289,7 @@ fn what_is_larger_than_all_that_may_be_kept_leaves_no_more_to_be_kept() {
 fn aligned_requests_of_any_size_leave_no_segments_behind() {
     let name = "aligned_requests_of_any_size_leave_no_segments_behind";
     quietly(name, &[], || {
-        let mut state = 88_172_645_463_325_252_u64;
-        let mut below = move |bound: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % bound) as usize
-        };
+        let mut below = random();
         // At most 512 blocks of at most 40,000 bytes, 10 MB or so: what lies free between others serves most requests.
         let mut blocks = [std::ptr::null_mut::<u8>(); 512];
         for _ in 0..200_000 {
@@ -343,15 +337,35 @@ fn what_another_thread_has_freed_serves_before_the_heap_grows() {
     let name = "what_another_thread_has_freed_serves_before_the_heap_grows";
     quietly(name, &[], || {
         // 128 KiB at a time, of sizes in no order: the cache does not have what is asked for next.
-        let mut state = 88_172_645_463_325_252_u64;
-        handed_over(400_000, 1024, || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            heap::malloc(16 + (state % 112) as usize)
-        });
+        let mut below = random();
+        handed_over(400_000, 1024, || heap::malloc(16 + below(112)));
         let peak = heap::stats().peak;
         assert!(peak < 192 << 10, "{peak}");
+    });
+}
+
+#[test]
+fn figures_are_those_after_the_segments_that_the_inbox_empties_have_gone_back() {
+    let name = "figures_are_those_after_the_segments_that_the_inbox_empties_have_gone_back";
+    quietly(name, &[], || {
+        let blocks: Vec<_> = (0..20_000)
+            .map(|_| heap::malloc(1000).expose_provenance())
+            .collect();
+        let peak = pool_pages();
+        let other = move || {
+            // With a heap of its own, it puts them into the inbox of this thread's, which empties many segments at once.
+            free(heap::malloc(1));
+            for block in blocks {
+                free(std::ptr::with_exposed_provenance_mut(block));
+            }
+        };
+        thread::spawn(other).join().unwrap();
+        let first = heap::stats();
+        assert_eq!((first.used, first.live_blocks), (0, 0));
+        assert_eq!(first.free + first.overhead, first.pool_bytes);
+        assert_eq!(heap::stats(), first);
+        // All but the segment that is kept, and what lies in one region with it, and the regions that are.
+        assert!(pool_pages() < peak / 2, "{} of {peak}", pool_pages());
     });
 }
 

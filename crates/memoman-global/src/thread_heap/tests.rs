@@ -41,6 +41,15 @@ impl Bed {
         blocks
     }
 
+    /// One whose core has nothing left, and so many of the blocks in its cache.
+    fn full(cached: usize) -> (Bed, Vec<NonNull<u8>>) {
+        let bed = Bed::new();
+        let blocks = bed.all(100);
+        bed.make_room(100, 300);
+        assert!(blocks.iter().take(cached).all(|&block| bed.keep(block)));
+        (bed, blocks)
+    }
+
     fn keep(&self, block: NonNull<u8>) -> bool {
         // SAFETY: a block of the bed's.
         unsafe { ThreadHeap::keep(self.heap, block) }
@@ -154,10 +163,7 @@ fn what_is_drained_can_be_allocated_again_64_blocks_at_a_time() {
 
 #[test]
 fn a_pool_that_is_to_go_says_nothing_about_the_cache() {
-    let bed = Bed::new();
-    let blocks = bed.all(100);
-    bed.make_room(100, 300);
-    assert!(blocks.iter().take(200).all(|&block| bed.keep(block)));
+    let (bed, _) = Bed::full(200);
     // SAFETY: the bed's.
     unsafe {
         let heap = bed.heap;
@@ -171,10 +177,7 @@ fn a_pool_that_is_to_go_says_nothing_about_the_cache() {
 
 #[test]
 fn after_a_misuse_a_call_looks_no_further() {
-    let bed = Bed::new();
-    let blocks = bed.all(100);
-    bed.make_room(100, 300);
-    assert!(blocks.iter().take(200).all(|&block| bed.keep(block)));
+    let (bed, blocks) = Bed::full(200);
     let ask = |met: &mut _| {
         // SAFETY: the bed's.
         unsafe { crate::own::ask_again(bed.heap, ALIGN, 100, met) }

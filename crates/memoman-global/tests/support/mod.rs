@@ -55,6 +55,17 @@ pub(crate) fn quietly(name: &str, variables: &[(&str, &str)], body: fn()) {
     }
 }
 
+/// Numbers below a bound, the same in each run.
+pub(crate) fn random() -> impl FnMut(usize) -> usize {
+    let mut state = 88_172_645_463_325_252_u64;
+    move |bound| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % bound as u64) as usize
+    }
+}
+
 /// Regions are multiples of this.
 pub(crate) const PAGE: usize = 64 << 10;
 
