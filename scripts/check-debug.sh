@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# Checks of the debug library that are not in the C suite. check-debug.sh lint|programs
+# Checks of the debug library that are not in the C suite. check-debug.sh lint|rust|programs
 #   lint      clippy over the code that only the debug library has
+#   rust      its tests in Rust: calls, reports, variables, leaks
 #   programs  unmodified programs under the debug shim: they run as they do without it, and nothing is found
 # One line a check; exits with 1 if one failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
+flags="${RUSTFLAGS:-} --cfg memoman_debug -Cforce-frame-pointers=yes"
+
 case "${1:-}" in
     lint)
-        RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" exec cargo clippy --quiet --workspace --all-targets \
-            --target-dir "$target/memoman-debug" -- -D warnings
+        RUSTFLAGS=$flags exec cargo clippy --quiet --workspace --all-targets --target-dir "$target/memoman-debug" -- -D warnings
+        ;;
+    rust)
+        RUSTFLAGS=$flags exec cargo test -p memoman-global --lib --test debugged --target-dir "$target/memoman-debug"
         ;;
     programs) ;;
-    *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 out=$target/check/debug

@@ -138,6 +138,7 @@ step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --test heap_model --target-dir "$target/loom"
 step c-suite by_harness harness
 step debug-lint by_status scripts/check-debug.sh lint
+step debug-rust by_cargo scripts/check-debug.sh rust
 step debug by_lines scripts/check-debug.sh programs
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check

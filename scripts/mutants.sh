@@ -15,9 +15,10 @@ work=${CARGO_TARGET_DIR:-$root/target}/mutants
 version=27.1.0
 
 # Core tests that take seconds each: they run for the mutants only that all others let live. (The models and the
-# exhaustive search, slower still, the loom models, which want a build of their own, and the test program that makes the heap Rust's own are left out.)
+# exhaustive search, slower still, the loom models and the debug library's tests, which want builds of their own, and the test program
+# that makes the heap Rust's own are left out.)
 slow="corruption damage differential"
-left_out="exhaustion model lock_model heap_model rust"
+left_out="exhaustion model lock_model heap_model rust debugged"
 
 prepare() {
     local package=$1 tree=$2
@@ -36,7 +37,7 @@ prepare() {
     for file in "$crate"/tests/*.rs; do
         name=$(basename "$file" .rs)
         program=quick
-        case $name in *_model) printf '\n[[test]]\nname = "%s"\n' "$name" >>"$crate/Cargo.toml" ;; esac
+        case $name in *_model | debugged) printf '\n[[test]]\nname = "%s"\n' "$name" >>"$crate/Cargo.toml" ;; esac
         case " quick slow $left_out " in *" $name "*) continue ;; esac
         case " $slow " in *" $name "*) program=slow ;; esac
         printf '#[path = "%s.rs"]\nmod %s;\n' "$name" "$name" >>"$crate/tests/$program.rs"
@@ -49,12 +50,14 @@ tool() {
     PATH=$tools/bin:$PATH
 }
 
+parts() { echo "${MUTANTS_PARTS:-$(nproc)}"; }
+
 # stage PACKAGE ARGUMENTS...: tries the mutants that have lived so far; each processor takes a part of them. What has been found so far,
 # of all stages and parts: target/mutants/PACKAGE/{caught,missed,timeout,unviable}.txt.
 stage() {
     local package=$1 parts part place kind features=() waiting=()
     shift
-    parts=$(nproc)
+    parts=$(parts)
     [ "$package" != core ] || features=(--features allocator-api2)
     for ((part = 0; part < parts; part++)); do
         place=$work/$package/$part
@@ -80,9 +83,9 @@ stage() {
 # of the debug library for what only that has.
 run() {
     local package=$1 part
-    for ((part = 0; part < $(nproc); part++)); do prepare "$package" "$work/$package/$part/tree"; done
-    stage "$package" --cargo-arg=--test=quick
-    stage "$package" --cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow
+    for ((part = 0; part < $(parts); part++)); do prepare "$package" "$work/$package/$part/tree"; done
+    stage "$package" -e 'debug*.rs' --cargo-arg=--test=quick
+    stage "$package" -e 'debug*.rs' --cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow
     "elsewhere_$package"
 }
 
@@ -96,8 +99,9 @@ elsewhere_core() {
 # (The C programs take 20 s and more: what cargo-mutants would take for a hang.)
 elsewhere_global() {
     RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
+    RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" \
+        stage global -f 'debug*.rs' -f default.rs --cargo-arg=--lib --cargo-arg=--test=debugged
     MEMOMAN_VARIANTS=preload stage global --timeout 200 -e 'debug*.rs' --test-package memoman-tests
-    MEMOMAN_VARIANTS=debug,preload-debug stage global --timeout 200 -f 'debug*.rs' --test-package memoman-tests
 }
 
 report() { python3 scripts/mutants_report.py "$work" "$@"; }

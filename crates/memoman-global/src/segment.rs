@@ -101,3 +101,7 @@ pub(crate) fn assign(start: usize, bytes: usize, heap: *mut ThreadHeap) {
         }
     }
 }
+
+// (They count pages of 4 KiB.)
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;

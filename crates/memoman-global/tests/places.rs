@@ -169,11 +169,7 @@ fn misuse_of_what_lies_elsewhere_is_told_and_has_no_effect() {
         "misuse_of_what_lies_elsewhere_is_told_and_has_no_effect",
         &[],
         || {
-            let tlsf = heap::handle().unwrap();
-            // SAFETY: live instance.
-            unsafe { tlsf.set_misuse_handler(Some(note), ptr::null_mut()) };
-            TOLD.lock().unwrap().reserve(100);
-            let told = || TOLD.lock().unwrap().drain(..).collect::<Vec<_>>();
+            let told = noted();
             for size in [1000, 100 << 10] {
                 let block = filled(heap::malloc(size));
                 let have = usable(block);
@@ -211,6 +207,145 @@ fn misuse_of_what_lies_elsewhere_is_told_and_has_no_effect() {
             assert!(heap::validate());
         },
     );
+}
+
+/// Tells misuse to [`note`] from here on; what this gives takes out what has been told.
+fn noted() -> impl Fn() -> Vec<(&'static CStr, usize)> {
+    let tlsf = heap::handle().unwrap();
+    // SAFETY: live instance.
+    unsafe { tlsf.set_misuse_handler(Some(note), ptr::null_mut()) };
+    TOLD.lock().unwrap().reserve(100);
+    || TOLD.lock().unwrap().drain(..).collect()
+}
+
+/// Runs `work` while a word at `distance` bytes from the block is changed.
+fn with_smashed(
+    block: *mut u8,
+    distance: isize,
+    value: impl Fn(usize) -> usize,
+    work: impl FnOnce(),
+) {
+    let word: *mut usize = block.wrapping_offset(distance).cast();
+    // SAFETY: a header, or a word of a block; put back.
+    unsafe {
+        let sound = word.read();
+        word.write(value(sound));
+        work();
+        word.write(sound);
+    }
+}
+
+#[test]
+fn a_header_of_another_threads_block_is_believed_in_no_size_beyond_a_heaps_own() {
+    let name = "a_header_of_another_threads_block_is_believed_in_no_size_beyond_a_heaps_own";
+    quietly(name, &[], || {
+        let told = noted();
+        let block = filled(heap::malloc(1000));
+        for bit in 17..30 {
+            with_smashed(
+                block,
+                -8,
+                |header| header ^ 1 << bit,
+                || {
+                    elsewhere(block, |block| {
+                        free(heap::malloc(1));
+                        assert_eq!(usable(block), 0, "{bit}");
+                        free(block);
+                    });
+                },
+            );
+            assert_eq!(told().len(), 2, "{bit}");
+        }
+        assert_eq!(heap::stats().live_blocks, 1);
+        free(block);
+        assert!(told().is_empty());
+    });
+}
+
+#[test]
+fn what_is_met_under_the_lock_is_told_without_it() {
+    let name = "what_is_met_under_the_lock_is_told_without_it";
+    quietly(name, &[], || {
+        let told = noted();
+        free(heap::malloc(1));
+        // Two neighbours of a thread that has ended: the header between them.
+        let run = || [(); 3].map(|()| heap::malloc(1000).expose_provenance());
+        let [first, second, third] = thread::spawn(run).join().unwrap();
+        let [first, second, third] =
+            [first, second, third].map(ptr::with_exposed_provenance_mut::<u8>);
+        with_smashed(second, -8, |_| 0, || free(first));
+        let [(message, address)] = told()[..] else {
+            panic!("not told once");
+        };
+        assert_eq!(
+            (message, address),
+            (c"header of the next block overwritten", first.addr())
+        );
+        assert_eq!(heap::stats().live_blocks, 3);
+        // An allocation that meets an overwritten free block of the process-wide instance.
+        let [large, guard] = [(); 2].map(|()| heap::malloc(100 << 10));
+        free(large);
+        with_smashed(
+            large,
+            -8,
+            |_| 0,
+            || {
+                heap::set_errno(0);
+                assert!(heap::malloc(100 << 10).is_null());
+            },
+        );
+        assert_eq!(told().len(), 1);
+        assert_eq!(heap::malloc(100 << 10), large);
+        [first, second, third, large, guard]
+            .into_iter()
+            .for_each(free);
+        assert!(told().is_empty());
+        assert_eq!(heap::stats().live_blocks, 0);
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn large_blocks_count_as_allocations_and_for_the_peak() {
+    let name = "large_blocks_count_as_allocations_and_for_the_peak";
+    let end = support::alone(name, &[], || {
+        let small = heap::malloc(1000);
+        let large = heap::malloc(100 << 10);
+        let stats = heap::stats();
+        assert_eq!(stats.peak, stats.used);
+        free(large);
+        let lower = heap::stats();
+        assert_eq!((lower.peak, lower.used < 2000), (stats.peak, true));
+        let large = resized(heap::malloc(100 << 10), 150 << 10);
+        assert!(heap::stats().peak > stats.peak);
+        heap::print_table();
+        free(large);
+        free(small);
+    });
+    if let Some(end) = end {
+        // Three, and the one that realloc has resized.
+        let first = end.stderr.lines().next();
+        assert_eq!(first, Some("memoman: allocations                   4"));
+        assert_eq!(end.signal, None);
+    }
+}
+
+#[test]
+fn what_was_freed_last_is_handed_out_first() {
+    quietly("what_was_freed_last_is_handed_out_first", &[], || {
+        for size in [24, 100, 400] {
+            // Room for blocks of this size comes with use.
+            for _ in 0..10 {
+                let blocks = [(); 20].map(|()| heap::malloc(size));
+                blocks.into_iter().for_each(free);
+            }
+            let blocks = [(); 5].map(|()| heap::malloc(size));
+            blocks.into_iter().for_each(free);
+            for block in blocks.into_iter().rev() {
+                assert_eq!(heap::malloc(size), block);
+            }
+        }
+    });
 }
 
 #[test]

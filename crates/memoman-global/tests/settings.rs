@@ -3,7 +3,7 @@
 mod support;
 
 use memoman_global as heap;
-use support::{PAGE, alone, errno, free, pool_pages, quietly};
+use support::{PAGE, alone, errno, free, pool_pages, quietly, status};
 
 const MIB: usize = 1 << 20;
 
@@ -15,13 +15,6 @@ fn limit(resource: libc::__rlimit_resource_t, bytes: usize) {
     };
     // SAFETY: the struct is ours.
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
-}
-
-/// A figure in kB of /proc/self/status.
-fn status(name: &str) -> usize {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) fn alone(name: &str, variables: &[(&str, &str)], body: fn()) -> Optio
     }
     let mut child = Command::new(env::current_exe().unwrap());
     child.args([name, "--nocapture", "--test-threads=1"]);
-    for variable in ["RESERVE", "GROW", "LOCK", "STATS"] {
+    for variable in ["RESERVE", "GROW", "LOCK", "STATS", "LEAKS"] {
         child.env_remove(format!("MEMOMAN_{variable}"));
     }
     child.envs(variables.iter().copied()).env(SCENARIO, name);
@@ -73,6 +73,13 @@ pub(crate) fn pool_pages() -> usize {
     let bytes = memoman_global::stats().pool_bytes;
     assert_eq!(bytes % PAGE, 0);
     bytes / PAGE
+}
+
+/// A figure in kB of /proc/self/status.
+pub(crate) fn status(name: &str) -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 pub(crate) fn errno() -> i32 {

@@ -1,0 +1,68 @@
+//! The map at its edges: leaves, pages of words, the end of the address space. (Of addresses that no test's memory has: nothing at
+//! them is read.)
+
+use super::*;
+use std::vec;
+
+const LEAF_BYTES: usize = UNIT << LEAF_LOG2;
+
+/// Bytes that the process keeps in memory.
+fn locked() -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("VmLck:"))
+        .unwrap();
+    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
+}
+
+/// So many of the pages that hold these units' words are in memory.
+fn resident(start: usize, units: usize) -> usize {
+    let page = os::page_size();
+    let first = ptr::from_ref(entry(start).unwrap()).addr();
+    let begin = first & !(page - 1);
+    let mut pages = vec![0u8; (first + units * size_of::<usize>() - begin).div_ceil(page)];
+    let address = ptr::with_exposed_provenance_mut(begin);
+    // SAFETY: pages of a leaf; one byte is written for each.
+    let asked = unsafe { libc::mincore(address, pages.len() * page, pages.as_mut_ptr()) };
+    assert_eq!(asked, 0);
+    pages.iter().filter(|&&page| page & 1 != 0).count()
+}
+
+#[test]
+fn words_are_made_for_the_units_asked_for_and_for_no_leaf_beyond() {
+    let edge = 5 * LEAF_BYTES;
+    assert!(prepare(edge - UNIT, UNIT));
+    assert!(entry(edge - UNIT).is_some() && entry(edge - 1).is_some());
+    assert!(entry(edge).is_none());
+    assert!(prepare(edge - UNIT, UNIT + 1));
+    assert!(entry(edge).is_some());
+}
+
+#[test]
+fn the_map_ends_where_the_address_space_does() {
+    assert!(prepare(ADDRESS_MAX + 1 - UNIT, UNIT));
+    assert!(entry(ADDRESS_MAX).is_some());
+    assert!(!prepare(ADDRESS_MAX + 1, UNIT));
+    assert!(entry(ADDRESS_MAX + 1).is_none() && owner(usize::MAX).is_null());
+}
+
+#[test]
+fn a_reserves_words_are_there_on_both_sides_of_a_leafs_edge_and_locked_if_asked_for() {
+    let edge = 13 * LEAF_BYTES;
+    let before = locked();
+    prefault(edge - 600 * UNIT, 1200 * UNIT, false);
+    assert_eq!(locked(), before);
+    assert_eq!(
+        (resident(edge - 600 * UNIT, 600), resident(edge, 600)),
+        (2, 2)
+    );
+    // 2,047 words end the one leaf: the last four pages of it. 2,049 begin the other: five.
+    let edge = 9 * LEAF_BYTES;
+    let start = edge - 2047 * UNIT + os::page_size();
+    let bytes = edge + 2048 * UNIT + 64 - start;
+    prefault(start, bytes, true);
+    assert_eq!(locked() - before, (4 + 5) << 12);
+    assert_eq!((resident(start, 2047), resident(edge, 2049)), (4, 5));
+}

@@ -1,0 +1,551 @@
+//! The debug library's calls, its reports, its variables, and its list of leaks.
+#![cfg(memoman_debug)]
+
+mod support;
+
+use memoman_global as heap;
+use support::{PAGE, alone, errno, free, pool_pages, quietly};
+
+const MIB: usize = 1 << 20;
+
+/// Blocks that are "allocated" at a place which no program has, so that its line is known.
+fn malloc_at(bytes: usize, site: usize) -> *mut u8 {
+    let block = heap::malloc_at(bytes, site);
+    assert!(!block.is_null());
+    block
+}
+
+fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
+    // SAFETY: a live block or NULL, given up if it is resized.
+    unsafe { heap::realloc(block, bytes) }
+}
+
+fn usable(block: *mut u8) -> usize {
+    // SAFETY: a live block or NULL, or one whose misuse is told.
+    unsafe { heap::usable_size(block) }
+}
+
+/// Writes a byte around or in a block, past its end or after its life as well: what the library is to find.
+fn smash(block: *mut u8, at: isize) {
+    // SAFETY: in the heap's pools still.
+    unsafe { block.offset(at).write_volatile(0x41) };
+}
+
+fn filled_with(block: *mut u8, bytes: usize, value: u8) -> bool {
+    // SAFETY: bytes of a block, live or in quarantine.
+    (0..bytes).all(|at| unsafe { block.add(at).read_volatile() } == value)
+}
+
+/// The text with each hexadecimal number replaced by `@`, and the name of the test program by `program`. (Addresses differ from run to run.)
+fn plain(text: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let text = text.replace(program.file_name().unwrap().to_str().unwrap(), "program");
+    let mut out = String::new();
+    for (part, rest) in text.split("0x").enumerate() {
+        if part > 0 {
+            out.push('@');
+            out.push_str(rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+        } else {
+            out.push_str(rest);
+        }
+    }
+    out
+}
+
+/// A scenario that ends with these lines and an abort.
+fn dies(name: &str, variables: &[(&str, &str)], report: &str, body: fn()) {
+    if let Some(end) = alone(name, variables, body) {
+        assert_eq!(plain(&end.stderr), report);
+        assert_eq!(end.signal, Some(libc::SIGABRT), "{}", end.stderr);
+    }
+}
+
+const SITE: usize = 0x123;
+const EVERY_CALL: &[(&str, &str)] = &[("MM_DEBUG_VALIDATE_SHIFT", "0")];
+
+#[test]
+fn an_overflow_is_told_with_the_place_and_the_block() {
+    let name = "an_overflow_is_told_with_the_place_and_the_block";
+    let report = "\
+memoman: write behind the block (overflow): @
+memoman:   first overwritten byte: @, 2 behind the block's end, is now @
+memoman:   block of 48 bytes allocated at @; allocation number 2
+";
+    if let Some(end) = alone(name, &[], || {
+        free(heap::malloc(1));
+        let block = malloc_at(48, SITE);
+        eprintln!("{block:p}");
+        smash(block, 50);
+        free(block);
+    }) {
+        let (address, lines) = end.stderr.split_once('\n').unwrap();
+        assert_eq!(plain(lines), report);
+        assert_eq!(end.signal, Some(libc::SIGABRT));
+        // The numbers that `plain` has taken out.
+        let start = usize::from_str_radix(&address[2..], 16).unwrap();
+        for line in [
+            format!("overflow): {start:#x}\n"),
+            format!(
+                "byte: {:#x}, 2 behind the block's end, is now 0x41\n",
+                start + 50
+            ),
+            "allocated at 0x123; allocation number 2\n".into(),
+        ] {
+            assert!(lines.contains(&line), "{line} in {lines}");
+        }
+    }
+}
+
+#[test]
+fn an_underflow_is_told_with_its_distance() {
+    let report = "\
+memoman: write before the block (underflow): @
+memoman:   first overwritten byte: @, 3 before the block's start, is now @
+memoman:   block of 48 bytes allocated at @; allocation number 1
+";
+    dies(
+        "an_underflow_is_told_with_its_distance",
+        &[],
+        report,
+        || {
+            let block = malloc_at(48, SITE);
+            smash(block, -3);
+            free(block);
+        },
+    );
+}
+
+#[test]
+fn a_write_at_the_first_byte_after_free_is_told_with_both_places() {
+    let name = "a_write_at_the_first_byte_after_free_is_told_with_both_places";
+    let report = "\
+memoman: write after free: @
+memoman:   first overwritten byte: @, 0 behind the block's start, is now @
+memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
+";
+    dies(name, EVERY_CALL, report, || {
+        let block = malloc_at(48, SITE);
+        free(block);
+        smash(block, 0);
+        free(heap::malloc(1));
+    });
+}
+
+#[test]
+fn a_write_at_the_last_byte_after_free_is_one_behind_the_start() {
+    let name = "a_write_at_the_last_byte_after_free_is_one_behind_the_start";
+    let report = "\
+memoman: write after free: @
+memoman:   first overwritten byte: @, 47 behind the block's start, is now @
+memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
+";
+    dies(name, EVERY_CALL, report, || {
+        let block = malloc_at(48, SITE);
+        free(block);
+        smash(block, 47);
+        free(heap::malloc(1));
+    });
+}
+
+#[test]
+fn a_double_free_has_no_place_and_knows_its_program() {
+    let name = "a_double_free_has_no_place_and_knows_its_program";
+    if let Some(end) = alone(name, &[], || {
+        let block = heap::malloc(48);
+        free(block);
+        free(block);
+    }) {
+        assert_eq!(end.signal, Some(libc::SIGABRT));
+        assert_eq!(
+            plain(&end.stderr),
+            "\
+memoman: double free: @
+memoman:   block of 48 bytes allocated at @ (program+@), freed at @ (program+@); allocation number 1
+"
+        );
+        // A place in the program is as far behind a page of its start as the address behind a page.
+        let (_, places) = end.stderr.split_once("allocated at ").unwrap();
+        for place in [places, places.split_once("freed at ").unwrap().1] {
+            let (address, rest) = place.split_once(" (").unwrap();
+            let (_, offset) = rest.split_once('+').unwrap();
+            let (offset, _) = offset.split_once(')').unwrap();
+            let [address, offset] =
+                [address, offset].map(|text| usize::from_str_radix(&text[2..], 16).unwrap());
+            assert!(
+                offset < address && (address - offset).is_multiple_of(4096),
+                "{place}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_pointer_into_a_block_is_told_with_its_distance() {
+    let name = "a_pointer_into_a_block_is_told_with_its_distance";
+    let report = "\
+memoman: not a live block (or its header is overwritten): @
+memoman:   32 bytes into a block of 48 bytes allocated at @; allocation number 1
+";
+    dies(name, &[], report, || {
+        let block = malloc_at(48, SITE);
+        // SAFETY: inside of the block.
+        free(unsafe { block.add(32) });
+    });
+}
+
+#[test]
+fn an_unknown_place_is_called_so() {
+    let report = "\
+memoman: double free: @
+memoman:   block of 48 bytes allocated at an unknown place, freed at @ (program+@); allocation number 1
+";
+    dies("an_unknown_place_is_called_so", &[], report, || {
+        let block = malloc_at(48, 0);
+        free(block);
+        free(block);
+    });
+}
+
+#[test]
+fn what_is_in_no_pool_is_told_without_a_block() {
+    let report = "memoman: pointer outside every pool: @\n";
+    dies(
+        "what_is_in_no_pool_is_told_without_a_block",
+        &[],
+        report,
+        || {
+            assert!(!heap::malloc(1).is_null());
+            let mut local = [0u64; 8];
+            free(local.as_mut_ptr().cast::<u8>().wrapping_add(16));
+        },
+    );
+}
+
+#[test]
+fn usable_size_of_a_freed_block_is_told() {
+    let report = "\
+memoman: double free: @
+memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
+";
+    dies("usable_size_of_a_freed_block_is_told", &[], report, || {
+        let block = malloc_at(48, SITE);
+        free(block);
+        usable(block);
+    });
+}
+
+#[test]
+fn realloc_of_a_freed_block_is_told() {
+    let report = "\
+memoman: double free: @
+memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
+";
+    dies("realloc_of_a_freed_block_is_told", &[], report, || {
+        let block = malloc_at(48, SITE);
+        free(block);
+        resized(block, 100);
+    });
+}
+
+#[test]
+fn damage_is_found_within_the_calls_that_the_variable_says() {
+    let name = "damage_is_found_within_the_calls_that_the_variable_says";
+    if let Some(end) = alone(name, &[("MM_DEBUG_VALIDATE_SHIFT", "5")], || {
+        smash(malloc_at(48, SITE), 48);
+        for _ in 0..100 {
+            eprint!(".");
+            assert!(!heap::malloc(1).is_null());
+        }
+    }) {
+        // The allocation was the first of these calls.
+        let dots = end.stderr.bytes().take_while(|&byte| byte == b'.').count();
+        assert_eq!(dots, 31, "{}", end.stderr);
+        assert_eq!(end.signal, Some(libc::SIGABRT));
+    }
+}
+
+#[test]
+fn a_shift_is_a_number_to_31() {
+    let name = "a_shift_is_a_number_to_31";
+    let variables = &[("MM_DEBUG_VALIDATE_SHIFT", "32"), ("MEMOMAN_LEAKS", "yes")];
+    if let Some(end) = alone(name, variables, || free(heap::malloc(1))) {
+        assert_eq!(end.signal, None);
+        assert_eq!(
+            end.stderr,
+            "\
+memoman: MM_DEBUG_VALIDATE_SHIFT=32 ignored: expected a number from 0 to 31
+memoman: MEMOMAN_LEAKS=yes ignored: expected 0 or 1
+"
+        );
+    }
+}
+
+#[test]
+fn damage_that_no_call_meets_is_found_at_exit() {
+    let name = "damage_that_no_call_meets_is_found_at_exit";
+    let report = "\
+memoman: write behind the block (overflow): @
+memoman:   first overwritten byte: @, 0 behind the block's end, is now @
+memoman:   block of 48 bytes allocated at @; allocation number 1
+";
+    dies(name, &[], report, || smash(malloc_at(48, SITE), 48));
+}
+
+#[test]
+fn validation_prints_what_it_finds_and_returns() {
+    let name = "validation_prints_what_it_finds_and_returns";
+    if let Some(end) = alone(name, &[], || {
+        let block = malloc_at(48, SITE);
+        assert!(heap::validate());
+        smash(block, 48);
+        assert!(!heap::validate());
+        // SAFETY: what the guard has there.
+        unsafe { block.add(48).write(0xFD) };
+        assert!(heap::validate());
+    }) {
+        assert_eq!(end.signal, None, "{}", end.stderr);
+        assert_eq!(end.stderr.lines().count(), 3, "{}", end.stderr);
+        assert!(
+            end.stderr
+                .starts_with("memoman: write behind the block (overflow): 0x")
+        );
+    }
+}
+
+#[test]
+fn leaks_are_not_listed_unless_asked_for() {
+    let name = "leaks_are_not_listed_unless_asked_for";
+    quietly(name, &[("MEMOMAN_LEAKS", "0")], || {
+        malloc_at(48, SITE);
+    });
+}
+
+#[test]
+fn leaks_are_listed_by_place_most_bytes_first() {
+    let name = "leaks_are_listed_by_place_most_bytes_first";
+    if let Some(end) = alone(name, &[("MEMOMAN_LEAKS", "1")], || {
+        malloc_at(100, 0x111);
+        for _ in 0..3 {
+            malloc_at(50, 0x222);
+        }
+        malloc_at(30, 0x333);
+        malloc_at(70, 0x333);
+        free(malloc_at(1000, 0x444));
+    }) {
+        assert_eq!(
+            end.stderr,
+            "\
+memoman: 150 bytes in 3 blocks allocated at 0x222
+memoman: 100 bytes in 2 blocks allocated at 0x333
+memoman: 100 bytes in 1 blocks allocated at 0x111
+memoman: 350 bytes in 6 blocks in use at exit
+"
+        );
+    }
+}
+
+#[test]
+fn of_many_places_forty_are_listed_and_the_rest_is_summed_up() {
+    let name = "of_many_places_forty_are_listed_and_the_rest_is_summed_up";
+    if let Some(end) = alone(name, &[("MEMOMAN_LEAKS", "1")], || {
+        // 300 places: 256 are told apart.
+        for place in 0..300 {
+            malloc_at(1000 - place, 0x1000 + place);
+        }
+        for _ in 0..2 {
+            malloc_at(7, 0x1000 + 299);
+        }
+    }) {
+        let mut expected = String::new();
+        // The blocks that the walk meets first are those of the 256 places: which these are is the heap's affair.
+        let lines: Vec<_> = end.stderr.lines().collect();
+        assert_eq!(lines.len(), 42, "{}", end.stderr);
+        let mut bytes = 0;
+        for (line, text) in lines[..40].iter().enumerate() {
+            let (count, place) = text["memoman: ".len()..]
+                .split_once(" bytes in 1 blocks allocated at 0x")
+                .unwrap();
+            let count: usize = count.parse().unwrap();
+            assert_eq!(
+                usize::from_str_radix(place, 16).unwrap() - 0x1000,
+                1000 - count
+            );
+            assert!(line == 0 || count < bytes || bytes == 0, "{}", end.stderr);
+            bytes = count;
+        }
+        let all: usize = (701..=1000).sum::<usize>() + 14;
+        let listed: usize = lines[..40]
+            .iter()
+            .map(|text| {
+                text.split_whitespace()
+                    .nth(1)
+                    .unwrap()
+                    .parse::<usize>()
+                    .unwrap()
+            })
+            .sum();
+        expected += &format!(
+            "memoman: {} bytes in 262 blocks allocated elsewhere\n",
+            all - listed
+        );
+        expected += &format!("memoman: {all} bytes in 302 blocks in use at exit\n");
+        assert!(
+            end.stderr.ends_with(&expected),
+            "{}\n{expected}",
+            end.stderr
+        );
+    }
+}
+
+#[test]
+fn fresh_memory_freed_memory_and_cleared_memory_show_what_they_are() {
+    let name = "fresh_memory_freed_memory_and_cleared_memory_show_what_they_are";
+    quietly(name, &[], || {
+        let block = heap::malloc(1000);
+        assert!(filled_with(block, 1000, 0xAA));
+        free(block);
+        assert!(filled_with(block, 1000, 0xDF));
+        let block = heap::calloc(7, 13);
+        assert!(filled_with(block, 91, 0));
+        assert_eq!(usable(block), 91);
+        let grown = resized(block, 200);
+        assert!(filled_with(grown, 91, 0) && usable(grown) == 200);
+        let shrunk = resized(grown, 50);
+        assert!(filled_with(shrunk, 50, 0) && usable(shrunk) == 50);
+        assert!(resized(shrunk, 0).is_null());
+        let block = resized(core::ptr::null_mut(), 33);
+        assert_eq!(usable(block), 33);
+        free(block);
+        free(core::ptr::null_mut());
+        assert_eq!(usable(core::ptr::null_mut()), 0);
+        assert_eq!(heap::stats().live_blocks, 0);
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn requests_that_nothing_can_serve_leave_errno_and_no_trace() {
+    let name = "requests_that_nothing_can_serve_leave_errno_and_no_trace";
+    quietly(name, &[], || {
+        let block = heap::calloc(1, 100);
+        let before = heap::stats();
+        let fails = |code, result: *mut u8| {
+            assert!(result.is_null());
+            assert_eq!(errno(), code);
+            heap::set_errno(0);
+        };
+        heap::set_errno(0);
+        fails(libc::ENOMEM, heap::malloc(usize::MAX));
+        fails(libc::ENOMEM, heap::calloc(usize::MAX / 2, 3));
+        fails(libc::ENOMEM, heap::memalign(1 << 62, 100));
+        fails(libc::ENOMEM, heap::memalign(1 << 63, usize::MAX));
+        fails(libc::ENOMEM, resized(block, usize::MAX - 64));
+        fails(libc::EINVAL, heap::memalign(0, 100));
+        fails(libc::EINVAL, heap::memalign(48, 100));
+        assert!(filled_with(block, 100, 0));
+        let after = heap::stats();
+        assert_eq!(
+            (after.used, after.live_blocks),
+            (before.used, before.live_blocks)
+        );
+        free(block);
+    });
+}
+
+#[test]
+fn aligned_blocks_of_all_sizes_come_from_pools_that_are_just_large_enough() {
+    let name = "aligned_blocks_of_all_sizes_come_from_pools_that_are_just_large_enough";
+    quietly(name, &[], || {
+        for align in [1, 16, 64, 4096, PAGE, 4 * MIB] {
+            for bytes in [0, 1, 100, MIB, 3 * MIB] {
+                let block = heap::memalign(align, bytes);
+                assert!(!block.is_null() && block.addr().is_multiple_of(align));
+                assert_eq!(usable(block), bytes.max(1));
+                free(block);
+            }
+        }
+        heap::trim(0);
+        assert_eq!(pool_pages(), 16);
+        assert_eq!(heap::stats().failed_requests, 0);
+    });
+}
+
+#[test]
+fn a_large_blocks_pool_is_as_large_as_the_block_and_goes_back() {
+    let name = "a_large_blocks_pool_is_as_large_as_the_block_and_goes_back";
+    quietly(name, &[], || {
+        free(heap::malloc(1));
+        let start = pool_pages();
+        let block = heap::malloc(8 * MIB);
+        assert_eq!(pool_pages(), start + 8 * 16 + 1);
+        free(block);
+        assert_eq!(pool_pages(), start);
+        let block = heap::memalign(MIB, 8 * MIB);
+        // The alignment may be skipped twice.
+        assert!(
+            pool_pages() <= start + 10 * 16 + 1,
+            "{}",
+            pool_pages() - start
+        );
+        free(block);
+        assert_eq!(pool_pages(), start);
+    });
+}
+
+#[test]
+fn the_quarantine_is_drained_before_a_request_is_refused() {
+    let name = "the_quarantine_is_drained_before_a_request_is_refused";
+    quietly(name, &[("MEMOMAN_GROW", "0")], || {
+        for _ in 0..20 {
+            free(heap::malloc(200 << 10));
+        }
+        let block = heap::malloc(900 << 10);
+        assert!(!block.is_null());
+        assert_eq!(heap::stats().failed_requests, 0);
+        assert!(heap::malloc(200 << 10).is_null());
+        assert_eq!(errno(), libc::ENOMEM);
+        assert_eq!(heap::stats().failed_requests, 1);
+        free(block);
+    });
+}
+
+#[test]
+fn a_refusal_that_growing_has_mended_does_not_count() {
+    let name = "a_refusal_that_growing_has_mended_does_not_count";
+    if let Some(end) = alone(name, &[], || {
+        let blocks = [(); 5].map(|()| heap::malloc(MIB));
+        assert!(blocks.iter().all(|block| !block.is_null()));
+        heap::print_table();
+        blocks.into_iter().for_each(free);
+    }) {
+        let table = end.stderr;
+        assert!(
+            table.contains("memoman: allocations                   5\n"),
+            "{table}"
+        );
+        assert!(
+            table.contains("memoman: live blocks                   5\n"),
+            "{table}"
+        );
+        assert!(
+            table.contains("memoman: failed requests               0\n"),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn damage_in_the_quarantine_that_a_drain_meets_is_told() {
+    let name = "damage_in_the_quarantine_that_a_drain_meets_is_told";
+    let report = "\
+memoman: write after free: @
+memoman:   first overwritten byte: @, 5 behind the block's start, is now @
+memoman:   block of 204800 bytes allocated at @, freed at @ (program+@); allocation number 1
+";
+    dies(name, &[("MEMOMAN_GROW", "0")], report, || {
+        let block = malloc_at(200 << 10, SITE);
+        free(block);
+        smash(block, 5);
+        heap::malloc(900 << 10);
+    });
+}
