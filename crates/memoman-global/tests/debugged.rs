@@ -115,36 +115,31 @@ memoman:   block of 48 bytes allocated at @; allocation number 1
     );
 }
 
-#[test]
-fn a_write_at_the_first_byte_after_free_is_told_with_both_places() {
-    let name = "a_write_at_the_first_byte_after_free_is_told_with_both_places";
-    let report = "\
+/// A write so many bytes behind the start of a freed block of 48.
+fn write_after_free_is_told<const AT: isize>(name: &str) {
+    let report = format!(
+        "\
 memoman: write after free: @
-memoman:   first overwritten byte: @, 0 behind the block's start, is now @
+memoman:   first overwritten byte: @, {AT} behind the block's start, is now @
 memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
-";
-    dies(name, EVERY_CALL, report, || {
+"
+    );
+    dies(name, EVERY_CALL, &report, || {
         let block = malloc_at(48, SITE);
         free(block);
-        smash(block, 0);
+        smash(block, AT);
         free(heap::malloc(1));
     });
 }
 
 #[test]
-fn a_write_at_the_last_byte_after_free_is_one_behind_the_start() {
-    let name = "a_write_at_the_last_byte_after_free_is_one_behind_the_start";
-    let report = "\
-memoman: write after free: @
-memoman:   first overwritten byte: @, 47 behind the block's start, is now @
-memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
-";
-    dies(name, EVERY_CALL, report, || {
-        let block = malloc_at(48, SITE);
-        free(block);
-        smash(block, 47);
-        free(heap::malloc(1));
-    });
+fn a_write_at_the_first_byte_after_free_is_told() {
+    write_after_free_is_told::<0>("a_write_at_the_first_byte_after_free_is_told");
+}
+
+#[test]
+fn a_write_at_the_last_byte_after_free_is_told() {
+    write_after_free_is_told::<47>("a_write_at_the_last_byte_after_free_is_told");
 }
 
 #[test]
