@@ -195,7 +195,8 @@ memoman: double free: @
 memoman:   block of 48 bytes allocated at an unknown place, freed at @ (program+@); allocation number 1
 ";
     dies("an_unknown_place_is_called_so", &[], report, || {
-        let block = malloc_at(48, 0);
+        let block = heap::memalign_at(64, 48, 0);
+        assert!(block.addr().is_multiple_of(64));
         free(block);
         free(block);
     });
@@ -484,6 +485,32 @@ fn a_large_blocks_pool_is_as_large_as_the_block_and_goes_back() {
         );
         free(block);
         assert_eq!(pool_pages(), start);
+    });
+}
+
+#[test]
+fn a_region_is_as_large_as_the_request_wants_whatever_is_rounded() {
+    let name = "a_region_is_as_large_as_the_request_wants_whatever_is_rounded";
+    quietly(name, &[], || {
+        free(heap::malloc(1));
+        let start = pool_pages();
+        for bytes in 8 * MIB - 300..8 * MIB + 20 {
+            let block = heap::malloc(bytes);
+            assert!(!block.is_null());
+            assert!(pool_pages() - start <= 8 * 16 + 1);
+            free(block);
+        }
+        let block = heap::malloc(8 * MIB - 1000);
+        assert_eq!(pool_pages() - start, 8 * 16);
+        free(block);
+        assert_eq!(heap::stats().failed_requests, 0);
+        // Up to 256 KiB an ordinary region, which others find room in, beyond that just what fits.
+        let full = heap::malloc(900 << 10);
+        heap::malloc(300 << 10);
+        assert_eq!(pool_pages() - start, 5);
+        heap::malloc(200 << 10);
+        assert_eq!(pool_pages() - start, 5 + 16);
+        free(full);
     });
 }
 
