@@ -241,6 +241,16 @@ fn statistics_are_printed_at_exit() {
 }
 
 #[test]
+fn statistics_are_printed_whatever_the_first_use_was() {
+    let name = "statistics_are_printed_whatever_the_first_use_was";
+    if let Some(end) = alone(name, &[("MEMOMAN_STATS", "1")], || {
+        assert!(heap::handle().is_some());
+    }) {
+        assert_eq!(end.stderr.lines().count(), 8);
+    }
+}
+
+#[test]
 fn the_table_can_be_printed_at_any_time() {
     let end = alone("the_table_can_be_printed_at_any_time", &[], || {
         free(heap::malloc(1000));

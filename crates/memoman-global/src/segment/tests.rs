@@ -17,17 +17,31 @@ fn locked() -> usize {
     kib << 10
 }
 
-/// So many of the pages that hold these units' words are in memory.
-fn resident(start: usize, units: usize) -> usize {
+/// The pages that hold these units' words.
+fn pages(start: usize, units: usize) -> (*mut libc::c_void, usize) {
     let page = os::page_size();
-    let first = ptr::from_ref(entry(start).unwrap()).addr();
+    let first = ptr::from_ref(entry(start).unwrap()).expose_provenance();
     let begin = first & !(page - 1);
-    let mut pages = vec![0u8; (first + units * size_of::<usize>() - begin).div_ceil(page)];
-    let address = ptr::with_exposed_provenance_mut(begin);
+    let bytes = (first + units * size_of::<usize>() - begin).next_multiple_of(page);
+    (ptr::with_exposed_provenance_mut(begin), bytes)
+}
+
+/// So many of them are in memory.
+fn resident(start: usize, units: usize) -> usize {
+    let (begin, bytes) = pages(start, units);
+    let mut there = vec![0u8; bytes / os::page_size()];
     // SAFETY: pages of a leaf; one byte is written for each.
-    let asked = unsafe { libc::mincore(address, pages.len() * page, pages.as_mut_ptr()) };
+    let asked = unsafe { libc::mincore(begin, bytes, there.as_mut_ptr()) };
     assert_eq!(asked, 0);
-    pages.iter().filter(|&&page| page & 1 != 0).count()
+    there.iter().filter(|&&page| page & 1 != 0).count()
+}
+
+/// So many bytes of them were kept in memory, and are so no longer.
+fn unlocked(start: usize, units: usize) -> usize {
+    let (before, (begin, bytes)) = (locked(), pages(start, units));
+    // SAFETY: pages of a leaf.
+    assert_eq!(unsafe { libc::munlock(begin, bytes) }, 0);
+    before - locked()
 }
 
 #[test]
@@ -63,6 +77,7 @@ fn a_reserves_words_are_there_on_both_sides_of_a_leafs_edge_and_locked_if_asked_
     let start = edge - 2047 * UNIT + os::page_size();
     let bytes = edge + 2048 * UNIT + 64 - start;
     prefault(start, bytes, true);
-    assert_eq!(locked() - before, (4 + 5) << 12);
     assert_eq!((resident(start, 2047), resident(edge, 2049)), (4, 5));
+    let unlocked = (unlocked(start, 2047), unlocked(edge, 2049));
+    assert_eq!((unlocked, locked()), ((4 << 12, 5 << 12), before));
 }

@@ -182,10 +182,17 @@ fn after_a_misuse_a_call_looks_no_further() {
         // SAFETY: the bed's.
         unsafe { crate::own::ask_again(bed.heap, ALIGN, 100, met) }
     };
-    let misuse = Err((Misuse::SmashedLink, blocks[0].as_ptr().cast_const()));
+    let misuse = Err((Misuse::DoubleFree, blocks[0].as_ptr().cast_const()));
     let mut met = misuse;
+    // What lies in the inbox has no mark, which would be another misuse.
+    let put_in = blocks.last().unwrap().as_ptr().expose_provenance();
+    // SAFETY: a live block, and the bed's.
+    unsafe { (*bed.heap).inbox.put(put_in, (*bed.heap).shared.key) };
     assert_eq!(ask(&mut met), Err(Refusal::Exhausted));
     assert_eq!((met, bed.cached()), (misuse, 200));
+    let mut met = Ok(0);
+    assert_eq!(ask(&mut met), Err(Refusal::Exhausted));
+    assert!(met.is_err() && met != misuse);
     let mut met = Ok(0);
     assert!(ask(&mut met).is_ok());
     assert_eq!((met, bed.cached()), (Ok(64), 136));
