@@ -31,7 +31,10 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
 }
 
 /// Puts a tested block into its heap's inbox.
-unsafe fn put(owner: *mut ThreadHeap, block: NonNull<u8>) {
+///
+/// # Safety
+/// The block is one of `owner`'s, and given up.
+pub(crate) unsafe fn put(owner: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: the block is given up (caller).
     unsafe {
         let key = (*owner).shared.key;

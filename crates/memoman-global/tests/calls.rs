@@ -7,7 +7,7 @@ use memoman_global as heap;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use support::{alone, errno, free, quietly};
+use support::{alone, child_succeeds, errno, free, quietly};
 
 #[test]
 fn zero_bytes_give_unique_pointers() {
@@ -186,22 +186,6 @@ fn threads_share_one_heap_from_its_first_use_on() {
         assert!(heap::validate());
         assert_eq!(heap::stats().live_blocks, 0);
     });
-}
-
-/// Forks; the child runs `work` and gives its verdict. A child that hangs is ended by its alarm.
-fn child_succeeds(work: fn() -> bool) -> bool {
-    // SAFETY: the child calls what a forked child may and ends without returning.
-    unsafe {
-        let child = libc::fork();
-        assert!(child >= 0);
-        if child == 0 {
-            libc::alarm(20);
-            libc::_exit(if work() { 0 } else { 1 });
-        }
-        let mut status = 0;
-        assert_eq!(libc::waitpid(child, &mut status, 0), child);
-        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-    }
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod support;
 
+use core::ffi::c_void;
 use memoman_global as heap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, mpsc};
 use std::{ptr, thread};
-use support::{free, pool_pages, quietly, status};
+use support::{child_succeeds, errno, free, pool_pages, quietly, status};
 
 #[test]
 fn threads_that_come_one_after_the_other_go_on_with_one_heap() {
@@ -93,5 +95,171 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
         assert_eq!(heap::stats().live_blocks, 0);
         assert_eq!(heap::stats().used, 0);
         assert!(heap::validate());
+    });
+}
+
+/// What a destructor of another key does in its second round: the thread has no heap any more.
+static LATE: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+static KEY: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn late(value: *mut c_void) {
+    if value.addr() == 1 {
+        // SAFETY: the key is made.
+        unsafe {
+            libc::pthread_setspecific(KEY.load(Ordering::Relaxed) as _, ptr::without_provenance(2))
+        };
+        return;
+    }
+    let (small, large) = (heap::malloc(1000), heap::malloc(20_000));
+    assert!(!small.is_null() && !large.is_null());
+    // SAFETY: live blocks.
+    unsafe { small.write_bytes(1, 1000) };
+    LATE.lock().unwrap().push((small.addr(), large.addr()));
+    free(small);
+    free(large);
+}
+
+#[test]
+fn a_thread_that_has_given_its_heap_up_is_served_without_one() {
+    let name = "a_thread_that_has_given_its_heap_up_is_served_without_one";
+    quietly(name, &[], || {
+        free(heap::malloc(1));
+        let mut key = 0;
+        // SAFETY: writes our variable.
+        assert_eq!(unsafe { libc::pthread_key_create(&mut key, Some(late)) }, 0);
+        KEY.store(key as usize, Ordering::Relaxed);
+        LATE.lock().unwrap().reserve(100);
+        let life = move || {
+            // SAFETY: the key is made.
+            unsafe { libc::pthread_setspecific(key, ptr::without_provenance(1)) };
+            let block = heap::malloc(1000);
+            free(block);
+            block.addr()
+        };
+        let first = thread::spawn(life).join().unwrap();
+        for _ in 0..50 {
+            assert_eq!(thread::spawn(life).join().unwrap(), first);
+        }
+        let late = LATE.lock().unwrap();
+        assert_eq!(late.len(), 51);
+        assert!(
+            late.iter().all(|&(small, _)| small != first),
+            "{first} {late:?}"
+        );
+        assert_eq!(pool_pages(), 16);
+        assert_eq!(heap::stats().live_blocks, 0);
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn in_the_child_of_a_fork_the_heaps_of_threads_that_are_gone_go_to_new_ones() {
+    let name = "in_the_child_of_a_fork_the_heaps_of_threads_that_are_gone_go_to_new_ones";
+    quietly(name, &[], || {
+        let own = heap::malloc(1000);
+        free(own);
+        let (send, receive) = mpsc::channel();
+        let (done, wait) = mpsc::channel::<()>();
+        let other = thread::spawn(move || {
+            let block = heap::malloc(1000);
+            free(block);
+            send.send(block.addr()).unwrap();
+            wait.recv().unwrap_err();
+        });
+        let others = receive.recv().unwrap();
+        assert!(child_succeeds(|| {
+            let life = || {
+                let block = heap::malloc(1000);
+                free(block);
+                block.addr()
+            };
+            // At the same time, so that each has a heap.
+            let both = Barrier::new(2);
+            let run = || {
+                let address = life();
+                both.wait();
+                address
+            };
+            let [first, second] = thread::scope(|scope| {
+                [scope.spawn(run), scope.spawn(run)].map(|thread| thread.join().unwrap())
+            });
+            (first == others) != (second == others)
+                && first != own.addr()
+                && second != own.addr()
+                && life() == own.addr()
+                && heap::validate()
+                && heap::stats().live_blocks == 0
+        }));
+        drop(done);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_fork_before_the_first_use_does_not_begin_to_use_it() {
+    let name = "a_fork_before_the_first_use_does_not_begin_to_use_it";
+    quietly(name, &[], || {
+        assert!(child_succeeds(|| {
+            // SAFETY: the child has one thread.
+            unsafe { std::env::set_var("MEMOMAN_GROW", "0") };
+            heap::malloc(2 << 20).is_null()
+        }));
+        assert!(!heap::malloc(2 << 20).is_null());
+    });
+}
+
+/// The system's answer to a request for a barrier in all threads: whether the process has ever said that it will ask for them.
+fn has_barriers() -> bool {
+    const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+    // SAFETY: membarrier touches no memory.
+    unsafe { libc::syscall(libc::SYS_membarrier, PRIVATE_EXPEDITED, 0, 0) == 0 }
+}
+
+#[test]
+fn whoever_looks_has_every_thread_pass_a_barrier() {
+    quietly("whoever_looks_has_every_thread_pass_a_barrier", &[], || {
+        free(heap::malloc(1));
+        heap::stats();
+        assert!(!has_barriers(), "one thread needs none");
+        let (done, wait) = mpsc::channel::<()>();
+        let (send, receive) = mpsc::channel();
+        let other = thread::spawn(move || {
+            free(heap::malloc(1));
+            send.send(()).unwrap();
+            wait.recv().unwrap_err();
+        });
+        receive.recv().unwrap();
+        heap::set_errno(7);
+        heap::stats();
+        assert_eq!(errno(), 7);
+        assert!(has_barriers());
+        drop(done);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn what_other_threads_have_free_serves_before_a_request_is_refused() {
+    let name = "what_other_threads_have_free_serves_before_a_request_is_refused";
+    quietly(name, &[("MEMOMAN_GROW", "0")], || {
+        let (done, wait) = mpsc::channel::<()>();
+        let (send, receive) = mpsc::channel();
+        let other = thread::spawn(move || {
+            for _ in 0..2 {
+                let blocks: Vec<_> = (0..7000).map(|_| heap::malloc(100)).collect();
+                assert!(blocks.iter().all(|block| !block.is_null()));
+                blocks.into_iter().for_each(free);
+            }
+            send.send(()).unwrap();
+            wait.recv().unwrap_err();
+        });
+        receive.recv().unwrap();
+        // Nothing that the other one's cache, inbox and spare segment could have in its way.
+        let block = heap::malloc(1010 << 10);
+        assert!(!block.is_null());
+        assert_eq!(heap::stats().failed_requests, 0);
+        free(block);
+        drop(done);
+        other.join().unwrap();
     });
 }

@@ -230,3 +230,16 @@ fn every_class_has_its_turn_with_half_of_what_it_holds() {
         assert_eq!(seen, [1; CLASSES], "round {round}");
     }
 }
+
+#[test]
+fn each_blocks_mark_is_its_own_and_no_address() {
+    let mark_at = |address: usize| {
+        let block = NonNull::new(core::ptr::without_provenance_mut(address)).unwrap();
+        mark(KEY, block)
+    };
+    let address = 0x7000_0000_1230;
+    for bit in 4..47 {
+        assert_ne!(mark_at(address), mark_at(address ^ 1 << bit), "{bit}");
+    }
+    assert!(mark_at(address) > segment::ADDRESS_MAX && !mark_at(address).is_multiple_of(ALIGN));
+}

@@ -1,6 +1,7 @@
 //! A heap without a thread: what goes to the cache, what to the core, and what comes back from the one to the other.
 
 use super::*;
+use crate::segment::UNIT;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::vec::Vec;
 
@@ -13,7 +14,7 @@ struct Bed {
 
 impl Bed {
     const HEAP: Layout = Layout::new::<ThreadHeap>();
-    const MEMORY: Layout = match Layout::from_size_align(POOL, 64) {
+    const MEMORY: Layout = match Layout::from_size_align(POOL, UNIT) {
         Ok(layout) => layout,
         Err(_) => panic!(),
     };
@@ -24,7 +25,11 @@ impl Bed {
             let (heap, pool) = (alloc_zeroed(Bed::HEAP).cast(), alloc_zeroed(Bed::MEMORY));
             ThreadHeap::open(heap);
             assert!(ThreadHeap::tlsf(heap).add_pool(pool, POOL).is_some());
-            let _ = pool.expose_provenance();
+            // The map says whose it is, as of a segment.
+            LOCK.with(|| {
+                assert!(segment::prepare(pool.expose_provenance(), POOL));
+                segment::assign(pool.addr(), POOL, heap);
+            });
             Bed { heap, pool }
         }
     }
@@ -53,6 +58,24 @@ impl Bed {
     fn keep(&self, block: NonNull<u8>) -> bool {
         // SAFETY: a block of the bed's.
         unsafe { ThreadHeap::keep(self.heap, block) }
+    }
+
+    /// Puts a block into the inbox, as another thread does that frees it.
+    fn put_in(&self, block: NonNull<u8>) {
+        // SAFETY: a block of the bed's.
+        unsafe { crate::elsewhere::put(self.heap, block) };
+    }
+
+    fn collect(&self, most: usize, to_cache: bool) -> Result<usize, (Misuse, *const u8)> {
+        // SAFETY: the bed's.
+        unsafe { ThreadHeap::collect(self.heap, most, to_cache) }
+    }
+
+    /// Another pool, which stays when the bed goes.
+    fn more(&self) -> Pool {
+        let more = std::boxed::Box::leak(std::boxed::Box::new([0u64; 512]));
+        // SAFETY: memory of the pool's own from here on.
+        unsafe { ThreadHeap::tlsf(self.heap).add_pool(more.as_mut_ptr().cast(), 4096) }.unwrap()
     }
 
     fn turn_away(&self, block: NonNull<u8>) -> Result<(), (Misuse, *const u8)> {
@@ -88,6 +111,7 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
+        LOCK.with(|| segment::assign(self.pool.addr(), POOL, ptr::null_mut()));
         // SAFETY: allocated by `new`, and not used any more.
         unsafe {
             dealloc(self.heap.cast(), Bed::HEAP);
@@ -184,15 +208,10 @@ fn after_a_misuse_a_call_looks_no_further() {
     };
     let misuse = Err((Misuse::DoubleFree, blocks[0].as_ptr().cast_const()));
     let mut met = misuse;
-    // What lies in the inbox has no mark, which would be another misuse.
-    let put_in = blocks.last().unwrap().as_ptr().expose_provenance();
-    // SAFETY: a live block, and the bed's.
-    unsafe { (*bed.heap).inbox.put(put_in, (*bed.heap).shared.key) };
+    bed.put_in(blocks[blocks.len() - 1]);
     assert_eq!(ask(&mut met), Err(Refusal::Exhausted));
     assert_eq!((met, bed.cached()), (misuse, 200));
-    let mut met = Ok(0);
-    assert_eq!(ask(&mut met), Err(Refusal::Exhausted));
-    assert!(met.is_err() && met != misuse);
+    assert!(ask(&mut Ok(0)).is_ok(), "the inbox had one");
     let mut met = Ok(0);
     assert!(ask(&mut met).is_ok());
     assert_eq!((met, bed.cached()), (Ok(64), 136));
@@ -245,17 +264,161 @@ fn what_the_core_refuses_is_told_with_its_address() {
 }
 
 #[test]
+fn what_other_threads_free_is_taken_out_as_many_as_asked_for() {
+    let bed = Bed::new();
+    let blocks: Vec<_> = (0..10).map(|_| bed.malloc(100).unwrap()).collect();
+    bed.make_room(100, 10);
+    let before = bed.live();
+    blocks.iter().for_each(|&block| bed.put_in(block));
+    assert_eq!(bed.collect(3, true), Ok(3));
+    assert_eq!((bed.cached(), bed.live()), (3, before));
+    assert_eq!(bed.collect(2, false), Ok(2));
+    assert_eq!((bed.cached(), bed.live()), (3, before - 2));
+    // What has lost its mark meanwhile, the sixth, goes nowhere.
+    // SAFETY: the second word of a block of the bed's.
+    unsafe { blocks[5].cast::<usize>().add(1).write(1) };
+    let smashed = |at: usize| Err((Misuse::SmashedLink, blocks[at].as_ptr().cast_const()));
+    assert_eq!(bed.collect(9, true), smashed(5));
+    assert_eq!(bed.collect(1, false), Ok(1));
+    // A link that leads to where no block of the heap is, though aligned, or into one, is not followed.
+    let foreign = [0usize; 8];
+    let aligned = foreign.as_ptr().expose_provenance().next_multiple_of(ALIGN);
+    for (at, leads_to) in [(7, aligned), (8, blocks[0].as_ptr().addr() + 8)] {
+        bed.put_in(blocks[9]);
+        // SAFETY: the first word of a block of the bed's, and the inbox's key.
+        unsafe {
+            let key = (*bed.heap).shared.key;
+            blocks[at].cast::<usize>().write(leads_to ^ key);
+        }
+        assert_eq!(bed.collect(1, false), smashed(at), "{at}");
+        assert_eq!(bed.collect(1, false), Ok(0));
+        bed.put_in(blocks[8]);
+    }
+}
+
+#[test]
+fn a_drain_takes_64_blocks_of_however_many_sizes() {
+    let bed = Bed::new();
+    bed.make_room(100, 300);
+    bed.make_room(200, 300);
+    for bytes in [100, 200] {
+        let blocks: Vec<_> = (0..100).map(|_| bed.malloc(bytes).unwrap()).collect();
+        assert!(blocks.into_iter().all(|block| bed.keep(block)));
+    }
+    // Half of the one, and of the other what is left of 64.
+    // SAFETY: the bed's.
+    assert_eq!(unsafe { ThreadHeap::drain(bed.heap) }, Ok(64));
+    assert_eq!(bed.cached(), 136);
+}
+
+#[test]
+fn a_cache_is_sound_if_its_blocks_are_the_heaps_and_of_their_class() {
+    let bed = Bed::new();
+    bed.make_room(100, 10);
+    bed.make_room(200, 10);
+    let (block, other) = (bed.malloc(100).unwrap(), bed.malloc(200).unwrap());
+    // SAFETY: the bed's cache; the blocks, and what passes for one, may be written.
+    unsafe {
+        let is_sound = || ThreadHeap::is_cache_sound(bed.heap);
+        let cache = ThreadHeap::cache(bed.heap);
+        let put =
+            |class, block| assert!(Cache::put(cache, class, block, Cache::mark(cache, block)));
+        assert!(bed.keep(block) && is_sound());
+        // In the class of blocks of 208 bytes one of 112.
+        let class = 208 / ALIGN;
+        put(class, bed.malloc(100).unwrap());
+        assert!(!is_sound());
+        assert!(matches!(Cache::take(cache, class), Taken::Block(_)) && is_sound());
+        assert!(bed.keep(other) && is_sound());
+        // One with the right header, in nobody's memory.
+        let mut memory = std::boxed::Box::new([0usize; 8]);
+        let payload = memory
+            .as_mut_ptr()
+            .add(1)
+            .map_addr(|at| at.next_multiple_of(ALIGN));
+        payload.sub(1).write(other.cast::<usize>().sub(1).read());
+        put(class, NonNull::new(payload.cast()).unwrap());
+        assert!(!is_sound());
+    }
+}
+
+#[test]
+fn of_two_empty_pools_one_is_kept() {
+    let bed = Bed::new();
+    // SAFETY: the bed's.
+    unsafe {
+        let heap = bed.heap;
+        let first = ThreadHeap::tlsf(heap).first_pool().unwrap();
+        let kept = || ((*heap).spare, (*heap).surplus);
+        ThreadHeap::unused(heap, first);
+        assert_eq!(kept(), (Some(first), None));
+        // Once more the same.
+        ThreadHeap::unused(heap, first);
+        assert_eq!(kept(), (Some(first), None));
+        let second = bed.more();
+        ThreadHeap::unused(heap, second);
+        assert_eq!(kept(), (Some(first), Some(second)));
+        // What goes is kept no longer.
+        ThreadHeap::forget(heap, second);
+        assert_eq!(kept(), (Some(first), None));
+        ThreadHeap::forget(heap, first);
+        assert_eq!(kept(), (None, None));
+        // A spare that is in use again is none; a pool in use does not become one.
+        ThreadHeap::unused(heap, first);
+        let block = bed.malloc(8000).unwrap();
+        ThreadHeap::unused(heap, first);
+        ThreadHeap::unused(heap, second);
+        assert_eq!(kept(), (Some(second), None));
+        assert!(ThreadHeap::release(heap, block).is_ok());
+        assert_eq!(kept(), (Some(second), Some(first)));
+    }
+}
+
+#[test]
+fn a_heap_serves_requests_up_to_its_greatest_one() {
+    let (most, half) = (REQUEST_MAX, REQUEST_MAX / 2);
+    for (align, bytes) in [
+        (1, most),
+        (ALIGN, most),
+        (2 * ALIGN, half),
+        (half, 1),
+        (half, half),
+    ] {
+        assert!(ThreadHeap::serves(align, bytes), "{align} {bytes}");
+    }
+    for (align, bytes) in [
+        (1, most + 1),
+        (ALIGN, most + 1),
+        (2 * ALIGN, half + 1),
+        (most, 1),
+    ] {
+        assert!(!ThreadHeap::serves(align, bytes), "{align} {bytes}");
+    }
+}
+
+#[test]
+fn keys_are_neither_addresses_nor_aligned() {
+    // (Many, since a key is made of the heap's address.)
+    for bed in (0..20).map(|_| Bed::new()).collect::<Vec<_>>() {
+        let cache = ThreadHeap::cache(bed.heap);
+        // SAFETY: the bed's; a mark is made of an address alone.
+        let (key, mark) = unsafe {
+            (
+                (*bed.heap).shared.key,
+                Cache::mark(cache, NonNull::dangling()),
+            )
+        };
+        assert_eq!((key >> (usize::BITS - 1), key & 5), (1, 5));
+        assert_eq!(mark, key ^ 1, "the cache has the same");
+    }
+}
+
+#[test]
 fn a_heap_is_heavy_beyond_256_kib() {
     let bed = Bed::new();
-    let more = std::boxed::Box::leak(std::boxed::Box::new([0u64; 512]));
-    // SAFETY: the bed's; the other pool's memory stays.
-    unsafe {
-        assert!(!ThreadHeap::is_heavy(bed.heap));
-        assert!(
-            ThreadHeap::tlsf(bed.heap)
-                .add_pool(more.as_mut_ptr().cast(), 4096)
-                .is_some()
-        );
-        assert!(ThreadHeap::is_heavy(bed.heap));
-    }
+    // SAFETY: the bed's.
+    let is_heavy = || unsafe { ThreadHeap::is_heavy(bed.heap) };
+    assert!(!is_heavy());
+    bed.more();
+    assert!(is_heavy());
 }

@@ -90,3 +90,19 @@ pub(crate) fn free(block: *mut u8) {
     // SAFETY: a live block, given up by the caller, or NULL.
     unsafe { memoman_global::free(block) };
 }
+
+/// Forks; the child runs `work` and gives its verdict. A child that hangs is ended by its alarm.
+pub(crate) fn child_succeeds(work: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child calls what a forked child may and ends without returning.
+    unsafe {
+        let child = libc::fork();
+        assert!(child >= 0);
+        if child == 0 {
+            libc::alarm(20);
+            libc::_exit(if work() { 0 } else { 1 });
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+    }
+}
