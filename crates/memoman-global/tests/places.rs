@@ -331,6 +331,37 @@ fn large_blocks_count_as_allocations_and_for_the_peak() {
 }
 
 #[test]
+fn a_freed_block_that_was_written_to_is_told_when_its_turn_comes_and_not_handed_out() {
+    let name = "a_freed_block_that_was_written_to_is_told_when_its_turn_comes_and_not_handed_out";
+    quietly(name, &[], || {
+        let told = noted();
+        for (word, size) in [(0, 100), (8, 200)] {
+            // Room for blocks of this size comes with use.
+            for _ in 0..10 {
+                let blocks = [(); 20].map(|()| heap::malloc(size));
+                blocks.into_iter().for_each(free);
+            }
+            let block = heap::malloc(size);
+            free(block);
+            with_smashed(
+                block,
+                word,
+                |_| 1,
+                || {
+                    assert!(heap::malloc(size).is_null());
+                    assert_eq!(told(), [(c"free-list link overwritten", block.addr())]);
+                    assert_ne!(heap::malloc(size), block);
+                    // Whoever looks finds this thread outside.
+                    thread::spawn(|| assert_eq!(heap::stats().failed_requests, 0))
+                        .join()
+                        .unwrap();
+                },
+            );
+        }
+    });
+}
+
+#[test]
 fn what_was_freed_last_is_handed_out_first() {
     quietly("what_was_freed_last_is_handed_out_first", &[], || {
         for size in [24, 100, 400] {

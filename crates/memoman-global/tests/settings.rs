@@ -174,6 +174,20 @@ fn pools_are_kept_in_memory_when_asked_for() {
 }
 
 #[test]
+fn with_a_reserve_what_threads_will_need_is_kept_in_memory_as_well() {
+    let name = "with_a_reserve_what_threads_will_need_is_kept_in_memory_as_well";
+    let variables = &[("MEMOMAN_LOCK", "1"), ("MEMOMAN_RESERVE", "1M")];
+    quietly(name, variables, || {
+        assert!(heap::handle().is_some());
+        // The first heap, and the map's words: some pages.
+        let locked = status("VmLck:");
+        assert!((1024 + 8..1024 + 32).contains(&locked), "{locked}");
+        free(heap::malloc(100));
+        assert_eq!(status("VmLck:"), locked);
+    });
+}
+
+#[test]
 fn a_region_that_cannot_be_locked_is_said_once() {
     let end = alone(
         "a_region_that_cannot_be_locked_is_said_once",

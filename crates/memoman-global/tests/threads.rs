@@ -79,12 +79,19 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
             }
             blocks.into_iter().for_each(free);
         };
-        let workers: Vec<_> = (1..4)
-            .map(|seed| thread::spawn(move || work(seed)))
-            .collect();
+        // One of them hardly ever leaves the way that is short.
+        let tight = || {
+            while !DONE.load(Ordering::Relaxed) {
+                let blocks = [(); 4].map(|()| heap::malloc(40));
+                blocks.into_iter().for_each(free);
+            }
+        };
+        let mut workers = vec![thread::spawn(tight)];
+        workers.extend((1..3).map(|seed| thread::spawn(move || work(seed))));
         for _ in 0..2000 {
             let stats = heap::stats();
-            assert!(stats.used + stats.free <= stats.pool_bytes);
+            let sum = stats.used + stats.free + stats.overhead;
+            assert_eq!(sum, stats.pool_bytes);
             assert!(stats.live_blocks <= 3 * 64);
             assert!(heap::validate());
         }
@@ -261,5 +268,68 @@ fn what_other_threads_have_free_serves_before_a_request_is_refused() {
         free(block);
         drop(done);
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn the_heap_of_the_first_thread_that_ends_is_left_warm_and_no_other() {
+    let name = "the_heap_of_the_first_thread_that_ends_is_left_warm_and_no_other";
+    quietly(name, &[], || {
+        free(heap::malloc(1));
+        // Each keeps a segment or two when all has been freed; they end one after the other.
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (end, wait) = mpsc::channel::<()>();
+                let (send, receive) = mpsc::channel();
+                let thread = thread::spawn(move || {
+                    let blocks: Vec<_> = (0..170).map(|_| heap::malloc(1000)).collect();
+                    blocks.into_iter().for_each(free);
+                    send.send(()).unwrap();
+                    wait.recv().unwrap_err();
+                });
+                receive.recv().unwrap();
+                (thread, end)
+            })
+            .collect();
+        // Each segment costs something, whoever has it.
+        let overhead = || heap::stats().overhead;
+        let mut before = overhead();
+        for (ended, (thread, end)) in threads.into_iter().enumerate() {
+            drop(end);
+            thread.join().unwrap();
+            let after = overhead();
+            assert_eq!(after == before, ended == 0, "{ended}: {before} {after}");
+            assert!(after <= before);
+            before = after;
+        }
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn the_largest_block_is_what_the_calling_thread_can_have() {
+    let name = "the_largest_block_is_what_the_calling_thread_can_have";
+    quietly(name, &[("MEMOMAN_GROW", "0")], || {
+        let kept = heap::malloc(1000);
+        let (done, wait) = mpsc::channel::<()>();
+        let (send, receive) = mpsc::channel();
+        let other = thread::spawn(move || {
+            // Two thirds of its segment.
+            let block = [(); 2].map(|()| heap::malloc(20 << 10));
+            send.send(()).unwrap();
+            wait.recv().unwrap_err();
+            let largest = heap::stats().largest;
+            block.into_iter().for_each(free);
+            largest
+        });
+        receive.recv().unwrap();
+        // Nothing of that size is left that is nobody's.
+        while !heap::malloc(33 << 10).is_null() {}
+        let own = heap::stats().largest;
+        drop(done);
+        let others = other.join().unwrap();
+        assert!(own > others, "{own} {others}");
+        assert!(!heap::malloc(own).is_null());
+        free(kept);
     });
 }
