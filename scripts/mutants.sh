@@ -98,7 +98,7 @@ elsewhere_core() {
 
 # (The C programs take 20 s and more: what cargo-mutants would take for a hang.)
 elsewhere_global() {
-    RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
+    RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs -f sync.rs --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
     RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" \
         stage global -f 'debug*.rs' -f default.rs -f survey.rs --cargo-arg=--lib --cargo-arg=--test=debugged
     MEMOMAN_VARIANTS=preload stage global --timeout 200 -e 'debug*.rs' --test-package memoman-tests
