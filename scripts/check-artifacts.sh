@@ -41,6 +41,7 @@ needs_libc_only() { same libc.so.6 "$(needed "$1")"; }
 has_versions() { [ "$(nm -D --defined-only "$so" | grep -c '@@MEMOMAN_0$')" -eq "$(functions | wc -l)" ]; }
 has_no_versions() { ! readelf -V "$shim" | grep -F 'Version definition section'; }
 has_soname() { readelf -d "$so" | grep -F '[libmemoman.so.0]'; }
+survives_unloading() { cc -std=c11 -Wall -Wextra "$root/c_tests/artefacts/unload.c" -o "$work/unload" -lpthread && "$work/unload" "$so"; }
 one_member() { same memoman.o "$(ar t "$archive")"; }
 # The unstripped build is looked at too: a stripped one could hide the names.
 no_panics() {
@@ -142,6 +143,7 @@ check "no symbol of libmemoman_preload.so has a version" has_no_versions
 check "libmemoman.so is at most 64 KiB" at_most "$so" $((64 << 10))
 check "libmemoman.a is at most 256 KiB" at_most "$archive" $((256 << 10))
 check "the fork handlers are registered when a library is loaded" registers_at_load
+check "a thread may end after the library is unloaded" survives_unloading
 check "libmemoman.a has one member" one_member
 check "no panic, formatting or unwinding in the archive" no_panics "$archive"
 unstripped=${CARGO_TARGET_DIR:-$root/target}/release

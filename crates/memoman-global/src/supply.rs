@@ -83,6 +83,13 @@ unsafe fn serve(
     }
 }
 
+/// The segments to try for a request of a heap that has so many bytes: a part of them, and what holds just the request.
+fn segment_sizes(pool_bytes: usize, align: usize, bytes: usize) -> [usize; 2] {
+    let least = (bytes + align + SLACK).next_multiple_of(UNIT);
+    let generous = (pool_bytes / SEGMENT_PART).clamp(SEGMENT_MIN, SEGMENT_MAX) & !(UNIT - 1);
+    [generous.max(least), least]
+}
+
 /// Gives the heap a segment in which the request fits.
 ///
 /// # Safety
@@ -97,9 +104,7 @@ unsafe fn grow_heap(
 ) -> Option<Pool> {
     // SAFETY: the heap is the caller's, and the lock is held.
     let Stats { pool_bytes, .. } = unsafe { ThreadHeap::tlsf(heap).stats() };
-    let least = (bytes + align + SLACK).next_multiple_of(UNIT);
-    let generous = (pool_bytes / SEGMENT_PART).clamp(SEGMENT_MIN, SEGMENT_MAX) & !(UNIT - 1);
-    for size in [generous.max(least), least] {
+    for size in segment_sizes(pool_bytes, align, bytes) {
         // SAFETY: a segment that nobody else has.
         unsafe {
             let Some(start) = state.lend(tlsf, size, grow) else {
@@ -182,3 +187,6 @@ pub(crate) unsafe fn give_back_all(state: &mut State, tlsf: Tlsf, heap: *mut Thr
     }
     any
 }
+
+#[cfg(test)]
+mod tests;
