@@ -159,6 +159,38 @@ fn when_the_system_has_no_memory_a_request_fails_and_nothing_else_does() {
     );
 }
 
+/// Allocates small blocks until there is a region more, where the system has no room for an ordinary one: so many pages it has.
+fn pages_of_the_next_region() -> usize {
+    limit(libc::RLIMIT_AS, (status("VmSize:") << 10) + MIB / 2);
+    let before = pool_pages();
+    while pool_pages() == before {
+        assert!(!heap::malloc(1000).is_null());
+    }
+    pool_pages() - before
+}
+
+#[test]
+fn a_region_for_a_segment_alone_has_room_for_it_wherever_it_begins() {
+    let name = "a_region_for_a_segment_alone_has_room_for_it_wherever_it_begins";
+    quietly(name, &[], || {
+        free(heap::malloc(1000));
+        // 64 KiB at a multiple of 16 KiB.
+        assert_eq!(pages_of_the_next_region(), 2);
+    });
+}
+
+#[test]
+fn a_region_for_a_segment_has_room_for_its_headers_too() {
+    let name = "a_region_for_a_segment_has_room_for_its_headers_too";
+    quietly(name, &[], || {
+        // Segments have a sixteenth of the heap: 112 KiB, which with 16 KiB more is just two pages.
+        while heap::stats().used < 1900 << 10 {
+            heap::malloc(1000);
+        }
+        assert_eq!(pages_of_the_next_region(), 3);
+    });
+}
+
 #[test]
 fn pools_are_kept_in_memory_when_asked_for() {
     quietly(
