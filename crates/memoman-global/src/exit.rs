@@ -3,12 +3,13 @@
 use core::ffi::c_void;
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 use core::ptr;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{adopt, tls};
 
-/// One more than the key; 0 until it has been made.
-static KEY: AtomicUsize = AtomicUsize::new(0);
+/// The key; until it has been made, what no key is.
+static KEY: AtomicU32 = AtomicU32::new(NONE);
+const NONE: libc::pthread_key_t = u32::MAX;
 
 extern "C" fn ended(value: *mut c_void) {
     // Destructors of other keys may still allocate and free: such a thread is served under the lock, without a heap.
@@ -22,20 +23,20 @@ extern "C" fn ended(value: *mut c_void) {
 /// The key, made at the first use. None when the process has no key left.
 fn key() -> Option<libc::pthread_key_t> {
     let known = KEY.load(Ordering::Acquire);
-    if known != 0 {
-        return Some((known - 1) as libc::pthread_key_t);
+    if known != NONE {
+        return Some(known);
     }
-    let mut key = 0;
+    let mut key = NONE;
     // SAFETY: writes our variable; the function lives as long as the library.
     if unsafe { libc::pthread_key_create(&mut key, Some(ended)) } != 0 {
         return None;
     }
-    match KEY.compare_exchange(0, key as usize + 1, Ordering::AcqRel, Ordering::Acquire) {
+    match KEY.compare_exchange(NONE, key, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Some(key),
         Err(other) => {
             // SAFETY: made above, and known to nobody else.
             unsafe { libc::pthread_key_delete(key) };
-            Some((other - 1) as libc::pthread_key_t)
+            Some(other)
         }
     }
 }
@@ -59,10 +60,10 @@ pub(crate) fn watch(value: *mut c_void) {
 #[unsafe(link_section = ".fini_array.00101")]
 static AT_UNLOAD: extern "C" fn() = {
     extern "C" fn at_unload() {
-        let known = KEY.swap(0, Ordering::AcqRel);
-        if known != 0 {
+        let known = KEY.swap(NONE, Ordering::AcqRel);
+        if known != NONE {
             // SAFETY: made by `key`, and no longer known.
-            unsafe { libc::pthread_key_delete((known - 1) as libc::pthread_key_t) };
+            unsafe { libc::pthread_key_delete(known) };
         }
     }
     at_unload
@@ -72,10 +73,9 @@ static AT_UNLOAD: extern "C" fn() = {
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 pub(crate) fn key_value() -> usize {
     match KEY.load(Ordering::Acquire) {
-        0 => 0,
+        NONE => 0,
         // SAFETY: the key is made.
-        known => unsafe { libc::pthread_getspecific((known - 1) as libc::pthread_key_t) }
-            .expose_provenance(),
+        known => unsafe { libc::pthread_getspecific(known) }.expose_provenance(),
     }
 }
 
