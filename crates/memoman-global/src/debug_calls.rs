@@ -59,7 +59,7 @@ fn serve(
 }
 
 /// The most that is taken beyond a request: rounding, header, the debug library's record and guard.
-const SLACK: usize = 4 * Tlsf::ALIGN + Tlsf::ALLOC_OVERHEAD;
+const SLACK: usize = Tlsf::ALIGN + Tlsf::ALLOC_OVERHEAD;
 /// How often an alignment may be skipped in front of a block.
 const GAPS: usize = 2;
 

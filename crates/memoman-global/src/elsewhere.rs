@@ -102,7 +102,7 @@ unsafe fn usable_from_header(block: NonNull<u8>) -> usize {
     if let Some(place) = copy.0.get_mut(PAYLOAD - 1) {
         *place = word;
     }
-    let payload = (&raw const copy).cast::<u8>().wrapping_add(PAYLOAD * WORD);
+    let payload = (&raw const copy).cast::<u8>().wrapping_add(ALIGN);
     // SAFETY: the word before is the header's copy, and nothing else is read.
     unsafe { Tlsf::block_size(payload) }
 }

@@ -13,8 +13,8 @@ use crate::{os, tell, world};
 const SEGMENT_PART: usize = 16;
 const SEGMENT_MIN: usize = 64 << 10;
 const SEGMENT_MAX: usize = 1 << 20;
-/// What a request may take beyond its bytes, alignment apart: rounding and headers.
-const SLACK: usize = 4 * Tlsf::ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
+/// What a request may take beyond its bytes and alignment: rounding, a block in the gap before it, headers.
+const SLACK: usize = 2 * Tlsf::ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
 
 /// Serves what the heap could not: from a new segment, from the process-wide instance as it is, from a new region, and at last
 /// after everything has been collected that is free somewhere. NULL and ENOMEM if that is not enough.

@@ -109,12 +109,21 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
 static LATE: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
 static KEY: AtomicUsize = AtomicUsize::new(0);
 
+/// Instead of that, allocates all that the process-wide instance has.
+static FILLS: AtomicBool = AtomicBool::new(false);
+
 extern "C" fn late(value: *mut c_void) {
     if value.addr() == 1 {
         // SAFETY: the key is made.
         unsafe {
             libc::pthread_setspecific(KEY.load(Ordering::Relaxed) as _, ptr::without_provenance(2))
         };
+        return;
+    }
+    if FILLS.load(Ordering::Relaxed) {
+        for bytes in [3000, 1] {
+            while !heap::malloc(bytes).is_null() {}
+        }
         return;
     }
     let (small, large) = (heap::malloc(1000), heap::malloc(20_000));
@@ -126,26 +135,36 @@ extern "C" fn late(value: *mut c_void) {
     free(large);
 }
 
+/// Runs a thread that ends with [`late`], and tells where its first block was.
+fn life_with_late_end() -> usize {
+    let key = KEY.load(Ordering::Relaxed) as libc::pthread_key_t;
+    let life = move || {
+        // SAFETY: the key is made.
+        unsafe { libc::pthread_setspecific(key, ptr::without_provenance(1)) };
+        let block = heap::malloc(1000);
+        free(block);
+        block.addr()
+    };
+    thread::spawn(life).join().unwrap()
+}
+
+fn make_key() {
+    let mut key = 0;
+    // SAFETY: writes our variable.
+    assert_eq!(unsafe { libc::pthread_key_create(&mut key, Some(late)) }, 0);
+    KEY.store(key as usize, Ordering::Relaxed);
+}
+
 #[test]
 fn a_thread_that_has_given_its_heap_up_is_served_without_one() {
     let name = "a_thread_that_has_given_its_heap_up_is_served_without_one";
     quietly(name, &[], || {
         free(heap::malloc(1));
-        let mut key = 0;
-        // SAFETY: writes our variable.
-        assert_eq!(unsafe { libc::pthread_key_create(&mut key, Some(late)) }, 0);
-        KEY.store(key as usize, Ordering::Relaxed);
+        make_key();
         LATE.lock().unwrap().reserve(100);
-        let life = move || {
-            // SAFETY: the key is made.
-            unsafe { libc::pthread_setspecific(key, ptr::without_provenance(1)) };
-            let block = heap::malloc(1000);
-            free(block);
-            block.addr()
-        };
-        let first = thread::spawn(life).join().unwrap();
+        let first = life_with_late_end();
         for _ in 0..50 {
-            assert_eq!(thread::spawn(life).join().unwrap(), first);
+            assert_eq!(life_with_late_end(), first);
         }
         let late = LATE.lock().unwrap();
         assert_eq!(late.len(), 51);
@@ -156,6 +175,21 @@ fn a_thread_that_has_given_its_heap_up_is_served_without_one() {
         assert_eq!(pool_pages(), 16);
         assert_eq!(heap::stats().live_blocks, 0);
         assert!(heap::validate());
+    });
+}
+
+#[test]
+fn trim_says_that_something_of_a_threads_own_went_back() {
+    let name = "trim_says_that_something_of_a_threads_own_went_back";
+    quietly(name, &[("MEMOMAN_GROW", "0")], || {
+        // Of its segment one block is in use, and whole pages are free.
+        let block = heap::malloc(1000);
+        make_key();
+        FILLS.store(true, Ordering::Relaxed);
+        life_with_late_end();
+        assert!(heap::malloc(33 << 10).is_null());
+        assert!(heap::trim(0));
+        free(block);
     });
 }
 
