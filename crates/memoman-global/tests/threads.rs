@@ -367,3 +367,29 @@ fn the_largest_block_is_what_the_calling_thread_can_have() {
         free(kept);
     });
 }
+
+#[test]
+fn what_the_threads_own_cache_has_serves_before_a_request_is_refused() {
+    let name = "what_the_threads_own_cache_has_serves_before_a_request_is_refused";
+    quietly(name, &[("MEMOMAN_GROW", "0")], || {
+        // Room for blocks of this size comes with use.
+        for _ in 0..40 {
+            let blocks = [(); 60].map(|()| heap::malloc(100));
+            blocks.into_iter().for_each(free);
+        }
+        let mut blocks = Vec::with_capacity(10_000);
+        loop {
+            let block = heap::malloc(100);
+            if block.is_null() {
+                break;
+            }
+            blocks.push(block);
+        }
+        while !heap::malloc(4500).is_null() {}
+        blocks.drain(1000..1060).for_each(free);
+        // They are in the cache: the core has none of them, and is given half of them first.
+        assert!(heap::stats().largest < 1000);
+        assert!(!heap::malloc(4500).is_null());
+        assert_eq!(heap::stats().failed_requests, 2);
+    });
+}
