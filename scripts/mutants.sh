@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # mutants.sh [core] [global]: mutation testing with cargo-mutants; both packages without an argument. Prints one line for
 # each file and writes docs/mutants.csv; fails when fewer than 95 % of a package's viable mutants die, or when a
-# survivor has no reason in docs/mutants-survivors.csv. About two hours on two processors, of which each takes a share of the mutants;
-# results so far: target/mutants/PACKAGE/.
+# survivor has no reason in docs/mutants-survivors.csv. About two hours on two processors, of which each takes a share of the mutants
+# (MUTANTS_PARTS=n: more shares than that, since those that hang need no processor); results so far: target/mutants/PACKAGE/.
 #   mutants.sh prepare PACKAGE DIRECTORY   only the copy of the sources that is mutated
 #   mutants.sh report [--write]            only the table, from the results so far
 #

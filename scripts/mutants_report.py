@@ -88,10 +88,16 @@ def main():
             failed = True
             print(f"mutants  FAILED: no reason why it lives: {file} {words} at {', '.join(places)}")
     if write:
-        with open("docs/mutants.csv", "w", newline="") as text:
+        written = pathlib.Path("docs/mutants.csv")
+        kept = []  # of a package that has no results now
+        if written.exists():
+            with written.open(newline="") as text:
+                tried = {package for package, _ in table}
+                kept = [row for row in list(csv.reader(text))[1:] if row[0] not in tried]
+        with written.open("w", newline="") as text:
             writer = csv.writer(text, lineterminator="\n")
             writer.writerow("package file mutants caught timeout missed unviable percent".split())
-            writer.writerows(out)
+            writer.writerows(sorted(kept + out, key=lambda row: row[0]))
     sys.exit(failed)
 
 
