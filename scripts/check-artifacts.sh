@@ -41,7 +41,7 @@ needs_libc_only() { same libc.so.6 "$(needed "$1")"; }
 has_versions() { [ "$(nm -D --defined-only "$so" | grep -c '@@MEMOMAN_0$')" -eq "$(functions | wc -l)" ]; }
 has_no_versions() { ! readelf -V "$shim" | grep -F 'Version definition section'; }
 has_soname() { readelf -d "$so" | grep -F '[libmemoman.so.0]'; }
-survives_unloading() { cc -std=c11 -Wall -Wextra "$root/c_tests/artefacts/unload.c" -o "$work/unload" -lpthread && "$work/unload" "$so"; }
+survives_unloading() { cc -std=c11 -Wall -Wextra "$root/c_tests/artefacts/unload.c" -o "$work/unload" -lpthread -ldl && "$work/unload" "$so"; }
 one_member() { same memoman.o "$(ar t "$archive")"; }
 # The unstripped build is looked at too: a stripped one could hide the names.
 no_panics() {

@@ -79,8 +79,8 @@ stage() {
 
 # The quick tests first, and then all of them for what they let live. (As --cargo-arg, so that the build makes no more than the
 # tests need: that is most of the time.) Then what only shows elsewhere: the core's on 32-bit x86, since what a header's seal proves on
-# 64-bit targets, other tests must prove there; the global package's in the loom models, and in the C programs under the shim, that
-# of the debug library for what only that has.
+# 64-bit targets, other tests must prove there; the global package's in the loom models, in the debug library's own tests, and in the
+# C programs under the shim.
 run() {
     local package=$1 part
     for ((part = 0; part < $(parts); part++)); do prepare "$package" "$work/$package/$part/tree"; done

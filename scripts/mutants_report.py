@@ -1,4 +1,4 @@
-"""Sums up what cargo-mutants found: one line for each file; --write: docs/mutants.csv anew. Used by scripts/mutants.sh.
+"""Sums up what cargo-mutants found: one line for each file; --write: their rows in docs/mutants.csv anew. Used by scripts/mutants.sh.
 
 A mutant is dead when any of the runs killed it. Survivors need a reason in docs/mutants-survivors.csv, where they stand
 without line numbers, which move: file, function's mutant in cargo-mutants' words, how many there are of it, reason.

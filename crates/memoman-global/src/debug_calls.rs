@@ -58,8 +58,8 @@ fn serve(
     }
 }
 
-/// The most that is taken beyond a request: rounding, header, the debug library's record and guard.
-const SLACK: usize = Tlsf::ALIGN + Tlsf::ALLOC_OVERHEAD;
+/// The most that is taken beyond a request and what a pool of it costs: rounding.
+const SLACK: usize = Tlsf::ALIGN;
 /// How often an alignment may be skipped in front of a block.
 const GAPS: usize = 2;
 

@@ -102,6 +102,6 @@ pub(crate) fn assign(start: usize, bytes: usize, heap: *mut ThreadHeap) {
     }
 }
 
-// (They count pages of 4 KiB.)
+// (They count pages of 4 KiB, in 64-bit addresses.)
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;

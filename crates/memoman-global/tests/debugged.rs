@@ -503,6 +503,16 @@ fn a_region_is_as_large_as_the_request_wants_whatever_is_rounded() {
         let block = heap::malloc(8 * MIB - 1000);
         assert_eq!(pool_pages() - start, 8 * 16);
         free(block);
+        // Behind an alignment's gap as well.
+        for align in [32, 64, 128, 4096, MIB] {
+            let most = 10 * MIB - 2 * align;
+            for bytes in (most - 400..most + 20).step_by(4) {
+                let block = heap::memalign(align, bytes);
+                assert!(!block.is_null(), "{align} {bytes}");
+                assert!(pool_pages() - start <= 10 * 16 + 1);
+                free(block);
+            }
+        }
         assert_eq!(heap::stats().failed_requests, 0);
         // Up to 256 KiB an ordinary region, which others find room in, beyond that just what fits.
         let full = heap::malloc(900 << 10);
@@ -553,6 +563,7 @@ fn a_refusal_that_growing_has_mended_does_not_count() {
             table.contains("memoman: failed requests               0\n"),
             "{table}"
         );
+        assert_eq!(end.signal, None, "{table}");
     }
 }
 

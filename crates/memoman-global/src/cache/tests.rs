@@ -232,6 +232,7 @@ fn every_class_has_its_turn_with_half_of_what_it_holds() {
     }
 }
 
+#[cfg(target_pointer_width = "64")]
 #[test]
 fn each_blocks_mark_is_its_own_and_no_address() {
     let mark_at = |address: usize| {

@@ -2,6 +2,7 @@
 //! them is read.)
 
 use super::*;
+use crate::default::LOCK;
 use std::vec;
 
 const LEAF_BYTES: usize = UNIT << LEAF_LOG2;
@@ -47,6 +48,7 @@ fn unlocked(start: usize, units: usize) -> usize {
 #[test]
 fn words_are_made_for_the_units_asked_for_and_for_no_leaf_beyond() {
     let edge = 5 * LEAF_BYTES;
+    let prepare = |start, bytes| LOCK.with(|| prepare(start, bytes));
     assert!(prepare(edge - UNIT, UNIT));
     assert!(entry(edge - UNIT).is_some() && entry(edge - 1).is_some());
     assert!(entry(edge).is_none());
@@ -56,6 +58,7 @@ fn words_are_made_for_the_units_asked_for_and_for_no_leaf_beyond() {
 
 #[test]
 fn the_map_ends_where_the_address_space_does() {
+    let prepare = |start, bytes| LOCK.with(|| prepare(start, bytes));
     assert!(prepare(ADDRESS_MAX + 1 - UNIT, UNIT));
     assert!(entry(ADDRESS_MAX).is_some());
     assert!(!prepare(ADDRESS_MAX + 1, UNIT));
@@ -66,7 +69,7 @@ fn the_map_ends_where_the_address_space_does() {
 fn a_reserves_words_are_there_on_both_sides_of_a_leafs_edge_and_locked_if_asked_for() {
     let edge = 13 * LEAF_BYTES;
     let before = locked();
-    prefault(edge - 600 * UNIT, 1200 * UNIT, false);
+    LOCK.with(|| prefault(edge - 600 * UNIT, 1200 * UNIT, false));
     assert_eq!(locked(), before);
     assert_eq!(
         (resident(edge - 600 * UNIT, 600), resident(edge, 600)),
@@ -76,7 +79,7 @@ fn a_reserves_words_are_there_on_both_sides_of_a_leafs_edge_and_locked_if_asked_
     let edge = 9 * LEAF_BYTES;
     let start = edge - 2047 * UNIT + os::page_size();
     let bytes = edge + 2048 * UNIT + 64 - start;
-    prefault(start, bytes, true);
+    LOCK.with(|| prefault(start, bytes, true));
     assert_eq!((resident(start, 2047), resident(edge, 2049)), (4, 5));
     let unlocked = (unlocked(start, 2047), unlocked(edge, 2049));
     assert_eq!((unlocked, locked()), ((4 << 12, 5 << 12), before));

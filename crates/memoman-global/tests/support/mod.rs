@@ -28,6 +28,7 @@ pub(crate) fn alone(name: &str, variables: &[(&str, &str)], body: fn()) -> Optio
     for variable in ["RESERVE", "GROW", "LOCK", "STATS", "LEAKS"] {
         child.env_remove(format!("MEMOMAN_{variable}"));
     }
+    child.env_remove("MM_DEBUG_VALIDATE_SHIFT");
     child.envs(variables.iter().copied()).env(SCENARIO, name);
     let Output {
         status,
