@@ -53,6 +53,16 @@ no_panics() {
 }
 keeps_names() { nm -C "$1" | grep mm_malloc >/dev/null; } # all of it read: nm must not meet a closed pipe
 
+# The unstripped library's names: a call that asks nobody does not read the variable; one that does shows that the reading is seen.
+asks_for_a_checker() { objdump -d --disassemble="$2" "$1" | grep WATCHER >/dev/null; }
+hot_calls_ask_for_no_checker() {
+    local function
+    asks_for_a_checker "$1" mm_validate || { echo "mm_validate is not seen to ask"; return 1; }
+    for function in mm_malloc mm_free mm_calloc mm_realloc mm_memalign; do
+        ! asks_for_a_checker "$1" $function || { echo "$function asks"; return 1; }
+    done
+}
+
 compiles() { # compiler, standard, language
     printf '#include <memoman.h>\nint main(void) { return mm_version() == 0; }\n' >"$work/alone.$3"
     "$1" "-std=$2" -pedantic -Wall -Wextra -Werror -I "$dist/include" -c "$work/alone.$3" -o /dev/null
@@ -149,6 +159,7 @@ check "no panic, formatting or unwinding in the archive" no_panics "$archive"
 unstripped=${CARGO_TARGET_DIR:-$root/target}/release
 check "the unstripped libraries have names to look at" keeps_names "$unstripped/libmemoman.so"
 check "no panic, formatting or unwinding in the shared libraries" no_panics "$unstripped/libmemoman.so" "$unstripped/libmemoman_preload.so"
+check "without a memory checker, no hot call asks for one" hot_calls_ask_for_no_checker "$unstripped/libmemoman.so"
 check "libmemoman_preload.so exports the malloc family and operators" shim_exports
 for standard in c89 c99 c11 c17; do
     check "header alone, gcc $standard" compiles gcc $standard c

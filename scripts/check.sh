@@ -9,6 +9,9 @@ target=${CARGO_TARGET_DIR:-target}
 logs=$target/check
 results=$logs/results.tsv # variant, group, name, result, separated by tabs
 began=$SECONDS
+limit=${CHECK_LIMIT:-900} # seconds for each step: what hangs has failed
+running=
+trap 'kill -INT $running; exit 130' INT TERM # a step is a process group of its own
 mkdir -p "$logs"
 rm -f "$logs/passed"
 : >"$results"
@@ -21,8 +24,11 @@ step() {
     shift 2
     printf '%5ds  %-12s ' $((SECONDS - began)) "$name"
     before=$(wc -l <"$results")
-    "$@" >"$log" 2>&1 </dev/null
+    timeout "$limit" "$@" >"$log" 2>&1 </dev/null &
+    running=$!
+    wait $running
     status=$?
+    [ $status -ne 124 ] || echo "check: not over after $limit s" >>"$log"
     "$counter" "$log" "$name" $status
     failed=$(tail -n +$((before + 1)) "$results" | grep -c "	FAILED$")
     if [ "$(wc -l <"$results")" -eq "$before" ]; then
@@ -71,24 +77,11 @@ by_lines() {
         $1 == "skip" && NF >= 3 { group = $2; name = $3; $1 = $2 = $3 = ""; gsub(/\t/, " "); printf "other\t%s\t%s:%s\tskipped\n", group, name, $0 }' "$1" >>"$results"
 }
 
-harness() {
-    rm -f "$target/c_suite/results.tsv"
-    cargo test -p memoman-tests
-}
-
-artefacts() {
-    scripts/build-lib.sh dist release && scripts/check-artifacts.sh dist
-}
-
-installation() {
-    scripts/setup-install.sh && scripts/check-headers.sh dist && scripts/check-install.sh dist
-}
-
 table() {
     awk -F '\t' '
         BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples crates docs fuzz soak install lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|Rust packages|code blocks, links, tables|fuzz corpora, planted bugs|soak, short|headers, make install, packages|format, clippy", words, "|")
+            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples crates docs fuzz soak install coverage symbolic mutants planted lint", order, " ")
+            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|Rust packages|code blocks, links, tables|fuzz corpora, planted bugs|soak, short|headers, make install, packages|lines of the core, by its tests|compiled library, some scenes|the committed record|places of the planted bugs|format, clippy", words, "|")
             for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
         }
         {
@@ -124,7 +117,7 @@ required() {
         awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note tsan "$group" none_passed FAILED
     done
-    for group in H sanitizer artefacts programs fuzz soak install examples crates docs; do
+    for group in H sanitizer artefacts programs fuzz soak install examples crates docs coverage symbolic mutants planted; do
         awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
             note other "$group" none_passed FAILED
     done
@@ -136,18 +129,24 @@ step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" cargo test -p memoman-core --target-dir "$target/small"
 step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --test heap_model --target-dir "$target/loom"
-step c-suite by_harness harness
+rm -f "$target/c_suite/results.tsv"
+step c-suite by_harness cargo test -p memoman-tests
 step debug-lint by_status scripts/check-debug.sh lint
 step debug-rust by_cargo scripts/check-debug.sh rust
 step debug by_lines scripts/check-debug.sh programs
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
-step artefacts by_lines artefacts
-step install by_lines installation
+step artefacts by_lines bash -c 'scripts/build-lib.sh dist release && scripts/check-artifacts.sh dist'
+step install by_lines bash -c 'scripts/setup-install.sh && scripts/check-headers.sh dist && scripts/check-install.sh dist'
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
 step examples by_lines examples/run.sh dist
 step docs by_lines scripts/docs.sh check
+step coverage by_lines scripts/coverage.sh
+step 32-bit by_cargo bash -c 'scripts/other-targets.sh setup i686 && scripts/other-targets.sh check i686 core'
+step symbolic by_lines scripts/symbolic.sh dist quick
+step mutants by_lines python3 scripts/mutants_report.py --committed
+step planted by_lines scripts/planted-bugs.sh --places
 required
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table

@@ -1,4 +1,5 @@
 """Sums up what cargo-mutants found: one line for each file; --write: their rows in docs/mutants.csv anew. Used by scripts/mutants.sh.
+--committed instead of a folder of results: whether the two committed tables add up, and still speak of the sources.
 
 A mutant is dead when any of the runs killed it. Survivors need a reason in docs/mutants-survivors.csv, where they stand
 without line numbers, which move: file, function's mutant in cargo-mutants' words, how many there are of it, reason.
@@ -42,6 +43,50 @@ def read_reasons(path):
             (row["file"], row["mutant"]): (int(row["count"]), row["reason"])
             for row in csv.DictReader(text)
         }
+
+
+def committed():
+    """The record bears out what is said of it: the percentage, and a reason for each survivor, in functions that are still there."""
+    with open("docs/mutants.csv", newline="") as text:
+        rows = list(csv.DictReader(text))
+    with open("docs/mutants-survivors.csv", newline="") as text:
+        survivors = list(csv.DictReader(text))
+    wrong = []
+    explained, missed = collections.Counter(), {}
+    for row in survivors:
+        package, _, file = row["file"].partition("/")
+        source = pathlib.Path("crates", package, "src", file)
+        name = re.search(r"(?: in |^replace )(?:\S*::)?(\w+)(?: -> .+)?(?: with .+)?$", row["mutant"])
+        function = name and name.group(1)
+        if not source.exists() or (function and not re.search(rf"\bfn {function}\b", source.read_text())):
+            wrong.append(f"{row['file']}: no function {function} any more: {row['mutant']}")
+        if not row["reason"].strip():
+            wrong.append(f"{row['file']}: no reason: {row['mutant']}")
+        explained[package, file] += int(row["count"])
+    for package in sorted({row["package"] for row in rows}):
+        sums = collections.Counter()
+        for row in (row for row in rows if row["package"] == package):
+            figures = {key: int(row[key]) for key in ("mutants", "caught", "timeout", "missed", "unviable")}
+            if row["file"] == "total":
+                total = figures
+                continue
+            sums.update(figures)
+            missed[package, row["file"]] = figures["missed"]
+        killed = total["caught"] + total["timeout"]
+        percent = 100.0 * killed / (killed + total["missed"])
+        if sums != collections.Counter(total) or total["mutants"] != killed + total["missed"] + total["unviable"]:
+            wrong.append(f"{package}: the files' figures do not add up to the total")
+        if percent < MINIMUM:
+            wrong.append(f"{package}: {percent:.1f} % dead, below {MINIMUM} %")
+        print(f"     {package}: {killed} of {killed + total['missed']} viable mutants dead, {percent:.1f} %")
+    for place in sorted(missed.keys() | explained.keys()):
+        if missed.get(place, 0) != explained[place]:
+            wrong.append(f"{'/'.join(place)}: {missed.get(place, 0)} live, {explained[place]} have a reason")
+    for text in wrong:
+        print("FAIL mutants record", text)
+    if not wrong:
+        print(f"ok mutants record ({len(survivors)} reasons)")
+    sys.exit(bool(wrong))
 
 
 def main():
@@ -101,4 +146,4 @@ def main():
     sys.exit(failed)
 
 
-main()
+committed() if "--committed" in sys.argv else main()

@@ -2,7 +2,7 @@
 # Builds and tests memoman for other word sizes and processors.
 #   scripts/other-targets.sh setup i686|arm|cortex-m3                 installs Debian's cross tools
 #   scripts/other-targets.sh lib i686|i686-small|arm|cortex-m3 OUT    builds libmemoman.a and the header into OUT
-#   scripts/other-targets.sh check i686|i686-small|arm                the core's Rust tests and the C suite
+#   scripts/other-targets.sh check i686|i686-small|arm [core]         the core's Rust tests and the C suite; core: only those
 #
 # cortex-m3 is the small build (--cfg memoman_small), which i686-small tests with the same word size. i686 is 32-bit x86, which an x86-64 machine runs itself; arm is 32-bit ARMv7 under qemu-user; cortex-m3 is ARMv7-M without
 # operating system (scripts/embedded.sh tests it). Rust's standard library is built from Debian's rust-web-src by the
@@ -139,7 +139,7 @@ check() {
     # The tests are far slower than their build without any optimisation; debug assertions stay on.
     cross_cargo test --package memoman-core --no-fail-fast -Zbuild-std=std,panic_unwind \
         --config 'profile.dev.panic="unwind"' --config 'profile.dev.package.memoman-core.opt-level=2'
-    MEMOMAN_VARIANTS=$name cargo test --package memoman-tests
+    [ "${1:-}" = core ] || MEMOMAN_VARIANTS=$name cargo test --package memoman-tests
 }
 
 case $what in
@@ -147,7 +147,7 @@ case $what in
     lib) lib "${3:?a folder to build into}" ;;
     check)
         [ "$name" != cortex-m3 ] || exec scripts/embedded.sh
-        check
+        check "${3:-}"
         ;;
     *) echo "other-targets.sh: setup, lib or check; not '$what'" >&2; exit 2 ;;
 esac

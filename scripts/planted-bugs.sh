@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # planted-bugs.sh [NAME]...: the tests must fail on each of these bugs, planted one at a time in a copy of the sources.
-# Prints one line for each bug; fails when one is not caught, or when its place in the sources is gone. The tests are the quick
-# ones among those that `make check` runs as its step "rust".
+# Prints one line for each bug; fails when one is not caught, when its place in the sources is gone, or when the tests fail without it.
+# The tests are the quick ones among those that `make check` runs as its steps "rust" and "32-bit".
 #   planted-bugs.sh --places   only whether each place is still there: a second
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = --help ]; then
-    sed -n '2,5s/^# \{0,1\}//p' "$0"
+    sed -n '2,6s/^# \{0,1\}//p' "$0"
     exit 0
 fi
 
@@ -15,14 +15,18 @@ root=$PWD
 work=${CARGO_TARGET_DIR:-$root/target}/planted
 core=crates/memoman-core
 global=crates/memoman-global
+debug=crates/memoman-debug
 places=0
 [ "${1:-}" != --places ] || { places=1; shift; }
 only=" $* "
 planted=0
 missed=0
+sound=" " # whose tests pass on the sources as they are
 
 # The copies in which cargo-mutants works will do: one quick test program for each package.
 mkdir -p "$work"
+original=$(mktemp)
+trap 'rm -f "$original"' EXIT
 [ $places -eq 1 ] || for package in core global; do scripts/mutants.sh prepare $package "$work/$package"; done
 export RUST_BACKTRACE=0
 
@@ -33,36 +37,67 @@ swap() {
         $n = s/$old/$ENV{NEW}/g; END { exit($n == 1 ? 0 : 1) }' "$1"
 }
 
-# plant NAME PACKAGE FILE OLD NEW: the tests of PACKAGE, with OLD in FILE become NEW.
+tree_of() { case $1 in memoman-global) echo "$work/global" ;; *) echo "$work/core" ;; esac; }
+
+# cargo_test TESTED SECONDS ARGUMENTS...: TESTED's tests, in its copy. TESTED is a package, or memoman-core@i686: on 32-bit x86.
+cargo_test() {
+    local tested=$1 limit=$2 test=(cargo test --quiet --profile mutants -p "${1%@*}")
+    shift 2
+    case $tested in
+        memoman-core) test+=(--test quick) ;; # the core's own unit tests take longer than all others
+        memoman-core@i686)
+            test+=(--test quick --target i686-unknown-linux-gnu -Zbuild-std=std,panic_unwind --config 'profile.mutants.panic="unwind"')
+            local -x PATH=/usr/bin:/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc
+            ;;
+        memoman-global) test+=(--test quick --lib) ;;
+    esac
+    # A build folder of its own: cargo would mix up two copies of one workspace.
+    (cd "$(tree_of "$tested")" && CARGO_TARGET_DIR=$work/build-$tested RUSTFLAGS=-Awarnings timeout "$limit" "${test[@]}" "$@")
+}
+
+# plant NAME TESTED FILE OLD NEW: TESTED's tests, with OLD in FILE become NEW.
 plant() {
-    local name=$1 package=$2 file=$3 log=$work/$1.log verdict test
-    local tree=$work/${package#memoman-}
-    # Of its own: cargo would mix up two copies of one workspace.
-    local -x CARGO_TARGET_DIR=$work/build-$package
+    local name=$1 tested=$2 file=$3 log=$work/$1.log verdict tree status
+    tree=$(tree_of "$tested")
     [ "$only" = "  " ] || [[ $only == *" $name "* ]] || return 0
     planted=$((planted + 1))
     if [ $places -eq 1 ]; then
-        cp "$root/$file" "$work/original"
-        swap "$work/original" "$4" "$5" || { missed=$((missed + 1)); printf 'planted  %-38s %s\n' "$name" "its place in $file is gone"; }
+        cp "$root/$file" "$original"
+        if swap "$original" "$4" "$5"; then
+            printf 'ok planted %s\n' "$name"
+        else
+            missed=$((missed + 1))
+            printf 'FAIL planted %s its place in %s is gone\n' "$name" "$file"
+        fi
         return 0
     fi
-    cp "$tree/$file" "$work/original"
-    test=(cargo test --quiet --profile mutants -p "$package" --test quick)
-    [ "$package" = memoman-core ] || test+=(--lib) # the core's own unit tests take longer than all others
+    if [[ $sound != *" $tested "* ]]; then
+        [ "$tested" != memoman-core@i686 ] || scripts/other-targets.sh setup i686
+        if ! cargo_test "$tested" 900 >"$work/$tested.log" 2>&1; then
+            printf "planted  %s's tests fail on the sources as they are: see %s\n" "$tested" "$work/$tested.log"
+            exit 1
+        fi
+        sound+="$tested "
+    fi
+    cp "$tree/$file" "$original"
     if ! swap "$tree/$file" "$4" "$5"; then
         verdict="NOT PLANTED: its place in $file is gone"
-    elif ! (cd "$tree" && RUSTFLAGS=-Awarnings timeout 600 "${test[@]}" --no-run) >"$log" 2>&1; then
+    elif ! cargo_test "$tested" 600 --no-run >"$log" 2>&1; then
         verdict="NOT PLANTED: does not compile, see $log"
-    elif (cd "$tree" && RUSTFLAGS=-Awarnings timeout 300 "${test[@]}") >>"$log" 2>&1; then
-        verdict="NOT CAUGHT"
     else
+        cargo_test "$tested" 300 >>"$log" 2>&1
+        status=$?
         verdict="caught by $(grep -Eo '^[a-z_:0-9]+ --- FAILED|^test [a-z_:0-9]+ \.\.\. FAILED|signal: [0-9]+, SIG[A-Z]+' "$log" |
             head -n 1 | sed -E 's/^test //; s/ (\.\.\.|---) FAILED//')"
-        case $verdict in "caught by ") verdict="caught by a test that hangs, see $log" ;; esac
+        case $status:$verdict in
+            0:*) verdict="NOT CAUGHT" ;;
+            124:"caught by ") verdict="caught by a test that hangs, see $log" ;;
+            *:"caught by ") verdict="NOT CAUGHT: exit status $status without a failed test, see $log" ;;
+        esac
     fi
     case $verdict in caught*) ;; *) missed=$((missed + 1)) ;; esac
-    cp "$work/original" "$tree/$file"
-    printf 'planted  %-38s %s\n' "$name" "$verdict"
+    cp "$original" "$tree/$file"
+    printf 'planted  %-46s %s\n' "$name" "$verdict"
 }
 
 plant prev-free-kept-on-exact-hit memoman-core $core/src/allocate.rs \
@@ -133,6 +168,70 @@ plant fork-handlers-removed memoman-global $global/src/fork.rs \
 plant fork-child-handler-removed memoman-global $global/src/fork.rs \
     'LOCK.postfork_child();' \
     ''
+
+# The same mistakes elsewhere: each way on which a block is taken, merged, grown, moved.
+plant prev-free-kept-on-split-taken-whole memoman-core $core/src/allocate.rs \
+    'free_list::push_sized(control, remainder, rest);
+            } else {
+                block.offset(found.size).clear_prev_free();
+                taken' \
+    'free_list::push_sized(control, remainder, rest); } else { taken'
+plant prev-free-kept-on-wilderness-taken-whole memoman-core $core/src/allocate.rs \
+    '(*control).unmark(WILDERNESS);
+                block.offset(found.size).clear_prev_free();' \
+    '(*control).unmark(WILDERNESS);'
+plant bitmap-bit-kept-on-wilderness-taken-whole memoman-core $core/src/allocate.rs \
+    '(*control).unmark(WILDERNESS);
+                block.offset(found.size).clear_prev_free();' \
+    'block.offset(found.size).clear_prev_free();'
+plant bitmap-bit-kept-on-wilderness-pop memoman-core $core/src/free_list.rs \
+    'Control::head(this, WILDERNESS).write(end);
+        (*this).unmark(WILDERNESS);' \
+    'Control::head(this, WILDERNESS).write(end);'
+plant shrink-without-unlinking-the-next memoman-core $core/src/realloc.rs \
+    'mergeable_next(control, old)?.unlink(control);
+            rest += old.next_header.size();' \
+    'let _ = mergeable_next(control, old)?; rest += old.next_header.size();'
+plant grow-forward-without-unlinking memoman-core $core/src/realloc.rs \
+    'links.unlink(control);
+        settle(control, old.block, old.header, total, size, have);' \
+    'let _ = links; settle(control, old.block, old.header, total, size, have);'
+plant grow-backward-without-unlinking-the-next memoman-core $core/src/realloc.rs \
+    'mergeable_next(control, old)?.unlink(control);
+        } else if' \
+    'let _ = mergeable_next(control, old)?; } else if'
+plant grow-backward-without-unlinking-the-one-before memoman-core $core/src/realloc.rs \
+    'free_list::unlink(control, prev);
+        let cookie' \
+    'let cookie'
+plant grow-backward-copies-the-new-size memoman-core $core/src/realloc.rs \
+    'let kept = (have - HEADER).min(size - HEADER);' \
+    'let kept = size - HEADER;'
+plant extend-without-unlinking-the-tail memoman-core $core/src/pools.rs \
+    'free_list::unlink(control, tail);
+                block = tail;' \
+    'block = tail;'
+plant remove-pool-without-unlinking memoman-core $core/src/pools.rs \
+    'free_list::unlink(control, first);
+            (*control).pool_bytes' \
+    '(*control).pool_bytes'
+plant remove-pool-lists-the-new-tail-twice memoman-core $core/src/pools.rs \
+    'free_list::unlink(control, tail);
+                free_list::push(control, WILDERNESS, tail);' \
+    'free_list::push(control, WILDERNESS, tail);'
+plant wilderness-listed-twice-when-it-is-no-longer memoman-core $core/src/pools.rs \
+    'free_list::unlink(control, block);
+        free_list::push(control, (*control).bin_of(size), block);' \
+    'free_list::push(control, (*control).bin_of(size), block);'
+plant memalign-sum-wraps memoman-core@i686 $core/src/allocate.rs \
+    'size.checked_add(align).and_then(|n| n.checked_add(QUANTUM))' \
+    'Some(size.wrapping_add(align).wrapping_add(QUANTUM))'
+plant global-realloc-copies-the-new-size memoman-global $global/src/calls.rs \
+    'usable.min(bytes)' 'bytes'
+plant locked-realloc-copies-the-new-size memoman-global $global/src/locked.rs \
+    'usable_size(block).min(bytes)' 'bytes'
+plant debug-realloc-copies-the-new-size memoman-debug $debug/src/resize.rs \
+    'old.size().min(bytes)' 'bytes'
 
 printf '%d %s, %d %s\n' $planted "$([ $places -eq 1 ] && echo places || echo planted)" $missed "$([ $places -eq 1 ] && echo gone || echo 'not caught')"
 [ $planted -gt 0 ] && [ $missed -eq 0 ]

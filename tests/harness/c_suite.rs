@@ -60,6 +60,10 @@ fn main() -> ExitCode {
     if wanted.contains("planted") {
         trials.extend(planted::trials(&workshop, &results));
     }
+    if trials.is_empty() {
+        eprintln!("MEMOMAN_VARIANTS: no such variant among {wanted:?}");
+        return ExitCode::FAILURE;
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     results.print_table();
     conclusion.exit_code()

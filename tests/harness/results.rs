@@ -1,6 +1,6 @@
 //! One line for each test that ran: `variant TAB group TAB name TAB result`, for scripts/check.sh, and a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -80,6 +80,17 @@ impl Results {
             println!(
                 "{group:<11} {variant:<13} {:>7} {:>7} {:>7}",
                 of.passed, of.failed, of.skipped
+            );
+        }
+        let variants: BTreeSet<_> = counts.keys().map(|(_, variant)| variant).collect();
+        for variant in variants {
+            let of = counts.iter().filter(|((_, name), _)| name == variant);
+            let [passed, failed, skipped] = of.fold([0; 3], |sum, (_, of)| {
+                [sum[0] + of.passed, sum[1] + of.failed, sum[2] + of.skipped]
+            });
+            println!(
+                "{:<11} {variant:<13} {passed:>7} {failed:>7} {skipped:>7}",
+                "total"
             );
         }
     }

@@ -34,6 +34,44 @@ fn zero_bytes_give_unique_pointers() {
     });
 }
 
+/// Two blocks of which the second lies right behind the first: across a header.
+fn neighbours(bytes: usize) -> [*mut u8; 2] {
+    let blocks: Vec<_> = (0..40).map(|_| heap::malloc(bytes)).collect();
+    for &block in &blocks {
+        // SAFETY: a live block.
+        let behind = block.addr() + unsafe { heap::usable_size(block) } + size_of::<usize>();
+        if let Some(&other) = blocks.iter().find(|other| other.addr() == behind) {
+            return [block, other];
+        }
+    }
+    panic!("no two of them are neighbours");
+}
+
+#[test]
+fn realloc_copies_what_was_there_and_no_more() {
+    quietly("realloc_copies_what_was_there_and_no_more", &[], || {
+        // From the thread's heap, and from the process-wide instance.
+        for bytes in [100, 200 << 10] {
+            let [block, behind] = neighbours(bytes);
+            // SAFETY: live blocks, and the bytes that they have.
+            unsafe {
+                let usable = heap::usable_size(block);
+                block.write_bytes(0x11, usable);
+                behind.write_bytes(0x5A, heap::usable_size(behind));
+                let moved = heap::realloc(block, 3 * usable);
+                assert_ne!(moved, block, "what is behind it is in use");
+                let contents = std::slice::from_raw_parts(moved, 3 * usable);
+                assert!(contents[..usable].iter().all(|&byte| byte == 0x11));
+                let beyond = &contents[usable..];
+                assert!(!beyond.chunks_exact(32).any(|part| part == [0x5A; 32]));
+                free(moved);
+                free(behind);
+            }
+        }
+        assert!(heap::validate());
+    });
+}
+
 #[test]
 fn errno_is_set_by_failures_only() {
     quietly("errno_is_set_by_failures_only", &[], || {

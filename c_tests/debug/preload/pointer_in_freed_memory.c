@@ -1,0 +1,19 @@
+// A program that follows a pointer which it reads from memory that it has freed.
+// expect-signal: SIGSEGV
+#include "../../preload/check.h"
+
+struct node {
+    struct node *next;
+    int value;
+};
+
+int main(void) {
+    struct node *node = opaque(malloc(sizeof *node)), *other = opaque(malloc(sizeof *other));
+    node->next = other;
+    other->value = 1;
+    CHECK(node->next->value == 1);
+    free(node);
+    CHECK((uintptr_t)((struct node *)opaque(node))->next >> 47 != 0); /* no address of a process */
+    passed("a_pointer_read_from_freed_memory_is_about_to_be_followed");
+    return ((struct node *)opaque(node))->next->value;
+}
