@@ -66,6 +66,8 @@ by_cargo() {
         }' "$1" >>"$results"
 }
 
+by_cargo_and_lines() { by_cargo "$@" && by_lines "$@"; }
+
 # The harness writes its results itself.
 by_harness() { cat "$target/c_suite/results.tsv" >>"$results" 2>/dev/null; }
 
@@ -125,7 +127,9 @@ required() {
 
 step format by_status cargo fmt --all --check
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
-step rust by_cargo cargo test -p memoman-core -p memoman-debug -p memoman-global --features memoman-core/allocator-api2
+step rust by_cargo cargo test -p memoman-debug -p memoman-global
+step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
+step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" cargo test -p memoman-core --target-dir "$target/small"
 step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --test heap_model --target-dir "$target/loom"
@@ -142,8 +146,7 @@ step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check
 step examples by_lines examples/run.sh dist
 step docs by_lines scripts/docs.sh check
-step coverage by_lines scripts/coverage.sh
-step 32-bit by_cargo bash -c 'scripts/other-targets.sh setup i686 && scripts/other-targets.sh check i686 core'
+step 32-bit by_cargo bash -c 'scripts/other-targets.sh setup i686 && scripts/other-targets.sh check i686 quick'
 step symbolic by_lines scripts/symbolic.sh dist quick
 step mutants by_lines python3 scripts/mutants_report.py --committed
 step planted by_lines scripts/planted-bugs.sh --places

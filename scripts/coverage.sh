@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # coverage.sh [MINIMUM]: line coverage of memoman-core by its own tests. One line for each file and the total;
 # fails when the total is below MINIMUM percent (98). `#[cfg(test)]` modules are not counted: a test covers itself.
-# COVERAGE_LINES=1 also lists the lines that no test has run.
+# COVERAGE_LINES=1 also lists the lines that no test has run; COVERAGE_TESTS=1 prints what the tests said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,11 +15,12 @@ rm -f "$target"/*.profraw
 export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
 export RUSTFLAGS="-Cinstrument-coverage -Cdebuginfo=0" LLVM_PROFILE_FILE="$PWD/$target/%p-%m.profraw"
 case $target in /*) LLVM_PROFILE_FILE="$target/%p-%m.profraw" ;; esac
-cargo test --quiet -p $package --features allocator-api2 --lib --tests >"$target/tests.log" 2>&1 || {
-    tail -n 40 "$target/tests.log" >&2
+cargo test -p $package --features allocator-api2 --lib --tests >"$target/tests.log" 2>&1 || {
+    cat "$target/tests.log" >&2
     echo "coverage: the tests fail" >&2
     exit 1
 }
+[ "${COVERAGE_TESTS:-0}" = 0 ] || cat "$target/tests.log"
 
 # The test programs, as cargo names them.
 mapfile -t programs < <(cargo test --quiet -p $package --features allocator-api2 --lib --tests --no-run --message-format=json |

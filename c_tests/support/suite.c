@@ -77,7 +77,8 @@ void suite_fail(const char *file, int line, const char *format, ...) {
     abort();
 }
 
-/* A deadly signal: name the test and write its log, then die of the same signal. */
+/* A deadly signal: name the test and write its log, then die of the same signal: the handler is gone by now, and the signal comes
+ * again, from abort or the instruction. (Under TSan, which has locks held while it aborts, nothing that it intercepts may be called.) */
 static void on_signal(int number) {
     char line[400];
     ask_for_context();
@@ -85,8 +86,11 @@ static void on_signal(int number) {
                           running ? running->name : "?", number, context[0] ? " [" : "", context, context[0] ? "]" : "");
     if (length > 0 && write(STDOUT_FILENO, line, (size_t)length) < 0) _exit(1);
     report_once();
-    signal(number, SIG_DFL);
-    raise(number);
+}
+
+static void catch_once(int number) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(number, &action, NULL);
 }
 
 void *suite_memory_at(size_t align, size_t offset, size_t bytes) {
@@ -202,13 +206,13 @@ int main(int count, char **arguments) {
         for (const suite_test *test = first_test; test; test = test->next) printf("%s %s\n", test->group, test->name);
         return 0;
     }
-    signal(SIGABRT, on_signal);
+    catch_once(SIGABRT);
     if (!SUITE_ASAN && !SUITE_TSAN) {
         /* A sanitizer reports these better. */
-        signal(SIGSEGV, on_signal);
-        signal(SIGBUS, on_signal);
-        signal(SIGILL, on_signal);
-        signal(SIGFPE, on_signal);
+        catch_once(SIGSEGV);
+        catch_once(SIGBUS);
+        catch_once(SIGILL);
+        catch_once(SIGFPE);
     }
     for (const suite_test *test = first_test; test; test = test->next)
         if (is_wanted(test, count - 1, arguments + 1)) {

@@ -34,34 +34,39 @@ fn main() -> ExitCode {
     let workshop = Arc::new(Workshop::new());
     let results = Arc::new(Results::create(&workshop.out.join("results.tsv")));
     let wanted = variant::wanted();
+    let mut unknown = wanted.clone();
+    let mut wants = |name: &str| {
+        unknown.remove(name);
+        wanted.contains(name)
+    };
 
     let mut trials: Vec<Trial> = Vec::new();
     for variant in variant::all()
         .into_iter()
         .chain(other_targets::all())
-        .filter(|v| wanted.contains(v.name))
+        .filter(|variant| wants(variant.name))
     {
         trials.extend(linked::trials(&workshop, &variant, &results));
         trials.extend(suite::trials(&workshop, variant, &results));
     }
     for shim in &preload::SHIMS {
-        if wanted.contains(shim.name) {
+        if wants(shim.name) {
             trials.extend(preload::trials(&workshop, shim, &results));
         }
     }
-    if wanted.contains("watched") {
+    if wants("watched") {
         trials.extend(watched::trials(&workshop, &results));
     }
     for detector in &misuse::DETECTORS {
-        if wanted.contains(detector.name) {
+        if wants(detector.name) {
             trials.extend(misuse::trials(&workshop, detector, &results));
         }
     }
-    if wanted.contains("planted") {
+    if wants("planted") {
         trials.extend(planted::trials(&workshop, &results));
     }
-    if trials.is_empty() {
-        eprintln!("MEMOMAN_VARIANTS: no such variant among {wanted:?}");
+    if trials.is_empty() || !unknown.is_empty() {
+        eprintln!("MEMOMAN_VARIANTS: no variant is called {unknown:?}");
         return ExitCode::FAILURE;
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -99,6 +99,12 @@ fn check(workshop: &Workshop, planted: &Planted) -> Result<(), String> {
         command.env(variable, value);
     }
     let ended = run(&mut command, Duration::from_secs(60))?;
+    if ended.timed_out {
+        return Err(format!(
+            "did not end in time\n{}",
+            ended.report(&shown(&command))
+        ));
+    }
     if ended.status.success() {
         return Err(format!(
             "the bug was not reported\n{}",

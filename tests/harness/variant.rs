@@ -116,7 +116,10 @@ pub(crate) fn all() -> Vec<Variant> {
                 ),
                 (
                     "AddressSanitizer writes an eighth of a block's size when it comes into use.",
-                    &["A_one_block_of_1_tib"],
+                    &[
+                        "A_one_block_of_1_tib",
+                        "F_merges_across_gaps_over_2_to_the_32",
+                    ],
                 ),
             ],
         },
