@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # planted-bugs.sh [NAME]...: the tests must fail on each of these bugs, planted one at a time in a copy of the sources.
 # Prints one line for each bug; fails when one is not caught, when its place in the sources is gone, or when the tests fail without it.
-# The tests are the quick ones among those that `make check` runs as its steps "rust" and "32-bit".
+# The tests are the quick ones among those that `make check` runs as its steps "rust", "core" and "32-bit".
 #   planted-bugs.sh --places   only whether each place is still there: a second
 set -uo pipefail
 cd "$(dirname "$0")/.."
