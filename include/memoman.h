@@ -259,9 +259,9 @@ void *mm_memalign(mm_allocator_t *allocator, size_t align, size_t bytes);
  * Resizes a block to at least `bytes` bytes and keeps its contents up to the
  * smaller size: in place forward, then backward, then by moving. `ptr` NULL:
  * as mm_malloc. `bytes` 0: frees the block and returns NULL. Returns NULL, and
- * leaves the block as it was, if there is no room. An alignment beyond
- * mm_align_size() is lost when the block moves: see mm_realloc_aligned. O(1),
- * and the copying.
+ * leaves the block as it was, if there is no room; up to mm_block_size(ptr) there
+ * is. An alignment beyond mm_align_size() is lost when the block moves: see
+ * mm_realloc_aligned. O(1), and the copying.
  */
 void *mm_realloc(mm_allocator_t *allocator, void *ptr, size_t bytes);
 

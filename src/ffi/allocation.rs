@@ -64,9 +64,9 @@ pub unsafe extern "C" fn mm_memalign(
 /// Resizes a block to at least `bytes` bytes and keeps its contents up to the
 /// smaller size: in place forward, then backward, then by moving. `ptr` NULL:
 /// as mm_malloc. `bytes` 0: frees the block and returns NULL. Returns NULL, and
-/// leaves the block as it was, if there is no room. An alignment beyond
-/// mm_align_size() is lost when the block moves: see mm_realloc_aligned. O(1),
-/// and the copying.
+/// leaves the block as it was, if there is no room; up to mm_block_size(ptr) there
+/// is. An alignment beyond mm_align_size() is lost when the block moves: see
+/// mm_realloc_aligned. O(1), and the copying.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_realloc(
     allocator: *mut mm_allocator_t,

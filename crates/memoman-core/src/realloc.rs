@@ -178,7 +178,8 @@ impl Tlsf {
             if bytes == 0 {
                 return Err(Refusal::Invalid);
             }
-            if bytes > (*control).limit {
+            // What the block has already is not refused: taken whole, it may be a little more than the greatest request.
+            if bytes > (*control).limit && bytes > old.header.size() - HEADER {
                 return Err(exhausted(control));
             }
             let size = block_size_for(bytes);

@@ -298,8 +298,37 @@ fn group_g_the_greatest_request_is_the_instances() {
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let block = tlsf.malloc(64).unwrap();
         let block = tlsf.realloc(block, greatest).unwrap();
-        assert_eq!(tlsf.realloc(block, greatest + 1), Err(Refusal::Exhausted));
+        // (It has a little more: its size is cut at a bin's edge.)
+        let usable = Tlsf::block_size(block.as_ptr());
+        assert_eq!(tlsf.realloc(block, usable + 1), Err(Refusal::Exhausted));
         assert_sound(tlsf);
+    }
+}
+
+/// Found by the fuzzer: a block that was taken whole, of more than the greatest request, was refused what it had.
+#[test]
+fn group_g_what_a_block_has_is_never_refused() {
+    for most in [24, 4096] {
+        let instance = Instance::new(most);
+        let greatest = (most + WORD).next_multiple_of(QUANTUM) - WORD;
+        let region = Region::new(Tlsf::POOL_OVERHEAD + greatest + QUANTUM, 0, 0);
+        let tlsf = instance.tlsf;
+        // SAFETY: the region outlives the instance's use; live blocks.
+        unsafe {
+            tlsf.add_pool(region.start(), region.bytes()).unwrap();
+            let block = tlsf.malloc(greatest).unwrap();
+            let usable = Tlsf::block_size(block.as_ptr());
+            assert!(usable > greatest, "too small to be split");
+            for bytes in [greatest + 1, usable] {
+                assert_eq!(tlsf.realloc(block, bytes), Ok(block));
+                assert_eq!(tlsf.realloc_aligned(block, QUANTUM, bytes), Ok(block));
+                assert_eq!(Tlsf::block_size(block.as_ptr()), usable);
+            }
+            assert_eq!(tlsf.stats().failed_requests, 0);
+            assert_eq!(tlsf.realloc(block, usable + 1), Err(Refusal::Exhausted));
+            assert_eq!(tlsf.stats().failed_requests, 1);
+            assert_sound(tlsf);
+        }
     }
 }
 

@@ -88,6 +88,7 @@ unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
 /// As for [`malloc_small`].
 #[inline(never)]
 unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+    let bytes = bytes.max(1); // Of the same class; the core would refuse zero.
     // SAFETY: the owner's (caller), and inside the gate.
     unsafe {
         let mut collected = Ok(0);
@@ -107,9 +108,9 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
                 let has = || ThreadHeap::tlsf(heap).stats().pool_bytes;
                 Cache::missed(ThreadHeap::cache(heap), class_of(bytes), has);
             }
-            result = ThreadHeap::ask(heap, ALIGN, bytes.max(1));
+            result = ThreadHeap::ask(heap, ALIGN, bytes);
             if result == Err(Refusal::Exhausted) {
-                result = ask_again(heap, ALIGN, bytes.max(1), &mut collected);
+                result = ask_again(heap, ALIGN, bytes, &mut collected);
             }
         }
         finish(heap, collected.err(), ALIGN, bytes, result)

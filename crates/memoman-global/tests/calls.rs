@@ -34,6 +34,19 @@ fn zero_bytes_give_unique_pointers() {
     });
 }
 
+/// Found by the fuzzer: zero bytes were refused whenever they met a heap that had to grow.
+#[test]
+fn zero_bytes_make_a_heap_grow() {
+    quietly("zero_bytes_make_a_heap_grow", &[], || {
+        // After this the thread has a heap, and nothing in it.
+        assert!(heap::memalign(1 << 63, 66).is_null());
+        let blocks: Vec<_> = (0..100_000).map(|_| heap::malloc(0)).collect();
+        assert!(blocks.iter().all(|block| !block.is_null()));
+        assert!(heap::validate());
+        blocks.into_iter().for_each(free);
+    });
+}
+
 /// Two blocks of which the second lies right behind the first: across a header.
 fn neighbours(bytes: usize) -> [*mut u8; 2] {
     let blocks: Vec<_> = (0..40).map(|_| heap::malloc(bytes)).collect();

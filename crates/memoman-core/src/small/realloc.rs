@@ -121,7 +121,8 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
         if bytes == 0 {
             return REFUSED;
         }
-        if bytes > (*control).limit {
+        // What the block has already is not refused: taken whole, it may be a little more than the greatest request.
+        if bytes > (*control).limit && bytes > have - HEADER {
             return exhausted(control);
         }
         let size = block_size_for(bytes);

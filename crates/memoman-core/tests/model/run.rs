@@ -245,7 +245,8 @@ impl Shadow {
         if !align.is_power_of_two() || bytes == 0 {
             return (Expected::Refused(Refusal::Invalid), before);
         }
-        if bytes > self.limit() {
+        // What the block has already is never beyond the instance.
+        if bytes > self.limit() && bytes > own - Tlsf::ALLOC_OVERHEAD {
             return (Expected::Refused(Refusal::Exhausted), before);
         }
         let need = block_size_for(bytes);
@@ -292,7 +293,8 @@ impl Shadow {
                 self.enter(moved, bytes, align);
             }
             Ok(None) => {
-                assert!(bytes > 0 && bytes <= self.limit() && !matches!(expected, Expected::At(_)));
+                let most = self.limit().max(own - Tlsf::ALLOC_OVERHEAD);
+                assert!(bytes > 0 && bytes <= most && !matches!(expected, Expected::At(_)));
                 self.assert_unchanged(0);
             }
             Err(refusal) => {
