@@ -11,7 +11,7 @@ results=$logs/results.tsv # variant, group, name, result, separated by tabs
 began=$SECONDS
 limit=${CHECK_LIMIT:-900} # seconds for each step: what hangs has failed
 running=
-trap 'kill -INT $running; exit 130' INT TERM # a step is a process group of its own
+trap '[ -z "$running" ] || kill "$running" 2>/dev/null; exit 130' INT TERM # a step is a process group of its own
 mkdir -p "$logs"
 rm -f "$logs/passed"
 : >"$results"

@@ -12,6 +12,7 @@ import re
 import sys
 
 MINIMUM = 95.0
+REASONS = pathlib.Path("docs/mutants-survivors.csv")
 LINE = re.compile(r"^crates/(memoman-\w+)/src/([\w/]+\.rs):(\d+):(\d+): (.*)$")
 
 
@@ -49,20 +50,19 @@ def committed():
     """The record bears out what is said of it: the percentage, and a reason for each survivor, in functions that are still there."""
     with open("docs/mutants.csv", newline="") as text:
         rows = list(csv.DictReader(text))
-    with open("docs/mutants-survivors.csv", newline="") as text:
-        survivors = list(csv.DictReader(text))
+    reasons = read_reasons(REASONS)
     wrong = []
     explained, missed = collections.Counter(), {}
-    for row in survivors:
-        package, _, file = row["file"].partition("/")
+    for (place, words), (count, reason) in reasons.items():
+        package, _, file = place.partition("/")
         source = pathlib.Path("crates", package, "src", file)
-        name = re.search(r"(?: in |^replace )(?:\S*::)?(\w+)(?: -> .+)?(?: with .+)?$", row["mutant"])
+        name = re.search(r"(?: in |^replace )(?:\S*::)?(\w+)(?: -> .+)?(?: with .+)?$", words)
         function = name and name.group(1)
         if not source.exists() or (function and not re.search(rf"\bfn {function}\b", source.read_text())):
-            wrong.append(f"{row['file']}: no function {function} any more: {row['mutant']}")
-        if not row["reason"].strip():
-            wrong.append(f"{row['file']}: no reason: {row['mutant']}")
-        explained[package, file] += int(row["count"])
+            wrong.append(f"{place}: no function {function} any more: {words}")
+        if not reason.strip():
+            wrong.append(f"{place}: no reason: {words}")
+        explained[package, file] += count
     for package in sorted({row["package"] for row in rows}):
         sums = collections.Counter()
         for row in (row for row in rows if row["package"] == package):
@@ -85,7 +85,7 @@ def committed():
     for text in wrong:
         print("FAIL mutants record", text)
     if not wrong:
-        print(f"ok mutants record ({len(survivors)} reasons)")
+        print(f"ok mutants record ({len(reasons)} reasons)")
     sys.exit(bool(wrong))
 
 
@@ -126,7 +126,7 @@ def main():
         if file == "total" and percent < MINIMUM:
             failed = True
             print(f"mutants  FAILED: {package} is below {MINIMUM} %")
-    reasons = read_reasons(pathlib.Path("docs/mutants-survivors.csv"))
+    reasons = read_reasons(REASONS)
     for (file, words), places in sorted(survivors.items()):
         count, reason = reasons.get((file, words), (0, ""))
         if len(places) > count or not reason:
