@@ -1,79 +1,209 @@
-# memoman's front door. `make help` lists the commands.
+# memoman's commands: `make help` lists them. all, debug and install need cargo, a C compiler and
+# binutils; what the other targets need, scripts/setup.sh installs for them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
 DIST := dist
-STAMP := target/.setup-done
+SETUP = @scripts/setup.sh $@
 
-.PHONY: all debug demo check check-32 check-arm rtsan symbolic coverage mutants planted setup header fmt clean help
+##@ Build
+.PHONY: all debug docs docs-write header fmt clean setup setup-bench setup-install help
 
-all: $(STAMP) ## build the libraries and the header into dist/
+all: ## the libraries and headers, into dist/
 	scripts/build-lib.sh $(DIST) release
 	@ls -l $(DIST) $(DIST)/include
-
-debug: $(STAMP) ## build the debug library into dist/ as well: see docs/debugging.md
+debug: ## the debug library, into dist/ as well: docs/debugging.md
 	scripts/build-lib.sh $(DIST) debug
 
-demo: all ## the main job on real input: a static array, then python, git, sqlite and gcc on memoman
-	scripts/demo.sh $(DIST)
+docs: all ## the documentation as a site in target/book, its code run, its links checked
+	$(SETUP)
+	scripts/docs.sh check
+	scripts/docs.sh build
+docs-write: all ## write the generated parts of the documentation anew
+	$(SETUP)
+	scripts/docs.sh write
 
-check: $(STAMP) ## every test: Rust, C plain and under sanitizers, the shim, the artefacts, real programs
-	scripts/check.sh
-
-check-32: $(STAMP) ## core tests and C suite on 32-bit x86 (installs Debian's rustc-web and gcc-multilib)
-	scripts/other-targets.sh setup i686
-	scripts/other-targets.sh check i686
-
-check-arm: $(STAMP) ## core tests and C suite on 32-bit ARM under qemu (installs cross tools and qemu-user)
-	scripts/other-targets.sh setup arm
-	scripts/other-targets.sh check arm
-
-rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them may block
-	scripts/realtime.sh $(DIST)
-
-symbolic: all ## symbolic execution of the shipped library (installs angr into target/symbolic)
-	scripts/symbolic.sh $(DIST)
-
-setup: ## install what is missing (Debian; needs Rust already)
-	scripts/setup.sh
-	@mkdir -p $(dir $(STAMP)) && touch $(STAMP)
-
-# Once for a checkout, and again when the list of packages changes.
-$(STAMP): scripts/setup.sh
-	@$(MAKE) --no-print-directory setup
-
-include benches/targets.mk
-include packaging/targets.mk
-include scripts/verify.mk
-include scripts/real-programs/targets.mk
-include examples/targets.mk
-include docs/targets.mk
-
-header: $(STAMP) ## write include/memoman.h anew from src/ffi
+header: ## write include/memoman.h anew from src/ffi
 	touch build.rs
 	MEMOMAN_HEADER=write cargo build --quiet --package memoman
 
-coverage: $(STAMP) ## line coverage of the core by its own tests: fails below 98 %
-	scripts/coverage.sh
-
-planted: $(STAMP) ## the tests must fail on each bug of a list, planted one at a time
-	scripts/planted-bugs.sh
-
-mutants: $(STAMP) ## mutation testing of core and global: at least 95 % must die (about two hours; brings cargo-mutants)
-	scripts/mutants.sh
-
 fmt: ## format all Rust code
+	$(SETUP)
 	cargo fmt --all
-
-.PHONY: fuzz soak
-fuzz: $(STAMP) ## SECONDS=n: coverage-guided fuzzing of handle API, validators, shim, environment parser
-	scripts/fuzz.sh run $(or $(SECONDS),60)
-
-soak: $(STAMP) ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan]: random traffic with live figures, until time or operations are over
-	SOAK_SECONDS=$(or $(SECONDS),60) OPS=$(OPS) SEED=$(SEED) SAN=$(SAN) FRONT=$(FRONT) scripts/soak.sh
 
 clean: ## remove everything that was built
 	cargo clean
 	rm -rf $(DIST)
 
+setup: ## install what demo, examples and check need beyond Rust
+	@scripts/setup.sh demo examples check && echo "setup: everything is there"
+setup-bench: ## install what the measurements need
+	@scripts/setup.sh wcet compare compare-global
+setup-install: ## install what packages and their checks need
+	@scripts/setup.sh check-install deb abi
+
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+##@ Try
+.PHONY: demo examples
+
+demo: all ## an allocator in a static array; then python, git, sqlite and gcc on memoman
+	$(SETUP)
+	scripts/programs.sh demo $(DIST)
+
+examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Python on memoman
+	$(SETUP)
+	examples/run.sh $(DIST)
+
+##@ Test
+.PHONY: check check-build check-32 check-arm check-embedded check-install check-crates check-docs
+.PHONY: check-workflows rtsan symbolic coverage mutants planted fuzz soak verify verify-models
+
+check: ## every test: Rust, C plain and under sanitizers, shim, artefacts, programs, packages
+	$(SETUP)
+	scripts/check.sh
+
+check-32: ## core tests and C suite on 32-bit x86
+	$(SETUP)
+	scripts/other-targets.sh check i686
+check-arm: ## core tests and C suite on 32-bit ARM, emulated
+	$(SETUP)
+	scripts/other-targets.sh check arm
+
+check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS heap, the small build
+	$(SETUP)
+	scripts/embedded.sh
+
+check-install: all ## headers under every compiler and standard, `make install`, Debian packages
+	$(SETUP)
+	@scripts/check-headers.sh $(DIST) full
+	@scripts/check-install.sh $(DIST) full
+
+check-crates: ## the Rust crates as crates.io takes them: contents, documentation, a dry run
+	$(SETUP)
+	scripts/rust-crates.sh publish
+check-docs: all ## every code block of the documentation compiled or run, links, generated parts
+	$(SETUP)
+	scripts/docs.sh check
+
+check-build: ## `make` where PATH holds cargo, a C compiler and binutils only
+	scripts/check-build.sh
+check-workflows: ## the workflow files of .github against their published schema
+	$(SETUP)
+	scripts/check-workflows.sh
+
+rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them blocks
+	$(SETUP)
+	scripts/realtime.sh $(DIST)
+
+symbolic: all ## symbolic execution of the shipped library
+	$(SETUP)
+	scripts/symbolic.sh $(DIST)
+
+coverage: ## line coverage of the core by its own tests: at least 98 %
+	$(SETUP)
+	scripts/coverage.sh
+
+mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
+	$(SETUP)
+	scripts/mutants.sh
+planted: ## the tests fail on each bug of a list, planted one at a time
+	$(SETUP)
+	scripts/planted-bugs.sh
+
+fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser
+	$(SETUP)
+	scripts/fuzz.sh run $(or $(SECONDS),60)
+soak: ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan] [FRONT=name]: random traffic with live figures
+	$(SETUP)
+	SOAK_SECONDS=$(or $(SECONDS),60) OPS=$(OPS) SEED=$(SEED) SAN=$(SAN) FRONT=$(FRONT) scripts/soak.sh
+
+verify: all ## the long form of every check, hours; ONLY="soak symbolic" for some of the steps
+	@scripts/setup.sh check
+	ONLY="$(ONLY)" scripts/verify.sh
+
+EXHAUST = cargo test --release -p memoman-core --test exhaustion
+verify-models: ## every sequence in small heaps of one and two pools, 20,000 random programs
+	MEMOMAN_EXHAUST_BYTES=416 MEMOMAN_EXHAUST_RAW=5 $(EXHAUST) one_small_pool -- --nocapture
+	MEMOMAN_EXHAUST_BYTES=416 $(EXHAUST) two_small_pools -- --nocapture
+	PROPTEST_CASES=20000 cargo test --release -p memoman-core --test model -- --nocapture
+
+##@ Measure
+.PHONY: wcet constant size compare bench latency fit compare-global bench-global latency-global
+.PHONY: programs
+
+# The tools are a cargo workspace of their own in benches/.
+BENCHES := target/benches
+MEASURE = @cargo build --quiet --release --manifest-path benches/Cargo.toml \
+	--target-dir $(BENCHES) --package
+# Builds of the library that `make wcet` counts: release, v3 (x86-64-v3), size (opt-level "s").
+BUILDS ?= release
+
+wcet: ## instructions of every call in every state that matters, by callgrind
+	$(SETUP)
+	$(MEASURE) instructions
+	@$(BENCHES)/release/instructions wcet --builds $(BUILDS)
+constant: ## the same states in heaps of a million free blocks and a thousand pools: no difference
+	$(SETUP)
+	$(MEASURE) instructions
+	@$(BENCHES)/release/instructions constant
+size: ## bytes of code, of the control structure, and of what a block costs
+	$(MEASURE) instructions
+	@$(BENCHES)/release/instructions size
+
+compare: all ## build the programs that measure memoman beside its peers
+	$(SETUP)
+	$(MEASURE) compare
+
+bench: compare ## time beside other allocators, eight workloads (QUICK=1: below a minute)
+	@$(BENCHES)/release/compare bench \
+	    $(if $(QUICK),--quick --command "make bench QUICK=1" --out $(BENCHES)/bench-quick.csv)
+latency: compare ## how long single calls take, beside other allocators
+	@$(BENCHES)/release/compare latency
+fit: compare ## how much of its memory an allocator can hand out, beside others
+	@$(BENCHES)/release/compare fit
+
+compare-global: all ## build the programs that measure the shim beside its peers
+	$(SETUP)
+	$(MEASURE) global
+	$(MEASURE) peer-mimalloc
+	$(MEASURE) peer-snmalloc
+
+bench-global: compare-global ## the shim beside other preloaded allocators: time, memory (QUICK=1)
+	@$(BENCHES)/release/global $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
+latency-global: compare-global ## how long single calls take under preloaded allocators
+	@$(BENCHES)/release/latency_global
+
+programs: all ## real programs, servers among them: output, time and memory beside glibc (1 GB)
+	$(SETUP)
+	scripts/real-programs/run.py $(if $(REPETITIONS),--repetitions $(REPETITIONS)) $(ONLY)
+
+##@ Package
+.PHONY: install uninstall deb abi release-check
+
+# PREFIX=/usr/local, DESTDIR=, and LIBDIR, INCLUDEDIR, MANDIR, DOCDIR where they are special.
+PREFIX ?= /usr/local
+INSTALL = @DIST='$(DIST)' PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' \
+	INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' DOCDIR='$(DOCDIR)' packaging/install.sh
+
+# Built only if it is missing: `make` as yourself, then `sudo make install`.
+$(DIST)/libmemoman.so.0:
+	@$(MAKE) --no-print-directory all
+
+install: $(DIST)/libmemoman.so.0 ## PREFIX=/usr/local DESTDIR=: libraries, headers, man pages
+	$(INSTALL) install
+uninstall: ## remove what `make install` with the same PREFIX and DESTDIR has installed
+	$(INSTALL) uninstall
+
+deb: $(DIST)/libmemoman.so.0 ## Debian packages, into target/deb
+	$(SETUP)
+	@DIST='$(DIST)' packaging/deb.sh
+
+abi: ## record the header's ABI anew (packaging/abi): after functions were added
+	$(SETUP)
+	@packaging/abi.sh record
+
+release-check: all ## the checklist of docs/release.md
+	$(SETUP)
+	scripts/release-check.sh

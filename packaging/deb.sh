@@ -1,21 +1,15 @@
 #!/usr/bin/env bash
-# Builds the Debian packages from what is in dist/: deb.sh [OUT]    (OUT: target/deb)
-# debhelper does it, in a folder of its own: packaging/debian, with a changelog made from Cargo.toml's version.
-# MAINTAINER='Name <address>': who is responsible for the packages.
+# Builds the Debian packages of the libraries in DIST (dist/): packaging/deb.sh [OUT]
+#
+# OUT is target/deb. debhelper builds them from packaging/debian, with the version of Cargo.toml.
+# MAINTAINER='Name <address>' is the maintainer of the packages.
 set -euo pipefail
-
-if [ "${1:-}" = --help ]; then
-    sed -n '2,4s/^# //p' "$0"
-    exit 0
-fi
-root=$(cd "$(dirname "$0")/.." && pwd)
-out=${1:-${CARGO_TARGET_DIR:-$root/target}/deb}
-command -v dh >/dev/null && command -v dpkg-buildpackage >/dev/null || {
-    echo "deb: debhelper is missing: make setup-install, on Debian" >&2
-    exit 1
-}
+. "$(dirname "$0")/../scripts/lib.sh"
+out=${1:-$target/deb}
+command -v dh >/dev/null && command -v dpkg-buildpackage >/dev/null ||
+    die "debhelper is missing: scripts/setup.sh deb, on Debian"
 MEMOMAN_ROOT=$root
-MEMOMAN_VERSION=$("$root/packaging/version.sh")
+MEMOMAN_VERSION=$(memoman_version)
 export MEMOMAN_ROOT MEMOMAN_VERSION DIST="${DIST:-$root/dist}"
 [ "${DIST#/}" != "$DIST" ] || DIST=$root/$DIST
 # The date of the last change: the same packages from the same source.
@@ -36,11 +30,9 @@ memoman ($MEMOMAN_VERSION) unstable; urgency=medium
  -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
 cd "$out/build/memoman"
-# Exit status and complaints count; the running commentary is kept.
 dpkg-buildpackage -b -us -uc >../log 2>&1 || {
     tail -n 30 ../log >&2
-    echo "deb: dpkg-buildpackage failed; $out/build/log" >&2
-    exit 1
+    die "dpkg-buildpackage failed; $out/build/log"
 }
 mv ../*.deb "$out"
 rm -rf "$out/build/memoman"

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Installs what was built, or removes what was installed.
-#   [DIST=dist] [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=] [INCLUDEDIR=] [MANDIR=] [DOCDIR=] install.sh install|uninstall
-# The debug library is installed where it was built (make debug). Complains in one line that says what to do.
+# Installs what was built, or removes what was installed: packaging/install.sh install|uninstall
+#
+# From the environment: DIST=dist, PREFIX=/usr/local, DESTDIR=, LIBDIR=, INCLUDEDIR=, MANDIR=,
+# DOCDIR=. The debug library is installed if it was built (make debug). Complains in one line that
+# says what to do. Needs coreutils, sed and awk.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/../scripts/lib.sh"
+case "${1:-}" in
+    install | uninstall) action=$1 ;;
+    *) misused "install or uninstall" ;;
+esac
 
 fail() {
     echo "$action: $*" >&2
     exit 1
 }
-
-case "${1:-}" in
-    install | uninstall) action=$1 ;;
-    --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-esac
 
 dist=${DIST:-$root/dist}
 prefix=${PREFIX-/usr/local}
@@ -24,38 +24,43 @@ includedir=${INCLUDEDIR:-$prefix/include}
 mandir=${MANDIR:-$prefix/share/man}
 docdir=${DOCDIR:-$prefix/share/doc/memoman}
 
-# Every folder as it is given in files that others read: absolute, and without what make, pkg-config or a shell would split.
+# Installed files name these folders: absolute, without what make, pkg-config or a shell would
+# split.
 for name in prefix libdir includedir mandir docdir; do
     value=${!name}
     case $value in
         /*) ;;
-        *) fail "${name^^}='$value' is not an absolute path: give one that begins with /, such as ${name^^}=$PWD/${value:-usr}" ;;
+        *)
+            fail "${name^^}='$value' is not an absolute path: give one that begins with /," \
+                "such as ${name^^}=$PWD/${value:-usr}"
+            ;;
     esac
     case $value in
-        *[[:space:]\$\"\'\\]*) fail "${name^^}='$value' has a blank, a quote or a dollar sign in it: choose a path without" ;;
+        *[[:space:]\$\"\'\\]*)
+            fail "${name^^}='$value' has a blank, a quote or a dollar sign in it:" \
+                "choose a path without"
+            ;;
     esac
 done
 prefix=${prefix%/}
-version=$("$root/packaging/version.sh")
+version=$(memoman_version)
 major=0 # the SONAME's, as in build.rs and scripts/build-lib.sh
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 # fill SOURCE: a template with its words filled in; prints the file's name.
 fill() {
     local file
     file=$work/$(basename "$1" .in)
-    sed -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$libdir|g" -e "s|@INCLUDEDIR@|$includedir|g" -e "s|@VERSION@|$version|g" \
-        -e "s|@LIBDIR_TO_INCLUDEDIR@|$(realpath -m --relative-to="$libdir" "$includedir")|g" "$1" >"$file"
+    sed -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$libdir|g" -e "s|@INCLUDEDIR@|$includedir|g" \
+        -e "s|@LIBDIR_TO_INCLUDEDIR@|$(realpath -m --relative-to="$libdir" "$includedir")|g" \
+        -e "s|@VERSION@|$version|g" "$1" >"$file"
     echo "$file"
 }
 
-# What is installed: mode, target, and source (of a link: what it points to).
+# What is installed: mode, target, and source (of a link: its destination).
 list() {
     local suffix page name
     for suffix in '' -debug; do
-        [ -z "$suffix" ] || [ -e "$dist/libmemoman$suffix.a" ] || [ "$action" = uninstall ] || continue
+        [ $action = uninstall ] || [ -z "$suffix" ] || [ -e "$dist/libmemoman-debug.a" ] || continue
         echo "644 $libdir/libmemoman$suffix.a $dist/libmemoman$suffix.a"
         echo "755 $libdir/libmemoman$suffix.so.$version $dist/libmemoman$suffix.so.$major"
         echo "link $libdir/libmemoman$suffix.so.$major libmemoman$suffix.so.$version"
@@ -71,16 +76,16 @@ list() {
     for name in memoman-config.cmake memoman-config-version.cmake; do
         echo "644 $libdir/cmake/memoman/$name $(fill "$root/packaging/cmake/$name.in")"
     done
-    "$root/packaging/man/generate.py" "$root/include/memoman.h" "$version" "$work/man" || return 1
+    "$root/packaging/man/generate.sh" "$root/include/memoman.h" "$version" "$work/man" || return 1
     for page in "$work"/man/*; do
         echo "644 $mandir/man${page##*.}/${page##*/} $page"
     done
-    for name in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/book/tlsf.md docs/debugging.md; do
+    for name in README.md CHANGELOG.md LICENSE-{MIT,APACHE} docs/book/tlsf.md docs/debugging.md; do
         echo "644 $docdir/${name##*/} $root/$name"
     done
 }
 
-# Where `path` would be made: the nearest folder that exists.
+# existing PATH: the nearest folder above it that exists.
 existing() {
     local path=$1
     while [ ! -e "$path" ]; do path=$(dirname "$path"); done
@@ -93,15 +98,19 @@ if [ "$action" = uninstall ]; then
     count=0
     while read -r _ target _; do
         if [ -e "$destdir$target" ] || [ -L "$destdir$target" ]; then
-            rm -f "$destdir$target" || fail "cannot remove $destdir$target: run as who installed it (sudo make uninstall)"
+            rm -f "$destdir$target" ||
+                fail "cannot remove $destdir$target: run as the user who installed it" \
+                    "(sudo make uninstall)"
             count=$((count + 1))
         fi
     done <"$work/list"
-    # Folders of our own; those of others, and what is not empty, stay.
+    # memoman's own folders, if they are empty.
     for folder in "$includedir/memoman" "$libdir/cmake/memoman" "$docdir"; do
         rmdir "$destdir$folder" 2>/dev/null || true
     done
-    [ "$count" -gt 0 ] || fail "nothing of memoman is in $destdir$prefix: give the PREFIX and DESTDIR of the installation"
+    [ "$count" -gt 0 ] ||
+        fail "nothing of memoman is in $destdir$prefix: give the PREFIX and DESTDIR of the" \
+            "installation"
     echo "uninstall: $count files removed from $destdir$prefix"
     exit 0
 fi
@@ -110,7 +119,8 @@ fi
 for folder in "$libdir" "$includedir" "$mandir" "$docdir"; do
     place=$(existing "$destdir$folder")
     [ -d "$place" ] || fail "$place is not a folder: choose another PREFIX or DESTDIR"
-    [ -w "$place" ] || fail "cannot write to $place: run as root (sudo make install), or choose another place, such as PREFIX=\$HOME/.local"
+    [ -w "$place" ] || fail "cannot write to $place: run as root (sudo make install)," \
+        "or choose another place, such as PREFIX=\$HOME/.local"
 done
 while read -r mode target source; do
     if [ "$mode" = link ]; then
@@ -122,12 +132,11 @@ while read -r mode target source; do
 done <"$work/list"
 echo "install: memoman $version is in $destdir$prefix"
 
-# The dynamic linker keeps a list of what its folders hold.
-if [ -z "$destdir" ]; then
-    if [ "$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then
-        ldconfig
-    fi
+# The dynamic linker keeps a list of the libraries in its folders.
+if [ -z "$destdir" ] && command -v ldconfig >/dev/null; then
+    [ "$(id -u)" -ne 0 ] || ldconfig
     if ! ldconfig -p 2>/dev/null | grep -F "=> $libdir/libmemoman.so.$major" >/dev/null; then
-        echo "install: the dynamic linker does not look into $libdir: programs need -Wl,-rpath,$libdir or LD_LIBRARY_PATH=$libdir"
+        echo "install: the dynamic linker does not look into $libdir: programs need" \
+            "-Wl,-rpath,$libdir or LD_LIBRARY_PATH=$libdir"
     fi
 fi

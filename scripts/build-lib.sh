@@ -1,31 +1,29 @@
 #!/usr/bin/env bash
-# Builds the libraries into a folder.
-#   scripts/build-lib.sh OUT [release|dev|asan|tsan|debug|small|i686|i686-small|arm|cortex-m3]
+# Builds the libraries into a folder: scripts/build-lib.sh OUT [VARIANT]
 #
-# OUT gets libmemoman.a, include/ and, for release and dev, libmemoman.so.0 (+ link) and
-# libmemoman_preload.so. The archive is prelinked: one object in which only the header's functions are global, so that
-# it links into a program beside any other Rust static library. asan and tsan instrument the Rust
-# side and add the planted bugs that the suite's self-test calls. debug is the debug library
-# (docs/debugging.md): libmemoman-debug.a, libmemoman-debug.so.0 (+ link), libmemoman_preload-debug.so. small is what
-# microcontrollers get (docs/book/embedded.md), for this machine.
+# OUT gets include/ and libmemoman.a, an archive of one object in which only the header's functions
+# are global, so that it links beside any other Rust static library. Variants:
+#   release     libmemoman.so.0 (and link) and libmemoman_preload.so too
+#   dev         the same without optimisation
+#   debug       the debug library (docs/debugging.md): libmemoman-debug.a, libmemoman-debug.so.0
+#   (and
+#               link), libmemoman_preload-debug.so
+#   asan, tsan  the archive, its Rust code under a sanitizer, with the planted bugs that the C
+#   suite's
+#               self-test calls
+#   small       the build for microcontrollers (docs/book/embedded.md), for this machine
+#   i686, i686-small, arm, cortex-m3   other targets: scripts/other-targets.sh
+# Needs cargo, rustc, a C compiler (CC, or cc) and binutils.
 set -euo pipefail
-
-usage() {
-    sed -n '2,11s/^# \{0,1\}//p' "$0"
-}
-case "${1:-}" in
-    -h | --help) usage; exit 0 ;;
-    '') usage >&2; exit 2 ;;
-esac
-
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/lib.sh"
+[ -n "${1:-}" ] || misused "say into which folder"
 out=$1
 variant=${2:-release}
 mkdir -p "$out/include"
 out=$(cd "$out" && pwd)
 cd "$root"
-target=${CARGO_TARGET_DIR:-$root/target}
-host=$(rustc -vV | sed -n 's/^host: //p')
+"$root/scripts/setup.sh" --check all
+host=$(rust_host)
 export MEMOMAN_HEADER=${MEMOMAN_HEADER:-verify}
 
 sanitizer=
@@ -33,101 +31,90 @@ profile=dev
 folder=debug
 suffix=
 case $variant in
-    release) profile=release folder=release ;;
+    release | debug | small) profile=release folder=release ;;&
+    # Cold calls are not inlined: their code is a third smaller, the hot paths stay as they are.
+    release) export RUSTFLAGS="${RUSTFLAGS:-} -Cllvm-args=-inline-threshold=25" ;;
     dev) ;;
     asan) sanitizer=address ;;
     tsan) sanitizer=thread ;;
-    # Frame pointers lead to the call sites.
     debug)
-        profile=release folder=release suffix=-debug
+        suffix=-debug target=$target/memoman-debug
+        # Frame pointers lead to the call sites.
         export RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes"
-        target=$target/memoman-debug
         ;;
     small)
-        profile=release folder=release
-        export RUSTFLAGS="--cfg memoman_small"
         target=$target/small
+        export RUSTFLAGS="--cfg memoman_small"
         ;;
-    i686 | i686-small | arm | cortex-m3) exec scripts/other-targets.sh lib "$variant" "$out" ;;
-    *) echo "build-lib.sh: no variant '$variant': release, dev, asan, tsan, debug, small, i686, i686-small, arm or cortex-m3" >&2; exit 2 ;;
+    i686 | i686-small | arm | cortex-m3)
+        scripts/other-targets.sh lib "$variant" "$out"
+        exit
+        ;;
+    *) misused "no variant '$variant'" ;;
 esac
 
-# Beyond what the source says is to be compiled into its caller, little is: cold code is a third smaller, the hot paths are as
-# they were.
-if [ "$variant" = release ]; then
-    export RUSTFLAGS="${RUSTFLAGS:-} -Cllvm-args=-inline-threshold=25"
-fi
-
 if [ -n "$sanitizer" ]; then
-    # The sanitizers of the stable toolchain, whose switch is named for the nightly one.
+    # The sanitizers of the stable toolchain: their switch is named for the nightly one.
     export RUSTC_BOOTSTRAP=1
-    export RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg memoman_planted_bug --cfg memoman_instrumented -Cforce-frame-pointers=yes"
+    RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer"
+    RUSTFLAGS+=" --cfg memoman_planted_bug --cfg memoman_instrumented -Cforce-frame-pointers=yes"
+    export RUSTFLAGS
     target=$target/$variant
     cargo build --quiet --package memoman --target "$host" --target-dir "$target"
     built=$target/$host/$folder
 else
-    cargo build --quiet --package memoman --package memoman-preload --profile "$profile" --target-dir "$target"
+    cargo build --quiet --package memoman --package memoman-preload --profile "$profile" \
+        --target-dir "$target"
     built=$target/$folder
 fi
 
-# Left alone when it is the same, so that what was built with it stays fresh.
 for header in memoman.h memoman.hpp memoman/tlsf.h; do
-    cmp -s "include/$header" "$out/include/$header" || install -D -m 644 "include/$header" "$out/include/$header"
+    place "include/$header" "$out/include/$header"
 done
 
 # The functions that the header declares, and the planted ones of a sanitizer's build.
-functions=$(scripts/header-functions.sh include/memoman.h)
+header_functions include/memoman.h >"$work/keep"
 if [ -n "$sanitizer" ]; then
-    functions="$functions mm_planted_overflow mm_planted_read mm_planted_race mm_planted_word"
+    printf '%s\n' mm_planted_{overflow,read,race,word} >>"$work/keep"
 fi
 
 # Prelink: pull in what the functions need, drop the rest, make everything else local.
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 keep=()
-for function in $functions; do
-    keep+=(-u "$function")
-    echo "$function" >>"$work/keep"
-done
-collect=()
-if [ "$profile" = release ]; then
-    collect=(--gc-sections)
-fi
-ld -r "${collect[@]}" "${keep[@]}" -o "$work/memoman.o" "$built/libmemoman.a"
-# Rust's prebuilt objects carry bitcode, which linker plugins would try to read: away with it.
-objcopy --keep-global-symbols="$work/keep" --remove-section=.llvmbc --remove-section=.llvmcmd "$work/memoman.o"
+while read -r function; do keep+=(-u "$function"); done <"$work/keep"
+[ "$profile" != release ] || keep+=(--gc-sections)
+ld -r "${keep[@]}" -o "$work/memoman.o" "$built/libmemoman.a"
+# Rust's prebuilt objects carry bitcode that linker plugins would try to read.
+objcopy --keep-global-symbols="$work/keep" --remove-section=.llvmbc --remove-section=.llvmcmd \
+    "$work/memoman.o"
 if [ "$profile" = release ]; then
     objcopy --strip-debug --strip-unneeded "$work/memoman.o"
 fi
 ar rcsD "$work/libmemoman.a" "$work/memoman.o"
-# Replaced only when it differs, so that what was built with it stays fresh.
-place() {
-    cmp -s "$1" "$2" || install -m "$3" "$1" "$2"
-}
-place "$work/libmemoman.a" "$out/libmemoman$suffix.a" 644
+place "$work/libmemoman.a" "$out/libmemoman$suffix.a"
+[ -z "$sanitizer" ] || exit 0
 
-if [ -z "$sanitizer" ]; then
-    # The shared library is linked from the same object, by the linker that rustc brings where it has one: cargo can give
-    # no version to the symbols. MEMOMAN_0: what a program asks for is what a library of this SONAME has.
-    echo "MEMOMAN_0 { global: $(sed 's/$/;/' "$work/keep" | tr '\n' ' ')local: *; };" >"$work/memoman.map"
-    shared=$work/memoman.o
-    if [ "$variant" = release ]; then
-        # Without unwind tables, a seventh of its size: nothing unwinds through it, and a report ends in a jump to abort or to the
-        # user's handler, so that backtraces lead on to the caller. The archive has them.
-        shared=$work/shared.o
-        objcopy --remove-section=.eh_frame --remove-section=.rela.eh_frame "$work/memoman.o" "$shared"
-    fi
-    linker=()
-    if [ -x "$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld/ld.lld" ]; then
-        linker=(-B "$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld" -fuse-ld=lld)
-    fi
-    gcc -shared "${linker[@]}" -Wl,-soname,"libmemoman$suffix.so.0" -Wl,--version-script="$work/memoman.map" \
-        -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now "$shared" -lpthread -ldl -o "$work/libmemoman.so"
-    cp "$built/libmemoman_preload.so" "$work/libmemoman_preload.so"
-    if [ "$profile" = release ]; then
-        strip --strip-unneeded --remove-section=.comment "$work/libmemoman.so" "$work/libmemoman_preload.so"
-    fi
-    place "$work/libmemoman.so" "$out/libmemoman$suffix.so.0" 755
-    ln -sf "libmemoman$suffix.so.0" "$out/libmemoman$suffix.so"
-    place "$work/libmemoman_preload.so" "$out/libmemoman_preload$suffix.so" 755
+# The shared library is linked from the same object, because cargo cannot give versions to symbols.
+# MEMOMAN_0: a program finds its functions in every library of this SONAME.
+{ echo 'MEMOMAN_0 { global:' && sed 's/$/;/' "$work/keep" && echo 'local: *; };'; } >"$work/memoman.map"
+shared=$work/memoman.o
+if [ "$variant" = release ]; then
+    # Unwind tables are a seventh of the library's size, and nothing unwinds through it: a report
+    # ends in a jump to abort or to the user's handler, so that backtraces lead on to the caller.
+    # The archive keeps them.
+    shared=$work/shared.o
+    objcopy --remove-section=.eh_frame --remove-section=.rela.eh_frame "$work/memoman.o" "$shared"
 fi
+# The linker that rustc brings, where it brings one.
+linker=()
+lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
+[ ! -x "$lld/ld.lld" ] || linker=(-B "$lld" -fuse-ld=lld)
+${CC:-cc} -shared "${linker[@]}" -Wl,-soname,"libmemoman$suffix.so.0" \
+    -Wl,--version-script="$work/memoman.map" -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now \
+    "$shared" -lpthread -ldl -o "$work/libmemoman.so"
+cp "$built/libmemoman_preload.so" "$work/libmemoman_preload.so"
+if [ "$profile" = release ]; then
+    strip --strip-unneeded --remove-section=.comment "$work"/libmemoman{,_preload}.so
+fi
+place "$work/libmemoman.so" "$out/libmemoman$suffix.so.0" 755
+ln -sf "libmemoman$suffix.so.0" "$out/libmemoman$suffix.so"
+place "$work/libmemoman_preload.so" "$out/libmemoman_preload$suffix.so" 755

@@ -1,89 +1,93 @@
 #!/usr/bin/env bash
-# Checks what is shipped: symbols, dependencies, sizes, the header. check-artifacts.sh DIST
-# One line a check; ends with "N passed, N failed"; exits with 1 if one failed.
+# Checks what is shipped: symbols, dependencies, sizes, the header. scripts/check-artifacts.sh
+# [DIST]
 set -uo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/lib.sh"
+group=artefacts
 dist=$(cd "${1:-$root/dist}" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 so=$dist/libmemoman.so.0
 archive=$dist/libmemoman.a
 shim=$dist/libmemoman_preload.so
 header=$dist/include/memoman.h
-passed=0
-failed=0
 
-# check "what" command…: passes when the command succeeds; its output is shown when it fails.
-check() {
-    local what=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok   artefacts $what"
-        passed=$((passed + 1))
-    else
-        echo "FAIL artefacts $what"
-        sed 's/^/       /' "$work/log" | head -20
-        failed=$((failed + 1))
-    fi
+functions() { header_functions "$header"; }
+defined() {
+    nm "$@" --defined-only --without-symbol-versions |
+        awk 'NF == 3 && $2 ~ /[TDBRVWi]/ { print $3 }' | sort -u
 }
-
-functions() { "$root/scripts/header-functions.sh" "$header"; }
-defined() { nm "$@" --defined-only --without-symbol-versions | awk 'NF==3 && $2 ~ /[TDBRVWi]/ {print $3}' | sort -u; }
 needed() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
-at_most() { local bytes; bytes=$(stat -c %s "$1"); echo "$1 has $bytes bytes, limit $2"; [ "$bytes" -le "$2" ]; }
+at_most() {
+    local bytes
+    bytes=$(stat -c %s "$1")
+    echo "$1 has $bytes bytes, limit $2"
+    [ "$bytes" -le "$2" ]
+}
 same() { diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"); }
 
 exports_the_header() { same "$(functions)" "$(defined -D "$so")"; }
 archive_exports_the_header() { same "$(functions)" "$(defined "$archive")"; }
-replaces_no_malloc() { ! { nm -D --defined-only "$so"; nm --defined-only "$archive"; } | grep -E ' [TWViBD] (malloc|free|calloc|realloc|_Zn|_Zd)'; }
+replaces_no_malloc() {
+    ! { nm -D --defined-only "$so"; nm --defined-only "$archive"; } |
+        grep -E ' [TWViBD] (malloc|free|calloc|realloc|_Zn|_Zd)'
+}
 needs_libc_only() { same libc.so.6 "$(needed "$1")"; }
-# Every symbol of the library has the version of its SONAME; the shim's names have none: they stand for the C library's.
-has_versions() { [ "$(nm -D --defined-only "$so" | grep -c '@@MEMOMAN_0$')" -eq "$(functions | wc -l)" ]; }
+# Every symbol of the library has the version of its SONAME. The shim's names have none: they
+# replace the C library's.
+has_versions() {
+    [ "$(nm -D --defined-only "$so" | grep -c '@@MEMOMAN_0$')" -eq "$(functions | wc -l)" ]
+}
 has_no_versions() { ! readelf -V "$shim" | grep -F 'Version definition section'; }
 has_soname() { readelf -d "$so" | grep -F '[libmemoman.so.0]'; }
-survives_unloading() { cc -std=c11 -Wall -Wextra "$root/c_tests/artefacts/unload.c" -o "$work/unload" -lpthread -ldl && "$work/unload" "$so"; }
+survives_unloading() {
+    cc -std=c11 -Wall -Wextra "$root/c_tests/artefacts/unload.c" -o "$work/unload" -lpthread -ldl &&
+        "$work/unload" "$so"
+}
 one_member() { same memoman.o "$(ar t "$archive")"; }
-# The unstripped build is looked at too: a stripped one could hide the names.
+# Undefined and local names alike; nothing of Rust's panics, formatting or unwinding may be left.
+# The unstripped build is checked too: a stripped one could hide the names.
 no_panics() {
-    local file
+    local file names='core::panicking|core::fmt::|rust_begin_unwind|_Unwind_|rust_eh_personality'
+    names+='|core::option::(expect|unwrap)_failed|core::slice::index'
     for file in "$@"; do
-        # --undefined and local names alike; nothing of Rust's panic, formatting or unwinding may be left.
-        ! nm -C "$file" 2>/dev/null | grep -E 'core::panicking|core::fmt::|rust_begin_unwind|_Unwind_|rust_eh_personality|core::option::(expect|unwrap)_failed|core::slice::index' || return 1
+        ! nm -C "$file" 2>/dev/null | grep -E "$names" || return 1
     done
 }
-keeps_names() { nm -C "$1" | grep mm_malloc >/dev/null; } # all of it read: nm must not meet a closed pipe
+# grep reads all of it: nm must not meet a closed pipe.
+keeps_names() { nm -C "$1" | grep mm_malloc >/dev/null; }
 
-# The unstripped library's names: a call that asks nobody does not read the variable; one that does shows that the reading is seen.
-asks_for_a_checker() { objdump -d --disassemble="$2" "$1" | grep WATCHER >/dev/null; }
-hot_calls_ask_for_no_checker() {
+# By the names of the unstripped library: a hot call does not read the variable WATCHER; mm_validate
+# does, which shows that the test sees a read.
+reads_the_watcher() { objdump -d --disassemble="$2" "$1" | grep WATCHER >/dev/null; }
+hot_calls_read_no_watcher() {
     local function
-    asks_for_a_checker "$1" mm_validate || { echo "mm_validate is not seen to ask"; return 1; }
+    reads_the_watcher "$1" mm_validate || { echo "the read in mm_validate is not seen"; return 1; }
     for function in mm_malloc mm_free mm_calloc mm_realloc mm_memalign; do
-        ! asks_for_a_checker "$1" $function || { echo "$function asks"; return 1; }
+        ! reads_the_watcher "$1" $function || { echo "$function reads it"; return 1; }
     done
 }
 
 compiles() { # compiler, standard, language
     printf '#include <memoman.h>\nint main(void) { return mm_version() == 0; }\n' >"$work/alone.$3"
-    "$1" "-std=$2" -pedantic -Wall -Wextra -Werror -I "$dist/include" -c "$work/alone.$3" -o /dev/null
+    "$1" "-std=$2" -pedantic -Wall -Wextra -Werror -I "$dist/include" -c "$work/alone.$3" \
+        -o /dev/null
 }
 
 version_matches() {
-    local version
-    version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")
     cat >"$work/version.c" <<'C'
 #include <memoman.h>
 #include <stdio.h>
 #include <string.h>
 int main(void) {
     char parts[32];
-    snprintf(parts, sizeof parts, "%d.%d.%d", MM_VERSION_MAJOR, MM_VERSION_MINOR, MM_VERSION_PATCH);
+    snprintf(parts, sizeof parts, "%d.%d.%d", MM_VERSION_MAJOR, MM_VERSION_MINOR,
+             MM_VERSION_PATCH);
     printf("%s\n", mm_version());
     return strcmp(mm_version(), MM_VERSION_STRING) != 0 || strcmp(parts, MM_VERSION_STRING) != 0
         || MM_VERSION != MM_VERSION_MAJOR * 10000 + MM_VERSION_MINOR * 100 + MM_VERSION_PATCH;
 }
 C
-    gcc -I "$dist/include" "$work/version.c" "$archive" -lpthread -o "$work/version" && same "$version" "$("$work/version")"
+    gcc -I "$dist/include" "$work/version.c" "$archive" -lpthread -o "$work/version" &&
+        same "$(memoman_version)" "$("$work/version")"
 }
 
 links_beside_rust() {
@@ -108,8 +112,10 @@ int main(void) {
 }
 C
     rustc --edition 2024 --crate-type staticlib -O -o "$work/libother.a" "$work/other.rs" &&
-        gcc -I "$dist/include" "$work/both.c" "$archive" "$work/libother.a" -lpthread -ldl -lm -o "$work/both" && "$work/both" &&
-        gcc -I "$dist/include" "$work/both.c" "$work/libother.a" "$archive" -lpthread -ldl -lm -o "$work/both" && "$work/both"
+        link_both "$archive" "$work/libother.a" && link_both "$work/libother.a" "$archive"
+}
+link_both() {
+    gcc -I "$dist/include" "$work/both.c" "$@" -lpthread -ldl -lm -o "$work/both" && "$work/both"
 }
 
 links_shared() {
@@ -119,12 +125,14 @@ links_shared() {
 
 shim_exports() {
     local name missing=0
-    for name in malloc calloc realloc reallocarray free cfree posix_memalign aligned_alloc memalign valloc pvalloc \
-        malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim malloc_stats \
-        __libc_malloc __libc_calloc __libc_realloc __libc_free __libc_memalign __libc_valloc __libc_pvalloc \
-        __posix_memalign __libc_cfree \
-        _Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t \
-        _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv _ZdaPv _ZdlPvm _ZdaPvm \
+    for name in malloc calloc realloc reallocarray free cfree posix_memalign aligned_alloc \
+        memalign valloc pvalloc \
+        malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim \
+        malloc_stats __libc_malloc __libc_calloc __libc_realloc __libc_free __libc_memalign \
+        __libc_valloc __libc_pvalloc __posix_memalign __libc_cfree \
+        _Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t \
+        _ZnamSt11align_val_t _ZnwmSt11align_val_tRKSt9nothrow_t \
+        _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv _ZdaPv _ZdlPvm _ZdaPvm \
         _ZdlPvRKSt9nothrow_t _ZdaPvRKSt9nothrow_t _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t \
         _ZdlPvmSt11align_val_t _ZdaPvmSt11align_val_t _ZdlPvSt11align_val_tRKSt9nothrow_t \
         _ZdaPvSt11align_val_tRKSt9nothrow_t; do
@@ -133,13 +141,16 @@ shim_exports() {
     return $missing
 }
 
-# One pointer of ours in the archive, and beside the compiler's own one in the shared libraries: the fork handlers.
+# The constructors are one pointer of memoman's, for the fork handlers; in a shared library the
+# compiler's own one stands beside it.
 registers_at_load() {
-    local file bytes
-    for file in "$archive" "$so" "$shim"; do
-        bytes=$((16#$(readelf -SW "$file" | awk '/ \.init_array/ { sub(/.*INIT_ARRAY +/, ""); print $3; exit }')))
-        [ "$bytes" -eq $([ "$file" = "$archive" ] && echo 8 || echo 16) ] || { echo "$file: $bytes bytes of constructors"; return 1; }
-    done
+    constructors "$archive" 8 && constructors "$so" 16 && constructors "$shim" 16
+}
+constructors() {
+    local bytes
+    bytes=$(readelf -SW "$1" |
+        awk '/ \.init_array/ { sub(/.*INIT_ARRAY +/, ""); print $3; exit }')
+    [ $((16#$bytes)) -eq "$2" ] || { echo "$1: 0x$bytes bytes of constructors"; return 1; }
 }
 
 check "libmemoman.so exports exactly the header's functions" exports_the_header
@@ -156,10 +167,12 @@ check "the fork handlers are registered when a library is loaded" registers_at_l
 check "a thread may end after the library is unloaded" survives_unloading
 check "libmemoman.a has one member" one_member
 check "no panic, formatting or unwinding in the archive" no_panics "$archive"
-unstripped=${CARGO_TARGET_DIR:-$root/target}/release
+unstripped=$target/release
 check "the unstripped libraries have names to look at" keeps_names "$unstripped/libmemoman.so"
-check "no panic, formatting or unwinding in the shared libraries" no_panics "$unstripped/libmemoman.so" "$unstripped/libmemoman_preload.so"
-check "without a memory checker, no hot call asks for one" hot_calls_ask_for_no_checker "$unstripped/libmemoman.so"
+check "no panic, formatting or unwinding in the shared libraries" \
+    no_panics "$unstripped/libmemoman.so" "$unstripped/libmemoman_preload.so"
+check "without a memory checker, no hot call asks for one" \
+    hot_calls_read_no_watcher "$unstripped/libmemoman.so"
 check "libmemoman_preload.so exports the malloc family and operators" shim_exports
 for standard in c89 c99 c11 c17; do
     check "header alone, gcc $standard" compiles gcc $standard c
@@ -169,11 +182,10 @@ for standard in c++11 c++17; do
 done
 check "header alone, clang c99" compiles clang-22 c99 c
 check "header alone, clang c++11" compiles clang-22 c++11 cpp
-check "the committed header is what the source generates" env MEMOMAN_HEADER=verify cargo build --quiet --release --package memoman --manifest-path "$root/Cargo.toml"
+check "the committed header is what the source generates" env MEMOMAN_HEADER=verify \
+    cargo build --quiet --release --package memoman --manifest-path "$root/Cargo.toml"
 check "the shipped header is the committed one" cmp "$root/include/memoman.h" "$header"
 check "mm_version, macros and Cargo.toml agree" version_matches
 check "links beside another Rust static library, in either order" links_beside_rust
 check "quickstart runs with the shared library" links_shared
-
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

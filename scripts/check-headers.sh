@@ -1,44 +1,31 @@
 #!/usr/bin/env bash
-# The headers beside memoman.h: every name of tlsf.h, the C++ types.  check-headers.sh DIST [quick|full]
-# full: every compiler and standard; quick: each of them once. Lines "ok install NAME" and "FAIL install NAME why"; exits with 1
-# if something failed.
+# The headers beside memoman.h: every name of tlsf.h, the C++ types.
+#
+#   scripts/check-headers.sh [DIST [quick|full]]   full: every compiler and standard; quick: each
+#   once
 set -uo pipefail
-
-if [ "${1:-}" = --help ]; then
-    sed -n '2,4s/^# //p' "$0"
-    exit 0
-fi
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/lib.sh"
+group=install
 dist=$(cd "${1:-$root/dist}" && pwd)
 extent=${2:-quick}
 sources=$root/c_tests/headers
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-# program NAME COMPILER FLAGS...: compiles `files` with the library and runs the program with what follows NAME's colon.
+# program NAME COMPILER FLAGS…: compiles `files` with the library, runs the program with what
+# follows NAME's colon, and relays its result lines.
 program() {
     local name=$1 log status=0
     shift
     log=$work/${name//[:\/]/_}
-    { "$@" "${files[@]}" "$dist/libmemoman.a" -o "$log.bin" && timeout 120 "$log.bin" "${name#*:}"; } >"$log.log" 2>&1 || status=$?
-    cat "$log.log"
+    {
+        "$@" "${files[@]}" "$dist/libmemoman.a" -o "$log.bin" &&
+            timeout 120 "$log.bin" "${name#*:}"
+    } >"$log.log" 2>&1 || status=$?
+    relay <"$log.log"
     if [ "$status" -ne 0 ]; then
-        echo "FAIL install $name exit status $status"
+        fail "$name exit status $status"
     elif ! grep -q '^ok install ' "$log.log"; then
-        echo "FAIL install $name ran no tests"
-    fi
-}
-
-# expect NAME STATUS TEXT COMMAND...: the command ends with STATUS and prints TEXT.
-expect() {
-    local name=$1 wanted=$2 text=$3 output status=0
-    shift 3
-    output=$("$@" 2>&1) || status=$?
-    if [ "$status" -eq "$wanted" ] && [[ $output == *"$text"* ]]; then
-        echo "ok install $name"
-    else
-        echo "FAIL install $name status $status, wanted $wanted: $(head -c 300 <<<"$output" | tr '\n' ' ')"
+        fail "$name ran no tests"
     fi
 }
 
@@ -47,7 +34,8 @@ sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=all)
 [ "$extent" = quick ] || sanitizers+=(-g)
 
 tlsf() {
-    local compiler standard api=("${warnings[@]}" -I "$dist/include/memoman") name
+    local compiler standard name
+    local api=("${warnings[@]}" -I "$dist/include/memoman")
     local sources_c=("$sources/tlsf_program.c" "$sources/tlsf_other_unit.c")
     for compiler in gcc clang-22; do
         files=("${sources_c[@]}")
@@ -65,28 +53,31 @@ tlsf() {
     gcc "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/asserts" &&
         expect tlsf:remove_of_a_used_pool_asserts 134 tlsf_remove_pool "$work/asserts" --remove-used
     gcc -DNDEBUG "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/refuses" &&
-        expect tlsf:remove_of_a_used_pool_is_refused_with_ndebug 0 refused "$work/refuses" --remove-used
+        expect tlsf:remove_of_a_used_pool_is_refused_with_ndebug 0 refused \
+            "$work/refuses" --remove-used
     # The page's program.
-    awk '/^```c$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$root/docs/book/tlsf.md" >"$work/page.c"
+    sed -n '/^```c$/,/^```$/{/^```/!p}' "$root/docs/book/tlsf.md" >"$work/page.c"
     gcc "${warnings[@]}" -I "$dist/include" "$work/page.c" "$dist/libmemoman.a" -o "$work/page" &&
         expect tlsf:program_of_the_page 0 'used 104 bytes' "$work/page"
-    # Those who warn of old casts and conversions get no warning from the header.
+    # The header is free of what these warnings are about.
     printf '#include "tlsf.h"\nint main() { return tlsf_check(nullptr); }\n' >"$work/strict.cpp"
     for compiler in g++ clang++-22; do
-        "$compiler" -std=c++20 "${api[@]}" -Wold-style-cast -Wcast-qual -Wconversion -Wzero-as-null-pointer-constant "$work/strict.cpp" \
-            "$dist/libmemoman.a" -o "$work/strict"
+        "$compiler" -std=c++20 "${api[@]}" -Wold-style-cast -Wcast-qual -Wconversion \
+            -Wzero-as-null-pointer-constant "$work/strict.cpp" "$dist/libmemoman.a" \
+            -o "$work/strict"
         expect "tlsf:strict_warnings_$compiler" 0 '' "$work/strict"
         rm -f "$work/strict"
     done
-    # Whatever names 3.1 has, this header has: the list is written down here once more.
-    for name in tlsf_create tlsf_create_with_pool tlsf_destroy tlsf_get_pool tlsf_add_pool tlsf_remove_pool tlsf_malloc \
-        tlsf_memalign tlsf_realloc tlsf_free tlsf_block_size tlsf_size tlsf_align_size tlsf_block_size_min \
-        tlsf_block_size_max tlsf_pool_overhead tlsf_alloc_overhead tlsf_walk_pool tlsf_check tlsf_check_pool; do
-        grep -q "$name" "$sources/tlsf_api.h" || echo "FAIL install tlsf:signature_of_$name is not tested"
+    # Every name of tlsf.h 3.1.
+    for name in create create_with_pool destroy get_pool add_pool remove_pool malloc memalign \
+        realloc free block_size size align_size block_size_min block_size_max pool_overhead alloc_overhead \
+        walk_pool check check_pool; do
+        grep -q "tlsf_$name" "$sources/tlsf_api.h" ||
+            fail "tlsf:signature_of_tlsf_$name is not tested"
     done
 }
 
-# Two compilations at a time: they are the longest part.
+# Two compilations at a time: they take longest.
 cpp() {
     local compiler standard variant name
     files=("$sources"/cpp_*.cpp)
@@ -114,17 +105,18 @@ cpp() {
     done
     wait
 
-    # Where there are no exceptions: abort, or what the program defines.
-    files=("$sources/cpp_main.cpp" "$dist/libmemoman.a")
-    local bare=(g++ -std=c++17 -fno-exceptions -fno-rtti "${warnings[@]}" -I "$dist/include" "${files[@]}")
+    # Without exceptions: abort, or the function that the program defines.
+    local bare=(g++ -std=c++17 -fno-exceptions -fno-rtti "${warnings[@]}" -I "$dist/include"
+        "$sources/cpp_main.cpp" "$dist/libmemoman.a")
     "${bare[@]}" -o "$work/aborts"
     expect cpp:out_of_memory_without_exceptions_aborts 134 '' "$work/aborts" --out-of-memory
     "${bare[@]}" '-DMEMOMAN_OUT_OF_MEMORY()=std::exit(42)' -o "$work/hook"
     expect cpp:out_of_memory_calls_the_hook 42 '' "$work/hook" --out-of-memory
     echo '#include <memoman.hpp>' >"$work/old.cpp"
-    expect cpp:older_standard_is_told_what_to_do 1 'needs C++17 or later: -std=c++17' g++ -std=c++14 -I "$dist/include" -c "$work/old.cpp" -o "$work/old"
+    expect cpp:older_standard_is_refused_with_advice 1 'needs C++17 or later: -std=c++17' \
+        g++ -std=c++14 -I "$dist/include" -c "$work/old.cpp" -o "$work/old"
 }
 
-{ tlsf; cpp; } | tee "$work/lines"
-echo "$(grep -c '^ok ' "$work/lines") passed, $(grep -c '^FAIL ' "$work/lines") failed"
-! grep -q '^FAIL ' "$work/lines"
+tlsf
+cpp
+finish

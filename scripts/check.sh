@@ -1,24 +1,27 @@
 #!/usr/bin/env bash
-# Everything that `make check` runs: format, lints, Rust tests, the C suite in every variant, the shim, the artefacts,
-# real programs. One line for each step, one table at the end. Logs: target/check/. Fails on any failure, and on any step
-# that should have run tests and ran none.
+# What `make check` runs: format, lints, Rust tests, the C suite in every variant, the shim, the
+# artefacts, packages, documentation, real programs. One line a step, one table at the end; logs in
+# target/check/. Fails on any failure, and on a step without a test. scripts/setup.sh check installs
+# its tools. CHECK_LIMIT=n: seconds after which a step has failed (900).
 set -uo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/lib.sh"
+cd "$root"
 
-target=${CARGO_TARGET_DIR:-target}
 logs=$target/check
 results=$logs/results.tsv # variant, group, name, result, separated by tabs
 began=$SECONDS
-limit=${CHECK_LIMIT:-900} # seconds for each step: what hangs has failed
+limit=${CHECK_LIMIT:-900}
 running=
-trap '[ -z "$running" ] || kill "$running" 2>/dev/null; exit 130' INT TERM # a step is a process group of its own
+# A step is a process group of its own.
+trap '[ -z "$running" ] || kill "$running" 2>/dev/null; exit 130' INT TERM
 mkdir -p "$logs"
 rm -f "$logs/passed"
 : >"$results"
 
 note() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$results"; }
 
-# step NAME COUNTER COMMAND...: runs COMMAND with its output in a log. COUNTER turns the log into results.
+# step NAME COUNTER COMMAND…: runs COMMAND with its output in a log, which COUNTER turns into
+# results.
 step() {
     local name=$1 counter=$2 log=$logs/$1.log start=$SECONDS status before failed
     shift 2
@@ -28,7 +31,7 @@ step() {
     running=$!
     wait $running
     status=$?
-    [ $status -ne 124 ] || echo "check: not over after $limit s" >>"$log"
+    [ $status -ne 124 ] || echo "check: not finished after $limit s" >>"$log"
     "$counter" "$log" "$name" $status
     failed=$(tail -n +$((before + 1)) "$results" | grep -c "	FAILED$")
     if [ "$(wc -l <"$results")" -eq "$before" ]; then
@@ -48,17 +51,21 @@ step() {
 
 # The whole command is one test.
 by_status() {
-    if [ "$3" -eq 0 ]; then note lint lint "$2" ok; else note lint lint "$2" FAILED; fi
+    local result=ok
+    [ "$3" -eq 0 ] || result=FAILED
+    note lint lint "$2" $result
 }
 
-# `cargo test`: a name with group_x_ in it belongs to that group of the corner cases, others to their crate.
+# `cargo test`: a name with group_x_ in it belongs to that group of the corner cases, others to
+# their crate.
 by_cargo() {
     awk -F '\t' '
         /^ *Running / { crate = $0; sub(/.*deps\//, "", crate); sub(/-[0-9a-f]*\).*/, "", crate) }
         /^ *Doc-tests / { crate = "doc" }
         /^test .* \.\.\. / && !/^test result/ {
             line = $0; sub(/^test /, "", line)
-            result = line; sub(/.* \.\.\. /, "", result); sub(/ \.\.\. .*/, "", line); gsub(/[ \t]/, "_", line)
+            result = line; sub(/.* \.\.\. /, "", result)
+            sub(/ \.\.\. .*/, "", line); gsub(/[ \t]/, "_", line)
             group = crate
             if (match(line, /group_[a-l]_/)) group = toupper(substr(line, RSTART + 6, 1))
             outcome = result ~ /^ok/ ? "ok" : result ~ /^ignored/ ? "skipped" : "FAILED"
@@ -74,54 +81,92 @@ by_harness() { cat "$target/c_suite/results.tsv" >>"$results" 2>/dev/null; }
 # Lines "ok GROUP NAME", "FAIL GROUP NAME why", "skip GROUP NAME why".
 by_lines() {
     awk '
-        $1 == "ok" && NF >= 3 { printf "other\t%s\t%s\tok\n", $2, $3 }
-        $1 == "FAIL" && NF >= 3 { printf "other\t%s\t%s\tFAILED\n", $2, $3 }
-        $1 == "skip" && NF >= 3 { group = $2; name = $3; $1 = $2 = $3 = ""; gsub(/\t/, " "); printf "other\t%s\t%s:%s\tskipped\n", group, name, $0 }' "$1" >>"$results"
+        NF < 3 { next }
+        $1 == "ok" { printf "other\t%s\t%s\tok\n", $2, $3 }
+        $1 == "FAIL" { printf "other\t%s\t%s\tFAILED\n", $2, $3 }
+        $1 == "skip" {
+            group = $2; name = $3; $1 = $2 = $3 = ""; gsub(/\t/, " ")
+            printf "other\t%s\t%s:%s\tskipped\n", group, name, $0
+        }' "$1" >>"$results"
+}
+
+# The groups in the table's order.
+groups() {
+    cat <<'END'
+A size arithmetic
+B alignment
+C pools
+D extend
+E fit
+F split and coalesce
+G realloc
+H process level, under LD_PRELOAD
+I corruption
+J accounting
+input bad input
+misuse misuse
+inspect inspection
+two two allocators at once
+stress stress
+global global wrapper
+threads threads
+fork fork
+sanitizer sanitizers: bugs reported
+artefacts exported symbols, sizes
+build make with little on PATH
+programs unmodified programs
+examples hosts: SQLite, Lua, audio, …
+crates Rust packages
+docs code blocks, links, tables
+workflows GitHub workflows, by their schema
+fuzz fuzz corpora, planted bugs
+soak soak, short
+install headers, make install, packages
+coverage lines of the core, by its tests
+symbolic compiled library, some scenes
+mutants the committed record
+planted places of the planted bugs
+lint format, clippy
+END
 }
 
 table() {
-    awk -F '\t' '
-        BEGIN {
-            count = split("A B C D E F G H I J input misuse inspect two stress global threads fork sanitizer artefacts programs examples crates docs fuzz soak install coverage symbolic mutants planted lint", order, " ")
-            split("size arithmetic|alignment|pools|extend|fit|split and coalesce|realloc|process level, under LD_PRELOAD|corruption|accounting|bad input|misuse|inspection|two allocators at once|stress|global wrapper|threads|fork|sanitizers: bugs reported|exported symbols, sizes|unmodified programs|hosts: SQLite, Lua, audio, …|Rust packages|code blocks, links, tables|fuzz corpora, planted bugs|soak, short|headers, make install, packages|lines of the core, by its tests|compiled library, some scenes|the committed record|places of the planted bugs|format, clippy", words, "|")
-            for (i = 1; i <= count; i++) { title[order[i]] = words[i]; known[order[i]] = 1 }
-        }
+    groups | awk -F '\t' '
+        FNR == NR { group = $0; sub(/ .*/, "", group); order[++count] = group; known[group] = 1
+            title[group] = substr($0, length(group) + 2); next }
         {
             if (!known[$2]) { known[$2] = 1; order[++count] = $2 }
             column = $1 ~ /^(rust|plain|dev|asan|tsan)$/ ? $1 : "other"
             if ($4 == "ok") { cell[$2, column]++; passed[$2]++; all++ }
-            else if ($4 == "skipped") { skipped[$2]++; skips++; skip_names = skip_names "  skipped: " $2 " " $3 "\n" }
-            else { failed[$2]++; failures++; names = names "  FAILED: " $1 " " $2 " " $3 "\n" }
+            else if ($4 == "skipped") {
+                skipped[$2]++; skips++; skip_names = skip_names "  skipped: " $2 " " $3 "\n"
+            } else {
+                failed[$2]++; failures++; names = names "  FAILED: " $1 " " $2 " " $3 "\n"
+            }
         }
         END {
-            printf "\n%-16s %-34s %5s %5s %5s %5s %5s %5s | %6s %6s %7s\n", "group", "", "rust", "plain", "dev", "asan", "tsan", "other", "passed", "failed", "skipped"
+            cells = "%-16s %-34s %5s %5s %5s %5s %5s %5s |"
+            printf "\n" cells " %6s %6s %7s\n", "group", "", "rust", "plain", "dev", "asan", "tsan",
+                "other", "passed", "failed", "skipped"
             for (i = 1; i <= count; i++) {
                 g = order[i]
-                printf "%-16s %-34s %5s %5s %5s %5s %5s %5s | %6d %6d %7d\n", g, title[g], cell[g, "rust"], cell[g, "plain"],
-                    cell[g, "dev"], cell[g, "asan"], cell[g, "tsan"], cell[g, "other"], passed[g], failed[g], skipped[g]
+                printf cells " %6d %6d %7d\n", g, title[g], cell[g, "rust"], cell[g, "plain"],
+                    cell[g, "dev"], cell[g, "asan"], cell[g, "tsan"], cell[g, "other"],
+                    passed[g], failed[g], skipped[g]
             }
-            printf "%s%s", names, skip_names
-            printf "%d skipped\n", skips
-            printf "%d passed, %d failed\n", all, failures
-        }' "$results"
+            printf "%s%s%d skipped\n%d passed, %d failed\n", names, skip_names, skips, all, failures
+        }' - "$results"
 }
 
-# Every group that the corner cases name must have been tested, where it can be.
+# required VARIANT GROUP…: each group has passed a test in that variant; VARIANT any: in one of
+# them.
 required() {
-    local group
-    for group in A B C D E F G I J input misuse inspect two stress global threads fork; do
-        for variant in plain dev asan; do
-            awk -F '\t' -v v=$variant -v g=$group '$1 == v && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
-                note "$variant" "$group" none_passed FAILED
-        done
-    done
-    for group in two threads fork; do
-        awk -F '\t' -v g=$group '$1 == "tsan" && $2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
-            note tsan "$group" none_passed FAILED
-    done
-    for group in H sanitizer artefacts programs fuzz soak install examples crates docs coverage symbolic mutants planted; do
-        awk -F '\t' -v g=$group '$2 == g && $4 == "ok" { found = 1 } END { exit !found }' "$results" ||
-            note other "$group" none_passed FAILED
+    local variant=$1 group
+    shift
+    for group in "$@"; do
+        awk -F '\t' -v v="$variant" -v g="$group" \
+            '$2 == g && $4 == "ok" && (v == "any" || $1 == v) { found = 1 } END { exit !found }' \
+            "$results" || note "$variant" "$group" none_passed FAILED
     done
 }
 
@@ -130,9 +175,11 @@ step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warni
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
-step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" cargo test -p memoman-core --target-dir "$target/small"
+step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
+    cargo test -p memoman-core --target-dir "$target/small"
 step crates by_lines scripts/rust-crates.sh quick
-step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" cargo test -p memoman-global --test lock_model --test heap_model --target-dir "$target/loom"
+step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
+    cargo test -p memoman-global --test lock_model --test heap_model --target-dir "$target/loom"
 rm -f "$target/c_suite/results.tsv"
 step c-suite by_harness cargo test -p memoman-tests
 step debug-lint by_status scripts/check-debug.sh lint
@@ -140,17 +187,28 @@ step debug-rust by_cargo scripts/check-debug.sh rust
 step debug by_lines scripts/check-debug.sh programs
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
-step artefacts by_lines bash -c 'scripts/build-lib.sh dist release && scripts/check-artifacts.sh dist'
-step install by_lines bash -c 'scripts/setup-install.sh && scripts/check-headers.sh dist && scripts/check-install.sh dist'
+step library by_status scripts/build-lib.sh dist release
+step artefacts by_lines scripts/check-artifacts.sh dist
+step build by_lines scripts/check-build.sh
+step headers by_lines scripts/check-headers.sh dist
+step install by_lines scripts/check-install.sh dist
 step realtime by_lines scripts/realtime.sh dist
-step programs by_lines scripts/programs.sh check
+step programs by_lines scripts/programs.sh check dist
 step examples by_lines examples/run.sh dist
 step docs by_lines scripts/docs.sh check
-step 32-bit by_cargo bash -c 'scripts/other-targets.sh setup i686 && scripts/other-targets.sh check i686 quick'
+step workflows by_lines scripts/check-workflows.sh
+step 32-bit by_cargo scripts/other-targets.sh check i686 quick
 step symbolic by_lines scripts/symbolic.sh dist quick
 step mutants by_lines python3 scripts/mutants_report.py --committed
 step planted by_lines scripts/planted-bugs.sh --places
-required
+
+# Every group of the corner cases must have been tested, where it can be.
+for variant in plain dev asan; do
+    required $variant A B C D E F G I J input misuse inspect two stress global threads fork
+done
+required tsan two threads fork
+required any H sanitizer artefacts build programs fuzz soak install examples crates docs workflows \
+    coverage symbolic mutants planted
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
 ! grep -q '	FAILED$' "$results" && scripts/release-check.sh stamp

@@ -1,71 +1,223 @@
 #!/usr/bin/env bash
-# Installs what building, testing and the demo need and this machine lacks. Debian; root or sudo. Rust itself is not
-# installed: https://rustup.rs or your distribution has it.
+# Installs what make targets need beyond cargo, a C compiler and binutils.
+#
+#   scripts/setup.sh TARGET…          installs what the targets lack: Debian packages as root or by
+#                                     sudo, the rest into target/. Without root: see --check.
+#   scripts/setup.sh --check TARGET…  installs nothing; says for each missing tool what to do, in one
+#                                     line, and fails if there is one
+#   scripts/setup.sh --list [TARGET…] the table: what, whether it is there, which targets need it
 set -euo pipefail
-. "$(dirname "$0")/packages.sh"
+. "$(dirname "$0")/lib.sh"
 
-if [ "${1:-}" = --help ]; then
-    sed -n '2,3s/^# //p' "$0"
-    exit 0
-fi
+# How it is installed, its name there, the probe that finds it, the targets that need it. A probe is a
+# command, a path, `installed` (the Debian package is), or one of the functions probe_… below. What
+# `all` needs, every target needs.
+table() {
+    cat <<'TABLE'
+rust   cargo,rustc           rust                            all
+apt    gcc                   c_compiler                      all
+apt    binutils              ld                              all
+rustup rustfmt               rustfmt                         check fmt
+rustup clippy                clippy                          check check-crates check-embedded release-check
+apt    g++                   g++                             check check-32 check-arm check-embedded check-install check-docs docs examples release-check fuzz mutants compare compare-global bench latency fit bench-global latency-global
+apt    git                   git                             check demo release-check mutants planted programs
+apt    perl                  perl                            check planted symbolic programs
+apt    python3               python3                         check demo docs docs-write check-docs check-crates check-embedded check-install examples release-check mutants symbolic programs
+apt    python3-venv          venv                            check check-workflows symbolic
+apt    pkg-config            pkg-config                      check check-install examples
+apt    valgrind              valgrind                        check wcet constant
+apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
+apt    libc6-dbg             valgrind_works                  check wcet constant
+apt    clang-22              clang-22                        check check-32 check-arm check-install fuzz rtsan
+apt    llvm-22               llvm-symbolizer-22              check coverage fuzz rtsan
+apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
+apt    libasan8              sanitizers                      check check-install fuzz soak
+apt    libubsan1             sanitizers                      check check-install fuzz soak
+apt    sqlite3               sqlite3                         check demo programs
+apt    nodejs                node                            check programs
+apt    redis-server          redis-server                    check programs
+apt    redis-tools           redis-benchmark                 check programs
+apt    libsqlite3-dev        /usr/include/sqlite3.h          check examples
+apt    liblua5.4-dev         /usr/include/lua5.4/lua.h       check examples
+apt    debhelper             dh                              check check-install deb
+apt    fakeroot              fakeroot                        check check-install deb
+apt    cmake                 cmake                           check check-install
+apt    abigail-tools         abidw                           check check-install abi
+apt    mandoc                mandoc                          check check-install
+apt    man-db                man                             check check-install
+apt    rustc-web             installed                       check check-32 check-arm check-embedded release-check mutants planted
+apt    cargo-web             installed                       check check-32 check-arm check-embedded release-check mutants planted
+apt    rust-web-src          installed                       check check-32 check-arm check-embedded release-check mutants planted
+apt    gcc-multilib          installed                       check check-32 check-embedded release-check mutants planted
+apt    lld-22                installed                       check-arm
+apt    qemu-user             installed                       check-arm
+apt    libc6-dev-armhf-cross installed                       check-arm
+apt    libgcc-12-dev-armhf-cross installed                   check-arm
+apt    gcc-arm-none-eabi     arm-none-eabi-gcc               check-embedded release-check
+apt    qemu-system-arm       qemu-system-arm                 check-embedded release-check
+apt    libjemalloc2          installed                       compare-global bench-global latency-global
+apt    libtcmalloc-minimal4  installed                       compare-global bench-global latency-global
+apt    libmimalloc2.0        installed                       compare-global bench-global latency-global
+apt    nginx-light           nginx                           programs
+apt    wrk                   wrk                             programs
+apt    make                  make                            programs
+apt    ruby                  ruby                            programs
+apt    lua5.4                lua5.4                          programs
+apt    imagemagick           convert                         programs
+apt    chromium              chromium                        programs
+apt    bc                    bc                              programs
+apt    procps                pgrep                           programs
+apt    time                  /usr/bin/time                   programs
+apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs
+cargo  mdbook@0.5.4          crate                           docs release-check
+cargo  cargo-mutants@27.1.0  crate                           mutants
+pip    symbolic              venv_of                         check symbolic
+pip    workflows             venv_of                         check check-workflows
+TABLE
+}
 
-if ! command -v cargo >/dev/null; then
-    echo "setup: cargo is missing: install Rust 1.88 or newer (https://rustup.rs), then run this again" >&2
-    exit 1
-fi
-minimum=88
-minor=$(rustc --version | sed -E 's/^rustc 1\.([0-9]+).*/\1/')
-if [ "$minor" -lt "$minimum" ]; then
-    echo "setup: $(rustc --version) is too old: memoman needs 1.$minimum or newer" >&2
-    exit 1
-fi
-for component in rustfmt clippy; do
-    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || {
-        echo "setup: cargo's $component is missing: rustup component add $component, or your distribution's package" >&2
-        exit 1
-    }
+# What the virtual environments target/NAME hold, as pip's arguments.
+requirements() {
+    case $1 in
+        symbolic) cat "$root/tests/symbolic/requirements.txt" ;;
+        workflows) echo check-jsonschema==0.39.0 ;;
+    esac
+}
+
+minimum=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+
+probe_rust() {
+    local minor
+    command -v cargo >/dev/null &&
+        minor=$(rustc --version 2>/dev/null | sed -E 's/^rustc 1\.([0-9]+).*/\1/') &&
+        [ "${minor:-0}" -ge "${minimum#1.}" ]
+}
+probe_rustfmt() { cargo fmt --version >/dev/null 2>&1; }
+probe_clippy() { cargo clippy --version >/dev/null 2>&1; }
+probe_c_compiler() { command -v "$(cut -d ' ' -f 1 <<<"${CC:-cc}")" >/dev/null; }
+probe_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+# valgrind needs the symbols of the dynamic linker.
+probe_valgrind_works() { valgrind -q true 2>/dev/null; }
+probe_sanitizers() {
+    gcc -x c -fsanitize=address,undefined - -o /dev/null <<<'int main(void) { return 0; }' 2>/dev/null
+}
+probe_installed() {
+    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+probe_crate() { grep -q "^\"${1/@/ } " "$target/tools/.crates.toml" 2>/dev/null; }
+probe_venv_of() { [ "$(cat "$target/$1/installed" 2>/dev/null)" = "$(requirements "$1")" ]; }
+
+# there NAME PROBE
+there() {
+    if declare -F "probe_$2" >/dev/null; then
+        "probe_$2" "$1"
+    elif [[ $2 == */* ]]; then
+        compgen -G "$2" >/dev/null
+    else
+        PATH=$PATH:/usr/sbin command -v "$2" >/dev/null
+    fi
+}
+
+# advice HOW NAME: what to do about it, as a person would.
+advice() {
+    case $1 in
+        rust) echo "Rust $minimum or newer is missing: https://rustup.rs, or your distribution" ;;
+        apt) echo "$2 is missing: install the Debian package of that name" ;;
+        rustup) echo "$2 is missing: rustup component add $2, or your distribution's package" ;;
+        cargo) echo "${2%@*} is missing: run scripts/setup.sh with the network" ;;
+        pip) echo "target/$2 is missing: run scripts/setup.sh with the network and python3-venv" ;;
+    esac
+}
+
+wanted() { # TARGETS-OF-A-ROW: one of them was asked for.
+    local one
+    for one in $1; do
+        [[ $one == all || " ${targets[*]} " == *" $one "* ]] && return
+    done
+    return 1
+}
+
+# missing: the rows that are wanted and not there, as "HOW NAME", each once.
+missing() {
+    local how name probe users
+    table | while read -r how name probe users; do
+        if wanted "$users" && ! there "$name" "$probe"; then echo "$how $name"; fi
+    done | sort -u
+}
+
+advise() { # from stdin: rows of `missing`
+    local how name
+    while read -r how name; do echo "setup: $(advice "$how" "$name")" >&2; done
+}
+
+list() {
+    local how name probe users state
+    table | while read -r how name probe users; do
+        [ ${#targets[@]} -eq 0 ] || wanted "$users" || continue
+        state=missing
+        ! there "$name" "$probe" || state=there
+        printf '%-7s %-26s %-8s %s\n' "$how" "$name" "$state" "$users"
+    done
+}
+
+install_packages() {
+    local sudo=()
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || return 1
+        sudo=(sudo)
+    fi
+    echo "setup: installing $*"
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+        install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# install_other HOW NAME: what needs no root.
+install_other() {
+    local venv=$target/$2 only=()
+    case $1 in
+        rustup) ! command -v rustup >/dev/null || rustup component add "$2" ;;
+        cargo)
+            echo "setup: building $2, once"
+            # mdBook without its server: the site is files.
+            [ "${2%@*}" != mdbook ] || only=(--no-default-features --features search)
+            cargo install --quiet --locked --root "$target/tools" "$2" "${only[@]}"
+            ;;
+        pip)
+            echo "setup: a virtual environment in $venv, once"
+            requirements "$2" >"$work/requirements"
+            python3 -m venv "$venv" && "$venv/bin/pip" install --quiet -r "$work/requirements" &&
+                cp "$work/requirements" "$venv/installed"
+            ;;
+    esac
+}
+
+mode=install
+case "${1:-}" in
+    --check | --list) mode=${1#--} && shift ;;
+    '') misused "say for which targets" ;;
+esac
+targets=("$@")
+known=" $(table | cut -d ' ' -f 4- | tr '\n' ' ') "
+for one in "${targets[@]}"; do
+    [[ $known == *" $one "* ]] || misused "no target '$one' in the table"
 done
-
-# command that shows it is there, package that brings it
-needed=(
-    gcc gcc
-    g++ g++
-    ld binutils
-    perl perl
-    git git
-    python3 python3
-    sqlite3 sqlite3
-    node nodejs
-    redis-server redis-server
-    redis-benchmark redis-tools
-    valgrind valgrind
-    clang-22 clang-22
-    llvm-symbolizer-22 llvm-22
-)
-packages=()
-for ((i = 0; i < ${#needed[@]}; i += 2)); do
-    command -v "${needed[i]}" >/dev/null || packages+=("${needed[i + 1]}")
-done
-# clang's sanitizer runtimes have no command of their own.
-if ! compgen -G '/usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan*' >/dev/null; then
-    packages+=(libclang-rt-22-dev)
-fi
-# The examples' hosts.
-for file in /usr/include/sqlite3.h:libsqlite3-dev /usr/include/lua5.4/lua.h:liblua5.4-dev; do
-    [ -e "${file%:*}" ] || packages+=("${file#*:}")
-done
-command -v pkg-config >/dev/null || packages+=(pkg-config)
-# valgrind needs the dynamic linker's symbols.
-if ! valgrind -q true 2>/dev/null; then
-    packages+=(libc6-dbg)
-fi
-if ! echo 'int main(void){return 0;}' | gcc -x c -fsanitize=address,undefined - -o /dev/null 2>/dev/null; then
-    packages+=(libasan8 libubsan1)
+if [ $mode = list ]; then
+    list
+    exit
 fi
 
-if [ ${#packages[@]} -eq 0 ]; then
-    echo "setup: everything is there"
-    exit 0
+missing >"$work/missing"
+[ -s "$work/missing" ] || exit 0
+if [ $mode = install ]; then
+    packages=$(sed -n 's/^apt //p' "$work/missing")
+    # shellcheck disable=SC2086 # a list of words
+    if [ -z "$packages" ] || install_packages $packages; then
+        grep -v '^apt ' "$work/missing" >"$work/others" || true
+        while read -r how name; do install_other "$how" "$name" </dev/null || true; done <"$work/others"
+        missing >"$work/missing"
+    fi
 fi
-install_packages setup "${packages[@]}"
-echo "setup: done"
+advise <"$work/missing"
+[ ! -s "$work/missing" ]
