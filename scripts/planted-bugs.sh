@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# planted-bugs.sh [NAME]...: the tests must fail on each of these bugs, planted one at a time in a copy of the sources.
-# Prints one line for each bug; fails when one is not caught, when its place in the sources is gone, or when the tests fail without it.
-# The tests are the quick ones among those that `make check` runs as its steps "rust", "core" and "32-bit".
-#   planted-bugs.sh --places   only whether each place is still there: a second
+# The tests must fail on each of these bugs, planted one at a time in a copy of the sources.
+#
+#   scripts/planted-bugs.sh [NAME…]    all bugs, or these
+#   scripts/planted-bugs.sh --places   only whether each place is still in the sources: a second
+#
+# Prints one line for each bug; fails if one is not caught, if its place in the sources is gone, or if
+# the tests fail without it. The tests are the quick ones among the steps "rust", "core" and "32-bit" of
+# `make check`. scripts/setup.sh planted installs the tools.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/lib.sh"
+group=planted
+cd "$root"
 
-if [ "${1:-}" = --help ]; then
-    sed -n '2,6s/^# \{0,1\}//p' "$0"
-    exit 0
-fi
-
-root=$PWD
-work=${CARGO_TARGET_DIR:-$root/target}/planted
+copies=$target/planted
 core=crates/memoman-core
 global=crates/memoman-global
 debug=crates/memoman-debug
@@ -23,76 +23,72 @@ planted=0
 missed=0
 sound=" " # whose tests pass on the sources as they are
 
-# The copies in which cargo-mutants works will do: one quick test program for each package.
-mkdir -p "$work"
-original=$(mktemp)
-trap 'rm -f "$original"' EXIT
-[ $places -eq 1 ] || for package in core global; do scripts/mutants.sh prepare $package "$work/$package"; done
+# cargo-mutants' copies: one quick test program for each package.
+mkdir -p "$copies"
+original=$work/original
+[ $places -eq 1 ] || for package in core global; do
+    scripts/mutants.sh prepare $package "$copies/$package"
+done
 export RUST_BACKTRACE=0
 
-# swap FILE OLD NEW: OLD, which must be in FILE just once, becomes NEW. However its lines are broken and indented.
-swap() {
-    OLD=$2 NEW=$3 perl -0pi -e '
-        $old = join "\\s+", map { quotemeta } split " ", $ENV{OLD};
-        $n = s/$old/$ENV{NEW}/g; END { exit($n == 1 ? 0 : 1) }' "$1"
-}
+tree_of() { case $1 in memoman-global) echo "$copies/global" ;; *) echo "$copies/core" ;; esac; }
 
-tree_of() { case $1 in memoman-global) echo "$work/global" ;; *) echo "$work/core" ;; esac; }
-
-# cargo_test TESTED SECONDS ARGUMENTS...: TESTED's tests, in its copy. TESTED is a package, or memoman-core@i686: on 32-bit x86.
+# cargo_test TESTED SECONDS ARGUMENTS…: TESTED's tests, in its copy. TESTED is a package, or
+# memoman-core@i686: on 32-bit x86.
 cargo_test() {
     local tested=$1 limit=$2 test=(cargo test --quiet --profile mutants -p "${1%@*}")
     shift 2
     case $tested in
         memoman-core) test+=(--test quick) ;; # the core's own unit tests take longer than all others
         memoman-core@i686)
-            test+=(--test quick --target i686-unknown-linux-gnu -Zbuild-std=std,panic_unwind --config 'profile.mutants.panic="unwind"')
-            local -x PATH=/usr/bin:/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc
+            test+=(--test quick --target i686-unknown-linux-gnu -Zbuild-std=std,panic_unwind
+                --config 'profile.mutants.panic="unwind"')
+            local -x PATH=/usr/bin:/bin:$PATH RUSTC_BOOTSTRAP=1
+            local -x CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc
             ;;
         memoman-global) test+=(--test quick --lib) ;;
     esac
     # A build folder of its own: cargo would mix up two copies of one workspace.
-    (cd "$(tree_of "$tested")" && CARGO_TARGET_DIR=$work/build-$tested RUSTFLAGS=-Awarnings timeout "$limit" "${test[@]}" "$@")
+    (cd "$(tree_of "$tested")" && CARGO_TARGET_DIR=$copies/build-$tested RUSTFLAGS=-Awarnings \
+        timeout "$limit" "${test[@]}" "$@")
 }
 
 # plant NAME TESTED FILE OLD NEW: TESTED's tests, with OLD in FILE become NEW.
 plant() {
-    local name=$1 tested=$2 file=$3 log=$work/$1.log verdict tree status
+    local name=$1 tested=$2 file=$3 log=$copies/$1.log verdict tree status
     tree=$(tree_of "$tested")
     [ "$only" = "  " ] || [[ $only == *" $name "* ]] || return 0
     planted=$((planted + 1))
     if [ $places -eq 1 ]; then
         cp "$root/$file" "$original"
-        if swap "$original" "$4" "$5"; then
-            printf 'ok planted %s\n' "$name"
+        if [ "$(swap "$4" "$5" "$original")" = 1 ]; then
+            ok "$name"
         else
             missed=$((missed + 1))
-            printf 'FAIL planted %s its place in %s is gone\n' "$name" "$file"
+            fail "$name its place in $file is gone"
         fi
         return 0
     fi
     if [[ $sound != *" $tested "* ]]; then
-        [ "$tested" != memoman-core@i686 ] || scripts/other-targets.sh setup i686
-        if ! cargo_test "$tested" 900 >"$work/$tested.log" 2>&1; then
-            printf "planted  %s's tests fail on the sources as they are: see %s\n" "$tested" "$work/$tested.log"
-            exit 1
-        fi
+        cargo_test "$tested" 900 >"$copies/$tested.log" 2>&1 ||
+            die "$tested's tests fail on the sources as they are: see $copies/$tested.log"
         sound+="$tested "
     fi
     cp "$tree/$file" "$original"
-    if ! swap "$tree/$file" "$4" "$5"; then
+    if [ "$(swap "$4" "$5" "$tree/$file")" != 1 ]; then
         verdict="NOT PLANTED: its place in $file is gone"
     elif ! cargo_test "$tested" 600 --no-run >"$log" 2>&1; then
         verdict="NOT PLANTED: does not compile, see $log"
     else
         cargo_test "$tested" 300 >>"$log" 2>&1
         status=$?
-        verdict="caught by $(grep -Eo '^[a-z_:0-9]+ --- FAILED|^test [a-z_:0-9]+ \.\.\. FAILED|signal: [0-9]+, SIG[A-Z]+' "$log" |
-            head -n 1 | sed -E 's/^test //; s/ (\.\.\.|---) FAILED//')"
+        verdict='^[a-z_:0-9]+ --- FAILED|^test [a-z_:0-9]+ \.\.\. FAILED|signal: [0-9]+, SIG[A-Z]+'
+        verdict="caught by $(grep -Eo "$verdict" "$log" | head -n 1 |
+            sed -E 's/^test //; s/ (\.\.\.|---) FAILED//')"
         case $status:$verdict in
             0:*) verdict="NOT CAUGHT" ;;
             124:"caught by ") verdict="caught by a test that hangs, see $log" ;;
-            *:"caught by ") verdict="NOT CAUGHT: exit status $status without a failed test, see $log" ;;
+            *:"caught by ") verdict="NOT CAUGHT: status $status without a failed test, see $log" ;;
         esac
     fi
     case $verdict in caught*) ;; *) missed=$((missed + 1)) ;; esac
@@ -233,5 +229,8 @@ plant locked-realloc-copies-the-new-size memoman-global $global/src/locked.rs \
 plant debug-realloc-copies-the-new-size memoman-debug $debug/src/resize.rs \
     'old.size().min(bytes)' 'bytes'
 
-printf '%d %s, %d %s\n' $planted "$([ $places -eq 1 ] && echo places || echo planted)" $missed "$([ $places -eq 1 ] && echo gone || echo 'not caught')"
+words='%d planted, %d not caught\n'
+[ $places -eq 0 ] || words='%d places, %d gone\n'
+# shellcheck disable=SC2059 # the words are a format
+printf "$words" $planted $missed
 [ $planted -gt 0 ] && [ $missed -eq 0 ]

@@ -1,42 +1,42 @@
 #!/usr/bin/env bash
-# Runs real programs without and with the shim and compares what they print.
-#   scripts/programs.sh [demo|check]      SHIM=path of libmemoman_preload.so (dist/libmemoman_preload.so)
+# Real programs with and without the shim: the same output? scripts/programs.sh demo|check [DIST]
 #
-# demo: python, git, sqlite, gcc. check: these and bash, perl, node, redis, cargo. A program passes when its output is the
-# same, its exit status is 0 both times, and the shim says at the end of the process that it served it. Exits with 1 otherwise.
+#   demo   a C program in a static array; then python, git, sqlite and gcc on the shim
+#   check  these four and bash, perl, node, redis, cargo
+#
+# A program passes if it exits with 0 and prints the same both times, and if the shim reports at the
+# end that it served the process.
 set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+group=programs
 case "${1:-}" in
-    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     demo | check) mode=$1 ;;
-    *) echo "programs.sh: say demo or check; --help explains" >&2; exit 2 ;;
+    *) misused "demo or check" ;;
 esac
-root=$(cd "$(dirname "$0")/.." && pwd)
-shim=$(realpath "${SHIM:-$root/dist/libmemoman_preload.so}")
-if [ ! -r "$shim" ]; then
-    echo "programs.sh: $shim is missing: run make first" >&2
-    exit 2
-fi
-work=$(mktemp -d)
+dist=$(cd "${2:-$root/dist}" && pwd)
+shim=$dist/libmemoman_preload.so
+[ -r "$shim" ] || die "$shim is missing: run make first"
 server=
-finish() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
-passed=0
-failed=0
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
+
+if [ $mode = demo ]; then
+    echo "== examples/quickstart.c: an allocator in a static array"
+    gcc -std=c99 -Wall -Wextra -Werror -O2 -I "$dist/include" "$root/examples/quickstart.c" \
+        "$dist/libmemoman.a" -lpthread -o "$work/quickstart" && "$work/quickstart" || exit 1
+    printf '\n== unmodified programs with LD_PRELOAD=libmemoman_preload.so\n'
+fi
 table=$work/table
 printf '%-26s %12s %14s  %s\n' program allocations 'peak bytes' 'same output' >"$table"
 
-# shimmed LOG command…: runs a command on memoman; every process of it leaves its table in LOG.
+# shimmed LOG COMMAND…: runs a command on memoman. Every process of it prints its table on stderr, to
+# LOG, and so what the program itself prints there is not compared.
 shimmed() {
     local log=$1
     shift
-    # stderr is where the tables go, so what the program itself says there is not compared.
     MEMOMAN_STATS=1 LD_PRELOAD=$shim "$@" 2>"$log"
 }
 
-# of LOG "row": the greatest figure of that row among the processes that wrote a table.
+# of LOG ROW: the greatest figure of that row among the processes that printed a table.
 of() { sed -n "s/^memoman: $2 *\([0-9]*\)$/\1/p" "$1" | sort -n | tail -n 1; }
 
 verdict() { # name, log, reason or nothing
@@ -46,18 +46,17 @@ verdict() { # name, log, reason or nothing
         reason="the shim was not active"
     fi
     if [ -z "$reason" ]; then
-        passed=$((passed + 1))
-        echo "ok   programs $name"
-        printf '%-26s %12d %14d  yes\n' "$name" "$allocations" "$(of "$log" 'peak bytes')" >>"$table"
+        ok "$name"
+        printf '%-26s %12d %14d  yes\n' "$name" "$allocations" "$(of "$log" 'peak bytes')" \
+            >>"$table"
     else
-        failed=$((failed + 1))
-        echo "FAIL programs $name $reason"
-        grep -v '^memoman: [a-z ]* *[0-9]*$' "$log" | tail -n 5 | sed 's/^/       /'
+        fail "$name $reason"
+        grep -v '^memoman: [a-z ]* *[0-9]*$' "$log" | tail -n 5 | indented
         printf '%-26s %12s %14s  NO: %s\n' "$name" - - "$reason" >>"$table"
     fi
 }
 
-# program NAME COMMAND ARGUMENTS…: both runs, in a folder of their own, compared by what they print.
+# program NAME COMMAND ARGUMENTS…: both runs, compared by what they print.
 program() {
     local name=$1 log=$work/$1.log reason=
     shift
@@ -66,7 +65,8 @@ program() {
         verdict "$name" "$log" "$1 is not installed: make setup"
         return
     fi
-    "$@" >"$work/plain" 2>"$work/plain.err" || reason="fails without the shim (exit status $?): $(tail -n 1 "$work/plain.err")"
+    "$@" >"$work/plain" 2>"$work/plain.err" ||
+        reason="fails without the shim (exit status $?): $(tail -n 1 "$work/plain.err")"
     if [ -z "$reason" ]; then
         shimmed "$log" "$@" >"$work/shimmed" || reason="exit status $?"
         cmp -s "$work/plain" "$work/shimmed" || reason="${reason:+$reason, }output differs"
@@ -117,14 +117,15 @@ object=\$(mktemp -p "$work")
 gcc -O1 -c "$work/generated.c" -o "\$object"
 sha256sum <"\$object"
 SH
-awk 'BEGIN { print "#include <stdio.h>"
-    for (i = 0; i < 12498; i++) printf "static int f%d(int x)\n{\n    int y = x * %d;\n    if (y > %d)\n        y -= f%d(x - 1);\n    return y;\n}\n\n", i, i + 3, i * 5, (i > 0 ? i - 1 : 0)
+awk 'BEGIN {
+    print "#include <stdio.h>"
+    for (i = 0; i < 12498; i++) {
+        printf "static int f%d(int x)\n{\n    int y = x * %d;\n    if (y > %d)\n", i, i + 3, i * 5
+        printf "        y -= f%d(x - 1);\n    return y;\n}\n\n", (i > 0 ? i - 1 : 0)
+    }
     print "int main(void)\n{\n    printf(\"%d\\n\", f12497(3));\n    return 0;\n}"
     for (i = 0; i < 10; i++) print "/* end */" }' >"$work/generated.c"
-if [ "$(wc -l <"$work/generated.c")" -lt 99000 ]; then
-    echo "programs.sh: awk did not generate the 100,000-line file" >&2
-    exit 1
-fi
+[ "$(wc -l <"$work/generated.c")" -ge 99000 ] || die "awk did not generate the 100,000-line file"
 
 script words.bash <<'SH'
 declare -A count
@@ -164,7 +165,8 @@ program 'git log -p | sort' bash "$work/history.sh"
 program 'sqlite3: join' sqlite3 -batch :memory: ".read $work/join.sql"
 program 'gcc: 100,000 lines' bash "$work/compile.sh"
 
-redis() { # the server on the shim; the client's answers are compared with those of a server without it
+# The server runs on the shim; what a client reads is compared with a server without it.
+redis() {
     local name='redis-server: 200,000 ops' log=$work/redis.log reason='' run
     if ! command -v redis-server >/dev/null || ! command -v redis-benchmark >/dev/null; then
         : >"$log"
@@ -174,20 +176,25 @@ redis() { # the server on the shim; the client's answers are compared with those
     for run in plain shimmed; do
         local socket=$work/$run.sock start=(env)
         [ "$run" = plain ] || start=(env MEMOMAN_STATS=1 "LD_PRELOAD=$shim")
-        "${start[@]}" redis-server --port 0 --unixsocket "$socket" --save '' --appendonly no --dir "$work" >/dev/null 2>"$log" &
+        "${start[@]}" redis-server --port 0 --unixsocket "$socket" --save '' --appendonly no \
+            --dir "$work" >/dev/null 2>"$log" &
         server=$!
         for _ in $(seq 100); do
             [ -S "$socket" ] && break
             sleep 0.1
         done
-        redis-benchmark -s "$socket" -n 200000 -r 10000 -P 16 -q -t set,get,lpush,sadd,hset >"$work/bench" 2>&1 || reason="redis-benchmark fails ($run)"
+        redis-benchmark -s "$socket" -n 200000 -r 10000 -P 16 -q -t set,get,lpush,sadd,hset \
+            >"$work/bench" 2>&1 || reason="redis-benchmark fails ($run)"
         {
-            seq 1 20000 | awk '{ printf "SET key:%d value-%d\nRPUSH list:%d %d\nHSET hash:%d f%d %d\nZADD z %d m%d\n", $1, $1 * 7919, $1 % 97, $1, $1 % 89, $1, $1, $1 % 1013, $1 }' |
-                redis-cli -s "$socket" | sha256sum
+            seq 1 20000 | awk '{
+                printf "SET key:%d value-%d\nRPUSH list:%d %d\n", $1, $1 * 7919, $1 % 97, $1
+                printf "HSET hash:%d f%d %d\nZADD z %d m%d\n", $1 % 89, $1, $1, $1 % 1013, $1
+            }' | redis-cli -s "$socket" | sha256sum
             redis-cli -s "$socket" SORT list:5 LIMIT 0 100 | sha256sum
             redis-cli -s "$socket" HGETALL hash:7 | sort | sha256sum
             redis-cli -s "$socket" ZRANGE z 0 -1 | sha256sum
-            redis-cli -s "$socket" EVAL "local t = {} for i = 1, 100000 do t[i] = i .. 'x' end return #table.concat(t)" 0
+            redis-cli -s "$socket" EVAL \
+                "local t = {} for i = 1, 100000 do t[i] = i .. 'x' end return #table.concat(t)" 0
         } >"$work/redis.$run" 2>&1
         redis-cli -s "$socket" SHUTDOWN NOSAVE >/dev/null 2>&1
         wait "$server" || reason="${reason:-redis-server ends with exit status $? ($run)}"
@@ -198,16 +205,18 @@ redis() { # the server on the shim; the client's answers are compared with those
     verdict "$name" "$log" "$reason"
 }
 
-# The artefact of a build on the shim equals that of a build without.
+# cargo on the shim builds the same artefact.
 script build.sh <<SH
 set -e
 target=\$(mktemp -d -p "$work")
 cd "$root"
-RUSTFLAGS="--remap-path-prefix=\$target=/target" cargo build --quiet --offline -p memoman-core --release --target-dir "\$target"
-nm --defined-only "\$target"/release/libmemoman_core.rlib 2>/dev/null | awk 'NF == 3 { print \$2, \$3 }' | sort | sha256sum
+RUSTFLAGS="--remap-path-prefix=\$target=/target" cargo build --quiet --offline -p memoman-core \
+    --release --target-dir "\$target"
+nm --defined-only "\$target"/release/libmemoman_core.rlib 2>/dev/null |
+    awk 'NF == 3 { print \$2, \$3 }' | sort | sha256sum
 SH
 
-if [ "$mode" = check ]; then
+if [ $mode = check ]; then
     program 'bash -c: arrays, text' bash -c ". '$work/words.bash'"
     program 'perl: hashes, lists' env PERL_HASH_SEED=0 perl "$work/words.pl"
     program 'node: objects, buffers' node "$work/objects.js"
@@ -218,5 +227,4 @@ fi
 echo
 cat "$table"
 echo
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -1,44 +1,33 @@
 #!/usr/bin/env bash
-# RealtimeSanitizer over the handle API: realtime.sh DIST
-# The release archive, as it is shipped, linked into a program whose calls of it are marked nonblocking. One line a check;
-# exits with 1 if one failed. The last two are self-tests: a blocking call planted on either side must be reported.
+# RealtimeSanitizer over the handle API: scripts/realtime.sh [DIST]
+#
+# The release archive, as it is shipped, in a program whose calls of it are marked nonblocking. The last
+# two checks are self-tests: a blocking call planted on either side must be reported.
 set -uo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/lib.sh"
+group=realtime
 dist=$(cd "${1:-$root/dist}" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
 
-verdict() { # name, reason or nothing
-    if [ -z "$2" ]; then
-        echo "ok   realtime $1"
-    else
-        echo "FAIL realtime $1 $2"
-        sed 's/^/       /' "$work/log" | head -40
-        failed=1
-    fi
+builds() {
+    clang-22 -std=c23 -g -O1 -Wall -Wextra -Werror -fsanitize=realtime -I "$dist/include" \
+        "$root/c_tests/realtime/hot_calls.c" "$dist/libmemoman.a" -lpthread -o "$work/hot_calls"
 }
-
-if ! clang-22 -std=c23 -g -O1 -Wall -Wextra -Werror -fsanitize=realtime -I "$dist/include" "$root/c_tests/realtime/hot_calls.c" \
-    "$dist/libmemoman.a" -lpthread -o "$work/hot_calls" >"$work/log" 2>&1; then
-    verdict builds "does not compile"
-    exit 1
-fi
-reason=
-"$work/hot_calls" >"$work/log" 2>&1 || reason="exit status $?"
-verdict hot_calls_never_block "$reason"
-[ -n "$reason" ] || cat "$work/log"
-
-# planted WHERE INTERCEPTED FUNCTION: what the report must name
+# planted WHERE FUNCTION: the report names the intercepted function and where it was called.
 planted() {
-    reason=
-    if "$work/hot_calls" "$1" >"$work/log" 2>&1; then
-        reason="was not reported"
-    elif ! grep -q 'RealtimeSanitizer: unsafe-library-call' "$work/log" || ! grep -Eq "$2" "$work/log" || ! grep -q "$3" "$work/log"; then
-        reason="ended with another report"
+    if "$work/hot_calls" "$1" >"$work/report" 2>&1; then
+        echo "was not reported"
+        return 1
     fi
-    verdict "${1}_is_reported" "$reason"
+    cat "$work/report"
+    grep -q 'RealtimeSanitizer: unsafe-library-call' "$work/report" && grep -q "$1" "$work/report" &&
+        grep -Eq "Intercepted call to real-time unsafe function \`$2\`" "$work/report"
 }
-planted planted_in_c 'Intercepted call to real-time unsafe function `malloc`' planted_in_c
-planted planted_in_rust 'Intercepted call to real-time unsafe function `(mmap|mmap64|syscall|pthread_mutex_lock)`' planted_in_rust
-exit $failed
+
+if check builds builds; then
+    check hot_calls_never_block "$work/hot_calls"
+    cat "$work/log"
+    check planted_in_c_is_reported planted planted_in_c malloc
+    check planted_in_rust_is_reported \
+        planted planted_in_rust '(mmap|mmap64|syscall|pthread_mutex_lock)'
+fi
+finish

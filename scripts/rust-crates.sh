@@ -1,40 +1,23 @@
 #!/usr/bin/env bash
-# What crates.io and docs.rs would do with the crates: scripts/rust-crates.sh quick|publish
+# What crates.io and docs.rs do with the crates: scripts/rust-crates.sh quick|publish
 #
-#   quick    documentation without warnings, an example for each public item, what each package contains, the Rust version
-#            that is asked for, the examples
-#   publish  the same, and `cargo publish --dry-run`, which builds each package as crates.io would (takes a minute, and
-#            needs the network)
-# One line a check, "ok crates …" or "FAIL crates …"; exits with 1 if one failed.
+#   quick    documentation without warnings, an example for each public item, the contents of each
+#            package, the lowest Rust version, the examples
+#   publish  these, a crate that depends on ours by path, and `cargo publish --dry-run`, which builds
+#            each package as crates.io does (a minute, with the network)
 set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+group=crates
 mode=${1:-}
-case $mode in
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    quick | publish) ;;
-    *) echo "rust-crates.sh: quick or publish; --help explains" >&2; exit 2 ;;
-esac
-cd "$(dirname "$0")/.."
-target=${CARGO_TARGET_DIR:-target}
+case $mode in quick | publish) ;; *) misused "quick or publish" ;; esac
+cd "$root"
 crates=(memoman-core memoman-debug memoman-global)
 features=(--features memoman-core/allocator-api2)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-log=$work/log
-failures=0
 
-check() { # NAME COMMAND…: its output is shown when it fails.
-    local name=$1
-    shift
-    if "$@" >"$log" 2>&1; then
-        echo "ok   crates $name"
-    else
-        echo "FAIL crates $name"
-        sed 's/^/       /' "$log" | head -30
-        failures=$((failures + 1))
-    fi
+documentation() {
+    RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps "${features[@]}" \
+        "${crates[@]/#/--package=}"
 }
-
-documentation() { RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps "${features[@]}" "${crates[@]/#/--package=}"; }
 
 # rustdoc lists the items; its switch is named for the nightly toolchain.
 every_item_has_an_example() {
@@ -45,7 +28,7 @@ every_item_has_an_example() {
         python3 scripts/doc_examples.py "$target/doc-json/doc/${crate//-/_}.json"
 }
 
-# Sources, examples, licences, what cargo adds: and nothing else.
+# Sources, examples, licences and cargo's own files, nothing else.
 contents() {
     local crate=$1 list file
     list=$(cargo package --quiet --list --allow-dirty --package "$crate") || return 1
@@ -53,19 +36,21 @@ contents() {
     for file in Cargo.toml README.md LICENSE-MIT LICENSE-APACHE src/lib.rs; do
         grep -qx "$file" <<<"$list" || { echo "missing: $file"; return 1; }
     done
-    ! grep -vE '^(src/.*\.rs|examples/.*\.rs|README\.md|LICENSE-(MIT|APACHE)|Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json)$' <<<"$list"
+    file='src/.*\.rs|examples/.*\.rs|README\.md|LICENSE-(MIT|APACHE)'
+    ! grep -vE "^($file|Cargo\\.(toml|toml\\.orig|lock)|\\.cargo_vcs_info\\.json)\$" <<<"$list"
 }
 
-# The lowest Rust: stated once, and nothing of the standard library that is newer is called. (Whether the language
-# itself is as old only that compiler can say; when it is installed, it is asked.)
+# The lowest Rust: nothing newer of the standard library is called. Only that compiler knows whether the
+# language is as old: it builds the crates if it is installed.
 lowest_rust() {
     local stated compiler
     stated=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     [ -n "$stated" ] || { echo "no rust-version in Cargo.toml"; return 1; }
-    grep -q "^minimum=${stated#1.}$" scripts/setup.sh || { echo "scripts/setup.sh asks for another Rust than $stated"; return 1; }
-    cargo clippy --quiet "${features[@]}" "${crates[@]/#/--package=}" --target-dir "$target" -- -D clippy::incompatible_msrv || return 1
+    cargo clippy --quiet "${features[@]}" "${crates[@]/#/--package=}" --target-dir "$target" \
+        -- -D clippy::incompatible_msrv || return 1
     if compiler=$(rustup which --toolchain "$stated" cargo 2>/dev/null); then
-        PATH=$(dirname "$compiler"):$PATH cargo check --quiet "${features[@]}" "${crates[@]/#/--package=}" --target-dir "$target/msrv"
+        PATH=$(dirname "$compiler"):$PATH cargo check --quiet "${features[@]}" \
+            "${crates[@]/#/--package=}" --target-dir "$target/msrv"
     fi
 }
 
@@ -74,16 +59,21 @@ examples() {
         cargo run --quiet --package memoman-global --example global
 }
 
-publish() { cargo publish --quiet --dry-run --allow-dirty "${crates[@]/#/--package=}" --target-dir "$target/publish"; }
+publish() {
+    cargo publish --quiet --dry-run --allow-dirty "${crates[@]/#/--package=}" \
+        --target-dir "$target/publish"
+}
 
-# A stranger's crate that depends on ours by path, as `cargo add --path` writes it. Outside: cargo would enrol it here.
+# A stranger's crate that depends on ours by path, as `cargo add --path` writes it. It lies outside this
+# workspace, which would take it in.
 added_by_path() {
-    local app=$work/stranger root=$PWD
+    local app=$work/stranger
     cargo new --quiet --vcs none --name stranger "$app" &&
         cp crates/memoman-global/examples/global.rs "$app/src/main.rs" &&
         (cd "$app" && cargo add --quiet --path "$root/crates/memoman-core" --features allocator-api2 &&
             cargo add --quiet --path "$root/crates/memoman-global" &&
-            sed -i 's/global\.rs/main.rs/' src/main.rs && CARGO_TARGET_DIR=$app/target cargo run --quiet)
+            sed -i 's/global\.rs/main.rs/' src/main.rs &&
+            CARGO_TARGET_DIR=$app/target cargo run --quiet)
 }
 
 check documentation documentation
@@ -98,4 +88,4 @@ if [ "$mode" = publish ]; then
     check added-by-path added_by_path
     check publish-dry-run publish
 fi
-[ $failures -eq 0 ]
+finish
