@@ -22,11 +22,8 @@ recorded=packaging/abi/memoman_0-$(gcc -dumpmachine | cut -d- -f1).abi
 gcc -fpreprocessed -dD -E -P -x c "$header" | sed -E \
     '/^(typedef|#)/! s/^([a-z].*\bmm_[a-z_]+\(.*\));$/\1 { __builtin_unreachable(); }/' \
     >"$work/functions.c"
-{
-    echo 'MEMOMAN_0 { global:'
-    header_functions "$header" | sed 's/$/;/'
-    echo 'local: *; };'
-} >"$work/memoman.map"
+header_functions "$header" |
+    sed -e '1s/^/MEMOMAN_0 { global: /' -e 's/$/;/' -e '$s/$/ local: *; };/' >"$work/memoman.map"
 gcc -g -w -shared -fPIC -Wl,-soname,libmemoman.so.0 -Wl,--version-script="$work/memoman.map" \
     "$work/functions.c" -o "$work/libmemoman.so.0"
 declared=$(header_functions "$header" | wc -l)

@@ -95,7 +95,8 @@ place "$work/libmemoman.a" "$out/libmemoman$suffix.a"
 
 # The shared library is linked from the same object, because cargo cannot give versions to symbols.
 # MEMOMAN_0: a program finds its functions in every library of this SONAME.
-{ echo 'MEMOMAN_0 { global:' && sed 's/$/;/' "$work/keep" && echo 'local: *; };'; } >"$work/memoman.map"
+sed -e '1s/^/MEMOMAN_0 { global: /' -e 's/$/;/' -e '$s/$/ local: *; };/' "$work/keep" \
+    >"$work/memoman.map"
 shared=$work/memoman.o
 if [ "$variant" = release ]; then
     # Unwind tables are a seventh of the library's size, and nothing unwinds through it: a report

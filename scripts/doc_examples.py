@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Each public item of a crate has an example in its documentation: doc_examples.py CRATE.json (rustdoc's JSON)
+"""Each public item of a crate has an example in its documentation.
 
-Items that the crate's root shows, with their own functions and constants. Hidden ones are not in the JSON's root;
-fields, variants and what implements a trait are documented by what they belong to.
+    scripts/doc_examples.py CRATE.json    rustdoc's JSON
+
+The items that the crate's root shows, with their own functions and constants. Hidden ones are not
+in the JSON's root; fields, variants and implementations of traits are left out.
 """
 
 import json
@@ -10,7 +12,7 @@ import sys
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit(__doc__)
     with open(sys.argv[1], encoding="utf-8") as file:
         crate = json.load(file)

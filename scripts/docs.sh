@@ -44,7 +44,8 @@ summary_complete() {
 
 case $mode in
     write)
-        python3 docs/tools/api.py include/memoman.h >"$work/api.md" && cp "$work/api.md" docs/book/api.md || exit 1
+        python3 docs/tools/api.py include/memoman.h >"$work/api.md" || exit 1
+        cp "$work/api.md" docs/book/api.md
         for bits in 64 32; do
             # `make check-embedded` builds the 32-bit library.
             [ $bits = 64 ] || [ -e "$target/embedded/i686/libmemoman.a" ] || continue

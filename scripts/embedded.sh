@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # memoman without an operating system: scripts/embedded.sh
 #
-# Builds the library for a Cortex-M3 (Thumb-2), links the firmware of examples/firmware, runs it in QEMU
-# and measures memoman's part of it; the FreeRTOS heap file, hosted and for the Cortex-M3; the library
-# and an example for 32-bit x86. The firmware's library, the small build (--cfg memoman_small), passes
-# the core's tests and the C suite on this machine. scripts/setup.sh check-embedded installs the tools.
+# Builds the library for a Cortex-M3 (Thumb-2), links the firmware of examples/firmware, runs it in
+# QEMU and measures memoman's part of it; the FreeRTOS heap file, hosted and for the Cortex-M3; the
+# library and an example for 32-bit x86. The firmware's library, the small build (--cfg
+# memoman_small), passes the core's tests and the C suite on this machine. scripts/setup.sh
+# check-embedded installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 [ $# -eq 0 ] || misused "takes no argument"
@@ -21,7 +22,8 @@ mkdir -p "$folder"
 
 flags=(-std=c11 -mcpu=cortex-m3 -mthumb -Os -ffreestanding -ffunction-sections -fdata-sections
     -Wall -Wextra -Werror -pedantic -I "$m3/include")
-# No C library, no start files: the firmware, memoman and, for divisions, the compiler's own functions.
+# No C library, no start files: the firmware, memoman and, for divisions, the compiler's own
+# functions.
 linking=(-nostdlib -T examples/firmware/lm3s6965.ld -Wl,--gc-sections -Wl,-z,noexecstack)
 
 firmware() { # name, further flags
@@ -150,8 +152,8 @@ x86_example() {
         timeout 60 "$x86/quickstart" >"$x86/quickstart.txt" && cat "$x86/quickstart.txt" &&
         grep -q '^valid: yes$' "$x86/quickstart.txt" && file_is_32_bit "$x86/quickstart"
 }
-# The small build on a machine with an operating system, as 64-bit and as 32-bit code: the core's tests,
-# the C suite, the programs of misuse.
+# The small build on a machine with an operating system, as 64-bit and as 32-bit code: the core's
+# tests, the C suite, the programs of misuse.
 small_core() {
     local -x RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small"
     cargo clippy --quiet --workspace --all-targets --target-dir "$target/small" -- -D warnings &&
@@ -162,7 +164,8 @@ small_32() { tests scripts/other-targets.sh check i686-small; }
 
 # tests COMMAND…: it passes, and has run tests.
 tests() {
-    "$@" >"$folder/tests.log" 2>&1 && grep -Eq '^test result: ok\. [1-9]' "$folder/tests.log" && return
+    "$@" >"$folder/tests.log" 2>&1 &&
+        grep -Eq '^test result: ok\. [1-9]' "$folder/tests.log" && return
     tail -n 25 "$folder/tests.log"
     return 1
 }

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Coverage-guided fuzzing with libFuzzer, Rust and C under AddressSanitizer. Targets: fuzz/*.c.
 #
-#   scripts/fuzz.sh run SECONDS [TARGET…]  fuzz for so long in all, shared by the targets; new inputs
+#   scripts/fuzz.sh run SECONDS [TARGET…]  fuzz for so long in all, shared by the targets; new
+#   inputs
 #                                          go to target/fuzz/corpus
 #   scripts/fuzz.sh replay                 every committed input once, and the self-tests
 #   scripts/fuzz.sh one TARGET FILE        one input, with the full report
 #   scripts/fuzz.sh merge [TARGET…]        write fuzz/corpus anew: fewest inputs, the same coverage
 #   scripts/fuzz.sh build                  the programs only, in target/fuzz
 #
-# fuzz/corpus/TARGET holds the committed inputs, fuzz/regressions/TARGET those that found a bug, named
-# for it.
+# fuzz/corpus/TARGET holds the committed inputs, fuzz/regressions/TARGET those that found a bug,
+# named for it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 group=fuzz
@@ -25,8 +26,8 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-$asan}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 mkdir -p "$out/bin" "$crashes"
 
-flags=(-std=gnu11 -g -O2 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all
-    -I include -I c_tests/support -I fuzz)
+flags=(-std=gnu11 -g -O2 -Wall -Wextra -Werror -fsanitize=address,undefined
+    -fno-sanitize-recover=all -I include -I c_tests/support -I fuzz)
 
 # The libraries as archives with coverage counters and AddressSanitizer. The asan variant's target
 # folder holds the build scripts already.
@@ -48,7 +49,8 @@ build_libraries() {
         --redefine-sym secure_getenv=fuzz_getenv --redefine-sym syscall=fuzz_syscall
     # The shim's names get a prefix, so that the fuzzer keeps its own malloc.
     {
-        sed -nE 's/.*extern "C" fn ([a-z_0-9]+)\(.*/\1/p' crates/memoman-preload/src/{names,inspect}.rs
+        sed -nE 's/.*extern "C" fn ([a-z_0-9]+)\(.*/\1/p' \
+            crates/memoman-preload/src/{names,inspect}.rs
         sed -nE 's/^    (_Z[A-Za-z0-9_]+) .*/\1/p' crates/memoman-preload/src/operators.rs
     } | sed 's/.*/& shim_&/' >"$out/names"
     renew "$built/libmemoman_preload.a" "$out/libshim.a" --redefine-syms="$out/names"
@@ -114,8 +116,7 @@ fuzz() {
     pid=$!
     while kill -0 $pid 2>/dev/null; do
         sleep 2
-        line=$(grep -aE '^#[0-9]' "$log" | tail -n 1 | tr '\t' ' ' | sed -E 's/ +/ /g; s/ L: .*//') ||
-            true
+        line=$(grep -aE '^#[0-9]' "$log" | tail -n 1 | sed -E 's/[ \t]+/ /g; s/ L: .*//') || true
         printf -v line 'fuzz: %-11s %4d of %d s  %-90.90s' "$name" $((EPOCHSECONDS - began)) \
             "$seconds" "$line"
         [ ! -t 1 ] || printf '\r%s' "$line"

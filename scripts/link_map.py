@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What of a linked firmware is memoman's, from GNU ld's map: link_map.py FIRMWARE.map ARCHIVE
+"""memoman's part of a linked firmware, from GNU ld's map: scripts/link_map.py FIRMWARE.map ARCHIVE
 
-Prints four numbers of bytes: memoman's code, its constants (the texts of its messages), the compiler runtime's code
-(memcpy and its like), and variables in RAM, of all sections that the map says came from ARCHIVE and were kept.
+Prints four numbers of bytes, of the sections that were kept from ARCHIVE: memoman's code, its
+constants (the texts of its messages), the compiler runtime's code (memcpy), variables in RAM.
 """
 
 import re
@@ -17,7 +17,7 @@ def main() -> None:
     map_file, archive = sys.argv[1:]
     with open(map_file, encoding="utf-8") as file:
         text = file.read()
-    # Before this line are the sections that were thrown away.
+    # Before this line stand the discarded sections.
     kept = text.partition("Linker script and memory map")[2]
     code = constants = runtime = ram = 0
     # A section with a long name has its figures on the next line.

@@ -5,22 +5,22 @@
 #   scripts/mutants.sh report [--write]         only the table, from the results so far
 #
 # Prints one line for each file and writes docs/mutants.csv; fails if fewer than 95 % of a package's
-# viable mutants die, or if a survivor has no reason in docs/mutants-survivors.csv. About two hours on
-# two processors, each of which takes a share of the mutants (MUTANTS_PARTS=n: more shares, because
-# mutants that hang need no processor). Results so far: target/mutants/PACKAGE/. scripts/setup.sh
-# mutants installs the tools.
+# viable mutants die, or if a survivor has no reason in docs/mutants-survivors.csv. About two hours
+# on two processors, each of which takes a share of the mutants (MUTANTS_PARTS=n: more shares,
+# because mutants that hang need no processor). Results so far: target/mutants/PACKAGE/.
+# scripts/setup.sh mutants installs the tools.
 #
-# cargo-mutants skips `unsafe fn`, most of an allocator. It mutates a copy in which `unsafe` is struck
-# from the functions' declarations (their bodies state it themselves): same lines, same programs, same
-# tests.
+# cargo-mutants skips `unsafe fn`, most of an allocator. It mutates a copy in which `unsafe` is
+# struck from the functions' declarations (their bodies state it themselves): same lines, same
+# programs, same tests.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
-results_so_far=$target/mutants
+outcome=$target/mutants
 
 # Core tests that take seconds each run for the mutants only that all others let live. Left out: the
-# models and the exhaustive search, slower still; the loom models and the debug library's tests, which
-# need builds of their own; the test program that makes the heap Rust's own.
+# models and the exhaustive search, slower still; the loom models and the debug library's tests,
+# which need builds of their own; the test program that makes the heap Rust's own.
 slow="corruption damage differential"
 left_out="exhaustion model lock_model heap_model rust debugged"
 
@@ -36,7 +36,8 @@ prepare() {
         ! -name global_alloc.rs ! -name allocator.rs -exec sed -i -E 's/\bunsafe fn /fn /' {} +
     sed -i -E -e 's/^unsafe_op_in_unsafe_fn = "deny"/unused_unsafe = "allow"/' \
         -e 's/^(missing_docs|unreachable_pub) = "deny"/\1 = "allow"/' "$tree/Cargo.toml"
-    # One program for the quick tests and one for the slow ones: a mutant spends its time in linking.
+    # One program for the quick tests and one for the slow ones: a mutant spends its time in
+    # linking.
     local crate=$tree/crates/memoman-$package file name program
     sed -i '0,/^\[package\]/s//[package]\nautotests = false/' "$crate/Cargo.toml"
     printf '\n[[test]]\nname = "quick"\n\n[[test]]\nname = "slow"\n' >>"$crate/Cargo.toml"
@@ -57,16 +58,17 @@ prepare() {
 parts() { echo "${MUTANTS_PARTS:-$(nproc)}"; }
 
 # stage PACKAGE ARGUMENTS…: tries the mutants that have lived so far; each processor takes a part of
-# them. The results of all stages and parts: target/mutants/PACKAGE/{caught,missed,timeout,unviable}.txt.
+# them. The results of all stages and parts:
+# target/mutants/PACKAGE/{caught,missed,timeout,unviable}.txt.
 stage() {
     local package=$1 parts part place kind features=() waiting=()
     shift
     parts=$(parts)
     [ "$package" != core ] || features=(--features allocator-api2)
     for ((part = 0; part < parts; part++)); do
-        place=$results_so_far/$package/$part
+        place=$outcome/$package/$part
         [ ! -d "$place/mutants.out" ] ||
-            cat "$results_so_far/$package"/{caught,timeout,unviable}.txt \
+            cat "$outcome/$package"/{caught,timeout,unviable}.txt \
                 >"$place/mutants.out/previously_caught.txt"
         (
             cd "$place/tree"
@@ -80,40 +82,44 @@ stage() {
     done
     for part in "${waiting[@]}"; do wait "$part"; done
     for kind in caught missed timeout unviable; do
-        cat "$results_so_far/$package"/*/mutants.out/$kind.txt >>"$results_so_far/$package/$kind.txt"
+        cat "$outcome/$package"/*/mutants.out/$kind.txt >>"$outcome/$package/$kind.txt"
     done
 }
 
-# The quick tests first, and all of them for the mutants that live; as --cargo-arg, so that the build,
-# which takes longest, makes no more than they need. Then the mutants that only show elsewhere: the
-# core's on 32-bit x86, where other tests prove what a header's seal proves on 64-bit targets; the
-# global package's in the loom models, in the debug library's tests, and in the C programs under the
-# shim.
+# The quick tests first, and all of them for the mutants that live; as --cargo-arg, so that the
+# build, which takes longest, makes no more than they need. Then the mutants that only show
+# elsewhere: the core's on 32-bit x86, where other tests prove what a header's seal proves on 64-bit
+# targets; the global package's in the loom models, in the debug library's tests, and in the C
+# programs under the shim.
 run() {
     local package=$1 part
     for ((part = 0; part < $(parts); part++)); do
-        prepare "$package" "$results_so_far/$package/$part/tree"
+        prepare "$package" "$outcome/$package/$part/tree"
     done
     stage "$package" -e 'debug*.rs' --cargo-arg=--test=quick
-    stage "$package" -e 'debug*.rs' --cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow
+    stage "$package" -e 'debug*.rs' \
+        --cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow
     "elsewhere_$package"
 }
 
 elsewhere_core() {
     PATH=/usr/bin:/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc \
-        stage core --cargo-arg=--target=i686-unknown-linux-gnu --cargo-arg=-Zbuild-std=std,panic_unwind \
+        stage core --cargo-arg=--target=i686-unknown-linux-gnu \
+        --cargo-arg=-Zbuild-std=std,panic_unwind \
         --cargo-arg='--config=profile.mutants.panic="unwind"' --cargo-arg=--test=quick
 }
 
 # The C programs take 20 s and more, which cargo-mutants would take for a hang.
 elsewhere_global() {
-    RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs -f sync.rs --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
+    RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs -f sync.rs \
+        --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
     RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" \
-        stage global -f 'debug*.rs' -f default.rs -f survey.rs --cargo-arg=--lib --cargo-arg=--test=debugged
+        stage global -f 'debug*.rs' -f default.rs -f survey.rs \
+        --cargo-arg=--lib --cargo-arg=--test=debugged
     MEMOMAN_VARIANTS=preload stage global --timeout 200 -e 'debug*.rs' --test-package memoman-tests
 }
 
-report() { python3 scripts/mutants_report.py "$results_so_far" "$@"; }
+report() { python3 scripts/mutants_report.py "$outcome" "$@"; }
 
 case "${1:-}" in
 prepare) prepare "$2" "$3" ;;
@@ -122,7 +128,7 @@ report) report "${@:2}" ;;
     PATH=$target/tools/bin:$PATH
     [ $# -gt 0 ] || set -- core global
     for package in "$@"; do
-        rm -rf "${results_so_far:?}/$package"
+        rm -rf "${outcome:?}/$package"
         run "$package"
     done
     report --write

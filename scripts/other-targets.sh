@@ -2,7 +2,8 @@
 # Builds and tests memoman for other word sizes and processors.
 #
 #   scripts/other-targets.sh lib NAME OUT          libmemoman.a and the header, into OUT
-#   scripts/other-targets.sh check NAME [quick]    the core's Rust tests and the C suite; quick: a part
+#   scripts/other-targets.sh check NAME [quick]    the core's Rust tests and the C suite; quick: a
+#   part
 #                                                  of the Rust tests
 #
 #   i686        32-bit x86, which an x86-64 machine runs itself
@@ -10,8 +11,9 @@
 #   arm         32-bit ARMv7 under qemu-user
 #   cortex-m3   ARMv7-M without operating system, the small build; scripts/embedded.sh tests it
 #
-# The compiler is Debian's rustc-web, which builds Rust's standard library from rust-web-src, so that no
-# toolchain is downloaded. scripts/setup.sh check-32, check-arm and check-embedded install the tools.
+# The compiler is Debian's rustc-web, which builds Rust's standard library from rust-web-src, so
+# that no toolchain is downloaded. scripts/setup.sh check-32, check-arm and check-embedded install
+# the tools.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ $# -ge 2 ] || misused "say what to do, and for which target"
@@ -72,8 +74,8 @@ cross_cargo() {
         /usr/bin/cargo "$@" --target "$target" "${json[@]}" --target-dir "$folder"
 }
 
-# rustc's target without frame pointers: only debuggers use them, and each costs flash and a register.
-# rustc has no switch for it.
+# rustc's target without frame pointers: only debuggers use them, and each costs flash and a
+# register. rustc has no switch for it.
 target_without_frame_pointers() {
     PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 /usr/bin/rustc -Zunstable-options \
         --print target-spec-json --target "$triple" |
@@ -94,9 +96,9 @@ lib() {
     place "$built" "$out/libmemoman.a"
 }
 
-# prelink FROM TO TOOLS: one object in which the header's functions are global, and the Rust runtime's
-# memcpy, memmove, memset and memcmp weak: a C library's own replace them, and a firmware without one
-# needs none. Each function keeps its own section.
+# prelink FROM TO TOOLS: one object in which the header's functions are global, and the Rust
+# runtime's memcpy, memmove, memset and memcmp weak: a C library's own replace them, and a firmware
+# without one needs none. Each function keeps its own section.
 prelink() {
     local from=$1 to=$2 tools=$3 function keep=()
     # Rust's objects carry bitcode that the tools' plugins would try to read.

@@ -4,9 +4,9 @@
 #   scripts/planted-bugs.sh [NAME…]    all bugs, or these
 #   scripts/planted-bugs.sh --places   only whether each place is still in the sources: a second
 #
-# Prints one line for each bug; fails if one is not caught, if its place in the sources is gone, or if
-# the tests fail without it. The tests are the quick ones among the steps "rust", "core" and "32-bit" of
-# `make check`. scripts/setup.sh planted installs the tools.
+# Prints one line for each bug; fails if one is not caught, if its place in the sources is gone, or
+# if the tests fail without it. The tests are the quick ones among the steps "rust", "core" and
+# "32-bit" of `make check`. scripts/setup.sh planted installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=planted
@@ -39,7 +39,8 @@ cargo_test() {
     local tested=$1 limit=$2 test=(cargo test --quiet --profile mutants -p "${1%@*}")
     shift 2
     case $tested in
-        memoman-core) test+=(--test quick) ;; # the core's own unit tests take longer than all others
+        # The core's unit tests take longer than all others.
+        memoman-core) test+=(--test quick) ;;
         memoman-core@i686)
             test+=(--test quick --target i686-unknown-linux-gnu -Zbuild-std=std,panic_unwind
                 --config 'profile.mutants.panic="unwind"')

@@ -16,9 +16,6 @@ esac
 dist=$(cd "${2:-$root/dist}" && pwd)
 shim=$dist/libmemoman_preload.so
 [ -r "$shim" ] || die "$shim is missing: run make first"
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
-
 if [ $mode = demo ]; then
     echo "== examples/quickstart.c: an allocator in a static array"
     gcc -std=c99 -Wall -Wextra -Werror -O2 -I "$dist/include" "$root/examples/quickstart.c" \
@@ -28,8 +25,8 @@ fi
 table=$work/table
 printf '%-26s %12s %14s  %s\n' program allocations 'peak bytes' 'same output' >"$table"
 
-# shimmed LOG COMMAND…: runs a command on memoman. Every process of it prints its table on stderr, to
-# LOG, and so what the program itself prints there is not compared.
+# shimmed LOG COMMAND…: runs a command on memoman. Every process of it prints its table on stderr,
+# to LOG, and so what the program itself prints there is not compared.
 shimmed() {
     local log=$1
     shift
@@ -54,6 +51,21 @@ verdict() { # name, log, reason or nothing
         grep -v '^memoman: [a-z ]* *[0-9]*$' "$log" | tail -n 5 | indented
         printf '%-26s %12s %14s  NO: %s\n' "$name" - - "$reason" >>"$table"
     fi
+}
+
+# real NAME COMMAND FUNCTION: a function of scripts/real-programs/programs.sh, in a folder of its
+# own.
+real() {
+    local name=$1 function=$3
+    command -v "$2" >/dev/null || { fail "$name $2 is not installed: make setup"; return; }
+    program "$name" bash -c 'cd "$(mktemp -d -p "$1")" && mkdir work && cd work || exit
+        export RESULTS=${PWD%/*} ROOT=$2 COMMIT=HEAD UNDER=
+        if [[ $3 == server_* ]]; then UNDER=${LD_PRELOAD:-} && unset LD_PRELOAD; fi
+        . "$ROOT/scripts/real-programs/programs.sh"
+        "$3"
+        status=$?
+        [ ! -e server.err ] || cat server.err >&2
+        exit $status' "$name" "$work" "$root" "$function"
 }
 
 # program NAME COMMAND ARGUMENTS…: both runs, compared by what they print.
@@ -99,18 +111,6 @@ set -e
 git -C "$root" -c safe.directory='*' log -p | LC_ALL=C sort | sha256sum
 SH
 
-script join.sql <<'SQL'
-PRAGMA temp_store = MEMORY;
-CREATE TABLE a(id INTEGER PRIMARY KEY, k INTEGER, name TEXT);
-CREATE TABLE b(k INTEGER, v TEXT);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
-INSERT INTO a SELECT i, (i * 7919) % 50021, 'name ' || i FROM n;
-INSERT INTO b SELECT k, group_concat(name, ',') FROM a GROUP BY k;
-CREATE INDEX b_k ON b(k);
-SELECT count(*), sum(length(b.v)), min(a.name), max(b.v) FROM a JOIN b USING (k);
-SELECT a.k % 10, count(DISTINCT b.v), max(length(b.v)) FROM a JOIN b USING (k) GROUP BY 1 ORDER BY 1;
-SQL
-
 script compile.sh <<SH
 set -e
 object=\$(mktemp -p "$work")
@@ -139,89 +139,16 @@ for i in $(seq 1 3000); do text+="line $i of a text that grows; "; done
 echo "${#text} ${text//line/LINE}" | sha256sum
 SH
 
-script words.pl <<'PL'
-my (%count, @lists);
-for my $i (1 .. 300_000) {
-    my $word = "w" . ($i * 7919 % 10007);
-    $count{$word} .= chr(97 + $i % 26);
-    push @{ $lists[$i % 997] }, { n => $i, s => "x" x ($i % 50) };
-}
-my $sum = 0;
-$sum += length $_->{s} for map { @$_ } @lists;
-print join(",", map { "$_=" . length $count{$_} } (sort keys %count)[0 .. 20]), " $sum\n";
-PL
-
-script objects.js <<'JS'
-const map = new Map();
-for (let i = 0; i < 300000; i++) map.set(`key ${(i * 7919) % 300007}`, { i, text: "x".repeat(i % 40) });
-const buffers = Array.from({ length: 200 }, (_, i) => Buffer.alloc(10000 + i * 100, i));
-const all = [...map.values()].sort((a, b) => b.text.length - a.text.length || a.i - b.i);
-console.log(map.size, all[0].i, all[all.length - 1].i, buffers.reduce((n, b) => n + b[17] + b.length, 0));
-console.log(JSON.stringify(all.slice(0, 1000)).length);
-JS
-
 program 'python3: 1M objects' env PYTHONMALLOC=malloc python3 "$work/objects.py"
 program 'git log -p | sort' bash "$work/history.sh"
-program 'sqlite3: join' sqlite3 -batch :memory: ".read $work/join.sql"
+real 'sqlite3: join' sqlite3 program_sqlite
 program 'gcc: 100,000 lines' bash "$work/compile.sh"
-
-# The server runs on the shim; what a client reads is compared with a server without it.
-redis() {
-    local name='redis-server: 200,000 ops' log=$work/redis.log reason='' run
-    if ! command -v redis-server >/dev/null || ! command -v redis-benchmark >/dev/null; then
-        : >"$log"
-        verdict "$name" "$log" "redis-server or redis-benchmark is not installed: make setup"
-        return
-    fi
-    for run in plain shimmed; do
-        local socket=$work/$run.sock start=(env)
-        [ "$run" = plain ] || start=(env MEMOMAN_STATS=1 "LD_PRELOAD=$shim")
-        "${start[@]}" redis-server --port 0 --unixsocket "$socket" --save '' --appendonly no \
-            --dir "$work" >/dev/null 2>"$log" &
-        server=$!
-        for _ in $(seq 100); do
-            [ -S "$socket" ] && break
-            sleep 0.1
-        done
-        redis-benchmark -s "$socket" -n 200000 -r 10000 -P 16 -q -t set,get,lpush,sadd,hset \
-            >"$work/bench" 2>&1 || reason="redis-benchmark fails ($run)"
-        {
-            seq 1 20000 | awk '{
-                printf "SET key:%d value-%d\nRPUSH list:%d %d\n", $1, $1 * 7919, $1 % 97, $1
-                printf "HSET hash:%d f%d %d\nZADD z %d m%d\n", $1 % 89, $1, $1, $1 % 1013, $1
-            }' | redis-cli -s "$socket" | sha256sum
-            redis-cli -s "$socket" SORT list:5 LIMIT 0 100 | sha256sum
-            redis-cli -s "$socket" HGETALL hash:7 | sort | sha256sum
-            redis-cli -s "$socket" ZRANGE z 0 -1 | sha256sum
-            redis-cli -s "$socket" EVAL \
-                "local t = {} for i = 1, 100000 do t[i] = i .. 'x' end return #table.concat(t)" 0
-        } >"$work/redis.$run" 2>&1
-        redis-cli -s "$socket" SHUTDOWN NOSAVE >/dev/null 2>&1
-        wait "$server" || reason="${reason:-redis-server ends with exit status $? ($run)}"
-        server=
-    done
-    cmp -s "$work/redis.plain" "$work/redis.shimmed" || reason="${reason:-answers differ}"
-    [ -s "$work/redis.plain" ] || reason="${reason:-no answers}"
-    verdict "$name" "$log" "$reason"
-}
-
-# cargo on the shim builds the same artefact.
-script build.sh <<SH
-set -e
-target=\$(mktemp -d -p "$work")
-cd "$root"
-RUSTFLAGS="--remap-path-prefix=\$target=/target" cargo build --quiet --offline -p memoman-core \
-    --release --target-dir "\$target"
-nm --defined-only "\$target"/release/libmemoman_core.rlib 2>/dev/null |
-    awk 'NF == 3 { print \$2, \$3 }' | sort | sha256sum
-SH
-
 if [ $mode = check ]; then
     program 'bash -c: arrays, text' bash -c ". '$work/words.bash'"
-    program 'perl: hashes, lists' env PERL_HASH_SEED=0 perl "$work/words.pl"
-    program 'node: objects, buffers' node "$work/objects.js"
-    redis
-    program 'cargo build' bash "$work/build.sh"
+    real 'perl: hashes, lists' perl program_perl
+    real 'node: objects, threads' node program_node
+    real 'redis-server: benchmark, save' redis-benchmark server_redis
+    real 'cargo build' cargo program_cargo
 fi
 
 echo

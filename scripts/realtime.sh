@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # RealtimeSanitizer over the handle API: scripts/realtime.sh [DIST]
 #
-# The release archive, as it is shipped, in a program whose calls of it are marked nonblocking. The last
-# two checks are self-tests: a blocking call planted on either side must be reported.
+# The release archive, as it is shipped, in a program whose calls of it are marked nonblocking. The
+# last two checks are self-tests: a blocking call planted on either side must be reported.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=realtime
@@ -19,7 +19,8 @@ planted() {
         return 1
     fi
     cat "$work/report"
-    grep -q 'RealtimeSanitizer: unsafe-library-call' "$work/report" && grep -q "$1" "$work/report" &&
+    grep -q 'RealtimeSanitizer: unsafe-library-call' "$work/report" &&
+        grep -q "$1" "$work/report" &&
         grep -Eq "Intercepted call to real-time unsafe function \`$2\`" "$work/report"
 }
 

@@ -3,7 +3,8 @@
 #
 #   quick    documentation without warnings, an example for each public item, the contents of each
 #            package, the lowest Rust version, the examples
-#   publish  these, a crate that depends on ours by path, and `cargo publish --dry-run`, which builds
+#   publish  these, a crate that depends on ours by path, and `cargo publish --dry-run`, which
+#   builds
 #            each package as crates.io does (a minute, with the network)
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -23,8 +24,8 @@ documentation() {
 every_item_has_an_example() {
     local crate=$1
     shift
-    RUSTC_BOOTSTRAP=1 cargo rustdoc --quiet --package "$crate" "$@" --target-dir "$target/doc-json" -- \
-        -Zunstable-options --output-format json &&
+    RUSTC_BOOTSTRAP=1 cargo rustdoc --quiet --package "$crate" "$@" \
+        --target-dir "$target/doc-json" -- -Zunstable-options --output-format json &&
         python3 scripts/doc_examples.py "$target/doc-json/doc/${crate//-/_}.json"
 }
 
@@ -40,8 +41,8 @@ contents() {
     ! grep -vE "^($file|Cargo\\.(toml|toml\\.orig|lock)|\\.cargo_vcs_info\\.json)\$" <<<"$list"
 }
 
-# The lowest Rust: nothing newer of the standard library is called. Only that compiler knows whether the
-# language is as old: it builds the crates if it is installed.
+# The lowest Rust: nothing newer of the standard library is called. Only that compiler knows whether
+# the language is as old: it builds the crates if it is installed.
 lowest_rust() {
     local stated compiler
     stated=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -64,13 +65,14 @@ publish() {
         --target-dir "$target/publish"
 }
 
-# A stranger's crate that depends on ours by path, as `cargo add --path` writes it. It lies outside this
-# workspace, which would take it in.
+# A stranger's crate that depends on ours by path, as `cargo add --path` writes it. It lies outside
+# this workspace, which would take it in.
 added_by_path() {
     local app=$work/stranger
     cargo new --quiet --vcs none --name stranger "$app" &&
         cp crates/memoman-global/examples/global.rs "$app/src/main.rs" &&
-        (cd "$app" && cargo add --quiet --path "$root/crates/memoman-core" --features allocator-api2 &&
+        (cd "$app" &&
+            cargo add --quiet --path "$root/crates/memoman-core" --features allocator-api2 &&
             cargo add --quiet --path "$root/crates/memoman-global" &&
             sed -i 's/global\.rs/main.rs/' src/main.rs &&
             CARGO_TARGET_DIR=$app/target cargo run --quiet)

@@ -3,15 +3,16 @@
 #
 #   scripts/setup.sh TARGET…          installs what the targets lack: Debian packages as root or by
 #                                     sudo, the rest into target/. Without root: see --check.
-#   scripts/setup.sh --check TARGET…  installs nothing; says for each missing tool what to do, in one
+#   scripts/setup.sh --check TARGET…  installs nothing; says for each missing tool what to do, in
+#   one
 #                                     line, and fails if there is one
 #   scripts/setup.sh --list [TARGET…] the table: what, whether it is there, which targets need it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-# How it is installed, its name there, the probe that finds it, the targets that need it. A probe is a
-# command, a path, `installed` (the Debian package is), or one of the functions probe_… below. What
-# `all` needs, every target needs.
+# How it is installed, its name there, the probe that finds it, the targets that need it. A probe is
+# a command, a path, `installed` (the Debian package is), or one of the functions probe_… below.
+# What `all` needs, every target needs.
 table() {
     cat <<'TABLE'
 rust   cargo,rustc           rust                            all
@@ -99,7 +100,7 @@ probe_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 # valgrind needs the symbols of the dynamic linker.
 probe_valgrind_works() { valgrind -q true 2>/dev/null; }
 probe_sanitizers() {
-    gcc -x c -fsanitize=address,undefined - -o /dev/null <<<'int main(void) { return 0; }' 2>/dev/null
+    gcc -x c -fsanitize=address,undefined - -o /dev/null 2>/dev/null <<<'int main(void) {}'
 }
 probe_installed() {
     dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
@@ -215,7 +216,9 @@ if [ $mode = install ]; then
     # shellcheck disable=SC2086 # a list of words
     if [ -z "$packages" ] || install_packages $packages; then
         grep -v '^apt ' "$work/missing" >"$work/others" || true
-        while read -r how name; do install_other "$how" "$name" </dev/null || true; done <"$work/others"
+        while read -r how name; do
+            install_other "$how" "$name" </dev/null || true
+        done <"$work/others"
         missing >"$work/missing"
     fi
 fi

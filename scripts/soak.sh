@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Random traffic over the handle API, the global wrapper and the shim, one after the other, with live
-# figures, until the time or the operations are over. A finding names its seed and operation.
+# Random traffic over the handle API, the global wrapper and the shim, one after the other, with
+# live figures, until the time or the operations are over. A finding names its seed and operation.
 #
 #   scripts/soak.sh        from the environment (`make soak` takes SECONDS for the first):
 #     SOAK_SECONDS=n  seconds in all (60)         OPS=n     operations of each front, not a time
@@ -42,8 +42,8 @@ case ${SAN:-} in
         install "$target/asan/$host/debug/libmemoman.a" "$out/libmemoman-asan.a"
         install "$target/asan/$host/debug/libmemoman_preload.so" "$out/libmemoman_preload-asan.so"
         program=$out/soak-asan
-        gcc "${warnings[@]}" -O2 -fsanitize=address,undefined -fno-sanitize-recover=all "${sources[@]}" \
-            "$out/libmemoman-asan.a" -lpthread -ldl -lm -o "$program"
+        gcc "${warnings[@]}" -O2 -fsanitize=address,undefined -fno-sanitize-recover=all \
+            "${sources[@]}" "$out/libmemoman-asan.a" -lpthread -ldl -lm -o "$program"
         shim=$out/libmemoman_preload-asan.so
         ;;
     *) misused "SAN is '$SAN': asan, or nothing" ;;
@@ -57,8 +57,8 @@ export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
 unset MEMOMAN_RESERVE MEMOMAN_GROW MEMOMAN_LOCK MEMOMAN_STATS LD_PRELOAD
 
-# A byte of a live block is overwritten from some operation on: each front must find it, twice in the
-# same operation.
+# A byte of a live block is overwritten from some operation on: each front must find it, twice in
+# the same operation.
 broken() { # FRONT SEED: prints the finding.
     SOAK_BREAK=20000 MM_SEED=$2 MM_OPS=$((3 << 20)) "$program" "soak_$1" 2>&1 |
         grep '^FAIL soak' || true
@@ -79,8 +79,9 @@ for front in "${fronts[@]}"; do
     [ $mode = run ] || check "$front-finds-an-overwritten-byte" \
         finds_an_overwritten_byte "$front" || status=1
 done
+export SOAK_SECONDS=$(((seconds + ${#fronts[@]} - 1) / ${#fronts[@]}))
 for front in "${fronts[@]}"; do
-    if ! SOAK_SECONDS=$(((seconds + ${#fronts[@]} - 1) / ${#fronts[@]})) "$program" "soak_$front"; then
+    if ! "$program" "soak_$front"; then
         echo "soak: FOUND in $front; the line above names seed and operation:" \
             "make soak ${SAN:+SAN=$SAN }FRONT=$front SEED=<seed> OPS=<operation>"
         status=1

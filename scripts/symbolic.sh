@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Symbolic execution of the shipped library: scripts/symbolic.sh [DIST [quick]]
 #
-# Runs tests/symbolic/prove.py on DIST/libmemoman.so.0, and on copies of the library with planted bugs
-# (bounds and overflow tests dropped), each of which must be reported. quick: memalign's planted bug,
-# and a scene of each function. From the environment: SYMBOLIC_JOBS, SYMBOLIC_NICE (10).
+# Runs tests/symbolic/prove.py on DIST/libmemoman.so.0, and on copies of the library with planted
+# bugs (bounds and overflow tests dropped), each of which must be reported. quick: memalign's
+# planted bug, and a scene of each function. From the environment: SYMBOLIC_JOBS, SYMBOLIC_NICE
+# (10).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 dist=$(cd "${1:-$root/dist}" && pwd)
@@ -14,8 +15,8 @@ prove() {
         ${SYMBOLIC_JOBS:+--jobs "$SYMBOLIC_JOBS"} "$@"
 }
 
-# planted FUNCTIONS SCENES [OLD NEW]…: in the library from a core patched so, each of the functions must
-# be reported, in one of the scenes.
+# planted FUNCTIONS SCENES [OLD NEW]…: in the library from a core patched so, each of the functions
+# must be reported, in one of the scenes.
 planted() {
     local functions=$1 scenes=() scene copy=$work/planted
     for scene in $2; do scenes+=(--scene "$scene"); done
@@ -41,8 +42,8 @@ planted() {
 }
 
 failed=0
-# Bounds and overflow tests dropped: in memalign both, because within the bound its sum cannot overflow
-# 64 bits.
+# Bounds and overflow tests dropped: in memalign both, because within the bound its sum cannot
+# overflow 64 bits.
 no_bounds=('bytes.wrapping_sub(1) >= (*control).limit' 'bytes == 0'
     'size.checked_add(align).and_then(|n| n.checked_add(QUANTUM))'
     'Some(size.wrapping_add(align).wrapping_add(QUANTUM))'
@@ -57,13 +58,14 @@ if [ "${2:-}" = quick ]; then
 fi
 planted mm_malloc,mm_memalign,mm_realloc,mm_calloc 'exact alone_coarse' "${no_bounds[@]}" ||
     failed=1
-# Count times size wraps; a gap too small for a block; growing past the end of the free block behind.
+# Count times size wraps; a gap too small for a block; growing past the end of the free block
+# behind.
 planted mm_calloc,mm_memalign,mm_realloc 'exact next_free_no_free_block' \
     'count.saturating_mul(size)' 'count.wrapping_mul(size)' \
     'if gap == QUANTUM {' 'if gap == 3 * QUANTUM {' \
     'let total = have + next_size' 'let total = have + next_size + QUANTUM' || failed=1
-# A split one quantum short: the remainder begins inside the block. Planted alone, because the library
-# makes the scenes, too.
+# A split one quantum short: the remainder begins inside the block. Planted alone, because the
+# library makes the scenes, too.
 planted mm_malloc 'exact' \
     'form_free(control, block.offset(wanted), rest)' \
     'form_free(control, block.offset(wanted - QUANTUM), rest + QUANTUM)' || failed=1

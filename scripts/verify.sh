@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The long form of every check, one step after the other: `make verify`, `make verify ONLY="soak …"`.
+# The long form of every check, one step after the other: `make verify`, `make verify ONLY="soak
+# …"`.
 #
 #   scripts/verify.sh         a line for each step, then a table of what each has shown; logs in
 #                             target/verify/. A step fails if its log does not show that it ran.
@@ -7,7 +8,8 @@
 #
 # From the environment:
 #   FUZZ_SECONDS=n       of fuzzing in all (600)
-#   SOAK_OPS=n           operations of the soak on each of its three fronts, plain (334000000); a tenth
+#   SOAK_OPS=n           operations of the soak on each of its three fronts, plain (334000000); a
+#   tenth
 #                        under the sanitizers
 #   WITHSTAND_SECONDS=n  of 64 threads with forks between, in each build of the library (600)
 #   CORRUPTIONS=n        heaps with random damage, and most places for each corruption of the
@@ -23,8 +25,8 @@ rows=() known=" " failures=0 list=0
 [ "${1:-}" != --list ] || list=1
 mkdir -p "$logs"
 
-# step NAME PROOF COMMAND…: runs COMMAND, unless ONLY names other steps. The last line of its log that
-# matches PROOF is the step's result; without one it has shown nothing.
+# step NAME PROOF COMMAND…: runs COMMAND, unless ONLY names other steps. The last line of its log
+# that matches PROOF is the step's result; without one it has shown nothing.
 step() {
     local name=$1 proof=$2 log=$logs/$1.log start=$SECONDS result=ok status shown
     shift 2

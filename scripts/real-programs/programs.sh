@@ -35,7 +35,7 @@ spent() {
 program_cargo() {
     cd "$ROOT"
     RUSTFLAGS="--remap-path-prefix=$OLDPWD=/target" cargo build --quiet --offline -p memoman-core \
-        --release --target-dir "$OLDPWD/target" 2>/dev/null
+        --release --target-dir "$OLDPWD/target"
     nm --defined-only "$OLDPWD"/target/release/libmemoman_core.rlib 2>/dev/null |
         awk 'NF == 3 { print $2, $3 }' | sort | sha256sum
 }
@@ -60,9 +60,9 @@ HTML
     local flags=(--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run
         --hide-scrollbars "--user-data-dir=$PWD/profile" --window-size=1000,900)
     export HOME=$PWD
-    timeout 100 chromium "${flags[@]}" --dump-dom "file://$PWD/page.html" 2>>chromium.err | sha256sum
-    timeout 100 chromium "${flags[@]}" "--screenshot=$PWD/page.png" "file://$PWD/page.html" \
-        >/dev/null 2>>chromium.err
+    flags+=("file://$PWD/page.html")
+    timeout 100 chromium --dump-dom "${flags[@]}" 2>>chromium.err | sha256sum
+    timeout 100 chromium "--screenshot=$PWD/page.png" "${flags[@]}" >/dev/null 2>>chromium.err
     sha256sum <page.png
     grep -a '^memoman: ' chromium.err >&2 || true
 }
@@ -135,7 +135,8 @@ program_make() {
         awk -v n="$i" 'BEGIN { print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>"
             for (i = 0; i < 50; i++) {
                 printf "static int g%d(const char *s, int x)\n{\n    int y = x;\n", i
-                printf "    for (size_t i = 0; i < strlen(s); i++) y = y * 31 + s[i] %% %d;\n", i + 3
+                print "    for (size_t i = 0; i < strlen(s); i++)"
+                printf "        y = y * 31 + s[i] %% %d;\n", i + 3
                 print "    return y;\n}"
             }
             printf "int part%d(int x)\n{\n", n
@@ -379,7 +380,8 @@ INSERT INTO a SELECT i, (i * 7919) % 50021, 'name ' || i FROM n;
 INSERT INTO b SELECT k, group_concat(name, ',') FROM a GROUP BY k;
 CREATE INDEX b_k ON b(k);
 SELECT count(*), sum(length(b.v)), min(a.name), max(b.v) FROM a JOIN b USING (k);
-SELECT a.k % 10, count(DISTINCT b.v), max(length(b.v)) FROM a JOIN b USING (k) GROUP BY 1 ORDER BY 1;
+SELECT a.k % 10, count(DISTINCT b.v), max(length(b.v)) FROM a JOIN b USING (k)
+    GROUP BY 1 ORDER BY 1;
 SQL
     sqlite3 -batch :memory: '.read join.sql'
 }

@@ -3,9 +3,9 @@
 
     scripts/real-programs/run.py [--shim FILE] [--out CSV] [--repetitions N] [NAME…]
 
-The programs are the functions of programs.sh, beside this file. Their output must be the same on glibc
-and on the shim. The runs alternate; the figures are medians: processor time of all processes, peak
-memory of the largest process. Prints for each
+The programs are the functions of programs.sh, beside this file. Their output must be the same on
+glibc and on the shim. The runs alternate; the figures are medians: processor time of all processes,
+peak memory of the largest process. Prints for each
 
     program <name> unchanged yes|no time <ratio to glibc> rss <ratio to glibc>
 """
@@ -80,7 +80,7 @@ def run(function, shim):
 
 
 def compare(program, function, shim, repetitions, show):
-    """A row of the results (name, unchanged, seconds and KiB on glibc and on the shim), and a fault."""
+    """A row of the results: name, unchanged, seconds and KiB on glibc and on the shim; a fault."""
     costs, outputs, wrong = {"glibc": [], "memoman": []}, set(), ""
     for repetition in range(repetitions):
         for name, library in (("glibc", ""), ("memoman", shim)):
@@ -125,7 +125,8 @@ def main():
     tty = sys.stderr.isatty()
 
     def show(text):
-        print(f"\r\033[K{text}" if tty else text, end="" if tty else "\n", file=sys.stderr, flush=True)
+        line = f"\r\033[K{text}" if tty else text + "\n"
+        print(line, end="", file=sys.stderr, flush=True)
 
     rows, failed = [], False
     try:
@@ -136,7 +137,8 @@ def main():
             show("") if tty else None
             name, unchanged, seconds, kib, own_seconds, own_kib = row
             times, memory = own_seconds / max(seconds, 1e-12), own_kib / max(kib, 1)
-            print(f"program {name} unchanged {unchanged} time {times:.2f} rss {memory:.2f}", flush=True)
+            figures = f"time {times:.2f} rss {memory:.2f}"
+            print(f"program {name} unchanged {unchanged} {figures}", flush=True)
             if wrong:
                 failed = True
                 print(f"  {name}: {wrong}", flush=True)
