@@ -1,8 +1,11 @@
-"""Sums up what cargo-mutants found: one line for each file; --write: their rows in docs/mutants.csv anew. Used by scripts/mutants.sh.
---committed instead of a folder of results: whether the two committed tables add up, and still speak of the sources.
+"""Sums up the results of cargo-mutants, for scripts/mutants.sh.
 
-A mutant is dead when any of the runs killed it. Survivors need a reason in docs/mutants-survivors.csv, where they stand
-without line numbers, which move: file, function's mutant in cargo-mutants' words, how many there are of it, reason.
+    scripts/mutants_report.py FOLDER [--write]  one line a file; --write: docs/mutants.csv anew
+    scripts/mutants_report.py --committed       the committed tables add up and match the sources
+
+A mutant is dead if any of the runs killed it. Survivors need a reason in
+docs/mutants-survivors.csv, which leaves out line numbers because they move: file, mutant in
+cargo-mutants' words, count, reason.
 """
 
 import collections
@@ -12,12 +15,13 @@ import re
 import sys
 
 MINIMUM = 95.0
+KINDS = ("mutants", "caught", "timeout", "missed", "unviable")
 REASONS = pathlib.Path("docs/mutants-survivors.csv")
 LINE = re.compile(r"^crates/(memoman-\w+)/src/([\w/]+\.rs):(\d+):(\d+): (.*)$")
 
 
 def outcomes(work):
-    """Each mutant's outcome over all stages: {(package, file, line, column, words): outcome}. What one lets live another may kill."""
+    """Each mutant's best outcome of all stages: {(package, file, line, column, words): outcome}."""
     rank = {"unviable": 0, "missed": 1, "caught": 2, "timeout": 3}
     found = {}
     for path in sorted(work.glob("*/*.txt")):
@@ -47,7 +51,7 @@ def read_reasons(path):
 
 
 def committed():
-    """The record bears out what is said of it: the percentage, and a reason for each survivor, in functions that are still there."""
+    """The tables add up, the percentage holds, each survivor has a reason in a living function."""
     with open("docs/mutants.csv", newline="") as text:
         rows = list(csv.DictReader(text))
     reasons = read_reasons(REASONS)
@@ -58,7 +62,8 @@ def committed():
         source = pathlib.Path("crates", package, "src", file)
         name = re.search(r"(?: in |^replace )(?:\S*::)?(\w+)(?: -> .+)?(?: with .+)?$", words)
         function = name and name.group(1)
-        if not source.exists() or (function and not re.search(rf"\bfn {function}\b", source.read_text())):
+        text = source.read_text() if source.exists() else ""
+        if not text or (function and not re.search(rf"\bfn {function}\b", text)):
             wrong.append(f"{place}: no function {function} any more: {words}")
         if not reason.strip():
             wrong.append(f"{place}: no reason: {words}")
@@ -66,22 +71,24 @@ def committed():
     for package in sorted({row["package"] for row in rows}):
         sums = collections.Counter()
         for row in (row for row in rows if row["package"] == package):
-            figures = {key: int(row[key]) for key in ("mutants", "caught", "timeout", "missed", "unviable")}
+            figures = {key: int(row[key]) for key in KINDS}
             if row["file"] == "total":
                 total = figures
                 continue
             sums.update(figures)
             missed[package, row["file"]] = figures["missed"]
         killed = total["caught"] + total["timeout"]
-        percent = 100.0 * killed / (killed + total["missed"])
-        if sums != collections.Counter(total) or total["mutants"] != killed + total["missed"] + total["unviable"]:
+        viable = killed + total["missed"]
+        percent = 100.0 * killed / viable
+        if sums != collections.Counter(total) or total["mutants"] != viable + total["unviable"]:
             wrong.append(f"{package}: the files' figures do not add up to the total")
         if percent < MINIMUM:
             wrong.append(f"{package}: {percent:.1f} % dead, below {MINIMUM} %")
-        print(f"     {package}: {killed} of {killed + total['missed']} viable mutants dead, {percent:.1f} %")
+        print(f"     {package}: {killed} of {viable} viable mutants dead, {percent:.1f} %")
     for place in sorted(missed.keys() | explained.keys()):
         if missed.get(place, 0) != explained[place]:
-            wrong.append(f"{'/'.join(place)}: {missed.get(place, 0)} live, {explained[place]} have a reason")
+            live = missed.get(place, 0)
+            wrong.append(f"{'/'.join(place)}: {live} live, {explained[place]} have a reason")
     for text in wrong:
         print("FAIL mutants record", text)
     if not wrong:
@@ -120,8 +127,9 @@ def main():
             + [counts["missed"], counts["unviable"], f"{percent:.1f}"]
         )
         print(
-            f"mutants  {package:15} {file:15} {percent:6.1f} % dead: {counts['caught']} caught, {counts['timeout']} hang, "
-            f"{counts['missed']} live, {counts['unviable']} do not compile"
+            f"mutants  {package:15} {file:15} {percent:6.1f} % dead: {counts['caught']} caught, "
+            f"{counts['timeout']} hang, {counts['missed']} live, "
+            f"{counts['unviable']} do not compile"
         )
         if file == "total" and percent < MINIMUM:
             failed = True
@@ -146,4 +154,6 @@ def main():
     sys.exit(failed)
 
 
+if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+    sys.exit(__doc__)
 committed() if "--committed" in sys.argv else main()

@@ -9,71 +9,72 @@
 #   scripts/setup.sh --list [TARGET…] the table: what, whether it is there, which targets need it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+set -f # the table holds patterns
 
-# How it is installed, its name there, the probe that finds it, the targets that need it. A probe is
-# a command, a path, `installed` (the Debian package is), or one of the functions probe_… below.
-# What `all` needs, every target needs.
+# How it is installed, its name there, the probe that finds it, the targets that need it, as shell
+# patterns. What `all` needs, every target needs. A probe is a command, a path, `installed` (the
+# Debian package is), or one of the functions probe_… below.
 table() {
     cat <<'TABLE'
-rust   cargo,rustc           rust                            all
-apt    gcc                   c_compiler                      all
-apt    binutils              ld                              all
-rustup rustfmt               rustfmt                         check fmt
-rustup clippy                clippy                          check check-crates check-embedded release-check
-apt    g++                   g++                             check check-32 check-arm check-embedded check-install check-docs docs examples release-check fuzz mutants compare compare-global bench latency fit bench-global latency-global
-apt    git                   git                             check demo release-check mutants planted programs
-apt    perl                  perl                            check planted symbolic programs
-apt    python3               python3                         check demo docs docs-write check-docs check-crates check-embedded check-install examples release-check mutants symbolic programs
-apt    python3-venv          venv                            check check-workflows symbolic
-apt    pkg-config            pkg-config                      check check-install examples
-apt    valgrind              valgrind                        check wcet constant
+rust   cargo,rustc           rust                all
+apt    gcc                   c_compiler          all
+apt    binutils              ld                  all
+rustup rustfmt               rustfmt             check fmt
+rustup clippy                clippy              check check-crates check-embedded release-check
+apt    g++                   g++                 check* docs examples release-check fuzz mutants compare* bench* latency* fit
+apt    git                   git                 check demo release-check mutants planted programs
+apt    perl                  perl                check planted symbolic programs
+apt    python3               python3             check* demo docs* examples release-check mutants symbolic programs
+apt    python3-venv          venv                check check-workflows symbolic
+apt    pkg-config            pkg-config          check check-install examples
+apt    valgrind              valgrind            check wcet constant
 apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
-apt    libc6-dbg             valgrind_works                  check wcet constant
-apt    clang-22              clang-22                        check check-32 check-arm check-install fuzz rtsan
-apt    llvm-22               llvm-symbolizer-22              check coverage fuzz rtsan
+apt    libc6-dbg             valgrind_works      check wcet constant
+apt    clang-22              clang-22            check check-32 check-arm check-install fuzz rtsan
+apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
-apt    libasan8              sanitizers                      check check-install fuzz soak
-apt    libubsan1             sanitizers                      check check-install fuzz soak
-apt    sqlite3               sqlite3                         check demo programs
-apt    nodejs                node                            check programs
-apt    redis-server          redis-server                    check programs
-apt    redis-tools           redis-benchmark                 check programs
-apt    libsqlite3-dev        /usr/include/sqlite3.h          check examples
-apt    liblua5.4-dev         /usr/include/lua5.4/lua.h       check examples
-apt    debhelper             dh                              check check-install deb
-apt    fakeroot              fakeroot                        check check-install deb
-apt    cmake                 cmake                           check check-install
-apt    abigail-tools         abidw                           check check-install abi
-apt    mandoc                mandoc                          check check-install
-apt    man-db                man                             check check-install
-apt    rustc-web             installed                       check check-32 check-arm check-embedded release-check mutants planted
-apt    cargo-web             installed                       check check-32 check-arm check-embedded release-check mutants planted
-apt    rust-web-src          installed                       check check-32 check-arm check-embedded release-check mutants planted
-apt    gcc-multilib          installed                       check check-32 check-embedded release-check mutants planted
-apt    lld-22                installed                       check-arm
-apt    qemu-user             installed                       check-arm
-apt    libc6-dev-armhf-cross installed                       check-arm
-apt    libgcc-12-dev-armhf-cross installed                   check-arm
-apt    gcc-arm-none-eabi     arm-none-eabi-gcc               check-embedded release-check
-apt    qemu-system-arm       qemu-system-arm                 check-embedded release-check
-apt    libjemalloc2          installed                       compare-global bench-global latency-global
-apt    libtcmalloc-minimal4  installed                       compare-global bench-global latency-global
-apt    libmimalloc2.0        installed                       compare-global bench-global latency-global
-apt    nginx-light           nginx                           programs
-apt    wrk                   wrk                             programs
-apt    make                  make                            programs
-apt    ruby                  ruby                            programs
-apt    lua5.4                lua5.4                          programs
-apt    imagemagick           convert                         programs
-apt    chromium              chromium                        programs
-apt    bc                    bc                              programs
-apt    procps                pgrep                           programs
-apt    time                  /usr/bin/time                   programs
+apt    libasan8              sanitizers          check check-install fuzz soak
+apt    libubsan1             sanitizers          check check-install fuzz soak
+apt    sqlite3               sqlite3             check demo programs
+apt    nodejs                node                check programs
+apt    redis-server          redis-server        check programs
+apt    redis-tools           redis-benchmark     check programs
+apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
+apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
+apt    debhelper             dh                  check check-install deb
+apt    fakeroot              fakeroot            check check-install deb
+apt    cmake                 cmake               check check-install
+apt    abigail-tools         abidw               check check-install abi
+apt    mandoc                mandoc              check check-install
+apt    man-db                man                 check check-install
+apt    rustc-web             installed           check check-32 check-arm check-embedded release-check mutants planted
+apt    cargo-web             installed           check check-32 check-arm check-embedded release-check mutants planted
+apt    rust-web-src          installed           check check-32 check-arm check-embedded release-check mutants planted
+apt    gcc-multilib          installed           check check-32 check-embedded release-check mutants planted
+apt    lld-22                installed           check-arm
+apt    qemu-user             installed           check-arm
+apt    libc6-dev-armhf-cross installed           check-arm
+apt    libgcc-12-dev-armhf-cross installed           check-arm
+apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded release-check
+apt    qemu-system-arm       qemu-system-arm     check-embedded release-check
+apt    libjemalloc2          installed           *-global
+apt    libtcmalloc-minimal4  installed           *-global
+apt    libmimalloc2.0        installed           *-global
+apt    nginx-light           nginx               programs
+apt    wrk                   wrk                 programs
+apt    make                  make                programs
+apt    ruby                  ruby                programs
+apt    lua5.4                lua5.4              programs
+apt    imagemagick           convert             programs
+apt    chromium              chromium            programs
+apt    bc                    bc                  programs
+apt    procps                pgrep               programs
+apt    time                  /usr/bin/time       programs
 apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs
-cargo  mdbook@0.5.4          crate                           docs release-check
-cargo  cargo-mutants@27.1.0  crate                           mutants
-pip    symbolic              venv_of                         check symbolic
-pip    workflows             venv_of                         check check-workflows
+cargo  mdbook@0.5.4          crate               docs release-check
+cargo  cargo-mutants@27.1.0  crate               mutants
+pip    symbolic              venv_of             check symbolic
+pip    workflows             venv_of             check check-workflows
 TABLE
 }
 
@@ -113,7 +114,7 @@ there() {
     if declare -F "probe_$2" >/dev/null; then
         "probe_$2" "$1"
     elif [[ $2 == */* ]]; then
-        compgen -G "$2" >/dev/null
+        (set +f && compgen -G "$2" >/dev/null)
     else
         PATH=$PATH:/usr/sbin command -v "$2" >/dev/null
     fi
@@ -130,10 +131,13 @@ advice() {
     esac
 }
 
-wanted() { # TARGETS-OF-A-ROW: one of them was asked for.
-    local one
-    for one in $1; do
-        [[ $one == all || " ${targets[*]} " == *" $one "* ]] && return
+# wanted PATTERNS: one of the patterns matches one of the targets, or is `all`.
+wanted() {
+    local pattern one
+    for pattern in $1; do
+        [ "$pattern" != all ] || return 0
+        # shellcheck disable=SC2053 # a pattern
+        for one in "${targets[@]}"; do [[ $one != $pattern ]] || return 0; done
     done
     return 1
 }
@@ -170,7 +174,8 @@ install_packages() {
     fi
     echo "setup: installing $*"
     "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
+        apt-get -o DPkg::Lock::Timeout=300 \
         install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
@@ -200,9 +205,8 @@ case "${1:-}" in
     '') misused "say for which targets" ;;
 esac
 targets=("$@")
-known=" $(table | cut -d ' ' -f 4- | tr '\n' ' ') "
 for one in "${targets[@]}"; do
-    [[ $known == *" $one "* ]] || misused "no target '$one' in the table"
+    grep -q "^$one:" "$root/Makefile" || misused "no target '$one' in the Makefile"
 done
 if [ $mode = list ]; then
     list
