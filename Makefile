@@ -177,7 +177,7 @@ latency-global: compare-global ## how long single calls take under preloaded all
 
 programs: all ## real programs, servers among them: output, time and memory beside glibc (1 GB)
 	$(SETUP)
-	scripts/real-programs/run.py $(if $(REPETITIONS),--repetitions $(REPETITIONS)) $(ONLY)
+	benches/real-programs/run.py $(if $(REPETITIONS),--repetitions $(REPETITIONS)) $(ONLY)
 
 ##@ Package
 .PHONY: install uninstall deb abi release-check

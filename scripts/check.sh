@@ -90,48 +90,19 @@ by_lines() {
         }' "$1" >>"$results"
 }
 
-# The groups in the table's order.
-groups() {
-    cat <<'END'
-A size arithmetic
-B alignment
-C pools
-D extend
-E fit
-F split and coalesce
-G realloc
-H process level, under LD_PRELOAD
-I corruption
-J accounting
-input bad input
-misuse misuse
-inspect inspection
-two two allocators at once
-stress stress
-global global wrapper
-threads threads
-fork fork
-sanitizer sanitizers: bugs reported
-artefacts exported symbols, sizes
-build make with little on PATH
-programs unmodified programs
-examples hosts: SQLite, Lua, audio, …
-crates Rust packages
-docs code blocks, links, tables
-workflows GitHub workflows, by their schema
-fuzz fuzz corpora, planted bugs
-soak soak, short
-install headers, make install, packages
-coverage lines of the core, by its tests
-symbolic compiled library, some scenes
-mutants the committed record
-planted places of the planted bugs
-lint format, clippy
-END
-}
+# The groups in the table's order, and their titles.
+groups='A size arithmetic|B alignment|C pools|D extend|E fit|F split and coalesce|G realloc
+H process level, under LD_PRELOAD|I corruption|J accounting|input bad input|misuse misuse
+inspect inspection|two two allocators at once|stress stress|global global wrapper|threads threads
+fork fork|sanitizer sanitizers: bugs reported|artefacts exported symbols, sizes
+build make with little on PATH|programs unmodified programs|examples hosts: SQLite, Lua, audio, …
+crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows, by their schema
+fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
+coverage lines of the core, by its tests|symbolic compiled library, some scenes
+mutants the committed record|planted places of the planted bugs|lint format, clippy'
 
 table() {
-    groups | awk -F '\t' '
+    tr '|' '\n' <<<"$groups" | awk -F '\t' '
         FNR == NR { group = $0; sub(/ .*/, "", group); order[++count] = group; known[group] = 1
             title[group] = substr($0, length(group) + 2); next }
         {

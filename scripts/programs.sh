@@ -53,7 +53,7 @@ verdict() { # name, log, reason or nothing
     fi
 }
 
-# real NAME COMMAND FUNCTION: a function of scripts/real-programs/programs.sh, in a folder of its
+# real NAME COMMAND FUNCTION: a function of benches/real-programs/programs.sh, in a folder of its
 # own.
 real() {
     local name=$1 function=$3
@@ -61,7 +61,7 @@ real() {
     program "$name" bash -c 'cd "$(mktemp -d -p "$1")" && mkdir work && cd work || exit
         export RESULTS=${PWD%/*} ROOT=$2 COMMIT=HEAD UNDER=
         if [[ $3 == server_* ]]; then UNDER=${LD_PRELOAD:-} && unset LD_PRELOAD; fi
-        . "$ROOT/scripts/real-programs/programs.sh"
+        . "$ROOT/benches/real-programs/programs.sh"
         "$3"
         status=$?
         [ ! -e server.err ] || cat server.err >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real programs with and without the shim: output, time and memory.
 
-    scripts/real-programs/run.py [--shim FILE] [--out CSV] [--repetitions N] [NAME…]
+    benches/real-programs/run.py [--shim FILE] [--out CSV] [--repetitions N] [NAME…]
 
 The programs are the functions of programs.sh, beside this file. Their output must be the same on
 glibc and on the shim. The runs alternate; the figures are medians: processor time of all processes,
