@@ -25,6 +25,8 @@ import time
 
 PROGRAMS = pathlib.Path(__file__).resolve().parent / "programs.sh"
 ROOT = PROGRAMS.parent.parent.parent
+
+
 def first_line(*command):
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
