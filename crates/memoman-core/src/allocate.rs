@@ -9,9 +9,9 @@ use crate::config::{BLOCK_MIN, QUANTUM, QUANTUM_LOG2};
 use crate::control::{Control, WILDERNESS};
 use crate::free::form_free;
 use crate::free_list;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::size_class::{LINEAR_BELOW, block_size_for, cut_and_bin, cut_size, quanta_for};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).

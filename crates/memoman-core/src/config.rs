@@ -1,4 +1,4 @@
-//! The constants of the geometry, and the compile-time proofs that they fit together.
+//! The constants of the geometry. That they fit together is proved in [`mod@crate::proofs`].
 //!
 //! Everything follows from the word size: a quantum is two words, a header one word, the smallest
 //! block two quanta (header + the three words that a free block keeps in its payload).
@@ -53,30 +53,4 @@ pub const MAX_BLOCK_LIMIT: usize = if WORD == 8 {
     (1u64 << 47) as usize
 } else {
     1 << 31
-};
-
-// The proofs. A wrong constant must not reach a test, let alone a user.
-const _: () = {
-    assert!(
-        WORD == 4 || WORD == 8,
-        "memoman knows 32-bit and 64-bit targets"
-    );
-    assert!(QUANTUM == 2 * WORD && QUANTUM.is_power_of_two());
-    // Three flags, and a bit that is always clear on 64-bit targets, hide below the quantum.
-    assert!(crate::block::FLAGS < QUANTUM);
-    // A free block's payload holds two links and the ghost of the block behind it.
-    assert!(BLOCK_MIN == HEADER + 3 * WORD && BLOCK_MIN.is_multiple_of(QUANTUM));
-    // One first-level word has a bit for each second-level word.
-    assert!(SL_WORDS <= usize::BITS as usize);
-    assert!(crate::size_class::floor_bin(SIZE_LIMIT) < BINS_MAX);
-    assert!(crate::size_class::floor_bin(BLOCK_MIN) == 2);
-    assert!(DEFAULT_MAX_BLOCK <= MAX_BLOCK_LIMIT);
-    assert!(MAX_BLOCK_LIMIT < SIZE_LIMIT - 2 * QUANTUM);
-    // The control structure stays small: what a small heap can afford.
-    assert!(WORD == 4 || crate::Tlsf::control_size(DEFAULT_MAX_BLOCK) <= 8_704);
-    assert!(WORD == 4 || crate::Tlsf::control_size(1 << 16) <= 2_560);
-    // A first payload is aligned when its pool is.
-    assert!((size_of::<crate::pool::PoolHeader>() + HEADER).is_multiple_of(QUANTUM));
-    assert!(align_of::<crate::control::Control>() == WORD);
-    assert!(size_of::<crate::control::Control>().is_multiple_of(WORD));
 };

@@ -15,11 +15,10 @@ use core::{ptr, slice};
 
 use crate::block::{Block, Link};
 use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
+use crate::hash;
 use crate::misuse::MisuseHandler;
 use crate::pool::{Pool, PoolHeader};
 use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
-#[cfg(memoman_small)]
-pub(crate) use crate::small::mix;
 
 /// Fixed part of the control structure. The bins' heads follow it.
 #[repr(C)]
@@ -68,17 +67,6 @@ pub struct Control {
     pub(crate) check: usize,
 }
 
-/// Mixes words into one: multiply and fold, so that any changed bit changes the result.
-#[cfg(not(memoman_small))]
-pub(crate) fn mix(words: &[usize]) -> usize {
-    let mut hash: u64 = 0x9E37_79B9_7F4A_7C15;
-    for &word in words {
-        hash = (hash ^ word as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        hash ^= hash >> 32;
-    }
-    hash as usize
-}
-
 /// The seal of the instance at `address`, another one than `before`: the bits above a size, the uppermost of them set, so
 /// that neither pointers, nor small integers, nor text look like a header.
 pub(crate) fn cookie_for(address: usize, before: usize) -> usize {
@@ -87,13 +75,17 @@ pub(crate) fn cookie_for(address: usize, before: usize) -> usize {
     } else {
         usize::MAX
     };
-    let cookie = (mix(&[address, before]) | 1 << (usize::BITS - 1)) & bits;
+    let cookie = (hash::mix(&[address, before]) | 1 << (usize::BITS - 1)) & bits;
     if cookie == before {
         cookie ^ (1 << (usize::BITS - 2))
     } else {
         cookie
     }
 }
+
+/// Words from `low` to `limit`, and from `first_pool` to `handler_user`: what `check` covers.
+pub(crate) const HASHED_FIRST: usize = 9;
+pub(crate) const HASHED_LAST: usize = 6;
 
 /// Index of the lowest set bit of a word that is not zero.
 #[inline(always)]
@@ -107,7 +99,7 @@ const WORD_BITS: usize = usize::BITS as usize;
 pub(crate) const WILDERNESS: usize = 0;
 
 /// Bins that every instance has: those of single sizes, which need no upper bound then, and one for all greater ones.
-const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
+pub(crate) const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
 
 impl Control {
     /// Bins that an instance for requests up to `max_block` bytes needs: the last one's every block serves any of them.
@@ -156,27 +148,14 @@ impl Control {
     }
 
     /// What `check` must be.
-    #[cfg(not(memoman_small))]
     #[inline(never)]
     pub(crate) fn checksum(&self) -> usize {
-        mix(&[
-            ptr::from_ref(self).addr(),
-            self.low,
-            self.quanta,
-            self.high,
-            self.links_low,
-            self.links,
-            self.cookie,
-            self.top_bin,
-            self.max_size,
-            self.limit,
-            self.first_pool.addr(),
-            self.last_pool.addr(),
-            self.pool_bytes,
-            self.overhead,
-            self.handler.map_or(0, |handler| handler as usize),
-            self.handler_user.addr(),
-        ])
+        let this = ptr::from_ref(self);
+        // SAFETY: words of this structure, in two runs: their places are proved in `proofs`.
+        unsafe {
+            let hash = hash::mix_at(this.addr(), this.cast(), HASHED_FIRST);
+            hash::extend(hash, (&raw const (*this).first_pool).cast(), HASHED_LAST)
+        }
     }
 
     /// What stands for "no block" in heads and links: the control structure's own address. Not null, so that a list cannot
@@ -412,71 +391,5 @@ impl Control {
         self.used = self.used.wrapping_add(size);
         // Without a branch: a new peak costs the same.
         self.peak = self.peak.max(self.used);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::size_class::bin_floor_size;
-
-    #[test]
-    fn group_e_every_block_of_the_last_bin_serves_every_request_and_no_bin_is_spared() {
-        let limits = (3..usize::BITS).map(|shift| 1usize << (shift - 1));
-        for max_block in limits.flat_map(|limit| [limit - 1, limit, limit + 1]) {
-            if max_block > MAX_BLOCK_LIMIT {
-                assert_eq!(Control::size_for(max_block), 0);
-                continue;
-            }
-            let bins = Control::bins_for(max_block);
-            assert!(bin_floor_size(bins - 1) >= block_size_for(max_block));
-            assert!(bins == BINS_MIN || bin_floor_size(bins - 2) < block_size_for(max_block));
-            let bytes = size_of::<Control>() + bins * WORD;
-            assert_eq!(Control::size_for(max_block), bytes);
-        }
-    }
-
-    #[test]
-    fn group_i_every_bit_of_every_word_changes_bits_all_over_the_hash() {
-        let words = [0x1234_5678, usize::MAX, 0, 1 << 20, 42];
-        let hash = mix(&words);
-        let mut changed = 0;
-        for word in 0..words.len() {
-            for bit in 0..usize::BITS {
-                let mut other = words;
-                other[word] ^= 1 << bit;
-                let difference = hash ^ mix(&other);
-                // Not only upwards of the bit: the last word's, too, reach the lower half.
-                assert_ne!(
-                    difference & (usize::MAX >> (usize::BITS / 2)),
-                    0,
-                    "{word} {bit}"
-                );
-                changed += difference.count_ones() as usize;
-            }
-        }
-        let all = words.len() * (usize::BITS * usize::BITS) as usize;
-        assert!(
-            (all * 2 / 5..all * 3 / 5).contains(&changed),
-            "{changed} of {all}"
-        );
-        let ones: u32 = (0..1_000).map(|word| mix(&[word]).count_ones()).sum();
-        assert!((450..550).contains(&(ones / usize::BITS)), "{ones}");
-    }
-
-    #[test]
-    fn group_i_a_seal_has_the_uppermost_bit_and_none_of_a_size() {
-        let mut seals = std::collections::BTreeSet::new();
-        for address in (0..1 << 16).step_by(64) {
-            let seal = cookie_for(address, 0);
-            // The next one, and one that would be the same.
-            assert_ne!(cookie_for(address, seal), seal);
-            if WORD == 8 {
-                assert_eq!(seal >> (usize::BITS - 1), 1);
-                assert_eq!(seal & (SIZE_LIMIT | (QUANTUM - 1)), 0);
-            }
-            seals.insert(seal);
-        }
-        assert!(seals.len() > 900);
     }
 }

@@ -12,10 +12,9 @@ use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, WORD};
 use crate::control::Control;
 use crate::free_list;
-use crate::live::{explain, may_follow};
+use crate::instance::Tlsf;
 use crate::misuse::Misuse;
-use crate::pools::prev_free_block;
-use crate::tlsf::Tlsf;
+use crate::returned::{explain, may_follow, prev_free_block};
 
 impl Tlsf {
     /// Frees a block and coalesces it with its free neighbours at once; O(1). On misuse nothing is changed.

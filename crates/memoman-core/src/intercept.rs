@@ -8,12 +8,11 @@ use core::ptr::NonNull;
 
 use crate::config::HEADER;
 use crate::control::Control;
-use crate::live::live;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::pool::Pool;
-use crate::pools::prev_free_block;
 use crate::realloc::Resized;
-use crate::tlsf::Tlsf;
+use crate::returned::{live, prev_free_block};
 
 /// Memory around a block in use that the block could grow into without being moved elsewhere.
 #[derive(Clone, Copy, Debug)]

@@ -53,50 +53,49 @@ pub mod config;
 #[doc(hidden)]
 pub mod size_class;
 
-#[cfg_attr(memoman_small, path = "small/allocate.rs")]
-mod allocate;
-#[cfg(feature = "allocator-api2")]
-mod allocator;
 #[doc(hidden)]
 pub mod block;
-mod boxed;
-mod check;
 #[doc(hidden)]
 pub mod control;
-#[cfg(all(test, unix))]
-mod corruption;
-#[cfg_attr(memoman_small, path = "small/free.rs")]
-mod free;
-#[cfg_attr(memoman_small, path = "small/free_list.rs")]
-mod free_list;
-mod heap;
+mod hash;
+mod instance;
 mod intercept;
-mod lists;
-mod live;
 mod misuse;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
-#[cfg_attr(memoman_small, path = "small/realloc.rs")]
+mod proofs;
+mod returned;
+mod rust;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+// What allocates and frees: fast, or small.
+#[cfg(not(memoman_small))]
+mod allocate;
+#[cfg(not(memoman_small))]
+mod free;
+#[cfg(not(memoman_small))]
+mod free_list;
+#[cfg(not(memoman_small))]
 mod realloc;
 #[cfg(memoman_small)]
-#[path = "small/control.rs"]
 mod small;
-mod stats;
-mod step;
-mod tlsf;
+#[cfg(memoman_small)]
+use small::{allocate, free, free_list, realloc};
 
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use allocate::{Large, Miss};
-pub use boxed::Boxed;
-pub use check::{Invariant, Violation};
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use free::Beside;
 #[doc(hidden)]
 pub use free::FreeBlock;
-pub use heap::{AddedPool, Heap, Memory};
+#[doc(hidden)]
+pub use instance::Tlsf;
 #[doc(hidden)]
 pub use intercept::Reach;
 #[doc(hidden)]
@@ -107,10 +106,9 @@ pub use pool::Pool;
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use realloc::Stuck;
+pub use rust::{AddedPool, Boxed, Heap, Memory};
 pub use stats::Stats;
-pub use step::{Cursor, Step};
-#[doc(hidden)]
-pub use tlsf::Tlsf;
+pub use validate::{Cursor, Invariant, Step, Violation};
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

@@ -15,11 +15,8 @@ use core::ptr::NonNull;
 
 use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
-use crate::control::{Control, mix};
-
-#[cfg(test)]
-#[path = "pool_tests.rs"]
-mod tests;
+use crate::control::Control;
+use crate::hash;
 
 /// A pool's own first words.
 #[repr(C)]
@@ -35,6 +32,9 @@ pub struct PoolHeader {
     /// Hash of the words above and the pool's address.
     pub(crate) check: usize,
 }
+
+/// Words of the header that `check` covers.
+pub(crate) const HASHED: usize = 4;
 
 /// Bytes from a pool's start to the payload of its first block.
 pub(crate) const FIRST: usize = size_of::<PoolHeader>() + HEADER;
@@ -139,18 +139,13 @@ impl Pool {
         (self.header().cast(), unsafe { self.end() } - self.start())
     }
 
-    #[cfg(not(memoman_small))]
-    #[inline(never)]
+    /// What `check` must be.
+    ///
+    /// # Safety
+    /// The pool's header may be read.
     unsafe fn checksum(self) -> usize {
-        // SAFETY: the header may be read (caller).
-        let header = unsafe { &*self.header() };
-        mix(&[
-            self.start(),
-            header.next.addr(),
-            header.prev.addr(),
-            header.control.addr(),
-            header.end,
-        ])
+        // SAFETY: the words before `check` (caller); their number is proved in `proofs`.
+        unsafe { hash::mix_at(self.start(), self.header().cast_const().cast(), HASHED) }
     }
 
     /// The header is that of a pool of `control`, as it was last written.

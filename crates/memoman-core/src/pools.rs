@@ -2,13 +2,14 @@
 
 use core::ptr;
 
-use crate::block::{Block, Header};
+use crate::block::Header;
 use crate::config::{BLOCK_MIN, QUANTUM, SIZE_LIMIT};
 use crate::control::{Control, WILDERNESS};
 use crate::free::FreeBlock;
-use crate::free_list::{self, Links};
+use crate::free_list;
+use crate::instance::Tlsf;
 use crate::pool::{FIRST, POOL_COST, POOL_MIN, Pool, PoolHeader};
-use crate::tlsf::Tlsf;
+use crate::returned::prev_free_block;
 
 impl Tlsf {
     /// The first pool in address order; O(1).
@@ -296,30 +297,6 @@ impl Tlsf {
             }
         }
         true
-    }
-}
-
-/// The free block right before `block`, whose PREV_FREE is set, with its size: None when it has been overwritten.
-///
-/// # Safety
-/// `control` is live; `block` is a block or sentinel of one of its pools with PREV_FREE set.
-#[inline(always)]
-pub(crate) unsafe fn prev_free_block(
-    control: *mut Control,
-    block: Block,
-) -> Option<(Block, usize, Links)> {
-    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
-    unsafe {
-        let prev = block.prev_phys();
-        let size = block.addr().wrapping_sub(prev.addr());
-        if !(*control).may_be_payload(prev.addr()) {
-            return None;
-        }
-        // One compare proves size, flags and seal.
-        if prev.header((*control).cookie) != Header::free(size) {
-            return None;
-        }
-        Some((prev, size, free_list::links_of(control, prev)?))
     }
 }
 

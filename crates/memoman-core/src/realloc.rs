@@ -14,11 +14,10 @@ use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
 use crate::control::Control;
 use crate::free::form_free;
 use crate::free_list::{self, Links};
-use crate::live::{Live, behind, has_size, live};
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::pools::prev_free_block;
+use crate::returned::{Live, behind, has_size, live, prev_free_block};
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place

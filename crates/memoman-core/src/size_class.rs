@@ -134,6 +134,3 @@ fn cut_large(size: usize) -> (usize, usize) {
 
 /// Blocks below this many bytes are cut exactly: the bins there are at most two quanta wide.
 pub const EXACT_BELOW: usize = 1 << (LINEAR_LOG2 + 1);
-
-#[cfg(test)]
-mod tests;

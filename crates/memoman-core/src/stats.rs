@@ -1,7 +1,7 @@
 //! What the counters say; all of it O(1).
 
 use crate::control::Control;
-use crate::tlsf::Tlsf;
+use crate::instance::Tlsf;
 
 /// An instance's figures, in bytes unless the name says otherwise. Always `used + free + overhead == pool_bytes`.
 ///

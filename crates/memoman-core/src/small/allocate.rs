@@ -2,13 +2,13 @@
 
 use core::ptr::{self, NonNull};
 
+use super::free_list;
 use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, QUANTUM};
 use crate::control::{Control, WILDERNESS};
-use crate::free_list;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::Tlsf;
 
 /// What an allocating function of this build gives, in two registers: a payload, or null and nothing, or where there is
 /// misuse and which.

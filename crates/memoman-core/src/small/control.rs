@@ -2,68 +2,13 @@
 
 use core::ptr;
 
-use crate::config::{BINS_MAX, HEADER, MAX_BLOCK_LIMIT, SL_WORDS};
+use super::free_list::free_size;
+use crate::config::{HEADER, SL_WORDS};
 use crate::control::{Control, WILDERNESS, cookie_for};
-use crate::free_list::free_size;
-use crate::pool::{Pool, PoolHeader};
 use crate::pools::refresh;
 use crate::size_class::{block_size_for, floor_bin};
 
 const WORD_BITS: usize = usize::BITS as usize;
-
-/// Words from `low` to `limit`, and from `first_pool` to `handler_user`: what `check` covers.
-const FIRST_WORDS: usize = 9;
-const LAST_WORDS: usize = 6;
-
-const _: () = {
-    let word = size_of::<usize>();
-    assert!(core::mem::offset_of!(Control, low) == 0);
-    assert!(core::mem::offset_of!(Control, limit) == (FIRST_WORDS - 1) * word);
-    let last = core::mem::offset_of!(Control, first_pool);
-    assert!(core::mem::offset_of!(Control, check) == last + LAST_WORDS * word);
-    assert!(core::mem::offset_of!(PoolHeader, check) == 4 * word);
-    // One bin above an instance's last one still has its word in the bitmap.
-    assert!(Control::bins_for(MAX_BLOCK_LIMIT) < BINS_MAX);
-};
-
-/// Mixes words into one: multiply and fold, so that any changed bit changes the result. With machine words, where the
-/// normal build takes 64 bits; the same on 64-bit targets.
-pub(crate) fn mix(words: &[usize]) -> usize {
-    match words {
-        // SAFETY: a slice's words may be read.
-        [first, rest @ ..] => unsafe { hash_at(*first, rest.as_ptr(), rest.len()) },
-        [] => SEED,
-    }
-}
-
-const SEED: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
-
-/// The hash of an address and the words at `from`.
-///
-/// # Safety
-/// `words` words at `from` may be read.
-#[inline(never)]
-unsafe fn hash_at(address: usize, from: *const usize, words: usize) -> usize {
-    // SAFETY: the caller's duty.
-    unsafe { fold(step(SEED, address), from, words) }
-}
-
-/// # Safety
-/// As for [`hash_at`].
-#[inline(never)]
-unsafe fn fold(mut hash: usize, from: *const usize, words: usize) -> usize {
-    for index in 0..words {
-        // SAFETY: the caller's duty.
-        hash = step(hash, unsafe { from.add(index).read() });
-    }
-    hash
-}
-
-#[inline(always)]
-fn step(hash: usize, word: usize) -> usize {
-    let hash = (hash ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93_u64 as usize);
-    hash ^ (hash >> (WORD_BITS / 2))
-}
 
 impl Control {
     /// Lays an instance without pools into `mem`.
@@ -88,17 +33,6 @@ impl Control {
             refresh(control);
         }
         control
-    }
-
-    /// What `check` must be.
-    #[inline(never)]
-    pub(crate) fn checksum(&self) -> usize {
-        let this = ptr::from_ref(self);
-        // SAFETY: the words of this structure: see the proofs above.
-        unsafe {
-            let hash = hash_at(this.addr(), this.cast(), FIRST_WORDS);
-            fold(hash, (&raw const self.first_pool).cast(), LAST_WORDS)
-        }
     }
 
     /// The bin that a size maps to: the last one takes whatever exceeds the classes.
@@ -144,13 +78,5 @@ impl Control {
             let size = listed.max(size_in(WILDERNESS));
             size.min((*this).max_size).saturating_sub(HEADER)
         }
-    }
-}
-
-impl Pool {
-    /// What `check` must be.
-    pub(crate) unsafe fn checksum(self) -> usize {
-        // SAFETY: the header may be read (caller); its first four words.
-        unsafe { hash_at(self.start(), self.header().cast_const().cast(), 4) }
     }
 }

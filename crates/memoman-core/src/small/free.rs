@@ -2,14 +2,14 @@
 
 use core::ptr::NonNull;
 
+use super::free_list;
 use crate::block::{Block, Header};
 use crate::config::BLOCK_MIN;
 use crate::control::Control;
-use crate::free_list;
-use crate::live::explain;
+use crate::instance::Tlsf;
 use crate::misuse::Misuse;
 use crate::pool::Pool;
-use crate::tlsf::Tlsf;
+use crate::returned::explain;
 
 /// A block that [`Tlsf::free`] has just coalesced and listed.
 #[derive(Clone, Copy)]

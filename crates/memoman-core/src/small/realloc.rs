@@ -2,16 +2,16 @@
 
 use core::ptr::{self, NonNull};
 
-use crate::allocate::{Outcome, REFUSED, exhausted, malloc, memalign, result, settle};
+use super::allocate::{Outcome, REFUSED, exhausted, malloc, memalign, result, settle};
+use super::free::{headers, size_before};
+use super::free_list;
 use crate::block::{Block, Header};
 use crate::config::{HEADER, QUANTUM};
 use crate::control::Control;
-use crate::free::{headers, size_before};
-use crate::free_list;
-use crate::live::explain;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
+use crate::returned::explain;
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use crate::heap::Heap;
+use super::heap::Heap;
 
 /// A value in a block of its own in a [`Heap`], freed when it is dropped, which panics when the heap is found overwritten.
 ///

@@ -12,9 +12,9 @@ use std::vec::Vec;
 use super::heap::{Heap, Random};
 use super::reference::Reference;
 use super::{AT, fault, one_pass, turns_of};
-use crate::check::Invariant;
 use crate::config::{HEADER, WORD};
 use crate::control::Control;
+use crate::validate::Invariant;
 
 pub(super) fn setting(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())

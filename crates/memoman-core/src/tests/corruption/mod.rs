@@ -19,9 +19,9 @@ use std::vec::Vec;
 
 use self::catalogue::{ANYWHERE, Catalogue, Corruption, Expected};
 use self::heap::Heap;
-use crate::check::{Invariant, TURNS_LEFT, Violation};
 use crate::config::WORD;
-use crate::step::{Cursor, Step};
+use crate::validate::{Cursor, Step};
+use crate::validate::{Invariant, TURNS_LEFT, Violation};
 
 /// Where the heaps of the tests are asked to be, so that addresses, seals and hashes are the same in each run.
 #[cfg(target_pointer_width = "64")]

@@ -8,12 +8,12 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
-use crate::check::Violation;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::pool::Pool as RawPool;
 use crate::stats::Stats;
-use crate::step::{Cursor, Step};
-use crate::tlsf::Tlsf;
+use crate::validate::Violation;
+use crate::validate::{Cursor, Step};
 
 /// Memory for a heap: bytes that nobody has a value in.
 ///

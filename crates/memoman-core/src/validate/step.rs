@@ -3,15 +3,15 @@
 use core::ffi::c_void;
 use core::ptr;
 
+use super::check::{check_bitmaps, check_control, check_pools};
+use super::links::{check_head, check_links};
+use super::violation::Violation;
+use super::walk::{Before, check_block, turn};
 use crate::block::Block;
-use crate::check::{
-    Before, Violation, check_bitmaps, check_block, check_control, check_pools, turn,
-};
 use crate::config::{BLOCK_MIN, QUANTUM};
 use crate::control::Control;
-use crate::lists::{check_head, check_links};
+use crate::instance::Tlsf;
 use crate::pool::Pool;
-use crate::tlsf::Tlsf;
 
 /// Where stepwise validation goes on. All zero: at the start.
 ///

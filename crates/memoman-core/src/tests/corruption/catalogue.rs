@@ -11,9 +11,9 @@ use std::vec::Vec;
 
 use super::heap::{Heap, PAGE, Seen};
 use crate::block::{FREE, PREV_FREE};
-use crate::check::Invariant;
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, WORD};
 use crate::control::Control;
+use crate::validate::Invariant;
 
 /// An expected violation.
 pub(super) type Expected = (Invariant, usize);

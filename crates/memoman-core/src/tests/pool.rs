@@ -1,11 +1,11 @@
 //! Pool headers and control words that lie with a right hash: each comparison of `check_pools` by itself (group I).
 
-use super::{POOL_MIN, Pool, PoolHeader};
-use crate::check::Invariant;
 use crate::config::QUANTUM;
 use crate::control::Control;
-use crate::step::Step;
-use crate::tlsf::Tlsf;
+use crate::instance::Tlsf;
+use crate::pool::{POOL_MIN, Pool, PoolHeader};
+use crate::validate::Invariant;
+use crate::validate::Step;
 use core::ptr;
 
 /// An instance with two pools of 512 bytes, and at least 512 bytes between and behind them.

@@ -6,9 +6,9 @@ use std::vec;
 use std::vec::Vec;
 
 use super::catalogue::Catalogue;
-use crate::check::Invariant;
 use crate::config::{QUANTUM, SL_WORDS, WORD};
 use crate::control::Control;
+use crate::validate::Invariant;
 
 impl Catalogue<'_> {
     pub(super) fn control_words(&mut self) {

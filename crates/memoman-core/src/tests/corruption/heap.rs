@@ -4,12 +4,12 @@
 use std::vec::Vec;
 
 use crate::block::{Block, Header};
-use crate::check::Violation;
 use crate::config::{HEADER, QUANTUM, WORD};
 use crate::control::Control;
+use crate::instance::Tlsf;
 use crate::pool::Pool;
-use crate::step::{Cursor, Step};
-use crate::tlsf::Tlsf;
+use crate::validate::Violation;
+use crate::validate::{Cursor, Step};
 
 pub(super) const PAGE: usize = 4096;
 

@@ -9,7 +9,7 @@ use std::println;
 
 use super::heap::Heap;
 use super::{AT, fault, turns_of};
-use crate::check::Invariant;
+use crate::validate::Invariant;
 
 std::thread_local! {
     static TRAPS: Cell<usize> = const { Cell::new(0) };

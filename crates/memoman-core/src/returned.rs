@@ -5,9 +5,10 @@ use core::ptr::NonNull;
 use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, HEADER, WORD};
 use crate::control::Control;
+use crate::free_list::{self, Links};
+use crate::instance::Tlsf;
 use crate::misuse::Misuse;
 use crate::pool::Pool;
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Usable bytes of a block in use of this instance, tested as [`Tlsf::free`] tests it; O(1).
@@ -31,6 +32,65 @@ impl Tlsf {
         }
         // SAFETY: a block (caller): its header lies before it.
         unsafe { Block::at(ptr.cast_mut()).usable_size() }
+    }
+
+    /// Makes the O(1) tests of [`Tlsf::free`] that a live block and its next neighbour pass, and changes nothing.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::free`], but nothing is given up.
+    pub unsafe fn probe(self, ptr: NonNull<u8>) -> Result<(), Misuse> {
+        // SAFETY: the same duties.
+        unsafe { live(self.control(), ptr).map(|_| ()) }
+    }
+
+    /// Bytes of a live block, header included, after the tests of [`Tlsf::probe`]; 0 when they find misuse. For a layer that
+    /// keeps freed blocks to itself: it is compiled into the caller.
+    ///
+    /// # Safety
+    /// As for [`Tlsf::probe`].
+    #[inline(always)]
+    pub unsafe fn live_bytes(self, ptr: NonNull<u8>) -> usize {
+        // SAFETY: the same duties.
+        unsafe { live(self.control(), ptr).map_or(0, |live| live.header.size()) }
+    }
+
+    /// The seal in a header: what [`Tlsf::live_bytes_below`] wants to know. 0 on 32-bit targets, which have none.
+    ///
+    /// # Safety
+    /// `block` is a block in use.
+    pub unsafe fn seal_of(block: NonNull<u8>) -> usize {
+        // SAFETY: the caller's duty.
+        unsafe { Block::at(block.as_ptr()).seal() }
+    }
+
+    /// [`Tlsf::live_bytes`] of a block of fewer than `most` bytes, in the fewest steps: without the bounds of the instance, and
+    /// without the bounds of a free next block's size. None for what is misused, or larger.
+    ///
+    /// # Safety
+    /// `block` is an aligned address in one of the instance's pools, and `most` is at most the bytes from there that may be read.
+    /// The seal is that of the instance ([`Tlsf::seal_of`]), or 0: then nothing passes where headers have one.
+    #[inline(always)]
+    pub unsafe fn live_bytes_below(
+        self,
+        seal: usize,
+        block: NonNull<u8>,
+        most: usize,
+    ) -> Option<usize> {
+        if WORD == 4 {
+            // No seal vouches for a size.
+            // SAFETY: the caller's duties.
+            let size = unsafe { self.live_bytes(block) };
+            return (size != 0 && size < most).then_some(size);
+        }
+        let block = Block::at(block.as_ptr());
+        // SAFETY: the word before an address in a pool; the next header is read only when the seal vouches for the size.
+        unsafe {
+            let header = block.header(seal);
+            // Taken before the test, since what the caller does next waits for it.
+            let size = header.size();
+            (header.is_used_below(most) && block.offset(size).header(seal).may_follow_used())
+                .then_some(size)
+        }
     }
 }
 
@@ -131,6 +191,30 @@ pub(crate) unsafe fn may_follow(
     };
     // A size of 0 leads to the header itself, which is too small to follow one; 32-bit headers need the test.
     next_header.may_follow_used() && (WORD == 8 || size >= BLOCK_MIN) && possible
+}
+
+/// The free block right before `block`, whose PREV_FREE is set, with its size: None when it has been overwritten.
+///
+/// # Safety
+/// `control` is live; `block` is a block or sentinel of one of its pools with PREV_FREE set.
+#[inline(always)]
+pub(crate) unsafe fn prev_free_block(
+    control: *mut Control,
+    block: Block,
+) -> Option<(Block, usize, Links)> {
+    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
+    unsafe {
+        let prev = block.prev_phys();
+        let size = block.addr().wrapping_sub(prev.addr());
+        if !(*control).may_be_payload(prev.addr()) {
+            return None;
+        }
+        // One compare proves size, flags and seal.
+        if prev.header((*control).cookie) != Header::free(size) {
+            return None;
+        }
+        Some((prev, size, free_list::links_of(control, prev)?))
+    }
 }
 
 /// A pool of this instance ends here: the distance in the header leads to its own header. For targets without a seal.

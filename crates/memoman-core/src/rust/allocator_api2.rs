@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
-use crate::heap::Heap;
+use super::heap::Heap;
 use crate::misuse::Refusal;
 
 /// A heap that is found overwritten ends in a panic: `AllocError` would say that memory is short.

@@ -8,10 +8,12 @@
 //!
 //! When it does not, the same sum in parts leads to an edge that one side alone tells of.
 
+use super::violation::{Checked, Invariant, broken};
+use super::walk::{turn, walk_pool};
 use crate::block::{Block, Header, Link};
-use crate::check::{Checked, Invariant, broken, turn, walk_pool};
 use crate::config::{BLOCK_MIN, QUANTUM};
-use crate::control::{Control, mix};
+use crate::control::Control;
+use crate::hash::mix;
 use crate::pool::Pool;
 
 /// What the walk over all blocks adds up.

@@ -1,9 +1,9 @@
 //! The mapping at every size up to 2^24, and from there to the greatest at ±64 around every power of two and bin edge.
 //! Requests are tried byte by byte, block sizes quantum by quantum: all that ever reaches the functions.
 
-use super::*;
-use crate::config::{BINS_MAX, BLOCK_MIN, MAX_BLOCK_LIMIT, SIZE_BITS, SIZE_LIMIT};
+use crate::config::*;
 use crate::control::Control;
+use crate::size_class::*;
 
 const EXHAUSTIVE: usize = 1 << 24;
 const AROUND: usize = 64;

@@ -10,9 +10,10 @@ use std::vec::Vec;
 use super::catalogue::{ANYWHERE, Catalogue, Corruption, pool_end};
 use super::heap::Seen;
 use crate::block::{FREE, PREV_FREE};
-use crate::check::Invariant::{self, Bitmap, Coalesced, Counters, List, Listed, Placement};
 use crate::config::{BINS_MAX, BLOCK_MIN, HEADER, QUANTUM, WORD};
-use crate::control::{Control, mix};
+use crate::control::Control;
+use crate::hash::mix;
+use crate::validate::Invariant::{self, Bitmap, Coalesced, Counters, List, Listed, Placement};
 
 type Writes = Vec<(usize, usize)>;
 
