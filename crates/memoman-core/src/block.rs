@@ -43,7 +43,7 @@ const fn seal(cookie: usize) -> usize {
 
 /// A header word with its seal taken off: size in the upper bits, flags below the quantum.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Header(usize);
+pub(crate) struct Header(usize);
 
 impl Header {
     #[inline(always)]

@@ -53,8 +53,7 @@ pub mod config;
 #[doc(hidden)]
 pub mod size_class;
 
-#[doc(hidden)]
-pub mod block;
+mod block;
 #[doc(hidden)]
 pub mod control;
 mod hash;
@@ -80,20 +79,19 @@ mod free;
 #[cfg(not(memoman_small))]
 mod free_list;
 #[cfg(not(memoman_small))]
+mod front;
+#[cfg(not(memoman_small))]
 mod realloc;
 #[cfg(memoman_small)]
 mod small;
 #[cfg(memoman_small)]
 use small::{allocate, free, free_list, realloc};
 
-#[cfg(not(memoman_small))]
-#[doc(hidden)]
-pub use allocate::{Large, Miss};
-#[cfg(not(memoman_small))]
-#[doc(hidden)]
-pub use free::Beside;
 #[doc(hidden)]
 pub use free::FreeBlock;
+#[cfg(not(memoman_small))]
+#[doc(hidden)]
+pub use front::Front;
 #[doc(hidden)]
 pub use instance::Tlsf;
 #[doc(hidden)]
@@ -103,9 +101,6 @@ pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
 pub use pool::Pool;
-#[cfg(not(memoman_small))]
-#[doc(hidden)]
-pub use realloc::Stuck;
 pub use rust::{AddedPool, Boxed, Heap, Memory};
 pub use stats::Stats;
 pub use validate::{Cursor, Invariant, Step, Violation};

@@ -203,6 +203,7 @@ impl Pool {
     ///
     /// # Safety
     /// The pool is live, whatever is in it, and `f` leaves its allocator alone.
+    #[inline(always)]
     pub unsafe fn walk(self, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
         // SAFETY: live (caller), so its header may be read; where that leads is followed only when its hash is right.
         let (cookie, end) = unsafe {

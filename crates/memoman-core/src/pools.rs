@@ -1,6 +1,6 @@
 //! An instance's pools: adding, extending and removing them, and finding one's way among them.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use crate::block::Header;
 use crate::config::{BLOCK_MIN, QUANTUM, SIZE_LIMIT};
@@ -19,6 +19,16 @@ impl Tlsf {
     pub unsafe fn first_pool(self) -> Option<Pool> {
         // SAFETY: live (caller).
         Pool::new(unsafe { (*self.control()).first_pool })
+    }
+
+    /// [`Pool::walk`].
+    ///
+    /// # Safety
+    /// The pool is live, whatever is in it, and `f` leaves its allocator alone.
+    #[inline(always)]
+    pub unsafe fn walk_pool(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
+        // SAFETY: live, and the allocator left alone (caller).
+        unsafe { pool.walk(f) }
     }
 
     /// The pool behind `pool` in address order; O(1). None at the end, or when `pool` is not of this instance.

@@ -1,25 +1,24 @@
-//! What [`super::watched`] is in the debug library, which finds by itself what a memory checker would be told: plain calls.
+//! Plain calls: the debug library finds by itself what a memory checker would.
 
 use core::ffi::c_void;
 use core::ops::Deref;
 
-use memoman_debug::allocator::{Pool, Tlsf};
-
-use super::misuse;
+use crate::ffi::allocator::{Pool, Tlsf};
+use crate::ffi::misuse::misuse;
 
 /// A live instance.
-pub(super) struct Session(Tlsf);
+pub(crate) struct Session(Tlsf);
 
 impl Session {
     /// # Safety
     /// The instance is live until the session ends.
     #[inline(always)]
-    pub(super) unsafe fn open(tlsf: Tlsf) -> Session {
+    pub(crate) unsafe fn open(tlsf: Tlsf) -> Session {
         Session(tlsf)
     }
 
     /// Runs the program's code in between.
-    pub(super) fn interrupted<R>(&self, work: impl FnOnce() -> R) -> R {
+    pub(crate) fn interrupted<R>(&self, work: impl FnOnce() -> R) -> R {
         work()
     }
 }
@@ -32,13 +31,13 @@ impl Deref for Session {
     }
 }
 
-pub(super) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: usize) {}
+pub(crate) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: usize) {}
 
 /// After an instance's creation: reads how often it is to be validated.
 ///
 /// # Safety
 /// The instance is live.
-pub(super) unsafe fn created(_tlsf: Tlsf) {
+pub(crate) unsafe fn created(_tlsf: Tlsf) {
     #[cfg(unix)]
     if let Some(shift) = memoman_global::debug::validate_shift() {
         // SAFETY: live (caller).
@@ -48,7 +47,7 @@ pub(super) unsafe fn created(_tlsf: Tlsf) {
 
 /// # Safety
 /// As for [`Tlsf::destroy`].
-pub(super) unsafe fn destroy(tlsf: Tlsf) {
+pub(crate) unsafe fn destroy(tlsf: Tlsf) {
     // SAFETY: the same duties.
     unsafe { tlsf.destroy() }
 }
@@ -57,7 +56,7 @@ pub(super) unsafe fn destroy(tlsf: Tlsf) {
 ///
 /// # Safety
 /// As for [`Tlsf::reset`].
-pub(super) unsafe fn reset(tlsf: Tlsf) -> bool {
+pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
     // SAFETY: the same duties.
     unsafe {
         flush(tlsf);
@@ -67,14 +66,14 @@ pub(super) unsafe fn reset(tlsf: Tlsf) -> bool {
 
 /// # Safety
 /// As for [`Tlsf::add_pool`].
-pub(super) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
+pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
     // SAFETY: the same duties.
     unsafe { tlsf.add_pool(mem, bytes) }
 }
 
 /// # Safety
 /// As for [`Tlsf::extend_pool`].
-pub(super) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
+pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
     // SAFETY: the same duties.
     unsafe { tlsf.extend_pool(pool, more) }
 }
@@ -83,7 +82,7 @@ pub(super) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
 ///
 /// # Safety
 /// As for [`Tlsf::remove_pool`].
-pub(super) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
+pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
     // SAFETY: the same duties.
     unsafe {
         flush(tlsf);
@@ -102,4 +101,21 @@ unsafe fn flush(tlsf: Tlsf) {
             misuse(tlsf, fault, fault.address);
         }
     }
+}
+
+/// Runs `work` on a pool.
+///
+/// # Safety
+/// The pool is live.
+pub(crate) unsafe fn with_pool<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Session>) -> R) -> R {
+    work(pool, None)
+}
+
+/// Usable bytes of a block.
+///
+/// # Safety
+/// As for [`Tlsf::block_size`].
+pub(crate) unsafe fn block_size(block: *const u8) -> usize {
+    // SAFETY: NULL or a block (caller).
+    unsafe { Tlsf::block_size(block) }
 }

@@ -1,18 +1,17 @@
-//! What [`super::hot`] is in the small library: one call of the core each, compiled into the exported function, which others
-//! call.
+//! The hot functions of the debug library and of the small one: one call of the allocator each,
+//! compiled into the exported function.
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use memoman_core::Tlsf;
-
-use super::allocation::{mm_free, mm_malloc};
-use super::{answer, misuse};
+use crate::ffi::allocation::{mm_free, mm_malloc};
+use crate::ffi::allocator::Tlsf;
+use crate::ffi::misuse::{answer, misuse};
 
 /// # Safety
 /// The instance is live.
 #[inline(always)]
-pub(super) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
+pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
     // SAFETY: live (caller).
     unsafe { answer(tlsf, tlsf.malloc(bytes)) }
 }
@@ -20,18 +19,18 @@ pub(super) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
 /// # Safety
 /// The instance is live.
 #[inline(always)]
-pub(super) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
+pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
     // SAFETY: live (caller).
     unsafe { answer(tlsf, tlsf.memalign(align, bytes)) }
 }
 
 /// # Safety
-/// As for [`Tlsf::realloc`], but for NULL.
+/// As for [`Tlsf::realloc`], but `ptr` may be NULL.
 #[inline(always)]
-pub(super) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
-    // SAFETY: the same duties.
+pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
+    let handle = tlsf.as_raw().cast();
+    // SAFETY: live, and the block is given up on success (caller).
     unsafe {
-        let handle = tlsf.as_raw().cast();
         match NonNull::new(ptr) {
             Some(_) if bytes == 0 => {
                 mm_free(handle, ptr.cast());
@@ -46,24 +45,24 @@ pub(super) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_v
 /// # Safety
 /// As for [`Tlsf::realloc_aligned`].
 #[inline(always)]
-pub(super) unsafe fn realloc_aligned(
+pub(crate) unsafe fn realloc_aligned(
     tlsf: Tlsf,
     block: NonNull<u8>,
     align: usize,
     bytes: usize,
 ) -> *mut c_void {
-    // SAFETY: the same duties.
+    // SAFETY: live, and the block is given up on success (caller).
     unsafe { answer(tlsf, tlsf.realloc_aligned(block, align, bytes)) }
 }
 
 /// # Safety
-/// As for [`Tlsf::free`], but for NULL.
+/// As for [`Tlsf::free`], but `ptr` may be NULL.
 #[inline(always)]
-pub(super) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
+pub(crate) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
-    // SAFETY: the same duties.
+    // SAFETY: live, and the block is given up (caller).
     unsafe {
         if let Err(what) = tlsf.free(block) {
             misuse(tlsf, what, ptr);

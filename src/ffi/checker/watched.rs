@@ -1,5 +1,5 @@
 //! The calls of a watched program. Its allocators are intercepted in the core: the hot functions end in their
-//! cold paths, which come here; the others open a [`Session`]. See [`super::watch`]. Where no checker is possible, nothing
+//! cold paths, which come here; the others open a [`Session`]. See [`super::marks`]. Where no checker is possible, nothing
 //! is ever intercepted, and these functions are empty.
 
 use core::ffi::c_void;
@@ -8,11 +8,11 @@ use core::ptr::{self, NonNull};
 
 use memoman_core::{Misuse, Pool, Refusal, Tlsf};
 
-use super::watch::{self, Quiet};
-use super::{answer, misuse};
+use super::marks::{self, Quiet};
+use crate::ffi::misuse::{answer, misuse};
 
 /// A live instance whose core works as always, interception suspended.
-pub(super) struct Session {
+pub(crate) struct Session {
     tlsf: Tlsf,
     quiet: Option<Quiet>,
 }
@@ -21,9 +21,9 @@ impl Session {
     /// # Safety
     /// The instance is live until the session ends.
     #[inline(always)]
-    pub(super) unsafe fn open(tlsf: Tlsf) -> Session {
+    pub(crate) unsafe fn open(tlsf: Tlsf) -> Session {
         // SAFETY: live (caller).
-        let quiet = (watch::is_watched() && unsafe { tlsf.is_intercepted() }).then(|| {
+        let quiet = (marks::is_watched() && unsafe { tlsf.is_intercepted() }).then(|| {
             // SAFETY: live (caller).
             unsafe { suspend(tlsf) }
         });
@@ -31,7 +31,7 @@ impl Session {
     }
 
     /// Runs the program's code in between.
-    pub(super) fn interrupted<R>(&self, work: impl FnOnce() -> R) -> R {
+    pub(crate) fn interrupted<R>(&self, work: impl FnOnce() -> R) -> R {
         match &self.quiet {
             Some(quiet) => quiet.interrupted(work),
             None => work(),
@@ -77,10 +77,10 @@ unsafe fn suspend(tlsf: Tlsf) -> Quiet {
 }
 
 /// Before an instance is created in `bytes` bytes at `mem`, if they are enough for `control_bytes`.
-pub(super) fn before_creation(mem: *mut c_void, bytes: usize, control_bytes: usize) {
+pub(crate) fn before_creation(mem: *mut c_void, bytes: usize, control_bytes: usize) {
     let fits = bytes >= control_bytes && mem.addr().checked_add(bytes).is_some();
-    if watch::find() && !mem.is_null() && fits {
-        watch::allow(mem.cast(), control_bytes, false);
+    if marks::find() && !mem.is_null() && fits {
+        marks::allow(mem.cast(), control_bytes, false);
     }
 }
 
@@ -88,13 +88,13 @@ pub(super) fn before_creation(mem: *mut c_void, bytes: usize, control_bytes: usi
 ///
 /// # Safety
 /// The instance is live.
-pub(super) unsafe fn created(tlsf: Tlsf) {
-    if watch::is_watched() {
+pub(crate) unsafe fn created(tlsf: Tlsf) {
+    if marks::is_watched() {
         let _quiet = Quiet::new();
-        watch::began(tlsf.as_raw().cast_const().cast());
+        marks::began(tlsf.as_raw().cast_const().cast());
         // SAFETY: live (caller).
         unsafe {
-            for_each_pool(tlsf, watch::forbid);
+            for_each_pool(tlsf, marks::forbid);
             tlsf.intercept();
         }
     }
@@ -104,14 +104,14 @@ pub(super) unsafe fn created(tlsf: Tlsf) {
 ///
 /// # Safety
 /// As for [`Tlsf::destroy`].
-pub(super) unsafe fn destroy(tlsf: Tlsf) {
+pub(crate) unsafe fn destroy(tlsf: Tlsf) {
     // SAFETY: live (caller).
     unsafe {
         let mut session = Session::open(tlsf);
         if session.is_watched() {
             // In this order: what ends the list forbids its blocks.
-            watch::ended(session.name());
-            for_each_pool(tlsf, |start, bytes| watch::allow(start, bytes, true));
+            marks::ended(session.name());
+            for_each_pool(tlsf, |start, bytes| marks::allow(start, bytes, true));
         }
         tlsf.destroy();
         // Nothing is left to intercept.
@@ -123,15 +123,15 @@ pub(super) unsafe fn destroy(tlsf: Tlsf) {
 ///
 /// # Safety
 /// As for [`Tlsf::reset`].
-pub(super) unsafe fn reset(tlsf: Tlsf) -> bool {
+pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
     // SAFETY: live (caller).
     unsafe {
         let session = Session::open(tlsf);
         let done = session.reset();
         if done && session.is_watched() {
-            watch::ended(session.name());
-            watch::began(session.name());
-            for_each_pool(tlsf, watch::forbid);
+            marks::ended(session.name());
+            marks::began(session.name());
+            for_each_pool(tlsf, marks::forbid);
         }
         done
     }
@@ -141,14 +141,14 @@ pub(super) unsafe fn reset(tlsf: Tlsf) -> bool {
 ///
 /// # Safety
 /// As for [`Tlsf::add_pool`].
-pub(super) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
+pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
     // SAFETY: the same duties.
     unsafe {
         let session = Session::open(tlsf);
         let pool = session.add_pool(mem, bytes)?;
         if session.is_watched() {
             let (start, bytes) = pool.memory();
-            watch::forbid(start, bytes);
+            marks::forbid(start, bytes);
         }
         Some(pool)
     }
@@ -158,14 +158,14 @@ pub(super) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<
 ///
 /// # Safety
 /// As for [`Tlsf::extend_pool`].
-pub(super) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
+pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
     // SAFETY: the same duties.
     unsafe {
         let session = Session::open(tlsf);
         let (start, before) = pool.memory();
         let done = session.extend_pool(pool, more);
         if done && session.is_watched() {
-            watch::forbid(start.wrapping_add(before), pool.memory().1 - before);
+            marks::forbid(start.wrapping_add(before), pool.memory().1 - before);
         }
         done
     }
@@ -175,7 +175,7 @@ pub(super) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
 ///
 /// # Safety
 /// As for [`Tlsf::remove_pool`].
-pub(super) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
+pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
     // SAFETY: the same duties. The removed pool's header still tells its bounds: only its hash was spoilt.
     unsafe {
         let session = Session::open(tlsf);
@@ -184,7 +184,7 @@ pub(super) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
             let skip = mem_or_pool.addr().wrapping_neg() & (Tlsf::ALIGN - 1);
             if let Some(pool) = Pool::from_raw(mem_or_pool.wrapping_add(skip).cast()) {
                 let (start, bytes) = pool.memory();
-                watch::allow(start, bytes, true);
+                marks::allow(start, bytes, true);
             }
         }
         done
@@ -211,13 +211,13 @@ unsafe fn for_each_pool(tlsf: Tlsf, each: fn(*const u8, usize)) {
 /// The instance is live and intercepted; `ask` gives a block of at least `bytes` bytes.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn allocate(
+pub(crate) unsafe fn allocate(
     tlsf: Tlsf,
     bytes: usize,
     zeroed: bool,
     ask: &dyn Fn(Tlsf) -> Result<NonNull<u8>, Refusal>,
 ) -> *mut c_void {
-    if !watch::POSSIBLE {
+    if !marks::POSSIBLE {
         return ptr::null_mut();
     }
     // SAFETY: live (caller); a fresh block has the bytes that were asked for.
@@ -225,7 +225,7 @@ pub(super) unsafe fn allocate(
         let session = Session::open(tlsf);
         let result = ask(tlsf);
         if let Ok(block) = result {
-            watch::taken(session.name(), block, bytes);
+            marks::taken(session.name(), block, bytes);
             if zeroed {
                 block.as_ptr().write_bytes(0, bytes);
             }
@@ -241,8 +241,8 @@ pub(super) unsafe fn allocate(
 /// The instance is live and intercepted.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) {
-    if !watch::POSSIBLE {
+pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) {
+    if !marks::POSSIBLE {
         return;
     }
     // SAFETY: live (caller); what is freed is tested first.
@@ -262,7 +262,7 @@ unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse>
         session.reach(block)?;
         let usable = Tlsf::block_size(block.as_ptr());
         session.free(block)?;
-        watch::given_up(session.name(), block, usable);
+        marks::given_up(session.name(), block, usable);
         Ok(())
     }
 }
@@ -273,13 +273,13 @@ unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse>
 /// The instance is live and intercepted.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn realloc(
+pub(crate) unsafe fn realloc(
     tlsf: Tlsf,
     block: NonNull<u8>,
     align: usize,
     bytes: usize,
 ) -> *mut c_void {
-    if !watch::POSSIBLE {
+    if !marks::POSSIBLE {
         return ptr::null_mut();
     }
     // SAFETY: live (caller).
@@ -304,33 +304,33 @@ unsafe fn resize(
             .reach(block)
             .map_err(|what| Refusal::Misuse(what, here))?;
         let usable = Tlsf::block_size(here);
-        let requested = watch::allowed(here, usable);
+        let requested = marks::allowed(here, usable);
         let kept = requested.min(bytes);
         // The C library's memmove may be the checker's own.
-        watch::allow_for_copy(reach.start, reach.bytes);
+        marks::allow_for_copy(reach.start, reach.bytes);
         let in_place = session.realloc_in_place(block, align, bytes);
-        watch::forbid_after_copy(reach.start, reach.bytes);
+        marks::forbid_after_copy(reach.start, reach.bytes);
         match in_place {
             Ok(Some(new)) if new == block => {
                 if bytes > requested {
-                    watch::allow(here.wrapping_add(requested), bytes - requested, false);
+                    marks::allow(here.wrapping_add(requested), bytes - requested, false);
                 } else {
-                    watch::forbid(here.wrapping_add(bytes), usable.saturating_sub(bytes));
+                    marks::forbid(here.wrapping_add(bytes), usable.saturating_sub(bytes));
                 }
-                watch::allow_again(here, kept);
-                watch::resized(session.name(), block, bytes);
+                marks::allow_again(here, kept);
+                marks::resized(session.name(), block, bytes);
                 Ok(new)
             }
             Ok(Some(new)) => {
-                watch::given_up(session.name(), block, usable);
-                watch::taken(session.name(), new, bytes);
-                watch::allow(new.as_ptr(), kept, true);
+                marks::given_up(session.name(), block, usable);
+                marks::taken(session.name(), new, bytes);
+                marks::allow(new.as_ptr(), kept, true);
                 Ok(new)
             }
             Ok(None) => {
-                watch::allow_again(here, requested);
+                marks::allow_again(here, requested);
                 let new = session.memalign(align, bytes)?;
-                watch::taken(session.name(), new, bytes);
+                marks::taken(session.name(), new, bytes);
                 ptr::copy_nonoverlapping(here, new.as_ptr(), kept);
                 if let Err(what) = give_back(session, block) {
                     let _ = give_back(session, new);
@@ -339,26 +339,56 @@ unsafe fn resize(
                 Ok(new)
             }
             Err(refusal) => {
-                watch::allow_again(here, requested);
+                marks::allow_again(here, requested);
                 Err(refusal)
             }
         }
     }
 }
 
-/// Usable bytes of a block; all of them may be used from here on.
+/// Runs `work` on a pool while its instance, if the pool's header still names it, is open for it.
+///
+/// # Safety
+/// The pool is live.
+pub(crate) unsafe fn with_pool<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Session>) -> R) -> R {
+    if marks::is_watched() {
+        let _quiet = Quiet::new();
+        // SAFETY: live (caller).
+        let session = unsafe { pool.instance().map(|tlsf| Session::open(tlsf)) };
+        return work(pool, session.as_ref());
+    }
+    work(pool, None)
+}
+
+/// Usable bytes of a block. Under a checker all of them may be used from here on.
+///
+/// # Safety
+/// As for [`Tlsf::block_size`].
+#[inline(always)]
+pub(crate) unsafe fn block_size(block: *const u8) -> usize {
+    // SAFETY: NULL or a block (caller).
+    unsafe {
+        if marks::is_watched() {
+            watched_block_size(block)
+        } else {
+            Tlsf::block_size(block)
+        }
+    }
+}
+
+/// [`block_size`] under a checker.
 ///
 /// # Safety
 /// As for [`Tlsf::block_size`].
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn block_size(block: *const u8) -> usize {
-    // SAFETY: the same duty.
+unsafe fn watched_block_size(block: *const u8) -> usize {
+    // SAFETY: NULL or a block (caller).
     unsafe {
         let _quiet = Quiet::new();
         let usable = Tlsf::block_size(block);
-        let requested = watch::allowed(block, usable);
-        watch::allow(
+        let requested = marks::allowed(block, usable);
+        marks::allow(
             block.wrapping_add(requested),
             usable.saturating_sub(requested),
             false,
