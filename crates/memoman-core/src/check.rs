@@ -1,10 +1,11 @@
-//! Validation: proves the invariants of the crate's documentation, one by one, on a heap that may have been overwritten
-//! anywhere.
+//! Validation: proves the invariants of the crate's documentation on a heap whose every word may
+//! have been overwritten.
 //!
 //! Nothing is followed before it is proved: the control structure by its hash, each pool by its
-//! header's hash, each block by the walk that reaches it from its pool's start, the links by the sums of `lists.rs`.
-//! So validation reads nothing outside the pools and the control structure, and ends within blocks + bins + pools
-//! steps; when a link is broken, it takes a constant number of such passes to find the one to name.
+//! header's hash, each block by the walk that reaches it from its pool's start, the links by the
+//! sums of `lists.rs`. So validation reads nothing outside the pools and the control structure, and
+//! ends within blocks + bins + pools steps; a broken link takes a constant number of further
+//! passes.
 
 use core::ffi::CStr;
 use core::ptr;
@@ -25,26 +26,26 @@ use crate::tlsf::Tlsf;
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invariant {
-    /// I1: a bit is set exactly when its list, or its word, is not empty.
+    /// I1: the bitmaps match the lists.
     Bitmap = 1,
-    /// I2: a listed block is free, in its bin, in a pool; links are mutual, without a cycle.
+    /// I2: listed blocks are free and in the right bin; links are mutual, without a cycle.
     List = 2,
     /// I3: every free block is listed exactly once.
     Listed = 3,
     /// I4: no two physical neighbours are both free.
     Coalesced = 4,
-    /// I5: PREV_FREE and `prev_phys` tell the truth about the previous block.
+    /// I5: PREV_FREE and `prev_phys` match the previous block.
     PrevPhys = 5,
     /// I6: sizes are valid and tile the pool up to its sentinel.
     Tiling = 6,
-    /// I7: pools and the control structure are where they were put, aligned, apart from each other.
+    /// I7: the control structure and the pools' headers are intact; they do not overlap.
     Placement = 7,
     /// I8: the counters equal what a walk finds.
     Counters = 8,
 }
 
 impl Invariant {
-    /// The number of the crate documentation's list, 1 to 8.
+    /// The number in the list of the crate's documentation, 1 to 8.
     ///
     /// ```
     /// use memoman_core::Invariant;
@@ -74,7 +75,7 @@ impl Invariant {
     }
 }
 
-/// The first broken invariant that validation met.
+/// The first broken invariant that validation found.
 ///
 /// ```
 /// # use memoman_core::{Heap, Invariant};
@@ -82,22 +83,22 @@ impl Invariant {
 /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
 /// let heap = Heap::new(&mut memory).unwrap();
 /// let block = heap.allocate(Layout::new::<[u8; 24]>()).unwrap();
-/// // What a bug would do. SAFETY: the bytes are the heap's memory, and whoever uses it next tests them.
+/// // What a bug would do. SAFETY: the heap's own memory; its next call tests the word.
 /// unsafe { block.cast::<usize>().sub(1).write(0) };
 /// let violation = heap.validate().unwrap_err();
 /// assert_eq!(violation.invariant, Invariant::Tiling);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which invariant.
+    /// The broken invariant.
     pub invariant: Invariant,
     /// Where it shows: a payload, a bitmap word, a bin's head, a pool, or the control structure.
     pub address: *const u8,
-    /// The pool in which it shows, if it does in one.
+    /// The pool in which it shows, if any.
     pub pool: Option<Pool>,
 }
 
-/// Shorthand: the checks end at the first violation.
+/// The result of a check, which ends at the first violation.
 pub(crate) type Checked<T = ()> = Result<T, Violation>;
 
 pub(crate) fn broken<T>(
@@ -112,24 +113,25 @@ pub(crate) fn broken<T>(
     })
 }
 
-/// What a walk knows of the block before the one that it looks at.
+/// What a walk knows of the previous block.
 #[derive(Clone, Copy)]
 pub(crate) enum Before {
     /// In use, or the pool's start.
     Used,
     /// Free, at this place.
     Free(Block),
-    /// Not seen: the walk goes on from a saved place.
+    /// Not seen: the walk resumes at a saved place.
     Unseen,
 }
 
 #[cfg(test)]
 std::thread_local! {
-    /// Turns that the loops of validation may still make on this thread.
-    pub(crate) static TURNS_LEFT: core::cell::Cell<usize> = const { core::cell::Cell::new(usize::MAX) };
+    /// Turns left for the loops of validation on this thread.
+    pub(crate) static TURNS_LEFT: core::cell::Cell<usize> =
+        const { core::cell::Cell::new(usize::MAX) };
 }
 
-/// Counts one turn of a loop: tests bound their number. Nothing in a build that is not for tests.
+/// Counts one turn of a loop in tests, which bound their number; nothing in other builds.
 #[inline(always)]
 pub(crate) fn turn() {
     #[cfg(test)]
@@ -140,18 +142,20 @@ impl Tlsf {
     /// The first broken invariant, None when the heap is sound; O(blocks). Changes nothing.
     ///
     /// # Safety
-    /// The control structure and the pools that were given to it may be read. Their contents may be anything.
+    /// The memory of the control structure and the pools may be read; its contents may be anything.
     pub unsafe fn diagnose(self) -> Option<Violation> {
-        // SAFETY: the caller's duty.
+        // SAFETY: the instance's memory may be read (caller).
         unsafe { diagnose(self.control()).err() }
     }
 
-    /// As [`Tlsf::diagnose`], for the blocks of one pool and their links; O(blocks of the pool · pools).
+    /// [`Tlsf::diagnose`] limited to one pool's blocks and their links; O(blocks of the pool ·
+    /// pools).
     ///
     /// # Safety
-    /// The pool's region may be read, and its instance too. Their contents may be anything.
+    /// The memory of the pool and its instance may be read; its contents may be anything.
     pub unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
-        // SAFETY: the caller's duty: the pool's header is tested before its instance is believed.
+        // SAFETY: the pool's memory may be read (caller); its header is tested before its instance
+        // is followed.
         unsafe {
             let control = pool.control();
             let result = if control.is_null() || !pool.is_sound(control) {
@@ -165,7 +169,7 @@ impl Tlsf {
 }
 
 unsafe fn diagnose(control: *mut Control) -> Checked {
-    // SAFETY: each step proves what the next one follows.
+    // SAFETY: readable memory (caller); each step proves what the next one follows.
     unsafe {
         check_control(control)?;
         check_pools(control)?;
@@ -176,7 +180,7 @@ unsafe fn diagnose(control: *mut Control) -> Checked {
 }
 
 unsafe fn diagnose_links(control: *mut Control, pool: Pool) -> Checked {
-    // SAFETY: each step proves what the next one follows.
+    // SAFETY: readable memory (caller); each step proves what the next one follows.
     unsafe {
         check_control(control)?;
         check_pools(control)?;
@@ -191,7 +195,7 @@ unsafe fn diagnose_links(control: *mut Control, pool: Pool) -> Checked {
     }
 }
 
-/// The words that only control-plane calls change are as they were left.
+/// I7 of the control structure: the words that only control-plane calls change pass their hash.
 #[inline(never)]
 pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
     // SAFETY: the fixed part of the control structure may be read (caller).
@@ -203,7 +207,7 @@ pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
     }
 }
 
-/// Every pool's header is sound; pools lie apart, in address order, and add up.
+/// I7 of the pools: headers are sound, pools lie in address order and apart, their sums match.
 #[inline(never)]
 pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
     // SAFETY: the control structure is proved; each pool is proved before it is followed.
@@ -216,7 +220,7 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
         let (low, high) = (control.addr(), control.addr() + (*control).bytes());
         while let Some(this) = pool {
             turn();
-            // The hash is tested first: only then `end` means something.
+            // The hash is tested first: before that, `end` means nothing.
             if !this.is_sound(control)
                 || !(POOL_MIN..=SIZE_LIMIT).contains(&this.end().saturating_sub(this.start()))
                 || this.prev() != last
@@ -240,7 +244,7 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
     }
 }
 
-/// I1, in both levels: what the bits must be follows from the heads.
+/// I1 in both levels: the bits follow from the heads.
 #[inline(never)]
 pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
     // SAFETY: the control structure is proved, so `top_bin` bounds the heads.
@@ -274,7 +278,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
 /// I4, I5, I6 and I7 at one block; gives its header.
 ///
 /// # Safety
-/// `pool` is proved, and `block` lies in it at a place that the walk from its start reaches.
+/// `pool` is proved, and the walk from its start reaches `block`.
 #[inline(never)]
 pub(crate) unsafe fn check_block(
     cookie: usize,
@@ -282,8 +286,8 @@ pub(crate) unsafe fn check_block(
     block: Block,
     before: Before,
 ) -> Checked<Header> {
-    // SAFETY: `block` is between the pool's first block and its sentinel (caller): its header is
-    // inside the pool; the ghost is read only where PREV_FREE says that there is one.
+    // SAFETY: `block` is between the pool's first block and its sentinel (caller), so its header is
+    // inside the pool; the ghost is read only when PREV_FREE is set.
     unsafe {
         let fail = |invariant| broken(invariant, block.payload(), Some(pool));
         let header = block.header(cookie);
@@ -327,7 +331,7 @@ pub(crate) unsafe fn check_block(
     }
 }
 
-/// Walks a pool from its start to its sentinel, checks each block, and hands it to `visit`.
+/// Walks a pool from its start to its sentinel; checks each block and calls `visit` with it.
 ///
 /// # Safety
 /// The control structure and the pool are proved.
@@ -359,7 +363,7 @@ pub(crate) unsafe fn walk_pool(
     }
 }
 
-/// I8. What is free follows from what is used, since the blocks tile the pools.
+/// I8. The free bytes follow from those in use, since blocks tile the pools (I6).
 unsafe fn check_counters(control: *mut Control, used: usize, live_blocks: usize) -> Checked {
     // SAFETY: the control structure is proved (caller).
     let this = unsafe { &*control };
@@ -370,7 +374,7 @@ unsafe fn check_counters(control: *mut Control, used: usize, live_blocks: usize)
     if this.live_blocks != live_blocks {
         return fail(&this.live_blocks);
     }
-    // The past cannot be walked; but it had at least as many bytes in use as now, in whole quanta.
+    // A walk cannot find the peak; it is at least the present `used`, in whole quanta.
     if this.peak < used || !this.peak.is_multiple_of(QUANTUM) {
         return fail(&this.peak);
     }
