@@ -60,7 +60,7 @@ pub(crate) unsafe fn push_freed(this: *mut Control, block: Block, size: usize) {
     // SAFETY: live instance, unlisted block (caller); the wilderness ends the highest pool, as
     // tested.
     unsafe {
-    if (*this).is_wilderness(block, size) {
+        if (*this).is_wilderness(block, size) {
             set_wilderness(this, block);
             (*this).mark(WILDERNESS);
         } else {

@@ -90,7 +90,7 @@ pub(crate) unsafe fn check(control: *mut Control) -> Checked<Sums> {
 
 /// Calls `visit` with each block of each pool, in address order, after testing I4 to I6.
 unsafe fn each_block(control: *mut Control, mut visit: impl FnMut(Block, Header)) -> Checked {
-// SAFETY: control structure and pools are proved (caller).
+    // SAFETY: control structure and pools are proved (caller).
     unsafe {
         let mut pool = Pool::new((*control).first_pool);
         while let Some(this) = pool {
@@ -162,7 +162,7 @@ unsafe fn edges_of(
 
 /// Calls `visit` with all edges, both records of each.
 unsafe fn each_edge(control: *mut Control, mut visit: impl FnMut(Edge, By)) -> Checked {
-// SAFETY: control structure and pools are proved (caller), each block by the walk.
+    // SAFETY: control structure and pools are proved (caller), each block by the walk.
     unsafe {
         each_head(control, |edge| visit(edge, By::Link));
         each_block(control, |block, header| {
