@@ -1,9 +1,4 @@
 //! An instance of the debug library: the core's interface. The methods for pools are in `pools.rs`.
-//!
-//! ```text
-//!   mem │ Ledger ││ the core's control structure …
-//!       ▲ the handle
-//! ```
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
@@ -13,34 +8,11 @@ use memoman_core::{MisuseHandler, Pool, Refusal as CoreRefusal, Stats, Tlsf};
 
 use crate::block::{Block, EXTRA, FRESH, GUARD, State, lead_for};
 use crate::fault::{Fault, Kind, Refusal};
-use crate::quarantine::Queue;
+use crate::ledger::{LEDGER, Ledger, Queue};
 use crate::site::{Site, here};
 
 /// By default, the whole heap is validated every 2^14 operations.
 const VALIDATE_SHIFT: u32 = 14;
-
-/// The debug layer's state of an instance.
-#[repr(C)]
-pub(crate) struct Ledger {
-    pub(crate) queue: Queue,
-    /// Number of operations.
-    operations: usize,
-    /// The heap is validated when these bits of `operations` are zero.
-    mask: usize,
-    /// Number of allocations.
-    pub(crate) numbers: usize,
-    /// Number of the program's blocks, and their bytes with surroundings and the core's headers.
-    pub(crate) live: usize,
-    pub(crate) used: usize,
-    /// Highest `used` since creation or reset.
-    pub(crate) peak: usize,
-    /// Not zero: the layer above adds pools, so an exhausted allocation does not drain the
-    /// quarantine.
-    grows: usize,
-}
-
-pub(crate) const LEDGER: usize = size_of::<Ledger>();
-const _: () = assert!(LEDGER.is_multiple_of(WORD) && align_of::<Ledger>() == WORD);
 
 /// An instance, with the call site that uses it. Its methods have the names, results and duties of
 /// the core's [`Tlsf`], with the differences that they state.
@@ -370,7 +342,7 @@ impl DebugTlsf {
     /// [`Tlsf::emptied_pool`].
     ///
     /// # Safety
-    /// The duties of [`Tlsf::emptied_pool`].
+    /// The instance is live; `freed` is the result of its last [`DebugTlsf::free`].
     pub unsafe fn emptied_pool(self, freed: Freed) -> Option<Pool> {
         // SAFETY: the pool is live (caller). Tested again: the quarantine may have drained further.
         freed.0.filter(|pool| unsafe { pool.is_empty() })

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `block.rs` | a block's surroundings: record, guards, fill |
 //! | `heap.rs` | an instance: create, allocate, free, figures |
+//! | `ledger.rs` | the state of an instance: queue, counters |
 //! | `pools.rs` | an instance's pools, reset |
 //! | `resize.rs` | realloc |
 //! | `quarantine.rs` | freed blocks held back |
@@ -25,6 +26,7 @@ mod block;
 mod check;
 mod fault;
 mod heap;
+mod ledger;
 mod pools;
 mod quarantine;
 mod resize;

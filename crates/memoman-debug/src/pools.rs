@@ -4,8 +4,8 @@ use memoman_core::Pool;
 use memoman_core::config::QUANTUM;
 
 use crate::block::{Block, FREED, State};
-use crate::heap::{DebugTlsf, LEDGER};
-use crate::quarantine::Queue;
+use crate::heap::DebugTlsf;
+use crate::ledger::{LEDGER, Queue};
 
 impl DebugTlsf {
     /// [`memoman_core::Tlsf::first_pool`].

@@ -11,32 +11,13 @@ use memoman_core::Pool;
 use crate::block::{Block, FREED, State, non_null};
 use crate::fault::{Fault, Kind};
 use crate::heap::{DebugTlsf, Freed};
+use crate::ledger::Queue;
 
 /// Most blocks in an instance's quarantine.
 pub const QUARANTINE_BLOCKS: usize = 4096;
 /// Most bytes in an instance's quarantine, which also holds at most a quarter of its pools.
 pub const QUARANTINE_BYTES: usize = 8 << 20;
 const PART: usize = 4;
-
-/// The blocks in quarantine.
-#[repr(C)]
-pub(crate) struct Queue {
-    /// The payload that has been freed first.
-    first: *mut u8,
-    last: *mut u8,
-    blocks: usize,
-    /// Bytes of the blocks in the core, headers included.
-    bytes: usize,
-}
-
-impl Queue {
-    pub(crate) const EMPTY: Queue = Queue {
-        first: ptr::null_mut(),
-        last: ptr::null_mut(),
-        blocks: 0,
-        bytes: 0,
-    };
-}
 
 impl DebugTlsf {
     /// Puts a tested live block into quarantine or, when it is too large for that, frees it in the
