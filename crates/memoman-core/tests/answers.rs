@@ -59,7 +59,7 @@ impl Heap {
         }
     }
 
-    /// [`Eight::misuse`] of a wrong pointer, which `probe` and `usable_size` report too.
+    /// [`Heap::answer`] to a wrong pointer, which `probe` and `usable_size` report too.
     fn answer_to_all(&self, ptr: *mut u8) -> Misuse {
         let (tlsf, block) = (self.instance.tlsf, NonNull::new(ptr).unwrap());
         let misuse = self.answer(ptr);

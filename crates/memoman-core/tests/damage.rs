@@ -280,7 +280,7 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn group_i_damage_is_reported_or_harms_nobody() {
+fn group_i_damage_is_reported_or_harmless() {
     let rounds = std::env::var("MM_ROUNDS").map_or(20_000, |text| text.parse().unwrap());
     let first = std::env::var("MM_FIRST").map_or(0, |text| text.parse().unwrap());
     let (mut damaged, mut reported, mut disguised) = (0, 0, 0);

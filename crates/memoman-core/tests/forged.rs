@@ -199,7 +199,7 @@ fn group_i_bits_above_the_words_of_the_bitmap_are_found() {
         assert_eq!(found.invariant, Invariant::Bitmap);
         assert_eq!(found.address.addr(), bitmap.addr(), "{bit}");
     }
-    // The first-level bits.
+    // The first-level bits of existing words.
     for bit in 0..words {
         let found = heap
             .forged(&[(bitmap, heap.word(bitmap) ^ 1 << bit)])
