@@ -18,9 +18,9 @@ const _: () = {
         "memoman knows 32-bit and 64-bit targets"
     );
     assert!(QUANTUM == 2 * WORD && QUANTUM.is_power_of_two());
-    // Three flags, and a bit that is always clear on 64-bit targets, hide below the quantum.
+    // The three flags fit below the quantum; on 64-bit targets one bit there stays clear.
     assert!(FLAGS < QUANTUM);
-    // A free block's payload holds two links and the ghost of the block behind it.
+    // A free block's payload holds two links and the next block's ghost.
     assert!(BLOCK_MIN == HEADER + 3 * WORD && BLOCK_MIN.is_multiple_of(QUANTUM));
     // One first-level word has a bit for each second-level word.
     assert!(SL_WORDS <= usize::BITS as usize);
@@ -28,7 +28,7 @@ const _: () = {
     assert!(floor_bin(BLOCK_MIN) == 2);
     assert!(DEFAULT_MAX_BLOCK <= MAX_BLOCK_LIMIT);
     assert!(MAX_BLOCK_LIMIT < SIZE_LIMIT - 2 * QUANTUM);
-    // The control structure stays small: what a small heap can afford.
+    // The control structure is small enough for a small heap.
     assert!(WORD == 4 || Control::size_for(DEFAULT_MAX_BLOCK) <= 8_704);
     assert!(WORD == 4 || Control::size_for(1 << 16) <= 2_560);
     // A first payload is aligned when its pool is.

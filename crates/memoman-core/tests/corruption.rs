@@ -1,5 +1,5 @@
-//! Misuse and overwritten heaps as the hot calls meet them: found where a header or a link shows it, and nothing changed
-//! (group I). What validation finds: `src/corruption/`.
+//! Misuse and overwritten heaps in the hot calls: reported where a header or a link shows it, and
+//! nothing changed (group I). Validation is tested in `src/corruption/`.
 
 mod support;
 
@@ -89,7 +89,8 @@ fn group_i_misuse_is_found_and_changes_nothing() {
             heap.pools[1].image(),
             assert_sound(tlsf),
         );
-        // SAFETY: what is wrong with the pointer is what is tested; all memory between the pools is readable.
+        // SAFETY: live instance; all memory between the pools may be read; the wrong pointer is
+        // reported.
         unsafe {
             assert_eq!(tlsf.free(at(ptr)).err(), Some(expected), "{name}");
             let refused = tlsf.realloc(at(ptr), 100);
@@ -111,7 +112,7 @@ fn group_i_misuse_is_found_and_changes_nothing() {
 fn group_i_a_second_free_is_found_after_merging_either_way() {
     let instance = Instance::new(1 << 16);
     let region = Region::new(4096, 0, 0);
-    // SAFETY: the region outlives the instance's use; what is wrong with each call is what is tested.
+    // SAFETY: the region outlives the instance's use; each wrong call is reported.
     unsafe {
         let tlsf = instance.tlsf;
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
@@ -157,7 +158,7 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
             );
             next.write(old);
         }
-        // The ghost and the free block before.
+        // The ghost and the previous, free block.
         let ghost = ptr.as_ptr().cast::<usize>().sub(2);
         for value in [
             0,
@@ -174,7 +175,7 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
             );
             ghost.write(old);
         }
-        // A link of the free block behind.
+        // A link of the next, free block.
         let behind = ptr
             .as_ptr()
             .add(Tlsf::block_size(ptr.as_ptr()) + WORD)

@@ -1,4 +1,4 @@
-//! Interception: every hot call is refused and changes nothing; and what a layer above may resize in place.
+//! Interception: every hot call is refused and changes nothing; resizing in place.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{Instance, Region, assert_sound};
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 
-/// Blocks of the given sizes (in quanta) in turn, the negative ones free, in a pool that they fill.
+/// A pool filled by blocks of the given sizes (in quanta) in order; negative ones are free.
 struct Heap {
     instance: Instance,
     region: Region,
@@ -86,7 +86,7 @@ fn an_intercepted_instance_refuses_every_hot_call_and_changes_nothing() {
         empty.tlsf.end_interception();
         assert_eq!(empty.tlsf.malloc(1), Err(Refusal::Exhausted));
         assert_sound(empty.tlsf);
-        // A destroyed instance is none that is intercepted.
+        // A destroyed instance is not intercepted.
         empty.tlsf.destroy();
         assert!(!empty.tlsf.is_intercepted());
     }

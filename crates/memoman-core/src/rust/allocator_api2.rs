@@ -1,4 +1,4 @@
-//! [`Allocator`] of the `allocator-api2` crate for [`Heap`]: the standard's collections in a heap, on stable Rust.
+//! [`Allocator`] of the `allocator-api2` crate for `&`[`Heap`], on stable Rust.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -8,7 +8,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 use super::heap::Heap;
 use crate::misuse::Refusal;
 
-/// A heap that is found overwritten ends in a panic: `AllocError` would say that memory is short.
+/// Panics when the heap is found overwritten: `AllocError` means that memory is short.
 fn answer(result: Result<NonNull<u8>, Refusal>, bytes: usize) -> Result<NonNull<[u8]>, AllocError> {
     match result {
         Ok(block) => Ok(NonNull::slice_from_raw_parts(block, bytes)),
@@ -17,15 +17,15 @@ fn answer(result: Result<NonNull<u8>, Refusal>, bytes: usize) -> Result<NonNull<
     }
 }
 
-// SAFETY: a block stays where it is, and valid, until it is freed: while the reference is there, the heap can be neither
-// moved nor reset nor dropped. Copies of the reference are the same heap.
+// SAFETY: a block stays in place and valid until it is freed: while the reference lives, the heap
+// can be neither moved nor reset nor dropped. Copies of the reference name the same heap.
 unsafe impl Allocator for &Heap<'_> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         answer(Heap::allocate(self, layout), layout.size())
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the same duties.
+        // SAFETY: a live block of this heap with this layout (caller).
         if let Err(misuse) = unsafe { Heap::deallocate(self, block, layout) } {
             misuse.panic()
         }
@@ -37,7 +37,7 @@ unsafe impl Allocator for &Heap<'_> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the same duties.
+        // SAFETY: a live block of this heap with layout `old` (caller).
         answer(unsafe { self.reallocate(block, old, new) }, new.size())
     }
 
@@ -47,7 +47,8 @@ unsafe impl Allocator for &Heap<'_> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the same duties; what is behind the old bytes is the block's.
+        // SAFETY: a live block of this heap with layout `old` (caller); grown, it holds
+        // `new.size()` bytes.
         unsafe {
             let grown = self.grow(block, old, new)?;
             grown
@@ -64,7 +65,7 @@ unsafe impl Allocator for &Heap<'_> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the same duties.
+        // SAFETY: a live block of this heap with layout `old` (caller).
         answer(unsafe { self.reallocate(block, old, new) }, new.size())
     }
 }

@@ -1,4 +1,4 @@
-//! [`Boxed`]: a value that lives in a heap.
+//! [`Boxed`]: a value in a block of a heap.
 
 use core::alloc::Layout;
 use core::fmt;
@@ -8,7 +8,8 @@ use core::ptr::NonNull;
 
 use super::heap::Heap;
 
-/// A value in a block of its own in a [`Heap`], freed when it is dropped, which panics when the heap is found overwritten.
+/// A value in a block of its own in a [`Heap`]. Dropping it frees the block, and panics when the
+/// heap is found overwritten.
 ///
 /// ```
 /// use memoman_core::{Boxed, Heap};
@@ -21,7 +22,7 @@ use super::heap::Heap;
 /// assert_eq!(samples.iter().sum::<f32>(), 1.0);
 /// ```
 ///
-/// The heap cannot be reset, moved or dropped before it:
+/// The heap cannot be reset, moved or dropped while the value lives:
 ///
 /// ```compile_fail,E0502
 /// # use memoman_core::Heap;
@@ -39,9 +40,11 @@ pub struct Boxed<'heap, T> {
 }
 
 impl Heap<'_> {
-    /// Moves a value into a block of its own. The value comes back when there is no room for it. O(1), and the move.
+    /// Moves a value into a block of its own; O(1), and the move. The error is the value, when no
+    /// free block is large enough.
     ///
-    /// Panics when the heap is found overwritten.
+    /// # Panics
+    /// When the heap is found overwritten.
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -56,7 +59,7 @@ impl Heap<'_> {
         match self.allocate(Layout::new::<T>()) {
             Ok(block) => {
                 let place = block.cast::<T>();
-                // SAFETY: a fresh block of the value's size and alignment.
+                // SAFETY: a new block of the value's size and alignment.
                 unsafe { place.write(value) };
                 Ok(Boxed {
                     heap: self,
@@ -74,21 +77,22 @@ impl<T> Deref for Boxed<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the block holds a value until this is dropped.
+        // SAFETY: the block holds a value until `self` is dropped.
         unsafe { self.value.as_ref() }
     }
 }
 
 impl<T> DerefMut for Boxed<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and borrowed exclusively.
+        // SAFETY: the block holds a value until `self` is dropped; `self` is borrowed exclusively.
         unsafe { self.value.as_mut() }
     }
 }
 
 impl<T> Drop for Boxed<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: the value is dropped once, and its block, which came from this heap with this layout, freed once.
+        // SAFETY: dropping `self` drops the value once and frees once its block, which came from
+        // this heap with this layout.
         let freed = unsafe {
             self.value.drop_in_place();
             self.heap.deallocate(self.value.cast(), Layout::new::<T>())

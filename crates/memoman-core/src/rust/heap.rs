@@ -1,6 +1,6 @@
-//! [`Heap`]: the allocator as a Rust value that borrows its memory, so that most of it needs no unsafe code.
+//! [`Heap`]: the allocator as a Rust value that borrows its memory, so that most calls are safe.
 //!
-//! A thin layer over [`Tlsf`], the raw handle that the C library uses: the same memory, the same constant time.
+//! A thin layer over [`Tlsf`], the raw handle that the C library uses too.
 
 use core::alloc::Layout;
 use core::fmt;
@@ -15,7 +15,7 @@ use crate::stats::Stats;
 use crate::validate::Violation;
 use crate::validate::{Cursor, Step};
 
-/// Memory for a heap: bytes that nobody has a value in.
+/// Memory for a heap: bytes without values.
 ///
 /// ```
 /// use memoman_core::{Heap, Memory};
@@ -28,8 +28,8 @@ pub type Memory = [MaybeUninit<u8>];
 
 /// A TLSF allocator over memory that is borrowed for `'pool`.
 ///
-/// It can be moved, and sent to another thread; its blocks stay where they are. It is not `Sync`: one heap, one thread
-/// at a time. Dropping it gives the memory back and costs nothing.
+/// It can be moved, and sent to another thread; its blocks stay in place. It is not `Sync`: one
+/// thread at a time uses a heap. Dropping it ends the borrow and runs no code.
 ///
 /// ```
 /// use memoman_core::Heap;
@@ -44,7 +44,7 @@ pub type Memory = [MaybeUninit<u8>];
 /// assert_eq!(heap.stats().live_blocks, 0);
 /// ```
 ///
-/// The memory cannot be used, or go away, while the heap lives:
+/// The memory can be neither used nor dropped while the heap lives:
 ///
 /// ```compile_fail,E0597
 /// use memoman_core::Heap;
@@ -57,7 +57,7 @@ pub type Memory = [MaybeUninit<u8>];
 /// heap.stats();
 /// ```
 ///
-/// and two threads cannot use one heap:
+/// Two threads cannot share a heap:
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
@@ -68,11 +68,11 @@ pub struct Heap<'pool> {
     memory: PhantomData<&'pool mut Memory>,
 }
 
-// SAFETY: the control structure and the pools are borrowed exclusively by this value, and nothing in them belongs to a
-// thread. Blocks that are borrowed from it (`&Heap`) keep it from being sent.
+// SAFETY: this value borrows the control structure and the pools exclusively, and nothing in them
+// is bound to a thread. Boxed values borrow it (`&Heap`) and so keep it from being sent.
 unsafe impl Send for Heap<'_> {}
 
-/// A pool that was added to a heap: what [`Heap::remove_pool`] takes.
+/// A pool added to a heap by [`Heap::add_pool`], for [`Heap::remove_pool`].
 ///
 /// ```
 /// use memoman_core::{Heap, Memory};
@@ -96,7 +96,7 @@ pub struct AddedPool<'pool> {
 }
 
 impl AddedPool<'_> {
-    /// Bytes of the memory that was added.
+    /// Length of the added memory in bytes.
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -112,8 +112,9 @@ impl AddedPool<'_> {
 }
 
 impl<'pool> Heap<'pool> {
-    /// A heap in `memory`: the control structure (8.4 KiB on 64-bit targets), and the rest as its first pool. It serves
-    /// requests up to 1 TiB (32-bit: 1 GiB). None when there is no room for both. O(1).
+    /// Creates a heap in `memory`: the control structure (8.4 KiB on 64-bit targets), and the rest
+    /// as its first pool. It serves requests up to 1 TiB (32-bit: 1 GiB). None when `memory` does
+    /// not hold both. O(1).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -124,7 +125,7 @@ impl<'pool> Heap<'pool> {
     /// assert!(Heap::new(&mut little).is_none());
     /// ```
     pub fn new(memory: &'pool mut Memory) -> Option<Heap<'pool>> {
-        // SAFETY: the bytes are borrowed for as long as the heap lives.
+        // SAFETY: the memory is borrowed exclusively for as long as the heap lives.
         let tlsf = unsafe { Tlsf::create_with_pool(memory.as_mut_ptr().cast(), memory.len()) }?;
         Some(Heap {
             tlsf,
@@ -132,8 +133,9 @@ impl<'pool> Heap<'pool> {
         })
     }
 
-    /// A heap in `memory` for requests up to `max_block` bytes, with a smaller control structure
-    /// ([`Heap::control_size`]), and the rest as its first pool. None when there is no room for both. O(1).
+    /// Creates a heap in `memory` for requests up to `max_block` bytes: a control structure of
+    /// [`Heap::control_size`] bytes, and the rest as its first pool. None when `memory` does not
+    /// hold both, or `max_block` is beyond any heap. O(1).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -148,8 +150,8 @@ impl<'pool> Heap<'pool> {
         let start: *mut u8 = memory.as_mut_ptr().cast();
         let skip = start.align_offset(align_of::<usize>());
         let rest = memory.len().checked_sub(skip)?.checked_sub(control_bytes)?;
-        // SAFETY: the control structure lies inside the memory, which is borrowed for as long as the heap lives, and what
-        // is behind it is the rest of that memory.
+        // SAFETY: the control structure and the pool lie apart inside the memory (checked lengths),
+        // which is borrowed exclusively for as long as the heap lives.
         unsafe {
             let control = start.add(skip);
             let tlsf = Tlsf::create(control, max_block)?;
@@ -161,7 +163,8 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// Bytes of control structure for requests up to `max_block` bytes; 0 when that is beyond any heap. O(1).
+    /// Bytes of control structure for requests up to `max_block` bytes; 0 when that is beyond any
+    /// heap. O(1).
     ///
     /// ```
     /// use memoman_core::Heap;
@@ -172,7 +175,8 @@ impl<'pool> Heap<'pool> {
         Tlsf::control_size(max_block)
     }
 
-    /// Gives more memory to the heap. None, and nothing changed, when it is too small for a pool. O(pools).
+    /// Adds `memory` as a pool. None, and nothing changed, when it is too small for a pool.
+    /// O(pools).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -187,7 +191,8 @@ impl<'pool> Heap<'pool> {
     pub fn add_pool(&mut self, memory: &'pool mut Memory) -> Option<AddedPool<'pool>> {
         let bytes = memory.len();
         let mem: NonNull<MaybeUninit<u8>> = NonNull::from(memory).cast();
-        // SAFETY: live; the memory is borrowed for as long as the heap lives.
+        // SAFETY: live (borrowed); the memory is borrowed exclusively for as long as the heap
+        // lives.
         let pool = unsafe { self.tlsf.add_pool(mem.as_ptr().cast(), bytes) }?;
         Some(AddedPool {
             pool,
@@ -198,8 +203,8 @@ impl<'pool> Heap<'pool> {
         })
     }
 
-    /// Takes a pool back: its memory is the caller's again. The pool itself comes back, and nothing is changed, while a
-    /// block of it is in use, or when it is another heap's. O(1).
+    /// Removes a pool and returns its memory. The error is the pool, and nothing is changed, while
+    /// one of its blocks is in use, or when it belongs to another heap. O(1).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -220,12 +225,13 @@ impl<'pool> Heap<'pool> {
         &mut self,
         pool: AddedPool<'pool>,
     ) -> Result<&'pool mut Memory, AddedPool<'pool>> {
-        // The memory of another heap's pool may be in use on another thread: it is not looked at.
+        // Another heap's pool is not read: another thread may be using it.
         if pool.heap != self.tlsf {
             return Err(pool);
         }
-        // SAFETY: live; the pool was added to this heap and has not been removed, for that would have consumed it. Removed, its
-        // memory is nobody's, for the rest of `'pool`.
+        // SAFETY: live (borrowed); the pool was added to this heap (tested) and not removed, which
+        // would have consumed it. Once it is removed, nothing else refers to its memory for the
+        // rest of `'pool`.
         unsafe {
             if self.tlsf.remove_pool(pool.pool.as_raw().cast()) {
                 Ok(&mut *ptr::slice_from_raw_parts_mut(
@@ -238,7 +244,9 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// Allocates memory for `layout`. A layout of size 0 takes none. O(1).
+    /// Allocates memory for `layout`; size 0 takes none and cannot fail. O(1). Fails with
+    /// [`Refusal::Exhausted`] when no free block is large enough, with [`Refusal::Misuse`] when the
+    /// block found has been overwritten; nothing but `failed_requests` is changed then.
     ///
     /// ```
     /// # use memoman_core::{Heap, Refusal};
@@ -257,15 +265,16 @@ impl<'pool> Heap<'pool> {
         if layout.size() == 0 {
             return Ok(nowhere(layout));
         }
-        // SAFETY: live, and no other call is in progress: the heap is not Sync, and calls nobody.
+        // SAFETY: live (borrowed); no other call is in progress: the heap is not Sync and makes no
+        // callback.
         unsafe { self.tlsf.memalign(layout.align(), layout.size()) }
     }
 
-    /// Frees a block and joins it with its free neighbours. O(1).
+    /// Frees a block and merges it with its free neighbours. O(1). Misuse that the headers show is
+    /// the error; nothing is changed then.
     ///
     /// # Safety
-    /// The block came from this heap with this layout and has not been freed. What breaks this is found, and refused
-    /// with nothing changed, as far as the headers show it.
+    /// The block came from this heap with this layout and has not been freed.
     ///
     /// ```
     /// # use memoman_core::{Heap, Misuse};
@@ -284,15 +293,16 @@ impl<'pool> Heap<'pool> {
         if layout.size() == 0 {
             return Ok(());
         }
-        // SAFETY: live; the block is the caller's duty.
+        // SAFETY: live (borrowed); a block of this heap (caller).
         unsafe { self.tlsf.free(block) }.map(|_| ())
     }
 
-    /// Resizes a block: in place forward, then backward, then by moving; its contents come along up to the smaller size.
-    /// When it is refused the block is as it was. O(1), and the copying.
+    /// Resizes a block, in place forward, else backward, else by a move, and keeps its contents up
+    /// to the smaller size. On failure the block is unchanged. O(1), and the copying.
     ///
     /// # Safety
-    /// As for [`Heap::deallocate`], with `old`; on success the block is given up.
+    /// The block came from this heap with layout `old` and has not been freed. On success, only the
+    /// returned pointer is used.
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -318,7 +328,7 @@ impl<'pool> Heap<'pool> {
         if old.size() == 0 {
             return self.allocate(new);
         }
-        // SAFETY: live; the block is the caller's duty.
+        // SAFETY: live (borrowed); a block of this heap (caller).
         unsafe {
             if new.size() == 0 {
                 let freed = self.tlsf.free(block);
@@ -331,10 +341,11 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// The usable bytes of a block, at least those that were asked for. O(1).
+    /// The usable bytes of a block, at least the size of its layout. O(1). Misuse that the headers
+    /// show is the error.
     ///
     /// # Safety
-    /// As for [`Heap::deallocate`], with a size that is not 0; nothing is given up.
+    /// The block came from this heap with a size that is not 0 and has not been freed.
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -346,14 +357,15 @@ impl<'pool> Heap<'pool> {
     /// assert!(unsafe { heap.usable_size(block) }.unwrap() >= 100);
     /// ```
     pub unsafe fn usable_size(&self, block: NonNull<u8>) -> Result<usize, Misuse> {
-        // SAFETY: live; the block is the caller's duty.
+        // SAFETY: live (borrowed); a block of this heap (caller).
         unsafe { self.tlsf.usable_size(block) }
     }
 
-    /// Gives up all blocks at once: every pool is one free block again, the counters start anew. False, and nothing changed,
-    /// when the list of pools has been overwritten. O(pools).
+    /// Frees all blocks at once: every pool becomes one free block, the counters start anew. False,
+    /// and nothing changed, when the list of pools has been overwritten. O(pools).
     ///
-    /// Nothing that was borrowed from the heap is left when this can be called. Values are not dropped.
+    /// Values in blocks are not dropped; the exclusive borrow proves that no
+    /// [`Boxed`](crate::Boxed) is left.
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -384,7 +396,8 @@ impl<'pool> Heap<'pool> {
         unsafe { self.tlsf.stats() }
     }
 
-    /// Proves every invariant; the first that is broken is the error. O(blocks).
+    /// Proves every invariant of the crate's documentation; the first broken one is the error.
+    /// O(blocks).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -401,8 +414,9 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// Validates up to `max_blocks` blocks and remembers in `cursor` where to go on; the heap may be used between two
-    /// steps. O(max_blocks · pools).
+    /// Validates up to `max_blocks` blocks (at least one) and saves in `cursor` where to resume;
+    /// the heap may be used between two steps. O(bins + max_blocks · pools).
+    /// [`Tlsf::validate_step`] names what steps cannot find.
     ///
     /// ```
     /// # use memoman_core::{Cursor, Heap, Step};
@@ -413,11 +427,13 @@ impl<'pool> Heap<'pool> {
     /// while heap.validate_step(&mut cursor, 10) == Step::More {}
     /// ```
     pub fn validate_step(&self, cursor: &mut Cursor, max_blocks: usize) -> Step {
-        // SAFETY: live. A cursor is private: it is that of a start or of a step, and a step tests what it leads to.
+        // SAFETY: live (borrowed). A cursor's fields are private: a start or a step wrote it, and a
+        // step tests what it leads to.
         unsafe { self.tlsf.validate_step(cursor, max_blocks) }
     }
 
-    /// Calls `f` with the address, the usable bytes and "in use" of each block of each pool, by address. O(blocks).
+    /// Calls `f` with address, usable bytes and "in use" of each block of each pool, in address
+    /// order. O(blocks).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -429,7 +445,7 @@ impl<'pool> Heap<'pool> {
     /// assert_eq!(free, heap.stats().largest);
     /// ```
     pub fn walk(&mut self, mut f: impl FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: live; borrowed exclusively, so `f` cannot reach it.
+        // SAFETY: live; borrowed exclusively, so `f` makes no call on it.
         unsafe {
             let mut next = self.tlsf.first_pool();
             while let Some(pool) = next {
@@ -439,7 +455,8 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// The raw handle, for what is not here: C's functions take it as `mm_allocator_t *` ([`Tlsf::as_raw`]).
+    /// The raw handle, for methods that [`Heap`] lacks and for C, whose `mm_allocator_t *` is
+    /// [`Tlsf::as_raw`].
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -459,7 +476,7 @@ impl fmt::Debug for Heap<'_> {
     }
 }
 
-/// A well-aligned address for what has no bytes.
+/// An aligned address for a layout of size 0.
 pub(crate) fn nowhere(layout: Layout) -> NonNull<u8> {
     NonNull::new(ptr::without_provenance_mut(layout.align())).unwrap_or(NonNull::dangling())
 }

@@ -1,4 +1,4 @@
-//! What of the control structure the small build does in fewer instructions.
+//! Functions of the control structure in fewer instructions, for the small build.
 
 use core::ptr;
 
@@ -18,7 +18,7 @@ impl Control {
     /// `size_for(max_block)` bytes at `mem` may be written.
     pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
-        // SAFETY: the caller gives this memory; all-zero is a valid Control.
+        // SAFETY: the memory may be written (caller); all-zero is a valid Control.
         unsafe {
             ptr::write_bytes(control, 0, 1);
             (*control).cookie = cookie_for(mem.addr(), 0);
@@ -35,21 +35,22 @@ impl Control {
         control
     }
 
-    /// The bin that a size maps to: the last one takes whatever exceeds the classes.
+    /// The bin that a size maps to; sizes beyond the last bin map to it.
     #[inline(never)]
     pub(crate) fn bin_of(&self, size: usize) -> usize {
         floor_bin(size).min(self.top_bin)
     }
 
-    /// The first bin at or above `bin` that is not empty, or the wilderness's: two find-first-set, no loop.
+    /// The first bin at or above `bin` that is not empty, or the wilderness's: two find-first-set,
+    /// no loop.
     ///
     /// # Safety
-    /// `bin` is at most one above the last one.
+    /// `bin` is at most `top_bin + 1`.
     #[inline(always)]
     pub(crate) unsafe fn serving_bin(&self, bin: usize) -> usize {
         let mut word = bin / WORD_BITS;
         debug_assert!(word < SL_WORDS);
-        // SAFETY: proved above.
+        // SAFETY: `bin` is below BINS_MAX (caller; proved above), so its word exists.
         let mut bits = unsafe { *self.sl_bitmap.get_unchecked(word) };
         bits &= usize::MAX << (bin % WORD_BITS);
         if bits == 0 {
@@ -65,13 +66,14 @@ impl Control {
         word * WORD_BITS + bits.trailing_zeros() as usize
     }
 
-    /// The greatest request that can succeed now: the head of the last non-empty bin, or the wilderness. O(1).
+    /// The greatest request, in bytes, that would succeed: that of the last non-empty bin's head or
+    /// the wilderness. O(1).
     ///
     /// # Safety
     /// `this` is a live instance.
     pub(crate) unsafe fn largest(this: *mut Control) -> usize {
-        // SAFETY: live (caller). An empty list's head is outside the pools, and an overwritten block no request would
-        // get: both have size 0.
+        // SAFETY: live (caller). An empty list's head is outside the pools, and no request gets an
+        // overwritten block: both have size 0.
         unsafe {
             let size_in = |bin: usize| free_size(this, Control::head(this, bin).read());
             let listed = size_in((*this).last_nonempty().unwrap_or(WILDERNESS));

@@ -25,7 +25,7 @@ fn group_i_a_seal_has_the_uppermost_bit_and_none_of_a_size() {
     let mut seals = std::collections::BTreeSet::new();
     for address in (0..1 << 16).step_by(64) {
         let seal = cookie_for(address, 0);
-        // The next one, and one that would be the same.
+        // The next seal, drawn from this one, differs too.
         assert_ne!(cookie_for(address, seal), seal);
         if WORD == 8 {
             assert_eq!(seal >> (usize::BITS - 1), 1);

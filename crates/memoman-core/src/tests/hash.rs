@@ -12,7 +12,7 @@ fn group_i_every_bit_of_every_word_changes_bits_all_over_the_hash() {
             let mut other = words;
             other[word] ^= 1 << bit;
             let difference = hash ^ mix(&other);
-            // Not only upwards of the bit: the last word's, too, reach the lower half.
+            // The lower half changes too: multiplication alone carries a bit only upwards.
             assert_ne!(
                 difference & (usize::MAX >> (usize::BITS / 2)),
                 0,

@@ -1,4 +1,5 @@
-//! Pool headers and control words that lie with a right hash: each comparison of `check_pools` by itself (group I).
+//! Wrong pool headers and control words with right hashes: each comparison of `check_pools` alone
+//! (group I).
 
 use crate::config::QUANTUM;
 use crate::control::Control;
@@ -31,7 +32,7 @@ impl Heap {
     fn with(control: usize, pools: [usize; 2], bytes: usize) -> Heap {
         let mut memory = std::vec![[0usize; 2]; bytes / QUANTUM];
         let start: *mut u8 = memory.as_mut_ptr().cast();
-        // SAFETY: the memory is ours, and stays where it is when the vector is moved.
+        // SAFETY: the memory belongs to this value, and stays in place when the vector is moved.
         unsafe {
             let tlsf = Tlsf::create(start.wrapping_add(control), 1 << 12).unwrap();
             let pools = pools.map(|at| tlsf.add_pool(start.wrapping_add(at), 512).unwrap());
@@ -48,9 +49,10 @@ impl Heap {
         self.pools[index].header()
     }
 
-    /// Changes pool headers and control words as `lie` does, with right hashes afterwards; what is found, and where.
+    /// Runs `lie` on pool headers and control words, then sets right hashes; what validation finds,
+    /// and where.
     fn found(&self, lie: impl FnOnce(&Heap, &mut Control)) -> Option<(Invariant, usize)> {
-        // SAFETY: live instance; everything is put back.
+        // SAFETY: live instance; every changed word is restored.
         unsafe {
             let control = self.tlsf.control();
             let before = (
@@ -98,7 +100,7 @@ fn group_i_a_lie_with_a_right_hash_is_contradicted_by_its_neighbours() {
         heap.found(|heap, _| header(heap, 0).prev = heap.pool(1)),
         at_pool(0)
     );
-    // Its end inside the next pool, by one quantum.
+    // An end one quantum inside the next pool.
     assert_eq!(
         heap.found(|heap, _| header(heap, 0).end = heap.pool(1).addr() + QUANTUM),
         at_pool(1)
@@ -127,7 +129,7 @@ fn group_i_a_lie_with_a_right_hash_is_contradicted_by_its_neighbours() {
         heap.found(|_, control| control.overhead -= QUANTUM),
         at_control
     );
-    // A list that ends early, and one that has lost its start.
+    // A list that ends early, and one without its first pool.
     assert_eq!(
         heap.found(|heap, _| header(heap, 0).next = ptr::null_mut()),
         at_control
@@ -155,10 +157,10 @@ fn group_i_a_pool_that_lies_about_its_end_is_named_where_it_reaches_the_control_
     for end in [low + QUANTUM, high - QUANTUM, high, high + QUANTUM] {
         assert_eq!(with_end(end), at_pool, "{end:x}");
     }
-    // Up to it is no overlap: what is told then is that the pools do not add up.
+    // An end at the control structure is no overlap: the sums are reported instead.
     let at_control = Some((Invariant::Placement, low));
     assert_eq!(with_end(low), at_control);
-    // Before its start, at it, and a quantum less than what the smallest pool has.
+    // Ends before the start, at it, and one quantum below the smallest pool.
     let start = heap.pool(0).addr();
     for end in [0, start - QUANTUM, start, start + POOL_MIN - QUANTUM] {
         assert_eq!(with_end(end), at_pool, "{end:x}");

@@ -1,5 +1,6 @@
-//! The mapping at every size up to 2^24, and from there to the greatest at ±64 around every power of two and bin edge.
-//! Requests are tried byte by byte, block sizes quantum by quantum: all that ever reaches the functions.
+//! The mapping at every size up to 2^24, and above that within ±64 of every power of two and bin
+//! edge. Requests byte by byte, block sizes quantum by quantum: all values that reach the
+//! functions.
 
 use crate::config::*;
 use crate::control::Control;
@@ -8,7 +9,7 @@ use crate::size_class::*;
 const EXHAUSTIVE: usize = 1 << 24;
 const AROUND: usize = 64;
 
-/// What a block size maps to.
+/// The mappings of one block size.
 #[derive(Clone, Copy)]
 struct Mapped {
     floor: usize,
@@ -16,7 +17,7 @@ struct Mapped {
     cut: usize,
 }
 
-/// Every property of the mapping at one block size.
+/// Asserts every property of the mapping at one block size.
 fn mapped(size: usize) -> Mapped {
     let floor = floor_bin(size);
     let ceil = ceil_bin(size);
@@ -29,12 +30,12 @@ fn mapped(size: usize) -> Mapped {
         floor + 1 >= BINS_MAX || bin_floor_size(floor + 1) > size,
         "above {size}"
     );
-    // The smallest block of a bin is its edge, so this is "every block of the ceil bin fits" …
+    // A bin's smallest block is its edge: every block of the ceil bin fits.
     assert!(bin_floor_size(ceil) >= size, "ceil {size}");
-    // … and this is "and no bin below is as good".
+    // In no lower bin does every block fit.
     assert!(bin_floor_size(ceil - 1) < size, "first {size}");
     assert!(ceil == floor || ceil == floor + 1, "distance {size}");
-    // At most 1/32 lies between a request and the class that surely serves it.
+    // The ceil bin's edge is at most 1/32 above the size.
     assert!(bin_floor_size(ceil) - size <= size >> SL_LOG2 || size < 1 << LINEAR_LOG2);
 
     assert!(
@@ -49,13 +50,13 @@ fn mapped(size: usize) -> Mapped {
         assert_eq!(cut, size);
     } else {
         assert_eq!(cut, bin_floor_size(ceil), "cut {size}");
-        // Freed, the block lies where the rounded-up search for the same size begins.
+        // The rounded-up search for this size begins at the freed block's bin.
         assert_eq!(floor_bin(cut), ceil, "found again {size}");
     }
     Mapped { floor, ceil, cut }
 }
 
-/// Every block size from `first` to `last`: each holds, and none maps lower than the one before.
+/// Every block size from `first` to `last`: its properties hold, and the mappings never fall.
 fn run(first: usize, last: usize) {
     let mut size = (first & !(QUANTUM - 1)).max(BLOCK_MIN);
     let mut before = mapped(size);
@@ -101,7 +102,7 @@ fn around(size: usize, limit: usize) -> (usize, usize) {
     )
 }
 
-/// The greatest size that has a bin of its own above it to be cut at.
+/// The greatest size whose ceil bin exists.
 const GREATEST: usize = SIZE_LIMIT - (SIZE_LIMIT >> SL_LOG2);
 
 #[test]
@@ -130,7 +131,7 @@ fn group_e_mapping_holds_around_every_bin_edge() {
         let edge = bin_floor_size(bin);
         assert_eq!(floor_bin(edge), bin);
         assert_eq!(ceil_bin(edge), bin);
-        // A byte below the edge is the bin before, and is served by this one.
+        // A byte below the edge maps to the previous bin and is served by this one.
         assert_eq!(floor_bin(edge - 1), bin - 1);
         assert_eq!(ceil_bin(edge - 1), bin);
         assert!(bin_floor_size(bin + 1) > edge);

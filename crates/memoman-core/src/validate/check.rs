@@ -14,18 +14,20 @@ impl Tlsf {
     /// The first broken invariant, None when the heap is sound; O(blocks). Changes nothing.
     ///
     /// # Safety
-    /// The control structure and the pools that were given to it may be read. Their contents may be anything.
+    /// The memory of the control structure and the pools may be read; its contents may be anything.
     pub unsafe fn diagnose(self) -> Option<Violation> {
-        // SAFETY: the caller's duty.
+        // SAFETY: the instance's memory may be read (caller).
         unsafe { diagnose(self.control()).err() }
     }
 
-    /// As [`Tlsf::diagnose`], for the blocks of one pool and their links; O(blocks of the pool · pools).
+    /// [`Tlsf::diagnose`] limited to one pool's blocks and their links; O(blocks of the pool ·
+    /// pools).
     ///
     /// # Safety
-    /// The pool's region may be read, and its instance too. Their contents may be anything.
+    /// The memory of the pool and its instance may be read; its contents may be anything.
     pub unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
-        // SAFETY: the caller's duty: the pool's header is tested before its instance is believed.
+        // SAFETY: the pool's memory may be read (caller); its header is tested before its instance
+        // is followed.
         unsafe {
             let control = pool.control();
             let result = if control.is_null() || !pool.is_sound(control) {
@@ -39,7 +41,7 @@ impl Tlsf {
 }
 
 unsafe fn diagnose(control: *mut Control) -> Checked {
-    // SAFETY: each step proves what the next one follows.
+    // SAFETY: readable memory (caller); each step proves what the next one follows.
     unsafe {
         check_control(control)?;
         check_pools(control)?;
@@ -50,7 +52,7 @@ unsafe fn diagnose(control: *mut Control) -> Checked {
 }
 
 unsafe fn diagnose_links(control: *mut Control, pool: Pool) -> Checked {
-    // SAFETY: each step proves what the next one follows.
+    // SAFETY: readable memory (caller); each step proves what the next one follows.
     unsafe {
         check_control(control)?;
         check_pools(control)?;
@@ -65,7 +67,7 @@ unsafe fn diagnose_links(control: *mut Control, pool: Pool) -> Checked {
     }
 }
 
-/// The words that only control-plane calls change are as they were left.
+/// I7 of the control structure: the words that only control-plane calls change pass their hash.
 #[inline(never)]
 pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
     // SAFETY: the fixed part of the control structure may be read (caller).
@@ -77,7 +79,7 @@ pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
     }
 }
 
-/// Every pool's header is sound; pools lie apart, in address order, and add up.
+/// I7 of the pools: headers are sound, pools lie in address order and apart, their sums match.
 #[inline(never)]
 pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
     // SAFETY: the control structure is proved; each pool is proved before it is followed.
@@ -90,7 +92,7 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
         let (low, high) = (control.addr(), control.addr() + (*control).bytes());
         while let Some(this) = pool {
             turn();
-            // The hash is tested first: only then `end` means something.
+            // The hash is tested first: before that, `end` means nothing.
             if !this.is_sound(control)
                 || !(POOL_MIN..=SIZE_LIMIT).contains(&this.end().saturating_sub(this.start()))
                 || this.prev() != last
@@ -114,7 +116,7 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
     }
 }
 
-/// I1, in both levels: what the bits must be follows from the heads.
+/// I1 in both levels: the bits follow from the heads.
 #[inline(never)]
 pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
     // SAFETY: the control structure is proved, so `top_bin` bounds the heads.
@@ -145,7 +147,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
     }
 }
 
-/// I8. What is free follows from what is used, since the blocks tile the pools.
+/// I8. The free bytes follow from those in use, since blocks tile the pools (I6).
 unsafe fn check_counters(control: *mut Control, used: usize, live_blocks: usize) -> Checked {
     // SAFETY: the control structure is proved (caller).
     let this = unsafe { &*control };
@@ -156,7 +158,7 @@ unsafe fn check_counters(control: *mut Control, used: usize, live_blocks: usize)
     if this.live_blocks != live_blocks {
         return fail(&this.live_blocks);
     }
-    // The past cannot be walked; but it had at least as many bytes in use as now, in whole quanta.
+    // A walk cannot find the peak; it is at least the present `used`, in whole quanta.
     if this.peak < used || !this.peak.is_multiple_of(QUANTUM) {
         return fail(&this.peak);
     }

@@ -1,12 +1,13 @@
 //! Validation of the free lists (I2, I3): by sums over all links, before any link is followed.
 //!
-//! A list is made of edges "the word at `from` leads to the block `to`, in this bin". Each edge is told twice: by the word
-//! itself (a head, or the `next_free` of a block) and by the `prev_link` of the block that it leads to. One sum takes
-//! the hash of the first and gives back that of the second. When it ends at zero, every edge is told by both sides,
-//! so it joins a head or free block with a free block that the walk has seen; each of these has one edge to it; and only
-//! then the lists are walked, to see that they hold all of them.
+//! A list is a set of edges "the word at `from` leads to the block `to`, in this bin". Each edge is
+//! recorded twice: by the word itself (a head, or the `next_free` of a block) and by the
+//! `prev_link` of the block that it leads to. One sum adds the hash of the first record and
+//! subtracts that of the second. A sum of zero means that both sides record every edge: each edge
+//! joins a head or free block with a free block that the walk has seen, and each of these has one
+//! edge to it. Only then the lists are walked, to count that they hold all free blocks.
 //!
-//! When it does not, the same sum in parts leads to an edge that one side alone tells of.
+//! If the sum is not zero, partial sums lead to an edge that only one side records.
 
 use super::violation::{Checked, Invariant, broken};
 use super::walk::{turn, walk_pool};
@@ -16,7 +17,7 @@ use crate::control::Control;
 use crate::hash::mix;
 use crate::pool::Pool;
 
-/// What the walk over all blocks adds up.
+/// The sums of the walk over all blocks.
 #[derive(Default)]
 pub(crate) struct Sums {
     pub(crate) used: usize,
@@ -32,17 +33,17 @@ struct Edge {
     bin: usize,
 }
 
-/// Who tells of an edge.
+/// The side that records an edge.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
     /// The word that points.
     Link,
-    /// The block that is pointed to.
+    /// The block pointed to.
     Block,
 }
 
 impl Edge {
-    /// What it adds to a sum of both tellings.
+    /// What this record adds to the sum: both records of an edge add up to zero.
     fn weight(&self, by: By) -> usize {
         let hash = mix(&[self.from, self.to.addr(), self.bin]);
         if by == By::Link {
@@ -53,12 +54,13 @@ impl Edge {
     }
 }
 
-/// I2 to I6 for the whole heap; gives what I8 is compared with.
+/// I2 to I6 for the whole heap; returns the sums that I8 is compared with.
 ///
 /// # Safety
 /// The control structure and the pools are proved.
 pub(crate) unsafe fn check(control: *mut Control) -> Checked<Sums> {
-    // SAFETY: proved (caller); lists are walked only after the sums have proved them.
+    // SAFETY: control structure and pools are proved (caller), the lists by the sum before they are
+    // walked.
     unsafe {
         let mut sums = Sums::default();
         each_head(control, |edge| {
@@ -88,9 +90,9 @@ pub(crate) unsafe fn check(control: *mut Control) -> Checked<Sums> {
     }
 }
 
-/// Hands each block of each pool to `visit`, in address order, with I4 to I6 tested.
+/// Calls `visit` with each block of each pool, in address order, after testing I4 to I6.
 unsafe fn each_block(control: *mut Control, mut visit: impl FnMut(Block, Header)) -> Checked {
-    // SAFETY: proved (caller).
+    // SAFETY: control structure and pools are proved (caller).
     unsafe {
         let mut pool = Pool::new((*control).first_pool);
         while let Some(this) = pool {
@@ -105,7 +107,7 @@ unsafe fn each_block(control: *mut Control, mut visit: impl FnMut(Block, Header)
     }
 }
 
-/// Hands the edge of each head to `visit`.
+/// Calls `visit` with the edge of each head.
 unsafe fn each_head(control: *mut Control, mut visit: impl FnMut(Edge)) {
     // SAFETY: the control structure is proved (caller), so `top_bin` bounds the heads.
     unsafe {
@@ -124,14 +126,14 @@ unsafe fn each_head(control: *mut Control, mut visit: impl FnMut(Edge)) {
     }
 }
 
-/// Hands the edges that a free block tells of to `visit`. Its links are read as words, not followed.
+/// Calls `visit` with the edges that a free block records. Its links are read, not followed.
 unsafe fn edges_of(
     control: *mut Control,
     block: Block,
     header: Header,
     mut visit: impl FnMut(Edge, By),
 ) {
-    // SAFETY: a proved free block (caller).
+    // SAFETY: a proved free block (caller): its payload holds two links.
     let (bin, next, link, end) = unsafe {
         (
             (*control).bin_of_block(block, header.size()),
@@ -160,9 +162,9 @@ unsafe fn edges_of(
     );
 }
 
-/// Hands all edges, in both tellings, to `visit`.
+/// Calls `visit` with all edges, both records of each.
 unsafe fn each_edge(control: *mut Control, mut visit: impl FnMut(Edge, By)) -> Checked {
-    // SAFETY: proved (caller).
+    // SAFETY: control structure and pools are proved (caller), each block by the walk.
     unsafe {
         each_head(control, |edge| visit(edge, By::Link));
         each_block(control, |block, header| {
@@ -173,9 +175,9 @@ unsafe fn each_edge(control: *mut Control, mut visit: impl FnMut(Edge, By)) -> C
     }
 }
 
-/// Walks all lists. Only when the sums agree: then there is no cycle that a head leads to.
+/// Walks all lists. The sum is zero (caller), so no head leads into a cycle.
 unsafe fn each_listed(control: *mut Control, mut visit: impl FnMut(Block)) {
-    // SAFETY: every edge leads to a free block (caller).
+    // SAFETY: every edge leads to a free block: the sum is zero (caller).
     unsafe {
         for bin in 0..=(*control).top_bin {
             turn();
@@ -189,11 +191,11 @@ unsafe fn each_listed(control: *mut Control, mut visit: impl FnMut(Block)) {
     }
 }
 
-/// Bits of a key that one pass of [`lowest`] finds out.
+/// Bits of a key that one pass of [`lowest`] determines.
 const DIGIT: u32 = 6;
 
-/// The lowest key whose weights do not add up to zero. `entries` hands all keys and weights to a visitor; it is
-/// called a constant number of times.
+/// The lowest key whose weights do not add up to zero. `entries` calls a visitor with all keys and
+/// weights; it is called a constant number of times.
 fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> Checked<usize> {
     let mut found = 0usize;
     let mut shift = usize::BITS.next_multiple_of(DIGIT);
@@ -202,7 +204,7 @@ fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> C
         shift -= DIGIT;
         let mut sums = [0usize; 1 << DIGIT];
         entries(&mut |key, weight| {
-            // The digits above are those found so far; there are none above the first.
+            // The digits above `shift` are those found so far; the first has none above it.
             if key.checked_shr(shift + DIGIT).unwrap_or(0) == found {
                 let sum = &mut sums[key >> shift & ((1 << DIGIT) - 1)];
                 *sum = sum.wrapping_add(weight);
@@ -214,19 +216,19 @@ fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> C
     Ok(found)
 }
 
-/// Names the link, or the block, for which a sum of edges is not zero.
+/// Names the link or block whose edges do not add up to zero.
 unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
-    // SAFETY: proved (caller): control structure, pools, and each block's header.
+    // SAFETY: control structure, pools and each block's header are proved (caller).
     unsafe {
         let from = lowest(|add| each_edge(control, |edge, by| add(edge.from, edge.weight(by))))?;
-        // What the word there says, if there is a head or a free block.
+        // The edge that the word there records, if it is in a head or a free block.
         let mut says = None;
         each_edge(control, |edge, by| {
             if by == By::Link && edge.from == from {
                 says = Some(edge);
             }
         })?;
-        // Who says that it leads to them.
+        // The blocks that record an edge from it.
         let (mut agreed, mut other) = (false, None);
         each_edge(control, |edge, by| {
             if by == By::Block && edge.from == from {
@@ -240,7 +242,7 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
         let Some(to) = other.or(astray).map(|edge| edge.to) else {
             return broken(Invariant::List, control.cast_const().cast(), None);
         };
-        // Which word does that block name, and does that word lead there?
+        // The edge that this block records, and whether the word records it too.
         let (mut link, mut mutual) = (None, false);
         each_edge(control, |edge, by| {
             if by == By::Block && edge.to == to {
@@ -254,9 +256,9 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
             // A block in the list of another bin.
             (Some(said), Some(_)) if said.to == to => to.addr(),
             (Some(_), Some(_)) => from,
-            // It leads to no free block, or to one that another word holds.
+            // It leads to no free block, or to one that another word leads to.
             (Some(_), None) if link.is_none() || mutual => from,
-            // The block behind does not point back, or points back to one that does not lead there.
+            // The block does not point back, or points back to a word that does not lead there.
             _ => to.addr(),
         };
         let mut led_to = Control::bin_of_head(
@@ -280,9 +282,9 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
     }
 }
 
-/// Names a free block that no list holds, although all edges are told by both sides: a ring.
+/// Names a free block in no list although both sides record every edge: one of a ring.
 unsafe fn unlisted<T>(control: *mut Control) -> Checked<T> {
-    // SAFETY: proved (caller), every edge included.
+    // SAFETY: control structure, pools, blocks and every edge are proved (caller).
     unsafe {
         let block = lowest(|add| {
             each_listed(control, |block| add(block.addr(), usize::MAX));
@@ -296,7 +298,7 @@ unsafe fn unlisted<T>(control: *mut Control) -> Checked<T> {
     }
 }
 
-/// A violation at `address`, with the pool that it lies in.
+/// A violation at `address`, with the pool that contains it.
 unsafe fn at<T>(control: *mut Control, invariant: Invariant, address: usize) -> Checked<T> {
     // SAFETY: the pools are proved (caller).
     let pool = unsafe { pool_of(control, address) };
@@ -319,7 +321,7 @@ unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
     None
 }
 
-/// I2 and I3 at one free block, by looking at its neighbours in the list; O(pools).
+/// I2 and I3 at one free block, from its neighbours in the list; O(pools).
 ///
 /// # Safety
 /// The control structure, the pools and the block are proved.
@@ -330,7 +332,8 @@ pub(crate) unsafe fn check_links(
     block: Block,
     header: Header,
 ) -> Checked {
-    // SAFETY: proved (caller); a link is followed only to a head or to what looks like a free block in a pool.
+    // SAFETY: all three are proved (caller); a link is followed only to a head or to a block that
+    // `looks_listed`.
     unsafe {
         let bin = (*control).bin_of_block(block, header.size());
         let fail = |invariant| broken(invariant, block.payload(), Some(pool));
@@ -341,7 +344,8 @@ pub(crate) unsafe fn check_links(
             }
             let back = next.prev_link();
             if back != block.next_link() {
-                // If another word holds that block, the link to it is wrong here; else the link back is.
+                // If another word leads to that block, the link here is wrong; else its link back
+                // is.
                 let held = may_hold(control, back, bin) && back.read() == next;
                 return at(
                     control,
@@ -361,7 +365,7 @@ pub(crate) unsafe fn check_links(
         if held == Control::list_end(control) {
             return fail(Invariant::Listed);
         }
-        // If the other block agrees, this one has been left out; else the link leads astray.
+        // If the other block points back, this one is in no list; else the link is wrong.
         if looks_listed(control, held, bin) && held.prev_link() == link {
             fail(Invariant::List)
         } else {
@@ -370,12 +374,12 @@ pub(crate) unsafe fn check_links(
     }
 }
 
-/// The head of `bin` leads to none, or to a free block of that bin that points back; O(pools).
+/// I2 at a head: it leads to no block, or to a free block of `bin` that points back; O(pools).
 ///
 /// # Safety
 /// The control structure and the pools are proved; `bin` is at most `top_bin`.
 pub(crate) unsafe fn check_head(control: *mut Control, bin: usize) -> Checked {
-    // SAFETY: as for `check_links`.
+    // SAFETY: proved (caller); the head is followed only to a block that `looks_listed`.
     unsafe {
         let head = Control::head(control, bin);
         let block = head.read();
@@ -389,17 +393,19 @@ pub(crate) unsafe fn check_head(control: *mut Control, bin: usize) -> Checked {
     }
 }
 
-/// The word at `link` is the head of `bin` or the `next_free` of one of its blocks, as far as that one's header says.
+/// The word at `link` is the head of `bin` or the `next_free` of a block that [`looks_listed`] in
+/// it.
 unsafe fn may_hold(control: *mut Control, link: Link, bin: usize) -> bool {
-    // SAFETY: proved (caller).
+    // SAFETY: control structure and pools are proved (caller).
     link == Control::head(control, bin)
         || unsafe { looks_listed(control, Block::at(link.cast()), bin) }
 }
 
-/// There is a free block of `bin` at this place, as far as its header says.
+/// The header here is that of a free block of `bin`, inside a pool.
 #[inline(never)]
 unsafe fn looks_listed(control: *mut Control, block: Block, bin: usize) -> bool {
-    // SAFETY: the pools are proved (caller); the header is read only inside one, at an aligned address.
+    // SAFETY: the pools are proved (caller); the header is read only inside one, at an aligned
+    // address.
     unsafe {
         let Some(pool) = pool_of(control, block.addr()) else {
             return false;

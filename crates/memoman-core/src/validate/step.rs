@@ -1,4 +1,4 @@
-//! Validation in bounded steps, between which the allocator may go on working.
+//! Validation in bounded steps; the allocator may be used between them.
 
 use core::ffi::c_void;
 use core::ptr;
@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::instance::Tlsf;
 use crate::pool::Pool;
 
-/// Where stepwise validation goes on. All zero: at the start.
+/// Where stepwise validation resumes. All zero: at the start.
 ///
 /// ```
 /// # use memoman_core::{Cursor, Heap, Step};
@@ -30,9 +30,9 @@ pub struct Cursor {
     pool: *mut c_void,
     /// A block that was in use when the last step ended, or the pool's first one.
     block: *mut c_void,
-    /// One more than the bin whose head comes next, once all blocks have been seen; zero before.
+    /// Zero until all blocks have been seen; then one more than the bin whose head comes next.
     heads: usize,
-    /// The instance's seal: another one after a reset, when what the block's place looks like means nothing.
+    /// The instance's seal: a reset changes it, and the saved block then means nothing.
     cookie: usize,
 }
 
@@ -50,7 +50,7 @@ impl Cursor {
     };
 }
 
-/// What one step found.
+/// The result of one step.
 ///
 /// ```
 /// # use memoman_core::{Cursor, Heap, Step};
@@ -65,28 +65,30 @@ impl Cursor {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Sound so far; the heap is not covered yet.
+    /// Sound so far; part of the heap is left.
     More,
-    /// Sound, and the last block has been seen. The cursor is at the start again.
+    /// Sound, and the whole heap has been covered. The cursor is at the start again.
     Sound,
     /// Broken. The cursor is at the start again.
     Broken(Violation),
 }
 
 impl Tlsf {
-    /// Checks the control structure, the bitmaps, the pools' headers and up to `max_blocks` blocks (at least one) with
-    /// their links, and remembers in `cursor` where to go on; when all blocks have been seen, the heads in the same way.
-    /// O(bins + max_blocks · pools).
+    /// Checks the control structure, the bitmaps, the pools' headers and up to `max_blocks` blocks
+    /// (at least one) with their links, and saves in `cursor` where to resume; after the last
+    /// block, up to `max_blocks` heads a step. O(bins + max_blocks · pools).
     ///
-    /// Between two steps the allocator may be used in any way. The cursor rests on a block that was in use; if that
-    /// has been freed, its pool is begun again. What needs the whole heap at once it cannot see: I8, a ring that no
-    /// head leads to, a header in use that has grown over whole blocks. That is for [`Tlsf::diagnose`]. On 32-bit targets, whose
-    /// headers have no seal, a header from before a reset may be taken for that block, and a sound heap for a broken one.
+    /// Between two steps the allocator may be used in any way. The cursor rests on a block in use;
+    /// if that is freed, the next step begins its pool again. Only [`Tlsf::diagnose`], which sees
+    /// the whole heap at once, finds: I8, a ring that no head leads to, a header in use that has
+    /// grown over whole blocks. On 32-bit targets, whose headers have no seal, a header from before
+    /// a reset may pass for the saved block, and a sound heap for a broken one.
     ///
     /// # Safety
-    /// As for [`Tlsf::diagnose`]; `cursor` is all zero or was written by this method for this instance.
+    /// The memory of the control structure and the pools may be read; its contents may be anything.
+    /// `cursor` is all zero or was written by this method for this instance.
     pub unsafe fn validate_step(self, cursor: &mut Cursor, max_blocks: usize) -> Step {
-        // SAFETY: the caller's duty.
+        // SAFETY: the instance's memory may be read (caller).
         match unsafe { self.step(cursor, max_blocks.max(1)) } {
             Ok(false) => Step::More,
             Ok(true) => {
@@ -103,7 +105,7 @@ impl Tlsf {
     /// True when the whole heap has been covered.
     unsafe fn step(self, cursor: &mut Cursor, max_blocks: usize) -> Result<bool, Violation> {
         let control = self.control();
-        // SAFETY: each check proves what the next one follows.
+        // SAFETY: readable memory (caller); each check proves what the next one follows.
         unsafe {
             check_control(control)?;
             check_pools(control)?;
@@ -139,8 +141,9 @@ impl Tlsf {
                 if left > 0 {
                     continue;
                 }
-                // Rest before a block in use (or a sentinel, or a pool's first block): only such a one can be
-                // recognised again. It is checked now, so that a broken header is not mistaken for a freed block later.
+                // Rest before a block in use, a sentinel or a pool's first block: only these can be
+                // recognised again. It is checked here, so that the next step does not mistake a
+                // broken header for a freed block.
                 let header = check_block(cookie, pool, block, before)?;
                 if block == pool.first_block() || !header.is_free() {
                     cursor.pool = pool.as_raw();
@@ -152,8 +155,7 @@ impl Tlsf {
         }
     }
 
-    /// Goes on with the heads: each one leads to a block that the blocks' own check has seen or will see. True when
-    /// all have been looked at.
+    /// Checks up to `left` non-empty heads from the cursor on. True when no head is left.
     unsafe fn step_heads(self, cursor: &mut Cursor, mut left: usize) -> Result<bool, Violation> {
         let control = self.control();
         // SAFETY: control structure and pools are proved (caller); `top_bin` bounds the heads.
@@ -175,8 +177,8 @@ impl Tlsf {
         Ok(true)
     }
 
-    /// The place to go on from: the saved block while it is in use, else its pool's start; a pool
-    /// that is gone is replaced by the next higher one.
+    /// The place to resume at: the saved block while it is in use, else its pool's start; for a
+    /// removed pool, the next higher one's. None when no pool is left.
     unsafe fn resume(self, cursor: &Cursor) -> Option<(Pool, Block, Before)> {
         // SAFETY: the pools are proved (caller). The saved place is read only inside a pool.
         unsafe {

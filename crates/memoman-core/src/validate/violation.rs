@@ -13,26 +13,26 @@ use crate::pool::Pool;
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invariant {
-    /// I1: a bit is set exactly when its list, or its word, is not empty.
+    /// I1: the bitmaps match the lists.
     Bitmap = 1,
-    /// I2: a listed block is free, in its bin, in a pool; links are mutual, without a cycle.
+    /// I2: listed blocks are free and in the right bin; links are mutual, without a cycle.
     List = 2,
     /// I3: every free block is listed exactly once.
     Listed = 3,
     /// I4: no two physical neighbours are both free.
     Coalesced = 4,
-    /// I5: PREV_FREE and `prev_phys` tell the truth about the previous block.
+    /// I5: PREV_FREE and `prev_phys` match the previous block.
     PrevPhys = 5,
     /// I6: sizes are valid and tile the pool up to its sentinel.
     Tiling = 6,
-    /// I7: pools and the control structure are where they were put, aligned, apart from each other.
+    /// I7: the control structure and the pools' headers are intact; they do not overlap.
     Placement = 7,
     /// I8: the counters equal what a walk finds.
     Counters = 8,
 }
 
 impl Invariant {
-    /// The number of the crate documentation's list, 1 to 8.
+    /// The number in the list of the crate's documentation, 1 to 8.
     ///
     /// ```
     /// use memoman_core::Invariant;
@@ -62,7 +62,7 @@ impl Invariant {
     }
 }
 
-/// The first broken invariant that validation met.
+/// The first broken invariant that validation found.
 ///
 /// ```
 /// # use memoman_core::{Heap, Invariant};
@@ -70,22 +70,22 @@ impl Invariant {
 /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
 /// let heap = Heap::new(&mut memory).unwrap();
 /// let block = heap.allocate(Layout::new::<[u8; 24]>()).unwrap();
-/// // What a bug would do. SAFETY: the bytes are the heap's memory, and whoever uses it next tests them.
+/// // What a bug would do. SAFETY: the heap's own memory; its next call tests the word.
 /// unsafe { block.cast::<usize>().sub(1).write(0) };
 /// let violation = heap.validate().unwrap_err();
 /// assert_eq!(violation.invariant, Invariant::Tiling);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which invariant.
+    /// The broken invariant.
     pub invariant: Invariant,
     /// Where it shows: a payload, a bitmap word, a bin's head, a pool, or the control structure.
     pub address: *const u8,
-    /// The pool in which it shows, if it does in one.
+    /// The pool in which it shows, if any.
     pub pool: Option<Pool>,
 }
 
-/// Shorthand: the checks end at the first violation.
+/// The result of a check, which ends at the first violation.
 pub(crate) type Checked<T = ()> = Result<T, Violation>;
 
 pub(crate) fn broken<T>(

@@ -6,24 +6,25 @@ use crate::config::BLOCK_MIN;
 use crate::control::Control;
 use crate::pool::Pool;
 
-/// What a walk knows of the block before the one that it looks at.
+/// What a walk knows of the previous block.
 #[derive(Clone, Copy)]
 pub(crate) enum Before {
     /// In use, or the pool's start.
     Used,
     /// Free, at this place.
     Free(Block),
-    /// Not seen: the walk goes on from a saved place.
+    /// Not seen: the walk resumes at a saved place.
     Unseen,
 }
 
 #[cfg(test)]
 std::thread_local! {
-    /// Turns that the loops of validation may still make on this thread.
-    pub(crate) static TURNS_LEFT: core::cell::Cell<usize> = const { core::cell::Cell::new(usize::MAX) };
+    /// Turns left for the loops of validation on this thread.
+    pub(crate) static TURNS_LEFT: core::cell::Cell<usize> =
+        const { core::cell::Cell::new(usize::MAX) };
 }
 
-/// Counts one turn of a loop: tests bound their number. Nothing in a build that is not for tests.
+/// Counts one turn of a loop in tests, which bound their number; nothing in other builds.
 #[inline(always)]
 pub(crate) fn turn() {
     #[cfg(test)]
@@ -33,7 +34,7 @@ pub(crate) fn turn() {
 /// I4, I5, I6 and I7 at one block; gives its header.
 ///
 /// # Safety
-/// `pool` is proved, and `block` lies in it at a place that the walk from its start reaches.
+/// `pool` is proved, and the walk from its start reaches `block`.
 #[inline(never)]
 pub(crate) unsafe fn check_block(
     cookie: usize,
@@ -41,8 +42,8 @@ pub(crate) unsafe fn check_block(
     block: Block,
     before: Before,
 ) -> Checked<Header> {
-    // SAFETY: `block` is between the pool's first block and its sentinel (caller): its header is
-    // inside the pool; the ghost is read only where PREV_FREE says that there is one.
+    // SAFETY: `block` is between the pool's first block and its sentinel (caller), so its header is
+    // inside the pool; the ghost is read only when PREV_FREE is set.
     unsafe {
         let fail = |invariant| broken(invariant, block.payload(), Some(pool));
         let header = block.header(cookie);
@@ -86,7 +87,7 @@ pub(crate) unsafe fn check_block(
     }
 }
 
-/// Walks a pool from its start to its sentinel, checks each block, and hands it to `visit`.
+/// Walks a pool from its start to its sentinel; checks each block and calls `visit` with it.
 ///
 /// # Safety
 /// The control structure and the pool are proved.

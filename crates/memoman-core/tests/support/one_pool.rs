@@ -1,4 +1,4 @@
-//! A heap of one pool, in which each block is known.
+//! A heap of one pool with known blocks.
 
 use super::{Instance, Region, assert_sound};
 use memoman_core::Tlsf;
@@ -41,7 +41,7 @@ impl Heap {
         found
     }
 
-    /// Allocates a block of just `size` bytes, header included.
+    /// Allocates a block of exactly `size` bytes, header included.
     pub(crate) fn take(&self, size: usize) -> NonNull<u8> {
         // SAFETY: live instance.
         let block = unsafe { self.tlsf().malloc(size - WORD) }.unwrap();

@@ -1,7 +1,7 @@
-//! The catalogue: what is overwritten, with what, and which invariant must be named where.
+//! The catalogue: the overwritten word, its new value, and the invariant and place to be named.
 //!
-//! What stands here as expected follows from what was overwritten, not from what validation is seen to do. Where two
-//! words contradict each other and nothing shows which of them is wrong, both places are given.
+//! Expectations follow from the overwritten word, not from the behaviour of validation. Where two
+//! words contradict each other and nothing shows which one is wrong, both places are listed.
 
 use std::collections::BTreeMap;
 use std::format;
@@ -23,18 +23,19 @@ pub(super) const ANYWHERE: usize = usize::MAX;
 
 /// One corruption at one place.
 pub(super) struct Corruption {
-    /// Field and value: what counts as one corruption of the catalogue.
+    /// Field and value; entries with the same kind count as one corruption.
     pub(super) kind: String,
     pub(super) writes: Vec<(usize, usize)>,
-    /// What `diagnose` may name; empty: nothing is broken, since the words overwritten are free to have any value.
+    /// The violations that `diagnose` may name; empty: nothing is broken, the words may have any
+    /// value.
     pub(super) expected: Vec<Expected>,
-    /// Stepwise validation sees no whole heap: it cannot know of this one.
+    /// Only a view of the whole heap shows it, which stepwise validation has not.
     pub(super) whole_heap: bool,
 }
 
 impl Corruption {
-    /// What else a check block by block may name: the link at either end of what was overwritten, since it comes
-    /// to one end before it has seen the other.
+    /// Further violations that a check block by block may name: the link at either end of the
+    /// overwritten edge, since it reaches one end before it has seen the other.
     pub(super) fn one_by_one(&self, heap: &Heap) -> Vec<Expected> {
         let near = |address: usize| heap.blocks.iter().filter(move |seen| seen.covers(address));
         let mut places = Vec::new();
@@ -61,7 +62,7 @@ pub(super) struct Catalogue<'a> {
     pub(super) lists: BTreeMap<usize, Vec<Seen>>,
 }
 
-/// Bits that are flipped one at a time: all low ones, and a sample of those above.
+/// Bits to flip one at a time: all low ones, and a sample of the others.
 const BITS: [u32; 20] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 16, 20, 31, 32, 40, 47, 48, 63,
 ];
@@ -70,7 +71,7 @@ impl<'a> Catalogue<'a> {
     pub(super) fn new(heap: &'a Heap) -> Catalogue<'a> {
         let mut lists = BTreeMap::new();
         let control = heap.control();
-        // SAFETY: a sound heap: its lists end.
+        // SAFETY: a sound heap, whose lists end.
         unsafe {
             for bin in 0..=(*control).top_bin {
                 let mut list = Vec::new();
@@ -124,14 +125,15 @@ impl<'a> Catalogue<'a> {
         });
     }
 
-    /// Overwrites the word at `at`, which belongs to what is at `owner`, with values that are right nowhere.
+    /// Overwrites the word at `at`, a field of the structure at `owner`, with values that are valid
+    /// nowhere.
     pub(super) fn garbage(&mut self, field: &str, at: usize, owner: usize, expected: &[Expected]) {
-        // A list's end, the first pool's `prev`: there, zero is what belongs there, and is not added.
+        // Where zero is the original value (the first pool's `prev`), it is not added.
         self.add(format!("{field} <- 0"), vec![(at, 0)], expected.to_vec());
         self.garbage_but_zero(field, at, owner, expected);
     }
 
-    /// The same without zero, where that leads to something else.
+    /// [`Catalogue::garbage`] without zero, for fields where zero has another meaning.
     pub(super) fn garbage_but_zero(
         &mut self,
         field: &str,
@@ -329,7 +331,7 @@ impl<'a> Catalogue<'a> {
                     expected.to_vec(),
                 );
             }
-            // The tail, or all, of the region written over: the walk ends at the first wrong header.
+            // The tail or all of the region overwritten: the walk ends at the first wrong header.
             for (what, bytes) in [("last 64 bytes", 64), ("last 256 bytes", 256)] {
                 for value in [0, usize::MAX, usize::from_ne_bytes([0x41; WORD])] {
                     let last = pool_end(self.heap, index);
@@ -345,7 +347,8 @@ impl<'a> Catalogue<'a> {
                         .step_by(WORD)
                         .map(|at| (at, value))
                         .collect();
-                    // A free block before the first lost header loses its ghost as well, which shows later than that header.
+                    // A free block before the first lost header loses its ghost too, which shows
+                    // after that header.
                     self.add(
                         format!("{what} of a pool <- {value:#x}"),
                         writes,
@@ -372,7 +375,7 @@ pub(super) fn pool_end(heap: &Heap, index: usize) -> usize {
     heap.original(heap.pools[index].start() + 3 * WORD) & !(QUANTUM - 1)
 }
 
-/// What a header of another size must lead to.
+/// The violations that a header of another size must cause.
 fn resized(heap: &Heap, seen: &Seen, size: usize) -> Vec<Expected> {
     let at = seen.at();
     let left = pool_end(heap, seen.pool) - at;
@@ -382,7 +385,7 @@ fn resized(heap: &Heap, seen: &Seen, size: usize) -> Vec<Expected> {
     let landing = at + size;
     let boundary = size == left || heap.blocks.iter().any(|other| other.at() == landing);
     if !boundary {
-        // A header that was absorbed may be left there: then its flags or its ghost give it away.
+        // The header of an absorbed block may be left there; its flags or its ghost show it.
         return vec![
             (Invariant::Tiling, landing),
             (Invariant::Coalesced, landing),
@@ -395,7 +398,8 @@ fn resized(heap: &Heap, seen: &Seen, size: usize) -> Vec<Expected> {
             (Invariant::PrevPhys, landing),
         ];
     }
-    // Whole blocks have been swallowed: free ones leave links into nowhere, used ones are missing from the counters.
+    // Whole blocks are inside the larger one: links to free ones lead nowhere, used ones miss in
+    // the counters.
     vec![
         (Invariant::PrevPhys, landing),
         (Invariant::List, ANYWHERE),

@@ -1,5 +1,5 @@
-//! The catalogue's second half: links, heads, and damage to whole structures, such as a faulty allocator (not a stray
-//! write) would leave behind: rings, lost blocks, blocks in a wrong list, forged hashes.
+//! The catalogue's second half: links, heads, and damage to whole structures, as a faulty allocator
+//! (not a stray write) would cause: rings, lost blocks, blocks in a wrong list, forged hashes.
 
 use core::mem::offset_of;
 use std::format;
@@ -22,7 +22,7 @@ impl Catalogue<'_> {
         Control::head(self.heap.control(), bin).addr()
     }
 
-    /// Address of the second-level word of `bin`, and what it is without, or with, the bin's bit.
+    /// Address of the second-level word of `bin`, and its value with the bin's bit inverted.
     fn sl_word(&self, bin: usize) -> (usize, usize) {
         let word = bin / usize::BITS as usize;
         let at = self.heap.control().addr() + offset_of!(Control, sl_bitmap) + word * WORD;
@@ -32,7 +32,7 @@ impl Catalogue<'_> {
         )
     }
 
-    /// The bitmap words with the bit of `bin` turned over, in both levels.
+    /// The bitmap words of both levels with the bit of `bin` inverted.
     fn turned(&self, bin: usize) -> Writes {
         let (at, value) = self.sl_word(bin);
         let word = bin / usize::BITS as usize;
@@ -139,7 +139,7 @@ impl Catalogue<'_> {
                 );
             }
             if !filled {
-                // The bits agree with the head that is wrong.
+                // The bits agree with the wrong head.
                 for value in [1, nodes[0], nodes[nodes.len() - 1], head] {
                     let mut writes = self.turned(bin);
                     writes.push((head, value));
@@ -162,7 +162,7 @@ impl Catalogue<'_> {
         }
     }
 
-    /// What takes the blocks `range` of a list out of it, as an unlink does.
+    /// The writes that unlink the blocks `from..to` of a list.
     fn unlinked(&self, bin: usize, from: usize, to: usize) -> Writes {
         let list = &self.lists[&bin];
         let before = if from == 0 {
@@ -208,7 +208,7 @@ impl Catalogue<'_> {
                     vec![(list[end].at(), list[0].at())],
                     vec![(List, list[end].at())],
                 );
-                // A ring apart, with all links mutual: nothing contradicts but that no head leads to it.
+                // A ring apart, all links mutual: the only fault is that no head leads to it.
                 for start in [0, last - end] {
                     let ring = &list[start..=start + end];
                     let mut writes = self.unlinked(bin, start, start + end + 1);
@@ -249,7 +249,7 @@ impl Catalogue<'_> {
                     writes,
                     vec![(List, at)],
                 );
-                // In use, yet listed: the FREE flag, the next PREV_FREE and the counters say so, the links do not.
+                // In use by the FREE flag, the next PREV_FREE and the counters, yet listed.
                 let next = this.next_at() - HEADER;
                 let header = at - HEADER;
                 let control = self.heap.control().addr();
@@ -331,7 +331,8 @@ impl Catalogue<'_> {
         }
     }
 
-    /// Hashes that fit what they cover, which no stray write achieves: the fields must contradict each other.
+    /// Wrong words with right hashes, which no stray write leaves: the fields contradict each
+    /// other.
     fn forged(&mut self) {
         let heap = self.heap;
         let control = heap.control().addr();
@@ -358,7 +359,7 @@ impl Catalogue<'_> {
             for (what, new_end, at) in [
                 ("before its start", start - QUANTUM, start),
                 ("at its start", start, start),
-                // With 32 bits, sizes have no bound: then it shows where that pool overlaps another, or in the sum.
+                // With 32 bits, sizes have no bound: an overlap or the sum shows it.
                 (
                     "beyond any size",
                     usize::MAX,
@@ -382,7 +383,7 @@ impl Catalogue<'_> {
             );
             if index + 1 < count {
                 let over = forge(index, [next, prev, owner, start_of(index + 1) + QUANTUM]);
-                // The first pool that ends behind the next one's start also covers the control structure.
+                // The first pool, up to the next one's start, also covers the control structure.
                 let at = if index == 0 {
                     start
                 } else {
@@ -421,7 +422,7 @@ impl Catalogue<'_> {
                 );
             }
         }
-        // The control structure: written, hashed where it lies, and put back.
+        // The control structure: written, hashed in place, and restored.
         let at_control: Vec<(Invariant, usize)> = vec![(Placement, control)];
         for (what, offset, value) in [
             ("top_bin beyond any", offset_of!(Control, top_bin), BINS_MAX),
@@ -440,7 +441,7 @@ impl Catalogue<'_> {
             ("less overhead", offset_of!(Control, overhead), 0),
         ] {
             heap.write(control + offset, value);
-            // SAFETY: readable memory; the hash covers words only.
+            // SAFETY: readable memory; the hash follows no pointer.
             let check = unsafe { (*heap.control()).checksum() };
             heap.restore();
             let writes = vec![

@@ -1,4 +1,5 @@
-//! Says what was being tested when validation touched a guard page, wrote to the read-only heap, or failed.
+//! Reports the running test when validation touches a guard page, writes to the read-only heap, or
+//! fails.
 
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -10,7 +11,7 @@ std::thread_local! {
     static CURRENT: Cell<(*const u8, usize)> = const { Cell::new((ptr::null(), 0)) };
 }
 
-/// What this thread is testing.
+/// The test that this thread runs.
 pub(super) struct Testing<'a>(&'a str);
 
 impl Drop for Testing<'_> {
@@ -28,11 +29,11 @@ pub(super) fn while_testing(what: &str) -> Testing<'_> {
     INSTALL.call_once(|| {
         for signal in [libc::SIGSEGV, libc::SIGBUS] {
             let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut c_void) = report;
-            // SAFETY: a zeroed sigaction is a valid one; the handler calls only what a handler may.
+            // SAFETY: a zeroed sigaction is valid; the handler is async-signal-safe.
             unsafe {
                 let mut action: libc::sigaction = core::mem::zeroed();
                 action.sa_sigaction = handler as usize;
-                // Once: the access is repeated and ends the process by the default action.
+                // Once: the repeated access ends the process by the default action.
                 action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND;
                 libc::sigaction(signal, &raw const action, ptr::null_mut());
             }
@@ -54,7 +55,7 @@ extern "C" fn report(_signal: i32, _info: *mut libc::siginfo_t, _context: *mut c
         (text, length),
         (c"\n".as_ptr().cast(), 1),
     ] {
-        // SAFETY: write(2) may be called in a handler; a bad text gives an error, not a fault.
+        // SAFETY: write(2) is async-signal-safe; a bad address is an error, not a fault.
         unsafe { libc::write(2, from.cast(), bytes) };
     }
 }

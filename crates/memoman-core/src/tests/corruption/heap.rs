@@ -1,5 +1,5 @@
-//! A heap whose control structure and pools each lie between pages that fault when they are touched, and that are
-//! made read-only while validation runs: a stray read or any write ends the test process.
+//! A heap whose control structure and pools each lie between guard pages, and are read-only while
+//! validation runs: a stray read or any write ends the test process.
 
 use std::vec::Vec;
 
@@ -13,7 +13,8 @@ use crate::validate::{Cursor, Step};
 
 pub(super) const PAGE: usize = 4096;
 
-/// A small generator (splitmix64, Steele, Lea, Flood, OOPSLA 2014); its seed is printed where a test fails.
+/// A random generator (splitmix64, Steele, Lea, Flood, OOPSLA 2014); a failing test prints its
+/// seed.
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -30,7 +31,7 @@ impl Random {
     }
 }
 
-/// One guarded stretch of memory.
+/// One guarded range of memory.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
     pub(super) start: usize,
@@ -43,14 +44,14 @@ impl Part {
     }
 }
 
-/// A block as a walk of the sound heap finds it.
+/// A block found by a walk of the sound heap.
 #[derive(Clone, Copy)]
 pub(super) struct Seen {
     pub(super) block: Block,
     pub(super) header: Header,
     /// Index of its pool.
     pub(super) pool: usize,
-    /// The block before is free.
+    /// The previous block is free.
     pub(super) after_free: bool,
 }
 
@@ -69,7 +70,7 @@ impl Seen {
     }
 }
 
-/// An instance with pools on both sides of its control structure. `parts[1]` is the control structure's.
+/// An instance with pools on both sides of its control structure, which lies in `parts[1]`.
 pub(super) struct Heap {
     base: *mut u8,
     bytes: usize,
@@ -80,7 +81,8 @@ pub(super) struct Heap {
     image: Vec<u8>,
 }
 
-/// A control structure of exactly one page where there is one, so that both of its ends touch a guard page.
+/// The `max_block` of a control structure of exactly one page, if one exists: both its ends then
+/// touch guard pages.
 fn max_block() -> usize {
     (1..64usize)
         .flat_map(|k| (10..24).map(move |log2| k << log2))
@@ -89,13 +91,14 @@ fn max_block() -> usize {
 }
 
 impl Heap {
-    /// Lays an instance at `address` (so that a seed gives the same heap again) over pools of so many pages, the last
-    /// one at an odd address, and fills them with used and free blocks in turn.
+    /// Lays an instance at `address` (so that a seed repeats the heap) over pools of `pages` pages,
+    /// the last one at an odd address, and fills them with used and free blocks in turn.
     pub(super) fn new(address: usize, pages: &[usize], seed: u64) -> Heap {
         Heap::with_requests(address, pages, seed, (1, max_block()))
     }
 
-    /// The same with requests between these bounds only; the upper one is also the greatest that the instance serves.
+    /// [`Heap::new`] with requests within these bounds; the upper one is the instance's greatest
+    /// request.
     pub(super) fn with_requests(
         address: usize,
         pages: &[usize],
@@ -105,7 +108,7 @@ impl Heap {
         let mut layout = Vec::from(pages);
         layout.insert(1, 1);
         let bytes = (layout.iter().sum::<usize>() + layout.len() + 1) * PAGE;
-        // SAFETY: a new mapping of our own; the address is a wish.
+        // SAFETY: a new mapping; the address is only a hint.
         let base = unsafe {
             libc::mmap(
                 core::ptr::without_provenance_mut(address),
@@ -141,7 +144,7 @@ impl Heap {
             }
         }
         let control = pointer(parts[1].start + PAGE - Control::size_for(max_block));
-        // SAFETY: the parts are writable and ours for as long as the heap is used.
+        // SAFETY: the parts are writable and belong to the heap for as long as it is used.
         let (tlsf, pools) = unsafe {
             let tlsf = Tlsf::create(control, max_block).unwrap();
             let mut pools = Vec::new();
@@ -169,8 +172,9 @@ impl Heap {
         heap
     }
 
-    /// Fills the pools, then frees every other block of each: the first one of the even pools, the last but one of others.
-    /// A few frees coalesce, so that absorbed headers lie about as in a heap that has been used for a while.
+    /// Fills the pools, then frees every other block: in even pools from the first on, in odd ones
+    /// from the second. A few frees coalesce, so that absorbed headers remain as in a heap after
+    /// longer use.
     fn fill(&mut self, random: &mut Random, least: usize, most: usize) {
         let mut live = Vec::new();
         for round in 0.. {
@@ -233,9 +237,9 @@ impl Heap {
         self.tlsf.control()
     }
 
-    /// What header words are sealed with.
+    /// The seal of header words.
     pub(super) fn cookie(&self) -> usize {
-        // SAFETY: readable memory, whatever is in it.
+        // SAFETY: readable memory.
         let cookie = unsafe { (*self.control()).cookie };
         if WORD == 8 { cookie } else { 0 }
     }
@@ -273,7 +277,7 @@ impl Heap {
         image
     }
 
-    /// The word that lies at `address` in the sound heap.
+    /// The word at `address` in the sound heap.
     pub(super) fn original(&self, address: usize) -> usize {
         let mut skipped = 0;
         for part in &self.parts {
@@ -296,7 +300,7 @@ impl Heap {
             .copied()
     }
 
-    /// The sound heap again.
+    /// Restores the sound heap.
     pub(super) fn restore(&self) {
         let mut at = 0;
         for part in &self.parts {
@@ -309,7 +313,7 @@ impl Heap {
         }
     }
 
-    /// Runs `f` while no byte of the heap can be written.
+    /// Runs `f` while the heap is read-only.
     pub(super) fn read_only<T>(&self, f: impl FnOnce() -> T) -> T {
         protect(self.base, &self.parts, libc::PROT_READ);
         let result = f();
@@ -318,20 +322,21 @@ impl Heap {
     }
 
     pub(super) fn diagnose(&self) -> Option<Violation> {
-        // SAFETY: control structure and pools are readable, whatever is in them.
+        // SAFETY: control structure and pools may be read.
         unsafe { self.tlsf.diagnose() }
     }
 
     pub(super) fn diagnose_pool(&self, pool: Pool) -> Option<Violation> {
-        // SAFETY: as above.
+        // SAFETY: control structure and pools may be read.
         unsafe { Tlsf::diagnose_pool(pool) }
     }
 
-    /// Steps of `max_blocks` until the heap is covered; the number of steps and what they found.
+    /// Validates in steps of `max_blocks` until the heap is covered; the number of steps and their
+    /// finding.
     pub(super) fn validate_in_steps(&self, max_blocks: usize) -> (usize, Option<Violation>) {
         let mut cursor = Cursor::START;
         for steps in 1.. {
-            // SAFETY: as above.
+            // SAFETY: control structure and pools may be read.
             match unsafe { self.tlsf.validate_step(&mut cursor, max_blocks) } {
                 Step::More => assert!(steps < self.bytes, "the steps do not end"),
                 Step::Sound => return (steps, None),
@@ -344,7 +349,7 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        // SAFETY: our own mapping; nothing points into it any more.
+        // SAFETY: the mapping belongs to this value; nothing points into it any more.
         unsafe { libc::munmap(self.base.cast(), self.bytes) };
     }
 }
@@ -352,7 +357,7 @@ impl Drop for Heap {
 fn protect(base: *mut u8, parts: &[Part], protection: i32) {
     for part in parts {
         let start = base.wrapping_add(part.start - base.addr());
-        // SAFETY: whole pages of our own mapping.
+        // SAFETY: whole pages of the heap's mapping.
         let result = unsafe { libc::mprotect(start.cast(), part.bytes, protection) };
         assert_eq!(result, 0);
     }

@@ -1,5 +1,5 @@
-//! That the turns which the other tests bound are what validation does: the processor's own count of executed instructions,
-//! one trap for each, grows with them and with nothing else.
+//! Executed instructions, counted by one trap each, grow with the turns that the other tests bound,
+//! and with nothing else.
 
 use core::arch::asm;
 use core::cell::Cell;
@@ -22,7 +22,7 @@ extern "C" fn count(_signal: i32, _info: *mut libc::siginfo_t, _context: *mut c_
 /// Instructions that `f` executes.
 fn instructions_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
     let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut c_void) = count;
-    // SAFETY: a zeroed sigaction is a valid one; the handler counts only.
+    // SAFETY: a zeroed sigaction is valid; the handler only counts.
     unsafe {
         let mut action: libc::sigaction = core::mem::zeroed();
         action.sa_sigaction = handler as usize;
@@ -33,10 +33,11 @@ fn instructions_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
         );
     }
     let before = TRAPS.get();
-    // SAFETY: the trap flag changes nothing but that each instruction raises SIGTRAP, which is handled.
+    // SAFETY: with the trap flag set, each instruction raises SIGTRAP, which is handled; nothing
+    // else changes.
     unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
     let result = f();
-    // SAFETY: clears it again.
+    // SAFETY: clears the trap flag.
     unsafe { asm!("pushfq", "and qword ptr [rsp], -0x101", "popfq") };
     (TRAPS.get() - before, result)
 }
@@ -44,8 +45,8 @@ fn instructions_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
 #[test]
 fn group_i_instructions_grow_with_the_turns_and_nothing_else() {
     let mut rates = (usize::MAX, 0);
-    // Few bins and great blocks: a trap takes a thousand times as long as an instruction. For
-    // the same reason the seventeen passes over a broken heap are made over the small one only.
+    // Few bins and large blocks, and the seventeen passes over a broken heap on the small one only:
+    // a trap takes a thousand times as long as an instruction.
     for (index, pages) in [1, 3].into_iter().enumerate() {
         let at = AT[3] + index * (1 << 24);
         let heap = Heap::with_requests(at, &[1; 3][..pages], 5, (250, 250));
@@ -76,7 +77,8 @@ fn group_i_instructions_grow_with_the_turns_and_nothing_else() {
             rates = (rates.0.min(rate), rates.1.max(rate));
         }
     }
-    // The kinds of turns differ; a loop that is not counted would make a turn of the largest heap six times one of the smallest.
+    // Kinds of turns differ; an uncounted loop would make a turn of the largest heap cost six times
+    // that of the smallest.
     assert!(
         rates.0 > 0 && rates.1 <= 3 * rates.0,
         "{rates:?} instructions a turn"

@@ -1,6 +1,6 @@
-//! Validation on overwritten heaps (group I): a catalogue of corruptions, each with the invariant that must be named and
-//! where, and random ones that an independent check judges. Here, not beside the crate, since it knows
-//! the layout by the fields' names and counts the turns of validation's loops.
+//! Validation on overwritten heaps (group I): a catalogue of corruptions, each with the invariant
+//! and place that must be named, and random ones, judged by an independent check. Unit tests,
+//! because they use the layout's field names and count the turns of validation's loops.
 
 mod catalogue;
 mod damage;
@@ -23,7 +23,8 @@ use crate::config::WORD;
 use crate::validate::{Cursor, Step};
 use crate::validate::{Invariant, TURNS_LEFT, Violation};
 
-/// Where the heaps of the tests are asked to be, so that addresses, seals and hashes are the same in each run.
+/// The address hints of the tests' heaps, so that addresses, seals and hashes are equal in each
+/// run.
 #[cfg(target_pointer_width = "64")]
 const AT: [usize; 4] = [
     0x1111_0000_0000,
@@ -34,7 +35,7 @@ const AT: [usize; 4] = [
 #[cfg(target_pointer_width = "32")]
 const AT: [usize; 4] = [0x4111_0000, 0x4222_0000, 0x4333_0000, 0x4444_0000];
 
-/// Turns that `f`'s validation made: far fewer than would be let pass here.
+/// Runs `f`; the turns that its validation made (at most `ENOUGH`), and its result.
 fn turns_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
     const ENOUGH: usize = 5_000_000;
     TURNS_LEFT.set(ENOUGH);
@@ -42,7 +43,7 @@ fn turns_of<T>(f: impl FnOnce() -> T) -> (usize, T) {
     (ENOUGH - TURNS_LEFT.replace(usize::MAX), result)
 }
 
-/// Bins, blocks and pools: what one pass of validation looks at.
+/// The turns of one pass of validation: bins, blocks and pools.
 fn one_pass(heap: &Heap) -> usize {
     // SAFETY: a sound heap.
     let bins = unsafe { (*heap.control()).top_bin } + 1;
@@ -55,7 +56,8 @@ fn is_among(found: &Violation, expected: &[Expected]) -> bool {
     })
 }
 
-/// One corruption: named as expected by all three kinds of validation, within the bounded number of turns, with nothing written.
+/// Applies one corruption: all three kinds of validation must name it as expected, within the
+/// bounded number of turns, without a write.
 fn try_one(heap: &Heap, corruption: &Corruption, pass: usize, max_blocks: usize) {
     let kind = &corruption.kind;
     let _testing = fault::while_testing(kind);
@@ -64,14 +66,15 @@ fn try_one(heap: &Heap, corruption: &Corruption, pass: usize, max_blocks: usize)
     }
     let before = heap.snapshot();
     let (turns, found) = heap.read_only(|| turns_of(|| heap.diagnose()));
-    // Three passes prove a heap; when a link is broken, eleven find its edge, and five more the block to name.
+    // Three passes prove a heap; for a broken link, eleven find its edge, five more the block to
+    // name.
     assert!(
         turns <= 20 * pass,
         "{kind}: {turns} turns for {pass} bins, blocks and pools"
     );
     let mut in_pools = None;
     for &pool in &heap.pools {
-        // A pool whose hash vouches for another owner is asked about that one's heap.
+        // A pool whose hash matches with another owner would be diagnosed in that owner's heap.
         // SAFETY: the pool's header is readable.
         if unsafe { pool.control() != heap.control() && pool.is_sound(pool.control()) } {
             continue;
@@ -104,7 +107,7 @@ fn try_one(heap: &Heap, corruption: &Corruption, pass: usize, max_blocks: usize)
             "{where_}: {found:x?}"
         );
     }
-    // What looks at blocks one by one sees neither counters nor unlisted rings, and pools have no heads of their own.
+    // A check block by block sees neither counters nor unlisted rings, and that of a pool no heads.
     let no_pool = found.invariant == Invariant::List && found.pool.is_none();
     assert!(
         in_steps.is_some() || corruption.whole_heap,
@@ -142,7 +145,7 @@ fn group_i_every_corruption_of_the_catalogue_is_named() {
     let most = random::setting("MEMOMAN_PLACES", 4).max(2);
     let (mut places, mut harmless) = (0, 0);
     for all in kinds.values() {
-        // The first place, the last one, and some between.
+        // The first place, the last one, and some in between.
         let count = all.len().min(most);
         for turn in 0..count {
             let max_blocks = [usize::MAX, 16, usize::MAX, 1][places % 4];
@@ -167,7 +170,7 @@ fn group_i_every_corruption_of_the_catalogue_is_named() {
     );
 }
 
-/// Turns do not grow with the number of pools times that of blocks, whichever link is broken.
+/// Whichever link is broken, turns do not grow with pools times blocks.
 #[test]
 fn group_i_turns_are_linear_with_many_pools() {
     let heap = Heap::new(AT[2], &[1; 100], 3);
@@ -218,7 +221,8 @@ fn group_i_turns_are_linear_with_many_pools() {
     );
 }
 
-/// One step of stepwise validation looks at all pools' headers and heads, and at one block's neighbours.
+/// One step of stepwise validation visits all pools' headers, all heads, and one block's
+/// neighbours.
 #[test]
 fn group_i_turns_of_a_step_do_not_grow_with_the_blocks() {
     let heap = Heap::new(AT[2] + (1 << 24), &[8; 20], 3);
@@ -239,7 +243,7 @@ fn group_i_turns_of_a_step_do_not_grow_with_the_blocks() {
         let mut cursor = Cursor::START;
         let mut steps = 0;
         loop {
-            // SAFETY: the heap is readable, whatever is in it.
+            // SAFETY: the heap's memory may be read.
             let (turns, step) = turns_of(|| unsafe { heap.tlsf.validate_step(&mut cursor, 1) });
             assert!(
                 turns <= most,

@@ -1,7 +1,8 @@
-//! Random corruptions: one to eleven words or stretches of them, anywhere in the pools and the control structure, with a
-//! leaning to the words that mean something. The verdicts are compared with an independent check.
+//! Random corruptions: one to eleven words or ranges of words, anywhere in the pools and the
+//! control structure, more often in words that validation reads. An independent check judges the
+//! verdicts.
 //!
-//! `MEMOMAN_CORRUPTIONS` is the number of heaps to corrupt, `MEMOMAN_SEED` where the random numbers begin.
+//! `MEMOMAN_CORRUPTIONS` is the number of heaps to corrupt, `MEMOMAN_SEED` the first seed.
 
 use core::mem::offset_of;
 use std::format;
@@ -20,7 +21,7 @@ pub(super) fn setting(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// Words that validation looks at, apart from those that a hash covers.
+/// Words that validation reads, except those under a hash.
 fn telling_words(heap: &Heap) -> Vec<usize> {
     let mut words = Vec::new();
     for seen in &heap.blocks {
@@ -51,7 +52,7 @@ fn telling_words(heap: &Heap) -> Vec<usize> {
     words
 }
 
-/// Overwrites one place. Says how.
+/// Overwrites one place; describes how.
 fn overwrite(heap: &Heap, random: &mut Random, words: &[usize]) -> String {
     let at = if random.below(4) > 0 {
         words[random.below(words.len())]
@@ -72,7 +73,7 @@ fn overwrite(heap: &Heap, random: &mut Random, words: &[usize]) -> String {
     };
     heap.write(at, value);
     if random.below(16) == 0 {
-        // A stretch of the same.
+        // A range of words with one value.
         let part = *heap.parts.iter().find(|part| part.contains(at)).unwrap();
         let words = (part.start + part.bytes - at) / WORD;
         for word in 0..random.below(words.min(64)) {
@@ -96,10 +97,10 @@ fn group_i_random_corruptions_get_the_verdict_of_an_independent_check() {
     assert_eq!(reference.judge(&heap), (true, heap.blocks.len()));
     assert_eq!(heap.diagnose(), None);
     for round in 0..count {
-        // Each round has its own numbers, so that one can be run alone.
+        // Each round has its own seed, so that one can be run alone.
         let mut random = Random((seed + round) as u64);
         let mut how = format!("MEMOMAN_SEED={} MEMOMAN_CORRUPTIONS=1: ", seed + round);
-        // Mostly one: that is where validation could be fooled.
+        // Half of the rounds overwrite one place, the hardest to detect.
         let places = if random.below(2) == 0 {
             1
         } else {
@@ -125,7 +126,8 @@ fn group_i_random_corruptions_get_the_verdict_of_an_independent_check() {
         assert!(steps <= 2 * pass, "{how}{steps} steps");
         match (in_steps, found) {
             (Some(in_steps), None) => panic!("{how}steps raise a false alarm: {in_steps:x?}"),
-            // What needs the whole heap at once: counters, unlisted rings, and whether a block in use has swallowed others.
+            // Only a view of the whole heap shows wrong counters, unlisted rings, and blocks inside
+            // one in use.
             (None, Some(found)) => assert!(
                 matches!(found.invariant, Invariant::Counters | Invariant::Listed)
                     || blocks < heap.blocks.len(),
@@ -143,12 +145,12 @@ fn group_i_random_corruptions_get_the_verdict_of_an_independent_check() {
         heap.restore();
     }
     println!(
-        "{overwritten} words of {count} heaps overwritten from seed {seed}: sound {}, I1 to I8 {:?}",
+        "{overwritten} words of {count} heaps overwritten, seed {seed}: sound {}, I1 to I8 {:?}",
         by_invariant[0],
         &by_invariant[1..]
     );
     if count >= 10_000 {
-        // It reaches every invariant, and payloads that mean nothing.
+        // The rounds break every invariant, and hit harmless payload.
         assert!(
             by_invariant.iter().all(|&times| times > 0),
             "{by_invariant:?}"

@@ -1,6 +1,6 @@
-//! An independent judgement of a heap, sound or not, that shares no code with validation: it knows from the sound heap
-//! where the pools lie and what the control-plane words are, reads words through a bounds check, and keeps
-//! what it has seen in a map.
+//! An independent judgement of a heap that shares no code with validation: it takes pools and
+//! control-plane words from the sound heap, reads words through a bounds check, and records blocks
+//! in a map.
 
 use core::mem::offset_of;
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use crate::config::{BLOCK_MIN, QUANTUM, SL_WORDS, WORD};
 use crate::control::Control;
 use crate::size_class::floor_bin;
 
-/// What the sound heap says about itself.
+/// Data of the sound heap.
 pub(super) struct Reference {
     /// Words that only control-plane calls change, with their values.
     fixed: BTreeMap<usize, usize>,
-    /// First payload and end of each pool.
+    /// Start, first payload and end of each pool.
     pools: std::vec::Vec<(usize, usize, usize)>,
     control: usize,
     cookie: usize,
@@ -22,7 +22,7 @@ pub(super) struct Reference {
     top_bin: usize,
 }
 
-/// Fields of the control structure that work on the heap changes; `check` covers all others.
+/// Fields of the control structure that hot calls change; `check` covers all others.
 const CHANGING: [usize; 6] = [
     offset_of!(Control, used),
     offset_of!(Control, peak),
@@ -63,7 +63,7 @@ impl Reference {
         }
     }
 
-    /// The heap satisfies every invariant; and the number of its blocks, as far as they can be walked.
+    /// Whether the heap satisfies every invariant, and the number of blocks that a walk reaches.
     pub(super) fn judge(&self, heap: &Heap) -> (bool, usize) {
         let mut blocks = 0;
         let sound = self.examine(heap, &mut blocks) == Some(true);
@@ -76,7 +76,7 @@ impl Reference {
                 return Some(false);
             }
         }
-        // Payload to (size, listed yet).
+        // Payload to (size, found in a list).
         let mut free: BTreeMap<usize, (usize, bool)> = BTreeMap::new();
         let (mut used, mut live) = (0, 0);
         for &(start, first, end) in &self.pools {

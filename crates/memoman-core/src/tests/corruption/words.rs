@@ -1,4 +1,4 @@
-//! The catalogue's words of the control structure: those under its hash, the counters, the bitmaps.
+//! The catalogue's control structure: the hashed words, the counters, the bitmaps.
 
 use core::mem::offset_of;
 use std::format;
@@ -52,7 +52,7 @@ impl Catalogue<'_> {
             self.garbage(field, control + offset, control, &expected);
             self.flips(field, control + offset, |_| expected.to_vec());
         }
-        // The highest use so far: at least the present one, in whole quanta; anything else cannot be contradicted.
+        // `peak` is at least `used`, in whole quanta; nothing contradicts any such value.
         let at = control + offset_of!(Control, peak);
         let used = self.heap.original(control + offset_of!(Control, used));
         for value in [
