@@ -4,7 +4,8 @@ use std::alloc::Layout;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
-use super::{CONTROL, Growth, Kind, Peer};
+use super::{Growth, Kind, Peer};
+use crate::region::CONTROL;
 
 /// What `malloc` promises in C.
 const ALIGN: usize = 16;

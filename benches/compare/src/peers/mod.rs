@@ -10,6 +10,8 @@ mod crates;
 
 use std::ffi::c_void;
 
+use crate::region::Region;
+
 /// What a peer is compared as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -54,9 +56,6 @@ pub(crate) struct Peer {
     pub(crate) growth: Growth,
 }
 
-/// Bytes of control structure that a peer may use outside its pool.
-pub(crate) const CONTROL: usize = 64 << 10;
-
 /// All of them; the first is the harness alone, the second memoman.
 pub(crate) static PEERS: [Peer; 8] = [
     c::NULL,
@@ -88,7 +87,7 @@ impl<'a> Heap<'a> {
     /// The region's memory is the heap's until it is dropped and all its blocks are forgotten.
     pub(crate) unsafe fn new(
         peer: &'a Peer,
-        region: &crate::region::Region,
+        region: &Region,
         bytes: usize,
     ) -> Heap<'a> {
         // SAFETY: the region holds the control structure and the pool (tested by `pool`).
