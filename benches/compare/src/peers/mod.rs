@@ -85,11 +85,7 @@ pub(crate) struct Heap<'a> {
 impl<'a> Heap<'a> {
     /// # Safety
     /// The region's memory is the heap's until it is dropped and all its blocks are forgotten.
-    pub(crate) unsafe fn new(
-        peer: &'a Peer,
-        region: &Region,
-        bytes: usize,
-    ) -> Heap<'a> {
+    pub(crate) unsafe fn new(peer: &'a Peer, region: &Region, bytes: usize) -> Heap<'a> {
         // SAFETY: the region holds the control structure and the pool (tested by `pool`).
         let context = unsafe { (peer.create)(region.control(), region.pool(bytes), bytes) };
         Heap { peer, context }
