@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
 
     for repetition in 0..repetitions {
         for (workload, cells) in workloads.iter().zip(&mut table) {
-            // Each repetition begins with another allocator, so that none always follows the same one.
+            // Each repetition begins with another allocator: none always follows the same one.
             let count = cells.len();
             for turn in 0..count {
                 let cell = &mut cells[(turn + repetition) % count];

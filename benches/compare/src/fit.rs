@@ -70,8 +70,8 @@ fn density(peer: &Peer, region: &Region, bytes: usize) -> f64 {
 }
 
 /// Share of a 16 MiB pool that requests of 1 to 10,000 B, log-uniform, hold at the first failure:
-/// in a new heap, and again after `operations` replacements of random blocks with nine tenths of the
-/// first share live.
+/// in a new heap, and again after `operations` replacements of random blocks with nine tenths of
+/// the first share live.
 fn churn(peer: &Peer, region: &Region, operations: usize, seed: u64) -> (f64, f64) {
     let pool = 16 * MIB;
     let mut random = Random::new(seed);
@@ -95,9 +95,9 @@ fn churn(peer: &Peer, region: &Region, operations: usize, seed: u64) -> (f64, f6
 }
 
 /// Mean share of the pool that is held when a request fails, under permanent pressure: a failed
-/// request is repeated, each time after a random block is freed, until it is served, so that the mix
-/// of sizes stays that of the requests. The first tenth of the operations, in which the pool fills,
-/// does not count. An operation is a request or a free.
+/// request is repeated, each time after a random block is freed, until it is served, so that the
+/// mix of sizes stays that of the requests. The first tenth of the operations, in which the pool
+/// fills, does not count. An operation is a request or a free.
 fn pressure(
     peer: &Peer,
     region: &Region,

@@ -1,6 +1,6 @@
 //! `make latency`: how long single calls take. The same calls are replayed several times, each time
-//! in a new heap, and each call counts with its smallest time: disturbances of the machine drop out,
-//! the allocator's own work stays.
+//! in a new heap, and each call counts with its smallest time: disturbances of the machine drop
+//! out, the allocator's own work stays.
 
 use std::path::PathBuf;
 
@@ -151,8 +151,8 @@ fn stamps_per_ns() -> f64 {
     (stamp() - first) as f64 / start.elapsed().as_nanos() as f64
 }
 
-/// Replays the pattern once, in a new heap, and lowers `least` to each call's smallest time. The free
-/// of a failed request is left out.
+/// Replays the pattern once, in a new heap, and lowers `least` to each call's smallest time. The
+/// free of a failed request is left out.
 #[inline(never)]
 fn replay(pattern: &Pattern, heap: &Heap, slots: &mut [(*mut u8, u32)], least: &mut [u32]) {
     let run = |call: Call, slots: &mut [(*mut u8, u32)]| -> Option<u64> {
@@ -223,7 +223,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
                 if peer.name == "buddy_system_allocator" && turn >= 3 {
                     continue;
                 }
-                // SAFETY: the region holds no live heap: `replay` has freed the blocks of the last one.
+                // SAFETY: the region holds no live heap: `replay` frees all blocks of each.
                 let heap = unsafe { Heap::new(peer, &region, POOL) };
                 replay(&pattern, &heap, &mut slots, least);
             }
@@ -319,8 +319,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Lower ends of classes, ns, with numbers of calls. A class is 1 ns wide below 100 ns, and one unit
-/// of the second digit above.
+/// Lower ends of classes, ns, with numbers of calls. A class is 1 ns wide below 100 ns, and one
+/// unit of the second digit wide above.
 fn buckets(sorted: &[f64]) -> Vec<(u64, usize)> {
     let mut buckets: Vec<(u64, usize)> = Vec::new();
     for &time in sorted {

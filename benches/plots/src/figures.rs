@@ -174,7 +174,7 @@ pub(crate) fn global(table: &Table) -> Result<String, String> {
         &bars::PAGE,
         [
             "Preloaded allocators beside glibc's malloc",
-            "Shorter is better. Processor time over glibc's; the second panel: peak memory over glibc's.",
+            "Shorter is better. Processor time over glibc's; second panel: peak memory.",
         ],
         &panels,
         &table.caption(),
@@ -250,7 +250,7 @@ pub(crate) fn latency(table: &Table) -> Result<String, String> {
         },
         [
             "How long single calls take",
-            "Lower is better; each curve ends at its slowest call. Calls below 10 ns are drawn at 10 ns.",
+            "Lower is better; each curve ends at its slowest call. Below 10 ns is drawn at 10.",
         ],
         &panels,
         &table.caption(),
@@ -303,7 +303,7 @@ pub(crate) fn latency_global(table: &Table) -> Result<String, String> {
         },
         [
             "How long single calls take under preloaded allocators, two threads busy",
-            "Lower is better. The third panel times no call: it shows interrupts and other programs.",
+            "Lower is better. The third panel times no call: interrupts, other programs.",
         ],
         &panels,
         &table.caption(),
