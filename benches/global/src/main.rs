@@ -19,10 +19,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum What {
     /// Time and peak memory: prints `ratio <load> <time over glibc> <rss over glibc> <time over
-    /// best peer>` and `mean <allocator> …`, geometric means
+    /// best peer>`, then geometric means, `mean <allocator> <time over glibc> <rss over glibc>
+    /// <time over the fastest other one> <loads more than 5 % slower than glibc>`
     Loads(loads::Arguments),
     /// Latency of single calls: prints `latency <call> <allocator> <p50> <p90> <p99> <p99.9>
-    /// <p99.99> <p99.999> <max> <mean>`, ns
+    /// <p99.99> <p99.999> <max> <mean>`, ns, and `latency-max-over-mean <call> <ratio>` (real-time)
     Latency(latency::Arguments),
 }
 
