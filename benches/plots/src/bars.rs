@@ -1,6 +1,7 @@
 //! Panels of horizontal bars, each with its name on the left and its figure on the right.
 
 use crate::canvas::{Anchor, Canvas, Point, font};
+use crate::page::{self, MARGIN, Sizes};
 use crate::style::{self, BACKGROUND, GRID, MUTED};
 use crate::table::Caption;
 
@@ -19,7 +20,7 @@ pub(crate) struct Panel {
     pub(crate) mark: Option<f64>,
 }
 
-/// Sizes in pixels.
+/// Widths and heights in pixels.
 pub(crate) struct Layout {
     pub(crate) columns: usize,
     /// Width of a column: names, bars and figures.
@@ -28,10 +29,7 @@ pub(crate) struct Layout {
     pub(crate) figures: f64,
     /// Distance from one bar to the next.
     pub(crate) row: f64,
-    /// Text of names and figures; panel titles are a little larger.
-    pub(crate) text: f64,
-    pub(crate) title: f64,
-    pub(crate) caption: f64,
+    pub(crate) sizes: Sizes,
 }
 
 /// Two columns, for a page of documentation.
@@ -40,23 +38,17 @@ pub(crate) const PAGE: Layout = Layout {
     column: 450.0,
     figures: 62.0,
     row: 16.0,
-    text: 12.0,
-    title: 18.0,
-    caption: 11.0,
+    sizes: page::DOCUMENT,
 };
 
-/// One column with large text, which stays readable at the width of a phone.
+/// One column with large text, for a phone.
 pub(crate) const PHONE: Layout = Layout {
     columns: 1,
     column: 550.0,
     figures: 95.0,
     row: 25.0,
-    text: 17.0,
-    title: 23.0,
-    caption: 13.0,
+    sizes: page::LARGE,
 };
-
-const MARGIN: f64 = 16.0;
 
 pub(crate) fn draw(
     layout: &Layout,
@@ -64,51 +56,28 @@ pub(crate) fn draw(
     panels: &[Panel],
     caption: &Caption,
 ) -> Result<String, String> {
-    let Layout {
-        columns,
-        column,
-        row,
-        text,
-        ..
-    } = *layout;
+    let Layout { columns, sizes, .. } = *layout;
     let bars = || panels.iter().flat_map(|panel| &panel.bars);
-    let widths = bars().map(|bar| font(text).bold().width(&bar.allocator));
+    let widths = bars().map(|bar| font(sizes.text).bold().width(&bar.allocator));
     let names = widths.fold(0.0, f64::max) + 8.0;
     let most = panels.iter().map(|panel| panel.bars.len()).max();
-    let small = font(layout.caption).colour(MUTED);
-    let width = 2.0 * MARGIN + columns as f64 * column;
-    let captions = caption.lines(((width - 2.0 * MARGIN) / small.width("x")) as usize);
-
-    let head = 2.1 * text;
-    let panel_height = head + most.unwrap_or(0) as f64 * row + text;
-    let top = MARGIN + layout.title + 1.7 * text + 6.0;
-    let bottom = top + panels.len().div_ceil(columns) as f64 * panel_height;
-    let height = bottom + captions.len() as f64 * 1.4 * layout.caption + MARGIN / 2.0;
-
-    let mut canvas = Canvas::new(width, height, title);
-    let start = Anchor::Start;
-    let y = MARGIN + 0.8 * layout.title;
-    canvas.text((MARGIN, y), start, font(layout.title).bold(), title);
+    let height = 3.1 * sizes.text + most.unwrap_or(0) as f64 * layout.row;
+    let body = (
+        columns as f64 * layout.column,
+        panels.len().div_ceil(columns) as f64 * height,
+    );
     let cut = panels
         .iter()
         .any(|panel| panel.bars.iter().any(|bar| bar.value > panel.limit));
     let gap = if cut { " A bar with a gap is cut." } else { "" };
-    canvas.text(
-        (MARGIN, y + 1.7 * text),
-        start,
-        font(text).colour(MUTED),
-        &format!("{subtitle}{gap}"),
-    );
+    let subtitle = format!("{subtitle}{gap}");
+    let mut canvas = page::begin(sizes, body, [title, &subtitle], caption);
     for (index, panel) in panels.iter().enumerate() {
         let corner = (
-            MARGIN + (index % columns) as f64 * column,
-            top + (index / columns) as f64 * panel_height,
+            MARGIN + (index % columns) as f64 * layout.column,
+            sizes.top() + (index / columns) as f64 * height,
         );
         draw_panel(&mut canvas, layout, corner, names, panel)?;
-    }
-    for (line, caption) in captions.iter().enumerate() {
-        let y = bottom + (line + 1) as f64 * 1.4 * layout.caption - 4.0;
-        canvas.text((MARGIN, y), start, small, caption);
     }
     canvas.finish()
 }
@@ -121,7 +90,7 @@ fn draw_panel(
     names: f64,
     panel: &Panel,
 ) -> Result<(), String> {
-    let Layout { row, text, .. } = *layout;
+    let (row, text) = (layout.row, layout.sizes.text);
     let (left, top) = (corner.0 + names, corner.1 + 2.1 * text);
     let end = top + panel.bars.len() as f64 * row;
     let scale = (layout.column - names - layout.figures) / panel.limit;

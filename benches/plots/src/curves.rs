@@ -2,6 +2,7 @@
 //! logarithmic. The legend stands above all panels.
 
 use crate::canvas::{Anchor, Canvas, Point, font};
+use crate::page::{self, MARGIN, Sizes};
 use crate::style::{self, GRID, MUTED};
 use crate::table::Caption;
 
@@ -40,16 +41,15 @@ const TIMES: [(f64, &str); 6] = [
     (1e6, "1 ms"),
 ];
 
-const MARGIN: f64 = 16.0;
-const TITLE: f64 = 18.0;
-const TEXT: f64 = 12.0;
-const CAPTION: f64 = 11.0;
+const SIZES: Sizes = page::DOCUMENT;
+/// Distance from one line of the legend to the next.
+const LEGEND: f64 = 20.0;
 /// Around a panel's curves: on the left, above, on the right, below.
 const FRAME: [f64; 4] = [52.0, 34.0, 18.0, 46.0];
 
 pub(crate) fn draw(
     layout: &Layout,
-    [title, subtitle]: [&str; 2],
+    titles: [&str; 2],
     panels: &[Panel],
     caption: &Caption,
 ) -> Result<String, String> {
@@ -59,44 +59,32 @@ pub(crate) fn draw(
             names.push(&curve.allocator);
         }
     }
-    let width = 2.0 * MARGIN + layout.columns as f64 * layout.size.0;
-    let small = font(CAPTION).colour(MUTED);
-    let captions = caption.lines(((width - 2.0 * MARGIN) / small.width("x")) as usize);
-    let entries = ((width - 2.0 * MARGIN) / layout.legend) as usize;
-    let legend = MARGIN + TITLE + 3.4 * TEXT;
-    let top = legend + names.len().div_ceil(entries) as f64 * 20.0;
+    let width = layout.columns as f64 * layout.size.0;
+    let entries = (width / layout.legend) as usize;
+    let legend = SIZES.top() + LEGEND / 2.0;
+    let panels_top = SIZES.top() + 10.0 + names.len().div_ceil(entries) as f64 * LEGEND;
     let lines = panels.len().div_ceil(layout.columns) as f64;
-    let bottom = top + lines * layout.size.1;
-    let height = bottom + captions.len() as f64 * 1.4 * CAPTION + MARGIN / 2.0;
-
-    let mut canvas = Canvas::new(width, height, title);
-    let start = Anchor::Start;
-    let y = MARGIN + 0.8 * TITLE;
-    canvas.text((MARGIN, y), start, font(TITLE).bold(), title);
-    canvas.text(
-        (MARGIN, y + 1.7 * TEXT),
-        start,
-        font(TEXT).colour(MUTED),
-        subtitle,
-    );
+    let height = panels_top - SIZES.top() + lines * layout.size.1;
+    let mut canvas = page::begin(SIZES, (width, height), titles, caption);
     for (index, name) in names.iter().enumerate() {
         let x = MARGIN + (index % entries) as f64 * layout.legend;
-        let y = legend + (index / entries) as f64 * 20.0;
+        let y = legend + (index / entries) as f64 * LEGEND;
         let look = style::of(name)?;
         canvas.curve(&[(x, y), (x + 42.0, y)], look);
         canvas.marker((x + 21.0, y), look);
-        canvas.text((x + 50.0, y + 0.35 * TEXT), start, font(TEXT), name);
+        canvas.text(
+            (x + 50.0, y + 0.35 * SIZES.text),
+            Anchor::Start,
+            font(SIZES.text),
+            name,
+        );
     }
     for (index, one) in panels.iter().enumerate() {
         let corner = (
             MARGIN + (index % layout.columns) as f64 * layout.size.0,
-            top + (index / layout.columns) as f64 * layout.size.1,
+            panels_top + (index / layout.columns) as f64 * layout.size.1,
         );
         panel(&mut canvas, layout, corner, one)?;
-    }
-    for (line, caption) in captions.iter().enumerate() {
-        let y = bottom + (line + 1) as f64 * 1.4 * CAPTION - 4.0;
-        canvas.text((MARGIN, y), start, small, caption);
     }
     canvas.finish()
 }
@@ -119,10 +107,10 @@ fn panel(canvas: &mut Canvas, layout: &Layout, corner: Point, panel: &Panel) -> 
     canvas.text(
         (corner.0, top - 14.0),
         Anchor::Start,
-        font(TEXT + 1.0).bold(),
+        font(SIZES.text + 1.0).bold(),
         &panel.title,
     );
-    let label = font(CAPTION).colour(MUTED);
+    let label = font(SIZES.caption).colour(MUTED);
     for (ns, name) in TIMES {
         canvas.line((left, y(ns)), (right, y(ns)), GRID, 1.0);
         canvas.text((left - 6.0, y(ns) + 4.0), Anchor::End, label, name);

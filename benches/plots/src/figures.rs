@@ -250,7 +250,7 @@ pub(crate) fn latency(table: &Table) -> Result<String, String> {
         },
         [
             "How long single calls take",
-            "Lower is better; each curve ends at its slowest call. Below 10 ns is drawn at 10.",
+            "Lower is better; each curve ends at its slowest call. 10 ns is the lowest drawn.",
         ],
         &panels,
         &table.caption(),

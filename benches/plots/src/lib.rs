@@ -7,6 +7,7 @@ mod bars;
 mod canvas;
 mod curves;
 mod figures;
+mod page;
 mod style;
 mod table;
 #[cfg(test)]
