@@ -1,24 +1,19 @@
-//! `make latency-global`: how long single calls of malloc and free take while two threads are busy, with each preloaded
-//! allocator, and with the shim in its real-time configuration. The program is `benches/programs/latency.c`.
+//! `make latency-global`: how long single calls of malloc and free take while two threads are busy,
+//! under each preloaded allocator and under the shim in its real-time configuration. The program is
+//! `benches/programs/latency.c`.
 //!
-//! The allocators take turns; percentiles are those of all repetitions together, and the greatest time is that of the repetition
-//! where it was least: what the machine does beside it is in the others.
-
-#[path = "../peers.rs"]
-mod peers;
+//! The allocators take turns. Percentiles are those of all repetitions together. The greatest time
+//! is the least of the repetitions' greatest times: a disturbance of the machine in one repetition
+//! drops out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use clap::Parser;
-use plotters::prelude::*;
+use crate::peers;
 
-/// Times single calls under preloaded allocators: prints `latency <call> <allocator> p50 p90 p99 p99.9 p99.99 p99.999 max mean`
-/// in nanoseconds, and the real-time configuration's greatest time over its mean.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
     /// Turns of each thread in a repetition
     #[arg(long, default_value_t = 1_000_000)]
     turns: u64,
@@ -36,12 +31,11 @@ struct Arguments {
 const CALLS: [&str; 3] = ["malloc", "free", "nothing"];
 const SHARES: [f64; 6] = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
 const REAL_TIME: &str = "memoman, real-time";
-const TEXT: RGBColor = RGBColor(122, 128, 138);
 
 /// The times of one kind of call.
 #[derive(Default)]
 struct Times {
-    /// Nanoseconds, as bits so that they have an order: how many calls.
+    /// Calls by nanoseconds; the key is the bit pattern of a positive `f64`, which keeps order.
     classes: BTreeMap<u64, u64>,
     calls: u64,
     sum: f64,
@@ -49,7 +43,7 @@ struct Times {
 }
 
 impl Times {
-    /// The time that this share of the calls does not exceed: the lower end of its class.
+    /// The time that `share` of the calls do not exceed, rounded down to its class.
     fn at(&self, share: f64) -> f64 {
         let place = (share * self.calls as f64).ceil() as u64;
         let mut passed = 0;
@@ -71,7 +65,7 @@ impl Times {
     }
 }
 
-/// Runs the program once and adds what it has counted.
+/// Runs the program once and adds its counts to `into`.
 fn run(
     program: &Path,
     turns: u64,
@@ -105,7 +99,7 @@ fn run(
         if what == "ordinary" {
             if ticks != 0 {
                 eprintln!(
-                    "latency-global: SCHED_FIFO is not permitted: other programs' time counts too"
+                    "latency-global: SCHED_FIFO is not permitted: times include other programs"
                 );
             }
             continue;
@@ -137,7 +131,7 @@ struct Peer {
 
 type Found = Vec<(&'static str, BTreeMap<&'static str, Times>)>;
 
-fn measure(arguments: &Arguments) -> Result<(), String> {
+pub(crate) fn measure(arguments: &Arguments) -> Result<(), String> {
     let root = record::root();
     let program = root.join("target/benches/latency-global-program");
     let built = Command::new("gcc")
@@ -196,7 +190,7 @@ fn report(arguments: &Arguments, found: &Found) -> Result<(), String> {
             let times = calls
                 .get(call)
                 .filter(|times| times.calls > 0)
-                .ok_or(format!("{name}: no {call} was counted"))?;
+                .ok_or(format!("{name}: no {call} is counted"))?;
             let mut figures: Vec<f64> = SHARES.iter().map(|share| times.at(*share)).collect();
             figures.extend([times.greatest(), times.mean()]);
             let figures = figures.iter().map(|figure| format!("{figure:.0}"));
@@ -241,74 +235,5 @@ fn report(arguments: &Arguments, found: &Found) -> Result<(), String> {
         &rows,
     )
     .map_err(|error| error.to_string())?;
-    curves(&arguments.out.with_extension("svg"), found).map_err(|error| error.to_string())
-}
-
-/// The share of calls that take longer to the right, the rarer the further, and their time upwards, both logarithmic.
-fn curves(path: &Path, found: &Found) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::new(path, (1440, 420)).into_drawing_area();
-    let text = ("sans-serif", 12).into_font().color(&TEXT);
-    for (call, area) in CALLS.iter().zip(root.split_evenly((1, 3))) {
-        let mut chart = ChartBuilder::on(&area)
-            .caption(*call, ("sans-serif", 15).into_font().color(&TEXT))
-            .margin(8)
-            .x_label_area_size(34)
-            .y_label_area_size(60)
-            .build_cartesian_2d((0.0..6.0).step(1.0), (10.0..1e8).log_scale())?;
-        chart
-            .configure_mesh()
-            .bold_line_style(TEXT.mix(0.3))
-            .light_line_style(TEXT.mix(0.08))
-            .axis_style(TEXT)
-            .label_style(text.clone())
-            .axis_desc_style(text.clone())
-            .x_desc("percentile")
-            .y_desc("ns")
-            .x_label_formatter(&|digits: &f64| {
-                let share = 100.0 * (1.0 - 10f64.powf(-digits));
-                format!("{share:.*}", (digits - 2.0).max(0.0) as usize)
-            })
-            .draw()?;
-        for (index, (name, calls)) in found.iter().enumerate() {
-            let Some(times) = calls.get(call) else {
-                continue;
-            };
-            let colour = match *name {
-                "memoman" => RGBColor(226, 88, 34),
-                REAL_TIME => RGBColor(150, 40, 10),
-                _ => {
-                    let (red, green, blue) = Palette99::pick(index).rgb();
-                    RGBColor(red, green, blue)
-                }
-            };
-            let points = (0..=60).map(|step| {
-                let digits = f64::from(step) / 10.0;
-                (digits, times.at(1.0 - 10f64.powf(-digits)).max(10.0))
-            });
-            chart
-                .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
-                .label(*name)
-                .legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2))
-                });
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font(text.clone())
-            .border_style(TRANSPARENT)
-            .draw()?;
-    }
-    root.present()?;
-    Ok(())
-}
-
-fn main() -> ExitCode {
-    match measure(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("latency-global: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    plots::LATENCY_GLOBAL.save(&arguments.out, &arguments.out.with_extension("svg"))
 }
