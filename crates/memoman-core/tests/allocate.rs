@@ -4,6 +4,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::one_pool::Heap;
 use support::{Instance, assert_sound};
 
@@ -226,7 +227,7 @@ fn group_a_an_empty_instance_refuses_everything() {
         assert_eq!((stats.failed_requests, stats.largest), (2, 0));
         assert_eq!(tlsf.first_pool(), None);
         let wild = NonNull::<usize>::dangling().cast();
-        assert_eq!(tlsf.free(wild).err(), Some(Misuse::Foreign));
+        assert_eq!(tlsf.free_by_turns(wild).err(), Some(Misuse::Foreign));
     }
 }
 

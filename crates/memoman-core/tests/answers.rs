@@ -5,6 +5,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -51,7 +52,7 @@ impl Heap {
         // SAFETY: live instance, readable memory; the wrong pointer or header is reported.
         unsafe {
             let image = self.region.image();
-            let misuse = tlsf.free(block).err().expect("freed");
+            let misuse = tlsf.free_by_turns(block).err().expect("freed");
             let refusal = tlsf.realloc(block, 10).unwrap_err();
             assert!(matches!(refusal, Refusal::Misuse(same, _) if same == misuse));
             assert!(image == self.region.image());
@@ -115,7 +116,7 @@ fn group_i_a_second_free_is_named_wherever_the_block_lies() {
     for index in 0..8 {
         let heap = Heap::new();
         // SAFETY: a live block.
-        let _ = unsafe { heap.instance.tlsf.free(heap.blocks[index]) }.unwrap();
+        let _ = unsafe { heap.instance.tlsf.free_by_turns(heap.blocks[index]) }.unwrap();
         assert_eq!(
             heap.answer_to_all(heap.at(index)),
             Misuse::DoubleFree,
@@ -274,7 +275,7 @@ fn group_i_a_size_that_ends_outside_of_the_pools_is_not_followed() {
         // The number of live blocks decides which of its two paths free takes.
         for one_is_free in [false, true] {
             if one_is_free {
-                let _ = heap.instance.tlsf.free(heap.blocks[0]).unwrap();
+                let _ = heap.instance.tlsf.free_by_turns(heap.blocks[0]).unwrap();
             }
             for flag in [used, prev_free] {
                 header.write(heap.seal | SIZE | flag);

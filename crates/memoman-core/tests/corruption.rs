@@ -5,6 +5,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -36,7 +37,7 @@ impl Heap {
             let (mut live, mut freed) = (Vec::new(), Vec::new());
             for (index, ptr) in blocks.into_iter().enumerate() {
                 if index % 2 == 0 {
-                    instance.tlsf.free(ptr).unwrap();
+                    instance.tlsf.free_by_turns(ptr).unwrap();
                     freed.push(ptr);
                 } else {
                     live.push(ptr);
@@ -92,7 +93,7 @@ fn group_i_misuse_is_found_and_changes_nothing() {
         // SAFETY: live instance; all memory between the pools may be read; the wrong pointer is
         // reported.
         unsafe {
-            assert_eq!(tlsf.free(at(ptr)).err(), Some(expected), "{name}");
+            assert_eq!(tlsf.free_by_turns(at(ptr)).err(), Some(expected), "{name}");
             let refused = tlsf.realloc(at(ptr), 100);
             assert_eq!(refused, Err(Refusal::Misuse(expected, ptr)), "{name}");
         }
@@ -117,16 +118,16 @@ fn group_i_a_second_free_is_found_after_merging_either_way() {
         let tlsf = instance.tlsf;
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let [a, b, c, _guard] = [(); 4].map(|()| tlsf.malloc(40).unwrap());
-        tlsf.free(a).unwrap();
-        tlsf.free(b).unwrap();
+        tlsf.free_by_turns(a).unwrap();
+        tlsf.free_by_turns(b).unwrap();
         assert_eq!(
-            tlsf.free(b).err(),
+            tlsf.free_by_turns(b).err(),
             Some(Misuse::DoubleFree),
             "merged into the block before"
         );
-        tlsf.free(c).unwrap();
+        tlsf.free_by_turns(c).unwrap();
         for ptr in [a, b, c] {
-            assert_eq!(tlsf.free(ptr).err(), Some(Misuse::DoubleFree));
+            assert_eq!(tlsf.free_by_turns(ptr).err(), Some(Misuse::DoubleFree));
         }
         assert_sound(tlsf);
     }
@@ -152,7 +153,7 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
         ] {
             let old = next.replace(value);
             assert_eq!(
-                tlsf.free(ptr).err(),
+                tlsf.free_by_turns(ptr).err(),
                 Some(Misuse::SmashedNext),
                 "{value:#x}"
             );
@@ -169,7 +170,7 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
         ] {
             let old = ghost.replace(value);
             assert_eq!(
-                tlsf.free(ptr).err(),
+                tlsf.free_by_turns(ptr).err(),
                 Some(Misuse::SmashedPrev),
                 "{value:#x}"
             );
@@ -184,14 +185,14 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
             for value in [1, 16, usize::MAX & !15, ptr.as_ptr().addr()] {
                 let old = word.replace(value);
                 assert_eq!(
-                    tlsf.free(ptr).err(),
+                    tlsf.free_by_turns(ptr).err(),
                     Some(Misuse::SmashedLink),
                     "{value:#x}"
                 );
                 word.write(old);
             }
         }
-        tlsf.free(ptr).unwrap();
+        tlsf.free_by_turns(ptr).unwrap();
         assert_sound(tlsf);
     }
 }

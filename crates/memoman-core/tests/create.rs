@@ -5,6 +5,7 @@ mod support;
 use core::ffi::{CStr, c_char, c_void};
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::{self, NonNull};
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -165,7 +166,7 @@ fn a_destroyed_instance_serves_nothing_and_its_memory_can_be_used_anew() {
             assert_eq!(tlsf.first_pool(), None);
             assert_eq!(tlsf.add_pool(region.start(), 1024), None);
             assert!(!tlsf.remove_pool(region.start()));
-            assert_eq!(tlsf.free(block).err(), Some(Misuse::Foreign));
+            assert_eq!(tlsf.free_by_turns(block).err(), Some(Misuse::Foreign));
             assert!(tlsf.diagnose().is_some());
         }
     }
@@ -225,7 +226,10 @@ fn two_instances_know_nothing_of_each_other() {
         for (index, instance) in instances.iter().enumerate() {
             let foreign = blocks[1 - index];
             let before = assert_sound(instance.tlsf);
-            assert_eq!(instance.tlsf.free(foreign).err(), Some(Misuse::Foreign));
+            assert_eq!(
+                instance.tlsf.free_by_turns(foreign).err(),
+                Some(Misuse::Foreign)
+            );
             assert_eq!(
                 instance.tlsf.realloc(foreign, 10),
                 Err(Refusal::Misuse(Misuse::Foreign, foreign.as_ptr()))
@@ -248,7 +252,7 @@ fn group_i_a_block_of_another_instance_between_ones_own_pools_is_no_block() {
         let foreign = instances[1].tlsf.malloc(100).unwrap();
         if WORD == 8 {
             // The seal distinguishes the instances.
-            let misuse = instances[0].tlsf.free(foreign).err();
+            let misuse = instances[0].tlsf.free_by_turns(foreign).err();
             assert_eq!(misuse, Some(Misuse::NotABlock));
         }
         assert_sound(instances[0].tlsf);
@@ -269,7 +273,7 @@ fn usable_bytes_are_those_of_a_block_in_use() {
         for block in [a, b, c] {
             assert_eq!(Tlsf::block_size(block.as_ptr()), usable);
         }
-        let _ = instance.tlsf.free(b);
+        let _ = instance.tlsf.free_by_turns(b);
         assert_eq!(Tlsf::block_size(b.as_ptr()), 0);
         // Its neighbour, with PREV_FREE set, keeps its size.
         assert_eq!(Tlsf::block_size(c.as_ptr()), usable);

@@ -13,6 +13,7 @@ mod support;
 use memoman_core::{Refusal, Stats, Tlsf};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Random, Region};
 
 const WORD: usize = size_of::<usize>();
@@ -154,7 +155,7 @@ impl Heap {
             (_, Some(key)) => {
                 let ptr = self.live[&key].ptr;
                 // SAFETY: a live block.
-                match unsafe { self.tlsf().free(ptr) } {
+                match unsafe { self.tlsf().free_by_turns(ptr) } {
                     Ok(_) => {
                         let old = self.live.remove(&key).unwrap();
                         self.freed.push((ptr.as_ptr(), old.usable));

@@ -33,6 +33,7 @@ use memoman_core::config::QUANTUM;
 use memoman_core::size_class::{block_size_for, cut_size, floor_bin};
 use std::alloc::Layout;
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Random, Region, assert_sound};
 
 /// Another allocator over one pool.
@@ -133,7 +134,9 @@ impl Memoman {
 
     fn free(&self, ptr: NonNull<u8>) {
         // SAFETY: a live block.
-        unsafe { self.instance.tlsf.free(ptr) }.map(drop).unwrap();
+        unsafe { self.instance.tlsf.free_by_turns(ptr) }
+            .map(drop)
+            .unwrap();
     }
 
     fn free_blocks(&self) -> Vec<usize> {

@@ -4,6 +4,7 @@
 mod support;
 
 use memoman_core::Tlsf;
+use support::fronts::Free;
 use support::pools::{add, blocks, unchanged};
 use support::{Instance, Region, assert_sound};
 
@@ -43,13 +44,13 @@ fn group_d_extending_behind_a_live_block_needs_a_block_and_behind_a_free_one_a_q
                         assert_eq!(blocks(pool), [(all, true), (grown - WORD, false)]);
                         let contents = std::slice::from_raw_parts(block.as_ptr(), all);
                         assert!(contents.iter().all(|&byte| byte == 0x33));
-                        tlsf.free(block).unwrap();
+                        tlsf.free_by_turns(block).unwrap();
                     }
                     None => assert_eq!(blocks(pool), [(all + grown, false)]),
                 }
                 // The whole pool can be one block, and is freed as one.
                 let whole = tlsf.malloc(all + grown).unwrap();
-                tlsf.free(whole).unwrap();
+                tlsf.free_by_turns(whole).unwrap();
                 assert!(tlsf.remove_pool(region.start()));
             }
         }

@@ -5,6 +5,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -52,8 +53,8 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
     let tlsf = instance.tlsf;
     // SAFETY: live instance; each block is freed once.
     unsafe {
-        let _ = tlsf.free(blocks[1]).unwrap();
-        let _ = tlsf.free(blocks[3]).unwrap();
+        let _ = tlsf.free_by_turns(blocks[1]).unwrap();
+        let _ = tlsf.free_by_turns(blocks[3]).unwrap();
         // The list is 3, 1: the first word of 3 is the address of 1, and may pass for the last word
         // of a false 1.
         let link = blocks[3].as_ptr();
@@ -70,7 +71,10 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
             let image = region.image();
             with_size(blocks[1], SIZE, size, || {
                 // Freeing the previous block, which would merge with it.
-                assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
+                assert_eq!(
+                    tlsf.free_by_turns(blocks[0]).err(),
+                    Some(Misuse::SmashedNext)
+                );
                 let refusal = tlsf.realloc(blocks[0], size).unwrap_err();
                 assert!(matches!(refusal, Refusal::Misuse(Misuse::SmashedNext, _)));
             });
@@ -90,8 +94,8 @@ fn group_i_what_a_merge_has_left_is_no_end() {
     unsafe {
         // 1 and 2 merged; at the end of the former 1 its ghost remains, and the header of 2 with
         // FREE.
-        let _ = tlsf.free(blocks[1]).unwrap();
-        let _ = tlsf.free(blocks[2]).unwrap();
+        let _ = tlsf.free_by_turns(blocks[1]).unwrap();
+        let _ = tlsf.free_by_turns(blocks[2]).unwrap();
         let ghost = blocks[2].as_ptr().cast::<*mut u8>().sub(2).read();
         assert_eq!(ghost, blocks[1].as_ptr());
         let image = region.image();
@@ -105,7 +109,10 @@ fn group_i_what_a_merge_has_left_is_no_end() {
             }
             let refusal = tlsf.memalign(4 * QUANTUM, WORD).unwrap_err();
             assert!(matches!(refusal, Refusal::Misuse(Misuse::NotABlock, _)));
-            assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
+            assert_eq!(
+                tlsf.free_by_turns(blocks[0]).err(),
+                Some(Misuse::SmashedNext)
+            );
         });
         assert!(image == region.image());
         assert_sound(tlsf);
@@ -124,8 +131,8 @@ fn group_i_a_false_size_of_the_same_bin_is_no_exact_hit() {
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let [a, b, _] = [first, second, SIZE].map(|size| tlsf.malloc(size - WORD).unwrap());
         assert_eq!(assert_sound(tlsf).free, 0);
-        let _ = tlsf.free(a).unwrap();
-        let _ = tlsf.free(b).unwrap();
+        let _ = tlsf.free_by_turns(a).unwrap();
+        let _ = tlsf.free_by_turns(b).unwrap();
         let image = region.image();
         with_size(a, first + second, first, || {
             let expected = Refusal::Misuse(Misuse::NotABlock, a.as_ptr());
@@ -153,8 +160,8 @@ fn group_i_a_size_that_is_too_small_for_its_bin_is_refused_though_its_end_confir
         let [a, _, b, _] = quanta.map(|size| tlsf.malloc(size - WORD).unwrap());
         assert_eq!(assert_sound(tlsf).free, 0);
         let seal = Tlsf::seal_of(b);
-        let _ = tlsf.free(a).unwrap();
-        let _ = tlsf.free(b).unwrap();
+        let _ = tlsf.free_by_turns(a).unwrap();
+        let _ = tlsf.free_by_turns(b).unwrap();
         let end = b.as_ptr().add(says * QUANTUM).cast::<usize>();
         end.sub(2).write(b.as_ptr().addr());
         end.sub(1).write(seal ^ (((large - says) * QUANTUM) | 2));
@@ -183,7 +190,7 @@ fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
             next.write((quanta * QUANTUM) | 4);
             let image = region.image();
             assert_eq!(
-                tlsf.free(blocks[3]).err(),
+                tlsf.free_by_turns(blocks[3]).err(),
                 Some(Misuse::SmashedNext),
                 "{quanta}"
             );
@@ -194,7 +201,7 @@ fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
         next.write(old);
         assert_sound(tlsf);
         for block in blocks {
-            let _ = tlsf.free(block).unwrap();
+            let _ = tlsf.free_by_turns(block).unwrap();
         }
         assert_sound(tlsf);
     }
@@ -211,14 +218,17 @@ fn group_i_a_free_next_header_beyond_all_sizes_is_smashed() {
         // Behind a used block and behind a free one: both add up the sizes to be merged.
         for freed in [None, Some(blocks[2])] {
             if let Some(freed) = freed {
-                let _ = tlsf.free(freed).unwrap();
+                let _ = tlsf.free_by_turns(freed).unwrap();
             }
             let next = blocks[4].as_ptr().cast::<usize>().sub(1);
             let old = next.read();
             // The greatest size, and FREE: any sum with it wraps.
             next.write((!(QUANTUM - 1) | 1) ^ seal);
             let image = region.image();
-            assert_eq!(tlsf.free(blocks[3]).err(), Some(Misuse::SmashedNext));
+            assert_eq!(
+                tlsf.free_by_turns(blocks[3]).err(),
+                Some(Misuse::SmashedNext)
+            );
             assert!(image == region.image());
             next.write(old);
             assert_sound(tlsf);
@@ -242,7 +252,7 @@ fn group_i_a_size_below_the_smallest_is_none_whatever_lies_behind_it() {
             user_data.write((SIZE - QUANTUM) | flag);
             let image = region.image();
             with_size(block, SIZE, QUANTUM, || {
-                assert!(tlsf.free(block).is_err(), "{flag}");
+                assert!(tlsf.free_by_turns(block).is_err(), "{flag}");
                 for bytes in [1, SIZE - WORD, 2 * SIZE] {
                     let refusal = tlsf.realloc(block, bytes).unwrap_err();
                     assert!(matches!(refusal, Refusal::Misuse(..)), "{flag} {bytes}");

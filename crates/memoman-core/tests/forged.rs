@@ -4,6 +4,7 @@ mod support;
 
 use memoman_core::{Cursor, Invariant, Step, Tlsf, Violation, control::Control};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -45,7 +46,7 @@ impl Heap {
                 .map(|_| instance.tlsf.malloc(SIZE - WORD).unwrap())
                 .collect();
             for &index in free {
-                let _ = instance.tlsf.free(blocks[index]).unwrap();
+                let _ = instance.tlsf.free_by_turns(blocks[index]).unwrap();
             }
             blocks
         };

@@ -5,6 +5,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -30,7 +31,7 @@ impl Heap {
             tlsf.add_pool(region.start().add(PAD + control), 1024)
                 .unwrap();
             let [used, free, _guard] = [(); 3].map(|()| tlsf.malloc(5 * QUANTUM).unwrap());
-            let _ = tlsf.free(free).unwrap();
+            let _ = tlsf.free_by_turns(free).unwrap();
             assert_sound(tlsf);
             Heap {
                 region,
@@ -60,7 +61,7 @@ impl Heap {
                 .collect();
             let image = self.region.image();
             let what = words[words.len() - 1].1;
-            let misuse = self.tlsf.free(self.used).err();
+            let misuse = self.tlsf.free_by_turns(self.used).err();
             assert_eq!(misuse, Some(Misuse::SmashedLink), "{what:#x}");
             let grown = self.tlsf.realloc(self.used, 9 * QUANTUM);
             let at = self.free.as_ptr().cast_const();
@@ -103,7 +104,7 @@ fn group_i_a_link_to_outside_is_not_followed_though_it_leads_back() {
     // With the links restored, the block merges: the forged links caused the refusals.
     // SAFETY: live blocks.
     unsafe {
-        let _ = heap.tlsf.free(heap.used).unwrap();
+        let _ = heap.tlsf.free_by_turns(heap.used).unwrap();
     }
     assert_sound(heap.tlsf);
 }
@@ -141,13 +142,13 @@ fn group_i_the_wilderness_is_merged_only_if_its_head_and_both_its_links_are_righ
             let old = place.replace(last.as_ptr().expose_provenance());
             let image = heap.region.image();
             for _turn in 0..2 {
-                assert_eq!(tlsf.free(last).err(), Some(Misuse::SmashedLink));
+                assert_eq!(tlsf.free_by_turns(last).err(), Some(Misuse::SmashedLink));
                 assert!(image == heap.region.image());
             }
             place.write(old);
             assert_sound(tlsf);
         }
-        let _ = tlsf.free(last).unwrap();
+        let _ = tlsf.free_by_turns(last).unwrap();
         assert_sound(tlsf);
     }
 }

@@ -4,6 +4,7 @@ mod support;
 
 use memoman_core::{Stats, Tlsf};
 use std::ptr;
+use support::fronts::Free;
 use support::pools::{add, blocks, starts, unchanged};
 use support::{Instance, Random, Region, assert_sound};
 
@@ -256,7 +257,7 @@ fn group_c_a_pool_in_use_or_unknown_or_overwritten_is_not_removed() {
             unchanged(tlsf, &[&region], what, || tlsf.remove_pool(start));
         }
         // The first block is free, but not the only one.
-        tlsf.free(first).unwrap();
+        tlsf.free_by_turns(first).unwrap();
         unchanged(tlsf, &[&region], "half free", || tlsf.remove_pool(used));
         // The hash of the header, a link of the one free block.
         for word in [0, 1, 2, 3, 4, 6, 7] {
@@ -266,7 +267,7 @@ fn group_c_a_pool_in_use_or_unknown_or_overwritten_is_not_removed() {
             place.write(old);
         }
         assert!(tlsf.remove_pool(other));
-        tlsf.free(second).unwrap();
+        tlsf.free_by_turns(second).unwrap();
         assert!(tlsf.remove_pool(used));
         assert_eq!(assert_sound(tlsf).pool_bytes, 0);
     }
@@ -328,7 +329,7 @@ fn group_c_a_free_that_empties_its_pool_says_which() {
             order.swap(last, random.below(last + 1));
         }
         for block in order {
-            let freed = tlsf.free(block).unwrap();
+            let freed = tlsf.free_by_turns(block).unwrap();
             let which = index(&block);
             left[which] -= 1;
             let expected = (left[which] == 0).then(|| tlsf.pool_of(block.as_ptr()).unwrap());

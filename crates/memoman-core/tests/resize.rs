@@ -4,6 +4,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Stats, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -40,7 +41,7 @@ impl Heap {
             }
             for (block, quanta) in blocks.iter().zip(quanta) {
                 if *quanta < 0 {
-                    let _ = tlsf.free(*block).unwrap();
+                    let _ = tlsf.free_by_turns(*block).unwrap();
                 }
             }
             blocks
@@ -137,10 +138,10 @@ fn case(before: &[isize], index: usize, quanta: usize, after: &[isize]) -> isize
     // After all frees, the pool is one free block.
     // SAFETY: live instance; each block is freed once.
     unsafe {
-        let _ = heap.tlsf().free(moved).unwrap();
+        let _ = heap.tlsf().free_by_turns(moved).unwrap();
         for (other, block) in heap.blocks.iter().enumerate() {
             if other != index && before[other] > 0 {
-                let _ = heap.tlsf().free(*block).unwrap();
+                let _ = heap.tlsf().free_by_turns(*block).unwrap();
             }
         }
     }
@@ -391,7 +392,7 @@ fn group_i_the_old_place_of_a_moved_block_is_no_block() {
         let moved = heap.resize(1, quanta);
         assert_ne!(moved, old);
         // SAFETY: live instance, readable memory; the wrong pointer is reported.
-        let misuse = unsafe { heap.tlsf().free(old) }.err();
+        let misuse = unsafe { heap.tlsf().free_by_turns(old) }.err();
         assert!(
             matches!(misuse, Some(Misuse::DoubleFree | Misuse::NotABlock)),
             "{before:?} to {quanta}: {misuse:?}"

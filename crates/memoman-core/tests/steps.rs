@@ -5,6 +5,7 @@ mod support;
 
 use memoman_core::{Cursor, Invariant, Step, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -48,7 +49,7 @@ impl Heap {
 
     fn free(&self, index: usize) {
         // SAFETY: a live block, freed once.
-        unsafe { self.tlsf().free(self.blocks[index]) }
+        unsafe { self.tlsf().free_by_turns(self.blocks[index]) }
             .map(drop)
             .unwrap();
     }

@@ -4,6 +4,7 @@ mod support;
 
 use memoman_core::{Cursor, Invariant, Step, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Random, Region, assert_sound};
 
 fn step(tlsf: Tlsf, cursor: &mut Cursor, max_blocks: usize) -> Step {
@@ -22,7 +23,7 @@ fn group_i_a_reset_between_two_steps_is_no_violation() {
             tlsf.add_pool(region.start(), region.bytes()).unwrap();
             let blocks: Vec<_> = (0..40).map(|_| tlsf.malloc(100).unwrap()).collect();
             for ptr in blocks.iter().skip(1).step_by(3) {
-                tlsf.free(*ptr).unwrap();
+                tlsf.free_by_turns(*ptr).unwrap();
             }
             let mut cursor = Cursor::START;
             assert_eq!(step(tlsf, &mut cursor, blocks_seen), Step::More);
@@ -38,7 +39,7 @@ fn group_i_a_reset_between_two_steps_is_no_violation() {
                 // A block from before the reset is none any more, although its header remains.
                 // 32-bit headers have no seal.
                 for ptr in blocks {
-                    assert!(tlsf.free(ptr).is_err());
+                    assert!(tlsf.free_by_turns(ptr).is_err());
                 }
             }
             assert_sound(tlsf);
@@ -68,7 +69,7 @@ fn work(
             }
             3..16 if !live.is_empty() => {
                 let ptr = live.swap_remove(random.below(live.len()));
-                tlsf.free(ptr).unwrap();
+                tlsf.free_by_turns(ptr).unwrap();
             }
             16..24 if !live.is_empty() => {
                 let at = random.below(live.len());
@@ -132,7 +133,7 @@ fn named(
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let blocks: Vec<_> = (0..7).map(|_| tlsf.malloc(100).unwrap()).collect();
         for index in freed {
-            let _ = tlsf.free(blocks[index]).unwrap();
+            let _ = tlsf.free_by_turns(blocks[index]).unwrap();
         }
         let mut cursor = Cursor::START;
         assert_eq!(step(tlsf, &mut cursor, 100), Step::Sound);

@@ -1,5 +1,6 @@
 //! A small heap that can be restored to any of its states, and the definition of a state.
 
+use crate::support::fronts::Free;
 use crate::support::{Instance, Region, assert_sound};
 use memoman_core::{Refusal, Tlsf};
 use std::ptr::NonNull;
@@ -222,7 +223,7 @@ impl Space {
                 Op::Malloc(size) => (None, self.tlsf.malloc(SIZES[size]).map(Some)),
                 Op::Memalign(size) => (None, self.tlsf.memalign(ALIGN, SIZES[size]).map(Some)),
                 Op::Free(block) => {
-                    self.tlsf.free(live[block].ptr).unwrap();
+                    self.tlsf.free_by_turns(live[block].ptr).unwrap();
                     (Some(block), Ok(None))
                 }
                 Op::Realloc(block, size) => (
@@ -290,7 +291,7 @@ impl Space {
         // SAFETY: each is live and freed once.
         unsafe {
             for block in live {
-                self.tlsf.free(block.ptr).unwrap();
+                self.tlsf.free_by_turns(block.ptr).unwrap();
             }
             let mut pool = self.tlsf.first_pool();
             while let Some(this) = pool {

@@ -3,6 +3,7 @@
 use crate::arena::{self, Seen};
 use crate::ops::{Op, Wild};
 use crate::shadow::Shadow;
+use crate::support::fronts::Free;
 use memoman_core::config::{QUANTUM, WORD};
 use memoman_core::size_class::block_size_for;
 use memoman_core::{Misuse, Refusal, Step, Tlsf};
@@ -333,7 +334,10 @@ impl Shadow {
                     found,
                     Err(Refusal::Misuse(Misuse::Intercepted, _))
                 ));
-                assert!(matches!(self.tlsf.free(ptr), Err(Misuse::Intercepted)));
+                assert!(matches!(
+                    self.tlsf.free_by_turns(ptr),
+                    Err(Misuse::Intercepted)
+                ));
             }
             self.tlsf.end_interception();
             assert!(!self.tlsf.is_intercepted());
@@ -352,7 +356,7 @@ impl Shadow {
         unsafe {
             let freed = self
                 .tlsf
-                .free(live.ptr)
+                .free_by_turns(live.ptr)
                 .map_err(drop)
                 .expect("a live block");
             let emptied = self
@@ -386,7 +390,7 @@ impl Shadow {
         let Some(address) = address else { return };
         let ptr = NonNull::new(self.arena.at(0).with_addr(address)).unwrap();
         // SAFETY: live instance, readable memory; the pointer is refused.
-        let found = unsafe { self.tlsf.free(ptr) }
+        let found = unsafe { self.tlsf.free_by_turns(ptr) }
             .err()
             .expect("freed what is no block");
         match wild {

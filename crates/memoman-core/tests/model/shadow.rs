@@ -2,6 +2,7 @@
 
 use crate::arena::{self, Arena, Seen};
 use crate::ops::{Op, Setup, Size};
+use crate::support::fronts::Free;
 use memoman_core::config::{BLOCK_MIN, QUANTUM, WORD};
 use memoman_core::size_class::block_size_for;
 use memoman_core::{Cursor, Misuse, Refusal, Stats, Tlsf};
@@ -349,7 +350,9 @@ impl Shadow {
             assert_eq!(address % live.align.max(1), 0);
             Shadow::assert_contents(&live);
             // SAFETY: a live block.
-            unsafe { self.tlsf.free(live.ptr) }.map(drop).unwrap();
+            unsafe { self.tlsf.free_by_turns(live.ptr) }
+                .map(drop)
+                .unwrap();
         }
         self.check();
         let stats = self.stats();
@@ -395,7 +398,7 @@ impl Shadow {
             assert!(self.tlsf.malloc(1).is_err());
             assert_eq!(self.tlsf.stats().pool_bytes, 0);
             let old = NonNull::new(control).unwrap();
-            assert!(matches!(self.tlsf.free(old), Err(Misuse::Foreign)));
+            assert!(matches!(self.tlsf.free_by_turns(old), Err(Misuse::Foreign)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Shared by the core's tests: memory with guard bytes, a seeded generator, a checked instance.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod fronts;
 pub(crate) mod one_pool;
 pub(crate) mod pools;
 
