@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ASSETS = {".html", ".css", ".js", ".woff2"}
-UNRESOLVED = re.compile(r"\[`?(?:\w+::)*\w+(?:\(\))?`?\]")
+UNRESOLVED = re.compile(r"\[(?:\w+::)*\w+(?:\(\))?\]")
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
@@ -53,35 +53,29 @@ class Site(HTMLParser):
 
 
 class Documentation(HTMLParser):
-    """A page of rustdoc: its prose without code blocks, code in backticks."""
+    """A page of rustdoc: its prose without code blocks."""
 
     def __init__(self, path: Path):
         super().__init__()
-        self.prose, self.depth, self.pre = "", 0, 0
+        self.prose, self.depth, self.pre, self.code = "", 0, 0, 0
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         if tag == "div" and (self.depth or "docblock" in (dict(attrs).get("class") or "")):
             self.depth += 1
         self.pre += tag == "pre"
-        self.handle_data("`" if tag == "code" else "")
+        self.code += tag == "code"
 
     def handle_endtag(self, tag):
-        self.handle_data("`" if tag == "code" else "")
+        self.code -= tag == "code"
         self.pre -= tag == "pre"
         if tag == "div" and self.depth:
             self.depth -= 1
 
     def handle_data(self, data):
         if self.depth and not self.pre:
-            self.prose += data
-
-
-def look(path: Path, site: bool):
-    if site:
-        page = Site(path)
-        return page.links, page.anchors
-    return in_markdown(path)
+            # Brackets that are code, as in #[inline], are no link.
+            self.prose += re.sub(r"[][]", "", data) if self.code else data
 
 
 def strays(folder: Path, linked: set[Path]) -> list[Path]:

@@ -439,7 +439,7 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// The raw handle, for what is not here: C's functions take it as `mm_allocator_t *` ([`Tlsf::as_raw`]).
+    /// The raw handle, for what is not here: C's functions take it as `mm_allocator_t *` (`Tlsf::as_raw`).
     ///
     /// ```
     /// # use memoman_core::Heap;
