@@ -78,6 +78,13 @@ class Documentation(HTMLParser):
             self.prose += re.sub(r"[][]", "", data) if self.code else data
 
 
+def look(path: Path, site: bool):
+    if site:
+        page = Site(path)
+        return page.links, page.anchors
+    return in_markdown(path)
+
+
 def strays(folder: Path, linked: set[Path]) -> list[Path]:
     """Files of a site that are neither pages nor mdBook's nor linked, themselves or by their folder."""
     return [
