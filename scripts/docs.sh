@@ -58,7 +58,8 @@ reference_fresh() { diff docs/book/api.md <(python3 docs/tools/api.py include/me
 hello_is_shown() {
     local page
     for page in README.md docs/index.md; do
-        diff examples/hello.c <(sed -n '/^```c$/,/^```$/{//!p}' "$page") || { echo "in $page"; return 1; }
+        diff examples/hello.c <(sed -n '/^```c$/,/^```$/{//!p}' "$page") ||
+            { echo "in $page"; return 1; }
     done
 }
 
@@ -99,7 +100,7 @@ case $mode in
         [ -x "$mdbook" ] || { echo "docs.sh: mdBook is missing: run scripts/docs.sh setup" >&2; exit 1; }
         "$mdbook" build docs || exit 1
         # mdBook copies the whole folder: what makes the site is no part of it.
-        rm -rf "$target"/book/{tools,*.mk,*.toml,*.csv}
+        rm -rf "$target"/book/{tools,site.css,*.mk,*.toml,*.csv}
         # Measurements lie beside the documentation, and so inside the site.
         mkdir -p "$target/book/benches/results"
         cp benches/README.md "$target/book/benches/"

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ASSETS = {".html", ".css", ".js", ".woff2"}
+MDBOOK = re.compile(r"favicon|\.nojekyll$|[A-Z-]+-LICENSE\.txt$")
 UNRESOLVED = re.compile(r"\[(?:\w+::)*\w+(?:\(\))?\]")
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
@@ -86,21 +87,24 @@ def look(path: Path, site: bool):
 
 
 def strays(folder: Path, linked: set[Path]) -> list[Path]:
-    """Files of a site that are neither pages nor mdBook's nor linked, themselves or by their folder."""
+    """Files of a site that are neither pages nor mdBook's nor linked, by name or by folder."""
     return [
         path for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix not in ASSETS and not path.name.startswith("favicon")
+        if path.is_file() and path.suffix not in ASSETS and not MDBOOK.match(path.name)
         and not {path, path.parent} & linked
     ]
 
 
 def unresolved(folder: Path) -> None:
     """Links that rustdoc could not resolve."""
-    # The pages with sources have no prose.
     pages = sorted(folder.rglob("*.html"))
-    left = [f"{page}: {link}" for page in pages for link in UNRESOLVED.findall(Documentation(page).prose)]
-    print(*left, f"{len(pages)} pages, {len(left)} unresolved links", sep="\n")
-    sys.exit(bool(left) or not pages)
+    left = 0
+    for page in pages:
+        for link in UNRESOLVED.findall(Documentation(page).prose):
+            left += 1
+            print(f"{page}: {link}: unresolved")
+    print(f"{len(pages)} pages, {left} unresolved links")
+    sys.exit(left > 0 or not pages)
 
 
 def main() -> None:
@@ -112,7 +116,7 @@ def main() -> None:
     site = arguments[0] == "--site"
     pages = sorted(Path(arguments[1]).rglob("*.html")) if site else [Path(a) for a in arguments]
     if site:
-        # One page with everything, whose links are those of the others; and the page for what is not found.
+        # Not the page that repeats all others, nor the page for a wrong address.
         pages = [page for page in pages if page.name not in ("print.html", "404.html", "toc.html")]
     broken = seen = 0
     linked = set()
@@ -124,9 +128,10 @@ def main() -> None:
             seen += 1
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page.resolve()
             linked.add(target)
+            anchored = parts.fragment and target.suffix in (".md", ".html")
             if not target.exists():
                 why = "no such file"
-            elif parts.fragment and target.suffix in (".md", ".html") and parts.fragment not in look(target, target.suffix == ".html")[1]:
+            elif anchored and parts.fragment not in look(target, target.suffix == ".html")[1]:
                 why = "no such heading"
             else:
                 continue
