@@ -12,7 +12,7 @@
 //! ```
 //!
 //! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an `Allocator`, for that crate's
-//! `Vec` and `Box` and whatever else takes one. The raw handle below it, [`Tlsf`], is what the C library is made of; it and
+//! `Vec` and `Box` and whatever else takes one. The raw handle below it, `Tlsf`, is what the C library is made of; it and
 //! the modules of the implementation are public for memoman's own crates and change without notice.
 //!
 //! It owns nothing, calls nobody, never grows, never locks, never panics in a call that a release

@@ -26,7 +26,7 @@ pub enum Misuse {
     SmashedPrev,
     /// A link of a free block has been overwritten: most often a write after free.
     SmashedLink,
-    /// No misuse: the instance is intercepted, and the call did nothing. See [`crate::Tlsf::intercept`].
+    /// No misuse: the instance is intercepted, and the call did nothing. See `Tlsf::intercept`.
     Intercepted,
 }
 

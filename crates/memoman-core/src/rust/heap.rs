@@ -456,7 +456,7 @@ impl<'pool> Heap<'pool> {
     }
 
     /// The raw handle, for methods that [`Heap`] lacks and for C, whose `mm_allocator_t *` is
-    /// [`Tlsf::as_raw`].
+    /// `Tlsf::as_raw`.
     ///
     /// ```
     /// # use memoman_core::Heap;
