@@ -375,3 +375,7 @@ impl Block {
         unsafe { self.prev_link_ptr().write(link) }
     }
 }
+
+/// A block that [`crate::Tlsf::free`] has just coalesced and listed.
+#[derive(Clone, Copy)]
+pub struct FreeBlock(pub(crate) Block);

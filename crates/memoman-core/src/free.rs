@@ -8,7 +8,7 @@
 
 use core::ptr::NonNull;
 
-use crate::block::{Block, Header};
+use crate::block::{Block, FreeBlock, Header};
 use crate::config::{BLOCK_MIN, WORD};
 use crate::control::Control;
 use crate::free_list;
@@ -271,10 +271,6 @@ unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) 
     // SAFETY: live (caller).
     unsafe { F::not_freed(tlsf, ptr, misuse) }
 }
-
-/// A block that [`Tlsf::free`] has just coalesced and listed.
-#[derive(Clone, Copy)]
-pub struct FreeBlock(pub(crate) Block);
 
 /// On 32-bit targets no seal vouches for a block and a next block in use: there their sizes must make sense too.
 ///

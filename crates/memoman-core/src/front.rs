@@ -7,9 +7,8 @@
 
 use core::ptr::NonNull;
 
-use crate::block::Block;
+use crate::block::{Block, FreeBlock};
 use crate::config::QUANTUM;
-use crate::free::FreeBlock;
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::returned::explain;

@@ -88,7 +88,7 @@ mod small;
 use small::{allocate, free, free_list, realloc};
 
 #[doc(hidden)]
-pub use free::FreeBlock;
+pub use block::FreeBlock;
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use front::Front;

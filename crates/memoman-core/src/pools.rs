@@ -2,10 +2,9 @@
 
 use core::ptr::{self, NonNull};
 
-use crate::block::Header;
+use crate::block::{FreeBlock, Header};
 use crate::config::{BLOCK_MIN, QUANTUM, SIZE_LIMIT};
 use crate::control::{Control, WILDERNESS};
-use crate::free::FreeBlock;
 use crate::free_list;
 use crate::instance::Tlsf;
 use crate::pool::{FIRST, POOL_COST, POOL_MIN, Pool, PoolHeader};

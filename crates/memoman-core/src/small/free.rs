@@ -3,17 +3,13 @@
 use core::ptr::NonNull;
 
 use super::free_list;
-use crate::block::{Block, Header};
+use crate::block::{Block, FreeBlock, Header};
 use crate::config::BLOCK_MIN;
 use crate::control::Control;
 use crate::instance::Tlsf;
 use crate::misuse::Misuse;
 use crate::pool::Pool;
 use crate::returned::explain;
-
-/// A block that [`Tlsf::free`] has just coalesced and listed.
-#[derive(Clone, Copy)]
-pub struct FreeBlock(pub(crate) Block);
 
 /// The headers of a block in use and of the next block, after the tests of `live`; the first has
 /// size 0 when these fail. (Two words are returned in registers.)
