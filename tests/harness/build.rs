@@ -92,7 +92,7 @@ impl Workshop {
         inputs.insert(0, source.to_path_buf());
         let archive = library.join(variant.archive());
         let mut depends = inputs.clone();
-        depends.extend(files(&support, &["h"]));
+        depends.extend(self.headers());
         depends.push(library.join("include/memoman.h"));
         depends.push(archive.clone());
         if is_newer(&program, &depends) {
@@ -124,7 +124,7 @@ impl Workshop {
         std::fs::create_dir_all(&out).map_err(|error| error.to_string())?;
         let program = out.join(program_name(source));
         let archive = folder.join(archive);
-        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        let mut depends = self.headers();
         depends.push(source.to_path_buf());
         depends.push(folder.join("include/memoman.h"));
         depends.push(archive.clone());
@@ -150,7 +150,7 @@ impl Workshop {
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let cpp = is_cpp(source);
         let program = folder.join(program_name(source));
-        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        let mut depends = self.headers();
         depends.push(source.to_path_buf());
         if is_newer(&program, &depends) {
             return Ok(program);
@@ -187,7 +187,7 @@ impl Workshop {
         let program = folder.join(program_name(source));
         let header = self.root.join("c_tests/support/linked.h");
         let archive = library.join(variant.archive());
-        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        let mut depends = self.headers();
         depends.extend([source.to_path_buf(), header.clone(), archive.clone()]);
         if is_newer(&program, &depends) {
             return Ok(program);
@@ -230,6 +230,14 @@ impl Workshop {
             .arg(library.join("libmemoman.a"))
             .args(LIBRARIES);
         self.finish(command, &program)
+    }
+
+    /// Every header of c_tests that a program may include.
+    fn headers(&self) -> Vec<PathBuf> {
+        ["support", "misuse", "preload", "planted", "watched"]
+            .iter()
+            .flat_map(|folder| files(&self.root.join("c_tests").join(folder), &["h"]))
+            .collect()
     }
 
     fn finish(&self, mut command: Command, program: &Path) -> Result<PathBuf, String> {
