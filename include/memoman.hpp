@@ -7,10 +7,10 @@
  *     std::vector<int, memoman::allocator<int>> numbers(heap);
  *
  * Exceptions
- *   A failed allocation throws std::bad_alloc. Without exceptions (-fno-exceptions) it calls
- *   MEMOMAN_OUT_OF_MEMORY(): std::abort(), unless you define it before this header, the same in
- *   every unit of a program; it must not return. The functions of `heap` named as in C never
- *   throw: they return nullptr.
+ *   A failed allocation or construction throws std::bad_alloc. Without exceptions
+ *   (-fno-exceptions) it calls MEMOMAN_OUT_OF_MEMORY(): std::abort(), unless you define it before
+ *   this header, the same in every unit of a program; it must not return. The functions of `heap`
+ *   named as in C never throw: they return nullptr.
  *
  * Lifetimes
  *   A heap must outlive its blocks, resources and allocators. It may be moved meanwhile: they refer
