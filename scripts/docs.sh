@@ -4,7 +4,7 @@
 #   setup  installs mdBook from crates.io into target/tools (some minutes; `build` needs it, nothing else does)
 #   write  writes what is generated anew: the reference of memoman.h, the tables of docs/book/sizes.md
 #   check  generated parts are up to date, every code block compiles and runs, links lead somewhere; needs dist/
-#   build  the site, into target/book, and checks its links
+#   build  the site, into target/book, checks its links and that it holds nothing else
 # check: one line a check, "ok docs …" or "FAIL docs …"; exits with 1 if one failed.
 set -uo pipefail
 mode=${1:-}
@@ -54,6 +54,15 @@ between_marks() { sed -n "/^<!-- tables $1 -->$/,/^<!-- end -->$/{//!p}" docs/bo
 tables_fresh() { diff <(between_marks "$1") <(tables "$1") || { echo "run: make docs-write"; return 1; }; }
 reference_fresh() { diff docs/book/api.md <(python3 docs/tools/api.py include/memoman.h) || { echo "run: make docs-write"; return 1; }; }
 
+# The C program of both front pages is examples/hello.c.
+hello_is_shown() {
+    local page
+    for page in README.md docs/index.md; do
+        diff examples/hello.c <(sed -n '/^```c$/,/^```$/{//!p}' "$page") ||
+            { echo "in $page"; return 1; }
+    done
+}
+
 # Every chapter is a file, and every page a chapter.
 summary_complete() {
     diff <(grep -oE '\(([^)]+\.md)\)' docs/SUMMARY.md | tr -d '()' | sort) <(pages | sed 's,^docs/,,' | sort)
@@ -79,6 +88,7 @@ case $mode in
         check reference-is-fresh reference_fresh
         check tables-are-fresh tables_fresh 64
         [ ! -e "$target/embedded/i686/libmemoman.a" ] || check tables-for-32-bit-are-fresh tables_fresh 32
+        check hello-is-shown hello_is_shown
         check summary-is-complete summary_complete
         # shellcheck disable=SC2046 # a list of files
         check links python3 docs/tools/links.py README.md CONTRIBUTING.md examples/README.md benches/README.md crates/*/README.md $(pages)
@@ -89,11 +99,13 @@ case $mode in
     build)
         [ -x "$mdbook" ] || { echo "docs.sh: mdBook is missing: run scripts/docs.sh setup" >&2; exit 1; }
         "$mdbook" build docs || exit 1
+        # mdBook copies the whole folder: what makes the site is no part of it.
+        rm -rf "$target"/book/{tools,site.css,*.mk,*.toml,*.csv}
         # Measurements lie beside the documentation, and so inside the site.
         mkdir -p "$target/book/benches/results"
         cp benches/README.md "$target/book/benches/"
         cp benches/results/*.csv benches/results/*.svg "$target/book/benches/results/"
-        sed -i -e 's|"\.\./benches/README\.html|"benches/README.md|g' -e 's|"\.\./benches/|"benches/|g' "$target"/book/{performance,print}.html
+        sed -i -e 's|"\.\./benches/README\.html|"benches/README.md|g' -e 's|"\.\./benches/|"benches/|g' "$target"/book/{index,performance,print}.html
         python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
         exit
         ;;

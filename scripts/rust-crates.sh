@@ -36,6 +36,12 @@ check() { # NAME COMMAND…: its output is shown when it fails.
 
 documentation() { RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps "${features[@]}" "${crates[@]/#/--package=}"; }
 
+# A link to a hidden item is no warning of rustdoc's, but stays in the page as text.
+links_are_resolved() {
+    local crate
+    for crate in "${crates[@]//-/_}"; do python3 docs/tools/links.py --rustdoc "$target/doc/$crate" || return 1; done
+}
+
 # rustdoc lists the items; its switch is named for the nightly toolchain.
 every_item_has_an_example() {
     local crate=$1
@@ -87,6 +93,7 @@ added_by_path() {
 }
 
 check documentation documentation
+check links-are-resolved links_are_resolved
 check examples-of-memoman-core every_item_has_an_example memoman-core --features allocator-api2
 check examples-of-memoman-global every_item_has_an_example memoman-global
 for crate in "${crates[@]}"; do

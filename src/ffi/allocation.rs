@@ -3,12 +3,8 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use memoman_debug::allocator::Tlsf;
-
 use super::types::mm_allocator_t;
-use super::{hot, instance};
-#[cfg(not(memoman_debug))]
-use super::{watch, watched};
+use super::{checker, hot, instance};
 
 /// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL if
 /// `bytes` is 0 or no free block is large enough. O(1).
@@ -128,11 +124,5 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     // SAFETY: NULL or a block (documented).
-    unsafe {
-        #[cfg(not(memoman_debug))]
-        if watch::is_watched() {
-            return watched::block_size(ptr.cast());
-        }
-        Tlsf::block_size(ptr.cast())
-    }
+    unsafe { checker::block_size(ptr.cast()) }
 }

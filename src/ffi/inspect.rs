@@ -1,15 +1,11 @@
 //! Looking inside: walks, validation, figures.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::ptr;
+use core::ptr::{self, NonNull};
 
-use memoman_debug::allocator::{Cursor, Pool, Stats, Step, Tlsf, Violation, walk};
-
+use super::allocator::{Cursor, Pool, Stats, Step, Tlsf, Violation};
 use super::types::{mm_allocator_t, mm_cursor_t, mm_pool_t, mm_stats_t, mm_violation_t, mm_walker};
-#[cfg(not(memoman_debug))]
-use super::watch::{self, Quiet};
-use super::watched::Session;
-use super::{is_sound, session, truth};
+use super::{checker, is_sound, session, truth};
 
 // The header's structs are the core's, with C's names.
 const _: () = {
@@ -25,7 +21,7 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
     // SAFETY: boundary rules; the walker is the caller's C function.
     unsafe {
         if let (Some(pool), Some(walker)) = (Pool::from_raw(pool.cast()), walker) {
-            with_session(pool, |pool, session| {
+            checker::with_pool(pool, |pool, session| {
                 walk(pool, &mut |payload, size, used| {
                     let visit = || walker(payload.as_ptr().cast(), size, truth(used), user);
                     match session {
@@ -36,6 +32,16 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
             });
         }
     }
+}
+
+/// [`Tlsf::walk_pool`], compiled once.
+///
+/// # Safety
+/// The pool is live, and `f` leaves its allocator alone.
+#[inline(never)]
+unsafe fn walk(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
+    // SAFETY: live, and the allocator left alone (caller).
+    unsafe { Tlsf::walk_pool(pool, f) }
 }
 
 /// Proves every invariant of the allocator. Returns nonzero if it is sound, 0 if
@@ -159,24 +165,7 @@ pub extern "C" fn mm_version() -> *const c_char {
 /// The pool is live.
 unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
     // SAFETY: live (caller).
-    unsafe { with_session(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
-}
-
-/// Runs `work` on a pool while its instance, if its header still tells it, is open for it.
-///
-/// # Safety
-/// The pool is live.
-unsafe fn with_session<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Session>) -> R) -> R {
-    #[cfg(not(memoman_debug))]
-    // SAFETY: live (caller).
-    unsafe {
-        if watch::is_watched() {
-            let _quiet = Quiet::new();
-            let session = pool.instance().map(|tlsf| Session::open(tlsf));
-            return work(pool, session.as_ref());
-        }
-    }
-    work(pool, None)
+    unsafe { checker::with_pool(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
 }
 
 /// Writes as much of `stats` as the caller's struct has.

@@ -2,10 +2,10 @@
 
 use core::ffi::{c_int, c_void};
 
-use memoman_debug::allocator::Tlsf;
+use super::allocator::Tlsf;
 
 use super::types::{mm_allocator_t, mm_error_handler};
-use super::{handle, instance, session, truth, watched};
+use super::{checker, handle, instance, session, truth};
 
 /// Bytes of memory that mm_create needs for the control structure: about
 /// 8.4 KiB on 64-bit targets. Constant. O(1), any thread.
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn mm_create_with_pool(
     mem: *mut c_void,
     bytes: usize,
 ) -> *mut mm_allocator_t {
-    watched::before_creation(mem, bytes, mm_size());
+    checker::before_creation(mem, bytes, mm_size());
     // SAFETY: `bytes` bytes at `mem` are the caller's to give (documented).
     unsafe { created(Tlsf::create_with_pool(mem.cast(), bytes)) }
 }
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn mm_create_with_pool(
 /// The bytes that an instance for `max_block` takes are the caller's to give.
 unsafe fn create(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
     let bytes = Tlsf::control_size(max_block);
-    watched::before_creation(mem, bytes, bytes);
+    checker::before_creation(mem, bytes, bytes);
     // SAFETY: the caller's duty.
     unsafe { created(Tlsf::create(mem.cast(), max_block)) }
 }
@@ -91,7 +91,7 @@ unsafe fn create(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
 unsafe fn created(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
     if let Some(tlsf) = tlsf {
         // SAFETY: live (caller).
-        unsafe { watched::created(tlsf) };
+        unsafe { checker::created(tlsf) };
     }
     handle(tlsf)
 }
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn mm_destroy(allocator: *mut mm_allocator_t) {
     // SAFETY: boundary rules.
     unsafe {
         if let Some(tlsf) = instance(allocator) {
-            watched::destroy(tlsf);
+            checker::destroy(tlsf);
         }
     }
 }
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn mm_destroy(allocator: *mut mm_allocator_t) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_reset(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules; the caller gives its blocks up (documented).
-    truth(unsafe { instance(allocator).is_some_and(|tlsf| watched::reset(tlsf)) })
+    truth(unsafe { instance(allocator).is_some_and(|tlsf| checker::reset(tlsf)) })
 }
 
 /// Sets what is called on misuse of this allocator (double free, a pointer that

@@ -3,10 +3,10 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use memoman_debug::allocator::Pool;
+use super::allocator::Pool;
 
 use super::types::{mm_allocator_t, mm_pool_t};
-use super::{instance, session, truth, watched};
+use super::{checker, instance, session, truth};
 
 fn raw(pool: Option<Pool>) -> *mut mm_pool_t {
     pool.map_or(ptr::null_mut(), |pool| pool.as_raw().cast())
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn mm_add_pool(
     bytes: usize,
 ) -> *mut mm_pool_t {
     // SAFETY: boundary rules; the region is the caller's to give (documented).
-    raw(unsafe { instance(allocator).and_then(|tlsf| watched::add_pool(tlsf, mem.cast(), bytes)) })
+    raw(unsafe { instance(allocator).and_then(|tlsf| checker::add_pool(tlsf, mem.cast(), bytes)) })
 }
 
 /// Joins `more_bytes` bytes that lie right behind the pool's region to it.
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn mm_extend_pool(
     // SAFETY: boundary rules; the bytes are the caller's to give (documented).
     truth(unsafe {
         match (instance(allocator), Pool::from_raw(pool.cast())) {
-            (Some(tlsf), Some(pool)) => watched::extend_pool(tlsf, pool, more_bytes),
+            (Some(tlsf), Some(pool)) => checker::extend_pool(tlsf, pool, more_bytes),
             _ => false,
         }
     })
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn mm_remove_pool(
 ) -> c_int {
     // SAFETY: boundary rules.
     truth(unsafe {
-        instance(allocator).is_some_and(|tlsf| watched::remove_pool(tlsf, mem_or_pool.cast()))
+        instance(allocator).is_some_and(|tlsf| checker::remove_pool(tlsf, mem_or_pool.cast()))
     })
 }
 

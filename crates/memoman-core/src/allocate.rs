@@ -9,9 +9,10 @@ use crate::config::{BLOCK_MIN, QUANTUM, QUANTUM_LOG2};
 use crate::control::{Control, WILDERNESS};
 use crate::free::form_free;
 use crate::free_list;
+use crate::front::{Front, Returned};
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::size_class::{LINEAR_BELOW, block_size_for, cut_and_bin, cut_size, quanta_for};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).
@@ -21,91 +22,39 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: live (caller).
-        unsafe {
-            match self.malloc_hit(bytes) {
-                Ok(payload) => Ok(payload),
-                Err(Miss::Small(size)) => self.malloc_small_outlined(size),
-                Err(Miss::Large(miss)) => self.malloc_large_outlined(miss),
-                Err(Miss::Refused) => Err(self.malloc_refused(bytes)),
-            }
-        }
+        unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
-    /// The first half of [`Tlsf::malloc`]: a free block of exactly the size that the request is cut to, at the head of its
-    /// bin. A caller that wants no frame on this way makes the other halves its tail calls.
+    /// [`Tlsf::malloc`] for a front. The first way: a free block of exactly the size that the request
+    /// is cut to, at the head of its bin.
     ///
     /// # Safety
     /// The instance is live.
     #[inline(always)]
-    pub unsafe fn malloc_hit(self, bytes: usize) -> Result<NonNull<u8>, Miss> {
+    pub unsafe fn malloc_for<F: Front>(self, bytes: usize) -> F::Allocated {
         let control = self.control();
         // SAFETY: live (caller).
         unsafe {
             // One compare for "zero" and "too large".
             if bytes.wrapping_sub(1) >= (*control).limit {
-                return Err(Miss::Refused);
+                return not_searched::<F>(self, bytes);
             }
             let quanta = quanta_for(bytes);
             let size = quanta << QUANTUM_LOG2;
-            if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
-                return pop_exact(control, size, quanta, true).ok_or(Miss::Small(size));
-            }
-            let (wanted, bin) = cut_and_bin(size);
-            pop_exact(control, wanted, bin, false).ok_or(Miss::Large(Large { size, wanted, bin }))
+            let hit = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
+                match pop_exact(control, size, quanta, true) {
+                    Some(payload) => payload,
+                    None => return search_small::<F>(self, size),
+                }
+            } else {
+                let (wanted, bin) = cut_and_bin(size);
+                match pop_exact(control, wanted, bin, false) {
+                    Some(payload) => payload,
+                    None => return search_large::<F>(self, size, wanted, bin),
+                }
+            };
+            F::allocated(self, Ok(hit))
         }
-    }
-
-    /// The second half: the search for a block that is cut, or that fits by chance.
-    ///
-    /// # Safety
-    /// The instance is live, and `size` is what [`Tlsf::malloc_hit`] has just given as a small one.
-    #[inline(always)]
-    pub unsafe fn malloc_small(self, size: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe { serve(self.control(), size, find_small(self.control(), size)?) }
-    }
-
-    /// The same for a large one.
-    ///
-    /// # Safety
-    /// The instance is live, and `miss` is what [`Tlsf::malloc_hit`] has just given.
-    #[inline(always)]
-    pub unsafe fn malloc_large(self, miss: Large) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe {
-            let found = find_from(self.control(), miss.size, miss.own_bin())?;
-            serve(self.control(), miss.wanted.min(found.size), found)
-        }
-    }
-
-    /// One copy of [`Tlsf::malloc_small`] for where it is not hot.
-    ///
-    /// # Safety
-    /// As for it.
-    #[inline(never)]
-    unsafe fn malloc_small_outlined(self, size: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe { self.malloc_small(size) }
-    }
-
-    /// One copy of [`Tlsf::malloc_large`] for where it is not hot.
-    ///
-    /// # Safety
-    /// As for it.
-    #[inline(never)]
-    unsafe fn malloc_large_outlined(self, miss: Large) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe { self.malloc_large(miss) }
-    }
-
-    /// The answer to a request that is not looked for: zero, or beyond this instance.
-    ///
-    /// # Safety
-    /// The instance is live, and [`Tlsf::malloc_hit`] has just refused `bytes`.
-    #[cold]
-    pub unsafe fn malloc_refused(self, bytes: usize) -> Refusal {
-        // SAFETY: live (caller).
-        unsafe { refuse(self.control(), bytes) }
     }
 
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
@@ -129,7 +78,7 @@ impl Tlsf {
             // A freed block of a recurring request is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
             if align <= QUANTUM {
-                return self.malloc_large_outlined(Large { size, wanted, bin });
+                return search_large::<Returned>(self, size, wanted, bin);
             }
             if Control::head(control, bin).read().addr() & (align - 1) == 0
                 && let Some(payload) = pop_exact(control, wanted, bin, false)
@@ -173,33 +122,56 @@ impl Tlsf {
     }
 }
 
-/// Why [`Tlsf::malloc_hit`] gives no block.
-pub enum Miss {
-    /// None lies ready: this block size is to be searched for. Each size has a bin of its own.
-    Small(usize),
-    /// The same for a size whose bin holds others as well.
-    Large(Large),
-    /// The request is zero or beyond the instance.
-    Refused,
-}
-
-/// A block size that is to be searched for, what it is cut to, and the bin of that.
-#[derive(Clone, Copy)]
-pub struct Large {
-    /// Block size that serves the request.
-    pub size: usize,
-    /// Where the block is cut.
-    pub wanted: usize,
-    /// The bin that blocks of this size are in.
-    pub bin: usize,
-}
-
-impl Large {
-    /// The bin of `size` itself: the one below, unless nothing is rounded up.
-    #[inline(always)]
-    fn own_bin(self) -> usize {
-        self.bin - usize::from(self.wanted != self.size)
+/// A block of `size` bytes, whose bin holds no other size: one that is cut, or that fits whole.
+///
+/// # Safety
+/// The instance is live; `size` is below [`LINEAR_BELOW`] and serves a request within its limit.
+#[inline(never)]
+unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
+    let control = tlsf.control();
+    // SAFETY: live (caller); what `find_small` gives is free and large enough.
+    unsafe {
+        let result = match find_small(control, size) {
+            Ok(found) => serve(control, size, found),
+            Err(refusal) => Err(refusal),
+        };
+        F::allocated(tlsf, result)
     }
+}
+
+/// A block of at least `size` bytes, cut to `wanted`, whose bin is `bin`.
+///
+/// # Safety
+/// The instance is live; `size` serves a request within its limit, and `wanted` is what it is cut to.
+#[inline(never)]
+unsafe fn search_large<F: Front>(
+    tlsf: Tlsf,
+    size: usize,
+    wanted: usize,
+    bin: usize,
+) -> F::Allocated {
+    let control = tlsf.control();
+    // The bin of `size` itself: the one below, unless nothing is rounded up.
+    let own = bin - usize::from(wanted != size);
+    // SAFETY: live (caller); what `find_from` gives is free and has at least `size` bytes.
+    unsafe {
+        let result = match find_from(control, size, own) {
+            Ok(found) => serve(control, wanted.min(found.size), found),
+            Err(refusal) => Err(refusal),
+        };
+        F::allocated(tlsf, result)
+    }
+}
+
+/// The end of a request that is not searched for.
+///
+/// # Safety
+/// The instance is live.
+#[cold]
+#[inline(never)]
+unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
+    // SAFETY: live (caller).
+    unsafe { F::not_searched(tlsf, bytes, refuse(tlsf.control(), bytes)) }
 }
 
 /// Takes the head of `bin` into use, if it is a sound block of exactly `size` bytes.

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an `Allocator`, for that crate's
-//! `Vec` and `Box` and whatever else takes one. The raw handle below it, [`Tlsf`], is what the C library is made of; it and
+//! `Vec` and `Box` and whatever else takes one. The raw handle below it, `Tlsf`, is what the C library is made of; it and
 //! the modules of the implementation are public for memoman's own crates and change without notice.
 //!
 //! It owns nothing, calls nobody, never grows, never locks, never panics in a call that a release
@@ -53,50 +53,47 @@ pub mod config;
 #[doc(hidden)]
 pub mod size_class;
 
-#[cfg_attr(memoman_small, path = "small/allocate.rs")]
-mod allocate;
-#[cfg(feature = "allocator-api2")]
-mod allocator;
-#[doc(hidden)]
-pub mod block;
-mod boxed;
-mod check;
+mod block;
 #[doc(hidden)]
 pub mod control;
-#[cfg(all(test, unix))]
-mod corruption;
-#[cfg_attr(memoman_small, path = "small/free.rs")]
-mod free;
-#[cfg_attr(memoman_small, path = "small/free_list.rs")]
-mod free_list;
-mod heap;
+mod hash;
+mod instance;
 mod intercept;
-mod lists;
-mod live;
 mod misuse;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
-#[cfg_attr(memoman_small, path = "small/realloc.rs")]
+mod proofs;
+mod returned;
+mod rust;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+// What allocates and frees: fast, or small.
+#[cfg(not(memoman_small))]
+mod allocate;
+#[cfg(not(memoman_small))]
+mod free;
+#[cfg(not(memoman_small))]
+mod free_list;
+#[cfg(not(memoman_small))]
+mod front;
+#[cfg(not(memoman_small))]
 mod realloc;
 #[cfg(memoman_small)]
-#[path = "small/control.rs"]
 mod small;
-mod stats;
-mod step;
-mod tlsf;
+#[cfg(memoman_small)]
+use small::{allocate, free, free_list, realloc};
 
+#[doc(hidden)]
+pub use block::FreeBlock;
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
-pub use allocate::{Large, Miss};
-pub use boxed::Boxed;
-pub use check::{Invariant, Violation};
-#[cfg(not(memoman_small))]
+pub use front::Front;
 #[doc(hidden)]
-pub use free::Beside;
-#[doc(hidden)]
-pub use free::FreeBlock;
-pub use heap::{AddedPool, Heap, Memory};
+pub use instance::Tlsf;
 #[doc(hidden)]
 pub use intercept::Reach;
 #[doc(hidden)]
@@ -104,13 +101,9 @@ pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
 pub use pool::Pool;
-#[cfg(not(memoman_small))]
-#[doc(hidden)]
-pub use realloc::Stuck;
+pub use rust::{AddedPool, Boxed, Heap, Memory};
 pub use stats::Stats;
-pub use step::{Cursor, Step};
-#[doc(hidden)]
-pub use tlsf::Tlsf;
+pub use validate::{Cursor, Invariant, Step, Violation};
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

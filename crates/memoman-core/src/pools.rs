@@ -1,14 +1,14 @@
 //! An instance's pools: adding, extending and removing them, and finding one's way among them.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
-use crate::block::{Block, Header};
+use crate::block::{FreeBlock, Header};
 use crate::config::{BLOCK_MIN, QUANTUM, SIZE_LIMIT};
 use crate::control::{Control, WILDERNESS};
-use crate::free::FreeBlock;
-use crate::free_list::{self, Links};
+use crate::free_list;
+use crate::instance::Tlsf;
 use crate::pool::{FIRST, POOL_COST, POOL_MIN, Pool, PoolHeader};
-use crate::tlsf::Tlsf;
+use crate::returned::prev_free_block;
 
 impl Tlsf {
     /// The first pool in address order; O(1).
@@ -18,6 +18,16 @@ impl Tlsf {
     pub unsafe fn first_pool(self) -> Option<Pool> {
         // SAFETY: live (caller).
         Pool::new(unsafe { (*self.control()).first_pool })
+    }
+
+    /// [`Pool::walk`].
+    ///
+    /// # Safety
+    /// The pool is live, whatever is in it, and `f` leaves its allocator alone.
+    #[inline(always)]
+    pub unsafe fn walk_pool(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
+        // SAFETY: live, and the allocator left alone (caller).
+        unsafe { pool.walk(f) }
     }
 
     /// The pool behind `pool` in address order; O(1). None at the end, or when `pool` is not of this instance.
@@ -296,30 +306,6 @@ impl Tlsf {
             }
         }
         true
-    }
-}
-
-/// The free block right before `block`, whose PREV_FREE is set, with its size: None when it has been overwritten.
-///
-/// # Safety
-/// `control` is live; `block` is a block or sentinel of one of its pools with PREV_FREE set.
-#[inline(always)]
-pub(crate) unsafe fn prev_free_block(
-    control: *mut Control,
-    block: Block,
-) -> Option<(Block, usize, Links)> {
-    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
-    unsafe {
-        let prev = block.prev_phys();
-        let size = block.addr().wrapping_sub(prev.addr());
-        if !(*control).may_be_payload(prev.addr()) {
-            return None;
-        }
-        // One compare proves size, flags and seal.
-        if prev.header((*control).cookie) != Header::free(size) {
-            return None;
-        }
-        Some((prev, size, free_list::links_of(control, prev)?))
     }
 }
 

@@ -14,11 +14,11 @@ use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
 use crate::control::Control;
 use crate::free::form_free;
 use crate::free_list::{self, Links};
-use crate::live::{Live, behind, has_size, live};
+use crate::front::{Front, Returned};
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::pools::prev_free_block;
+use crate::returned::{Live, behind, has_size, live, prev_free_block};
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place
@@ -28,95 +28,22 @@ impl Tlsf {
     /// As for [`Tlsf::free`]; only on success is the old pointer given up.
     #[inline]
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe {
-            if self.realloc_same(ptr.as_ptr(), bytes) {
-                Ok(ptr)
-            } else {
-                self.realloc_other(ptr, bytes)
-            }
-        }
+        // SAFETY: live, and the pointer given up on success (caller).
+        unsafe { self.realloc_for::<Returned>(ptr.as_ptr(), bytes) }
     }
 
-    /// The second half of [`Tlsf::realloc`], the first being [`Tlsf::realloc_same`].
+    /// [`Tlsf::realloc`] for a front. The first way: the block has the request's size already.
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc`].
-    #[inline]
-    pub unsafe fn realloc_other(
-        self,
-        ptr: NonNull<u8>,
-        bytes: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe {
-            match self.realloc_forward(ptr.as_ptr(), bytes) {
-                Ok(()) => Ok(ptr),
-                Err(Stuck::Behind(header, next)) => self.realloc_backward(ptr, header, next, bytes),
-                Err(Stuck::Alone(size)) => self.relocate(ptr, size, QUANTUM, bytes),
-                Err(Stuck::Refused) => self.realloc_aligned(ptr, QUANTUM, bytes),
-            }
-        }
-    }
-
-    /// Shrinks a block or grows it into the free one behind; else nothing is changed. A caller that wants no frame on this
-    /// way makes the others its tail calls.
-    ///
-    /// # Safety
-    /// As for [`Tlsf::realloc`]; `ptr` may be null.
+    /// As for [`Tlsf::realloc`]; `ptr` may be null, which lies outside every instance's bounds.
     #[inline(always)]
-    pub unsafe fn realloc_forward(self, ptr: *mut u8, bytes: usize) -> Result<(), Stuck> {
-        let control = self.control();
-        let block = Block::at(ptr);
-        // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside its bounds.
+    pub unsafe fn realloc_for<F: Front>(self, ptr: *mut u8, bytes: usize) -> F::Allocated {
+        // SAFETY: live (caller); a block of the size is not null.
         unsafe {
-            if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr())
-            {
-                return Err(Stuck::Refused);
-            }
-            let Some(old) = behind(control, block, block.header((*control).cookie)) else {
-                return Err(Stuck::Refused);
-            };
-            let size = block_size_for(bytes);
-            let result = if size <= old.header.size() {
-                shrink(control, &old, size)
-            } else if old.next_header.is_free()
-                && old.header.size() + old.next_header.size() >= size
-            {
-                grow_forward(control, &old, size)
-            } else if old.header.is_prev_free() {
-                return Err(Stuck::Behind(old.header, old.next_header));
+            if self.realloc_same(ptr, bytes) {
+                F::allocated(self, Ok(NonNull::new_unchecked(ptr)))
             } else {
-                return Err(Stuck::Alone(old.header.size()));
-            };
-            result.map_err(|_| Stuck::Refused)
-        }
-    }
-
-    /// Grows a block into the free one before it, or moves it.
-    ///
-    /// # Safety
-    /// As for [`Tlsf::realloc`]; the headers are what [`Tlsf::realloc_forward`] has just given.
-    #[inline(always)]
-    pub unsafe fn realloc_backward(
-        self,
-        ptr: NonNull<u8>,
-        header: Header,
-        next_header: Header,
-        bytes: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
-        let block = Block::at(ptr.as_ptr());
-        let old = Live {
-            block,
-            header,
-            next: block.offset(header.size()),
-            next_header,
-        };
-        // SAFETY: the same duties: the block has been tested.
-        unsafe {
-            match grow_backward(self.control(), &old, QUANTUM, block_size_for(bytes))? {
-                Some(moved) => Ok(moved),
-                None => self.relocate(ptr, header.size(), QUANTUM, bytes),
+                resize::<F>(self, ptr, bytes)
             }
         }
     }
@@ -215,7 +142,7 @@ impl Tlsf {
     /// # Safety
     /// `ptr` is a tested block in use of `size` bytes, header included.
     #[inline(never)]
-    pub unsafe fn relocate(
+    unsafe fn relocate(
         self,
         ptr: NonNull<u8>,
         size: usize,
@@ -239,14 +166,96 @@ impl Tlsf {
     }
 }
 
-/// Why [`Tlsf::realloc_forward`] does not resize a block.
-pub enum Stuck {
-    /// There is no room behind, but there may be before: its own header and the next one.
-    Behind(Header, Header),
-    /// There is no room beside it: its size, header included.
-    Alone(usize),
-    /// It is null or misused, or the request is zero or beyond the instance: [`Tlsf::realloc_aligned`] tells.
-    Refused,
+/// Shrinks a block, grows it into the free one behind, or goes on elsewhere.
+///
+/// # Safety
+/// As for [`Tlsf::realloc_for`].
+#[inline(never)]
+unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
+    let control = tlsf.control();
+    let block = Block::at(ptr);
+    // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside its bounds.
+    unsafe {
+        if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr()) {
+            return not_resized::<F>(tlsf, ptr, bytes);
+        }
+        let Some(old) = behind(control, block, block.header((*control).cookie)) else {
+            return not_resized::<F>(tlsf, ptr, bytes);
+        };
+        let size = block_size_for(bytes);
+        let result = if size <= old.header.size() {
+            shrink(control, &old, size)
+        } else if old.next_header.is_free() && old.header.size() + old.next_header.size() >= size {
+            grow_forward(control, &old, size)
+        } else if old.header.is_prev_free() {
+            return resize_backward::<F>(tlsf, ptr, bytes, old.header, old.next_header);
+        } else {
+            return resize_elsewhere::<F>(tlsf, ptr, bytes, old.header.size());
+        };
+        match result {
+            Ok(()) => F::allocated(tlsf, Ok(NonNull::new_unchecked(ptr))),
+            Err(_) => not_resized::<F>(tlsf, ptr, bytes),
+        }
+    }
+}
+
+/// Grows a block into the free one before it, or moves it.
+///
+/// # Safety
+/// As for [`Tlsf::realloc_for`]; [`resize`] has tested the block, whose header and next header these are.
+#[inline(never)]
+unsafe fn resize_backward<F: Front>(
+    tlsf: Tlsf,
+    ptr: *mut u8,
+    bytes: usize,
+    header: Header,
+    next_header: Header,
+) -> F::Allocated {
+    let block = Block::at(ptr);
+    let old = Live {
+        block,
+        header,
+        next: block.offset(header.size()),
+        next_header,
+    };
+    // SAFETY: the block has been tested (caller), so that it is not null.
+    unsafe {
+        let result = match grow_backward(tlsf.control(), &old, QUANTUM, block_size_for(bytes)) {
+            Ok(Some(moved)) => Ok(moved),
+            Ok(None) => tlsf.relocate(NonNull::new_unchecked(ptr), header.size(), QUANTUM, bytes),
+            Err(refusal) => Err(refusal),
+        };
+        F::allocated(tlsf, result)
+    }
+}
+
+/// Moves a block of `size` bytes, header included.
+///
+/// # Safety
+/// As for [`Tlsf::realloc_for`]; [`resize`] has tested the block.
+#[inline(never)]
+unsafe fn resize_elsewhere<F: Front>(
+    tlsf: Tlsf,
+    ptr: *mut u8,
+    bytes: usize,
+    size: usize,
+) -> F::Allocated {
+    // SAFETY: the block has been tested (caller), so that it is not null.
+    unsafe {
+        let result = tlsf.relocate(NonNull::new_unchecked(ptr), size, QUANTUM, bytes);
+        F::allocated(tlsf, result)
+    }
+}
+
+/// The end of a call that resizes nothing.
+///
+/// # Safety
+/// As for [`Tlsf::realloc_for`].
+#[cold]
+#[inline(never)]
+unsafe fn not_resized<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
+    // SAFETY: as for `realloc_for` (caller).
+    unsafe { F::not_resized(tlsf, ptr, bytes) }
 }
 
 /// What became of a block that was to be resized where it is.

@@ -1,0 +1,13 @@
+//! The bodies of the hot functions, by build: jumps from way to way, or one call of the allocator.
+
+#[cfg(not(any(memoman_debug, memoman_small)))]
+mod fast;
+#[cfg(not(any(memoman_debug, memoman_small)))]
+use fast as imp;
+
+#[cfg(any(memoman_debug, memoman_small))]
+mod plain;
+#[cfg(any(memoman_debug, memoman_small))]
+use plain as imp;
+
+pub(super) use imp::{free, malloc, memalign, realloc, realloc_aligned};
