@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Writes the man pages: generate.py HEADER VERSION OUT
 
-The templates beside this script are mdoc pages, with these lines for text from the header:
+The templates beside this script are mdoc pages with these lines for what the header says already:
     @NAMES title@      .Nm lines for the functions of the header's section with this title
     @SYNOPSIS title@   their declarations
     @FUNCTIONS title@  their documentation
     @TYPE name@        a struct, as it is declared
-and @VERSION@ anywhere. Each function has a page, a link to the page of its section where that has
-another name. Fails if a function is on no page, or a template names what the header does not have.
+and @VERSION@ anywhere. Each function has a page: a link to the page of its section, where that has another name.
+Fails if a function is on no page, or a template asks for what the header does not have.
 """
 
 import re
@@ -16,9 +16,7 @@ import textwrap
 from pathlib import Path
 
 DECLARATION = re.compile(
-    r"/\*\*(?P<doc>(?:(?!\*/).)*)\*/\n"
-    r"(?P<type>[a-z][\w ]*?\**)(?P<name>mm_\w+)\((?P<arguments>[^;]*)\);",
-    re.S,
+    r"/\*\*(?P<doc>(?:(?!\*/).)*)\*/\n(?P<type>[a-z][\w ]*?\**)(?P<name>mm_\w+)\((?P<arguments>[^;]*)\);", re.S
 )
 
 
@@ -27,8 +25,7 @@ class Function:
         self.name = match["name"]
         self.type = match["type"].strip()
         self.arguments = [" ".join(argument.split()) for argument in match["arguments"].split(",")]
-        lines = [re.sub(r"^\s*\* ?", "", line).strip() for line in match["doc"].splitlines()]
-        self.doc = " ".join(lines).strip()
+        self.doc = " ".join(re.sub(r"^\s*\* ?", "", line).strip() for line in match["doc"].splitlines()).strip()
 
     def heading(self):
         return ".It Fn %s %s" % (self.name, " ".join(f'"{argument}"' for argument in self.arguments))
@@ -43,10 +40,7 @@ class Function:
 def sections(header):
     """The header's sections: title, functions."""
     parts = re.split(r"/\* ---- (.*?) -+ \*/\n", header)
-    return {
-        title: [Function(match) for match in DECLARATION.finditer(body)]
-        for title, body in zip(parts[1::2], parts[2::2])
-    }
+    return {title: [Function(match) for match in DECLARATION.finditer(body)] for title, body in zip(parts[1::2], parts[2::2])}
 
 
 def roff(text):
@@ -98,8 +92,7 @@ def page(template, header, functions, used):
             lines += [line for function in members for line in function.synopsis()]
         else:
             lines.append(".Bl -tag -width Ds")
-            for function in members:
-                lines += [function.heading(), *roff(function.doc)]
+            lines += [line for function in members for line in [function.heading(), *roff(function.doc)]]
             lines.append(".El")
     return "\n".join(lines) + "\n"
 
@@ -114,7 +107,7 @@ def main():
         (out / template.name[: -len(".in")]).write_text(text)
     for name in (function.name for members in functions.values() for function in members):
         if name not in used:
-            sys.exit(f"generate.py: {name} is on no page: no template names its section")
+            sys.exit(f"generate.py: {name} is on no man page: a template must name its section of the header")
         if used[name] != f"{name}.3":
             (out / f"{name}.3").write_text(f".so man3/{used[name]}\n")
 
