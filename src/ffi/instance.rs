@@ -14,8 +14,9 @@ pub extern "C" fn mm_size() -> usize {
     const { Tlsf::control_size(Tlsf::DEFAULT_MAX_BLOCK) }
 }
 
-/// The quantum in bytes, the alignment of every block and the step of block
-/// sizes: 16 on 64-bit targets, 8 on 32-bit ones. Constant. O(1), any thread.
+/// The quantum in bytes: the alignment of every pointer that the allocator
+/// returns and the step of block sizes, 16 on 64-bit targets, 8 on 32-bit ones.
+/// Constant. O(1), any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_align_size() -> usize {
     Tlsf::ALIGN

@@ -12,7 +12,7 @@ pub struct mm_pool_t {
     _opaque: [u8; 0],
 }
 
-/// An allocator's figures, in bytes except the last two, which are numbers.
+/// An allocator's figures, in bytes except the last two, which are counts.
 /// Always used + free + overhead == pool_bytes.
 #[repr(C)]
 pub struct mm_stats_t {
