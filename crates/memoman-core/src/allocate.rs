@@ -75,7 +75,7 @@ impl Tlsf {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            // The block that the same request freed before is aligned already.
+            // A block that served an equal request before is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
             if align <= QUANTUM {
                 return search_large::<Returned>(self, size, wanted, bin);
