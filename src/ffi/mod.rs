@@ -1,14 +1,29 @@
-//! The functions of `memoman.h`, one file for each group. Their documentation here *is* the header's.
+//! The functions of `memoman.h`, one file for each group of the header. cbindgen copies their doc
+//! comments into the header, so those are written for C programmers.
 //!
-//! Rules of this boundary, stated once:
-//! * A NULL handle is tolerated: the function gives NULL, 0 or nothing.
-//! * A handle that is not NULL came from `mm_create…` and has not been destroyed; a pool pointer came from
-//!   the instance it is used with and has not been removed. This is the caller's duty in every function.
+//! | file | what |
+//! |---|---|
+//! | `types.rs` | structs, opaque handles, callback types |
+//! | `instance.rs` | sizes and limits; create, reset, destroy; the error handler |
+//! | `pools.rs` | add, extend, remove and find pools |
+//! | `allocation.rs` | malloc, calloc, memalign, realloc, free, block size |
+//! | `inspect.rs` | walks, validation, figures, version |
+//! | `global.rs` | the `_global` functions, over the package `memoman-global` (Unix only) |
+//! | `allocator.rs` | the types of this build: the core's, or the debug layer's |
+//! | `hot/` | the bodies of malloc, memalign, realloc and free, by build |
+//! | `checker/` | marks for AddressSanitizer and valgrind |
+//! | `misuse.rs` | refusals and misuse, as C sees them |
+//!
+//! Rules of the boundary. A `SAFETY` comment that says "boundary rules" means the first three:
+//! * A NULL handle is tolerated: the function returns NULL, 0 or nothing.
+//! * A handle that is not NULL came from `mm_create…` and has not been destroyed; a pool pointer
+//!   came from the instance it is used with and has not been removed. This is the caller's duty in
+//!   every function.
 //! * One instance is used by one thread at a time; the `_global` functions by any.
 //! * No function unwinds: the library is built with `panic = "abort"` and reaches no panic.
 //! * Misuse that the core finds goes to [`misuse::misuse`], whose default does not return.
 
-// In the header's order, which is the order of these lines: blank lines keep rustfmt from sorting them.
+// In the header's order: cbindgen follows these lines. Blank lines keep rustfmt from sorting them.
 mod types;
 
 mod instance;
@@ -38,29 +53,30 @@ use types::mm_allocator_t;
 /// The instance behind a C handle.
 ///
 /// # Safety
-/// The boundary's rule on handles.
+/// `handle` is NULL or that of a live instance.
 #[inline(always)]
 unsafe fn instance(handle: *const mm_allocator_t) -> Option<Tlsf> {
-    // SAFETY: NULL or a live instance (boundary rule).
+    // SAFETY: NULL or a live instance (caller).
     unsafe { Tlsf::from_raw(handle.cast_mut().cast()) }
 }
 
-/// The same, open for a call other than the hot ones.
+/// The instance behind a C handle, open for a call that is not one of `hot/`.
 ///
 /// # Safety
-/// The boundary's rule on handles.
+/// `handle` is NULL or that of a live instance.
 #[inline(always)]
 unsafe fn session(handle: *const mm_allocator_t) -> Option<Session> {
-    // SAFETY: NULL or a live instance (boundary rule).
+    // SAFETY: NULL or a live instance (caller).
     unsafe { instance(handle).map(|tlsf| Session::open(tlsf)) }
 }
 
-/// The C handle of an instance that may not have come about.
+/// The C handle of an instance; NULL for none.
 fn handle(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
     tlsf.map_or(ptr::null_mut(), |tlsf| tlsf.as_raw().cast())
 }
 
-/// Nothing was found. What was is printed by the debug library, which may know the block.
+/// Whether validation found nothing. The debug library prints what it found, with what it knows of
+/// the block.
 fn is_sound(found: Option<Violation>) -> bool {
     #[cfg(all(memoman_debug, unix))]
     if let Some(found) = &found {
@@ -69,7 +85,7 @@ fn is_sound(found: Option<Violation>) -> bool {
     found.is_none()
 }
 
-/// C's truth value.
+/// A C truth value: 1 or 0.
 fn truth(value: bool) -> c_int {
     c_int::from(value)
 }

@@ -1,5 +1,5 @@
-//! Allocating: malloc, calloc, memalign. One call's way is `size_class` → `control` (bitmaps) → `free_list` → cut →
-//! `free_list`, with no loop in it.
+//! Allocating: `malloc` and `memalign`. A call runs `size_class` → `control` (bitmaps) → `free_list`
+//! → split → `free_list`, without a loop. [`crate::front`] says how its paths are divided.
 
 use core::hint::assert_unchecked;
 use core::ptr::{self, NonNull};
@@ -25,8 +25,8 @@ impl Tlsf {
         unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
-    /// [`Tlsf::malloc`] for a front. The first way: a free block of exactly the size that the request
-    /// is cut to, at the head of its bin.
+    /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that has
+    /// exactly the size that a block for the request is cut to.
     ///
     /// # Safety
     /// The instance is live.
@@ -57,8 +57,8 @@ impl Tlsf {
         }
     }
 
-    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
-    /// What is skipped in front becomes a free block.
+    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front of
+    /// the aligned block becomes a free block.
     ///
     /// # Safety
     /// The instance is live.
@@ -68,14 +68,14 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         let control = self.control();
-        // SAFETY: live (caller); `find_from` gives a block of a pool that is listed and free, large
-        // enough for the worst gap in front of an aligned payload.
+        // SAFETY: live (caller); `find_from` returns a listed free block with room for the worst gap
+        // in front of an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            // A freed block of a recurring request is aligned already.
+            // A block that served an equal request before is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
             if align <= QUANTUM {
                 return search_large::<Returned>(self, size, wanted, bin);
@@ -85,8 +85,8 @@ impl Tlsf {
             {
                 return Ok(payload);
             }
-            // The gap is zero or holds a block: at most align - QUANTUM, or one alignment more than
-            // a single quantum that would be too small.
+            // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in place
+            // of a single quantum, which is too small for a block.
             let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
                 return Err(refuse(control, usize::MAX));
             };
@@ -122,14 +122,15 @@ impl Tlsf {
     }
 }
 
-/// A block of `size` bytes, whose bin holds no other size: one that is cut, or that fits whole.
+/// Allocates a block of `size` bytes, whose bin holds no other size, after the bin's head was no hit.
 ///
 /// # Safety
 /// The instance is live; `size` is below [`LINEAR_BELOW`] and serves a request within its limit.
 #[inline(never)]
 unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     let control = tlsf.control();
-    // SAFETY: live (caller); what `find_small` gives is free and large enough.
+    // SAFETY: live (caller); the block that `find_small` returns is free and has at least `size`
+    // bytes.
     unsafe {
         let result = match find_small(control, size) {
             Ok(found) => serve(control, size, found),
@@ -139,10 +140,11 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     }
 }
 
-/// A block of at least `size` bytes, cut to `wanted`, whose bin is `bin`.
+/// Allocates a block of at least `size` bytes, cut to `wanted` where there is room. `bin` is the bin
+/// of `wanted`.
 ///
 /// # Safety
-/// The instance is live; `size` serves a request within its limit, and `wanted` is what it is cut to.
+/// The instance is live; `size` serves a request within its limit, and `wanted` is its [`cut_size`].
 #[inline(never)]
 unsafe fn search_large<F: Front>(
     tlsf: Tlsf,
@@ -151,9 +153,10 @@ unsafe fn search_large<F: Front>(
     bin: usize,
 ) -> F::Allocated {
     let control = tlsf.control();
-    // The bin of `size` itself: the one below, unless nothing is rounded up.
+    // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
     let own = bin - usize::from(wanted != size);
-    // SAFETY: live (caller); what `find_from` gives is free and has at least `size` bytes.
+    // SAFETY: live (caller); the block that `find_from` returns is free and has at least `size`
+    // bytes.
     unsafe {
         let result = match find_from(control, size, own) {
             Ok(found) => serve(control, wanted.min(found.size), found),
@@ -163,7 +166,7 @@ unsafe fn search_large<F: Front>(
     }
 }
 
-/// The end of a request that is not searched for.
+/// Ends `malloc` without a search.
 ///
 /// # Safety
 /// The instance is live.
@@ -177,7 +180,7 @@ unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
 /// Takes the head of `bin` into use, if it is a sound block of exactly `size` bytes.
 ///
 /// # Safety
-/// The instance is live; `bin` is that of `size`, and `only` says that it holds no other.
+/// The instance is live; `bin` is that of `size`; `only` is true when it holds no other size.
 #[inline(always)]
 unsafe fn pop_exact(
     control: *mut Control,
@@ -185,12 +188,14 @@ unsafe fn pop_exact(
     bin: usize,
     only: bool,
 ) -> Option<NonNull<u8>> {
-    // SAFETY: live (caller): a head leads to a free block of a pool or is the list's end. The header is tested before it
-    // is believed. What lies behind is read inside the bounds, whatever has been written over the header: true sizes of a bin that is
-    // not the wilderness's are at most a quantum below `size`, and a pool lies above.
+    // SAFETY: live (caller): a head is a free block of a pool or the list's end. The header is tested
+    // before it is believed. `ends_after` reads inside the bounds even when the header has been
+    // overwritten: the true sizes in a bin other than the wilderness's are at most a quantum below
+    // `size`, and a pool lies above.
     unsafe {
         let block = Control::head(control, bin).read();
-        // One compare proves size, flags and seal; the bin, or else what lies behind, that the size is the true one.
+        // One compare tests size, flags and seal. That the size is the true one follows from the
+        // bin if it holds only one size, else from the `prev_phys` at the block's end.
         if block == Control::list_end(control)
             || !block.header((*control).cookie).is_free_of(size)
             || !(only || block.ends_after(size))
@@ -205,24 +210,25 @@ unsafe fn pop_exact(
     }
 }
 
-/// What a search gives: the head of a bin, free and large enough, and its size.
+/// The result of a search: the head of a bin, free and large enough, and its size.
 struct Found {
     block: Block,
     size: usize,
     bin: usize,
 }
 
-/// Takes the first `wanted` bytes of a block that has been found into use.
+/// Takes the first `wanted` bytes of a found block into use.
 ///
 /// # Safety
-/// The instance is live; `wanted` is at most the block's size.
+/// The instance is live; `found` comes from a search of it; `wanted` is at most the block's size.
 #[inline(always)]
 unsafe fn serve(
     control: *mut Control,
     wanted: usize,
     found: Found,
 ) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the search gives a tested block that is free; header, ghost and next header are ours to write.
+    // SAFETY: the search has tested the block (caller). It is free, so its header, its `prev_phys` and
+    // the next header are the instance's to write.
     unsafe {
         let block = found.block;
         debug_assert!(wanted <= found.size);
@@ -234,7 +240,7 @@ unsafe fn serve(
                 return Err(smashed);
             }
             if rest >= BLOCK_MIN {
-                // What is left stays the wilderness: no bit changes.
+                // The remainder is the wilderness: no bit changes.
                 let remainder = form_free(control, block.offset(wanted), rest);
                 free_list::set_wilderness(control, remainder);
             } else {
@@ -248,7 +254,7 @@ unsafe fn serve(
                 return Err(smashed);
             }
             if rest >= BLOCK_MIN {
-                // Not the wilderness: the whole block was not.
+                // The remainder is not the wilderness, since the block was not.
                 let remainder = form_free(control, block.offset(wanted), rest);
                 free_list::push_sized(control, remainder, rest);
             } else {
@@ -262,7 +268,7 @@ unsafe fn serve(
     }
 }
 
-/// A head that serves `size` bytes, whose bin holds no other size.
+/// A head of at least `size` bytes; the bin of `size` holds no other size.
 ///
 /// # Safety
 /// The instance is live, and `size` is below [`LINEAR_BELOW`].
@@ -288,8 +294,8 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
     }
 }
 
-/// A head that serves `size` bytes: of the own bin, if it is large enough, or of the first bin above it, or the
-/// wilderness. At most three heads are looked at.
+/// A head of at least `size` bytes. The search reads at most three heads: the request's own bin, the
+/// next non-empty bin, the wilderness.
 ///
 /// # Safety
 /// The instance is live; `size` serves a request within its limit, and `own` is its bin.
@@ -330,19 +336,20 @@ unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Fo
     }
 }
 
-/// The wilderness, if it serves `size` bytes.
+/// The wilderness, if it has at least `size` bytes.
 ///
 /// # Safety
 /// The instance is live.
 #[inline(always)]
 unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller); the header is tested before it is believed.
+    // SAFETY: live (caller): the head is a free block of a pool or the list's end. Its header is
+    // tested before it is believed.
     unsafe {
         let block = Control::head(control, WILDERNESS).read();
         if block == Control::list_end(control) {
             return Err(exhausted(control));
         }
-        // It ends where the highest pool does: that is its witness.
+        // The wilderness ends where the highest pool does: its true size is known.
         let room = (*control).high.wrapping_sub(block.addr());
         if block.header((*control).cookie) != Header::free(room) {
             return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
@@ -364,20 +371,22 @@ unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, R
 /// The instance is live; `block` is a head that is not the list's end.
 #[inline(always)]
 unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal> {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, a head that is not the list's end (caller).
     unsafe { free_list::size_of_head(control, block) }
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
 }
 
-/// Lists what `wanted` bytes leave of an unlinked free block, if that is enough for a block; gives the bytes to put
-/// into use: `wanted`, or all.
+/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that is
+/// large enough for a block. Returns the bytes to take into use: `wanted`, or all.
 ///
 /// # Safety
-/// `block` is an unlinked block of `size >= wanted` bytes whose next neighbour is in use and says PREV_FREE.
+/// The instance is live; `block` is an unlinked free block of its pools with `size >= wanted` bytes,
+/// whose next neighbour is in use and has PREV_FREE set.
 #[inline(always)]
 pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wanted: usize) -> usize {
     let rest = size - wanted;
-    // SAFETY: the caller's duties: ghost and next header are ours to write.
+    // SAFETY: the block is free and unlinked (caller), so its bytes and the next header's PREV_FREE
+    // are the instance's to write.
     unsafe {
         if rest >= BLOCK_MIN {
             let remainder = form_free(control, block.offset(wanted), rest);
@@ -390,7 +399,10 @@ pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wante
     }
 }
 
-/// The refusal of a request that was not looked for: zero, or beyond this instance.
+/// The refusal of a request without a search: zero, beyond this instance, or intercepted.
+///
+/// # Safety
+/// The instance is live.
 #[cold]
 #[inline(never)]
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
@@ -406,7 +418,10 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
     }
 }
 
-/// Counts a request refused for want of memory.
+/// Counts a request refused for want of memory and returns its refusal.
+///
+/// # Safety
+/// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn exhausted(control: *mut Control) -> Refusal {
     // SAFETY: live (caller).

@@ -1,4 +1,5 @@
-//! Freeing: a block joins its free neighbours at once.
+//! Freeing: a block merges with its free neighbours at once. [`crate::front`] says how the paths are
+//! divided.
 //!
 //! ```text
 //!  alone      used [ block ] used       →  used [ free  ] used
@@ -18,27 +19,30 @@ use crate::misuse::Misuse;
 use crate::returned::{explain, may_follow, prev_free_block};
 
 impl Tlsf {
-    /// Frees a block and coalesces it with its free neighbours at once; O(1). On misuse nothing is changed.
+    /// Frees a block and coalesces it with its free neighbours at once; O(1). On misuse nothing is
+    /// changed.
     ///
     /// # Safety
-    /// The instance is live. The contents of the block are given up. (A pointer that is no live block is found
-    /// wherever the headers show it, provided that the memory between the instance's pools can be read.)
+    /// The instance is live. The contents of the block are given up. (A pointer that is no live block
+    /// is detected wherever the headers show it, provided that the memory between the instance's
+    /// pools can be read.)
     #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance, contents given up (caller).
         unsafe { self.free_for::<Returned>(ptr.as_ptr()) }
     }
 
-    /// [`Tlsf::free`] for a front. The first way: a block between two blocks in use.
+    /// [`Tlsf::free`] for a front. The fast path frees a block between two blocks in use.
     ///
     /// # Safety
-    /// The instance is live, and the contents of the block are given up. `ptr` may be null, which lies
-    /// outside every instance's bounds.
+    /// The instance is live, and the contents of the block are given up. `ptr` may be null, which
+    /// lies outside every instance's bounds.
     #[inline(always)]
     pub unsafe fn free_for<F: Front>(self, ptr: *mut u8) -> F::Freed {
         let control = self.control();
         let block = Block::at(ptr);
-        // SAFETY: live (caller); a header is read only inside the bounds and tested before anything is written.
+        // SAFETY: live (caller); a header is read only inside the bounds and tested before anything
+        // is written.
         unsafe {
             if !(*control).may_be_payload(block.addr()) {
                 return not_freed::<F>(self, ptr, None);
@@ -73,7 +77,7 @@ impl Tlsf {
         }
     }
 
-    /// Which misuse of `ptr` a freeing call has just found.
+    /// The misuse of `ptr` that a freeing call has just found.
     ///
     /// # Safety
     /// The instance is live, and memory between its pools' outer bounds may be read.
@@ -84,10 +88,11 @@ impl Tlsf {
     }
 }
 
-/// A block between one in use and a free one or its pool's end.
+/// Frees a block whose previous block is in use and whose next one is free or its pool's end.
 ///
 /// # Safety
-/// As for [`Tlsf::free_for`], which has read the headers of the block and of the next one.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read the
+/// headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_before<F: Front>(
     tlsf: Tlsf,
@@ -95,7 +100,7 @@ unsafe fn free_before<F: Front>(
     header: Header,
     next_header: Header,
 ) -> F::Freed {
-    // SAFETY: the headers are the block's and the next one's, the first one tested (caller).
+    // SAFETY: live instance; the block's header, tested, and the next one's (caller).
     match unsafe { join_next(tlsf.control(), Block::at(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
         // SAFETY: live (caller).
@@ -103,11 +108,11 @@ unsafe fn free_before<F: Front>(
     }
 }
 
-/// Joins a block with the free one behind it, or lists it at its pool's end. None is a misuse that
-/// [`explain`] finds.
+/// Merges a block with the free one behind it, or lists it at its pool's end. The error None is a
+/// misuse that [`explain`] identifies.
 ///
 /// # Safety
-/// The instance is live; the headers are the block's and the next one's, the first one tested.
+/// The instance is live; the headers are the block's, tested, and the next one's.
 #[inline(always)]
 unsafe fn join_next(
     control: *mut Control,
@@ -115,12 +120,13 @@ unsafe fn join_next(
     header: Header,
     next_header: Header,
 ) -> Result<FreeBlock, Option<Misuse>> {
-    // SAFETY: the header has been tested (caller); so is the free neighbour before anything is written.
+    // SAFETY: live instance, tested header (caller); the free neighbour is tested before anything is
+    // written.
     unsafe {
         let freed = header.size();
         let next = block.offset(freed);
         let Some(next_size) = next_header.free_size() else {
-            // Only a pool's end: a next block in use is not given here.
+            // A pool's end: the next block is not one in use here.
             if next_header.is_free() || !may_follow(control, freed, next, next_header) {
                 return Err(None);
             }
@@ -130,14 +136,14 @@ unsafe fn join_next(
             free_list::push_freed(control, block, freed);
             return Ok(FreeBlock(block));
         };
-        // A header that has been overwritten decodes to a wrong seal: a size beyond the bounds.
+        // An overwritten header decodes to a wrong seal, which is a size beyond the bounds.
         let room = (*control).high - next.addr();
         if !is_possible(header, next_size) || next_size > room {
             return Err(None);
         }
         let size = freed + next_size;
         if next_size == room {
-            // The wilderness begins earlier: no bit changes.
+            // The wilderness grows downward: no bit changes.
             free_list::wilderness_sound_to_merge(control, next, next_size)?;
             (*control).count_freed(freed);
             form_free(control, block, size);
@@ -153,16 +159,17 @@ unsafe fn join_next(
     }
 }
 
-/// A block with a free block before it and one in use behind it. (Or no block in use: this is tested
-/// first.)
+/// Frees a block whose previous block is free and whose next one is in use. The block itself is
+/// tested first.
 ///
 /// # Safety
-/// As for [`Tlsf::free_for`], which has found the address inside the bounds and aligned, and has read
-/// the block's header.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has found the
+/// address aligned and inside the bounds, and has read the block's header.
 #[inline(never)]
 unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::Freed {
     let control = tlsf.control();
-    // SAFETY: the address is inside the bounds and aligned (caller); all else is tested before anything is written.
+    // SAFETY: live instance, aligned address inside the bounds (caller); block and neighbours are
+    // tested before anything is written.
     unsafe {
         let block = Block::at(ptr);
         let freed = header.size();
@@ -191,11 +198,12 @@ unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::
     }
 }
 
-/// A block with a free block before it, and a free one or its pool's end behind it; in a compact front
-/// any block but one between two in use.
+/// Frees a block whose previous block is free and whose next one is free or its pool's end; for a
+/// compact front, every block but one between two in use.
 ///
 /// # Safety
-/// As for [`Tlsf::free_for`], which has read the headers of the block and of the next one, and tested the first.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read the
+/// headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_between<F: Front>(
     tlsf: Tlsf,
@@ -203,7 +211,7 @@ unsafe fn free_between<F: Front>(
     header: Header,
     next_header: Header,
 ) -> F::Freed {
-    // SAFETY: the headers are the block's and the next one's, the first one tested (caller).
+    // SAFETY: live instance; the block's header, tested, and the next one's (caller).
     match unsafe { join_both(tlsf.control(), Block::at(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
         // SAFETY: live (caller).
@@ -211,7 +219,7 @@ unsafe fn free_between<F: Front>(
     }
 }
 
-/// Joins a block with whatever free neighbours it has. None is a misuse that [`explain`] finds.
+/// Merges a block with its free neighbours. The error None is a misuse that [`explain`] identifies.
 ///
 /// # Safety
 /// The instance is live; the headers are the block's, tested, and the next one's.
@@ -222,8 +230,8 @@ unsafe fn join_both(
     header: Header,
     next_header: Header,
 ) -> Result<FreeBlock, Option<Misuse>> {
-    // SAFETY: the header is tested (caller), so the next one lies inside the bounds; both neighbours
-    // are tested before anything is written.
+    // SAFETY: live instance; the header is tested (caller), so the next one lies inside the bounds;
+    // both neighbours are tested before anything is written.
     unsafe {
         let freed = header.size();
         let next = block.offset(freed);
@@ -249,7 +257,7 @@ unsafe fn join_both(
         }
         (*control).count_freed(freed);
         if let Some(next_size) = next_size {
-            // Its links are read anew: the two may have been neighbours in one list.
+            // Its links are read again: the two blocks may have been neighbours in one list.
             size += next_size;
             free_list::unlink(control, next);
         } else {
@@ -261,10 +269,10 @@ unsafe fn join_both(
     }
 }
 
-/// The end of a call that frees nothing.
+/// Ends a call that frees nothing.
 ///
 /// # Safety
-/// As for [`Tlsf::free_for`].
+/// The instance is live.
 #[cold]
 #[inline(never)]
 unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) -> F::Freed {
@@ -272,7 +280,8 @@ unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) 
     unsafe { F::not_freed(tlsf, ptr, misuse) }
 }
 
-/// On 32-bit targets no seal vouches for a block and a next block in use: there their sizes must make sense too.
+/// Whether the sizes of a block and of a next block in use are possible. On 64-bit targets the seals
+/// prove it; 32-bit headers have none.
 ///
 /// # Safety
 /// The instance is live.
@@ -283,24 +292,28 @@ unsafe fn in_use_makes_sense(
     next: Block,
     next_header: Header,
 ) -> bool {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     WORD == 8
         || (size >= BLOCK_MIN && next_header.size() <= unsafe { (*control).high } - next.addr())
 }
 
-/// The same for a free next block. (With a seal, a size that no block has is seen by what would lie behind it.)
+/// Whether the sizes of a block and of a free next block are possible. On 64-bit targets the test of
+/// what lies behind a free block finds a size that no block has.
 #[inline(always)]
 fn is_possible(header: Header, next_size: usize) -> bool {
     WORD == 8 || (header.size() >= BLOCK_MIN && next_size >= BLOCK_MIN)
 }
 
-/// Writes the header of a free block and the ghost at its end. The next header must say PREV_FREE.
+/// Writes the header of a free block and the `prev_phys` at its end. The next header must have
+/// PREV_FREE set.
 ///
 /// # Safety
-/// The bytes are unlinked and nobody's.
+/// The instance is live; `size` bytes at `block` lie in one of its pools, unlisted, and their
+/// contents are given up.
 #[inline(always)]
 pub(crate) unsafe fn form_free(control: *mut Control, block: Block, size: usize) -> Block {
-    // SAFETY: the caller's duties.
+    // SAFETY: the bytes lie in a pool of a live instance, unlisted and given up (caller); the header
+    // behind them exists, since every pool ends with a sentinel.
     unsafe {
         block.set_header((*control).cookie, Header::free(size));
         block.offset(size).set_prev_phys(block);

@@ -1,9 +1,9 @@
-//! How a hot call ends. `malloc`, `free` and `realloc` are written once, generic over a front: Rust
-//! takes a `Result`, the C functions return at once what C expects.
+//! Dispatch of the hot calls. `malloc`, `free` and `realloc` are each written once, generic over a
+//! [`Front`], which decides what they return: a `Result` to Rust callers, a pointer or nothing to C.
 //!
-//! The first way of each call is compiled into its caller and has neither frame nor call. What it
-//! does not serve goes on in a function that is never inlined and takes the same registers, so that
-//! the first way ends in a jump.
+//! The fast path of a call is compiled into its caller and needs no stack frame. Every other path is
+//! a function of its own, never inlined, that takes the same arguments in the same registers, so
+//! that the fast path reaches it by a jump.
 
 use core::ptr::NonNull;
 
@@ -13,49 +13,49 @@ use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::returned::explain;
 
-/// What the hot calls return, and what they do where they find no block, no room, or misuse.
+/// What the hot calls return, and what they do when they find no block, no room, or misuse.
 pub trait Front {
-    /// The outcome of `malloc` and `realloc`.
+    /// The result of `malloc` and `realloc`.
     type Allocated;
-    /// The outcome of `free`.
+    /// The result of `free`.
     type Freed;
 
-    /// One function of `free` serves every kind of free neighbours. False: each kind has its own,
-    /// which is faster and larger.
+    /// True: one function merges a freed block with free neighbours of every kind. False: each kind
+    /// has its own function, which is faster and takes more code.
     const COMPACT: bool;
 
-    /// The end of a call that allocates or resizes.
+    /// Ends a call that allocates or resizes.
     ///
     /// # Safety
     /// The instance is live.
     unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> Self::Allocated;
 
-    /// The end of `malloc` for a request that is zero, beyond the instance's greatest, or made while
-    /// the instance is intercepted: nothing was searched.
+    /// Ends `malloc` without a search: the request is zero or beyond the instance's greatest, or the
+    /// instance is intercepted.
     ///
     /// # Safety
     /// The instance is live.
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
 
-    /// `realloc` of null, to zero or beyond the greatest request, of a misused pointer, or while the
-    /// instance is intercepted. Nothing has been changed.
+    /// Ends `realloc` with nothing changed: the pointer is null or misused, the request is zero or
+    /// beyond the instance's greatest, or the instance is intercepted.
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc`]; `ptr` may be null.
+    /// The instance is live. On success `ptr`, unless null, is given up.
     unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> Self::Allocated;
 
-    /// The end of `free`.
+    /// Ends `free` of a live block.
     fn freed(block: FreeBlock) -> Self::Freed;
 
-    /// `free` of null, of a misused pointer, or while the instance is intercepted. Nothing has been
-    /// changed. `misuse` is what was found; None: [`Tlsf::free_refused`] finds it.
+    /// Ends `free` with nothing changed: the pointer is null or misused, or the instance is
+    /// intercepted. `misuse` is the misuse found; None leaves that to [`Tlsf::free_refused`].
     ///
     /// # Safety
-    /// As for [`Tlsf::free`]; `ptr` may be null.
+    /// The instance is live.
     unsafe fn not_freed(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) -> Self::Freed;
 }
 
-/// The front of Rust callers: every outcome is returned.
+/// The front of Rust callers: every result and every error is returned.
 pub(crate) struct Returned;
 
 impl Front for Returned {
@@ -76,7 +76,8 @@ impl Front for Returned {
 
     #[inline(always)]
     unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> Self::Allocated {
-        // SAFETY: the instance is live, and Rust callers pass no null (caller).
+        // SAFETY: the instance is live and `ptr` given up on success (caller); `Tlsf::realloc`, the
+        // only way here, takes a pointer that is not null.
         unsafe { tlsf.realloc_aligned(NonNull::new_unchecked(ptr), QUANTUM, bytes) }
     }
 
@@ -87,7 +88,7 @@ impl Front for Returned {
 
     #[inline(always)]
     unsafe fn not_freed(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) -> Self::Freed {
-        // SAFETY: the instance is live (caller).
+        // SAFETY: the instance is live (caller), so memory between its pools' bounds may be read.
         Err(misuse.unwrap_or_else(|| unsafe { explain(tlsf.control(), Block::at(ptr)) }))
     }
 }

@@ -1,5 +1,6 @@
-//! The hash of words that only control-plane calls change: pool headers and part of the control
-//! structure. Any changed bit changes about half of the result. It finds mistakes, not attackers.
+//! The hash of the words that only control-plane calls change: pool headers and part of the control
+//! structure. A changed bit changes about half of the result's bits. It detects accidents, not
+//! attacks.
 
 const SEED: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
 const FACTOR: usize = 0xD6E8_FEB8_6659_FD93_u64 as usize;
@@ -19,14 +20,14 @@ pub(crate) unsafe fn mix_at(address: usize, from: *const usize, words: usize) ->
     unsafe { extend(step(SEED, address), from, words) }
 }
 
-/// `hash` continued over `words` words at `from`.
+/// Continues `hash` over `words` words at `from`.
 ///
 /// # Safety
 /// `words` words at `from` may be read.
 #[inline(never)]
 pub(crate) unsafe fn extend(mut hash: usize, from: *const usize, words: usize) -> usize {
     for index in 0..words {
-        // SAFETY: one of the words that may be read (caller).
+        // SAFETY: `index` is below `words`, and so many words may be read (caller).
         hash = step(hash, unsafe { from.add(index).read() });
     }
     hash

@@ -1,4 +1,5 @@
-//! The instance: what it is, creating and destroying it. Its calls are in `allocate`, `free`, `realloc`, `pools`, `check`.
+//! The instance: creating and destroying it, its error handler, `calloc`. Its other calls are in
+//! `allocate`, `free`, `realloc`, `pools`, `returned`, `stats` and `validate`.
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
@@ -8,29 +9,30 @@ use crate::control::Control;
 use crate::misuse::{MisuseHandler, Refusal};
 use crate::pool::{POOL_COST, POOL_MIN};
 
-/// An instance: a handle on the control structure in the caller's memory. Two copies name the same instance.
+/// An instance: a handle on the control structure in the caller's memory. Two copies name the same
+/// instance.
 ///
 /// # Safety of the methods
-/// Unless a method says otherwise, "the instance is live" means: it was created by
-/// [`Tlsf::create`] or [`Tlsf::create_with_pool`], its memory and its pools' memory are still
-/// there and written by nobody else (payloads in use excepted), and no other thread is in a call on it.
+/// "The instance is live" means: it was created by [`Tlsf::create`] or [`Tlsf::create_with_pool`]
+/// and has not been destroyed; its memory and that of its pools can be read and written, and only
+/// the instance writes there, except in payloads in use; no other thread is in a call on it.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tlsf(NonNull<Control>);
 
 impl Tlsf {
-    /// Greatest request of a default instance, in bytes.
+    /// The greatest request of a default instance, in bytes.
     pub const DEFAULT_MAX_BLOCK: usize = DEFAULT_MAX_BLOCK;
-    /// Bytes of a region that one block cannot use: an aligned region of this many and n more holds
-    /// exactly one block of n usable bytes.
+    /// Bytes of a region that its first block cannot use: an aligned region of this many and n more
+    /// holds exactly one block of n usable bytes.
     pub const POOL_OVERHEAD: usize = POOL_COST + HEADER;
-    /// Bytes that each block takes beyond its usable ones.
+    /// Bytes of a block beyond its usable ones.
     pub const ALLOC_OVERHEAD: usize = HEADER;
-    /// Smallest usable size.
+    /// The smallest usable size, in bytes.
     pub const BLOCK_SIZE_MIN: usize = BLOCK_MIN - HEADER;
-    /// Greatest request of a default instance.
+    /// The greatest request of a default instance, in bytes.
     pub const BLOCK_SIZE_MAX: usize = DEFAULT_MAX_BLOCK;
-    /// Alignment of every payload.
+    /// The alignment of every payload, in bytes.
     pub const ALIGN: usize = QUANTUM;
 
     #[inline(always)]
@@ -42,16 +44,19 @@ impl Tlsf {
         NonNull::new(control).map(Tlsf)
     }
 
-    /// Bytes of control structure for requests up to `max_block` bytes; 0 when that is beyond any instance. O(1).
+    /// Bytes of the control structure for requests up to `max_block` bytes; 0 when that is beyond
+    /// any instance. O(1).
     pub const fn control_size(max_block: usize) -> usize {
         Control::size_for(max_block)
     }
 
     /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1).
-    /// None when `mem` is null or not aligned for a word, or `max_block` is beyond any instance.
+    /// None when `mem` is null or not aligned for a word, when `max_block` is beyond any instance, or
+    /// when the control structure would end beyond the address space.
     ///
     /// # Safety
-    /// `control_size(max_block)` bytes at `mem` may be written, and belong to the instance until it is destroyed.
+    /// `control_size(max_block)` bytes at `mem` may be read and written, and belong to the instance
+    /// until it is destroyed.
     pub unsafe fn create(mem: *mut u8, max_block: usize) -> Option<Tlsf> {
         let bytes = Control::size_for(max_block);
         if mem.is_null()
@@ -61,15 +66,18 @@ impl Tlsf {
         {
             return None;
         }
-        // SAFETY: aligned and bounded as tested; writable (caller).
+        // SAFETY: `mem` is aligned and bounded (tested) and may be written (caller).
         Tlsf::new(unsafe { Control::init(mem, max_block) })
     }
 
-    /// Creates a default instance in `mem`, any address, and gives it the rest as its first pool; O(1).
-    /// None, and nothing written, when `bytes` does not hold the control structure and one smallest block.
+    /// Creates a default instance at `mem`, rounded up to a word, and makes the rest of the region
+    /// its first pool; O(1). None, and nothing written, when `mem` is null, when `bytes` cannot hold
+    /// the control structure and a pool with one smallest block, or when the region ends beyond the
+    /// address space.
     ///
     /// # Safety
-    /// `bytes` bytes at `mem` may be read and written, and belong to the instance until it is given up.
+    /// `bytes` bytes at `mem` may be read and written, and belong to the instance until it is
+    /// destroyed.
     pub unsafe fn create_with_pool(mem: *mut u8, bytes: usize) -> Option<Tlsf> {
         mem.addr().checked_add(bytes)?;
         let control_bytes = Control::size_for(DEFAULT_MAX_BLOCK);
@@ -80,7 +88,8 @@ impl Tlsf {
         if mem.is_null() || bytes < skip + control_bytes + pool_skip + POOL_MIN {
             return None;
         }
-        // SAFETY: the region holds the control structure and, behind it, a pool (tested); writable (caller).
+        // SAFETY: the region holds the control structure and, behind it, a pool (tested), and may be
+        // read and written (caller).
         unsafe {
             let tlsf = Tlsf::create(start, DEFAULT_MAX_BLOCK)?;
             tlsf.add_pool(rest, bytes - skip - control_bytes)?;
@@ -103,13 +112,13 @@ impl Tlsf {
         self.control().cast()
     }
 
-    /// Forgets everything; frees nothing, since the caller owns all memory. What is left behind is an instance without
-    /// pools, on which every call fails. O(1).
+    /// Destroys the instance; frees nothing, since the caller owns all memory. The bytes left behind
+    /// read as an instance without pools, on which every call fails. O(1).
     ///
     /// # Safety
-    /// The instance is live. None of its pointers is used again.
+    /// The instance is live. None of the pointers that it returned is used again.
     pub unsafe fn destroy(self) {
-        // SAFETY: live (caller).
+        // SAFETY: live (caller), so its control structure may be written.
         unsafe {
             let bytes = (*self.control()).bytes();
             ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
@@ -129,7 +138,8 @@ impl Tlsf {
         }
     }
 
-    /// Registers what the layer above calls on misuse; None: that layer's default. The core itself never calls it.
+    /// Registers the function that the layer above calls on misuse; None selects that layer's
+    /// default. The core never calls it.
     ///
     /// # Safety
     /// The instance is live.
@@ -142,14 +152,15 @@ impl Tlsf {
         }
     }
 
-    /// Allocates `count · size` bytes, all zero; O(1) and the clearing.
+    /// Allocates `count · size` bytes, all zero; O(1) and the clearing. A product beyond the address
+    /// space is refused.
     ///
     /// # Safety
     /// The instance is live.
     #[inline]
     pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
         let bytes = count.saturating_mul(size);
-        // SAFETY: live (caller); a block of `bytes` bytes may be written.
+        // SAFETY: live (caller); the payload that `malloc` returns has at least `bytes` bytes.
         unsafe {
             let payload = self.malloc(bytes)?;
             payload.as_ptr().write_bytes(0, bytes);
@@ -157,10 +168,11 @@ impl Tlsf {
         }
     }
 
-    /// Takes the last [`Refusal::Exhausted`] back from `failed_requests`: a layer above has added a pool and asks again. O(1).
+    /// Uncounts the last [`Refusal::Exhausted`] in `failed_requests`: the layer above has added a
+    /// pool and repeats the request. O(1).
     ///
     /// # Safety
-    /// The instance is live, and its last call was refused so.
+    /// The instance is live, and its last call returned [`Refusal::Exhausted`].
     pub unsafe fn withdraw_refusal(self) {
         let control = self.control();
         // SAFETY: live (caller).

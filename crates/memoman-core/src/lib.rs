@@ -11,20 +11,25 @@
 //! assert!(heap.stats().used >= 1024);
 //! ```
 //!
-//! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an `Allocator`, for that crate's
-//! `Vec` and `Box` and whatever else takes one. The raw handle below it, `Tlsf`, is what the C library is made of; it and
-//! the modules of the implementation are public for memoman's own crates and change without notice.
+//! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an
+//! `Allocator` for that crate's `Vec` and `Box` and for every other collection that takes one. The
+//! raw handle below it, `Tlsf`, is what the C library is built on; it and the implementation's
+//! modules are public for memoman's own crates and change without notice.
 //!
-//! It owns nothing, calls nobody, never grows, never locks, never panics in a call that a release
-//! build makes. Every allocating and freeing call runs in constant time. The layout of a block is
-//! drawn in [`mod@block`], that of a pool in [`mod@pool`], that of the instance in [`mod@control`].
+//! The core owns no memory, calls nothing outside itself, never grows, never locks, and never panics
+//! in a call of a release build. Every allocating and freeing call runs in constant time. The source
+//! draws the layout of a block in `block.rs`, of a pool in `pool.rs`, of the instance in
+//! `control.rs`.
 //!
-//! After Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for real-time systems*, ECRTS 2004.
+//! The method is that of Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for
+//! real-time systems*, ECRTS 2004.
 //!
 //! # Invariants
-//! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit of its word is set.
-//! 2. Every listed block is free, in the bin that its size maps to (or is the wilderness), inside a pool; links are mutual;
-//!    there is no cycle.
+//! The source refers to them as I1 to I8; validation proves them.
+//! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit of
+//!    its word is set.
+//! 2. Every listed block is free, inside a pool, and in the bin that its size maps to, or it is the
+//!    wilderness, the free block that ends the highest pool; links are mutual; there is no cycle.
 //! 3. Every free block of a pool is listed exactly once.
 //! 4. No two physical neighbours are both free.
 //! 5. PREV_FREE is set exactly when the previous block is free; then, and only then, `prev_phys` points to it.
@@ -34,14 +39,14 @@
 #![no_std]
 #![allow(
     rustdoc::private_intra_doc_links,
-    reason = "the hidden modules' documentation is for who reads the source"
+    reason = "the hidden modules' documentation is for readers of the source"
 )]
 #![cfg_attr(
     memoman_small,
     allow(
         dead_code,
         unused_imports,
-        reason = "what only the hot paths of the normal build need"
+        reason = "items for the hot paths of the normal build only"
     )
 )]
 
@@ -71,7 +76,7 @@ mod stats;
 mod tests;
 mod validate;
 
-// What allocates and frees: fast, or small.
+// The calls and the lists: fast in the normal build, compact in the small one.
 #[cfg(not(memoman_small))]
 mod allocate;
 #[cfg(not(memoman_small))]

@@ -1,9 +1,9 @@
-//! How a call can fail: want of memory, an argument that the contract refuses, misuse.
+//! The ways a call fails: want of memory, an argument that the contract refuses, misuse.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::fmt;
 
-/// What a caller did wrong, as far as the headers show it in constant time.
+/// A caller's mistake, as far as the headers show it in constant time.
 ///
 /// ```
 /// use memoman_core::Misuse;
@@ -16,7 +16,7 @@ pub enum Misuse {
     Misaligned = 1,
     /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign block.
     Foreign,
-    /// The block is free already, alone or as part of a greater free block.
+    /// The block is free already, by itself or as part of a greater free block.
     DoubleFree,
     /// No live block starts here, or its header has been overwritten.
     NotABlock,
@@ -26,12 +26,12 @@ pub enum Misuse {
     SmashedPrev,
     /// A link of a free block has been overwritten: most often a write after free.
     SmashedLink,
-    /// No misuse: the instance is intercepted, and the call did nothing. See `Tlsf::intercept`.
+    /// No misuse: the instance is intercepted (`Tlsf::intercept`), and the call did nothing.
     Intercepted,
 }
 
 impl Misuse {
-    /// The fixed message that the error handler is given.
+    /// The fixed message that is passed to the error handler.
     ///
     /// ```
     /// use memoman_core::Misuse;
@@ -50,7 +50,7 @@ impl Misuse {
         }
     }
 
-    /// Ends a call that has no other way to tell.
+    /// Panics with the message: for calls that have no other way to report misuse.
     #[cold]
     pub(crate) fn panic(self) -> ! {
         panic!("memoman: {self}")
@@ -65,7 +65,7 @@ impl fmt::Display for Misuse {
 
 impl core::error::Error for Misuse {}
 
-/// Why an allocating call gives no block.
+/// Why an allocating call returns no block.
 ///
 /// ```
 /// use memoman_core::Refusal;
@@ -73,11 +73,11 @@ impl core::error::Error for Misuse {}
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No block is large enough. Counted in `failed_requests`.
+    /// No free block is large enough. Counted in `failed_requests`.
     Exhausted,
     /// A size of zero or an alignment that is no power of two. Not counted.
     Invalid,
-    /// The call found misuse; the address is that of the block at which it shows.
+    /// The call found misuse. The address is that of the block at which it shows.
     Misuse(Misuse, *const u8),
 }
 
@@ -93,5 +93,5 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-/// A C error handler: the fixed message, the pointer, and the word registered with it.
+/// A C error handler. It takes the fixed message, the pointer, and the word registered with it.
 pub type MisuseHandler = unsafe extern "C" fn(*const c_char, *const c_void, *mut c_void);

@@ -1,4 +1,4 @@
-//! The O(1) tests of a pointer that a caller gives back, before anything is done with it.
+//! The O(1) tests of a pointer that a caller returns, before anything is done with it.
 
 use core::ptr::NonNull;
 
@@ -14,61 +14,65 @@ impl Tlsf {
     /// Usable bytes of a block in use of this instance, tested as [`Tlsf::free`] tests it; O(1).
     ///
     /// # Safety
-    /// As for [`Tlsf::free`].
+    /// The instance is live, and memory between its pools' outer bounds may be read.
     pub unsafe fn usable_size(self, ptr: NonNull<u8>) -> Result<usize, Misuse> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance, readable bounds (caller).
         unsafe { live(self.control(), ptr) }.map(|live| live.header.size() - HEADER)
     }
 
-    /// Usable bytes of a block in use, of whatever instance; 0 for null and for what is not in use, as far as the one
-    /// word before it shows. O(1).
+    /// Usable bytes of a block in use of any instance; 0 for null, and where its header shows no
+    /// block in use. O(1).
     ///
     /// # Safety
-    /// `ptr` is null or a block of some live instance.
+    /// `ptr` is null or a block of a live instance.
     #[inline(always)]
     pub unsafe fn block_size(ptr: *const u8) -> usize {
         if ptr.is_null() {
             return 0;
         }
-        // SAFETY: a block (caller): its header lies before it.
+        // SAFETY: not null, so a block of a live instance (caller), whose header lies before it.
         unsafe { Block::at(ptr.cast_mut()).usable_size() }
     }
 
-    /// Makes the O(1) tests of [`Tlsf::free`] that a live block and its next neighbour pass, and changes nothing.
+    /// Makes the O(1) tests of [`Tlsf::free`] that a live block and its next neighbour pass, and
+    /// changes nothing.
     ///
     /// # Safety
-    /// As for [`Tlsf::free`], but nothing is given up.
+    /// The instance is live, and memory between its pools' outer bounds may be read.
     pub unsafe fn probe(self, ptr: NonNull<u8>) -> Result<(), Misuse> {
-        // SAFETY: the same duties.
+        // SAFETY: live instance, readable bounds (caller).
         unsafe { live(self.control(), ptr).map(|_| ()) }
     }
 
-    /// Bytes of a live block, header included, after the tests of [`Tlsf::probe`]; 0 when they find misuse. For a layer that
-    /// keeps freed blocks to itself: it is compiled into the caller.
+    /// Bytes of a live block, header included, after the tests of [`Tlsf::probe`]; 0 when they find
+    /// misuse. Compiled into its caller, for a layer that keeps a cache of freed blocks.
     ///
     /// # Safety
-    /// As for [`Tlsf::probe`].
+    /// The instance is live, and memory between its pools' outer bounds may be read.
     #[inline(always)]
     pub unsafe fn live_bytes(self, ptr: NonNull<u8>) -> usize {
-        // SAFETY: the same duties.
+        // SAFETY: live instance, readable bounds (caller).
         unsafe { live(self.control(), ptr).map_or(0, |live| live.header.size()) }
     }
 
-    /// The seal in a header: what [`Tlsf::live_bytes_below`] wants to know. 0 on 32-bit targets, which have none.
+    /// The seal in a block's header, for [`Tlsf::live_bytes_below`]; 0 on 32-bit targets, which have
+    /// none.
     ///
     /// # Safety
-    /// `block` is a block in use.
+    /// `block` is a block in use of a live instance.
     pub unsafe fn seal_of(block: NonNull<u8>) -> usize {
-        // SAFETY: the caller's duty.
+        // SAFETY: a block in use (caller), whose header lies before it.
         unsafe { Block::at(block.as_ptr()).seal() }
     }
 
-    /// [`Tlsf::live_bytes`] of a block of fewer than `most` bytes, in the fewest steps: without the bounds of the instance, and
-    /// without the bounds of a free next block's size. None for what is misused, or larger.
+    /// [`Tlsf::live_bytes`] of a block of fewer than `most` bytes, in the fewest steps: it tests
+    /// neither the address against the instance's bounds nor the size of a free next block. None on
+    /// misuse and for a larger block.
     ///
     /// # Safety
-    /// `block` is an aligned address in one of the instance's pools, and `most` is at most the bytes from there that may be read.
-    /// The seal is that of the instance ([`Tlsf::seal_of`]), or 0: then nothing passes where headers have one.
+    /// The instance is live; `block` is an aligned address in one of its pools; at least `most` bytes
+    /// from there may be read. `seal` is the instance's ([`Tlsf::seal_of`]), or 0, with which no
+    /// block passes where headers have a seal.
     #[inline(always)]
     pub unsafe fn live_bytes_below(
         self,
@@ -77,16 +81,17 @@ impl Tlsf {
         most: usize,
     ) -> Option<usize> {
         if WORD == 4 {
-            // No seal vouches for a size.
-            // SAFETY: the caller's duties.
+            // No seal vouches for a size, so the full tests are made.
+            // SAFETY: live instance, address in one of its pools (caller).
             let size = unsafe { self.live_bytes(block) };
             return (size != 0 && size < most).then_some(size);
         }
         let block = Block::at(block.as_ptr());
-        // SAFETY: the word before an address in a pool; the next header is read only when the seal vouches for the size.
+        // SAFETY: a header precedes every address in a pool (caller); the next header is read only
+        // when the seal vouches for the size, which is then below `most`.
         unsafe {
             let header = block.header(seal);
-            // Taken before the test, since what the caller does next waits for it.
+            // Computed before the test: the caller's next step depends on it.
             let size = header.size();
             (header.is_used_below(most) && block.offset(size).header(seal).may_follow_used())
                 .then_some(size)
@@ -102,14 +107,15 @@ pub(crate) struct Live {
     pub(crate) next_header: Header,
 }
 
-/// The O(1) tests of a pointer that a caller gives back, before anything is done with it.
+/// Tests that `ptr` is a block in use whose next neighbour makes sense; O(1).
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read.
 #[inline(always)]
 pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Live, Misuse> {
     let block = Block::at(ptr.as_ptr());
-    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds.
+    // SAFETY: live instance, readable bounds (caller); a header is read only at an aligned address
+    // inside the bounds.
     unsafe {
         if (*control).may_be_payload(block.addr())
             && let Some(live) = behind(control, block, block.header((*control).cookie))
@@ -120,14 +126,15 @@ pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Liv
     }
 }
 
-/// `block` is a block in use of exactly this size, as far as [`live`] would test it.
+/// Whether `block` passes the tests of [`live`] and has exactly this size.
 ///
 /// # Safety
-/// As for [`live`]; `block` may be anything.
+/// The instance is live, and memory between its pools' outer bounds may be read. `block` may be any
+/// address.
 #[inline(always)]
 pub(crate) unsafe fn has_size(control: *mut Control, block: Block, size: usize) -> bool {
-    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds, the next one only when the
-    // size stays inside them.
+    // SAFETY: live instance, readable bounds (caller); the header is read only at an aligned address
+    // inside the bounds, the next one only when the size stays inside them.
     unsafe {
         (*control).may_be_payload(block.addr())
             && block.header((*control).cookie).is_used_of(size)
@@ -142,10 +149,12 @@ pub(crate) unsafe fn has_size(control: *mut Control, block: Block, size: usize) 
 /// The block with its next neighbour, when both headers make sense.
 ///
 /// # Safety
-/// As for [`live`]; `block` is aligned and inside the bounds, `header` is its header.
+/// The instance is live, and memory between its pools' outer bounds may be read. `block` is aligned
+/// and inside the bounds; `header` is its header.
 #[inline(always)]
 pub(crate) unsafe fn behind(control: *mut Control, block: Block, header: Header) -> Option<Live> {
-    // SAFETY: live (caller); the next header is read only when the size stays inside the bounds.
+    // SAFETY: live instance, readable bounds (caller); the next header is read only when the size
+    // stays inside them.
     unsafe {
         let size = header.size();
         // An overwritten header decodes to a wrong seal, which is a size beyond the bounds.
@@ -163,10 +172,11 @@ pub(crate) unsafe fn behind(control: *mut Control, block: Block, header: Header)
     }
 }
 
-/// The header behind a block in use of `size` bytes makes sense.
+/// Whether the header behind a block in use of `size` bytes makes sense.
 ///
 /// # Safety
-/// The instance is live; all but `next_header` has been tested.
+/// The instance is live, and memory between its pools' outer bounds may be read. `next` lies inside
+/// them, `size` bytes behind a block whose header has been tested; `next_header` is its header.
 #[inline(always)]
 pub(crate) unsafe fn may_follow(
     control: *mut Control,
@@ -174,16 +184,17 @@ pub(crate) unsafe fn may_follow(
     next: Block,
     next_header: Header,
 ) -> bool {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     let room = unsafe { (*control).high } - next.addr();
-    // Free and a sentinel at once is nothing.
+    // No header is both free and a sentinel.
     let possible = if next_header.is_free() {
         next_header.is_plain_free() && next_header.size() <= room
     } else {
-        // On 32-bit targets no seal vouches for a next block in use: there its size must make sense too, or its pool.
+        // On 32-bit targets no seal vouches for a next block in use: its size must be possible, and
+        // a sentinel must lead to its pool.
         WORD == 8
             || if next_header.is_sentinel() {
-                // SAFETY: live (caller).
+                // SAFETY: live instance, readable bounds (caller).
                 unsafe { is_sentinel(control, next, next_header) }
             } else {
                 next_header.size() <= room
@@ -193,23 +204,25 @@ pub(crate) unsafe fn may_follow(
     next_header.may_follow_used() && (WORD == 8 || size >= BLOCK_MIN) && possible
 }
 
-/// The free block right before `block`, whose PREV_FREE is set, with its size: None when it has been overwritten.
+/// The free block right before `block`, whose PREV_FREE is set, with its size and links. None when it
+/// has been overwritten.
 ///
 /// # Safety
-/// `control` is live; `block` is a block or sentinel of one of its pools with PREV_FREE set.
+/// The instance is live, and memory between its pools' outer bounds may be read. `block` is a block
+/// or sentinel of one of its pools with PREV_FREE set.
 #[inline(always)]
 pub(crate) unsafe fn prev_free_block(
     control: *mut Control,
     block: Block,
 ) -> Option<(Block, usize, Links)> {
-    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
+    // SAFETY: PREV_FREE is set (caller), so `prev_phys` exists; it is followed only inside the bounds.
     unsafe {
         let prev = block.prev_phys();
         let size = block.addr().wrapping_sub(prev.addr());
         if !(*control).may_be_payload(prev.addr()) {
             return None;
         }
-        // One compare proves size, flags and seal.
+        // One compare tests size, flags and seal.
         if prev.header((*control).cookie) != Header::free(size) {
             return None;
         }
@@ -217,7 +230,8 @@ pub(crate) unsafe fn prev_free_block(
     }
 }
 
-/// A pool of this instance ends here: the distance in the header leads to its own header. For targets without a seal.
+/// Whether a pool of this instance ends at `next`: the distance in the sentinel's header leads to the
+/// pool's own header. For targets without a seal.
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read.
@@ -225,10 +239,11 @@ pub(crate) unsafe fn prev_free_block(
 #[inline(never)]
 unsafe fn is_sentinel(control: *mut Control, next: Block, header: Header) -> bool {
     let start = next.addr().wrapping_sub(header.size());
-    // SAFETY: live (caller): read only where a pool's header may lie inside the bounds.
+    // SAFETY: live instance, readable bounds (caller); a pool's header is read only between the first
+    // pool and `next`.
     unsafe {
         let first = (*control).first_pool;
-        // (Aligned, as both are that it is made of.)
+        // The start is aligned, since `next` and the distance are.
         if start < first.addr() || start >= next.addr() {
             return false;
         }
@@ -237,11 +252,15 @@ unsafe fn is_sentinel(control: *mut Control, next: Block, header: Header) -> boo
     }
 }
 
-/// Which misuse it was that [`live`] found.
+/// The misuse for which a test of `block` failed.
+///
+/// # Safety
+/// The instance is live, and memory between its pools' outer bounds may be read.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn explain(control: *mut Control, block: Block) -> Misuse {
-    // SAFETY: as for `live`.
+    // SAFETY: live instance, readable bounds (caller); the header is read only at an aligned address
+    // inside them.
     unsafe {
         if (*control).is_intercepted() {
             return Misuse::Intercepted;

@@ -1,4 +1,4 @@
-//! The unit tests: what only the crate's own names reach. Everything else is in `tests/` beside `src/`.
+//! The unit tests of private items. Tests of the public interface are in `tests/` beside `src/`.
 
 mod control;
 #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! Validation: proves the invariants of the crate's documentation on a heap whose every word may
-//! have been overwritten.
+//! Validation: proves invariants I1 to I8 (`lib.rs`) on a heap whose every word may have been
+//! overwritten.
 //!
 //! Nothing is followed before it is proved: the control structure by its hash, each pool by its
 //! header's hash, each block by the walk that reaches it from its pool's start, the links by the
