@@ -1,5 +1,6 @@
-//! Allocating: `malloc` and `memalign`. A call runs `size_class` → `control` (bitmaps) → `free_list`
-//! → split → `free_list`, without a loop. [`crate::front`] says how its paths are divided.
+//! Allocating: `malloc` and `memalign`. A call runs `size_class` → `control` (bitmaps) →
+//! `free_list` → split → `free_list`, without a loop. [`crate::front`] says how its paths are
+//! divided.
 
 use core::hint::assert_unchecked;
 use core::ptr::{self, NonNull};
@@ -25,8 +26,8 @@ impl Tlsf {
         unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
-    /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that has
-    /// exactly the size that a block for the request is cut to.
+    /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that
+    /// has exactly the size that a block for the request is cut to.
     ///
     /// # Safety
     /// The instance is live.
@@ -57,8 +58,8 @@ impl Tlsf {
         }
     }
 
-    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front of
-    /// the aligned block becomes a free block.
+    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front
+    /// of the aligned block becomes a free block.
     ///
     /// # Safety
     /// The instance is live.
@@ -68,8 +69,8 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         let control = self.control();
-        // SAFETY: live (caller); `find_from` returns a listed free block with room for the worst gap
-        // in front of an aligned payload.
+        // SAFETY: live (caller); `find_from` returns a listed free block with room for the worst
+        // gap in front of an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
@@ -85,8 +86,8 @@ impl Tlsf {
             {
                 return Ok(payload);
             }
-            // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in place
-            // of a single quantum, which is too small for a block.
+            // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in
+            // place of a single quantum, which is too small for a block.
             let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
                 return Err(refuse(control, usize::MAX));
             };
@@ -122,7 +123,8 @@ impl Tlsf {
     }
 }
 
-/// Allocates a block of `size` bytes, whose bin holds no other size, after the bin's head was no hit.
+/// Allocates a block of `size` bytes, whose bin holds no other size, after the bin's head was no
+/// hit.
 ///
 /// # Safety
 /// The instance is live; `size` is below [`LINEAR_BELOW`] and serves a request within its limit.
@@ -140,11 +142,12 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     }
 }
 
-/// Allocates a block of at least `size` bytes, cut to `wanted` where there is room. `bin` is the bin
-/// of `wanted`.
+/// Allocates a block of at least `size` bytes, cut to `wanted` where there is room. `bin` is the
+/// bin of `wanted`.
 ///
 /// # Safety
-/// The instance is live; `size` serves a request within its limit, and `wanted` is its [`cut_size`].
+/// The instance is live; `size` serves a request within its limit, and `wanted` is its
+/// [`cut_size`].
 #[inline(never)]
 unsafe fn search_large<F: Front>(
     tlsf: Tlsf,
@@ -188,10 +191,10 @@ unsafe fn pop_exact(
     bin: usize,
     only: bool,
 ) -> Option<NonNull<u8>> {
-    // SAFETY: live (caller): a head is a free block of a pool or the list's end. The header is tested
-    // before it is believed. `ends_after` reads inside the bounds even when the header has been
-    // overwritten: the true sizes in a bin other than the wilderness's are at most a quantum below
-    // `size`, and a pool lies above.
+    // SAFETY: live (caller): a head is a free block of a pool or the list's end. The header is
+    // tested before it is believed. `ends_after` reads inside the bounds even when the header has
+    // been overwritten: the true sizes in a bin other than the wilderness's are at most a quantum
+    // below `size`, and a pool lies above.
     unsafe {
         let block = Control::head(control, bin).read();
         // One compare tests size, flags and seal. That the size is the true one follows from the
@@ -227,8 +230,8 @@ unsafe fn serve(
     wanted: usize,
     found: Found,
 ) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the search has tested the block (caller). It is free, so its header, its `prev_phys` and
-    // the next header are the instance's to write.
+    // SAFETY: the search has tested the block (caller). It is free, so its header, its `prev_phys`
+    // and the next header are the instance's to write.
     unsafe {
         let block = found.block;
         debug_assert!(wanted <= found.size);
@@ -294,8 +297,8 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
     }
 }
 
-/// A head of at least `size` bytes. The search reads at most three heads: the request's own bin, the
-/// next non-empty bin, the wilderness.
+/// A head of at least `size` bytes. The search reads at most three heads: the request's own bin,
+/// the next non-empty bin, the wilderness.
 ///
 /// # Safety
 /// The instance is live; `size` serves a request within its limit, and `own` is its bin.
@@ -376,12 +379,12 @@ unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal>
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
 }
 
-/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that is
-/// large enough for a block. Returns the bytes to take into use: `wanted`, or all.
+/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that
+/// is large enough for a block. Returns the bytes to take into use: `wanted`, or all.
 ///
 /// # Safety
-/// The instance is live; `block` is an unlinked free block of its pools with `size >= wanted` bytes,
-/// whose next neighbour is in use and has PREV_FREE set.
+/// The instance is live; `block` is an unlinked free block of its pools with `size >= wanted`
+/// bytes, whose next neighbour is in use and has PREV_FREE set.
 #[inline(always)]
 pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wanted: usize) -> usize {
     let rest = size - wanted;

@@ -1,5 +1,5 @@
-//! Freeing: a block merges with its free neighbours at once. [`crate::front`] says how the paths are
-//! divided.
+//! Freeing: a block merges with its free neighbours at once. [`crate::front`] says how the paths
+//! are divided.
 //!
 //! ```text
 //!  alone      used [ block ] used       →  used [ free  ] used
@@ -23,9 +23,9 @@ impl Tlsf {
     /// changed.
     ///
     /// # Safety
-    /// The instance is live. The contents of the block are given up. (A pointer that is no live block
-    /// is detected wherever the headers show it, provided that the memory between the instance's
-    /// pools can be read.)
+    /// The instance is live. The contents of the block are given up. (A pointer that is no live
+    /// block is detected wherever the headers show it, provided that the memory between the
+    /// instance's pools can be read.)
     #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
         // SAFETY: live instance, contents given up (caller).
@@ -91,8 +91,8 @@ impl Tlsf {
 /// Frees a block whose previous block is in use and whose next one is free or its pool's end.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read the
-/// headers of the block and of the next one, and tested the first.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read
+/// the headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_before<F: Front>(
     tlsf: Tlsf,
@@ -120,8 +120,8 @@ unsafe fn join_next(
     header: Header,
     next_header: Header,
 ) -> Result<FreeBlock, Option<Misuse>> {
-    // SAFETY: live instance, tested header (caller); the free neighbour is tested before anything is
-    // written.
+    // SAFETY: live instance, tested header (caller); the free neighbour is tested before anything
+    // is written.
     unsafe {
         let freed = header.size();
         let next = block.offset(freed);
@@ -163,8 +163,8 @@ unsafe fn join_next(
 /// tested first.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has found the
-/// address aligned and inside the bounds, and has read the block's header.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has found
+/// the address aligned and inside the bounds, and has read the block's header.
 #[inline(never)]
 unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::Freed {
     let control = tlsf.control();
@@ -202,8 +202,8 @@ unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::
 /// compact front, every block but one between two in use.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read the
-/// headers of the block and of the next one, and tested the first.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read
+/// the headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_between<F: Front>(
     tlsf: Tlsf,
@@ -284,8 +284,8 @@ unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) 
 #[derive(Clone, Copy)]
 pub struct FreeBlock(pub(crate) Block);
 
-/// Whether the sizes of a block and of a next block in use are possible. On 64-bit targets the seals
-/// prove it; 32-bit headers have none.
+/// Whether the sizes of a block and of a next block in use are possible. On 64-bit targets the
+/// seals prove it; 32-bit headers have none.
 ///
 /// # Safety
 /// The instance is live.
@@ -301,8 +301,8 @@ unsafe fn in_use_makes_sense(
         || (size >= BLOCK_MIN && next_header.size() <= unsafe { (*control).high } - next.addr())
 }
 
-/// Whether the sizes of a block and of a free next block are possible. On 64-bit targets the test of
-/// what lies behind a free block finds a size that no block has.
+/// Whether the sizes of a block and of a free next block are possible. On 64-bit targets the test
+/// of what lies behind a free block finds a size that no block has.
 #[inline(always)]
 fn is_possible(header: Header, next_size: usize) -> bool {
     WORD == 8 || (header.size() >= BLOCK_MIN && next_size >= BLOCK_MIN)
@@ -316,8 +316,8 @@ fn is_possible(header: Header, next_size: usize) -> bool {
 /// contents are given up.
 #[inline(always)]
 pub(crate) unsafe fn form_free(control: *mut Control, block: Block, size: usize) -> Block {
-    // SAFETY: the bytes lie in a pool of a live instance, unlisted and given up (caller); the header
-    // behind them exists, since every pool ends with a sentinel.
+    // SAFETY: the bytes lie in a pool of a live instance, unlisted and given up (caller); the
+    // header behind them exists, since every pool ends with a sentinel.
     unsafe {
         block.set_header((*control).cookie, Header::free(size));
         block.offset(size).set_prev_phys(block);

@@ -14,7 +14,8 @@ use core::fmt;
 pub enum Misuse {
     /// The pointer is not a multiple of the quantum: no block starts there.
     Misaligned = 1,
-    /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign block.
+    /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign
+    /// block.
     Foreign,
     /// The block is free already, by itself or as part of a greater free block.
     DoubleFree,

@@ -69,11 +69,11 @@ impl Tlsf {
         None
     }
 
-    /// Adds a region to the instance as a pool; O(pools), for the overlap check. The region is rounded
-    /// inward to the quantum. None, and nothing changed, when `mem` is null, when the rounded region
-    /// cannot hold one block of the smallest size or is greater than [`SIZE_LIMIT`], when the region
-    /// overlaps a pool or the control structure or ends beyond the address space, or when a header
-    /// that it tests is overwritten.
+    /// Adds a region to the instance as a pool; O(pools), for the overlap check. The region is
+    /// rounded inward to the quantum. None, and nothing changed, when `mem` is null, when the
+    /// rounded region cannot hold one block of the smallest size or is greater than [`SIZE_LIMIT`],
+    /// when the region overlaps a pool or the control structure or ends beyond the address space,
+    /// or when a header that it tests is overwritten.
     ///
     /// # Safety
     /// The instance is live. The region may be read and written, and belongs to the instance until
@@ -146,19 +146,19 @@ impl Tlsf {
         Some(pool)
     }
 
-    /// Extends a pool by the `more` bytes right behind its region; O(1). False, and nothing changed,
-    /// when they are too few to form a block behind a live one (or make no whole quantum), when they
-    /// overlap the next pool or the control structure or end beyond the address space, when the pool
-    /// would be greater than [`SIZE_LIMIT`], when it is not of this instance, or when a header that it
-    /// tests is overwritten.
+    /// Extends a pool by the `more` bytes right behind its region; O(1). False, and nothing
+    /// changed, when they are too few to form a block behind a live one (or make no whole quantum),
+    /// when they overlap the next pool or the control structure or end beyond the address space,
+    /// when the pool would be greater than [`SIZE_LIMIT`], when it is not of this instance, or when
+    /// a header that it tests is overwritten.
     ///
     /// # Safety
     /// The instance is live; `pool` is a pool of it; the `more` bytes may be read and written, and
     /// belong to the instance until the pool is removed or the instance is destroyed.
     pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
         let control = self.control();
-        // SAFETY: live instance, pool and bytes of it (caller); the pool is tested before anything in
-        // it is believed.
+        // SAFETY: live instance, pool and bytes of it (caller); the pool is tested before anything
+        // in it is believed.
         unsafe {
             if !pool.is_sound(control) {
                 return false;
@@ -226,8 +226,8 @@ impl Tlsf {
         let Some(pool) = Pool::new(start.cast()) else {
             return false;
         };
-        // SAFETY: live instance (caller); nothing is read outside its bounds, and nothing of the pool
-        // is believed before its hash is tested.
+        // SAFETY: live instance (caller); nothing is read outside its bounds, and nothing of the
+        // pool is believed before its hash is tested.
         unsafe {
             let first = pool.first_block();
             if !(*control).may_be_payload(first.addr())
@@ -239,7 +239,8 @@ impl Tlsf {
             }
             let header = pool.header();
             let (prev, next) = (Pool::new((*header).prev), Pool::new((*header).next));
-            // Without the highest pool, a free block that ends the pool below becomes the wilderness.
+            // Without the highest pool, a free block that ends the pool below becomes the
+            // wilderness.
             let mut tail = None;
             if let (Some(below), None) = (prev, next)
                 && below.is_sound(control)
@@ -271,8 +272,8 @@ impl Tlsf {
     /// # Safety
     /// The instance is live, and `block` is the result of the last [`Tlsf::free`] of it.
     pub unsafe fn emptied_pool(self, block: FreeBlock) -> Option<Pool> {
-        // SAFETY: a free block of a live instance (caller): a header follows it, and a sentinel's size
-        // field leads back to its pool.
+        // SAFETY: a free block of a live instance (caller): a header follows it, and a sentinel's
+        // size field leads back to its pool.
         unsafe {
             let cookie = (*self.control()).cookie;
             let block = block.0;
@@ -288,15 +289,15 @@ impl Tlsf {
         }
     }
 
-    /// Frees all blocks: every pool becomes one free block, and the counters restart at 0; O(pools).
-    /// False, and nothing changed, when the list of pools has been overwritten.
+    /// Frees all blocks: every pool becomes one free block, and the counters restart at 0;
+    /// O(pools). False, and nothing changed, when the list of pools has been overwritten.
     ///
     /// # Safety
     /// The instance is live. Every block is given up: no pointer into the pools is used again.
     pub unsafe fn reset(self) -> bool {
         let control = self.control();
-        // SAFETY: live instance, blocks given up (caller); each pool is followed only when its header
-        // is sound.
+        // SAFETY: live instance, blocks given up (caller); each pool is followed only when its
+        // header is sound.
         unsafe {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
@@ -347,11 +348,12 @@ unsafe fn give_up_wilderness(control: *mut Control) -> bool {
     true
 }
 
-/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool behind.
+/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool
+/// behind.
 ///
 /// # Safety
-/// The instance is live; `prev` and `next` are sound pools of it; `forward` and `back` are pools of it
-/// or null.
+/// The instance is live; `prev` and `next` are sound pools of it; `forward` and `back` are pools of
+/// it or null.
 unsafe fn link_neighbours(
     control: *mut Control,
     prev: Option<Pool>,
