@@ -17,9 +17,9 @@
 //! raw handle below it, `Tlsf`, is what the C library is built on; it and the implementation's
 //! modules are public for memoman's own crates and change without notice.
 //!
-//! The core owns no memory, calls nothing outside itself, never grows, never locks, and never
-//! panics in a call of a release build. Every allocating and freeing call runs in constant time.
-//! The source draws the layout of a block in `block.rs`, of a pool in `pool.rs`, of the instance in
+//! The core owns no memory, makes no system call, never grows, never locks, and never panics in a
+//! call of a release build. Every allocating and freeing call runs in constant time. The source
+//! draws the layout of a block in `block.rs`, of a pool in `pool.rs`, of the instance in
 //! `control.rs`.
 //!
 //! The method is that of Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for

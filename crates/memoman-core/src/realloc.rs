@@ -2,7 +2,7 @@
 //! [`crate::front`] says how the paths are divided.
 //!
 //! ```text
-//!  shrink     [ block       ] next        →  [ block ][ remainder ] next  (merges with a free next)
+//!  shrink     [ block       ] next        →  [ block ][ remainder ] next   (joins a free next)
 //!  forward    [ block ][ free next ]      →  [ block        ][ remainder ]
 //!  backward   [ free prev ][ block ] next →  [ block, contents moved down ][ remainder ]
 //! ```
