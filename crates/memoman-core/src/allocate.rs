@@ -22,7 +22,7 @@ impl Tlsf {
     /// The instance is live.
     #[inline(always)]
     pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
@@ -34,7 +34,7 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn malloc_for<F: Front>(self, bytes: usize) -> F::Allocated {
         let control = self.control();
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             // One compare for "zero" and "too large".
             if bytes.wrapping_sub(1) >= (*control).limit {
@@ -69,8 +69,8 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         let control = self.control();
-        // SAFETY: live (caller); `find_from` returns a listed free block with room for the worst
-        // gap in front of an aligned payload.
+        // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
+        // worst gap in front of an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
@@ -131,8 +131,8 @@ impl Tlsf {
 #[inline(never)]
 unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     let control = tlsf.control();
-    // SAFETY: live (caller); the block that `find_small` returns is free and has at least `size`
-    // bytes.
+    // SAFETY: live instance (caller); the block that `find_small` returns is free and has at least
+    // `size` bytes.
     unsafe {
         let result = match find_small(control, size) {
             Ok(found) => serve(control, size, found),
@@ -158,8 +158,8 @@ unsafe fn search_large<F: Front>(
     let control = tlsf.control();
     // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
     let own = bin - usize::from(wanted != size);
-    // SAFETY: live (caller); the block that `find_from` returns is free and has at least `size`
-    // bytes.
+    // SAFETY: live instance (caller); the block that `find_from` returns is free and has at least
+    // `size` bytes.
     unsafe {
         let result = match find_from(control, size, own) {
             Ok(found) => serve(control, wanted.min(found.size), found),
@@ -176,7 +176,7 @@ unsafe fn search_large<F: Front>(
 #[cold]
 #[inline(never)]
 unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { F::not_searched(tlsf, bytes, refuse(tlsf.control(), bytes)) }
 }
 
@@ -191,10 +191,10 @@ unsafe fn pop_exact(
     bin: usize,
     only: bool,
 ) -> Option<NonNull<u8>> {
-    // SAFETY: live (caller): a head is a free block of a pool or the list's end. The header is
-    // tested before it is believed. `ends_after` reads inside the bounds even when the header has
-    // been overwritten: the true sizes in a bin other than the wilderness's are at most a quantum
-    // below `size`, and a pool lies above.
+    // SAFETY: live instance (caller): a head is a free block of a pool or the list's end. The
+    // header is tested before it is believed. `ends_after` reads inside the bounds even when the
+    // header has been overwritten: the true sizes in a bin other than the wilderness's are at most
+    // a quantum below `size`, and a pool lies above.
     unsafe {
         let block = Control::head(control, bin).read();
         // One compare tests size, flags and seal. That the size is the true one follows from the
@@ -277,8 +277,8 @@ unsafe fn serve(
 /// The instance is live, and `size` is below [`LINEAR_BELOW`].
 #[inline(always)]
 unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
-    // before it is believed.
+    // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
+    // tested before it is believed.
     unsafe {
         assert_unchecked(size < LINEAR_BELOW);
         let Some(bin) = (*control).first_nonempty(size >> QUANTUM_LOG2) else {
@@ -304,8 +304,8 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
 /// The instance is live; `size` serves a request within its limit, and `own` is its bin.
 #[inline(always)]
 unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
-    // before it is believed.
+    // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
+    // tested before it is believed.
     unsafe {
         if let Some(mut bin) = (*control).first_nonempty(own) {
             let mut block = Control::head(control, bin).read();
@@ -345,8 +345,8 @@ unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Fo
 /// The instance is live.
 #[inline(always)]
 unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): the head is a free block of a pool or the list's end. Its header is
-    // tested before it is believed.
+    // SAFETY: live instance (caller): the head is a free block of a pool or the list's end. Its
+    // header is tested before it is believed.
     unsafe {
         let block = Control::head(control, WILDERNESS).read();
         if block == Control::list_end(control) {
@@ -368,7 +368,7 @@ unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, R
     }
 }
 
-/// The size of a bin's head, confirmed by its ghost.
+/// The size of a bin's head, confirmed by the `prev_phys` at its end.
 ///
 /// # Safety
 /// The instance is live; `block` is a head that is not the list's end.
@@ -409,7 +409,7 @@ pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wante
 #[cold]
 #[inline(never)]
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe {
         if (*control).is_intercepted() {
             return Refusal::Misuse(Misuse::Intercepted, ptr::null());
@@ -427,7 +427,7 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn exhausted(control: *mut Control) -> Refusal {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_add(1) };
     Refusal::Exhausted
 }

@@ -41,8 +41,8 @@ impl Tlsf {
     pub unsafe fn free_for<F: Front>(self, ptr: *mut u8) -> F::Freed {
         let control = self.control();
         let block = Block::at(ptr);
-        // SAFETY: live (caller); a header is read only inside the bounds and tested before anything
-        // is written.
+        // SAFETY: live instance (caller); a header is read only inside the bounds and tested before
+        // anything is written.
         unsafe {
             if !(*control).may_be_payload(block.addr()) {
                 return not_freed::<F>(self, ptr, None);
@@ -83,7 +83,7 @@ impl Tlsf {
     /// The instance is live, and memory between its pools' outer bounds may be read.
     #[cold]
     pub unsafe fn free_refused(self, ptr: NonNull<u8>) -> Misuse {
-        // SAFETY: live, readable (caller).
+        // SAFETY: live instance, readable bounds (caller).
         unsafe { explain(self.control(), Block::at(ptr.as_ptr())) }
     }
 }
@@ -103,7 +103,7 @@ unsafe fn free_before<F: Front>(
     // SAFETY: live instance; the block's header, tested, and the next one's (caller).
     match unsafe { join_next(tlsf.control(), Block::at(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },
     }
 }
@@ -214,7 +214,7 @@ unsafe fn free_between<F: Front>(
     // SAFETY: live instance; the block's header, tested, and the next one's (caller).
     match unsafe { join_both(tlsf.control(), Block::at(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },
     }
 }
@@ -276,7 +276,7 @@ unsafe fn join_both(
 #[cold]
 #[inline(never)]
 unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) -> F::Freed {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { F::not_freed(tlsf, ptr, misuse) }
 }
 

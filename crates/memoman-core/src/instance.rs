@@ -118,7 +118,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live. None of the pointers that it returned is used again.
     pub unsafe fn destroy(self) {
-        // SAFETY: live (caller), so its control structure may be written.
+        // SAFETY: live instance (caller), so its control structure may be written.
         unsafe {
             let bytes = (*self.control()).bytes();
             ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
@@ -130,7 +130,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn misuse_handler(self) -> Option<(MisuseHandler, *mut c_void)> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             (*self.control())
                 .handler
@@ -144,7 +144,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn set_misuse_handler(self, handler: Option<MisuseHandler>, user: *mut c_void) {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             (*self.control()).handler = handler;
             (*self.control()).handler_user = user;
@@ -160,7 +160,8 @@ impl Tlsf {
     #[inline]
     pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
         let bytes = count.saturating_mul(size);
-        // SAFETY: live (caller); the payload that `malloc` returns has at least `bytes` bytes.
+        // SAFETY: live instance (caller); the payload that `malloc` returns has at least `bytes`
+        // bytes.
         unsafe {
             let payload = self.malloc(bytes)?;
             payload.as_ptr().write_bytes(0, bytes);
@@ -175,7 +176,7 @@ impl Tlsf {
     /// The instance is live, and its last call returned [`Refusal::Exhausted`].
     pub unsafe fn withdraw_refusal(self) {
         let control = self.control();
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_sub(1) };
     }
 }

@@ -23,7 +23,8 @@ pub enum Misuse {
     NotABlock,
     /// The header behind the block has been overwritten: most often an overflow of this block.
     SmashedNext,
-    /// The free block before this one has an overwritten header or ghost.
+    /// The free block before this one has an overwritten header, or its boundary tag (`prev_phys`)
+    /// is overwritten.
     SmashedPrev,
     /// A link of a free block has been overwritten: most often a write after free.
     SmashedLink,

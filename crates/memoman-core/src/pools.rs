@@ -17,7 +17,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn first_pool(self) -> Option<Pool> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Pool::new(unsafe { (*self.control()).first_pool })
     }
 
@@ -37,7 +37,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live; `pool` is a pool of it.
     pub unsafe fn next_pool(self, pool: Pool) -> Option<Pool> {
-        // SAFETY: live (caller); the pool's header is tested before it is followed.
+        // SAFETY: live instance (caller); the pool's header is tested before it is followed.
         unsafe {
             if pool.is_sound(self.control()) {
                 pool.next()
@@ -53,7 +53,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn pool_of(self, ptr: *const u8) -> Option<Pool> {
-        // SAFETY: live (caller); `next_pool` tests each header before it follows it.
+        // SAFETY: live instance (caller); `next_pool` tests each header before it follows it.
         unsafe {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
@@ -90,14 +90,15 @@ impl Tlsf {
         if !(POOL_MIN..=SIZE_LIMIT).contains(&region) {
             return None;
         }
-        // SAFETY: live (caller). (A destroyed instance, with `max_size` 0, is refused here.)
+        // SAFETY: live instance (caller). (A destroyed instance, with `max_size` 0, is refused
+        // here.)
         if unsafe { (*control).max_size == 0 || overlaps_control(control, mem.addr(), end) } {
             return None;
         }
 
         // The neighbours in address order.
         let mut prev: Option<Pool> = None;
-        // SAFETY: live (caller); a pool is followed only when its header is sound.
+        // SAFETY: live instance (caller); a pool is followed only when its header is sound.
         let mut next = unsafe { self.first_pool() };
         while let Some(pool) = next {
             // SAFETY: a pool from the instance's list, so its header may be read.
@@ -119,7 +120,7 @@ impl Tlsf {
         }
 
         // The highest pool ends with the wilderness: the present one becomes an ordinary block.
-        // SAFETY: live (caller); the wilderness is tested before it is moved.
+        // SAFETY: live instance (caller); the wilderness is tested before it is moved.
         if next.is_none() && unsafe { !give_up_wilderness(control) } {
             return None;
         }
@@ -399,7 +400,7 @@ pub(crate) unsafe fn refresh(control: *mut Control) {
 /// # Safety
 /// The instance is live.
 unsafe fn overlaps_control(control: *mut Control, start: usize, end: usize) -> bool {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     let bytes = unsafe { (*control).bytes() };
     start < control.addr() + bytes && control.addr() < end
 }

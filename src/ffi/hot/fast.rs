@@ -1,6 +1,6 @@
 //! The hot functions of the release library: the core's paths with a front that returns what C
-//! expects; [`Front`] describes the dispatch. Calls that the core refuses as intercepted, since a
-//! memory checker watches, are made in [`checker`].
+//! expects (`front.rs` of the core describes the dispatch). Calls that the core refuses as
+//! intercepted, since a memory checker watches, are made in [`checker`].
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
