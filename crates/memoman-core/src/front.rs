@@ -3,8 +3,8 @@
 //! C.
 //!
 //! The fast path of a call is compiled into its caller and needs no stack frame. Every other path
-//! is a function of its own, never inlined, that takes the same arguments in the same registers, so
-//! that the fast path reaches it by a jump.
+//! is a function of its own, never inlined, whose arguments are in the registers where the fast
+//! path has them, so that the fast path reaches it by a jump.
 
 use core::ptr::NonNull;
 
