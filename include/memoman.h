@@ -77,7 +77,7 @@ typedef struct mm_violation_t {
 } mm_violation_t;
 
 /**
- * An allocator's figures, in bytes except the last two, which are numbers.
+ * An allocator's figures, in bytes except the last two, which are counts.
  * Always used + free + overhead == pool_bytes.
  */
 typedef struct mm_stats_t {
@@ -112,8 +112,9 @@ extern "C" {
 size_t mm_size(void);
 
 /**
- * The quantum in bytes, the alignment of every block and the step of block
- * sizes: 16 on 64-bit targets, 8 on 32-bit ones. Constant. O(1), any thread.
+ * The quantum in bytes: the alignment of every pointer that the allocator
+ * returns and the step of block sizes, 16 on 64-bit targets, 8 on 32-bit ones.
+ * Constant. O(1), any thread.
  */
 size_t mm_align_size(void);
 

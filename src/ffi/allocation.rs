@@ -29,7 +29,7 @@ pub unsafe extern "C" fn mm_calloc(
     count: usize,
     size: usize,
 ) -> *mut c_void {
-    // SAFETY: boundary rules; a block of `bytes` bytes may be written.
+    // SAFETY: boundary rules; a block that is not NULL (tested) has at least `bytes` bytes.
     unsafe {
         let bytes = count.saturating_mul(size);
         let block = mm_malloc(allocator, bytes);

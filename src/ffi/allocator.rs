@@ -1,4 +1,4 @@
-//! The allocator of this build: the core's instance, or the debug layer's around it.
+//! The types of this build's allocator: the core's, or those of the debug layer around it.
 
 #[cfg(not(memoman_debug))]
 pub(super) use memoman_core::Step;

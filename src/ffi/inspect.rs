@@ -19,7 +19,8 @@ const _: () = {
 /// O(blocks of the pool).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, user: *mut c_void) {
-    // SAFETY: boundary rules; the walker is the caller's C function.
+    // SAFETY: boundary rules; the walker is the caller's C function and makes no call on the
+    // allocator (documented).
     unsafe {
         if let (Some(pool), Some(walker)) = (Pool::from_raw(pool.cast()), walker) {
             checker::with_pool(pool, |pool, session| {
@@ -38,10 +39,10 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
 /// [`Tlsf::walk_pool`], compiled once.
 ///
 /// # Safety
-/// The pool is live, and `f` leaves its allocator alone.
+/// The pool is live, and `f` makes no call on its instance.
 #[inline(never)]
 unsafe fn walk(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
-    // SAFETY: live, and the allocator left alone (caller).
+    // SAFETY: live pool, no call of `f` on its instance (caller).
     unsafe { Tlsf::walk_pool(pool, f) }
 }
 
@@ -172,7 +173,7 @@ pub extern "C" fn mm_version() -> *const c_char {
 /// # Safety
 /// The pool is live.
 unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { checker::with_pool(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
 }
 

@@ -96,7 +96,7 @@ unsafe fn create(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
 /// The instance, if there is one, is live.
 unsafe fn created(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
     if let Some(tlsf) = tlsf {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe { checker::created(tlsf) };
     }
     handle(tlsf)

@@ -1,13 +1,14 @@
-//! What a function returns when the core refuses, and where misuse goes: to the instance's error
-//! handler, by default one line and abort, or a trap where there is no operating system.
+//! Refusals and misuse as C sees them: a function returns NULL or nothing, and misuse goes to the
+//! instance's error handler. The default prints one line and aborts, or traps where there is no
+//! operating system.
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
 use super::allocator::{Misuse, Refusal, Tlsf};
 
-/// Reports misuse. When it returns, the call has had no effect and gives NULL, as this does: a caller with nothing else
-/// to do then jumps here.
+/// Reports misuse. If the handler returns, the call has had no effect and returns NULL; so does
+/// this function, so that it can be the call's last step (a jump).
 ///
 /// # Safety
 /// The instance is live.
@@ -15,12 +16,12 @@ use super::allocator::{Misuse, Refusal, Tlsf};
 #[inline(never)]
 pub(super) unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *mut c_void {
     #[cfg(unix)]
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller); the calls on an instance hold no lock of the global package.
     unsafe {
         memoman_global::fatal::report(tlsf, misuse, address);
     }
     #[cfg(not(unix))]
-    // SAFETY: live (caller); the handler is the user's C function.
+    // SAFETY: live instance (caller); the handler is the C function that the user registered.
     unsafe {
         match tlsf.misuse_handler() {
             Some((handler, user)) => handler(misuse.message().as_ptr(), address.cast(), user),
@@ -30,21 +31,21 @@ pub(super) unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *
     ptr::null_mut()
 }
 
-/// Stops a bare-metal program at an instruction that the debugger shows.
+/// Stops a bare-metal program at an instruction that a debugger shows.
 #[cfg(not(unix))]
 fn trap() -> ! {
     #[cfg(any(target_arch = "arm", target_arch = "aarch64"))]
-    // SAFETY: the permanently undefined instruction ends the program's normal flow; nothing is touched.
+    // SAFETY: the permanently undefined instruction never returns and touches no memory.
     unsafe {
         core::arch::asm!("udf #0", options(noreturn, nostack))
     }
     #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
-    // SAFETY: as above.
+    // SAFETY: the undefined instruction never returns and touches no memory.
     unsafe {
         core::arch::asm!("unimp", options(noreturn, nostack))
     }
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    // SAFETY: as above.
+    // SAFETY: the undefined instruction never returns and touches no memory.
     unsafe {
         core::arch::asm!("ud2", options(noreturn, nostack))
     }
@@ -61,7 +62,7 @@ fn trap() -> ! {
     }
 }
 
-/// An allocation's outcome as C sees it.
+/// The result of an allocation as C sees it: the payload, or NULL after misuse has been reported.
 ///
 /// # Safety
 /// The instance is live.
@@ -69,7 +70,7 @@ fn trap() -> ! {
 pub(super) unsafe fn answer(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut c_void {
     match result {
         Ok(payload) => payload.as_ptr().cast(),
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Err(Refusal::Misuse(what, address)) => unsafe { misuse(tlsf, what, address) },
         Err(Refusal::Exhausted | Refusal::Invalid) => ptr::null_mut(),
     }

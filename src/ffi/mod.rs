@@ -37,7 +37,7 @@ mod inspect;
 #[cfg(unix)]
 mod global;
 
-// Below the exported functions.
+// What the exported functions are built on.
 mod allocator;
 mod checker;
 mod hot;

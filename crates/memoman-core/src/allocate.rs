@@ -1,5 +1,6 @@
-//! Allocating: `malloc` and `memalign`. A call runs `size_class` → `control` (bitmaps) → `free_list`
-//! → split → `free_list`, without a loop. [`crate::front`] says how its paths are divided.
+//! Allocating: `malloc` and `memalign`. A call runs `size_class` → `control` (bitmaps) →
+//! `free_list` → split → `free_list`, without a loop. [`crate::front`] says how its paths are
+//! divided.
 
 use core::hint::assert_unchecked;
 use core::ptr::{self, NonNull};
@@ -21,19 +22,19 @@ impl Tlsf {
     /// The instance is live.
     #[inline(always)]
     pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
-    /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that has
-    /// exactly the size that a block for the request is cut to.
+    /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that
+    /// has exactly the size that a block for the request is cut to.
     ///
     /// # Safety
     /// The instance is live.
     #[inline(always)]
     pub unsafe fn malloc_for<F: Front>(self, bytes: usize) -> F::Allocated {
         let control = self.control();
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             // One compare for "zero" and "too large".
             if bytes.wrapping_sub(1) >= (*control).limit {
@@ -57,8 +58,8 @@ impl Tlsf {
         }
     }
 
-    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front of
-    /// the aligned block becomes a free block.
+    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front
+    /// of the aligned block becomes a free block.
     ///
     /// # Safety
     /// The instance is live.
@@ -68,14 +69,14 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         let control = self.control();
-        // SAFETY: live (caller); `find_from` returns a listed free block with room for the worst gap
-        // in front of an aligned payload.
+        // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
+        // worst gap in front of an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            // A block that served an equal request before is aligned already.
+            // A freed block that served an equal request is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
             if align <= QUANTUM {
                 return search_large::<Returned>(self, size, wanted, bin);
@@ -85,8 +86,8 @@ impl Tlsf {
             {
                 return Ok(payload);
             }
-            // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in place
-            // of a single quantum, which is too small for a block.
+            // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in
+            // place of a single quantum, which is too small for a block.
             let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
                 return Err(refuse(control, usize::MAX));
             };
@@ -122,15 +123,16 @@ impl Tlsf {
     }
 }
 
-/// Allocates a block of `size` bytes, whose bin holds no other size, after the bin's head was no hit.
+/// Allocates a block of `size` bytes, whose bin holds no other size, after the bin's head was no
+/// hit.
 ///
 /// # Safety
 /// The instance is live; `size` is below [`LINEAR_BELOW`] and serves a request within its limit.
 #[inline(never)]
 unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     let control = tlsf.control();
-    // SAFETY: live (caller); the block that `find_small` returns is free and has at least `size`
-    // bytes.
+    // SAFETY: live instance (caller); the block that `find_small` returns is free and has at least
+    // `size` bytes.
     unsafe {
         let result = match find_small(control, size) {
             Ok(found) => serve(control, size, found),
@@ -140,11 +142,12 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     }
 }
 
-/// Allocates a block of at least `size` bytes, cut to `wanted` where there is room. `bin` is the bin
-/// of `wanted`.
+/// Allocates a block of at least `size` bytes, cut to `wanted` where there is room. `bin` is the
+/// bin of `wanted`.
 ///
 /// # Safety
-/// The instance is live; `size` serves a request within its limit, and `wanted` is its [`cut_size`].
+/// The instance is live; `size` serves a request within its limit, and `wanted` is its
+/// [`cut_size`].
 #[inline(never)]
 unsafe fn search_large<F: Front>(
     tlsf: Tlsf,
@@ -155,8 +158,8 @@ unsafe fn search_large<F: Front>(
     let control = tlsf.control();
     // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
     let own = bin - usize::from(wanted != size);
-    // SAFETY: live (caller); the block that `find_from` returns is free and has at least `size`
-    // bytes.
+    // SAFETY: live instance (caller); the block that `find_from` returns is free and has at least
+    // `size` bytes.
     unsafe {
         let result = match find_from(control, size, own) {
             Ok(found) => serve(control, wanted.min(found.size), found),
@@ -173,7 +176,7 @@ unsafe fn search_large<F: Front>(
 #[cold]
 #[inline(never)]
 unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { F::not_searched(tlsf, bytes, refuse(tlsf.control(), bytes)) }
 }
 
@@ -188,10 +191,10 @@ unsafe fn pop_exact(
     bin: usize,
     only: bool,
 ) -> Option<NonNull<u8>> {
-    // SAFETY: live (caller): a head is a free block of a pool or the list's end. The header is tested
-    // before it is believed. `ends_after` reads inside the bounds even when the header has been
-    // overwritten: the true sizes in a bin other than the wilderness's are at most a quantum below
-    // `size`, and a pool lies above.
+    // SAFETY: live instance (caller): a head is a free block of a pool or the list's end. The
+    // header is tested before it is believed. `ends_after` reads inside the bounds even when the
+    // header has been overwritten: the true sizes in a bin other than the wilderness's are at most
+    // a quantum below `size`, and a pool lies above.
     unsafe {
         let block = Control::head(control, bin).read();
         // One compare tests size, flags and seal. That the size is the true one follows from the
@@ -227,8 +230,8 @@ unsafe fn serve(
     wanted: usize,
     found: Found,
 ) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the search has tested the block (caller). It is free, so its header, its `prev_phys` and
-    // the next header are the instance's to write.
+    // SAFETY: the search has tested the block (caller). It is free, so its header, its `prev_phys`
+    // and the next header are the instance's to write.
     unsafe {
         let block = found.block;
         debug_assert!(wanted <= found.size);
@@ -274,8 +277,8 @@ unsafe fn serve(
 /// The instance is live, and `size` is below [`LINEAR_BELOW`].
 #[inline(always)]
 unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
-    // before it is believed.
+    // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
+    // tested before it is believed.
     unsafe {
         assert_unchecked(size < LINEAR_BELOW);
         let Some(bin) = (*control).first_nonempty(size >> QUANTUM_LOG2) else {
@@ -294,15 +297,15 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
     }
 }
 
-/// A head of at least `size` bytes. The search reads at most three heads: the request's own bin, the
-/// next non-empty bin, the wilderness.
+/// A head of at least `size` bytes. The search reads at most three heads: the request's own bin,
+/// the next non-empty bin, the wilderness.
 ///
 /// # Safety
 /// The instance is live; `size` serves a request within its limit, and `own` is its bin.
 #[inline(always)]
 unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
-    // before it is believed.
+    // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
+    // tested before it is believed.
     unsafe {
         if let Some(mut bin) = (*control).first_nonempty(own) {
             let mut block = Control::head(control, bin).read();
@@ -342,8 +345,8 @@ unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Fo
 /// The instance is live.
 #[inline(always)]
 unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): the head is a free block of a pool or the list's end. Its header is
-    // tested before it is believed.
+    // SAFETY: live instance (caller): the head is a free block of a pool or the list's end. Its
+    // header is tested before it is believed.
     unsafe {
         let block = Control::head(control, WILDERNESS).read();
         if block == Control::list_end(control) {
@@ -365,7 +368,7 @@ unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, R
     }
 }
 
-/// The size of a bin's head, confirmed by its ghost.
+/// The size of a bin's head, confirmed by the `prev_phys` at its end.
 ///
 /// # Safety
 /// The instance is live; `block` is a head that is not the list's end.
@@ -376,12 +379,12 @@ unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal>
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
 }
 
-/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that is
-/// large enough for a block. Returns the bytes to take into use: `wanted`, or all.
+/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that
+/// is large enough for a block. Returns the bytes to take into use: `wanted`, or all.
 ///
 /// # Safety
-/// The instance is live; `block` is an unlinked free block of its pools with `size >= wanted` bytes,
-/// whose next neighbour is in use and has PREV_FREE set.
+/// The instance is live; `block` is an unlinked free block of its pools with `size >= wanted`
+/// bytes, whose next neighbour is in use and has PREV_FREE set.
 #[inline(always)]
 pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wanted: usize) -> usize {
     let rest = size - wanted;
@@ -406,7 +409,7 @@ pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wante
 #[cold]
 #[inline(never)]
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe {
         if (*control).is_intercepted() {
             return Refusal::Misuse(Misuse::Intercepted, ptr::null());
@@ -424,7 +427,7 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn exhausted(control: *mut Control) -> Refusal {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_add(1) };
     Refusal::Exhausted
 }

@@ -1,5 +1,5 @@
-//! Freeing: a block merges with its free neighbours at once. [`crate::front`] says how the paths are
-//! divided.
+//! Freeing: a block merges with its free neighbours at once. [`crate::front`] says how the paths
+//! are divided.
 //!
 //! ```text
 //!  alone      used [ block ] used       →  used [ free  ] used
@@ -23,9 +23,9 @@ impl Tlsf {
     /// changed.
     ///
     /// # Safety
-    /// The instance is live. The contents of the block are given up. (A pointer that is no live block
-    /// is detected wherever the headers show it, provided that the memory between the instance's
-    /// pools can be read.)
+    /// The instance is live. The contents of the block are given up. (A pointer that is no live
+    /// block is detected wherever the headers show it, provided that the memory between the
+    /// instance's pools can be read.)
     #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
         // SAFETY: live instance, contents given up (caller).
@@ -41,8 +41,8 @@ impl Tlsf {
     pub unsafe fn free_for<F: Front>(self, ptr: *mut u8) -> F::Freed {
         let control = self.control();
         let block = Block::at(ptr);
-        // SAFETY: live (caller); a header is read only inside the bounds and tested before anything
-        // is written.
+        // SAFETY: live instance (caller); a header is read only inside the bounds and tested before
+        // anything is written.
         unsafe {
             if !(*control).may_be_payload(block.addr()) {
                 return not_freed::<F>(self, ptr, None);
@@ -83,7 +83,7 @@ impl Tlsf {
     /// The instance is live, and memory between its pools' outer bounds may be read.
     #[cold]
     pub unsafe fn free_refused(self, ptr: NonNull<u8>) -> Misuse {
-        // SAFETY: live, readable (caller).
+        // SAFETY: live instance, readable bounds (caller).
         unsafe { explain(self.control(), Block::at(ptr.as_ptr())) }
     }
 }
@@ -91,8 +91,8 @@ impl Tlsf {
 /// Frees a block whose previous block is in use and whose next one is free or its pool's end.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read the
-/// headers of the block and of the next one, and tested the first.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read
+/// the headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_before<F: Front>(
     tlsf: Tlsf,
@@ -103,7 +103,7 @@ unsafe fn free_before<F: Front>(
     // SAFETY: live instance; the block's header, tested, and the next one's (caller).
     match unsafe { join_next(tlsf.control(), Block::at(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },
     }
 }
@@ -120,8 +120,8 @@ unsafe fn join_next(
     header: Header,
     next_header: Header,
 ) -> Result<FreeBlock, Option<Misuse>> {
-    // SAFETY: live instance, tested header (caller); the free neighbour is tested before anything is
-    // written.
+    // SAFETY: live instance, tested header (caller); the free neighbour is tested before anything
+    // is written.
     unsafe {
         let freed = header.size();
         let next = block.offset(freed);
@@ -163,8 +163,8 @@ unsafe fn join_next(
 /// tested first.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has found the
-/// address aligned and inside the bounds, and has read the block's header.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has found
+/// the address aligned and inside the bounds, and has read the block's header.
 #[inline(never)]
 unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::Freed {
     let control = tlsf.control();
@@ -202,8 +202,8 @@ unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::
 /// compact front, every block but one between two in use.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read the
-/// headers of the block and of the next one, and tested the first.
+/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read
+/// the headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_between<F: Front>(
     tlsf: Tlsf,
@@ -214,7 +214,7 @@ unsafe fn free_between<F: Front>(
     // SAFETY: live instance; the block's header, tested, and the next one's (caller).
     match unsafe { join_both(tlsf.control(), Block::at(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },
     }
 }
@@ -276,12 +276,12 @@ unsafe fn join_both(
 #[cold]
 #[inline(never)]
 unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) -> F::Freed {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { F::not_freed(tlsf, ptr, misuse) }
 }
 
-/// Whether the sizes of a block and of a next block in use are possible. On 64-bit targets the seals
-/// prove it; 32-bit headers have none.
+/// Whether the sizes of a block and of a next block in use are possible. On 64-bit targets the
+/// seals prove it; 32-bit headers have none.
 ///
 /// # Safety
 /// The instance is live.
@@ -297,8 +297,8 @@ unsafe fn in_use_makes_sense(
         || (size >= BLOCK_MIN && next_header.size() <= unsafe { (*control).high } - next.addr())
 }
 
-/// Whether the sizes of a block and of a free next block are possible. On 64-bit targets the test of
-/// what lies behind a free block finds a size that no block has.
+/// Whether the sizes of a block and of a free next block are possible. On 64-bit targets the test
+/// of what lies behind a free block finds a size that no block has.
 #[inline(always)]
 fn is_possible(header: Header, next_size: usize) -> bool {
     WORD == 8 || (header.size() >= BLOCK_MIN && next_size >= BLOCK_MIN)
@@ -312,8 +312,8 @@ fn is_possible(header: Header, next_size: usize) -> bool {
 /// contents are given up.
 #[inline(always)]
 pub(crate) unsafe fn form_free(control: *mut Control, block: Block, size: usize) -> Block {
-    // SAFETY: the bytes lie in a pool of a live instance, unlisted and given up (caller); the header
-    // behind them exists, since every pool ends with a sentinel.
+    // SAFETY: the bytes lie in a pool of a live instance, unlisted and given up (caller); the
+    // header behind them exists, since every pool ends with a sentinel.
     unsafe {
         block.set_header((*control).cookie, Header::free(size));
         block.offset(size).set_prev_phys(block);

@@ -1,9 +1,10 @@
 //! Dispatch of the hot calls. `malloc`, `free` and `realloc` are each written once, generic over a
-//! [`Front`], which decides what they return: a `Result` to Rust callers, a pointer or nothing to C.
+//! [`Front`], which decides what they return: a `Result` to Rust callers, a pointer or nothing to
+//! C.
 //!
-//! The fast path of a call is compiled into its caller and needs no stack frame. Every other path is
-//! a function of its own, never inlined, that takes the same arguments in the same registers, so
-//! that the fast path reaches it by a jump.
+//! The fast path of a call is compiled into its caller and needs no stack frame. Every other path
+//! is a function of its own, never inlined, whose arguments are in the registers where the fast
+//! path has them, so that the fast path reaches it by a jump.
 
 use core::ptr::NonNull;
 
@@ -30,8 +31,8 @@ pub trait Front {
     /// The instance is live.
     unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> Self::Allocated;
 
-    /// Ends `malloc` without a search: the request is zero or beyond the instance's greatest, or the
-    /// instance is intercepted.
+    /// Ends `malloc` without a search: the request is zero or beyond the instance's greatest, or
+    /// the instance is intercepted.
     ///
     /// # Safety
     /// The instance is live.

@@ -50,8 +50,8 @@ impl Tlsf {
         Control::size_for(max_block)
     }
 
-    /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1).
-    /// None when `mem` is null or not aligned for a word, when `max_block` is beyond any instance, or
+    /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1). None
+    /// when `mem` is null or not aligned for a word, when `max_block` is beyond any instance, or
     /// when the control structure would end beyond the address space.
     ///
     /// # Safety
@@ -71,9 +71,9 @@ impl Tlsf {
     }
 
     /// Creates a default instance at `mem`, rounded up to a word, and makes the rest of the region
-    /// its first pool; O(1). None, and nothing written, when `mem` is null, when `bytes` cannot hold
-    /// the control structure and a pool with one smallest block, or when the region ends beyond the
-    /// address space.
+    /// its first pool; O(1). None, and nothing written, when `mem` is null, when `bytes` cannot
+    /// hold the control structure and a pool with one smallest block, or when the region ends
+    /// beyond the address space.
     ///
     /// # Safety
     /// `bytes` bytes at `mem` may be read and written, and belong to the instance until it is
@@ -88,8 +88,8 @@ impl Tlsf {
         if mem.is_null() || bytes < skip + control_bytes + pool_skip + POOL_MIN {
             return None;
         }
-        // SAFETY: the region holds the control structure and, behind it, a pool (tested), and may be
-        // read and written (caller).
+        // SAFETY: the region holds the control structure and, behind it, a pool (tested), and may
+        // be read and written (caller).
         unsafe {
             let tlsf = Tlsf::create(start, DEFAULT_MAX_BLOCK)?;
             tlsf.add_pool(rest, bytes - skip - control_bytes)?;
@@ -112,13 +112,13 @@ impl Tlsf {
         self.control().cast()
     }
 
-    /// Destroys the instance; frees nothing, since the caller owns all memory. The bytes left behind
-    /// read as an instance without pools, on which every call fails. O(1).
+    /// Destroys the instance; frees nothing, since the caller owns all memory. The bytes left
+    /// behind read as an instance without pools, on which every call fails. O(1).
     ///
     /// # Safety
     /// The instance is live. None of the pointers that it returned is used again.
     pub unsafe fn destroy(self) {
-        // SAFETY: live (caller), so its control structure may be written.
+        // SAFETY: live instance (caller), so its control structure may be written.
         unsafe {
             let bytes = (*self.control()).bytes();
             ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
@@ -130,7 +130,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn misuse_handler(self) -> Option<(MisuseHandler, *mut c_void)> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             (*self.control())
                 .handler
@@ -144,7 +144,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn set_misuse_handler(self, handler: Option<MisuseHandler>, user: *mut c_void) {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             (*self.control()).handler = handler;
             (*self.control()).handler_user = user;
@@ -152,15 +152,16 @@ impl Tlsf {
         }
     }
 
-    /// Allocates `count · size` bytes, all zero; O(1) and the clearing. A product beyond the address
-    /// space is refused.
+    /// Allocates `count · size` bytes, all zero; O(1) and the clearing. A product beyond the
+    /// address space is refused.
     ///
     /// # Safety
     /// The instance is live.
     #[inline]
     pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
         let bytes = count.saturating_mul(size);
-        // SAFETY: live (caller); the payload that `malloc` returns has at least `bytes` bytes.
+        // SAFETY: live instance (caller); the payload that `malloc` returns has at least `bytes`
+        // bytes.
         unsafe {
             let payload = self.malloc(bytes)?;
             payload.as_ptr().write_bytes(0, bytes);
@@ -175,7 +176,7 @@ impl Tlsf {
     /// The instance is live, and its last call returned [`Refusal::Exhausted`].
     pub unsafe fn withdraw_refusal(self) {
         let control = self.control();
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_sub(1) };
     }
 }

@@ -1,4 +1,5 @@
-//! memoman's core: a two-level segregated fit (TLSF) allocator over memory that the caller supplies.
+//! memoman's core: a two-level segregated fit (TLSF) allocator over memory that the caller
+//! supplies.
 //!
 //! ```
 //! use memoman_core::Heap;
@@ -16,8 +17,8 @@
 //! raw handle below it, `Tlsf`, is what the C library is built on; it and the implementation's
 //! modules are public for memoman's own crates and change without notice.
 //!
-//! The core owns no memory, calls nothing outside itself, never grows, never locks, and never panics
-//! in a call of a release build. Every allocating and freeing call runs in constant time. The source
+//! The core owns no memory, makes no system call, never grows, never locks, and never panics in a
+//! call of a release build. Every allocating and freeing call runs in constant time. The source
 //! draws the layout of a block in `block.rs`, of a pool in `pool.rs`, of the instance in
 //! `control.rs`.
 //!
@@ -26,14 +27,16 @@
 //!
 //! # Invariants
 //! The source refers to them as I1 to I8; validation proves them.
-//! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit of
-//!    its word is set.
+//! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit
+//!    of its word is set.
 //! 2. Every listed block is free, inside a pool, and in the bin that its size maps to, or it is the
 //!    wilderness, the free block that ends the highest pool; links are mutual; there is no cycle.
 //! 3. Every free block of a pool is listed exactly once.
 //! 4. No two physical neighbours are both free.
-//! 5. PREV_FREE is set exactly when the previous block is free; then, and only then, `prev_phys` points to it.
-//! 6. Sizes are multiples of the quantum, at least the smallest block, and tile the pool up to its sentinel.
+//! 5. PREV_FREE is set exactly when the previous block is free; then, and only then, `prev_phys`
+//!    points to it.
+//! 6. Sizes are multiples of the quantum, at least the smallest block, and tile the pool up to its
+//!    sentinel.
 //! 7. Payloads are aligned; pools overlap neither each other nor the control structure.
 //! 8. The counters equal what a walk finds.
 #![no_std]

@@ -14,7 +14,8 @@ use core::fmt;
 pub enum Misuse {
     /// The pointer is not a multiple of the quantum: no block starts there.
     Misaligned = 1,
-    /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign block.
+    /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign
+    /// block.
     Foreign,
     /// The block is free already, by itself or as part of a greater free block.
     DoubleFree,
@@ -22,7 +23,8 @@ pub enum Misuse {
     NotABlock,
     /// The header behind the block has been overwritten: most often an overflow of this block.
     SmashedNext,
-    /// The free block before this one has an overwritten header or ghost.
+    /// The free block before this one has an overwritten header, or its boundary tag (`prev_phys`)
+    /// is overwritten.
     SmashedPrev,
     /// A link of a free block has been overwritten: most often a write after free.
     SmashedLink,

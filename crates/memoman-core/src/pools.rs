@@ -16,7 +16,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn first_pool(self) -> Option<Pool> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Pool::new(unsafe { (*self.control()).first_pool })
     }
 
@@ -36,7 +36,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live; `pool` is a pool of it.
     pub unsafe fn next_pool(self, pool: Pool) -> Option<Pool> {
-        // SAFETY: live (caller); the pool's header is tested before it is followed.
+        // SAFETY: live instance (caller); the pool's header is tested before it is followed.
         unsafe {
             if pool.is_sound(self.control()) {
                 pool.next()
@@ -52,7 +52,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn pool_of(self, ptr: *const u8) -> Option<Pool> {
-        // SAFETY: live (caller); `next_pool` tests each header before it follows it.
+        // SAFETY: live instance (caller); `next_pool` tests each header before it follows it.
         unsafe {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
@@ -68,11 +68,11 @@ impl Tlsf {
         None
     }
 
-    /// Adds a region to the instance as a pool; O(pools), for the overlap check. The region is rounded
-    /// inward to the quantum. None, and nothing changed, when `mem` is null, when the rounded region
-    /// cannot hold one block of the smallest size or is greater than [`SIZE_LIMIT`], when the region
-    /// overlaps a pool or the control structure or ends beyond the address space, or when a header
-    /// that it tests is overwritten.
+    /// Adds a region to the instance as a pool; O(pools), for the overlap check. The region is
+    /// rounded inward to the quantum. None, and nothing changed, when `mem` is null, when the
+    /// rounded region cannot hold one block of the smallest size or is greater than [`SIZE_LIMIT`],
+    /// when the region overlaps a pool or the control structure or ends beyond the address space,
+    /// or when a header that it tests is overwritten.
     ///
     /// # Safety
     /// The instance is live. The region may be read and written, and belongs to the instance until
@@ -89,14 +89,15 @@ impl Tlsf {
         if !(POOL_MIN..=SIZE_LIMIT).contains(&region) {
             return None;
         }
-        // SAFETY: live (caller). (A destroyed instance, with `max_size` 0, is refused here.)
+        // SAFETY: live instance (caller). (A destroyed instance, with `max_size` 0, is refused
+        // here.)
         if unsafe { (*control).max_size == 0 || overlaps_control(control, mem.addr(), end) } {
             return None;
         }
 
         // The neighbours in address order.
         let mut prev: Option<Pool> = None;
-        // SAFETY: live (caller); a pool is followed only when its header is sound.
+        // SAFETY: live instance (caller); a pool is followed only when its header is sound.
         let mut next = unsafe { self.first_pool() };
         while let Some(pool) = next {
             // SAFETY: a pool from the instance's list, so its header may be read.
@@ -118,7 +119,7 @@ impl Tlsf {
         }
 
         // The highest pool ends with the wilderness: the present one becomes an ordinary block.
-        // SAFETY: live (caller); the wilderness is tested before it is moved.
+        // SAFETY: live instance (caller); the wilderness is tested before it is moved.
         if next.is_none() && unsafe { !give_up_wilderness(control) } {
             return None;
         }
@@ -145,19 +146,19 @@ impl Tlsf {
         Some(pool)
     }
 
-    /// Extends a pool by the `more` bytes right behind its region; O(1). False, and nothing changed,
-    /// when they are too few to form a block behind a live one (or make no whole quantum), when they
-    /// overlap the next pool or the control structure or end beyond the address space, when the pool
-    /// would be greater than [`SIZE_LIMIT`], when it is not of this instance, or when a header that it
-    /// tests is overwritten.
+    /// Extends a pool by the `more` bytes right behind its region; O(1). False, and nothing
+    /// changed, when they are too few to form a block behind a live one (or make no whole quantum),
+    /// when they overlap the next pool or the control structure or end beyond the address space,
+    /// when the pool would be greater than [`SIZE_LIMIT`], when it is not of this instance, or when
+    /// a header that it tests is overwritten.
     ///
     /// # Safety
     /// The instance is live; `pool` is a pool of it; the `more` bytes may be read and written, and
     /// belong to the instance until the pool is removed or the instance is destroyed.
     pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
         let control = self.control();
-        // SAFETY: live instance, pool and bytes of it (caller); the pool is tested before anything in
-        // it is believed.
+        // SAFETY: live instance, pool and bytes of it (caller); the pool is tested before anything
+        // in it is believed.
         unsafe {
             if !pool.is_sound(control) {
                 return false;
@@ -225,8 +226,8 @@ impl Tlsf {
         let Some(pool) = Pool::new(start.cast()) else {
             return false;
         };
-        // SAFETY: live instance (caller); nothing is read outside its bounds, and nothing of the pool
-        // is believed before its hash is tested.
+        // SAFETY: live instance (caller); nothing is read outside its bounds, and nothing of the
+        // pool is believed before its hash is tested.
         unsafe {
             let first = pool.first_block();
             if !(*control).may_be_payload(first.addr())
@@ -238,7 +239,8 @@ impl Tlsf {
             }
             let header = pool.header();
             let (prev, next) = (Pool::new((*header).prev), Pool::new((*header).next));
-            // Without the highest pool, a free block that ends the pool below becomes the wilderness.
+            // Without the highest pool, a free block that ends the pool below becomes the
+            // wilderness.
             let mut tail = None;
             if let (Some(below), None) = (prev, next)
                 && below.is_sound(control)
@@ -270,8 +272,8 @@ impl Tlsf {
     /// # Safety
     /// The instance is live, and `block` is the result of the last [`Tlsf::free`] of it.
     pub unsafe fn emptied_pool(self, block: FreeBlock) -> Option<Pool> {
-        // SAFETY: a free block of a live instance (caller): a header follows it, and a sentinel's size
-        // field leads back to its pool.
+        // SAFETY: a free block of a live instance (caller): a header follows it, and a sentinel's
+        // size field leads back to its pool.
         unsafe {
             let cookie = (*self.control()).cookie;
             let block = block.0;
@@ -287,15 +289,15 @@ impl Tlsf {
         }
     }
 
-    /// Frees all blocks: every pool becomes one free block, and the counters restart at 0; O(pools).
-    /// False, and nothing changed, when the list of pools has been overwritten.
+    /// Frees all blocks: every pool becomes one free block, and the counters restart at 0;
+    /// O(pools). False, and nothing changed, when the list of pools has been overwritten.
     ///
     /// # Safety
     /// The instance is live. Every block is given up: no pointer into the pools is used again.
     pub unsafe fn reset(self) -> bool {
         let control = self.control();
-        // SAFETY: live instance, blocks given up (caller); each pool is followed only when its header
-        // is sound.
+        // SAFETY: live instance, blocks given up (caller); each pool is followed only when its
+        // header is sound.
         unsafe {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
@@ -346,11 +348,12 @@ unsafe fn give_up_wilderness(control: *mut Control) -> bool {
     true
 }
 
-/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool behind.
+/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool
+/// behind.
 ///
 /// # Safety
-/// The instance is live; `prev` and `next` are sound pools of it; `forward` and `back` are pools of it
-/// or null.
+/// The instance is live; `prev` and `next` are sound pools of it; `forward` and `back` are pools of
+/// it or null.
 unsafe fn link_neighbours(
     control: *mut Control,
     prev: Option<Pool>,
@@ -396,7 +399,7 @@ pub(crate) unsafe fn refresh(control: *mut Control) {
 /// # Safety
 /// The instance is live.
 unsafe fn overlaps_control(control: *mut Control, start: usize, end: usize) -> bool {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     let bytes = unsafe { (*control).bytes() };
     start < control.addr() + bytes && control.addr() < end
 }

@@ -2,7 +2,7 @@
 //! [`crate::front`] says how the paths are divided.
 //!
 //! ```text
-//!  shrink     [ block       ] next        →  [ block ][ remainder ] next       (remainder joins a free next)
+//!  shrink     [ block       ] next        →  [ block ][ remainder ] next   (joins a free next)
 //!  forward    [ block ][ free next ]      →  [ block        ][ remainder ]
 //!  backward   [ free prev ][ block ] next →  [ block, contents moved down ][ remainder ]
 //! ```
@@ -23,12 +23,12 @@ use crate::size_class::{block_size_for, cut_size};
 
 impl Tlsf {
     /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in
-    /// place forward, then backward, then by moving; O(1) and the copying. On failure the block is as
-    /// it was.
+    /// place forward, then backward, then by moving; O(1) and the copying. On failure the block is
+    /// as it was.
     ///
     /// # Safety
-    /// The instance is live. On success the old pointer is given up. (A pointer that is no live block
-    /// is detected as [`Tlsf::free`] detects it.)
+    /// The instance is live. On success the old pointer is given up. (A pointer that is no live
+    /// block is detected as [`Tlsf::free`] detects it.)
     #[inline]
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: live instance, pointer given up on success (caller).
@@ -42,7 +42,8 @@ impl Tlsf {
     /// lies outside every instance's bounds.
     #[inline(always)]
     pub unsafe fn realloc_for<F: Front>(self, ptr: *mut u8, bytes: usize) -> F::Allocated {
-        // SAFETY: live instance, pointer given up on success (caller); null is no block of any size.
+        // SAFETY: live instance, pointer given up on success (caller); null is no block of any
+        // size.
         unsafe {
             if self.realloc_same(ptr, bytes) {
                 F::allocated(self, Ok(NonNull::new_unchecked(ptr)))
@@ -52,8 +53,8 @@ impl Tlsf {
         }
     }
 
-    /// [`Tlsf::realloc`] with a result aligned to `align`, a power of two, whether the block moves or
-    /// not.
+    /// [`Tlsf::realloc`] with a result aligned to `align`, a power of two, whether the block moves
+    /// or not.
     ///
     /// # Safety
     /// The instance is live, and on success the old pointer is given up.
@@ -96,8 +97,8 @@ impl Tlsf {
     /// Resizes a block in place, or returns the size of the tested block that would have to move.
     ///
     /// # Safety
-    /// The instance is live, and when the block is resized the old pointer is given up. `align` is a
-    /// power of two.
+    /// The instance is live, and when the block is resized the old pointer is given up. `align` is
+    /// a power of two.
     #[inline(never)]
     pub(crate) unsafe fn resize_in_place(
         self,
@@ -148,8 +149,8 @@ impl Tlsf {
     /// Allocates another block, copies the contents, frees the old block.
     ///
     /// # Safety
-    /// The instance is live; `ptr` is a tested block in use of `size` bytes, header included, and on
-    /// success it is given up.
+    /// The instance is live; `ptr` is a tested block in use of `size` bytes, header included, and
+    /// on success it is given up.
     #[inline(never)]
     unsafe fn relocate(
         self,
@@ -184,8 +185,8 @@ impl Tlsf {
 unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
     let control = tlsf.control();
     let block = Block::at(ptr);
-    // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside the
-    // instance's bounds.
+    // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside
+    // the instance's bounds.
     unsafe {
         if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr()) {
             return not_resized::<F>(tlsf, ptr, bytes);
@@ -213,8 +214,8 @@ unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocat
 /// Grows a block into the free one before it, or moves it.
 ///
 /// # Safety
-/// The instance is live, and on success the old pointer is given up. [`resize`] has tested the block,
-/// whose header and next header these are.
+/// The instance is live, and on success the old pointer is given up. [`resize`] has tested the
+/// block, whose header and next header these are.
 #[inline(never)]
 unsafe fn resize_backward<F: Front>(
     tlsf: Tlsf,
@@ -244,7 +245,8 @@ unsafe fn resize_backward<F: Front>(
 /// Moves a block of `size` bytes, header included.
 ///
 /// # Safety
-/// The instance is live, and on success the old pointer is given up. [`resize`] has tested the block.
+/// The instance is live, and on success the old pointer is given up. [`resize`] has tested the
+/// block.
 #[inline(never)]
 unsafe fn resize_elsewhere<F: Front>(
     tlsf: Tlsf,
@@ -369,8 +371,8 @@ unsafe fn grow_backward(
     align: usize,
     size: usize,
 ) -> Result<Option<NonNull<u8>>, Refusal> {
-    // SAFETY: live instance, tested block (caller); the free neighbours are tested before anything is
-    // written.
+    // SAFETY: live instance, tested block (caller); the free neighbours are tested before anything
+    // is written.
     unsafe {
         let ptr = old.block.payload();
         let Some((prev, prev_size, _)) = prev_free_block(control, old.block) else {
@@ -410,8 +412,8 @@ unsafe fn grow_backward(
 ///
 /// # Safety
 /// The instance is live. The bytes are those of one block in use and of its unlinked neighbours;
-/// `had` of them were in use; `before` carries the PREV_FREE to keep; the next block has PREV_FREE set
-/// if a remainder will be left.
+/// `had` of them were in use; `before` carries the PREV_FREE to keep; the next block has PREV_FREE
+/// set if a remainder will be left.
 #[inline(always)]
 unsafe fn settle(
     control: *mut Control,
@@ -421,8 +423,8 @@ unsafe fn settle(
     size: usize,
     had: usize,
 ) {
-    // SAFETY: live instance; the bytes are one block's and its unlinked neighbours' (caller), so they
-    // and the next header's PREV_FREE may be written.
+    // SAFETY: live instance; the bytes are one block's and its unlinked neighbours' (caller), so
+    // they and the next header's PREV_FREE may be written.
     unsafe {
         let rest = total - size;
         let taken = if rest >= BLOCK_MIN {
@@ -440,8 +442,8 @@ unsafe fn settle(
 /// Forms and lists a free block whose next neighbour has PREV_FREE set already.
 ///
 /// # Safety
-/// The instance is live; `rest` bytes at `block` lie in one of its pools, unlisted, are at least the
-/// smallest block, and their contents are given up.
+/// The instance is live; `rest` bytes at `block` lie in one of its pools, unlisted, are at least
+/// the smallest block, and their contents are given up.
 #[inline(always)]
 unsafe fn list_remainder(control: *mut Control, block: Block, rest: usize) {
     // SAFETY: live instance; unlisted bytes whose contents are given up (caller).

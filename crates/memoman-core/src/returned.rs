@@ -55,8 +55,8 @@ impl Tlsf {
         unsafe { live(self.control(), ptr).map_or(0, |live| live.header.size()) }
     }
 
-    /// The seal in a block's header, for [`Tlsf::live_bytes_below`]; 0 on 32-bit targets, which have
-    /// none.
+    /// The seal in a block's header, for [`Tlsf::live_bytes_below`]; 0 on 32-bit targets, which
+    /// have none.
     ///
     /// # Safety
     /// `block` is a block in use of a live instance.
@@ -70,9 +70,9 @@ impl Tlsf {
     /// misuse and for a larger block.
     ///
     /// # Safety
-    /// The instance is live; `block` is an aligned address in one of its pools; at least `most` bytes
-    /// from there may be read. `seal` is the instance's ([`Tlsf::seal_of`]), or 0, with which no
-    /// block passes where headers have a seal.
+    /// The instance is live; `block` is an aligned address in one of its pools; at least `most`
+    /// bytes from there may be read. `seal` is the instance's ([`Tlsf::seal_of`]), or 0, with which
+    /// no block passes where headers have a seal.
     #[inline(always)]
     pub unsafe fn live_bytes_below(
         self,
@@ -133,8 +133,8 @@ pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Liv
 /// address.
 #[inline(always)]
 pub(crate) unsafe fn has_size(control: *mut Control, block: Block, size: usize) -> bool {
-    // SAFETY: live instance, readable bounds (caller); the header is read only at an aligned address
-    // inside the bounds, the next one only when the size stays inside them.
+    // SAFETY: live instance, readable bounds (caller); the header is read only at an aligned
+    // address inside the bounds, the next one only when the size stays inside them.
     unsafe {
         (*control).may_be_payload(block.addr())
             && block.header((*control).cookie).is_used_of(size)
@@ -200,12 +200,13 @@ pub(crate) unsafe fn may_follow(
                 next_header.size() <= room
             }
     };
-    // A size of 0 leads to the header itself, which is too small to follow one; 32-bit headers need the test.
+    // A size of 0 leads to the block's own header, which is too small to follow a block in use.
+    // Without a seal the size needs a test of its own.
     next_header.may_follow_used() && (WORD == 8 || size >= BLOCK_MIN) && possible
 }
 
-/// The free block right before `block`, whose PREV_FREE is set, with its size and links. None when it
-/// has been overwritten.
+/// The free block right before `block`, whose PREV_FREE is set, with its size and links. None when
+/// it has been overwritten.
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read. `block` is a block
@@ -215,7 +216,8 @@ pub(crate) unsafe fn prev_free_block(
     control: *mut Control,
     block: Block,
 ) -> Option<(Block, usize, Links)> {
-    // SAFETY: PREV_FREE is set (caller), so `prev_phys` exists; it is followed only inside the bounds.
+    // SAFETY: PREV_FREE is set (caller), so `prev_phys` exists; it is followed only inside the
+    // bounds.
     unsafe {
         let prev = block.prev_phys();
         let size = block.addr().wrapping_sub(prev.addr());
@@ -230,8 +232,8 @@ pub(crate) unsafe fn prev_free_block(
     }
 }
 
-/// Whether a pool of this instance ends at `next`: the distance in the sentinel's header leads to the
-/// pool's own header. For targets without a seal.
+/// Whether a pool of this instance ends at `next`: the distance in the sentinel's header leads to
+/// the pool's own header. For targets without a seal.
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read.
@@ -239,8 +241,8 @@ pub(crate) unsafe fn prev_free_block(
 #[inline(never)]
 unsafe fn is_sentinel(control: *mut Control, next: Block, header: Header) -> bool {
     let start = next.addr().wrapping_sub(header.size());
-    // SAFETY: live instance, readable bounds (caller); a pool's header is read only between the first
-    // pool and `next`.
+    // SAFETY: live instance, readable bounds (caller); a pool's header is read only between the
+    // first pool and `next`.
     unsafe {
         let first = (*control).first_pool;
         // The start is aligned, since `next` and the distance are.
@@ -259,8 +261,8 @@ unsafe fn is_sentinel(control: *mut Control, next: Block, header: Header) -> boo
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn explain(control: *mut Control, block: Block) -> Misuse {
-    // SAFETY: live instance, readable bounds (caller); the header is read only at an aligned address
-    // inside them.
+    // SAFETY: live instance, readable bounds (caller); the header is read only at an aligned
+    // address inside them.
     unsafe {
         if (*control).is_intercepted() {
             return Misuse::Intercepted;

@@ -1,18 +1,22 @@
-//! What a memory checker is told: AddressSanitizer, when the program is built with it, and valgrind's memcheck, when the
-//! program runs under it. Both are found when an allocator is created; without them nothing here runs again.
+//! Marks for a memory checker: AddressSanitizer, if the program is built with it, or valgrind's
+//! memcheck, if the program runs under it. The first creation of an allocator looks for them;
+//! without a checker, calls cost one test more and make no marks.
 //!
 //! ```text
 //!  pool header │ header │ payload: requested bytes │ slack │ header │ free block … │ sentinel
-//!  ░░░░░░░░░░░░░░░░░░░░░░                          ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   ░ not to be touched
+//!  ░░░░░░░░░░░░░░░░░░░░░░                          ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+//!  ░ forbidden to the program
 //! ```
-//! On other targets than x86-64 Linux, and in a library that is instrumented itself, nobody is found.
+//! On targets other than x86-64 Linux, in the small library, and in a library that is instrumented
+//! itself, no checker is found.
 //!
-//! The library's own accesses are not reported: it is not instrumented, and under valgrind a [`Quiet`] is in force.
+//! The library's own accesses are not reported: the library is not instrumented, and under valgrind
+//! a [`Quiet`] is in force.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// A checker can be found on this target. Elsewhere nothing of this file is left in the library.
+/// Whether this target can have a checker. Elsewhere the library contains nothing of this file.
 pub(super) const POSSIBLE: bool = cfg!(all(
     target_os = "linux",
     target_arch = "x86_64",
@@ -20,16 +24,16 @@ pub(super) const POSSIBLE: bool = cfg!(all(
     not(memoman_small)
 ));
 
-/// Nobody has looked yet.
+/// The search has not been made.
 const UNKNOWN: u8 = 0;
-const NOBODY: u8 = 1;
+const ABSENT: u8 = 1;
 const ASAN: u8 = 2;
 const VALGRIND: u8 = 3;
 
-/// Who watches this process: found once, the same for all allocators.
+/// The checker of this process: found once, the same for all allocators.
 static WATCHER: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-/// Looks for a checker, at the creation of an allocator.
+/// Looks for a checker; called when an allocator is created.
 #[inline(never)]
 pub(super) fn find() -> bool {
     if POSSIBLE && WATCHER.load(Ordering::Relaxed) == UNKNOWN {
@@ -38,20 +42,20 @@ pub(super) fn find() -> bool {
         } else if valgrind::is_there() {
             VALGRIND
         } else {
-            NOBODY
+            ABSENT
         };
         WATCHER.store(watcher, Ordering::Relaxed);
     }
     is_watched()
 }
 
-/// A checker watches this process. (False until an allocator is created.)
+/// Whether a checker watches this process; false until an allocator is created.
 #[inline(always)]
 pub(super) fn is_watched() -> bool {
-    POSSIBLE && WATCHER.load(Ordering::Relaxed) > NOBODY
+    POSSIBLE && WATCHER.load(Ordering::Relaxed) > ABSENT
 }
 
-/// These bytes are not to be touched.
+/// Forbids the program to touch these bytes.
 #[cold]
 #[inline(never)]
 pub(super) fn forbid(start: *const u8, bytes: usize) {
@@ -64,8 +68,8 @@ pub(super) fn forbid(start: *const u8, bytes: usize) {
     }
 }
 
-/// These bytes are the program's. Their contents, as far as memcheck is concerned, are meaningless: `defined` false; or
-/// mean something.
+/// Allows the program to touch these bytes. `defined` is for memcheck: whether they are
+/// initialized.
 #[cold]
 #[inline(never)]
 pub(super) fn allow(start: *const u8, bytes: usize, defined: bool) {
@@ -83,7 +87,8 @@ pub(super) fn allow(start: *const u8, bytes: usize, defined: bool) {
     }
 }
 
-/// The core is about to copy to somewhere in these bytes, and the C library's functions may be AddressSanitizer's own.
+/// Allows these bytes for a copy by the core: AddressSanitizer replaces the C library's copying
+/// functions and tests what they touch.
 #[cold]
 #[inline(never)]
 pub(super) fn allow_for_copy(start: *const u8, bytes: usize) {
@@ -92,7 +97,7 @@ pub(super) fn allow_for_copy(start: *const u8, bytes: usize) {
     }
 }
 
-/// After [`allow_for_copy`]: none of these bytes is to be touched; [`allow_again`] says which are.
+/// Ends [`allow_for_copy`] and forbids all of its bytes; [`allow_again`] follows for those in use.
 #[cold]
 #[inline(never)]
 pub(super) fn forbid_after_copy(start: *const u8, bytes: usize) {
@@ -101,12 +106,13 @@ pub(super) fn forbid_after_copy(start: *const u8, bytes: usize) {
     }
 }
 
-/// After [`forbid_after_copy`]: these may be touched as before. Memcheck has not been told otherwise.
+/// Allows bytes in use again after [`forbid_after_copy`]. For memcheck they were never forbidden.
 pub(super) fn allow_again(start: *const u8, bytes: usize) {
     allow_for_copy(start, bytes);
 }
 
-/// How many bytes from `start` on, at most `bytes`, may be touched: what was requested, for a block in use.
+/// The bytes from `start` on, at most `bytes`, that the program may touch: for a block in use, the
+/// bytes requested.
 #[cold]
 #[inline(never)]
 pub(super) fn allowed(start: *const u8, bytes: usize) -> usize {
@@ -128,18 +134,18 @@ pub(super) fn allowed(start: *const u8, bytes: usize) -> usize {
     }
 }
 
-/// Memcheck keeps a list of an allocator's blocks, so that a report says whose block it was, and where it was
-/// allocated and freed. The allocator is the list's name.
+/// Starts memcheck's list of an allocator's blocks. With it a report names the block, and where it
+/// was allocated and freed. The allocator's address is the list's name.
 pub(super) fn began(allocator: *const u8) {
     listed(valgrind::CREATE_MEMPOOL, allocator, 0, 0);
 }
 
-/// All blocks of the allocator are given up.
+/// Ends the list: all blocks of the allocator are freed.
 pub(super) fn ended(allocator: *const u8) {
     listed(valgrind::DESTROY_MEMPOOL, allocator, 0, 0);
 }
 
-/// A block came into use, for a request of so many bytes. Their contents are meaningless.
+/// Marks a new block for a request of `bytes` bytes, with undefined contents.
 #[cold]
 #[inline(never)]
 pub(super) fn taken(allocator: *const u8, block: NonNull<u8>, bytes: usize) {
@@ -152,7 +158,7 @@ pub(super) fn taken(allocator: *const u8, block: NonNull<u8>, bytes: usize) {
     );
 }
 
-/// A block of so many usable bytes is given up.
+/// Marks a freed block of `usable` bytes.
 #[cold]
 #[inline(never)]
 pub(super) fn given_up(allocator: *const u8, block: NonNull<u8>, usable: usize) {
@@ -160,7 +166,7 @@ pub(super) fn given_up(allocator: *const u8, block: NonNull<u8>, usable: usize) 
     forbid(block.as_ptr(), usable);
 }
 
-/// A block in use stays where it is and is now for a request of so many bytes.
+/// Marks a block that was resized in place for a request of `bytes` bytes.
 pub(super) fn resized(allocator: *const u8, block: NonNull<u8>, bytes: usize) {
     if WATCHER.load(Ordering::Relaxed) == VALGRIND {
         let place = block.as_ptr().addr();
@@ -174,6 +180,7 @@ pub(super) fn resized(allocator: *const u8, block: NonNull<u8>, bytes: usize) {
     }
 }
 
+/// Sends memcheck a request about an allocator's list of blocks.
 #[cold]
 #[inline(never)]
 fn listed(what: usize, allocator: *const u8, second: usize, third: usize) {
@@ -182,7 +189,8 @@ fn listed(what: usize, allocator: *const u8, second: usize, third: usize) {
     }
 }
 
-/// While this lives, memcheck reports nothing on this thread: the library touches what the program must not.
+/// While it lives, memcheck reports nothing on this thread: the library touches bytes that are
+/// forbidden to the program.
 pub(super) struct Quiet(bool);
 
 impl Quiet {
@@ -194,7 +202,7 @@ impl Quiet {
         Quiet(valgrind)
     }
 
-    /// Runs the program's code in between.
+    /// Runs code of the program, with reports on.
     pub(super) fn interrupted<R>(&self, work: impl FnOnce() -> R) -> R {
         if !self.0 {
             return work();
@@ -214,16 +222,17 @@ impl Drop for Quiet {
     }
 }
 
-/// AddressSanitizer's interface for those who manage memory themselves (`sanitizer/asan_interface.h`), where the program
-/// brings it: weak references, which are null where it does not.
+/// AddressSanitizer's interface for custom allocators (`sanitizer/asan_interface.h`): weak
+/// references, which are null in a program without it.
 mod asan {
     use core::mem::transmute;
 
     macro_rules! weak {
         ($name:literal) => {{
-            #[allow(unused_mut, unused_assignments, reason = "not everywhere there is an assignment")]
+            #[allow(unused_mut, unused_assignments, reason = "assigned on some targets only")]
             let mut address = 0usize;
-            // SAFETY: reads the symbol's entry in the global offset table, which is null for an undefined weak symbol.
+            // SAFETY: reads the symbol's entry in the global offset table, which exists, and is
+            // null for an undefined weak symbol.
             #[cfg(all(target_os = "linux", target_arch = "x86_64", not(memoman_instrumented)))]
             unsafe {
                 core::arch::asm!(
@@ -246,15 +255,16 @@ mod asan {
     type Mark = unsafe extern "C" fn(*const u8, usize);
     type Ask = unsafe extern "C" fn(*const u8, usize) -> *const u8;
 
-    /// Shadow memory is an eighth of what it describes, so of a greater region only so much at both ends is poisoned: a
-    /// sparse pool of a terabyte works as without the sanitizer.
+    /// Bytes poisoned at each end of a region; the middle of a greater one is left as it is. Shadow
+    /// memory is an eighth of the memory that it describes, and a sparse pool of a terabyte must
+    /// not fill it.
     const END: usize = 1 << 20;
 
     pub(super) fn poison(start: *const u8, bytes: usize) {
         let function = weak!("__asan_poison_memory_region");
-        // SAFETY: called only when `is_there`: a C function of this type. It touches shadow memory only.
+        // SAFETY: called only if `is_there`, so the address is that of a C function of this type.
         let poison = unsafe { transmute::<usize, Mark>(function) };
-        // SAFETY: as above.
+        // SAFETY: the function touches shadow memory only.
         unsafe {
             poison(start, bytes.min(END));
             if bytes > END {
@@ -266,20 +276,22 @@ mod asan {
 
     pub(super) fn unpoison(start: *const u8, bytes: usize) {
         let function = weak!("__asan_unpoison_memory_region");
-        // SAFETY: as for `poison`.
+        // SAFETY: called only if `is_there`, so the address is that of a C function of this type,
+        // which touches shadow memory only.
         unsafe { transmute::<usize, Mark>(function)(start, bytes) }
     }
 
-    /// Address of the first poisoned byte, 0 without one.
+    /// The address of the first poisoned byte; 0 without one.
     pub(super) fn first_poisoned(start: *const u8, bytes: usize) -> usize {
         let function = weak!("__asan_region_is_poisoned");
-        // SAFETY: as for `poison`.
+        // SAFETY: called only if `is_there`, so the address is that of a C function of this type,
+        // which reads shadow memory only.
         unsafe { transmute::<usize, Ask>(function)(start, bytes).addr() }
     }
 }
 
-/// Valgrind's client requests (`valgrind/valgrind.h`, `valgrind/memcheck.h`): an instruction sequence that does nothing
-/// on a processor and means a request to valgrind.
+/// Valgrind's client requests (`valgrind/valgrind.h`, `valgrind/memcheck.h`): an instruction
+/// sequence that does nothing on a processor and that valgrind takes as a request.
 mod valgrind {
     pub(super) const CREATE_MEMPOOL: usize = 0x1303;
     pub(super) const DESTROY_MEMPOOL: usize = 0x1304;
@@ -295,8 +307,9 @@ mod valgrind {
 
     const GET_VBITS: usize = MEMCHECK + 8;
 
-    /// Memcheck it must be: the other tools do not use the marks, and callgrind would count their making. Only
-    /// memcheck answers with 1 when it is asked whether a byte is defined.
+    /// Whether the program runs under memcheck, the only tool of valgrind that uses the marks;
+    /// callgrind would count their cost. Only memcheck answers 1 to the request for a byte's
+    /// definedness.
     pub(super) fn is_there() -> bool {
         let (byte, mut bits) = (0u8, 0u8);
         let from = core::ptr::from_ref(&byte).addr();
@@ -307,10 +320,11 @@ mod valgrind {
     #[inline(never)]
     pub(super) fn request(what: usize, a: usize, b: usize, c: usize, d: usize) -> usize {
         let arguments = [what, a, b, c, d, 0];
-        #[allow(unused_mut, reason = "not everywhere there is a request")]
+        #[allow(unused_mut, reason = "assigned on some targets only")]
         let mut answer = 0usize;
-        // SAFETY: four rotations that add up to a full turn of rdi, and an exchange of rbx with itself; under valgrind
-        // the request, which reads `arguments` and puts its answer into rdx.
+        // SAFETY: four rotations of rdi by 128 bits in all and an exchange of rbx with itself
+        // change nothing; under valgrind the request reads `arguments` and writes its answer to
+        // rdx.
         #[cfg(all(target_os = "linux", target_arch = "x86_64", not(memoman_instrumented)))]
         unsafe {
             core::arch::asm!(

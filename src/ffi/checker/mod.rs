@@ -3,9 +3,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `marks.rs` | finding a checker, and what it is sent |
+//! | `marks.rs` | finding a checker, and the marks that it gets |
 //! | `watched.rs` | the calls of a watched program |
-//! | `unwatched.rs` | the same calls in the debug library: plain ones |
+//! | `unwatched.rs` | the same calls in the debug library, without marks |
 
 #[cfg(not(memoman_debug))]
 mod marks;

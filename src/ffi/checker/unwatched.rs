@@ -1,4 +1,4 @@
-//! Plain calls: the debug library finds by itself what a memory checker would.
+//! The calls of the debug library, without marks: it finds by itself what a memory checker would.
 
 use core::ffi::c_void;
 use core::ops::Deref;
@@ -6,10 +6,12 @@ use core::ops::Deref;
 use crate::ffi::allocator::{Pool, Tlsf};
 use crate::ffi::misuse::misuse;
 
-/// A live instance.
+/// An open instance: in this build, the instance alone.
 pub(crate) struct Session(Tlsf);
 
 impl Session {
+    /// Opens an instance.
+    ///
     /// # Safety
     /// The instance is live until the session ends.
     #[inline(always)]
@@ -17,7 +19,7 @@ impl Session {
         Session(tlsf)
     }
 
-    /// Runs the program's code in between.
+    /// Runs code of the program during the session.
     pub(crate) fn interrupted<R>(&self, work: impl FnOnce() -> R) -> R {
         work()
     }
@@ -31,71 +33,80 @@ impl Deref for Session {
     }
 }
 
+/// Before an instance's creation: nothing to mark.
 pub(crate) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: usize) {}
 
-/// After an instance's creation: reads how often it is to be validated.
+/// After an instance's creation: sets how often it validates itself, from the environment.
 ///
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(_tlsf: Tlsf) {
     #[cfg(unix)]
     if let Some(shift) = memoman_global::debug::validate_shift() {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe { _tlsf.set_validate_shift(shift) };
     }
 }
 
+/// Destroys an instance.
+///
 /// # Safety
-/// As for [`Tlsf::destroy`].
+/// The instance is live. None of the pointers that it returned is used again.
 pub(crate) unsafe fn destroy(tlsf: Tlsf) {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, no further use of its pointers (caller).
     unsafe { tlsf.destroy() }
 }
 
-/// Gives all blocks up, after quarantine has been verified.
+/// Frees all blocks, after the quarantine has been verified.
 ///
 /// # Safety
-/// As for [`Tlsf::reset`].
+/// The instance is live. Every block is given up.
 pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, blocks given up (caller).
     unsafe {
         flush(tlsf);
         tlsf.reset()
     }
 }
 
+/// Adds a pool.
+///
 /// # Safety
-/// As for [`Tlsf::add_pool`].
+/// The instance is live. The region may be read and written, and belongs to the instance until the
+/// pool is removed or the instance is destroyed.
 pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
-    // SAFETY: the same duties.
+    // SAFETY: live instance; the region is the caller's to give (caller).
     unsafe { tlsf.add_pool(mem, bytes) }
 }
 
+/// Extends a pool.
+///
 /// # Safety
-/// As for [`Tlsf::extend_pool`].
+/// The instance is live; `pool` is a pool of it; the `more` bytes behind it may be read and
+/// written, and belong to the instance until the pool is removed or the instance is destroyed.
 pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, pool of it; the bytes are the caller's to give (caller).
     unsafe { tlsf.extend_pool(pool, more) }
 }
 
-/// Removes a pool, after what is in quarantine has been verified and released.
+/// Removes a pool, after the quarantine has been verified and emptied.
 ///
 /// # Safety
-/// As for [`Tlsf::remove_pool`].
+/// The instance is live; memory between its lowest and highest pool may be read.
 pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, readable pools (caller).
     unsafe {
         flush(tlsf);
         tlsf.remove_pool(mem_or_pool)
     }
 }
 
-/// Empties the quarantine, whose blocks are in use for the core; a block with which something is wrong is reported.
+/// Empties the quarantine, whose blocks are in use for the core, and reports each damaged block.
 ///
 /// # Safety
 /// The instance is live.
 unsafe fn flush(tlsf: Tlsf) {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe {
         while let Err(fault) = tlsf.drain() {
             misuse(tlsf, fault, fault.address);
@@ -114,8 +125,8 @@ pub(crate) unsafe fn with_pool<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Se
 /// Usable bytes of a block.
 ///
 /// # Safety
-/// As for [`Tlsf::block_size`].
+/// `block` is NULL or a block of a live instance.
 pub(crate) unsafe fn block_size(block: *const u8) -> usize {
-    // SAFETY: NULL or a block (caller).
+    // SAFETY: NULL or a block of a live instance (caller).
     unsafe { Tlsf::block_size(block) }
 }

@@ -1,6 +1,7 @@
-//! The calls of a watched program. Its allocators are intercepted in the core: the hot functions end in their
-//! cold paths, which come here; the others open a [`Session`]. See [`super::marks`]. Where no checker is possible, nothing
-//! is ever intercepted, and these functions are empty.
+//! The calls of a program that a memory checker watches. Its allocators are intercepted in the
+//! core: the hot functions end in their cold paths, which call the functions of this file; all
+//! other functions open a [`Session`]. The marks themselves are in [`super::marks`]. On targets
+//! without a checker nothing is ever intercepted, and these functions are empty.
 
 use core::ffi::c_void;
 use core::ops::Deref;
@@ -11,26 +12,28 @@ use memoman_core::{Misuse, Pool, Refusal, Tlsf};
 use super::marks::{self, Quiet};
 use crate::ffi::misuse::{answer, misuse};
 
-/// A live instance whose core works as always, interception suspended.
+/// An open instance: its interception is suspended until the session ends.
 pub(crate) struct Session {
     tlsf: Tlsf,
     quiet: Option<Quiet>,
 }
 
 impl Session {
+    /// Opens an instance and suspends its interception, if it is intercepted.
+    ///
     /// # Safety
     /// The instance is live until the session ends.
     #[inline(always)]
     pub(crate) unsafe fn open(tlsf: Tlsf) -> Session {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         let quiet = (marks::is_watched() && unsafe { tlsf.is_intercepted() }).then(|| {
-            // SAFETY: live (caller).
+            // SAFETY: live instance (caller), intercepted (tested).
             unsafe { suspend(tlsf) }
         });
         Session { tlsf, quiet }
     }
 
-    /// Runs the program's code in between.
+    /// Runs code of the program during the session; the checker watches it.
     pub(crate) fn interrupted<R>(&self, work: impl FnOnce() -> R) -> R {
         match &self.quiet {
             Some(quiet) => quiet.interrupted(work),
@@ -38,11 +41,12 @@ impl Session {
         }
     }
 
-    /// Somebody watches this instance.
+    /// Whether a checker watches this instance.
     fn is_watched(&self) -> bool {
         self.quiet.is_some()
     }
 
+    /// The name of the checker's list of blocks: the instance's address.
     fn name(&self) -> *const u8 {
         self.tlsf.as_raw().cast_const().cast()
     }
@@ -59,24 +63,27 @@ impl Deref for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.quiet.is_some() {
-            // SAFETY: live until now (`open`).
+            // SAFETY: the instance is live until the session ends (`open`).
             unsafe { self.tlsf.intercept() };
         }
     }
 }
 
+/// Ends the interception, with the checker quiet on this thread.
+///
 /// # Safety
 /// The instance is live and intercepted.
 #[cold]
 #[inline(never)]
 unsafe fn suspend(tlsf: Tlsf) -> Quiet {
     let quiet = Quiet::new();
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { tlsf.end_interception() };
     quiet
 }
 
-/// Before an instance is created in `bytes` bytes at `mem`, if they are enough for `control_bytes`.
+/// Before an instance's creation in `bytes` bytes at `mem`: allows the control structure's
+/// `control_bytes`, if they fit.
 pub(crate) fn before_creation(mem: *mut c_void, bytes: usize, control_bytes: usize) {
     let fits = bytes >= control_bytes && mem.addr().checked_add(bytes).is_some();
     if marks::find() && !mem.is_null() && fits {
@@ -84,7 +91,7 @@ pub(crate) fn before_creation(mem: *mut c_void, bytes: usize, control_bytes: usi
     }
 }
 
-/// After its creation.
+/// After an instance's creation: forbids its pools and intercepts it.
 ///
 /// # Safety
 /// The instance is live.
@@ -92,7 +99,7 @@ pub(crate) unsafe fn created(tlsf: Tlsf) {
     if marks::is_watched() {
         let _quiet = Quiet::new();
         marks::began(tlsf.as_raw().cast_const().cast());
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             for_each_pool(tlsf, marks::forbid);
             tlsf.intercept();
@@ -100,31 +107,31 @@ pub(crate) unsafe fn created(tlsf: Tlsf) {
     }
 }
 
-/// Destroys an instance: its memory is the program's.
+/// Destroys an instance: its memory is the program's again.
 ///
 /// # Safety
-/// As for [`Tlsf::destroy`].
+/// The instance is live. None of the pointers that it returned is used again.
 pub(crate) unsafe fn destroy(tlsf: Tlsf) {
-    // SAFETY: live (caller).
+    // SAFETY: live instance, no further use of its pointers (caller).
     unsafe {
         let mut session = Session::open(tlsf);
         if session.is_watched() {
-            // In this order: what ends the list forbids its blocks.
+            // In this order: the end of the list forbids its blocks.
             marks::ended(session.name());
             for_each_pool(tlsf, |start, bytes| marks::allow(start, bytes, true));
         }
         tlsf.destroy();
-        // Nothing is left to intercept.
+        // No instance is left to intercept.
         session.quiet = None;
     }
 }
 
-/// Gives all blocks up.
+/// Frees all blocks.
 ///
 /// # Safety
-/// As for [`Tlsf::reset`].
+/// The instance is live. Every block is given up.
 pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
-    // SAFETY: live (caller).
+    // SAFETY: live instance, blocks given up (caller).
     unsafe {
         let session = Session::open(tlsf);
         let done = session.reset();
@@ -140,9 +147,10 @@ pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
 /// Adds a pool.
 ///
 /// # Safety
-/// As for [`Tlsf::add_pool`].
+/// The instance is live. The region may be read and written, and belongs to the instance until the
+/// pool is removed or the instance is destroyed.
 pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
-    // SAFETY: the same duties.
+    // SAFETY: live instance; the region is the caller's to give (caller).
     unsafe {
         let session = Session::open(tlsf);
         let pool = session.add_pool(mem, bytes)?;
@@ -157,9 +165,10 @@ pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<
 /// Extends a pool.
 ///
 /// # Safety
-/// As for [`Tlsf::extend_pool`].
+/// The instance is live; `pool` is a pool of it; the `more` bytes behind it may be read and
+/// written, and belong to the instance until the pool is removed or the instance is destroyed.
 pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, pool of it; the bytes are the caller's to give (caller).
     unsafe {
         let session = Session::open(tlsf);
         let (start, before) = pool.memory();
@@ -174,9 +183,10 @@ pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
 /// Removes a pool: its region is the program's again.
 ///
 /// # Safety
-/// As for [`Tlsf::remove_pool`].
+/// The instance is live; memory between its lowest and highest pool may be read.
 pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
-    // SAFETY: the same duties. The removed pool's header still tells its bounds: only its hash was spoilt.
+    // SAFETY: live instance, readable pools (caller). The removed pool's header still holds its
+    // bounds: removal inverts the hash only.
     unsafe {
         let session = Session::open(tlsf);
         let done = session.remove_pool(mem_or_pool);
@@ -191,10 +201,14 @@ pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
     }
 }
 
+/// Calls `each` with the memory of each pool.
+///
+/// # Safety
+/// The instance is live and not intercepted.
 #[cold]
 #[inline(never)]
 unsafe fn for_each_pool(tlsf: Tlsf, each: fn(*const u8, usize)) {
-    // SAFETY: live (caller), so its pools are.
+    // SAFETY: live instance (caller), so its pools are live.
     unsafe {
         let mut next = tlsf.first_pool();
         while let Some(pool) = next {
@@ -205,10 +219,12 @@ unsafe fn for_each_pool(tlsf: Tlsf, each: fn(*const u8, usize)) {
     }
 }
 
-/// What the core refused as intercepted is done here: `ask` it again, and the block is `bytes` bytes of the program's.
+/// Makes an allocation that the core has refused as intercepted: calls `ask` in a session and marks
+/// `bytes` bytes of its block as the program's.
 ///
 /// # Safety
-/// The instance is live and intercepted; `ask` gives a block of at least `bytes` bytes.
+/// The instance is live and intercepted; `ask` returns a block of at least `bytes` bytes or a
+/// refusal.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn allocate(
@@ -220,7 +236,7 @@ pub(crate) unsafe fn allocate(
     if !marks::POSSIBLE {
         return ptr::null_mut();
     }
-    // SAFETY: live (caller); a fresh block has the bytes that were asked for.
+    // SAFETY: live instance; a new block has `bytes` bytes (caller).
     unsafe {
         let session = Session::open(tlsf);
         let result = ask(tlsf);
@@ -235,17 +251,17 @@ pub(crate) unsafe fn allocate(
     }
 }
 
-/// Frees.
+/// Makes a `free` that the core has refused as intercepted.
 ///
 /// # Safety
-/// The instance is live and intercepted.
+/// The instance is live and intercepted. The contents of the block are given up.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) {
     if !marks::POSSIBLE {
         return;
     }
-    // SAFETY: live (caller); what is freed is tested first.
+    // SAFETY: live instance, contents given up (caller); the block is tested first.
     unsafe {
         let session = Session::open(tlsf);
         let result = give_back(&session, block);
@@ -256,8 +272,13 @@ pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) {
     }
 }
 
+/// Frees a block and forbids its bytes.
+///
+/// # Safety
+/// The contents of the block are given up.
 unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse> {
-    // SAFETY: live (caller). `reach` tests the block, so that its size may be believed.
+    // SAFETY: the session's instance is live; contents given up (caller). `reach` tests the block,
+    // so that its size may be believed.
     unsafe {
         session.reach(block)?;
         let usable = Tlsf::block_size(block.as_ptr());
@@ -267,10 +288,10 @@ unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse>
     }
 }
 
-/// Resizes. `align` is a power of two.
+/// Makes a `realloc` that the core has refused as intercepted. `align` is a power of two.
 ///
 /// # Safety
-/// The instance is live and intercepted.
+/// The instance is live and intercepted. On success the old block is given up.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn realloc(
@@ -282,7 +303,7 @@ pub(crate) unsafe fn realloc(
     if !marks::POSSIBLE {
         return ptr::null_mut();
     }
-    // SAFETY: live (caller).
+    // SAFETY: live instance, old block given up on success (caller).
     unsafe {
         let session = Session::open(tlsf);
         let result = resize(&session, block, align.max(Tlsf::ALIGN), bytes);
@@ -291,6 +312,10 @@ pub(crate) unsafe fn realloc(
     }
 }
 
+/// Resizes a block and marks its bytes.
+///
+/// # Safety
+/// On success the old block is given up.
 unsafe fn resize(
     session: &Session,
     block: NonNull<u8>,
@@ -298,7 +323,8 @@ unsafe fn resize(
     bytes: usize,
 ) -> Result<NonNull<u8>, Refusal> {
     let here = block.as_ptr();
-    // SAFETY: live (caller). `reach` tests the block and its neighbours; the core writes nowhere else in place.
+    // SAFETY: the session's instance is live; old block given up on success (caller). `reach` tests
+    // the block and its neighbours; in place, the core writes nowhere else.
     unsafe {
         let reach = session
             .reach(block)
@@ -346,27 +372,27 @@ unsafe fn resize(
     }
 }
 
-/// Runs `work` on a pool while its instance, if the pool's header still names it, is open for it.
+/// Runs `work` on a pool in a session of its instance, if the pool's header names one.
 ///
 /// # Safety
 /// The pool is live.
 pub(crate) unsafe fn with_pool<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Session>) -> R) -> R {
     if marks::is_watched() {
         let _quiet = Quiet::new();
-        // SAFETY: live (caller).
+        // SAFETY: live pool (caller).
         let session = unsafe { pool.instance().map(|tlsf| Session::open(tlsf)) };
         return work(pool, session.as_ref());
     }
     work(pool, None)
 }
 
-/// Usable bytes of a block. Under a checker all of them may be used from here on.
+/// Usable bytes of a block. A checker allows all of them from here on.
 ///
 /// # Safety
-/// As for [`Tlsf::block_size`].
+/// `block` is NULL or a block of a live instance.
 #[inline(always)]
 pub(crate) unsafe fn block_size(block: *const u8) -> usize {
-    // SAFETY: NULL or a block (caller).
+    // SAFETY: NULL or a block of a live instance (caller).
     unsafe {
         if marks::is_watched() {
             watched_block_size(block)
@@ -379,11 +405,11 @@ pub(crate) unsafe fn block_size(block: *const u8) -> usize {
 /// [`block_size`] under a checker.
 ///
 /// # Safety
-/// As for [`Tlsf::block_size`].
+/// `block` is NULL or a block of a live instance.
 #[cold]
 #[inline(never)]
 unsafe fn watched_block_size(block: *const u8) -> usize {
-    // SAFETY: NULL or a block (caller).
+    // SAFETY: NULL or a block of a live instance (caller).
     unsafe {
         let _quiet = Quiet::new();
         let usable = Tlsf::block_size(block);

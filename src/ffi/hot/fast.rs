@@ -1,6 +1,6 @@
-//! The hot functions of the release library: the core's ways with a front that returns what C
-//! expects. The first way of each has neither frame nor call (see `Front` in the core); what the
-//! core refuses because a memory checker watches is done in [`checker`].
+//! The hot functions of the release library: the core's paths with a front that returns what C
+//! expects (`front.rs` of the core describes the dispatch). Calls that the core refuses as
+//! intercepted, since a memory checker watches, are made in [`checker`].
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
@@ -11,7 +11,8 @@ use crate::ffi::allocation::{mm_free, mm_malloc};
 use crate::ffi::checker;
 use crate::ffi::misuse::{answer, misuse};
 
-/// The front of the C functions: a payload or NULL, and misuse goes to the error handler.
+/// The front of the C functions: it returns a payload or NULL, and reports misuse to the error
+/// handler.
 struct C;
 
 impl Front for C {
@@ -22,13 +23,13 @@ impl Front for C {
 
     #[inline(always)]
     unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut c_void {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe { answer(tlsf, result) }
     }
 
     #[inline(always)]
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> *mut c_void {
-        // SAFETY: live (caller), and intercepted where the refusal says so.
+        // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
         unsafe {
             match refusal {
                 Refusal::Misuse(Misuse::Intercepted, _) => {
@@ -42,7 +43,7 @@ impl Front for C {
     #[inline(always)]
     unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
         let handle = tlsf.as_raw().cast();
-        // SAFETY: live (caller); `ptr` is NULL or given up on success (caller).
+        // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
         unsafe {
             let Some(block) = NonNull::new(ptr) else {
                 return mm_malloc(handle, bytes);
@@ -63,7 +64,7 @@ impl Front for C {
         let Some(block) = NonNull::new(ptr) else {
             return;
         };
-        // SAFETY: live (caller), and intercepted where the misuse says so.
+        // SAFETY: live instance (caller), intercepted when the misuse is `Intercepted`.
         unsafe {
             match what.unwrap_or_else(|| tlsf.free_refused(block)) {
                 Misuse::Intercepted => checker::free(tlsf, block),
@@ -75,19 +76,23 @@ impl Front for C {
     }
 }
 
+/// `mm_malloc`.
+///
 /// # Safety
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { tlsf.malloc_for::<C>(bytes) }
 }
 
+/// `mm_memalign`.
+///
 /// # Safety
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
     unsafe {
         match tlsf.memalign(align, bytes) {
             Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
@@ -98,16 +103,20 @@ pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_
     }
 }
 
+/// `mm_realloc`.
+///
 /// # Safety
-/// As for [`Tlsf::realloc`], but `ptr` may be NULL.
+/// The instance is live. `ptr` is NULL, or on success given up.
 #[inline(always)]
 pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
-    // SAFETY: live, and the block is given up on success (caller).
+    // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
     unsafe { tlsf.realloc_for::<C>(ptr, bytes) }
 }
 
+/// `mm_realloc_aligned` of a block to more than 0 bytes.
+///
 /// # Safety
-/// As for [`Tlsf::realloc_aligned`].
+/// The instance is live, and on success the block is given up.
 #[inline(always)]
 pub(crate) unsafe fn realloc_aligned(
     tlsf: Tlsf,
@@ -115,7 +124,8 @@ pub(crate) unsafe fn realloc_aligned(
     align: usize,
     bytes: usize,
 ) -> *mut c_void {
-    // SAFETY: live, and the block is given up on success (caller).
+    // SAFETY: live instance, block given up on success (caller); intercepted when the refusal is
+    // `Intercepted`.
     unsafe {
         match tlsf.realloc_aligned(block, align, bytes) {
             Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
@@ -126,10 +136,12 @@ pub(crate) unsafe fn realloc_aligned(
     }
 }
 
+/// `mm_free`.
+///
 /// # Safety
-/// As for [`Tlsf::free`], but `ptr` may be NULL.
+/// The instance is live. `ptr` is NULL, or the block's contents are given up.
 #[inline(always)]
 pub(crate) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
-    // SAFETY: live, and the block is given up (caller).
+    // SAFETY: live instance; `ptr` is NULL or given up (caller).
     unsafe { tlsf.free_for::<C>(ptr) }
 }

@@ -1,4 +1,9 @@
-//! The bodies of the hot functions, by build: jumps from way to way, or one call of the allocator.
+//! The bodies of the hot functions, by build.
+//!
+//! | file | what |
+//! |---|---|
+//! | `fast.rs` | release library: the core's paths with a front for C |
+//! | `plain.rs` | debug and small library: one call of the allocator |
 
 #[cfg(not(any(memoman_debug, memoman_small)))]
 mod fast;

@@ -8,28 +8,34 @@ use crate::ffi::allocation::{mm_free, mm_malloc};
 use crate::ffi::allocator::Tlsf;
 use crate::ffi::misuse::{answer, misuse};
 
+/// `mm_malloc`.
+///
 /// # Safety
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { answer(tlsf, tlsf.malloc(bytes)) }
 }
 
+/// `mm_memalign`.
+///
 /// # Safety
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { answer(tlsf, tlsf.memalign(align, bytes)) }
 }
 
+/// `mm_realloc`.
+///
 /// # Safety
-/// As for [`Tlsf::realloc`], but `ptr` may be NULL.
+/// The instance is live. `ptr` is NULL, or on success given up.
 #[inline(always)]
 pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
     let handle = tlsf.as_raw().cast();
-    // SAFETY: live, and the block is given up on success (caller).
+    // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
     unsafe {
         match NonNull::new(ptr) {
             Some(_) if bytes == 0 => {
@@ -42,8 +48,10 @@ pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_v
     }
 }
 
+/// `mm_realloc_aligned` of a block to more than 0 bytes.
+///
 /// # Safety
-/// As for [`Tlsf::realloc_aligned`].
+/// The instance is live, and on success the block is given up.
 #[inline(always)]
 pub(crate) unsafe fn realloc_aligned(
     tlsf: Tlsf,
@@ -51,18 +59,20 @@ pub(crate) unsafe fn realloc_aligned(
     align: usize,
     bytes: usize,
 ) -> *mut c_void {
-    // SAFETY: live, and the block is given up on success (caller).
+    // SAFETY: live instance, block given up on success (caller).
     unsafe { answer(tlsf, tlsf.realloc_aligned(block, align, bytes)) }
 }
 
+/// `mm_free`.
+///
 /// # Safety
-/// As for [`Tlsf::free`], but `ptr` may be NULL.
+/// The instance is live. `ptr` is NULL, or the block's contents are given up.
 #[inline(always)]
 pub(crate) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
-    // SAFETY: live, and the block is given up (caller).
+    // SAFETY: live instance, block given up (caller).
     unsafe {
         if let Err(what) = tlsf.free(block) {
             misuse(tlsf, what, ptr);

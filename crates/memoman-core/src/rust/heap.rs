@@ -416,7 +416,7 @@ impl<'pool> Heap<'pool> {
 
     /// Validates up to `max_blocks` blocks (at least one) and saves in `cursor` where to resume;
     /// the heap may be used between two steps. O(bins + max_blocks · pools).
-    /// [`Tlsf::validate_step`] names what steps cannot find.
+    /// `Tlsf::validate_step` names what steps cannot find.
     ///
     /// ```
     /// # use memoman_core::{Cursor, Heap, Step};

@@ -1,5 +1,5 @@
-//! The small build (`--cfg memoman_small`), for kilobytes of flash: one path through each call, each
-//! step one function. See docs/adr/0009-small-build.md.
+//! The small build (`--cfg memoman_small`), for kilobytes of flash: one path through each call,
+//! each step one function. See docs/adr/0009-small-build.md.
 
 pub(crate) mod allocate;
 mod control;
