@@ -75,7 +75,7 @@ unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *mut c_void 
     #[cfg(unix)]
     // SAFETY: live (caller).
     unsafe {
-        memoman_global::fatal::report(tlsf, misuse, address);
+        memoman_global::misuse::report(tlsf, misuse, address);
     }
     #[cfg(not(unix))]
     // SAFETY: live (caller); the handler is the user's C function.

@@ -1,36 +1,50 @@
-//! The calls of the release library: each goes to the calling thread's heap, to another heap, or to the process-wide instance.
+//! The calls of the release library: each goes to the calling thread's heap, to another thread's,
+//! or to the process-wide instance.
 
 use core::ptr::{self, NonNull};
 
-use crate::thread_heap::{ALIGN, REQUEST_MAX, ThreadHeap};
-use crate::{adopt, elsewhere, locked, os, own, segment, supply, tls};
+use crate::allocator::ALIGN;
+use crate::process::{large, segments, start};
+use crate::system::errno::set_errno;
+use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
+use crate::thread::{attach, calls, lifetime, remote};
 
 /// The calling thread's heap; null when it can have none.
 #[inline(always)]
 fn heap() -> *mut ThreadHeap {
-    let current = tls::current();
+    let current = lifetime::current();
     if current.is_heap() {
         current.heap()
     } else {
-        adopt::attach()
+        attached()
     }
 }
 
-/// `malloc`: NULL and ENOMEM when there is no memory; a unique pointer for 0 bytes. O(1), apart from growing.
+#[cold]
+#[inline(never)]
+fn attached() -> *mut ThreadHeap {
+    let heap = attach::attach();
+    start::settle();
+    heap
+}
+
+/// `malloc`: NULL and ENOMEM when there is no memory; a unique pointer for 0 bytes. O(1), apart
+/// from growing.
 #[inline(always)]
 pub fn malloc(bytes: usize) -> *mut u8 {
-    let current = tls::current();
-    if bytes > own::CACHED_MAX {
+    let current = lifetime::current();
+    if bytes > calls::CACHED_MAX {
         return malloc_outlined(bytes);
     }
     if !current.is_heap() {
         return malloc_first(bytes);
     }
     // SAFETY: the calling thread's heap.
-    unsafe { own::malloc_small(current.heap(), bytes) }
+    unsafe { calls::malloc_small(current.heap(), bytes) }
 }
 
-/// Another name, so that [`malloc`] has two tests and not one of both, which takes longer.
+/// A second name of [`malloc_outlined`]: with one name, the compiler would merge the two tests of
+/// [`malloc`] into one, which takes longer.
 #[cold]
 #[inline(never)]
 fn malloc_first(bytes: usize) -> *mut u8 {
@@ -38,23 +52,24 @@ fn malloc_first(bytes: usize) -> *mut u8 {
 }
 
 #[inline(never)]
-pub(crate) fn malloc_outlined(bytes: usize) -> *mut u8 {
+fn malloc_outlined(bytes: usize) -> *mut u8 {
     let bytes = bytes.max(1);
     let heap = heap();
     // SAFETY: the calling thread's heap, or null.
     unsafe {
         if bytes > REQUEST_MAX || heap.is_null() {
-            return supply::allocate(heap, ALIGN, bytes);
+            return segments::allocate(heap, ALIGN, bytes);
         }
-        own::malloc(heap, bytes)
+        calls::malloc(heap, bytes)
     }
 }
 
-/// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with ENOMEM.
+/// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with
+/// ENOMEM.
 #[inline]
 pub fn calloc(count: usize, size: usize) -> *mut u8 {
     let Some(bytes) = count.checked_mul(size) else {
-        os::set_errno(libc::ENOMEM);
+        set_errno(libc::ENOMEM);
         return ptr::null_mut();
     };
     let payload = malloc_outlined(bytes);
@@ -69,7 +84,7 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
 #[inline(never)]
 pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     if !align.is_power_of_two() {
-        os::set_errno(libc::EINVAL);
+        set_errno(libc::EINVAL);
         return ptr::null_mut();
     }
     if align <= ALIGN {
@@ -80,9 +95,9 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     // SAFETY: the calling thread's heap, or null.
     unsafe {
         if heap.is_null() || !ThreadHeap::serves(align, bytes) {
-            return supply::allocate(heap, align, bytes);
+            return segments::allocate(heap, align, bytes);
         }
-        own::memalign(heap, align, bytes)
+        calls::memalign(heap, align, bytes)
     }
 }
 
@@ -92,88 +107,94 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
 /// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
 #[inline(never)]
 pub unsafe fn free(ptr: *mut u8) {
-    // SAFETY: the same duty.
+    // SAFETY: NULL or a live block (caller).
     unsafe { free_inlined(ptr) }
 }
 
 /// [`free`], compiled into its caller.
 ///
 /// # Safety
-/// As for it.
+/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
 #[inline(always)]
 pub unsafe fn free_inlined(ptr: *mut u8) {
-    // The heap's address comes from here, not from the map: then what is done with it need not wait for the map.
-    let heap = tls::current().heap();
-    let owner = segment::owner(ptr.addr());
-    // SAFETY: the caller's duty; the map says whose the address is, and a block there is not at address 0.
+    // The heap's address comes from the thread's word, not from the map: its use need not wait for
+    // the map's loads.
+    let heap = lifetime::current().heap();
+    let owner = ThreadHeap::of(ptr.addr());
+    // SAFETY: an address that the map gives a thread heap lies in one of its segments, and is not
+    // 0; the block is not used any more (caller).
     unsafe {
-        // (What is nobody's has the owner null, which is no thread's.)
+        // (`heap` is never null: an address outside all segments does not pass for one of the
+        // thread's.)
         if owner == heap {
-            own::free(heap, NonNull::new_unchecked(ptr));
+            calls::free(heap, NonNull::new_unchecked(ptr));
         } else {
             free_elsewhere(owner, ptr);
         }
     }
 }
 
+/// # Safety
+/// `ptr` is NULL, or a block in a segment of `owner`, or if that is null one of the process-wide
+/// instance.
 #[inline(never)]
 unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
-    // SAFETY: the caller's duty.
+    // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {
         if owner.is_null() {
-            locked::free(block);
+            large::free(block);
         } else {
-            elsewhere::free(heap(), owner, block);
+            remote::free(heap(), owner, block);
         }
     }
 }
 
-/// `realloc`: NULL allocates, 0 bytes frees and gives NULL; on ENOMEM the block is as it was.
+/// `realloc`: NULL allocates, 0 bytes frees and gives NULL; on ENOMEM the block is unchanged.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap; on success it is given up.
+/// `ptr` is NULL or a live block of this heap; on success it is not used any more.
 #[inline]
 pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
     let Some(block) = NonNull::new(ptr) else {
         return malloc_outlined(bytes);
     };
-    // SAFETY: the caller's duty.
+    // SAFETY: a live block (caller).
     unsafe { resize(block, bytes) }
 }
 
+/// # Safety
+/// `block` is a live block of this heap; on success it is not used any more.
 #[inline(never)]
 unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
-    // SAFETY: the caller's duty.
+    // SAFETY: a live block (caller), of the heap that the map names.
     unsafe {
         if bytes == 0 {
             free(block.as_ptr());
             return ptr::null_mut();
         }
-        let owner = segment::owner(block.as_ptr().addr());
-        if owner.is_null() {
-            return locked::realloc(block, bytes);
-        }
-        let usable = if owner == tls::current().heap() {
-            match own::realloc(owner, block, bytes) {
-                Ok(resized) => return resized,
-                Err(usable) => usable,
-            }
+        let owner = ThreadHeap::of(block.as_ptr().addr());
+        let in_place = if owner.is_null() {
+            large::realloc(block, bytes)
+        } else if owner == lifetime::current().heap() {
+            calls::realloc(owner, block, bytes)
         } else {
-            let usable = elsewhere::usable_size(owner, block);
-            if usable == 0 {
-                return ptr::null_mut();
+            match remote::usable_size(owner, block) {
+                0 => Ok(ptr::null_mut()),
+                // A request that wastes less than half of the block leaves it where it is.
+                usable if bytes <= usable && bytes >= usable / 2 => Ok(block.as_ptr()),
+                usable => Err(usable),
             }
-            // What fits without waste stays where it is.
-            if bytes <= usable && bytes >= usable / 2 {
-                return block.as_ptr();
-            }
-            usable
+        };
+        let usable = match in_place {
+            Ok(resized) => return resized,
+            Err(usable) => usable,
         };
         let moved = malloc_outlined(bytes);
         if !moved.is_null() {
+            // Copied without the lock: only the caller uses either block.
             moved.copy_from_nonoverlapping(block.as_ptr(), usable.min(bytes));
             free(block.as_ptr());
         }
@@ -190,13 +211,15 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
     let Some(block) = NonNull::new(ptr.cast_mut()) else {
         return 0;
     };
-    let owner = segment::owner(ptr.addr());
-    // SAFETY: the caller's duty.
+    let owner = ThreadHeap::of(ptr.addr());
+    // SAFETY: a live block (caller), of the heap that the map names.
     unsafe {
-        if owner == tls::current().heap() {
-            own::usable_size(owner, block)
+        if owner.is_null() {
+            large::usable_size(block)
+        } else if owner == lifetime::current().heap() {
+            calls::usable_size(owner, block)
         } else {
-            elsewhere::usable_size(owner, block)
+            remote::usable_size(owner, block)
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The rules of each call: NULL, zero, errno, misuse; and that fork leaves a heap that both sides can use.
+//! The rules of each call: NULL, zero, errno, misuse; and that fork leaves a heap that both sides
+//! can use.
 
 mod support;
 

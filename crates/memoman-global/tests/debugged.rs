@@ -27,7 +27,8 @@ fn usable(block: *mut u8) -> usize {
     unsafe { heap::usable_size(block) }
 }
 
-/// Writes a byte around or in a block, past its end or after its life as well: what the library is to find.
+/// Writes a byte around or in a block, past its end or after its life as well: what the library is
+/// to find.
 fn smash(block: *mut u8, at: isize) {
     // SAFETY: in the heap's pools still.
     unsafe { block.offset(at).write_volatile(0x41) };
@@ -38,7 +39,8 @@ fn filled_with(block: *mut u8, bytes: usize, value: u8) -> bool {
     (0..bytes).all(|at| unsafe { block.add(at).read_volatile() } == value)
 }
 
-/// The text with each hexadecimal number replaced by `@`, and the name of the test program by `program`. (Addresses differ from run to run.)
+/// The text with each hexadecimal number replaced by `@`, and the name of the test program by
+/// `program`. (Addresses differ from run to run.)
 fn plain(text: &str) -> String {
     let program = std::env::current_exe().unwrap();
     let text = text.replace(program.file_name().unwrap().to_str().unwrap(), "program");
@@ -355,7 +357,8 @@ fn of_many_places_forty_are_listed_and_the_rest_is_summed_up() {
         }
     }) {
         let mut expected = String::new();
-        // The blocks that the walk meets first are those of the 256 places: which these are is the heap's affair.
+        // The blocks that the walk meets first are those of the 256 places: which these are is the
+        // heap's affair.
         let lines: Vec<_> = end.stderr.lines().collect();
         assert_eq!(lines.len(), 42, "{}", end.stderr);
         let mut bytes = 0;

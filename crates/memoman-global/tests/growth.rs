@@ -226,8 +226,8 @@ fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
         let full = heap::malloc(MIB - 4096);
         let great = heap::malloc(20 * MIB);
         let low = pool_pages();
-        // Four regions of 33 pages come and go: at first none is kept, since 2 MiB are not enough, then one with 4 MiB, three with 8,
-        // then all.
+        // Four regions of 33 pages come and go: at first none is kept, since 2 MiB are not enough,
+        // then one with 4 MiB, three with 8, then all.
         let mut kept = Vec::new();
         for _ in 0..6 {
             let blocks: Vec<_> = (0..4).map(|_| heap::malloc(2 * MIB)).collect();
@@ -290,7 +290,8 @@ fn aligned_requests_of_any_size_leave_no_segments_behind() {
     let name = "aligned_requests_of_any_size_leave_no_segments_behind";
     quietly(name, &[], || {
         let mut below = random();
-        // At most 512 blocks of at most 40,000 bytes, 10 MB or so: what lies free between others serves most requests.
+        // At most 512 blocks of at most 40,000 bytes, 10 MB or so: what lies free between others
+        // serves most requests.
         let mut blocks = [std::ptr::null_mut::<u8>(); 512];
         for _ in 0..200_000 {
             let place = &mut blocks[below(512)];
@@ -353,7 +354,8 @@ fn figures_are_those_after_the_segments_that_the_inbox_empties_have_gone_back() 
             .collect();
         let peak = pool_pages();
         let other = move || {
-            // With a heap of its own, it puts them into the inbox of this thread's, which empties many segments at once.
+            // With a heap of its own, it puts them into the inbox of this thread's, which empties
+            // many segments at once.
             free(heap::malloc(1));
             for block in blocks {
                 free(std::ptr::with_exposed_provenance_mut(block));
@@ -364,7 +366,8 @@ fn figures_are_those_after_the_segments_that_the_inbox_empties_have_gone_back() 
         assert_eq!((first.used, first.live_blocks), (0, 0));
         assert_eq!(first.free + first.overhead, first.pool_bytes);
         assert_eq!(heap::stats(), first);
-        // All but the segment that is kept, and what lies in one region with it, and the regions that are.
+        // All but the segment that is kept, and what lies in one region with it, and the regions
+        // that are.
         assert!(pool_pages() < peak / 2, "{} of {peak}", pool_pages());
     });
 }
@@ -411,7 +414,8 @@ fn trim_lets_the_whole_pages_inside_free_blocks_go() {
                 assert!(heap::validate());
                 let again = heap::malloc(bytes);
                 assert_eq!(again, block);
-                // The free block's links lay in its first two words, its neighbour's ghost in the last one.
+                // The free block's links lay in its first two words, its neighbour's ghost in the
+                // last one.
                 let word = size_of::<usize>();
                 let (start, end) = (block.wrapping_add(2 * word), block.addr() + usable - word);
                 let (gone, gone_end) =

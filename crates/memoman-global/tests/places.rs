@@ -1,4 +1,5 @@
-//! Blocks that do not lie in the calling thread's heap: another thread's, nobody's, and the process-wide instance's.
+//! Blocks that do not lie in the calling thread's heap: another thread's, nobody's, and the
+//! process-wide instance's.
 
 mod support;
 
@@ -22,7 +23,8 @@ fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
     unsafe { heap::realloc(block, bytes) }
 }
 
-/// So much may be usable of a block of `bytes`: blocks are cut at a bin's edge, which is a thirty-second more at most.
+/// So much may be usable of a block of `bytes`: blocks are cut at a bin's edge, which is a
+/// thirty-second more at most.
 fn fits(usable: usize, bytes: usize) -> bool {
     (bytes..=bytes + bytes / 32 + 24).contains(&usable)
 }

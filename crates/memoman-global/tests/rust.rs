@@ -14,7 +14,8 @@ fn the_program_lives_in_it() {
     let numbers: BTreeMap<u32, String> = (0..1000).map(|n| (n, n.to_string())).collect();
     assert_eq!(numbers[&999], "999");
     for text in numbers.values() {
-        // SAFETY: a live block, if it is one of this allocator, which the call reports if it is not.
+        // SAFETY: a live block, if it is one of this allocator, which the call reports if it is
+        // not.
         assert!(unsafe { memoman_global::usable_size(text.as_ptr()) } >= text.capacity());
     }
     assert!(ALLOCATOR.stats().live_blocks > 1000);

@@ -159,7 +159,8 @@ fn when_the_system_has_no_memory_a_request_fails_and_nothing_else_does() {
     );
 }
 
-/// Allocates small blocks until there is a region more, where the system has no room for an ordinary one: so many pages it has.
+/// Allocates small blocks until there is a region more, where the system has no room for an
+/// ordinary one: so many pages it has.
 fn pages_of_the_next_region() -> usize {
     limit(libc::RLIMIT_AS, (status("VmSize:") << 10) + MIB / 2);
     let before = pool_pages();
@@ -365,7 +366,8 @@ fn a_line_is_written_whole_though_signals_interrupt_it() {
         extern "C" fn nothing(_: i32) {}
         free(heap::malloc(1000));
         let mut ends = [0; 2];
-        // SAFETY: system calls on our own file descriptors; a handler that does nothing, and does not restart calls.
+        // SAFETY: system calls on our own file descriptors; a handler that does nothing, and does
+        // not restart calls.
         let writer = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
@@ -383,7 +385,8 @@ fn a_line_is_written_whole_though_signals_interrupt_it() {
             libc::pthread_self()
         };
         let reader = std::thread::spawn(move || {
-            // However long this takes, the table must come whole; interrupted, if it is waiting by then.
+            // However long this takes, the table must come whole; interrupted, if it is waiting by
+            // then.
             for _ in 0..10 {
                 std::thread::sleep(std::time::Duration::from_millis(20));
                 // SAFETY: the thread lives until it has joined this one.

@@ -269,7 +269,8 @@ fn whoever_looks_has_every_thread_pass_a_barrier() {
         // SAFETY: membarrier touches no memory.
         let ask =
             |command: libc::c_long| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
-        // The process must have said that it will ask for such a barrier; where the system has none, there is another way.
+        // The process must have said that it will ask for such a barrier; where the system has
+        // none, there is another way.
         let has_asked = || ask(PRIVATE_EXPEDITED) == 0;
         let can = ask(QUERY) > 0 && ask(QUERY) & PRIVATE_EXPEDITED != 0;
         free(heap::malloc(1));

@@ -1,39 +1,41 @@
-//! The calls of the debug library: all threads share the process-wide instance, under its lock, so that each block has a
-//! record of its own and the quarantine is one.
+//! The calls of the debug library: all threads share the process-wide instance, under its lock, so
+//! that each block has a record of its own and all blocks one quarantine.
 
 use core::ptr::{self, NonNull};
 
-use memoman_debug::allocator::{Refusal, Site, Tlsf, at, here};
+use crate::allocator::{Refusal, Site, Tlsf, at, here};
+use crate::process::heap::{LARGE, with_heap};
+use crate::process::{misuse, start};
+use crate::system::errno::set_errno;
 
-use crate::default::{LARGE, with_heap};
-use crate::{fatal, os};
-
-/// How a request ended, to be acted on after the lock is released.
+/// The result of a request, to be acted on after the lock is released.
 type Outcome = Result<NonNull<u8>, (Tlsf, Refusal)>;
 
-/// Asks the core; when it is exhausted, adds a pool for `need` bytes and asks again.
+/// Calls the core; when it is exhausted, adds a pool for `need` bytes and calls it again, and last
+/// after emptying the quarantine.
 #[inline]
 fn serve(
     need: Option<usize>,
-    mut ask: impl FnMut(Tlsf) -> Result<NonNull<u8>, Refusal>,
+    mut attempt: impl FnMut(Tlsf) -> Result<NonNull<u8>, Refusal>,
 ) -> *mut u8 {
     let outcome: Option<Outcome> = with_heap(|state, tlsf| {
-        let mut result = ask(tlsf);
+        let mut result = attempt(tlsf);
         if result == Err(Refusal::Exhausted)
             && let Some(need) = need
             && state.grow(tlsf, need, need < LARGE)
         {
             // SAFETY: the instance is live and under the lock; the refusal above was counted.
             unsafe { tlsf.withdraw_refusal() };
-            result = ask(tlsf);
+            result = attempt(tlsf);
         }
         if result == Err(Refusal::Exhausted) {
-            // SAFETY: as above.
+            // SAFETY: the instance is live and under the lock.
             match unsafe { tlsf.drain() } {
                 Ok(true) => {
-                    // SAFETY: as above.
+                    // SAFETY: the instance is live and under the lock; the refusal above was
+                    // counted.
                     unsafe { tlsf.withdraw_refusal() };
-                    result = ask(tlsf);
+                    result = attempt(tlsf);
                 }
                 Ok(false) => {}
                 Err(fault) => result = Err(fault.into()),
@@ -44,26 +46,28 @@ fn serve(
         }
         result.map_err(|refusal| (tlsf, refusal))
     });
+    start::settle();
     match outcome {
         Some(Ok(payload)) => payload.as_ptr(),
         Some(Err((tlsf, Refusal::Misuse(misuse, address)))) => {
             // SAFETY: the instance is live; the lock is released.
-            unsafe { fatal::report(tlsf, misuse, address) };
+            unsafe { misuse::report(tlsf, misuse, address) };
             ptr::null_mut()
         }
         _ => {
-            os::set_errno(libc::ENOMEM);
+            set_errno(libc::ENOMEM);
             ptr::null_mut()
         }
     }
 }
 
-/// The most that is taken beyond a request and what a pool of it costs: rounding.
+/// What a request may take beyond its bytes and the overhead of a pool for it: rounding.
 const SLACK: usize = Tlsf::ALIGN;
-/// How often an alignment may be skipped in front of a block.
+/// Gaps of one alignment that may be skipped before a block.
 const GAPS: usize = 2;
 
-/// `malloc`: NULL and ENOMEM when there is no memory; a unique pointer for 0 bytes. O(1), apart from growing.
+/// `malloc`: NULL and ENOMEM when there is no memory; a unique pointer for 0 bytes. O(1), apart
+/// from growing.
 #[inline(always)]
 pub fn malloc(bytes: usize) -> *mut u8 {
     allocate(bytes, here())
@@ -73,16 +77,17 @@ pub fn malloc(bytes: usize) -> *mut u8 {
 fn allocate(bytes: usize, site: Site) -> *mut u8 {
     let bytes = bytes.max(1);
     serve(bytes.checked_add(SLACK), |tlsf| {
-        // SAFETY: live, and under the lock.
+        // SAFETY: the instance is live and under the lock.
         unsafe { at(tlsf, site).malloc(bytes) }
     })
 }
 
-/// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with ENOMEM.
+/// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with
+/// ENOMEM.
 #[inline(always)]
 pub fn calloc(count: usize, size: usize) -> *mut u8 {
     let Some(bytes) = count.checked_mul(size) else {
-        os::set_errno(libc::ENOMEM);
+        set_errno(libc::ENOMEM);
         return ptr::null_mut();
     };
     let payload = allocate(bytes, here());
@@ -102,7 +107,7 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
 #[inline]
 fn allocate_aligned(align: usize, bytes: usize, site: Site) -> *mut u8 {
     if !align.is_power_of_two() {
-        os::set_errno(libc::EINVAL);
+        set_errno(libc::EINVAL);
         return ptr::null_mut();
     }
     let bytes = bytes.max(1);
@@ -110,33 +115,35 @@ fn allocate_aligned(align: usize, bytes: usize, site: Site) -> *mut u8 {
         .checked_mul(GAPS)
         .and_then(|gaps| bytes.checked_add(gaps)?.checked_add(SLACK));
     serve(need, |tlsf| {
-        // SAFETY: live, and under the lock.
+        // SAFETY: the instance is live and under the lock.
         unsafe { at(tlsf, site).memalign(align, bytes) }
     })
 }
 
-/// `realloc`: NULL allocates, 0 bytes frees and gives NULL; on ENOMEM the block is as it was.
+/// `realloc`: NULL allocates, 0 bytes frees and gives NULL; on ENOMEM the block is unchanged.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap; on success it is given up.
+/// `ptr` is NULL or a live block of this heap; on success it is not used any more.
 #[inline(always)]
 pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
-    // SAFETY: the caller's duty.
+    // SAFETY: NULL or a live block (caller).
     unsafe { resize(ptr, bytes, here()) }
 }
 
+/// # Safety
+/// `ptr` is NULL or a live block of this heap; on success it is not used any more.
 #[inline]
 unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
     let Some(block) = NonNull::new(ptr) else {
         return allocate(bytes, site);
     };
     if bytes == 0 {
-        // SAFETY: the caller's duty.
+        // SAFETY: a live block (caller).
         unsafe { release(ptr, site) };
         return ptr::null_mut();
     }
     serve(bytes.checked_add(SLACK), |tlsf| {
-        // SAFETY: live, and under the lock; the block is the caller's.
+        // SAFETY: the instance is live and under the lock; the debug layer tests the block.
         unsafe { at(tlsf, site).realloc_aligned(block, Tlsf::ALIGN, bytes) }
     })
 }
@@ -147,17 +154,19 @@ unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
 /// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
 #[inline(always)]
 pub unsafe fn free(ptr: *mut u8) {
-    // SAFETY: the caller's duty.
+    // SAFETY: NULL or a live block (caller).
     unsafe { release(ptr, here()) }
 }
 
+/// # Safety
+/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the records show it.)
 #[inline]
 unsafe fn release(ptr: *mut u8, site: Site) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
     let outcome = with_heap(|state, tlsf| {
-        // SAFETY: live, and under the lock; the block is the caller's.
+        // SAFETY: the instance is live and under the lock; the debug layer tests the block.
         unsafe {
             match at(tlsf, site).free(block) {
                 Ok(freed) => {
@@ -172,7 +181,7 @@ unsafe fn release(ptr: *mut u8, site: Site) {
     });
     if let Some(Some((tlsf, misuse))) = outcome {
         // SAFETY: the instance is live; the lock is released.
-        unsafe { fatal::report(tlsf, misuse, ptr) };
+        unsafe { misuse::report(tlsf, misuse, ptr) };
     }
 }
 
@@ -185,26 +194,26 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
     let Some(block) = NonNull::new(ptr.cast_mut()) else {
         return 0;
     };
-    // Under the lock: a neighbour's free writes a flag into this block's header word.
-    // SAFETY: live, and under the lock; the block is the caller's.
+    // Under the lock: freeing a neighbour writes a flag into this block's header.
+    // SAFETY: the instance is live and under the lock; the debug layer tests the block.
     let outcome = with_heap(|_, tlsf| (tlsf, unsafe { tlsf.usable_size(block) }));
     match outcome {
         Some((_, Ok(bytes))) => bytes,
         Some((tlsf, Err(misuse))) => {
             // SAFETY: the instance is live; the lock is released.
-            unsafe { fatal::report(tlsf, misuse, ptr) };
+            unsafe { misuse::report(tlsf, misuse, ptr) };
             0
         }
         None => 0,
     }
 }
 
-/// [`malloc`], on behalf of a caller that knows its own call site.
+/// [`malloc`] for a caller that passes its own call site.
 pub fn malloc_at(bytes: usize, site: Site) -> *mut u8 {
     allocate(bytes, site)
 }
 
-/// [`memalign`], on behalf of a caller that knows its own call site.
+/// [`memalign`] for a caller that passes its own call site.
 pub fn memalign_at(align: usize, bytes: usize, site: Site) -> *mut u8 {
     allocate_aligned(align, bytes, site)
 }

@@ -1,20 +1,21 @@
-//! The core's calls for where they are not compiled into the caller: one copy of each.
+//! The core's malloc and free for callers that need not inline them: one copy of each.
 
 use core::ptr::NonNull;
 
-use memoman_debug::allocator::{Misuse, Pool, Refusal, Tlsf};
+use crate::allocator::{Misuse, Pool, Refusal, Tlsf};
 
-/// `malloc` or `memalign`. Exhaustion does not count as a refused request yet: somebody else may serve it.
+/// `malloc` or `memalign`. Exhaustion is not counted as a refused request: another heap may serve
+/// it.
 ///
 /// # Safety
-/// The instance is live, and the caller's.
+/// The instance is live, and no other thread is in it.
 #[inline(never)]
 pub(crate) unsafe fn allocate(
     tlsf: Tlsf,
     align: usize,
     bytes: usize,
 ) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the caller's duties.
+    // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
         let result = if align <= Tlsf::ALIGN {
             tlsf.malloc(bytes)
@@ -28,13 +29,14 @@ pub(crate) unsafe fn allocate(
     }
 }
 
-/// `free`, and the pool that it has left without a block in use.
+/// `free`. Returns the block's pool if it has no live block left.
 ///
 /// # Safety
-/// The instance is live, and the caller's; the block is given up. Whether it is one is tested.
+/// The instance is live, and no other thread is in it. The caller does not use the block any more;
+/// the core tests whether it is a live one.
 #[inline(never)]
 pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) -> Result<Option<Pool>, Misuse> {
-    // SAFETY: the caller's duties.
+    // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
         let freed = tlsf.free(block)?;
         Ok(tlsf.emptied_pool(freed))

@@ -1,55 +1,54 @@
-//! The process-wide allocator: one core instance whose pools are regions from the operating system.
+//! The process-wide instance: one instance of the core, whose pools are regions from the operating
+//! system.
 //!
-//! * A small request that no pool can serve gets a new ordinary region, a fraction of what there is (so their number
-//!   grows with the logarithm of the heap); a large one a region that fits.
-//! * A region whose last block is freed goes back to the system, except a few empty ones, bounded in
-//!   bytes, that spare a program the system calls when it frees and allocates in turn.
+//! * A small request that no pool can serve gets a new ordinary region, a fraction of all pools, so
+//!   that the number of regions grows with the logarithm of the heap; a large one gets a region
+//!   that fits.
+//! * A region whose last block is freed goes back to the system. A few empty ones, bounded in
+//!   number and bytes, are kept: they save a program that frees and allocates in turn the system
+//!   calls.
 //!
-//! The core says "exhausted"; this layer adds a pool and asks again. In the release library it also lends the thread heaps
-//! their segments, and serves what is too large for them.
+//! The core returns "exhausted"; this layer adds a pool and calls it again.
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, Ordering};
 
-use memoman_debug::allocator::{Pool, Tlsf};
-
-use crate::env::Settings;
 #[cfg(not(memoman_debug))]
-use crate::lend::Lent;
-use crate::line::Line;
-use crate::lock::Lock;
-use crate::os::{self, PAGE};
-use crate::{fork, report};
+use crate::allocator::Misuse;
+use crate::allocator::{Pool, Tlsf};
+use crate::process::lock::LOCK;
+use crate::system::env::Settings;
+use crate::system::errno::errno;
+use crate::system::memory::{self, PAGE};
+use crate::system::stderr::Line;
 
 /// Smallest ordinary region, and the first one.
 const REGION_MIN: usize = 1 << 20;
 /// Greatest ordinary region.
 const REGION_MAX: usize = 64 << 20;
-/// An ordinary region is this part of the bytes that all pools have.
+/// An ordinary region is this part of the bytes of all pools.
 const REGION_PART: usize = 4;
-/// Requests from this size on get a region of their own when no pool can serve them.
+/// A request of at least this size that no pool can serve gets a region of its own.
 pub(crate) const LARGE: usize = 256 << 10;
-/// Empty regions that may be kept: so many, and at most this part of all pools, or so many bytes at first. That doubles, to a
-/// limit, each time a region is mapped for which one that was given back would have done: a program whose use goes up and down pays
-/// for it in system calls and page faults a few times only. (What only grows, as a list that is reallocated, does not count; nor
-/// does a region larger than the limit, for which no doubling makes room.)
+/// The greatest number of empty regions kept. Their bytes are bounded by `SPARE_MIN`, by one
+/// `SPARE_PART`th of all pools, or by [`State::spare_bytes`], whichever is greatest. The last one
+/// begins at `SPARE_MIN` and doubles, up to `SPARE_MAX`, when a region is mapped that a region
+/// given back before could have been: so a program whose use goes up and down pays for it in system
+/// calls and page faults a few times only. A use that only grows, as of a reallocated list, does
+/// not count; nor does a region larger than `SPARE_MAX`, for which no doubling makes room.
 const SPARES: usize = 16;
 const SPARE_MIN: usize = 2 << 20;
 const SPARE_MAX: usize = 32 << 20;
 const SPARE_PART: usize = 32;
-/// The most that this makes of all pools.
+/// The greatest part of all pools that `spare_bytes` may make up.
 const SPARE_PART_MAX: usize = 2;
 
-pub(crate) static LOCK: Lock = Lock::new();
 static HEAP: Heap = Heap(UnsafeCell::new(State::new()));
 static CONTROL: Control = Control(UnsafeCell::new(MaybeUninit::uninit()));
-/// The handlers that may allocate have been registered.
-static SETTLED: AtomicBool = AtomicBool::new(false);
 
 struct Heap(UnsafeCell<State>);
 
-// SAFETY: touched only inside LOCK.
+// SAFETY: accessed under the lock only.
 unsafe impl Sync for Heap {}
 
 const CONTROL_BYTES: usize = Tlsf::control_size(Tlsf::DEFAULT_MAX_BLOCK);
@@ -58,7 +57,7 @@ const CONTROL_BYTES: usize = Tlsf::control_size(Tlsf::DEFAULT_MAX_BLOCK);
 #[repr(align(64))]
 struct Control(UnsafeCell<MaybeUninit<[u8; CONTROL_BYTES]>>);
 
-// SAFETY: as for Heap.
+// SAFETY: accessed under the lock only.
 unsafe impl Sync for Control {}
 
 pub(crate) struct State {
@@ -70,15 +69,29 @@ pub(crate) struct State {
     spares: [Option<Pool>; SPARES],
     /// Bytes of empty regions that are worth keeping.
     spare_bytes: usize,
-    /// Bytes of the largest region that has been given back since one was mapped in its stead.
+    /// Bytes of the largest region given back since one was mapped that it could have been.
     gave_back: usize,
-    /// Successful allocations so far, moves of realloc included.
+    /// Successful allocations so far, relocations by realloc included.
     pub(crate) allocations: usize,
-    /// A region could not be locked in memory: said once.
+    /// A region could not be locked in memory, which has been reported.
     lock_failed: bool,
-    /// What only the release library has: see `lend.rs`.
     #[cfg(not(memoman_debug))]
-    pub(crate) lent: Lent,
+    pub(crate) shared: Shared,
+}
+
+/// What the state holds beside the instance because threads have heaps of their own.
+#[cfg(not(memoman_debug))]
+pub(crate) struct Shared {
+    /// Bytes of the instance in segments, headers included.
+    pub(crate) segment_bytes: usize,
+    /// Number of segments.
+    pub(crate) segments: usize,
+    /// The most bytes in use without the segments.
+    pub(crate) peak: usize,
+    /// Requests refused after every attempt.
+    pub(crate) refused: usize,
+    /// Misuse found under the lock, to be reported without it.
+    deferred: Option<(Misuse, *const u8)>,
 }
 
 impl State {
@@ -98,7 +111,13 @@ impl State {
             allocations: 0,
             lock_failed: false,
             #[cfg(not(memoman_debug))]
-            lent: Lent::new(),
+            shared: Shared {
+                segment_bytes: 0,
+                segments: 0,
+                peak: 0,
+                refused: 0,
+                deferred: None,
+            },
         }
     }
 
@@ -107,10 +126,11 @@ impl State {
     #[inline(never)]
     fn create(&mut self) -> Option<Tlsf> {
         self.settings = Settings::read();
-        // SAFETY: the control structure's memory is static, aligned, large enough and used for nothing else.
+        // SAFETY: the control structure's memory is static, aligned, large enough, and used for
+        // nothing else.
         let tlsf = unsafe { Tlsf::create(CONTROL.0.get().cast(), Tlsf::DEFAULT_MAX_BLOCK) }?;
         #[cfg(memoman_debug)]
-        crate::debug::prepare(tlsf);
+        crate::debug::settings::prepare(tlsf);
         self.tlsf = Some(tlsf);
         if let Some(bytes) = self.settings.reserve {
             self.first = round_up(bytes).and_then(|bytes| self.add_region(tlsf, bytes, true));
@@ -126,34 +146,47 @@ impl State {
             self.first = self.add_region(tlsf, REGION_MIN, false);
         }
         #[cfg(not(memoman_debug))]
-        self.prepare_for_threads();
+        self.prefault_for_threads();
         Some(tlsf)
     }
 
-    /// Maps a region and gives it to the instance.
+    /// With a reserve, brings into memory what the threads will need: the first pool's words of the
+    /// map, and the first thread heap.
+    #[cfg(not(memoman_debug))]
+    fn prefault_for_threads(&self) {
+        if let (Some(first), Some(_)) = (self.first, self.settings.reserve) {
+            // SAFETY: the first pool is never given back.
+            let (start, bytes) = unsafe { first.memory() };
+            crate::process::map::prefault(start.addr(), bytes, self.settings.lock);
+            crate::process::registry::prefault_first(self.settings.lock);
+        }
+    }
+
+    /// Maps a region and adds it to the instance as a pool.
     fn add_region(&mut self, tlsf: Tlsf, bytes: usize, prefault: bool) -> Option<Pool> {
-        let start = os::map(bytes, prefault)?;
-        if self.settings.lock && !os::lock(start, bytes) && !self.lock_failed {
+        let start = memory::map(bytes, prefault)?;
+        if self.settings.lock && !memory::lock(start, bytes) && !self.lock_failed {
             self.lock_failed = true;
             Line::new()
                 .text(b"memoman: MEMOMAN_LOCK: cannot keep ")
                 .number(bytes, 0)
                 .text(b" bytes in memory (errno ")
-                .number(os::errno() as usize, 0)
+                .number(errno() as usize, 0)
                 .text(b"): raise the limit, see ulimit -l\n")
                 .print();
         }
-        // SAFETY: the instance is live and under the lock; the region is fresh and ours.
+        // SAFETY: the instance is live and under the lock; the region is fresh and used for nothing
+        // else.
         let pool = unsafe { tlsf.add_pool(start, bytes) };
         if pool.is_none() {
-            // SAFETY: nobody uses it.
-            unsafe { os::unmap(start, bytes) };
+            // SAFETY: the core has refused the region, so nothing uses it.
+            unsafe { memory::unmap(start, bytes) };
         }
         pool
     }
 
-    /// Adds a pool in which a block of `need` bytes fits, all overheads included; an ordinary one, if that is no more than
-    /// the system has, for small requests.
+    /// Adds a pool in which a block of `need` bytes fits, all overheads included. With `ordinary`,
+    /// for a small request, an ordinary region if that is larger and the system has it.
     #[cold]
     #[inline(never)]
     pub(crate) fn grow(&mut self, tlsf: Tlsf, need: usize, ordinary: bool) -> bool {
@@ -178,22 +211,22 @@ impl State {
         self.add_region(tlsf, fitting, false).is_some()
     }
 
-    /// A free left this pool without a block in use: keep it, or give it back.
+    /// A free has left this pool without a live block: keeps it as a spare, or gives it back.
     pub(crate) fn emptied(&mut self, tlsf: Tlsf, pool: Pool) {
         if Some(pool) == self.first || self.settings.fixed {
             return;
         }
-        // SAFETY: pools in this list are removed from it before they are removed from the instance.
+        // SAFETY: the pool is live, and so is the instance, under the lock.
         let (bytes, all) = unsafe { (pool.memory().1, tlsf.stats().pool_bytes) };
         let mut kept = 0;
         let mut place = None;
         for spare in &mut self.spares {
-            // SAFETY: as above.
+            // SAFETY: a spare is a live pool: `give_back` strikes it from the list first.
             if spare.is_some_and(|spare| spare == pool || unsafe { !spare.is_empty() }) {
                 *spare = None;
             }
             match spare {
-                // SAFETY: as above.
+                // SAFETY: a spare is a live pool.
                 Some(spare) => kept += unsafe { spare.memory() }.1,
                 None => place = Some(spare),
             }
@@ -211,27 +244,31 @@ impl State {
         }
     }
 
-    /// Removes an empty pool and unmaps its region.
+    /// Removes an empty pool and unmaps its region. False if the core refuses: the pool is not
+    /// empty.
     pub(crate) fn give_back(&mut self, tlsf: Tlsf, pool: Pool) -> bool {
         for spare in &mut self.spares {
             if *spare == Some(pool) {
                 *spare = None;
             }
         }
-        // SAFETY: a live pool, whose region is what was mapped for it: both bounds are page-aligned.
+        // SAFETY: a live pool, whose memory is the region mapped for it: both bounds are
+        // page-aligned.
         unsafe {
             let (start, bytes) = pool.memory();
             let removed = tlsf.remove_pool(start);
             if removed {
-                os::unmap(start, bytes);
+                memory::unmap(start, bytes);
             }
             removed
         }
     }
 
-    /// Gives back every empty region, and lets the system have the whole pages inside free blocks.
+    /// Gives back every empty region, and releases the whole OS pages inside free blocks. True if
+    /// any memory went back.
     pub(crate) fn trim(&mut self, tlsf: Tlsf) -> bool {
-        // What is wrong with a block in quarantine is reported by validation, not by a call that frees nothing.
+        // Damage to a quarantined block is reported by validation, not by a call that frees no
+        // block.
         #[cfg(memoman_debug)]
         // SAFETY: the instance is live and under the lock.
         unsafe {
@@ -255,15 +292,16 @@ impl State {
         released
     }
 
-    /// Lets the system have the whole pages inside a pool's free blocks, but for a reserve's. True if it was something.
+    /// Releases the whole OS pages inside a pool's free blocks, except in a reserve. True if any
+    /// were.
     ///
     /// # Safety
-    /// The pool is live, and nobody else is in its instance.
+    /// The pool is live, and no other thread is in its instance.
     pub(crate) unsafe fn discard_free(&self, pool: Pool) -> bool {
-        let page = os::page_size();
+        let page = memory::page_size();
         let mut released = false;
-        // SAFETY: live (caller), and the first pool is never given back. A free block's links and ghost stay: they are its
-        // first two words and its last one.
+        // SAFETY: the pool is live and this thread's (caller), and the first pool is never given
+        // back. A free block's links and ghost are kept: its first two words and its last one.
         unsafe {
             if let (Some(first), Some(_)) = (self.first, self.settings.reserve) {
                 let (start, bytes) = first.memory();
@@ -275,7 +313,7 @@ impl State {
                 const WORD: usize = size_of::<usize>();
                 if !used {
                     let inside = payload.as_ptr().wrapping_add(2 * WORD);
-                    released |= os::discard(inside, size - 3 * WORD, page) > 0;
+                    released |= memory::discard(inside, size - 3 * WORD, page) > 0;
                 }
             });
         }
@@ -283,33 +321,44 @@ impl State {
     }
 }
 
+#[cfg(not(memoman_debug))]
+impl State {
+    /// Counts a successful allocation from the instance itself.
+    pub(crate) fn count_allocation(&mut self, tlsf: Tlsf) {
+        self.allocations = self.allocations.wrapping_add(1);
+        // SAFETY: the instance is live and under the lock.
+        let used = unsafe { tlsf.stats() }.used - self.shared.segment_bytes;
+        self.shared.peak = self.shared.peak.max(used);
+    }
+
+    /// Keeps misuse found under the lock for `misuse::report_deferred`.
+    pub(crate) fn defer(&mut self, found: (Misuse, *const u8)) {
+        self.shared.deferred = Some(found);
+    }
+
+    pub(crate) fn take_deferred(&mut self) -> Option<(Misuse, *const u8)> {
+        self.shared.deferred.take()
+    }
+}
+
 fn round_up(bytes: usize) -> Option<usize> {
     Some(bytes.checked_add(PAGE - 1)? & !(PAGE - 1))
 }
 
-/// Runs `work` on the heap under the lock; None when the heap cannot be created.
+/// Runs `work` on the process-wide state and instance under the lock; None when the instance cannot
+/// be created.
 #[inline]
 pub(crate) fn with_heap<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<R> {
-    let result = with_heap_unsettled(work);
-    if !SETTLED.load(Ordering::Relaxed) {
-        settle();
-    }
-    result
-}
-
-/// The same, without what may allocate behind it.
-#[inline]
-pub(crate) fn with_heap_unsettled<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<R> {
     LOCK.with(|| {
-        let tlsf = instance()?;
-        // SAFETY: the lock is held, and `work` does not come back here.
+        let tlsf = created()?;
+        // SAFETY: the lock is held, and `work` does not call this function.
         Some(work(unsafe { &mut *HEAP.0.get() }, tlsf))
     })
 }
 
 /// The instance, created at the first use. Under the lock.
 #[inline(never)]
-fn instance() -> Option<Tlsf> {
+fn created() -> Option<Tlsf> {
     // SAFETY: the lock is held.
     let state = unsafe { &mut *HEAP.0.get() };
     match state.tlsf {
@@ -318,30 +367,7 @@ fn instance() -> Option<Tlsf> {
     }
 }
 
-/// Registers what may allocate, once, without the lock.
-#[cold]
-#[inline(never)]
-pub(crate) fn settle() {
-    if SETTLED.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    let saved = os::errno();
-    fork::register();
-    if with_heap(|state, _| state.settings.stats) == Some(true) {
-        report::at_exit();
-    }
-    #[cfg(memoman_debug)]
-    crate::debug::at_exit();
-    os::set_errno(saved);
-}
-
 /// The process-wide instance, created at the first use. None when it cannot be created.
-pub fn handle() -> Option<Tlsf> {
+pub(crate) fn instance() -> Option<Tlsf> {
     with_heap(|_, tlsf| tlsf)
-}
-
-/// Runs `work` on the instance under the lock.
-#[cfg(memoman_debug)]
-pub(crate) fn with<R>(work: impl FnOnce(Tlsf) -> R) -> Option<R> {
-    with_heap(|_, tlsf| work(tlsf))
 }

@@ -1,20 +1,60 @@
-//! Blocks of the process-wide instance, under its lock: what was too large for a thread's heap, or asked for when there was no
-//! segment to be had.
+//! Blocks of the process-wide instance, under its lock: those too large for a thread heap, and
+//! those allocated while no segment was to be had.
 
 use core::ptr::{self, NonNull};
 
-use memoman_debug::allocator::{Refusal, Tlsf};
+use crate::allocator::{ALIGN, HEADER, Refusal, Tlsf};
+use crate::process::heap::{LARGE, State, with_heap};
+use crate::process::{core_calls, misuse};
 
-use crate::default::with_heap;
-use crate::{calls, core_calls, tell};
+/// Allocates from the instance; with `grow`, from a new region if no pool can serve the request.
+/// Exhaustion is not counted as a refused request. Under the lock.
+pub(crate) fn allocate(
+    state: &mut State,
+    tlsf: Tlsf,
+    align: usize,
+    bytes: usize,
+    grow: bool,
+) -> Result<NonNull<u8>, Refusal> {
+    let result = allocate_uncounted(state, tlsf, align, bytes, grow);
+    if result.is_ok() {
+        state.count_allocation(tlsf);
+    }
+    result
+}
 
-/// `free`.
+/// [`allocate`] without the count of allocations: segments are not counted.
+pub(crate) fn allocate_uncounted(
+    state: &mut State,
+    tlsf: Tlsf,
+    align: usize,
+    bytes: usize,
+    grow: bool,
+) -> Result<NonNull<u8>, Refusal> {
+    // SAFETY: the instance is live and under the lock.
+    let attempt = || unsafe { core_calls::allocate(tlsf, align, bytes) };
+    let result = attempt();
+    if !grow || result != Err(Refusal::Exhausted) {
+        return result;
+    }
+    let gap = if align <= ALIGN { 0 } else { align };
+    let need = bytes
+        .checked_add(gap)
+        .and_then(|bytes| bytes.checked_add(4 * ALIGN + HEADER));
+    match need {
+        Some(need) if state.grow(tlsf, need, need < LARGE) => attempt(),
+        _ => result,
+    }
+}
+
+/// Frees a block.
 ///
 /// # Safety
-/// The block is in no segment, and given up.
+/// The block is in no segment, and not used any more. (Misuse is reported as far as the headers
+/// show it.)
 pub(crate) unsafe fn free(block: NonNull<u8>) {
     let misuse = with_heap(|state, tlsf| {
-        // SAFETY: live, and under the lock; the block is the caller's.
+        // SAFETY: the instance is live and under the lock; the core tests the block.
         unsafe {
             match core_calls::free(tlsf, block) {
                 Ok(Some(pool)) => {
@@ -27,57 +67,55 @@ pub(crate) unsafe fn free(block: NonNull<u8>) {
         }
     });
     if let Some(Some(misuse)) = misuse {
-        tell::misuse(misuse, block.as_ptr());
+        misuse::report_global(misuse, block.as_ptr());
     }
 }
 
-/// `realloc` to `bytes`, not 0.
+/// Resizes a block in place to `bytes`, not 0. Null after misuse, which is reported. An error when
+/// there is no room: the block's usable bytes; it is unchanged.
 ///
 /// # Safety
-/// As for [`free`]; on success the block is given up.
-pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> *mut u8 {
+/// The block is in no segment; on success its former pointer is not used any more.
+pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8, usize> {
+    let mut usable = 0;
     let result = with_heap(|state, tlsf| {
-        // SAFETY: live, and under the lock; the block is the caller's.
-        let result = unsafe { tlsf.realloc_in_place(block, Tlsf::ALIGN, bytes) };
-        match result {
-            Ok(Some(_)) => state.count_allocation(tlsf),
-            // SAFETY: as above; the refusal counts if no other place is found.
-            Err(Refusal::Exhausted) => unsafe { tlsf.withdraw_refusal() },
-            _ => {}
+        // SAFETY: the instance is live and under the lock; the core tests the block before all
+        // else.
+        unsafe {
+            let result = tlsf.realloc_in_place(block, ALIGN, bytes);
+            match result {
+                Ok(Some(_)) => state.count_allocation(tlsf),
+                Err(Refusal::Misuse(..)) => {}
+                Ok(None) | Err(_) => usable = Tlsf::block_size(block.as_ptr()),
+            }
+            if result == Err(Refusal::Exhausted) {
+                // Counted only if no other heap serves the request.
+                tlsf.withdraw_refusal();
+            }
+            result
         }
-        result
     });
     match result {
-        Some(Ok(Some(resized))) => return resized.as_ptr(),
+        Some(Ok(Some(resized))) => Ok(resized.as_ptr()),
         Some(Err(Refusal::Misuse(misuse, address))) => {
-            tell::misuse(misuse, address);
-            return ptr::null_mut();
+            misuse::report_global(misuse, address);
+            Ok(ptr::null_mut())
         }
-        _ => {}
+        _ => Err(usable),
     }
-    // Copied without the lock: nobody but the caller has either block.
-    let moved = calls::malloc_outlined(bytes);
-    if !moved.is_null() {
-        // SAFETY: a live block, tested above, and a fresh one.
-        unsafe {
-            moved.copy_from_nonoverlapping(block.as_ptr(), usable_size(block).min(bytes));
-            free(block);
-        }
-    }
-    moved
 }
 
-/// Usable bytes; 0 for what is no live block, which is told.
+/// Usable bytes; 0 for what is no live block, which is reported.
 ///
 /// # Safety
 /// The block is in no segment. (Misuse is reported as far as the headers show it.)
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
-    // Under the lock: a neighbour's free writes a flag into this block's header word.
-    // SAFETY: live, and under the lock; the block is the caller's.
+    // Under the lock: freeing a neighbour writes a flag into this block's header.
+    // SAFETY: the instance is live and under the lock; the core tests the block.
     match with_heap(|_, tlsf| unsafe { tlsf.usable_size(block) }) {
         Some(Ok(bytes)) => bytes,
         Some(Err(misuse)) => {
-            tell::misuse(misuse, block.as_ptr());
+            misuse::report_global(misuse, block.as_ptr());
             0
         }
         None => 0,

@@ -1,32 +1,40 @@
-//! The one lock: a pthread mutex that inherits priority, so that a high-priority thread waiting for
-//! it does not wait for whoever preempts its holder.
+//! The lock: a pthread mutex that inherits priority, so that a thread of high priority waits for
+//! the holder alone and not for threads that preempt the holder.
 
-use crate::sync::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread};
+use crate::system::sync::{
+    AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread,
+};
+
+/// The process's lock.
+#[cfg(not(all(loom, test)))]
+pub(crate) static LOCK: Lock = Lock::new();
 
 const NEW: u8 = 0;
-const MAKING: u8 = 1;
-const READY: u8 = 2;
-/// A thread that finds the lock taken tries so many times before it sleeps, each time after twice as many pauses: what is done under
-/// the lock is mostly over before a thread could go to sleep and be woken. Bounded, since the holder may be what this thread keeps
-/// from running; only sleeping lends it the priority.
+pub(crate) const MAKING: u8 = 1;
+pub(crate) const READY: u8 = 2;
+/// A contended lock is tried this often, with exponential pauses, before the thread sleeps: most
+/// work under the lock is over before a thread could sleep and wake. The number is bounded, since
+/// spinning may keep the holder from running; only a sleeping thread lends it its priority.
 const TRIES: u32 = if cfg!(loom) { 1 } else { 7 };
 
-/// The lock. Its mutex is made at the first use, since the attribute cannot be set in a constant.
+/// The mutex is initialised at the first use: a constant cannot have the priority-inheritance
+/// attribute.
 pub(crate) struct Lock {
-    state: AtomicU8,
-    mutex: Mutex,
-    /// A hint: some thread has the lock, but not for a fork.
-    held: AtomicBool,
-    /// A thread has found it taken. Until then nobody tries: in a process that never does, `pthread_mutex_trylock` would only bring
-    /// 64 KiB of the C library into memory.
-    contended: AtomicBool,
-    /// The thread that holds the lock across a fork, else 0. It may enter again: the handlers of
-    /// other libraries allocate.
+    pub(crate) state: AtomicU8,
+    pub(crate) mutex: Mutex,
+    /// A hint: a thread holds the lock, and not for a fork.
+    pub(crate) held: AtomicBool,
+    /// The lock has been contended. Until then no thread tries before it sleeps:
+    /// `pthread_mutex_trylock` would bring 64 KiB of the C library into memory in a process that
+    /// never needs it.
+    pub(crate) contended: AtomicBool,
+    /// The thread that holds the lock across a fork, else 0. It may take the lock again: the fork
+    /// handlers of other libraries allocate.
     forking: AtomicUsize,
 }
 
-// SAFETY: the mutex is made by one thread, which publishes it through `state`; from then on it is only
-// used through the pthread functions, which are made for this.
+// SAFETY: one thread initialises the mutex and publishes it through `state`; later uses go through
+// the pthread functions, which any thread may call.
 unsafe impl Sync for Lock {}
 
 impl Lock {
@@ -63,7 +71,7 @@ impl Lock {
     }
 
     #[inline(never)]
-    fn put_back(&self, taken: bool) {
+    pub(crate) fn put_back(&self, taken: bool) {
         if taken {
             self.held.store(false, Ordering::Relaxed);
             // SAFETY: locked by `take`, on this thread.
@@ -71,9 +79,10 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, unless it is ours already: between prefork and postfork on the forking thread. True if taken.
+    /// Takes the lock. False if this thread holds it already: between prefork and postfork on the
+    /// forking thread.
     #[inline(never)]
-    fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         if self.state.load(Ordering::Acquire) != READY {
             self.make();
         }
@@ -85,17 +94,17 @@ impl Lock {
             self.contended.store(true, Ordering::Relaxed);
         }
         if !(self.contended.load(Ordering::Relaxed) && self.try_to_take()) {
-            // SAFETY: the mutex is made, and never destroyed.
+            // SAFETY: the mutex is initialised, and never destroyed.
             unsafe { self.mutex.lock() };
         }
         self.held.store(true, Ordering::Relaxed);
         true
     }
 
-    /// Takes the lock if it is free, or soon will be.
-    fn try_to_take(&self) -> bool {
+    /// Takes the lock if it is free, or becomes free within the tries.
+    pub(crate) fn try_to_take(&self) -> bool {
         for pauses in 0..TRIES {
-            // SAFETY: the mutex is made, and never destroyed.
+            // SAFETY: the mutex is initialised, and never destroyed.
             if unsafe { self.mutex.try_lock() } {
                 return true;
             }
@@ -106,6 +115,7 @@ impl Lock {
         false
     }
 
+    /// Initialises the mutex, or waits for the thread that does.
     #[cold]
     fn make(&self) {
         match self
@@ -113,11 +123,11 @@ impl Lock {
             .compare_exchange(NEW, MAKING, Ordering::Acquire, Ordering::Acquire)
         {
             Ok(_) => {
-                // SAFETY: only this thread is past the exchange; nobody uses the mutex yet.
+                // SAFETY: one thread wins the exchange, and the others wait for READY.
                 unsafe { self.mutex.init() };
                 self.state.store(READY, Ordering::Release);
             }
-            // Another thread is making it: a handful of instructions, once in a process.
+            // Another thread initialises it: a handful of instructions, once in a process.
             Err(_) => {
                 while self.state.load(Ordering::Acquire) != READY {
                     spin_loop();
@@ -131,27 +141,23 @@ impl Lock {
         if self.state.load(Ordering::Acquire) != READY {
             self.make();
         }
-        // SAFETY: the mutex is made.
+        // SAFETY: the mutex is initialised.
         unsafe { self.mutex.lock() };
         self.forking.store(this_thread(), Ordering::Relaxed);
     }
 
-    /// Releases it in the parent.
+    /// Releases the lock in the parent.
     pub(crate) fn postfork_parent(&self) {
         self.forking.store(0, Ordering::Relaxed);
         // SAFETY: locked by `prefork` on this thread.
         unsafe { self.mutex.unlock() };
     }
 
-    /// Makes it anew in the child: its owner is a thread id of the parent, which cannot unlock here.
+    /// Initialises the mutex anew in the child: its owner is a thread id of the parent, which
+    /// cannot unlock here.
     pub(crate) fn postfork_child(&self) {
         self.forking.store(0, Ordering::Relaxed);
         // SAFETY: the child has one thread, this one.
         unsafe { self.mutex.init() };
     }
 }
-
-// The path is spelled out because tests/lock_model.rs includes this file.
-#[cfg(all(test, not(loom)))]
-#[path = "lock/tests.rs"]
-mod tests;

@@ -1,57 +1,61 @@
 //! Which thread heap an address belongs to, in two loads: a map of the address space in units.
 //!
-//! A thread heap's pools are *segments*: whole units, aligned to one. The map has a word for each unit, null where no
-//! thread heap has it. It is asked before anything at an address is read, so a pointer from anywhere (the stack, a
-//! page of the program's own, nonsense) is never followed.
+//! A thread heap's pools are *segments*: whole units, aligned to one. The map has a word for each
+//! unit, null where no thread heap has it. It is read before anything at an address is, so an
+//! address from anywhere (the stack, a page of the program's own, a random number) is never
+//! followed.
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::os;
-use crate::thread_heap::ThreadHeap;
+use crate::system::memory;
 
 const UNIT_LOG2: u32 = 14;
-/// Bytes of a unit: segments are multiples of it, at multiples of it.
+/// Bytes of a unit: the size and alignment step of segments.
 pub(crate) const UNIT: usize = 1 << UNIT_LOG2;
 
-/// User addresses have so many bits: what `mmap` gives without being asked for more.
+/// Bits of a user address: `mmap` returns no greater one unless a hint requests it.
 const ADDRESS_BITS: u32 = if cfg!(target_pointer_width = "64") {
     47
 } else {
     32
 };
-/// The last address that may be in a segment.
+/// The greatest address that may lie in a segment.
 pub(crate) const ADDRESS_MAX: usize = usize::MAX >> (usize::BITS - ADDRESS_BITS);
-const LEAF_LOG2: u32 = 16;
+pub(crate) const LEAF_LOG2: u32 = 16;
 const LEAF: usize = 1 << LEAF_LOG2;
 const ROOTS: usize = 1 << (ADDRESS_BITS - UNIT_LOG2 - LEAF_LOG2);
 
-/// A gibibyte of address space: half a mebibyte, of which only the pages with segments in them take memory.
-type Leaf = [AtomicPtr<ThreadHeap>; LEAF];
+/// A thread heap, of which the map knows the address only.
+pub(crate) enum Owner {}
 
-/// Leaves are made at the first segment in their range, under the lock, and never given back.
+/// The words of a gibibyte of address space: half a mebibyte, of which only the pages that have
+/// segments take memory.
+type Leaf = [AtomicPtr<Owner>; LEAF];
+
+/// A leaf is mapped under the lock, with the first segment in its range, and never given back.
 static MAP: [AtomicPtr<Leaf>; ROOTS] = [const { AtomicPtr::new(ptr::null_mut()) }; ROOTS];
 
-/// The thread heap that has this address, or null.
+/// The thread heap whose segment has this address, or null.
 #[inline(always)]
-pub(crate) fn owner(address: usize) -> *mut ThreadHeap {
+pub(crate) fn owner(address: usize) -> *mut Owner {
     match entry(address) {
-        // Acquire: whoever is handed a block by another thread may see its heap for the first time.
+        // Acquire: a block may be the first of its heap that this thread sees.
         Some(entry) => entry.load(Ordering::Acquire),
         None => ptr::null_mut(),
     }
 }
 
 #[inline(always)]
-fn entry(address: usize) -> Option<&'static AtomicPtr<ThreadHeap>> {
+pub(crate) fn entry(address: usize) -> Option<&'static AtomicPtr<Owner>> {
     let unit = address >> UNIT_LOG2;
-    // Acquire: the leaf's memory is there before its address is.
+    // Acquire: the leaf's memory is mapped before its address is stored.
     let leaf = MAP.get(unit >> LEAF_LOG2)?.load(Ordering::Acquire);
     // SAFETY: null, or a leaf, which is never given back.
     unsafe { leaf.as_ref() }.and_then(|leaf| leaf.get(unit % LEAF))
 }
 
-/// Makes the map's words for these addresses exist. Under the lock. False when the system has no memory.
+/// Makes the words for these addresses exist. Under the lock. False when the system has no memory.
 pub(crate) fn prepare(start: usize, bytes: usize) -> bool {
     let (first, last) = (start >> UNIT_LOG2, (start + bytes - 1) >> UNIT_LOG2);
     for root in first >> LEAF_LOG2..=last >> LEAF_LOG2 {
@@ -59,7 +63,7 @@ pub(crate) fn prepare(start: usize, bytes: usize) -> bool {
             return false;
         };
         if root.load(Ordering::Relaxed).is_null() {
-            let Some(leaf) = os::map(size_of::<Leaf>(), false) else {
+            let Some(leaf) = memory::map(size_of::<Leaf>(), false) else {
                 return false;
             };
             // Release: fresh memory is all zero, which is a leaf without segments.
@@ -69,20 +73,21 @@ pub(crate) fn prepare(start: usize, bytes: usize) -> bool {
     true
 }
 
-/// Brings the map's words for a region into memory ahead of time, so that no later call faults on them. Under the lock.
+/// Brings the words for a region into memory, so that no later call faults on them; with `lock`,
+/// locks them there. Under the lock.
 pub(crate) fn prefault(start: usize, bytes: usize, lock: bool) {
     let mut at = start & !(UNIT - 1);
-    // Counted down: on 32-bit targets a leaf's end may be that of the address space, which is 0.
+    // A count of bytes left, not an end: on 32-bit targets the end of the last leaf wraps to 0.
     let mut left = start + bytes - at;
     if !prepare(start, bytes) {
         return;
     }
     assign(at, left, ptr::null_mut());
     while lock && left > 0 {
-        // The words of one leaf lie side by side.
+        // The words of one leaf are contiguous.
         let here = ((LEAF - (at >> UNIT_LOG2) % LEAF) << UNIT_LOG2).min(left);
         if let Some(entry) = entry(at) {
-            os::lock(
+            memory::lock(
                 ptr::from_ref(entry).cast_mut().cast(),
                 here.div_ceil(UNIT) * size_of::<usize>(),
             );
@@ -92,16 +97,13 @@ pub(crate) fn prefault(start: usize, bytes: usize, lock: bool) {
     }
 }
 
-/// Writes who has these units: the heap that gets a segment, or null. Under the lock; the words exist.
-pub(crate) fn assign(start: usize, bytes: usize, heap: *mut ThreadHeap) {
+/// Sets the owner of these units: the heap that gets the segment, or null. Under the lock; the
+/// words exist.
+pub(crate) fn assign(start: usize, bytes: usize, owner: *mut Owner) {
     for unit in 0..bytes.div_ceil(UNIT) {
         if let Some(entry) = entry(start + (unit << UNIT_LOG2)) {
-            // Release: the heap's own words come before.
-            entry.store(heap, Ordering::Release);
+            // Release: the heap's own words are written before.
+            entry.store(owner, Ordering::Release);
         }
     }
 }
-
-// (They count pages of 4 KiB, in 64-bit addresses.)
-#[cfg(all(test, target_arch = "x86_64"))]
-mod tests;

@@ -1,29 +1,32 @@
-//! The environment: four variables, read once. A malformed value is named in one line on stderr and ignored.
+//! The environment: four variables, read once. A malformed value is reported in one line on stderr
+//! and ignored.
 
 use core::ffi::{CStr, c_char};
 
-use crate::line::Line;
+use crate::system::stderr::Line;
 
 unsafe extern "C" {
-    /// glibc and musl: getenv that finds nothing in a set-user-id program. Not in the `libc` crate.
+    /// glibc's and musl's getenv that finds nothing in a set-user-id program. The `libc` crate
+    /// lacks it.
     fn secure_getenv(name: *const c_char) -> *const c_char;
 }
 
-/// What the environment asks for.
+/// The settings that the environment gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// Bytes of the first pool, prefaulted and never given back.
+    /// `MEMOMAN_RESERVE`: bytes of the first pool, prefaulted and never given back.
     pub(crate) reserve: Option<usize>,
-    /// Never ask the system for more than the first pool.
+    /// `MEMOMAN_GROW=0`: no pool beyond the first one.
     pub(crate) fixed: bool,
-    /// Keep every pool in memory.
+    /// `MEMOMAN_LOCK=1`: every pool is locked in memory.
     pub(crate) lock: bool,
-    /// Print the table at exit.
+    /// `MEMOMAN_STATS=1`: the table is printed at exit.
     pub(crate) stats: bool,
 }
 
 impl Settings {
-    /// From the process's environment. `secure_getenv`: a set-user-id program is not steered by its caller.
+    /// Reads the process's environment, with `secure_getenv`: the caller of a set-user-id program
+    /// has no influence on it.
     pub(crate) fn read() -> Settings {
         let switch = |name| value(name, switch, b"0 or 1");
         Settings {
@@ -39,9 +42,10 @@ impl Settings {
     }
 }
 
-/// A variable's value; None when it is not set, or malformed, which is said.
+/// A variable's value; None when it is unset, or malformed, which is reported.
 pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u8]) -> Option<T> {
-    // SAFETY: the name is a C string; the result is one too, and nobody changes it while we read.
+    // SAFETY: the name is a C string, and so is a result that is not null; the environment is not
+    // changed concurrently, as for any reader of it.
     let text = unsafe {
         let text = secure_getenv(name.as_ptr());
         if text.is_null() {
@@ -65,7 +69,7 @@ pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u
 }
 
 /// `<digits>[K|M|G]`, more than zero, within the address space.
-fn size(text: &[u8]) -> Option<usize> {
+pub(crate) fn size(text: &[u8]) -> Option<usize> {
     let (digits, shift) = match text {
         [digits @ .., b'K' | b'k'] => (digits, 10),
         [digits @ .., b'M' | b'm'] => (digits, 20),
@@ -94,56 +98,5 @@ pub(crate) fn switch(text: &[u8]) -> Option<bool> {
         b"0" => Some(false),
         b"1" => Some(true),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{size, switch};
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size(b"1"), Some(1));
-        assert_eq!(size(b"65536"), Some(65536));
-        assert_eq!(size(b"64K"), Some(64 << 10));
-        assert_eq!(size(b"3m"), Some(3 << 20));
-        assert_eq!(size(b"2G"), Some(2 << 30));
-    }
-
-    #[test]
-    fn malformed_sizes() {
-        for text in [
-            &b""[..],
-            b"0",
-            b"0K",
-            b"K",
-            b"-1",
-            b"+1",
-            b" 1",
-            b"1 ",
-            b"1KB",
-            b"1T",
-            b"0x10",
-            b"1.5M",
-            b"18446744073709551616",
-            b"18446744073709551615",
-            b"99999999999G",
-            b"M1",
-        ] {
-            assert_eq!(
-                size(text),
-                None,
-                "{}",
-                std::string::String::from_utf8_lossy(text)
-            );
-        }
-    }
-
-    #[test]
-    fn switches() {
-        assert_eq!((switch(b"0"), switch(b"1")), (Some(false), Some(true)));
-        for text in [&b""[..], b"2", b"yes", b"01", b"1 "] {
-            assert_eq!(switch(text), None);
-        }
     }
 }

@@ -2,15 +2,18 @@
 
 use core::ptr;
 
-/// Rounding unit of regions. At least the OS page on every Linux target that uses 4, 16 or 64 KiB pages.
+use crate::system::errno::{errno, set_errno};
+
+/// Rounding unit of regions: a multiple of the OS page on Linux targets with pages of 4, 16 or 64
+/// KiB.
 pub(crate) const PAGE: usize = 1 << 16;
 
-/// A region of `bytes` (a multiple of [`PAGE`]) zero bytes; `prefault`: its memory is there at once. None when
-/// the system refuses. Leaves errno as it was.
+/// A region of `bytes` (a multiple of [`PAGE`]) zero bytes; with `prefault`, in memory at once.
+/// None when the system refuses. Keeps errno.
 pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     let populate = if prefault { libc::MAP_POPULATE } else { 0 };
     let saved = errno();
-    // SAFETY: a fresh anonymous mapping touches no memory of ours.
+    // SAFETY: a fresh anonymous mapping touches no existing memory.
     let start = unsafe {
         libc::mmap(
             ptr::null_mut(),
@@ -25,18 +28,19 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     (start != libc::MAP_FAILED).then_some(start.cast())
 }
 
-/// Gives a region back.
+/// Gives a region back to the system. Keeps errno.
 ///
 /// # Safety
-/// The region came from [`map`] and nothing in it is used any more.
+/// The region came from [`map`], and nothing in it is used any more.
 pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) {
     let saved = errno();
-    // SAFETY: the caller's duty.
+    // SAFETY: a whole region from `map`, no longer used (caller).
     unsafe { libc::munmap(start.cast(), bytes) };
     set_errno(saved);
 }
 
-/// Lets the system take the pages that lie wholly inside; they are zero when touched again. Gives the bytes let go.
+/// Releases the OS pages that lie wholly inside these bytes; they read as zero when touched again.
+/// Returns the number of bytes released. Keeps errno.
 ///
 /// # Safety
 /// The bytes are part of a region from [`map`], and their contents are not needed.
@@ -53,87 +57,15 @@ pub(crate) unsafe fn discard(start: *mut u8, bytes: usize, page: usize) -> usize
     inside
 }
 
-/// The OS page size, from the auxiliary vector: no system call.
+/// The size of an OS page, from the auxiliary vector: no system call.
 pub(crate) fn page_size() -> usize {
     // SAFETY: getauxval has no precondition.
     let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
     if size.is_power_of_two() { size } else { 4096 }
 }
 
-/// Keeps a region in memory; false, with the reason in errno, when the system refuses.
+/// Locks a region in memory; false, with the reason in errno, when the system refuses.
 pub(crate) fn lock(start: *mut u8, bytes: usize) -> bool {
-    // SAFETY: mlock touches no memory of ours.
+    // SAFETY: mlock changes no contents.
     unsafe { libc::mlock(start.cast(), bytes) == 0 }
-}
-
-/// Has every thread of the process pass a full memory barrier, wherever it is. Leaves errno as it was.
-#[cfg(not(memoman_debug))]
-pub(crate) fn fence_all_threads() {
-    const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
-    const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
-    let saved = errno();
-    // SAFETY: membarrier touches no memory.
-    let ask =
-        |command: libc::c_long| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } == 0;
-    // The first time, the process has to say that it will ask for this.
-    let mut done = ask(PRIVATE_EXPEDITED);
-    if !done && ask(REGISTER_PRIVATE_EXPEDITED) {
-        done = ask(PRIVATE_EXPEDITED);
-    }
-    if !done {
-        // An old system, or a filter. Taking a touched page away interrupts every processor that runs this process.
-        if let Some(page) = map(PAGE, true) {
-            // SAFETY: just mapped, and nobody else's.
-            unsafe {
-                page.write_volatile(1);
-                unmap(page, PAGE);
-            }
-        }
-    }
-    set_errno(saved);
-}
-
-/// Writes to stderr: what write(2) gives. Not the C library's `write`, which is a cancellation point: the lock may be taken.
-pub(crate) fn write(bytes: &[u8]) -> isize {
-    // SAFETY: the bytes are readable.
-    unsafe { libc::syscall(libc::SYS_write, 2, bytes.as_ptr(), bytes.len()) as isize }
-}
-
-/// Lets other threads run.
-#[cfg(not(memoman_debug))]
-pub(crate) fn pause(turn: u32) {
-    let saved = errno();
-    // SAFETY: sched_yield and clock_nanosleep touch no memory but the struct given.
-    unsafe {
-        if turn < 16 {
-            libc::sched_yield();
-        } else {
-            // Whoever is waited for may have a lower priority.
-            let time = libc::timespec {
-                tv_sec: 0,
-                tv_nsec: 50_000,
-            };
-            // Not the C library's nanosleep, which is a cancellation point: whoever waits here has the lock.
-            libc::syscall(
-                libc::SYS_clock_nanosleep,
-                libc::CLOCK_MONOTONIC,
-                0,
-                &raw const time,
-                ptr::null_mut::<libc::timespec>(),
-            );
-        }
-    }
-    set_errno(saved);
-}
-
-/// The calling thread's errno.
-pub(crate) fn errno() -> i32 {
-    // SAFETY: the thread's own errno.
-    unsafe { *libc::__errno_location() }
-}
-
-/// Sets the calling thread's errno.
-pub(crate) fn set_errno(value: i32) {
-    // SAFETY: as for `errno`.
-    unsafe { *libc::__errno_location() = value };
 }

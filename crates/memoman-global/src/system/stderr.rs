@@ -1,9 +1,9 @@
-//! Text for stderr, put together on the stack and written with one `write(2)`: nothing here
-//! allocates, locks or formats through the standard library.
+//! Text for stderr, composed on the stack and written with one `write(2)`: nothing here allocates,
+//! locks or formats through the standard library.
 
-use crate::os;
+use crate::system::errno::{errno, set_errno};
 
-/// Text under construction. What does not fit is dropped.
+/// Text under construction. What does not fit into 1,024 bytes is dropped.
 pub(crate) struct Line {
     bytes: [u8; 1024],
     used: usize,
@@ -15,6 +15,16 @@ impl Line {
             bytes: [0; 1024],
             used: 0,
         }
+    }
+
+    /// The first line of a report: what is wrong, and where.
+    pub(crate) fn headline(message: &[u8], address: *const u8) -> Line {
+        Line::new()
+            .text(b"memoman: ")
+            .text(message)
+            .text(b": ")
+            .address(address.addr())
+            .text(b"\n")
     }
 
     pub(crate) fn text(mut self, text: &[u8]) -> Line {
@@ -63,21 +73,21 @@ impl Line {
         self.add(digits.get(padded..).unwrap_or_default());
     }
 
-    /// Writes it to stderr, in one call where the system takes it in one. Leaves errno as it was.
+    /// Writes the text to stderr, in one call unless the system takes only part of it. Keeps errno.
     pub(crate) fn print(&self) {
-        let saved = os::errno();
+        let saved = errno();
         let mut rest = self.as_bytes();
         while !rest.is_empty() {
-            let written = os::write(rest);
+            let written = write(rest);
             if written <= 0 {
-                if written < 0 && os::errno() == libc::EINTR {
+                if written < 0 && errno() == libc::EINTR {
                     continue;
                 }
                 break;
             }
             rest = rest.get(written as usize..).unwrap_or_default();
         }
-        os::set_errno(saved);
+        set_errno(saved);
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -85,30 +95,9 @@ impl Line {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Line;
-
-    #[test]
-    fn numbers_and_addresses() {
-        let line = Line::new()
-            .text(b"[")
-            .number(0, 0)
-            .text(b"|")
-            .number(1234, 8)
-            .text(b"|");
-        let line = line
-            .number(usize::MAX, 3)
-            .text(b"|")
-            .address(0xdead_beef)
-            .text(b"]");
-        let expected = std::format!("[0|    1234|{}|0xdeadbeef]", usize::MAX);
-        assert_eq!(line.as_bytes(), expected.as_bytes());
-    }
-
-    #[test]
-    fn what_does_not_fit_is_dropped() {
-        let line = Line::new().text(&[b'x'; 3000]);
-        assert_eq!(line.as_bytes().len(), 1024);
-    }
+/// What write(2) to stderr returns. A raw system call: the C library's `write` is a cancellation
+/// point, and the calling thread may hold the lock.
+fn write(bytes: &[u8]) -> isize {
+    // SAFETY: the bytes are readable.
+    unsafe { libc::syscall(libc::SYS_write, 2, bytes.as_ptr(), bytes.len()) as isize }
 }

@@ -1,6 +1,9 @@
 //! The cache alone: order, marks, and how much room a class gets and loses.
 
-use super::*;
+use crate::allocator::ALIGN;
+use crate::process::map;
+use crate::thread::cache::{CLASSES, COLD, Cache, Taken, mark};
+use core::ptr::NonNull;
 use std::boxed::Box;
 use std::vec::Vec;
 
@@ -161,7 +164,8 @@ fn a_word_written_over_is_seen_when_the_block_comes_out() {
             assert!(bed.put(0) && bed.put(1));
             bed.blocks[1].0[word] ^= 1 << bit;
             let block = bed.block(1);
-            // A link may become that of another aligned address: then what belongs to the heap is for others to test.
+            // A link may become that of another aligned address: then what belongs to the heap is
+            // for others to test.
             let seen = matches!(bed.take(), Taken::Smashed(smashed) if smashed == block);
             let address = if usize::BITS == 64 { 4..47 } else { 3..32 };
             let hidden = word == 0 && address.contains(&bit);
@@ -243,5 +247,5 @@ fn each_blocks_mark_is_its_own_and_no_address() {
     for bit in 4..47 {
         assert_ne!(mark_at(address), mark_at(address ^ 1 << bit), "{bit}");
     }
-    assert!(mark_at(address) > segment::ADDRESS_MAX && !mark_at(address).is_multiple_of(ALIGN));
+    assert!(mark_at(address) > map::ADDRESS_MAX && !mark_at(address).is_multiple_of(ALIGN));
 }

@@ -1,6 +1,6 @@
 //! The lock on real threads.
 
-use super::{Lock, MAKING, READY};
+use crate::process::lock::{Lock, MAKING, READY};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, Ordering};
 use std::boxed::Box;

@@ -1,8 +1,10 @@
-//! The map at its edges: leaves, pages of words, the end of the address space. (Of addresses that no test's memory has: nothing at
-//! them is read.)
+//! The map at its edges: leaves, pages of words, the end of the address space. (Of addresses that
+//! no test's memory has: nothing at them is read.)
 
-use super::*;
-use crate::default::LOCK;
+use crate::process::lock::LOCK;
+use crate::process::map::{ADDRESS_MAX, LEAF_LOG2, UNIT, entry, owner, prefault, prepare};
+use crate::system::memory;
+use core::ptr;
 use std::vec;
 
 const LEAF_BYTES: usize = UNIT << LEAF_LOG2;
@@ -20,7 +22,7 @@ fn locked() -> usize {
 
 /// The pages that hold these units' words.
 fn pages(start: usize, units: usize) -> (*mut libc::c_void, usize) {
-    let page = os::page_size();
+    let page = memory::page_size();
     let first = ptr::from_ref(entry(start).unwrap()).expose_provenance();
     let begin = first & !(page - 1);
     let bytes = (first + units * size_of::<usize>() - begin).next_multiple_of(page);
@@ -30,7 +32,7 @@ fn pages(start: usize, units: usize) -> (*mut libc::c_void, usize) {
 /// So many of them are in memory.
 fn resident(start: usize, units: usize) -> usize {
     let (begin, bytes) = pages(start, units);
-    let mut there = vec![0u8; bytes / os::page_size()];
+    let mut there = vec![0u8; bytes / memory::page_size()];
     // SAFETY: pages of a leaf; one byte is written for each.
     let asked = unsafe { libc::mincore(begin, bytes, there.as_mut_ptr()) };
     assert_eq!(asked, 0);
@@ -77,7 +79,7 @@ fn a_reserves_words_are_there_on_both_sides_of_a_leafs_edge_and_locked_if_asked_
     );
     // 2,047 words end the one leaf: the last four pages of it. 2,049 begin the other: five.
     let edge = 9 * LEAF_BYTES;
-    let start = edge - 2047 * UNIT + os::page_size();
+    let start = edge - 2047 * UNIT + memory::page_size();
     let bytes = edge + 2048 * UNIT + 64 - start;
     LOCK.with(|| prefault(start, bytes, true));
     assert_eq!((resident(start, 2047), resident(edge, 2049)), (4, 5));

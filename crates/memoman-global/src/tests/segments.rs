@@ -1,7 +1,9 @@
 //! How large a segment is.
 
-use super::*;
-use crate::thread_heap::{ALIGN, REQUEST_MAX};
+use crate::allocator::{ALIGN, HEADER};
+use crate::process::map::UNIT;
+use crate::process::segments::segment_sizes;
+use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
 /// A new heap with a segment of `size` bytes serves this request.
@@ -16,7 +18,7 @@ fn serves(size: usize, align: usize, bytes: usize) -> bool {
         let _ = pool.expose_provenance();
         ThreadHeap::open(heap.cast());
         let added = ThreadHeap::tlsf(heap.cast()).add_pool(pool, size - HEADER);
-        let served = added.is_some() && ThreadHeap::ask(heap.cast(), align, bytes).is_ok();
+        let served = added.is_some() && ThreadHeap::allocate(heap.cast(), align, bytes).is_ok();
         dealloc(pool, layouts[1]);
         dealloc(heap, layouts[0]);
         served

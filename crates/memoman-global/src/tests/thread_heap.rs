@@ -1,7 +1,13 @@
-//! A heap without a thread: what goes to the cache, what to the core, and what comes back from the one to the other.
+//! A heap without a thread: what goes to the cache, what to the core, and what comes back from the
+//! one to the other.
 
-use super::*;
-use crate::segment::UNIT;
+use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
+use crate::process::lock::LOCK;
+use crate::process::map::{self, UNIT};
+use crate::thread::cache::{Cache, Taken};
+use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
+use crate::thread::{calls, remote};
+use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::vec::Vec;
 
@@ -27,8 +33,8 @@ impl Bed {
             assert!(ThreadHeap::tlsf(heap).add_pool(pool, POOL).is_some());
             // The map says whose it is, as of a segment.
             LOCK.with(|| {
-                assert!(segment::prepare(pool.expose_provenance(), POOL));
-                segment::assign(pool.addr(), POOL, heap);
+                assert!(map::prepare(pool.expose_provenance(), POOL));
+                map::assign(pool.addr(), POOL, heap.cast());
             });
             Bed { heap, pool }
         }
@@ -36,10 +42,11 @@ impl Bed {
 
     fn malloc(&self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the bed's.
-        unsafe { ThreadHeap::ask(self.heap, ALIGN, bytes) }
+        unsafe { ThreadHeap::allocate(self.heap, ALIGN, bytes) }
     }
 
-    /// Allocates until nothing is left. (The last block may have got a rest too small for one, and is not among these.)
+    /// Allocates until nothing is left. (The last block may have got a rest too small for one, and
+    /// is not among these.)
     fn all(&self, bytes: usize) -> Vec<NonNull<u8>> {
         let mut blocks: Vec<_> = core::iter::from_fn(|| self.malloc(bytes).ok()).collect();
         blocks.pop();
@@ -63,7 +70,7 @@ impl Bed {
     /// Puts a block into the inbox, as another thread does that frees it.
     fn put_in(&self, block: NonNull<u8>) {
         // SAFETY: a block of the bed's.
-        unsafe { crate::elsewhere::put(self.heap, block) };
+        unsafe { remote::put(self.heap, block) };
     }
 
     fn collect(&self, most: usize, to_cache: bool) -> Result<usize, (Misuse, *const u8)> {
@@ -111,7 +118,7 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        LOCK.with(|| segment::assign(self.pool.addr(), POOL, ptr::null_mut()));
+        LOCK.with(|| map::assign(self.pool.addr(), POOL, ptr::null_mut()));
         // SAFETY: allocated by `new`, and not used any more.
         unsafe {
             dealloc(self.heap.cast(), Bed::HEAP);
@@ -204,7 +211,7 @@ fn after_a_misuse_a_call_looks_no_further() {
     let (bed, blocks) = Bed::full(200);
     let ask = |met: &mut _| {
         // SAFETY: the bed's.
-        unsafe { crate::own::ask_again(bed.heap, ALIGN, 100, met) }
+        unsafe { calls::retry(bed.heap, ALIGN, 100, met) }
     };
     let misuse = Err((Misuse::DoubleFree, blocks[0].as_ptr().cast_const()));
     let mut met = misuse;
@@ -280,7 +287,8 @@ fn what_other_threads_free_is_taken_out_as_many_as_asked_for() {
     let smashed = |at: usize| Err((Misuse::SmashedLink, blocks[at].as_ptr().cast_const()));
     assert_eq!(bed.collect(9, true), smashed(5));
     assert_eq!(bed.collect(1, false), Ok(1));
-    // A link that leads to where no block of the heap is, though aligned, or into one, is not followed.
+    // A link that leads to where no block of the heap is, though aligned, or into one, is not
+    // followed.
     let foreign = [0usize; 8];
     let aligned = foreign.as_ptr().expose_provenance().next_multiple_of(ALIGN);
     for (at, leads_to) in [(7, aligned), (8, blocks[0].as_ptr().addr() + 8)] {
@@ -350,13 +358,13 @@ fn of_two_empty_pools_one_is_kept() {
         let heap = bed.heap;
         let first = ThreadHeap::tlsf(heap).first_pool().unwrap();
         let kept = || ((*heap).spare, (*heap).surplus);
-        ThreadHeap::unused(heap, first);
+        ThreadHeap::keep_if_empty(heap, first);
         assert_eq!(kept(), (Some(first), None));
         // Once more the same.
-        ThreadHeap::unused(heap, first);
+        ThreadHeap::keep_if_empty(heap, first);
         assert_eq!(kept(), (Some(first), None));
         let second = bed.more();
-        ThreadHeap::unused(heap, second);
+        ThreadHeap::keep_if_empty(heap, second);
         assert_eq!(kept(), (Some(first), Some(second)));
         // What goes is kept no longer.
         ThreadHeap::forget(heap, second);
@@ -364,10 +372,10 @@ fn of_two_empty_pools_one_is_kept() {
         ThreadHeap::forget(heap, first);
         assert_eq!(kept(), (None, None));
         // A spare that is in use again is none; a pool in use does not become one.
-        ThreadHeap::unused(heap, first);
+        ThreadHeap::keep_if_empty(heap, first);
         let block = bed.malloc(8000).unwrap();
-        ThreadHeap::unused(heap, first);
-        ThreadHeap::unused(heap, second);
+        ThreadHeap::keep_if_empty(heap, first);
+        ThreadHeap::keep_if_empty(heap, second);
         assert_eq!(kept(), (Some(second), None));
         assert!(ThreadHeap::release(heap, block).is_ok());
         assert_eq!(kept(), (Some(second), Some(first)));

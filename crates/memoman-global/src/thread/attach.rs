@@ -1,79 +1,74 @@
-//! How a thread comes by its heap, and what happens to it when the thread ends: the next new thread gets it as it is.
+//! A thread gets a heap, and gives it up when it ends: the next new thread gets it as it is.
 
+use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::Ordering;
 
-use crate::default::{settle, with_heap, with_heap_unsettled};
-use crate::thread_heap::ThreadHeap;
-use crate::{exit, supply, tell, tls, world};
+use crate::process::heap::with_heap;
+use crate::process::{misuse, registry, segments};
+use crate::thread::heap::ThreadHeap;
+use crate::thread::lifetime;
 
-/// Gives the calling thread a heap. Null when it is ending, or the system has no memory: then the lock serves it.
+/// Gives the calling thread a heap. Null when the thread is ending, or the system has no memory or
+/// no key: its calls are then served under the lock.
 #[cold]
 #[inline(never)]
 pub(crate) fn attach() -> *mut ThreadHeap {
-    if tls::current().is_ended() {
+    if lifetime::current().is_ended() {
         return ptr::null_mut();
     }
-    let heap = with_heap_unsettled(|state, _| {
-        let heap = state.heap_for_thread();
-        if !heap.is_null() {
-            // SAFETY: under the lock, and nobody's. Whoever had it before has given it up under the lock.
-            unsafe { (*heap).shared.owned.store(true, Ordering::Relaxed) };
-        }
-        heap
-    })
-    .unwrap_or(ptr::null_mut());
+    prepare();
+    let heap = with_heap(|state, _| registry::take_heap(&state.settings));
+    let heap = heap.unwrap_or(ptr::null_mut());
     if heap.is_null() {
         return heap;
     }
-    tls::set(heap);
-    if tls::current().heap() != heap {
-        // The process has no key for thread-local storage left.
-        // SAFETY: taken above.
+    lifetime::set(heap);
+    if lifetime::current().heap() != heap {
+        // The process has no key left, and the thread's word is the key's value.
+        // SAFETY: taken above, and not used yet.
         unsafe { give_up(heap) };
         return ptr::null_mut();
     }
-    // From here on the thread has a heap: what follows may allocate.
-    exit::watch(heap.cast());
-    settle();
+    // From here on the thread has a heap, and this call may allocate from it.
+    lifetime::watch(heap);
     heap
+}
+
+/// Creates the key of [`lifetime`]: when the library is loaded, so that its number is small and
+/// setting its value allocates nothing.
+pub(crate) fn prepare() {
+    lifetime::prepare(ended);
+}
+
+/// The destructor of the key.
+extern "C" fn ended(value: *mut c_void) {
+    // Destructors of other keys may still allocate and free: they are served under the lock,
+    // without a heap.
+    lifetime::end();
+    if value.addr() > lifetime::ENDED {
+        // SAFETY: the key's value is the ending thread's heap, which `end` has detached.
+        unsafe { give_up(value.cast()) };
+    }
 }
 
 /// Gives up a heap of the calling thread, for the next thread.
 ///
 /// # Safety
-/// The calling thread owns it, is outside, and does not use it again.
+/// The calling thread owns it, is outside its gate, and does not use it again.
 pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
     with_heap(|state, tlsf| {
-        // SAFETY: under the lock, and the caller's until here.
+        // SAFETY: the lock is held, and the heap is the calling thread's until `add_idle` (caller).
         unsafe {
-            // The first one is left warm: threads that come one after the other go on where the last one stopped.
-            if state.has_idle() || ThreadHeap::is_heavy(heap) {
-                world::gather(state, tlsf, heap);
-                supply::give_back_all(state, tlsf, heap);
+            // One idle heap keeps its cache and its segments: threads that run one after the other
+            // reuse them.
+            if registry::has_idle() || ThreadHeap::is_heavy(heap) {
+                segments::drain(state, tlsf, heap);
+                segments::give_back_all(state, tlsf, heap);
             } else {
-                world::gather_inbox(state, tlsf, heap);
+                segments::drain_inbox(state, tlsf, heap);
             }
-            (*heap).shared.owned.store(false, Ordering::Relaxed);
-            state.lay_by(heap);
+            registry::add_idle(heap);
         }
     });
-    tell::noted();
-}
-
-/// In the child of a fork: the heaps of the threads that are not there are nobody's. Under the lock.
-pub(crate) fn give_up_others() {
-    // A process that has not used its heap yet must not begin here: the environment may still change.
-    if world::is_empty() {
-        return;
-    }
-    with_heap_unsettled(|state, _| {
-        world::forget_others(|heap| {
-            // SAFETY: under the lock, and its owner does not exist in this process.
-            unsafe {
-                (*heap).shared.owned.store(false, Ordering::Relaxed);
-                state.lay_by(heap);
-            }
-        });
-    });
+    misuse::report_deferred();
 }

@@ -1,74 +1,80 @@
-//! The blocks that a thread has freed last, by size: what `malloc` looks at first and `free` last puts in.
+//! The blocks that a thread has freed, by size, last in, first out: `malloc` takes from here first,
+//! and `free` puts here last.
 //!
-//! A cached block is in use for the core, so the core's invariants hold unchanged. It is marked: its second word is its address
-//! under the heap's key, its first word is the link to the next one under that key, whose upper bits no address has. So a second
-//! free of it is seen at once, and a write after the free when it comes out again. (The second free is told by the second word
-//! alone: the first one is what programs have most often written last, in part, and a processor reads such a word late.)
+//! A cached block is live for the core, so the core's invariants hold unchanged. It is marked: its
+//! second word is its address under the heap's key; its first word is the link to the next block
+//! under that key, with upper bits that no address has. So a second free of it is found at once,
+//! and a write after the free when it is taken out. (A second free is recognised by the second word
+//! alone: programs often write the first one last, and in part, and a processor loads such a word
+//! late.)
 //!
-//! A class has no room at first. It gets some when `malloc` misses it after a `free` had found no room: as much as was turned
-//! away, half as much again at most. So a program that does not need the cache does not pay for it in memory, and its blocks
-//! go to the core at once, where a write after free shows earliest. It loses room, down to [`CLASS_LEAST`], as blocks are turned
-//! away and none is asked for, and when the heap needs memory: what lies here is used before a segment is asked for.
+//! A class begins without room. It gets some when `malloc` misses it after `free` has found no room
+//! there: as much as was turned away, at most half as much again. So a program that does not need
+//! the cache does not pay for it in memory, and its blocks go to the core at once, where a write
+//! after free shows earliest. A class loses room, down to [`CLASS_LEAST`], when blocks are turned
+//! away and none is taken, and when the heap needs memory: cached blocks are used before a new
+//! segment.
 
 use core::ptr::{self, NonNull};
 
-use crate::segment;
-use crate::thread_heap::ALIGN;
+use crate::allocator::ALIGN;
+use crate::process::map;
 
-/// A class for each block size up to 64 quanta: class `c` has the blocks of `c` quanta, header included.
+/// A class for each block size up to 128 quanta: class `c` has the blocks of `c` quanta, header
+/// included.
 pub(crate) const CLASSES: usize = 129;
-/// Most bytes of a class: this part of what the heap has, within these bounds.
+/// Most bytes of a class: this part of the heap's bytes, within these bounds.
 const CLASS_PART: usize = 8;
 const CLASS_LEAST: usize = 8 << 10;
 const CLASS_MOST: usize = 512 << 10;
-/// Misses before a class has room.
-const COLD: u8 = 16;
+/// Misses before a class gets room.
+pub(crate) const COLD: u8 = 16;
 
 /// The bits that a block's address may have.
-const ADDRESS: usize = segment::ADDRESS_MAX & !(ALIGN - 1);
+const ADDRESS: usize = map::ADDRESS_MAX & !(ALIGN - 1);
 
-/// The blocks of a class that `bytes` have room for. (Classes 0 and 1 have no blocks.)
+/// The blocks of a class that fit into `bytes`. (Classes 0 and 1 have no blocks.)
 #[inline(always)]
 fn blocks_in(bytes: usize, class: usize) -> usize {
     bytes / ALIGN / class.max(1)
 }
 
-/// One size.
+/// The blocks of one size.
 #[repr(C)]
-struct Class {
-    /// The block that comes out next; null: none.
+pub(crate) struct Class {
+    /// The block that is taken out next, or null.
     head: *mut u8,
     /// How many more may be put in.
-    left: usize,
+    pub(crate) left: usize,
 }
 
-/// All-zero but for the key is an empty one without room.
+/// All-zero but for the key: an empty cache without room.
 #[repr(C)]
 pub(crate) struct Cache {
-    /// What hides links and makes marks.
+    /// Hides links and makes marks.
     key: usize,
-    /// The seal of the core's headers, once it is known.
+    /// The seal of the core's headers, once a block has shown it.
     pub(crate) seal: usize,
     classes: [Class; CLASSES],
-    /// How many of each class there may be now, cached or left.
+    /// Room of each class: its cached blocks and `left`.
     rooms: [u16; CLASSES],
-    /// Blocks that found no room since `malloc` missed their class.
+    /// Blocks that found no room, less the room their class has got for them.
     turned_away: [u16; CLASSES],
     /// Misses of each class, until it may have room.
     misses: [u8; CLASSES],
-    /// Where [`Cache::next_to_shrink`] goes on.
+    /// The class that [`Cache::next_to_shrink`] returned last.
     cursor: u8,
-    /// So many times the cache is not worth draining.
+    /// The next drains to skip: the last one gave too little.
     pub(crate) pause: u8,
 }
 
 const _: () = assert!(CLASS_MOST / (2 * ALIGN) <= u16::MAX as usize);
 
-/// What [`Cache::take`] finds.
+/// The result of [`Cache::take`].
 pub(crate) enum Taken {
     Nothing,
     Block(NonNull<u8>),
-    /// This block has been written to since it was freed. What hung behind it is lost.
+    /// This block has been written to since it was freed. The blocks behind it are lost.
     Smashed(NonNull<u8>),
 }
 
@@ -80,61 +86,62 @@ fn words(block: NonNull<u8>) -> *mut usize {
 
 /// The second word of a marked block, under its heap's key.
 #[inline(always)]
-fn mark(key: usize, block: NonNull<u8>) -> usize {
+pub(crate) fn mark(key: usize, block: NonNull<u8>) -> usize {
     block.as_ptr().addr() ^ key
 }
 
-/// [`Cache::has_mark`], for other threads, which must not touch the owner's cache lines.
+/// [`Cache::has_mark`] for other threads, which must not touch the owner's cache lines.
 ///
 /// # Safety
 /// The block's first two words may be read.
 #[inline(always)]
 pub(crate) unsafe fn has_mark_of(key: usize, block: NonNull<u8>) -> bool {
-    // SAFETY: the caller's duty.
+    // SAFETY: the second word may be read (caller).
     unsafe { words(block).add(1).read() == mark(key, block) }
 }
 
 /// Marks a block that another thread frees.
 ///
 /// # Safety
-/// The block is given up; its first two words may be written.
+/// The block is freed and in no queue; its first two words may be written.
 #[inline(always)]
 pub(crate) unsafe fn set_mark_of(key: usize, block: NonNull<u8>) {
-    // SAFETY: the caller's duty.
+    // SAFETY: the second word may be written (caller).
     unsafe { words(block).add(1).write(mark(key, block)) }
 }
 
-/// The unsafe methods share one duty: `this` is a cache that only the caller uses, `class` is below [`CLASSES`], and the
-/// first two words of `block` may be read, and written where that is said.
+/// The duties of all unsafe methods: `this` is a cache that only the caller uses, `class` is below
+/// [`CLASSES`], and the first two words of `block` may be read, and written where the method writes
+/// them.
 impl Cache {
-    /// Makes an empty one of zeroed memory.
+    /// Makes an empty cache of zeroed memory.
     pub(crate) unsafe fn open(this: *mut Cache, key: usize) {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         unsafe { (*this).key = key };
     }
 
     #[inline(always)]
-    unsafe fn class(this: *mut Cache, class: usize) -> *mut Class {
-        // SAFETY: the duty above.
+    pub(crate) unsafe fn class(this: *mut Cache, class: usize) -> *mut Class {
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
         unsafe { (&raw mut (*this).classes).cast::<Class>().add(class) }
     }
 
     #[inline(always)]
-    unsafe fn room(this: *mut Cache, class: usize) -> *mut u16 {
-        // SAFETY: the duty above.
+    pub(crate) unsafe fn room(this: *mut Cache, class: usize) -> *mut u16 {
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
         unsafe { (&raw mut (*this).rooms).cast::<u16>().add(class) }
     }
 
     #[inline(always)]
-    unsafe fn turned(this: *mut Cache, class: usize) -> *mut u16 {
-        // SAFETY: the duty above.
+    pub(crate) unsafe fn turned(this: *mut Cache, class: usize) -> *mut u16 {
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
         unsafe { (&raw mut (*this).turned_away).cast::<u16>().add(class) }
     }
 
     /// Cached blocks of a class.
     #[inline(always)]
     pub(crate) unsafe fn count(this: *mut Cache, class: usize) -> usize {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         unsafe {
             usize::from(*Cache::room(this, class)).wrapping_sub((*Cache::class(this, class)).left)
         }
@@ -143,36 +150,36 @@ impl Cache {
     /// The second word of a marked block.
     #[inline(always)]
     pub(crate) unsafe fn mark(this: *const Cache, block: NonNull<u8>) -> usize {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         mark(unsafe { (*this).key }, block)
     }
 
-    /// The block lies in this cache, or in the inbox beside it.
+    /// The block lies in this cache, or in the heap's inbox.
     #[inline(always)]
     pub(crate) unsafe fn has_mark(this: *const Cache, block: NonNull<u8>) -> bool {
-        // SAFETY: the duty above. Another thread may write this word only if it misuses the block.
+        // SAFETY: the second word may be read (caller). Another thread writes it only in misuse.
         unsafe { Cache::second_word(block) == Cache::mark(this, block) }
     }
 
-    /// Where a marked block has its mark.
+    /// The word in which a marked block has its mark.
     #[inline(always)]
     pub(crate) unsafe fn second_word(block: NonNull<u8>) -> usize {
-        // SAFETY: the duty above.
+        // SAFETY: the second word may be read (caller).
         unsafe { words(block).add(1).read() }
     }
 
-    /// The block behind, if this word is the link of a sound one. Null is sound: none.
+    /// The next block, if `word` is a sound link. A null one is sound: none.
     #[inline(always)]
     unsafe fn link(this: *const Cache, word: usize) -> Option<*mut u8> {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         let next = word ^ unsafe { (*this).key };
         (next & !ADDRESS == 0).then(|| ptr::with_exposed_provenance_mut(next))
     }
 
-    /// Takes a mark away: a block that leaves cache or inbox has none, wherever it goes.
+    /// Removes a mark: a block that leaves cache or inbox has none.
     #[inline(always)]
     pub(crate) unsafe fn clear_mark(block: NonNull<u8>) {
-        // SAFETY: the duty above; written.
+        // SAFETY: the second word may be written (caller).
         unsafe { words(block).add(1).write(0) }
     }
 
@@ -184,7 +191,7 @@ impl Cache {
         block: NonNull<u8>,
         mark: usize,
     ) -> bool {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         unsafe {
             let entry = Cache::class(this, class);
             let Some(left) = (*entry).left.checked_sub(1) else {
@@ -199,10 +206,11 @@ impl Cache {
         true
     }
 
-    /// Takes the block out that was put in last.
+    /// Takes out the block put in last.
     #[inline(always)]
     pub(crate) unsafe fn take(this: *mut Cache, class: usize) -> Taken {
-        // SAFETY: the duty above; a cached block's words may be read, and its link is followed only when it is sound.
+        // SAFETY: this thread's cache (caller); the words of a cached block may be read and
+        // written, and a link is followed only when it is sound.
         unsafe {
             let entry = Cache::class(this, class);
             let Some(block) = NonNull::new((*entry).head) else {
@@ -221,20 +229,21 @@ impl Cache {
         }
     }
 
-    /// Gives a class up whose first block is smashed: what hangs behind it cannot be found any more.
+    /// Empties a class whose first block is smashed: the blocks behind it cannot be found any more.
     #[cold]
     pub(crate) unsafe fn give_up(this: *mut Cache, class: usize) {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         unsafe {
             (*Cache::class(this, class)).head = ptr::null_mut();
             (*Cache::class(this, class)).left = usize::from(*Cache::room(this, class));
         }
     }
 
-    /// `malloc` has found nothing in this class, which may get room for what was turned away. `bytes` tells what the heap has.
+    /// `malloc` has found nothing in this class, which may get room for what was turned away.
+    /// `bytes` returns the heap's bytes.
     #[inline(always)]
     pub(crate) unsafe fn missed(this: *mut Cache, class: usize, bytes: impl FnOnce() -> usize) {
-        // SAFETY: the duty above.
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
         unsafe {
             let misses = (&raw mut (*this).misses).cast::<u8>().add(class);
             if *misses < COLD {
@@ -254,10 +263,11 @@ impl Cache {
         }
     }
 
-    /// A block of this class has found no room. True: more have than the class holds, none was asked for meanwhile, and the
-    /// class has room beyond the least: [`Cache::shrink`] it.
+    /// A block of this class has found no room. True if the class is to [`Cache::shrink`]: more
+    /// blocks were turned away than it has room for, `malloc` did not miss it meanwhile, and its
+    /// room is beyond the least.
     pub(crate) unsafe fn turned_away(this: *mut Cache, class: usize) -> bool {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         unsafe {
             let (room, turned) = (Cache::room(this, class), Cache::turned(this, class));
             *turned = (*turned).saturating_add(1);
@@ -265,18 +275,18 @@ impl Cache {
         }
     }
 
-    /// Takes the room away that the last [`Cache::take`] has left.
+    /// Removes the room that the last [`Cache::take`] has left.
     pub(crate) unsafe fn shrink(this: *mut Cache, class: usize) {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         unsafe {
             *Cache::room(this, class) -= 1;
             (*Cache::class(this, class)).left -= 1;
         }
     }
 
-    /// The next class, of all in turn, and half of what it holds.
+    /// The next class in turn, and half the number of its blocks.
     pub(crate) unsafe fn next_to_shrink(this: *mut Cache) -> (usize, usize) {
-        // SAFETY: the duty above.
+        // SAFETY: the cache is this thread's (caller).
         unsafe {
             let class = (usize::from((*this).cursor) + 1) % CLASSES;
             (*this).cursor = class as u8;
@@ -284,11 +294,11 @@ impl Cache {
         }
     }
 
-    /// Bytes, headers included, and number of the cached blocks.
+    /// Bytes (headers included) and number of the cached blocks.
     pub(crate) unsafe fn contents(this: *mut Cache) -> (usize, usize) {
         let (mut bytes, mut blocks) = (0, 0);
         for class in 0..CLASSES {
-            // SAFETY: the duty above.
+            // SAFETY: the cache is this thread's (caller).
             let count = unsafe { Cache::count(this, class) };
             bytes += class * ALIGN * count;
             blocks += count;
@@ -296,20 +306,21 @@ impl Cache {
         (bytes, blocks)
     }
 
-    /// Every class holds as many blocks as it says, each marked, and each as `is_sound` would have it.
+    /// Every class holds as many blocks as it counts, each marked, and `is_sound` for its class.
     pub(crate) unsafe fn is_sound(
         this: *mut Cache,
         is_sound: impl Fn(NonNull<u8>, usize) -> bool,
     ) -> bool {
         for class in 0..CLASSES {
-            // SAFETY: the duty above; a link is followed only when the mark vouches for it.
+            // SAFETY: this thread's cache (caller); a link is followed only from a block with its
+            // mark.
             unsafe {
                 let mut next = (*Cache::class(this, class)).head;
                 for _ in 0..Cache::count(this, class) {
                     let Some(block) = NonNull::new(next) else {
                         return false;
                     };
-                    // Asked first: it follows nothing outside the heap.
+                    // `is_sound` comes first: it reads nothing outside the heap.
                     if !is_sound(block, class) || !Cache::has_mark(this, block) {
                         return false;
                     }
@@ -326,6 +337,3 @@ impl Cache {
         true
     }
 }
-
-#[cfg(test)]
-mod tests;

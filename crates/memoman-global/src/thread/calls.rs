@@ -1,30 +1,42 @@
-//! The owner's calls on its heap. None of them waits, unless a guest is there; what the heap cannot serve goes to `supply.rs`.
+//! The owner's calls on its heap. None of them waits, unless the gate is closed;
+//! `process/segments.rs` serves what the heap cannot.
 
 use core::ptr::{self, NonNull};
 
-use memoman_debug::allocator::{Misuse, Refusal, Tlsf};
-
-use crate::cache::{CLASSES, Cache, Taken};
-use crate::thread_heap::{ALIGN, GIVEN_AT_ONCE, HEADER, TAKEN_AT_ONCE, ThreadHeap};
-use crate::{supply, tell};
+use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
+use crate::process::lock::LOCK;
+use crate::process::{misuse, segments};
+use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
 
 /// Greatest request that the cache serves.
 pub(crate) const CACHED_MAX: usize = (CLASSES - 1) * ALIGN - HEADER;
 
-/// The class whose blocks serve a request that the cache may serve.
+/// The class whose blocks serve a request of at most [`CACHED_MAX`] bytes.
 #[inline(always)]
 fn class_of(bytes: usize) -> usize {
     (bytes.max(Tlsf::BLOCK_SIZE_MIN) + (HEADER + ALIGN - 1)) / ALIGN
 }
 
-/// `malloc` of at most [`CACHED_MAX`] bytes. Whatever is not the plain way ends in a call of something else: then nothing has to be
-/// kept across one.
+/// The owner enters its heap. While the gate is closed, it waits for the lock: the thread that has
+/// closed the gate holds it.
+///
+/// # Safety
+/// `heap` is the calling thread's heap.
+#[inline(never)]
+pub(crate) unsafe fn enter(heap: *mut ThreadHeap) {
+    // SAFETY: the heap is open, and any thread may access its gate.
+    unsafe { (*heap).gate.enter(|| LOCK.with(|| ())) }
+}
+
+/// `malloc` of at most [`CACHED_MAX`] bytes. Every case but a cached block ends in a tail call, so
+/// that no register has to be saved.
 ///
 /// # Safety
 /// `heap` is the calling thread's heap.
 #[inline(always)]
 pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
-    // SAFETY: the owner's (caller), and inside the gate.
+    // SAFETY: the owner (caller), inside its gate.
     unsafe {
         if !ThreadHeap::try_enter(heap) {
             return malloc(heap, bytes);
@@ -41,15 +53,15 @@ pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, bytes: usize) -> *mut u
     }
 }
 
-/// `malloc`, waiting for a guest.
+/// `malloc`, waiting while the gate is closed.
 ///
 /// # Safety
-/// As for [`malloc_small`].
+/// `heap` is the calling thread's heap.
 #[inline(never)]
 pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
-    // SAFETY: the owner's (caller), and inside the gate.
+    // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        ThreadHeap::enter(heap);
+        enter(heap);
         if bytes <= CACHED_MAX {
             match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
                 Taken::Block(block) => {
@@ -65,31 +77,35 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
     }
 }
 
-/// What the cache has for this request has been written to since it was freed: told, and not handed out.
+/// The cached block for this request has been written to since it was freed: reported, and not
+/// handed out.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
 #[cold]
 #[inline(never)]
 unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
-    // SAFETY: the owner's (caller), who is inside until here.
+    // SAFETY: the owner, inside its gate (caller), which it leaves here.
     unsafe {
         let class = class_of(bytes);
         let taken = Cache::take(ThreadHeap::cache(heap), class);
         Cache::give_up(ThreadHeap::cache(heap), class);
         ThreadHeap::leave(heap);
         if let Taken::Smashed(block) = taken {
-            tell::misuse(Misuse::SmashedLink, block.as_ptr());
+            misuse::report_global(Misuse::SmashedLink, block.as_ptr());
         }
     }
     ptr::null_mut()
 }
 
-/// The rest of `malloc`, inside the gate: the cache does not have it, or is not asked.
+/// The rest of `malloc`, inside the gate: the cache has no block, or is too small for the request.
 ///
 /// # Safety
-/// As for [`malloc_small`].
+/// `heap` is the calling thread's heap, and the thread is in it.
 #[inline(never)]
 unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
     let bytes = bytes.max(1); // Of the same class; the core would refuse zero.
-    // SAFETY: the owner's (caller), and inside the gate.
+    // SAFETY: the owner (caller), inside its gate.
     unsafe {
         let mut collected = Ok(0);
         let mut result = Err(Refusal::Exhausted);
@@ -105,44 +121,45 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         }
         if result.is_err() {
             if small {
-                let has = || ThreadHeap::tlsf(heap).stats().pool_bytes;
-                Cache::missed(ThreadHeap::cache(heap), class_of(bytes), has);
+                let pool_bytes = || ThreadHeap::tlsf(heap).stats().pool_bytes;
+                Cache::missed(ThreadHeap::cache(heap), class_of(bytes), pool_bytes);
             }
-            result = ThreadHeap::ask(heap, ALIGN, bytes);
+            result = ThreadHeap::allocate(heap, ALIGN, bytes);
             if result == Err(Refusal::Exhausted) {
-                result = ask_again(heap, ALIGN, bytes, &mut collected);
+                result = retry(heap, ALIGN, bytes, &mut collected);
             }
         }
         finish(heap, collected.err(), ALIGN, bytes, result)
     }
 }
 
-/// The core has nothing: asks it again when it has got what lies in the inbox, and then in the cache, so much of each as one
-/// call may give. After a misuse nothing more is looked at in this call, which tells of one.
+/// The core is exhausted: calls it again after giving it the blocks of the inbox, and then those of
+/// the cache, at most [`GIVEN_AT_ONCE`] of each. After a misuse the call goes no further: it
+/// reports one.
 ///
 /// # Safety
-/// As for [`missed`].
+/// `heap` is the calling thread's heap, and the thread is in it.
 #[inline(never)]
-pub(crate) unsafe fn ask_again(
+pub(crate) unsafe fn retry(
     heap: *mut ThreadHeap,
     align: usize,
     bytes: usize,
-    met: &mut Result<usize, (Misuse, *const u8)>,
+    found: &mut Result<usize, (Misuse, *const u8)>,
 ) -> Result<NonNull<u8>, Refusal> {
     let mut result = Err(Refusal::Exhausted);
-    // SAFETY: the owner's (caller), and inside the gate.
+    // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        if met.is_ok() && (*heap).inbox.is_worth_a_look() {
-            *met = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
-            if *met != Ok(0) {
-                result = ThreadHeap::ask(heap, align, bytes);
+        if found.is_ok() && (*heap).inbox.is_worth_a_look() {
+            *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
+            if *found != Ok(0) {
+                result = ThreadHeap::allocate(heap, align, bytes);
             }
         }
-        if met.is_ok() && result == Err(Refusal::Exhausted) {
-            *met = ThreadHeap::drain(heap);
-            // Less is too little to last.
-            if *met == Ok(GIVEN_AT_ONCE) {
-                result = ThreadHeap::ask(heap, align, bytes);
+        if found.is_ok() && result == Err(Refusal::Exhausted) {
+            *found = ThreadHeap::drain(heap);
+            // Fewer would not last for the next calls.
+            if *found == Ok(GIVEN_AT_ONCE) {
+                result = ThreadHeap::allocate(heap, align, bytes);
             }
         }
     }
@@ -152,65 +169,74 @@ pub(crate) unsafe fn ask_again(
 /// `memalign`. `align` is a power of two, `bytes` at least 1.
 ///
 /// # Safety
-/// As for [`malloc_small`].
+/// `heap` is the calling thread's heap.
 pub(crate) unsafe fn memalign(heap: *mut ThreadHeap, align: usize, bytes: usize) -> *mut u8 {
-    // SAFETY: the owner's (caller), and inside the gate.
+    // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        ThreadHeap::enter(heap);
+        enter(heap);
         let mut collected = Ok(0);
-        let mut result = ThreadHeap::ask(heap, align, bytes);
+        let mut result = ThreadHeap::allocate(heap, align, bytes);
         if result == Err(Refusal::Exhausted) {
-            result = ask_again(heap, align, bytes, &mut collected);
+            result = retry(heap, align, bytes, &mut collected);
         }
         finish(heap, collected.err(), align, bytes, result)
     }
 }
 
-/// Goes out of the heap and does what is to be done without it.
+/// Leaves the heap, reports misuse, and has a request that the heap cannot serve served under the
+/// lock.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
 unsafe fn finish(
     heap: *mut ThreadHeap,
-    met: Option<(Misuse, *const u8)>,
+    found: Option<(Misuse, *const u8)>,
     align: usize,
     bytes: usize,
     result: Result<NonNull<u8>, Refusal>,
 ) -> *mut u8 {
-    // SAFETY: the owner's (caller), who is inside until here.
+    // SAFETY: the owner, inside its gate (caller), which it leaves here.
     unsafe {
         leave(heap);
-        if let Some((misuse, address)) = met {
-            tell::misuse(misuse, address);
+        if let Some((misuse, address)) = found {
+            misuse::report_global(misuse, address);
         }
         match result {
             Ok(block) => block.as_ptr(),
             Err(Refusal::Misuse(misuse, address)) => {
-                tell::misuse(misuse, address);
+                misuse::report_global(misuse, address);
                 ptr::null_mut()
             }
-            Err(_) => supply::allocate(heap, align, bytes),
+            Err(_) => segments::allocate(heap, align, bytes),
         }
     }
 }
 
-/// Goes out, and gives back the pool that the call has emptied.
+/// Leaves the heap, and gives back a surplus pool.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
 #[inline(always)]
 unsafe fn leave(heap: *mut ThreadHeap) {
-    // SAFETY: the owner's (caller), who is inside until here.
+    // SAFETY: the owner, inside its gate (caller), which it leaves here.
     unsafe {
         let surplus = ThreadHeap::take_surplus(heap);
         ThreadHeap::leave(heap);
         if let Some(pool) = surplus {
-            supply::give_back(heap, pool);
+            segments::give_back(heap, pool);
         }
     }
 }
 
-/// `free` of a block in one of the heap's segments.
+/// `free`.
 ///
 /// # Safety
-/// As for [`malloc_small`]; the block is given up.
+/// `heap` is the calling thread's heap; `block` lies in one of its segments and is not used any
+/// more.
 #[inline(always)]
 pub(crate) unsafe fn free(heap: *mut ThreadHeap, block: NonNull<u8>) {
-    // SAFETY: the owner's (caller), and inside the gate; the address lies in a segment, so it may be read.
+    // SAFETY: the owner (caller), inside its gate; the address lies in a segment (caller), so it
+    // may be read.
     unsafe {
         if !ThreadHeap::try_enter(heap) {
             return free_later(heap, block);
@@ -223,21 +249,27 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, block: NonNull<u8>) {
     }
 }
 
-/// `free`, waiting for a guest.
+/// `free`, waiting while the gate is closed.
+///
+/// # Safety
+/// The duties of [`free`].
 #[cold]
 #[inline(never)]
 unsafe fn free_later(heap: *mut ThreadHeap, block: NonNull<u8>) {
-    // SAFETY: as for `free`.
+    // SAFETY: the owner (caller), inside its gate; the block is in one of its segments (caller).
     unsafe {
-        ThreadHeap::enter(heap);
+        enter(heap);
         free_to_core(heap, block)
     }
 }
 
-/// The rest of `free`, inside the gate: there is no room in the cache, or something is wrong.
+/// The rest of `free`, inside the gate: the cache has no room, or the block fails a test.
+///
+/// # Safety
+/// The duties of [`free`], and the thread is in the heap.
 #[inline(never)]
 unsafe fn free_to_core(heap: *mut ThreadHeap, block: NonNull<u8>) {
-    // SAFETY: as for `free`.
+    // SAFETY: the owner, inside its gate; the block is in one of its segments (caller).
     unsafe {
         let result = match tested(heap, block) {
             Ok(()) => ThreadHeap::turn_away(heap, block),
@@ -245,53 +277,61 @@ unsafe fn free_to_core(heap: *mut ThreadHeap, block: NonNull<u8>) {
         };
         leave(heap);
         if let Err((misuse, address)) = result {
-            tell::misuse(misuse, address);
+            misuse::report_global(misuse, address);
         }
     }
 }
 
-/// Is the block in the cache or in the inbox? (That it is none at all is for the core to find.)
+/// An error if the block has a mark: it is in the cache or in the inbox. (The core tests whether it
+/// is a block.)
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it; `block` lies in one of its
+/// segments.
 #[inline(always)]
 unsafe fn tested(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse> {
     let aligned = block.as_ptr().addr().is_multiple_of(ALIGN);
-    // SAFETY: the address lies in a segment, and is aligned when it is read.
+    // SAFETY: in the heap; the address lies in a segment (caller), and is aligned when its words
+    // are read.
     if aligned && unsafe { Cache::has_mark(ThreadHeap::cache(heap), block) } {
         return Err(Misuse::DoubleFree);
     }
     Ok(())
 }
 
-/// Usable bytes of a block in one of the heap's segments; 0 when it is none, which is told.
+/// Usable bytes of a block; 0 for what is no live block, which is reported.
 ///
 /// # Safety
-/// As for [`malloc_small`].
+/// `heap` is the calling thread's heap; `block` lies in one of its segments.
 pub(crate) unsafe fn usable_size(heap: *mut ThreadHeap, block: NonNull<u8>) -> usize {
-    // SAFETY: the owner's (caller), and inside the gate.
+    // SAFETY: the owner (caller), inside its gate.
     let result = unsafe {
-        ThreadHeap::enter(heap);
+        enter(heap);
         let result = tested(heap, block).and_then(|()| ThreadHeap::tlsf(heap).usable_size(block));
         ThreadHeap::leave(heap);
         result
     };
     result.unwrap_or_else(|misuse| {
-        tell::misuse(misuse, block.as_ptr());
+        misuse::report_global(misuse, block.as_ptr());
         0
     })
 }
 
-/// `realloc` in place. An error: there is no room, and the block is as it was, of so many usable bytes.
+/// Resizes a block in place to `bytes`, not 0. Null after misuse, which is reported. An error when
+/// there is no room: the block's usable bytes; it is unchanged.
 ///
 /// # Safety
-/// As for [`free`]; the block is given up if it is resized.
+/// `heap` is the calling thread's heap; `block` lies in one of its segments; on success its former
+/// pointer is not used any more.
 pub(crate) unsafe fn realloc(
     heap: *mut ThreadHeap,
     block: NonNull<u8>,
     bytes: usize,
 ) -> Result<*mut u8, usize> {
-    // SAFETY: the owner's (caller), and inside the gate.
+    // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        ThreadHeap::enter(heap);
-        let tlsf: Tlsf = ThreadHeap::tlsf(heap);
+        enter(heap);
+        let tlsf = ThreadHeap::tlsf(heap);
         let result = match tested(heap, block) {
             Ok(()) => tlsf.realloc_in_place(block, ALIGN, bytes),
             Err(misuse) => Err(Refusal::Misuse(misuse, block.as_ptr())),
@@ -312,7 +352,7 @@ pub(crate) unsafe fn realloc(
         match result {
             Ok(Some(resized)) => Ok(resized.as_ptr()),
             Err(Refusal::Misuse(misuse, address)) => {
-                tell::misuse(misuse, address);
+                misuse::report_global(misuse, address);
                 Ok(ptr::null_mut())
             }
             _ => Err(usable),

@@ -1,18 +1,19 @@
-//! Who is in a thread heap: its owner, at no more than two stores and a load each time, or now and then a guest, who has the
-//! lock, has closed the gate and has waited until the owner was out.
+//! A heap's gate: its owner passes it at each call, with at most two stores and a load; a holder of
+//! the process's lock closes it, waits until the owner is outside, and then has the heap.
 //!
-//! The owner says "I am in" and looks whether the gate is closed; the guest closes it and looks whether the owner is in.
-//! One of them sees the other, if each store comes before the look that follows it. On x86-64 the owner leaves that to the guest,
-//! who has every other thread of the process pass a barrier (`heavy_fence`) between store and look.
+//! The owner stores "inside" and then loads "closed"; the lock holder stores "closed" and then
+//! loads "inside". If each store comes before the load that follows it, at least one of them sees
+//! the other. On x86-64 the lock holder alone pays for that order: between its store and its load
+//! it makes every other thread of the process execute a barrier (`heavy_fence`).
 
-use crate::sync::{AtomicUsize, Ordering, heavy_fence, light_fence};
+use crate::system::sync::{AtomicUsize, Ordering, heavy_fence, light_fence};
 
-/// The gate of one heap. All-zero: open, and nobody in.
+/// The gate of one heap. All-zero: open, and the owner outside.
 #[repr(C)]
 pub(crate) struct Gate {
-    /// 1 while the owner is in.
+    /// 1 while the owner is inside.
     inside: AtomicUsize,
-    /// 1 while guests are let in and the owner is not.
+    /// 1 while the owner must stay outside.
     closed: AtomicUsize,
 }
 
@@ -25,13 +26,13 @@ impl Gate {
         }
     }
 
-    /// The owner comes in, if no guest is there; false: it is out as before.
+    /// The owner enters, unless the gate is closed; false: it stays outside.
     #[inline(always)]
     #[must_use]
     pub(crate) fn try_enter(&self) -> bool {
         self.inside.store(1, Ordering::Relaxed);
         light_fence();
-        // Acquire: what a guest has done comes before what the owner does now.
+        // Acquire: what a lock holder has done comes before what the owner does next.
         if self.closed.load(Ordering::Acquire) == 0 {
             return true;
         }
@@ -39,26 +40,27 @@ impl Gate {
         false
     }
 
-    /// The owner comes in. `wait` returns when no guest is there.
+    /// The owner enters. `wait` returns when the gate may be open.
     pub(crate) fn enter(&self, wait: impl Fn()) {
         while !self.try_enter() {
             wait();
         }
     }
 
-    /// The owner goes out.
+    /// The owner leaves.
     #[inline(always)]
     pub(crate) fn leave(&self) {
-        // Release: what the owner has done comes before what a guest does who finds it out.
+        // Release: what the owner has done comes before what a lock holder does that sees it
+        // outside.
         self.inside.store(0, Ordering::Release);
     }
 
-    /// Closes the gate. Before a guest looks with [`Gate::is_left`], [`closed_all`] must follow.
+    /// Closes the gate. [`closed_all`] must follow before [`Gate::is_left`] is called.
     pub(crate) fn close(&self) {
         self.closed.store(1, Ordering::Relaxed);
     }
 
-    /// The owner is out, and stays out until [`Gate::open`].
+    /// The owner is outside, and stays outside until [`Gate::open`].
     pub(crate) fn is_left(&self) -> bool {
         self.inside.load(Ordering::Acquire) == 0
     }
@@ -68,14 +70,15 @@ impl Gate {
         self.closed.store(0, Ordering::Release);
     }
 
-    /// The owner is gone for good, wherever it was: the child of a fork.
+    /// Opens the gate of an owner that no longer exists: in the child of a fork.
     pub(crate) fn forget(&self) {
         self.inside.store(0, Ordering::Relaxed);
         self.closed.store(0, Ordering::Relaxed);
     }
 }
 
-/// Every owner that is in, or comes in from here on, has seen the closed gates, or is seen to be in.
+/// Orders [`Gate::close`] before [`Gate::is_left`], for all gates: an owner that enters from here
+/// on sees its gate closed, and one that entered before is seen inside.
 pub(crate) fn closed_all() {
     heavy_fence();
 }

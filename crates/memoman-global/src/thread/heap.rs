@@ -1,73 +1,74 @@
-//! A thread's heap: a core allocator over segments, with the cache in front and the inbox beside it. The calls here are the
-//! owner's own, without a lock; what needs the lock is in `supply.rs`.
+//! A thread's heap: an instance of the core over segments, with the cache in front and the inbox
+//! beside it. Nothing here takes the lock: `process/segments.rs` brings segments and takes them
+//! back.
 
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicBool;
 
-use memoman_debug::allocator::{Misuse, Pool, Refusal, Tlsf};
+use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
+use crate::process::{core_calls, map};
+use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::gate::Gate;
+use crate::thread::inbox::{self, Inbox};
 
-use crate::cache::{CLASSES, Cache, Taken};
-use crate::default::LOCK;
-use crate::gate::Gate;
-use crate::remote::{self, Inbox};
-use crate::{core_calls, segment};
-
-/// Alignment of every payload.
-pub(crate) const ALIGN: usize = Tlsf::ALIGN;
-pub(crate) const HEADER: usize = Tlsf::ALLOC_OVERHEAD;
-/// Greatest request that a thread heap serves; greater ones go to the process-wide instance.
+/// Greatest request that a thread heap serves; a greater one goes to the process-wide instance.
 pub(crate) const REQUEST_MAX: usize = 32 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
-/// Blocks that one call takes out of the inbox before it asks the core.
+/// Blocks that one call takes out of the inbox before it calls the core.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
-/// Having found less than that, it looks no more for so many times.
+/// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
 const DRAIN_PAUSE: u8 = 15;
-/// Most bytes of a heap that keeps its cache and its empty segments when its thread ends.
+/// Greatest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
-/// Blocks of the inbox, and as many cached ones, that one call gives to the core before it asks for a segment.
+/// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
+/// segment.
 pub(crate) const GIVEN_AT_ONCE: usize = 64;
 
-/// What other threads read when they free a block of the heap: in a cache line that hardly ever changes.
+/// What other threads read when they free a block of the heap, in a cache line that hardly ever
+/// changes.
 #[repr(C, align(64))]
 pub(crate) struct Shared {
     /// The key of marks and links.
     pub(crate) key: usize,
-    /// Some thread owns the heap. Changes under the lock only; who looks without it must look again.
+    /// A thread owns the heap. Changes under the lock only; a value read without the lock may be
+    /// stale.
     pub(crate) owned: AtomicBool,
 }
 
-/// All-zero is what [`ThreadHeap::open`] expects. Its memory is never given back.
+/// [`ThreadHeap::open`] expects it all-zero. Its memory is never given back.
 #[repr(C, align(64))]
 pub(crate) struct ThreadHeap {
     pub(crate) gate: Gate,
     tlsf: MaybeUninit<Tlsf>,
     /// Successful allocations.
     allocations: usize,
-    /// A pool without a block in use, kept to go on with.
-    spare: Option<Pool>,
-    /// Another one, to be given back as soon as the owner is out.
-    surplus: Option<Pool>,
+    /// A pool without a live block, kept for the next allocations.
+    pub(crate) spare: Option<Pool>,
+    /// A second one, to be given back as soon as the owner is outside.
+    pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
     pub(crate) shared: Shared,
-    // Behind the shared line there is room for what changes rarely.
-    /// The heap made before this one. Under the lock.
+    // The rest of the shared cache line holds what changes rarely.
+    /// The heap made before this one. Accessed under the lock.
     pub(crate) next: *mut ThreadHeap,
-    /// The next heap without an owner. Under the lock.
+    /// The next heap without an owner. Accessed under the lock.
     pub(crate) next_idle: *mut ThreadHeap,
     control: [MaybeUninit<usize>; CONTROL_BYTES.div_ceil(size_of::<usize>())],
 }
 
-/// The safety of these functions, unless they say otherwise: `heap` is an open heap. The caller is its owner and inside
-/// its gate, or has the lock while the heap is the caller's, nobody's, or behind a closed gate.
+/// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
+/// *in* it. The caller is in a heap as its owner, inside its gate; or as the holder of the lock,
+/// while the heap is the caller's own, has no owner, or has its owner outside a closed gate.
 impl ThreadHeap {
-    /// Makes an empty heap of zeroed memory that nobody else knows.
+    /// Makes an empty heap of zeroed memory that no other thread knows.
     pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
-        // Not an aligned address, and no address of user memory: links and marks can be told from both.
+        // Neither an aligned address nor one of user memory: links and marks differ from both.
         let key =
             heap.addr().wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) | 1 << (usize::BITS - 1);
-        // SAFETY: the memory is the caller's to give; the control structure's is large enough, and aligned for words.
+        // SAFETY: no other thread knows the memory (caller); the control structure's part is large
+        // enough, and aligned for words.
         unsafe {
             let control = (&raw mut (*heap).control).cast();
             if let Some(tlsf) = Tlsf::create(control, REQUEST_MAX) {
@@ -82,41 +83,39 @@ impl ThreadHeap {
     /// The heap's core instance.
     #[inline(always)]
     pub(crate) unsafe fn tlsf(heap: *mut ThreadHeap) -> Tlsf {
-        // SAFETY: open, so it is written: creation fails for wrong arguments only.
+        // SAFETY: `open` has written it: creation fails for invalid arguments only.
         unsafe { (*heap).tlsf.assume_init() }
     }
 
-    /// The owner comes in.
-    #[inline(never)]
-    pub(crate) unsafe fn enter(heap: *mut ThreadHeap) {
-        // A guest has the lock.
-        // SAFETY: the gate is shared.
-        unsafe { (*heap).gate.enter(|| LOCK.with(|| ())) }
+    /// The heap whose segment has this address, or null.
+    #[inline(always)]
+    pub(crate) fn of(address: usize) -> *mut ThreadHeap {
+        map::owner(address).cast()
     }
 
-    /// The owner comes in, unless a guest is there.
+    /// The owner enters, unless the gate is closed.
     #[inline(always)]
     #[must_use]
     pub(crate) unsafe fn try_enter(heap: *mut ThreadHeap) -> bool {
-        // SAFETY: the gate is shared.
+        // SAFETY: the heap is open (caller), and any thread may access the gate.
         unsafe { (*heap).gate.try_enter() }
     }
 
-    /// The owner goes out.
+    /// The owner leaves.
     #[inline(always)]
     pub(crate) unsafe fn leave(heap: *mut ThreadHeap) {
-        // SAFETY: the gate is shared.
+        // SAFETY: the heap is open (caller), and any thread may access the gate.
         unsafe { (*heap).gate.leave() }
     }
 
-    /// The cache.
+    /// The heap's cache.
     #[inline(always)]
     pub(crate) fn cache(heap: *mut ThreadHeap) -> *mut Cache {
-        // SAFETY: the address of a field; nothing is read.
+        // SAFETY: the address of a field of an open heap; nothing is read.
         unsafe { &raw mut (*heap).cache }
     }
 
-    /// Takes what a cold path has got out of the core: counted, and without a mark that could be read in it.
+    /// Counts a successful allocation.
     #[inline(always)]
     pub(crate) unsafe fn hand_out(heap: *mut ThreadHeap, block: NonNull<u8>) -> *mut u8 {
         // SAFETY: the caller is in the heap.
@@ -130,8 +129,8 @@ impl ThreadHeap {
         unsafe { (*heap).allocations }
     }
 
-    /// The core's answer; exhaustion does not count as a refused request yet.
-    pub(crate) unsafe fn ask(
+    /// Allocates from the core. Exhaustion is not counted as a refused request.
+    pub(crate) unsafe fn allocate(
         heap: *mut ThreadHeap,
         align: usize,
         bytes: usize,
@@ -149,9 +148,9 @@ impl ThreadHeap {
         }
     }
 
-    /// Gives a tested block, which has no mark, to the core, and looks whether that leaves its pool empty.
+    /// Frees a block without a mark to the core, and keeps its pool if that leaves it empty.
     pub(crate) unsafe fn release(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse> {
-        // SAFETY: the caller is in the heap; whether the block is one is tested by the core.
+        // SAFETY: the caller is in the heap; the core tests the block.
         unsafe {
             if let Some(pool) = core_calls::free(ThreadHeap::tlsf(heap), block)? {
                 ThreadHeap::emptied(heap, pool);
@@ -160,7 +159,7 @@ impl ThreadHeap {
         }
     }
 
-    /// A thread's heap is asked for this; what it is never asked for, it must not grow for.
+    /// A thread heap serves this request: only for such requests may it grow.
     #[inline(always)]
     pub(crate) const fn serves(align: usize, bytes: usize) -> bool {
         if align <= ALIGN {
@@ -170,8 +169,8 @@ impl ThreadHeap {
         }
     }
 
-    /// A pool has been added, and perhaps not been needed.
-    pub(crate) unsafe fn unused(heap: *mut ThreadHeap, pool: Pool) {
+    /// Keeps a pool that was added and not needed, if it is empty.
+    pub(crate) unsafe fn keep_if_empty(heap: *mut ThreadHeap, pool: Pool) {
         // SAFETY: the caller is in the heap.
         unsafe {
             if pool.is_empty() {
@@ -180,10 +179,11 @@ impl ThreadHeap {
         }
     }
 
-    /// One empty pool is kept; of two, one goes.
+    /// An empty pool becomes the spare; a second one is surplus.
     #[cold]
     unsafe fn emptied(heap: *mut ThreadHeap, pool: Pool) {
-        // SAFETY: the caller is in the heap; a spare is a pool of it, and is entered here only.
+        // SAFETY: the caller is in the heap; the spare is one of its pools: `forget` strikes a pool
+        // that goes.
         unsafe {
             match (*heap).spare {
                 Some(spare) if spare != pool && spare.is_empty() => (*heap).surplus = Some(pool),
@@ -192,7 +192,7 @@ impl ThreadHeap {
         }
     }
 
-    /// The pool that is to go, if there is one.
+    /// The surplus pool, if there is one.
     pub(crate) unsafe fn take_surplus(heap: *mut ThreadHeap) -> Option<Pool> {
         // SAFETY: the caller is in the heap.
         unsafe { (*heap).surplus.take() }
@@ -200,7 +200,7 @@ impl ThreadHeap {
 
     /// An empty pool, if there is one: the surplus, or the spare.
     pub(crate) unsafe fn take_emptied(heap: *mut ThreadHeap) -> Option<Pool> {
-        // SAFETY: the caller is in the heap; the spare is a pool of it.
+        // SAFETY: the caller is in the heap; the spare is one of its pools.
         unsafe {
             if let Some(pool) = (*heap).surplus.take() {
                 return Some(pool);
@@ -209,7 +209,7 @@ impl ThreadHeap {
         }
     }
 
-    /// A pool goes: it is no spare any more.
+    /// The heap loses this pool: it is neither spare nor surplus any more.
     pub(crate) unsafe fn forget(heap: *mut ThreadHeap, pool: Pool) {
         // SAFETY: the caller is in the heap.
         unsafe {
@@ -221,8 +221,8 @@ impl ThreadHeap {
         }
     }
 
-    /// Takes up to `most` blocks out of the inbox, to the cache or to the core, and ends early when a pool is to be given
-    /// back. The misuse that it meets is the answer.
+    /// Moves up to `most` blocks from the inbox to the cache or to the core, and returns how many;
+    /// ends early when a pool becomes surplus. Returns the first misuse it finds as an error.
     #[inline(never)]
     pub(crate) unsafe fn collect(
         heap: *mut ThreadHeap,
@@ -230,18 +230,19 @@ impl ThreadHeap {
         to_cache: bool,
     ) -> Result<usize, (Misuse, *const u8)> {
         let mut taken = 0;
-        // SAFETY: the caller is in the heap, so it is the only one that takes out; what is taken out is tested.
+        // SAFETY: the caller is in the heap, so no other thread takes out; a block taken out is
+        // tested.
         unsafe {
             while taken < most && (*heap).surplus.is_none() {
                 match (*heap)
                     .inbox
                     .take((*heap).shared.key, |address| belongs(heap, address))
                 {
-                    remote::Taken::Nothing => break,
-                    remote::Taken::Broken(address) => {
+                    inbox::Taken::Nothing => break,
+                    inbox::Taken::Broken(address) => {
                         return Err((Misuse::SmashedLink, ptr::with_exposed_provenance(address)));
                     }
-                    remote::Taken::Block(address) => {
+                    inbox::Taken::Block(address) => {
                         let Some(block) =
                             NonNull::new(ptr::with_exposed_provenance_mut::<u8>(address))
                         else {
@@ -265,10 +266,15 @@ impl ThreadHeap {
         Ok(taken)
     }
 
-    /// The class of a block that the cache may hold. What is no live block has none.
+    /// The class of a block that the cache may hold. None for a larger block, and for what is no
+    /// live block.
+    ///
+    /// # Safety
+    /// The duties of [`ThreadHeap`]; `block` is aligned and lies in one of the heap's segments.
     #[inline(always)]
     unsafe fn class_of(heap: *mut ThreadHeap, block: NonNull<u8>) -> Option<usize> {
-        // SAFETY: the caller is in the heap; the block lies in one of its segments and is aligned.
+        // SAFETY: the caller is in the heap, and the word before an aligned address in a segment
+        // may be read (caller).
         unsafe {
             let seal = (*heap).cache.seal;
             let most = CLASSES * ALIGN;
@@ -278,10 +284,15 @@ impl ThreadHeap {
         }
     }
 
-    /// Puts an aligned block into the cache, if it has no mark yet, the core's tests find nothing wrong, and its class has room.
+    /// Puts a block into the cache, if it has no mark, the core's tests find nothing wrong, and its
+    /// class has room.
+    ///
+    /// # Safety
+    /// The duties of [`ThreadHeap`]; `block` is aligned and lies in one of the heap's segments.
     #[inline(always)]
     pub(crate) unsafe fn keep(heap: *mut ThreadHeap, block: NonNull<u8>) -> bool {
-        // SAFETY: as for `class_of`.
+        // SAFETY: the caller is in the heap; the block is aligned and in one of its segments
+        // (caller).
         unsafe {
             let cache = ThreadHeap::cache(heap);
             let mark = Cache::mark(cache, block);
@@ -295,13 +306,15 @@ impl ThreadHeap {
         }
     }
 
-    /// Gives a block to the core that the cache has no room for, or that is none. A cache that is too large for what is asked for
-    /// gives one of its own as well. The misuse that it meets is the answer.
+    /// Frees a block to the core for which the cache has no room, or which is no live block. A
+    /// class that holds more than `malloc` takes from it gives up one block as well. Returns the
+    /// first misuse it finds.
     pub(crate) unsafe fn turn_away(
         heap: *mut ThreadHeap,
         block: NonNull<u8>,
     ) -> Result<(), (Misuse, *const u8)> {
-        // SAFETY: as for `class_of`, when it is read; the core tests the address itself.
+        // SAFETY: the caller is in the heap; the block lies in one of its segments, is aligned
+        // where its class is read, and the core tests it.
         unsafe {
             let aligned = block.as_ptr().addr().is_multiple_of(ALIGN);
             let class = if aligned {
@@ -320,8 +333,8 @@ impl ThreadHeap {
         }
     }
 
-    /// Gives up to `most` blocks of a class to the core, and their room up; ends early when a pool is to be given back. (What is
-    /// smashed stays, and is told when it is asked for.)
+    /// Moves up to `most` blocks of a class to the core and removes their room; ends early when a
+    /// pool becomes surplus. (A smashed block stays; `malloc` reports it when it comes to it.)
     unsafe fn shrink(
         heap: *mut ThreadHeap,
         class: usize,
@@ -344,8 +357,8 @@ impl ThreadHeap {
         Ok(given)
     }
 
-    /// Gives up to [`GIVEN_AT_ONCE`] cached blocks to the core, half of what each class has, one class after the other, and tells
-    /// how many. The misuse that it meets is the answer.
+    /// Moves up to [`GIVEN_AT_ONCE`] cached blocks to the core, half of each class in turn, and
+    /// returns how many. Returns the first misuse it finds as an error.
     pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
         let mut drained = 0;
         // SAFETY: the caller is in the heap.
@@ -365,9 +378,9 @@ impl ThreadHeap {
                 drained += ThreadHeap::shrink(heap, class, half.min(GIVEN_AT_ONCE - drained))?;
             }
         }
-        // SAFETY: as above.
+        // SAFETY: the caller is in the heap.
         unsafe {
-            // (A pool that is to go ends it early, and says nothing about the cache.)
+            // A surplus pool ends a drain early; that says nothing about the cache.
             if drained < GIVEN_AT_ONCE && (*heap).surplus.is_none() {
                 (*heap).cache.pause = DRAIN_PAUSE;
             }
@@ -375,9 +388,9 @@ impl ThreadHeap {
         Ok(drained)
     }
 
-    /// What lies in the cache is as it was put in, and in use for the core.
+    /// The cached blocks are as they were put in, and live for the core.
     pub(crate) unsafe fn is_cache_sound(heap: *mut ThreadHeap) -> bool {
-        // SAFETY: the caller is in the heap; a cached block is tested by the core.
+        // SAFETY: the caller is in the heap; the core tests a cached block.
         unsafe {
             Cache::is_sound(ThreadHeap::cache(heap), |block, class| {
                 belongs(heap, block.as_ptr().addr())
@@ -386,13 +399,14 @@ impl ThreadHeap {
         }
     }
 
-    /// The heap has more than is kept for a thread that may come.
+    /// The heap is larger than one kept for the next thread may be.
     pub(crate) unsafe fn is_heavy(heap: *mut ThreadHeap) -> bool {
         // SAFETY: the caller is in the heap.
         unsafe { ThreadHeap::tlsf(heap).stats().pool_bytes > WARM_MOST }
     }
 
-    /// Empties the cache into the core. The misuse that it meets is the answer; the rest is emptied all the same.
+    /// Empties the cache into the core. Returns the last misuse it finds; the rest is emptied all
+    /// the same.
     pub(crate) unsafe fn flush(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
         let mut result = Ok(());
         for class in 0..CLASSES {
@@ -419,10 +433,8 @@ impl ThreadHeap {
     }
 }
 
-/// The address may be that of a block of this heap: followed, it leads nowhere else.
+/// The address may be that of a block of this heap: it is aligned, and lies in one of the heap's
+/// segments.
 fn belongs(heap: *mut ThreadHeap, address: usize) -> bool {
-    address.is_multiple_of(ALIGN) && segment::owner(address) == heap
+    address.is_multiple_of(ALIGN) && ThreadHeap::of(address) == heap
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,25 +1,31 @@
-//! The calling thread's heap: one word of thread-local storage.
+//! The calling thread's heap, one word of thread-local storage, and notice of the thread's end,
+//! through the destructor of a pthread key.
 //!
-//! On x86-64 it is a word of the static block (the initial-exec model), read by two instructions: nothing is ever
-//! allocated for it, however the library was loaded. Elsewhere it is the value of the pthread key that also tells of a
-//! thread's end.
+//! On x86-64 the word lies in the static TLS block (the initial-exec model) and is read by two
+//! instructions: no allocation is ever made for it, however the library was loaded. Elsewhere it is
+//! the value of the pthread key.
 
-use crate::thread_heap::ThreadHeap;
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
-/// The thread has no heap yet. Not 0, so that what is nobody's in the map of segments is never taken for the thread's.
+use crate::thread::heap::ThreadHeap;
+
+/// The thread has no heap yet. Not 0, the map's word for an address outside all segments: such an
+/// address must not pass for one of the thread's.
 const NONE: usize = 1;
-/// The thread has given its heap up and is ending. Neither is the address of a heap.
+/// The thread has given its heap up and is ending. Like [`NONE`], the address of no heap.
 pub(crate) const ENDED: usize = 2;
 
-/// What the word says.
+/// The thread's word.
 #[derive(Clone, Copy)]
 pub(crate) struct Current(usize);
 
 impl Current {
-    /// The thread's heap; no heap's address, and not null, while it has none.
+    /// The thread's heap. While it has none, a value that is neither null nor a heap's address.
     #[inline(always)]
     pub(crate) fn heap(self) -> *mut ThreadHeap {
-        core::ptr::with_exposed_provenance_mut(self.0)
+        ptr::with_exposed_provenance_mut(self.0)
     }
 
     #[inline(always)]
@@ -38,15 +44,66 @@ pub(crate) fn current() -> Current {
     Current(word::get())
 }
 
-/// Gives the calling thread a heap.
+/// Sets the calling thread's heap.
 pub(crate) fn set(heap: *mut ThreadHeap) {
     word::set(heap.expose_provenance());
 }
 
-/// The calling thread's heap is gone.
+/// The calling thread is ending: it has no heap and gets none.
 pub(crate) fn end() {
     word::set(ENDED);
 }
+
+/// The key, or the value that no key has.
+static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
+const NO_KEY: libc::pthread_key_t = u32::MAX;
+
+/// The key, if it exists.
+fn key() -> Option<libc::pthread_key_t> {
+    let key = KEY.load(Ordering::Acquire);
+    (key != NO_KEY).then_some(key)
+}
+
+/// Creates the key, once, unless the process has no key left. `ended` is called at the end of a
+/// thread that has called [`watch`], with the heap given there.
+pub(crate) fn prepare(ended: unsafe extern "C" fn(*mut c_void)) {
+    let mut new = NO_KEY;
+    // SAFETY: writes to `new`; the destructor lives as long as the library, whose unloading deletes
+    // the key.
+    if key().is_some() || unsafe { libc::pthread_key_create(&mut new, Some(ended)) } != 0 {
+        return;
+    }
+    if KEY
+        .compare_exchange(NO_KEY, new, Ordering::AcqRel, Ordering::Acquire)
+        .is_err()
+    {
+        // SAFETY: created above, and known to this thread only.
+        unsafe { libc::pthread_key_delete(new) };
+    }
+}
+
+/// Asks for notice of the calling thread's end. May allocate.
+pub(crate) fn watch(heap: *mut ThreadHeap) {
+    if let Some(key) = key() {
+        // SAFETY: the key exists.
+        unsafe { libc::pthread_setspecific(key, heap.cast()) };
+    }
+}
+
+/// The library is unloaded: the end of a thread must not call into it any more.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".fini_array.00101")]
+static AT_UNLOAD: extern "C" fn() = {
+    extern "C" fn at_unload() {
+        let known = KEY.swap(NO_KEY, Ordering::AcqRel);
+        if known != NO_KEY {
+            // SAFETY: created by `prepare`, and no longer known.
+            unsafe { libc::pthread_key_delete(known) };
+        }
+    }
+    at_unload
+};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod word {
@@ -96,14 +153,19 @@ mod word {
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod word {
-    use crate::exit;
+    use core::ptr;
 
+    /// The key's value; a thread that has never set it reads 0, as does one without a key.
     pub(super) fn get() -> usize {
-        // A thread that has never set it reads 0.
-        exit::key_value().max(super::NONE)
+        let value = super::key().map_or(ptr::null_mut(), |key| {
+            // SAFETY: the key exists.
+            unsafe { libc::pthread_getspecific(key) }
+        });
+        value.expose_provenance().max(super::NONE)
     }
 
+    /// A value that is not 0 has the destructor called at the thread's end.
     pub(super) fn set(value: usize) {
-        exit::set_key_value(value);
+        super::watch(ptr::with_exposed_provenance_mut(value));
     }
 }

@@ -1,4 +1,5 @@
-//! Each scenario runs in a process of its own: the heap, its settings and what it prints at exit are the process's.
+//! Each scenario runs in a process of its own: the heap, its settings and what it prints at exit
+//! are the process's.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::env;
@@ -14,8 +15,9 @@ pub(crate) struct End {
     pub(crate) stderr: String,
 }
 
-/// Runs the test `name`, which no other test's name contains, again in a child with these variables, where `body` is called; None in that child.
-/// The child is ended by an alarm if it hangs. In the parent, a child that failed fails the test, unless by a signal.
+/// Runs the test `name`, which no other test's name contains, again in a child with these
+/// variables, where `body` is called; None in that child. The child is ended by an alarm if it
+/// hangs. In the parent, a child that failed fails the test, unless by a signal.
 pub(crate) fn alone(name: &str, variables: &[(&str, &str)], body: fn()) -> Option<End> {
     if env::var(SCENARIO).as_deref() == Ok(name) {
         // SAFETY: alarm has no precondition.
