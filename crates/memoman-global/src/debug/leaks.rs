@@ -1,4 +1,4 @@
-//! What the debug library does at exit: it validates the heap, and lists the blocks still in use.
+//! At exit, the debug library validates the heap and lists the blocks still in use.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

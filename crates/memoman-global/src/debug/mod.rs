@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `calls.rs` | malloc and the rest |
-//! | `report.rs` | what is printed about a fault |
+//! | `report.rs` | the report of a fault on stderr |
 //! | `leaks.rs` | validation and the list of leaks at exit |
 //! | `settings.rs` | `MM_DEBUG_VALIDATE_SHIFT` |
 

@@ -6,8 +6,8 @@ use memoman_debug::{Fault, Kind, Known};
 
 use crate::system::stderr::Line;
 
-/// Prints what is known of a fault on stderr, in one `write`. Without the lock: symbols are asked
-/// for.
+/// Prints a fault and its block on stderr, in one `write`. Called without the lock: a symbol's
+/// lookup may take the dynamic linker's.
 pub fn print(fault: &Fault) {
     let mut line = Line::headline(fault.message().to_bytes(), fault.address);
     if let Some(block) = &fault.block {
@@ -66,8 +66,8 @@ impl Line {
         }
         let line = self.address(site);
         let mut info = MaybeUninit::<libc::Dl_info>::uninit();
-        // SAFETY: dladdr writes `info` when it succeeds; the names that it gives are C strings of
-        // the dynamic linker.
+        // SAFETY: dladdr writes `info` when it succeeds; the names in it are C strings of the
+        // dynamic linker.
         unsafe {
             if libc::dladdr(site as *const _, info.as_mut_ptr()) == 0 {
                 return line;

@@ -79,7 +79,7 @@ pub(crate) struct State {
     pub(crate) shared: Shared,
 }
 
-/// What the state holds beside the instance because threads have heaps of their own.
+/// The part of the state that exists because threads have heaps of their own.
 #[cfg(not(memoman_debug))]
 pub(crate) struct Shared {
     /// Bytes of the instance in segments, headers included.

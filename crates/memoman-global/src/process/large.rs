@@ -105,7 +105,7 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
     }
 }
 
-/// Usable bytes; 0 for what is no live block, which is reported.
+/// Usable bytes; 0 if it is not a live block, which is reported.
 ///
 /// # Safety
 /// The block is in no segment. (Misuse is reported as far as the headers show it.)

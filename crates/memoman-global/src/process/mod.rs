@@ -1,5 +1,5 @@
-//! What all threads share: the process-wide instance of the core, its lock, and what it does for
-//! the thread heaps.
+//! Shared by all threads: the process-wide instance of the core, its lock, and its services for the
+//! thread heaps.
 //!
 //! | file | what |
 //! |---|---|

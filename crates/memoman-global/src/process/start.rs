@@ -10,7 +10,7 @@ use crate::system::errno::{errno, set_errno};
 #[cfg(not(memoman_debug))]
 use crate::thread::attach;
 
-/// What may allocate has been registered.
+/// [`register`] has been called.
 static SETTLED: AtomicBool = AtomicBool::new(false);
 
 /// Runs when the library is loaded: before a second thread can use the heap, so that no fork finds

@@ -44,8 +44,8 @@ impl Settings {
 
 /// A variable's value; None when it is unset, or malformed, which is reported.
 pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u8]) -> Option<T> {
-    // SAFETY: the name is a C string, and so is a result that is not null; the environment is not
-    // changed concurrently, as for any reader of it.
+    // SAFETY: the name is a C string, and so is a result that is not null. No thread changes the
+    // environment meanwhile, as getenv requires of every program.
     let text = unsafe {
         let text = secure_getenv(name.as_ptr());
         if text.is_null() {

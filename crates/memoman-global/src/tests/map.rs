@@ -1,5 +1,5 @@
-//! The map at its edges: leaves, pages of words, the end of the address space. (Of addresses that
-//! no test's memory has: nothing at them is read.)
+//! The map at its edges: leaves, pages of words, the end of the address space. (The addresses are
+//! made up: nothing at them is read.)
 
 use crate::process::lock::LOCK;
 use crate::process::map::{ADDRESS_MAX, LEAF_LOG2, UNIT, entry, owner, prefault, prepare};
@@ -9,7 +9,7 @@ use std::vec;
 
 const LEAF_BYTES: usize = UNIT << LEAF_LOG2;
 
-/// Bytes that the process keeps in memory.
+/// Bytes that the process has locked in memory.
 fn locked() -> usize {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text
@@ -29,7 +29,7 @@ fn pages(start: usize, units: usize) -> (*mut libc::c_void, usize) {
     (ptr::with_exposed_provenance_mut(begin), bytes)
 }
 
-/// So many of them are in memory.
+/// The number of those pages that are in memory.
 fn resident(start: usize, units: usize) -> usize {
     let (begin, bytes) = pages(start, units);
     let mut there = vec![0u8; bytes / memory::page_size()];
@@ -39,7 +39,7 @@ fn resident(start: usize, units: usize) -> usize {
     there.iter().filter(|&&page| page & 1 != 0).count()
 }
 
-/// So many bytes of them were kept in memory, and are so no longer.
+/// Unlocks those pages. Returns the bytes that were locked.
 fn unlocked(start: usize, units: usize) -> usize {
     let (before, (begin, bytes)) = (locked(), pages(start, units));
     // SAFETY: pages of a leaf.
@@ -48,7 +48,7 @@ fn unlocked(start: usize, units: usize) -> usize {
 }
 
 #[test]
-fn words_are_made_for_the_units_asked_for_and_for_no_leaf_beyond() {
+fn words_exist_for_the_units_prepared_and_in_no_leaf_beyond() {
     let edge = 5 * LEAF_BYTES;
     let prepare = |start, bytes| LOCK.with(|| prepare(start, bytes));
     assert!(prepare(edge - UNIT, UNIT));
@@ -68,7 +68,7 @@ fn the_map_ends_where_the_address_space_does() {
 }
 
 #[test]
-fn a_reserves_words_are_there_on_both_sides_of_a_leafs_edge_and_locked_if_asked_for() {
+fn prefault_brings_in_and_locks_words_on_both_sides_of_a_leafs_edge() {
     let edge = 13 * LEAF_BYTES;
     let before = locked();
     LOCK.with(|| prefault(edge - 600 * UNIT, 1200 * UNIT, false));
@@ -77,7 +77,8 @@ fn a_reserves_words_are_there_on_both_sides_of_a_leafs_edge_and_locked_if_asked_
         (resident(edge - 600 * UNIT, 600), resident(edge, 600)),
         (2, 2)
     );
-    // 2,047 words end the one leaf: the last four pages of it. 2,049 begin the other: five.
+    // The last 2,047 words of one leaf lie in its last four pages, the first 2,049 of the next in
+    // five.
     let edge = 9 * LEAF_BYTES;
     let start = edge - 2047 * UNIT + memory::page_size();
     let bytes = edge + 2048 * UNIT + 64 - start;

@@ -1,4 +1,4 @@
-//! How large a segment is.
+//! The size of a segment.
 
 use crate::allocator::{ALIGN, HEADER};
 use crate::process::map::UNIT;
@@ -12,7 +12,7 @@ fn serves(size: usize, align: usize, bytes: usize) -> bool {
         Layout::new::<ThreadHeap>(),
         Layout::from_size_align(size, UNIT).unwrap(),
     ];
-    // SAFETY: the heap and its pool are this function's, and zeroed.
+    // SAFETY: heap and pool are zeroed memory that only this function uses.
     unsafe {
         let [heap, pool] = layouts.map(|layout| alloc_zeroed(layout));
         let _ = pool.expose_provenance();

@@ -299,7 +299,7 @@ unsafe fn tested(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse
     Ok(())
 }
 
-/// Usable bytes of a block; 0 for what is no live block, which is reported.
+/// Usable bytes of a block; 0 if it is not a live one, which is reported.
 ///
 /// # Safety
 /// `heap` is the calling thread's heap; `block` lies in one of its segments.

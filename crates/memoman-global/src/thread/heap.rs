@@ -266,8 +266,8 @@ impl ThreadHeap {
         Ok(taken)
     }
 
-    /// The class of a block that the cache may hold. None for a larger block, and for what is no
-    /// live block.
+    /// The class of a block that the cache may hold. None for a larger block, and for one that is
+    /// not live.
     ///
     /// # Safety
     /// The duties of [`ThreadHeap`]; `block` is aligned and lies in one of the heap's segments.

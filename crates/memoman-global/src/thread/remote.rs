@@ -92,8 +92,8 @@ unsafe fn tested(owner: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misus
         }
         let usable = usable_from_header(block);
         if usable == 0 || usable > 2 * REQUEST_MAX {
-            // Misuse: the core finds which. (Its tests may race with the owner; the verdict
-            // stands.)
+            // Misuse: the core finds which. (It is misuse in any case, so these tests may race with
+            // the owner.)
             return ThreadHeap::tlsf(owner).probe(block);
         }
         Ok(())
@@ -147,7 +147,7 @@ unsafe fn read_whole(word: *const usize) -> usize {
     }
 }
 
-/// Usable bytes of a block of the heap `owner`; 0 for what is no live block, which is reported.
+/// Usable bytes of a block of the heap `owner`; 0 if it is not a live one, which is reported.
 ///
 /// # Safety
 /// The block lies in a segment of `owner`.

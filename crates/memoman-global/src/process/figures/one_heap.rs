@@ -4,7 +4,7 @@
 use crate::allocator::Stats;
 use crate::process::heap::with_heap;
 
-/// The heap is sound; what is not is printed. O(blocks).
+/// The heap is sound; a fault is printed. O(blocks).
 pub(crate) fn validate() -> bool {
     // SAFETY: the instance is live and under the lock.
     let found = with_heap(|_, tlsf| unsafe { tlsf.diagnose() });
