@@ -12,6 +12,7 @@ pub use memoman_core::{Cursor, Pool, Stats};
 /// Alignment of every payload.
 pub(crate) const ALIGN: usize = Tlsf::ALIGN;
 /// Bytes of a live block's header, which precedes its payload.
+#[cfg(not(memoman_debug))]
 pub(crate) const HEADER: usize = Tlsf::ALLOC_OVERHEAD;
 
 #[cfg(not(memoman_debug))]

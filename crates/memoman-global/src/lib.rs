@@ -25,13 +25,13 @@
 //! | `debug/` | the debug library: one heap behind the lock, reports, leaks at exit |
 //! | `system/` | memory, environment, stderr, what locks are made of |
 //!
-//! A file imports only files below it, and no two files import each other:
-//! 1. `malloc`, `inspect`, `global_alloc`; then `process/start`, which registers what runs at exit
-//!    and in a fork;
-//! 2. `thread/{calls, remote, attach}` over `process/{segments, large, figures}` over
-//!    `process/heap`;
-//! 3. `process/registry` over `thread/{heap, cache, inbox, gate, lifetime}` over `process/{map,
-//!    lock}` over `system/`.
+//! No two files import each other. From the top down:
+//! 1. `malloc`, `inspect` and `global_alloc`, over `process/start`, which registers what runs at
+//!    exit and in a fork;
+//! 2. `thread/{calls, remote, attach}` and `process/figures`, over `process/{segments, large,
+//!    misuse}`, over `process/heap`;
+//! 3. `process/registry`, over `thread/{heap, cache, inbox, gate, lifetime}`, over `process/{map,
+//!    lock}`, over `system/`.
 //!
 //! Every function may run before the program's constructors, inside the dynamic linker's calls, in
 //! a forked child and after `exit` has begun. So all state is constant-initialised and set up at

@@ -260,23 +260,32 @@ fn a_fork_before_the_first_use_does_not_create_the_heap() {
     });
 }
 
-/// (On other processors each side executes a barrier itself.)
+/// Figures stop the other threads by a barrier that each of them executes. (On other processors each
+/// side executes a barrier itself.)
 #[cfg(target_arch = "x86_64")]
-#[test]
-fn figures_make_every_thread_execute_a_barrier() {
-    quietly("figures_make_every_thread_execute_a_barrier", &[], || {
-        const QUERY: libc::c_long = 0;
-        const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+mod barrier {
+    use super::*;
+
+    const QUERY: libc::c_long = 0;
+    const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+
+    fn membarrier(command: libc::c_long) -> libc::c_long {
         // SAFETY: membarrier accesses no memory.
-        let membarrier =
-            |command: libc::c_long| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
-        // Succeeds only after the process has registered. Without membarrier in the system, pages
-        // are unmapped instead.
-        let is_registered = || membarrier(PRIVATE_EXPEDITED) == 0;
-        let can = membarrier(QUERY) > 0 && membarrier(QUERY) & PRIVATE_EXPEDITED != 0;
-        free(heap::malloc(1));
-        heap::stats();
-        assert!(!is_registered(), "one thread needs no barrier");
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
+    }
+
+    /// The process has registered for such barriers: it has made one.
+    fn is_registered() -> bool {
+        membarrier(PRIVATE_EXPEDITED) == 0
+    }
+
+    /// The system has such barriers. Without them, pages are unmapped instead.
+    fn exists() -> bool {
+        membarrier(QUERY) > 0 && membarrier(QUERY) & PRIVATE_EXPEDITED != 0
+    }
+
+    /// Reads the figures while another thread has a heap.
+    fn figures_beside_another_thread() {
         let (done, wait) = mpsc::channel::<()>();
         let (send, receive) = mpsc::channel();
         let other = thread::spawn(move || {
@@ -288,10 +297,31 @@ fn figures_make_every_thread_execute_a_barrier() {
         heap::set_errno(7);
         heap::stats();
         assert_eq!(errno(), 7);
-        assert_eq!(is_registered(), can);
         drop(done);
         other.join().unwrap();
-    });
+    }
+
+    #[test]
+    fn figures_make_every_thread_execute_a_barrier() {
+        quietly("figures_make_every_thread_execute_a_barrier", &[], || {
+            free(heap::malloc(1));
+            heap::stats();
+            assert!(!is_registered(), "one thread needs no barrier");
+            figures_beside_another_thread();
+            assert_eq!(is_registered(), exists());
+        });
+    }
+
+    #[test]
+    fn a_child_forked_before_the_first_use_stops_its_threads_too() {
+        let name = "a_child_forked_before_the_first_use_stops_its_threads_too";
+        quietly(name, &[], || {
+            assert!(child_succeeds(|| {
+                figures_beside_another_thread();
+                is_registered() == exists()
+            }));
+        });
+    }
 }
 
 #[test]
