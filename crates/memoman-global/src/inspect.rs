@@ -1,6 +1,6 @@
 //! The process-wide heap as a whole: its instance, figures, validation, giving back.
 //!
-//! A program may call these before it allocates, so each sees to what [`start`] registers.
+//! A program may call these before it allocates, so each completes the start-up ([`start`]).
 
 use crate::allocator::{Stats, Tlsf};
 use crate::process::{figures, heap, start};
@@ -10,7 +10,8 @@ pub fn handle() -> Option<Tlsf> {
     settled(heap::instance())
 }
 
-/// The figures of all heaps together: see [`figures`].
+/// The figures of all heaps together. `peak` is the sum of the heaps' own peaks, so never too low;
+/// `largest` is the greatest request that the calling thread can be served.
 pub fn stats() -> Stats {
     settled(figures::stats())
 }

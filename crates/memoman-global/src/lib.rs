@@ -23,7 +23,7 @@
 //! | `thread/` | a thread's heap: its calls, cache, inbox and gate, its start and end |
 //! | `process/` | the process-wide instance, its lock, segments, the map of addresses, figures, misuse, `fork` |
 //! | `debug/` | the debug library: one heap behind the lock, reports, leaks at exit |
-//! | `system/` | memory, environment, stderr, what locks are made of |
+//! | `system/` | memory, environment, stderr, errno, atomics and fences |
 //!
 //! No two files import each other. From the top down:
 //! 1. `malloc`, `inspect` and `global_alloc`, over `process/start`, which registers what runs at

@@ -260,8 +260,8 @@ fn a_fork_before_the_first_use_does_not_create_the_heap() {
     });
 }
 
-/// Figures stop the other threads by a barrier that each of them executes. (On other processors each
-/// side executes a barrier itself.)
+/// Figures stop the other threads by a barrier that each of them executes. (On other processors
+/// each side executes a barrier itself.)
 #[cfg(target_arch = "x86_64")]
 mod barrier {
     use super::*;

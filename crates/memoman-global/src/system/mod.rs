@@ -5,7 +5,7 @@
 //! | `memory.rs` | regions of memory |
 //! | `env.rs` | the `MEMOMAN_*` variables |
 //! | `stderr.rs` | text for stderr, without allocation |
-//! | `sync.rs` | what the lock, the gates and the inboxes are made of |
+//! | `sync.rs` | the building blocks of the lock, the gates and the inboxes |
 //! | `errno.rs` | the calling thread's errno |
 
 pub(crate) mod env;

@@ -3,7 +3,7 @@
 
 use crate::system::errno::{errno, set_errno};
 
-/// Text under construction. What does not fit into 1,024 bytes is dropped.
+/// Text under construction, of at most 1,024 bytes: the rest is dropped.
 pub(crate) struct Line {
     bytes: [u8; 1024],
     used: usize,
@@ -17,7 +17,7 @@ impl Line {
         }
     }
 
-    /// The first line of a report: what is wrong, and where.
+    /// The first line of a report: the fault and its address.
     pub(crate) fn headline(message: &[u8], address: *const u8) -> Line {
         Line::new()
             .text(b"memoman: ")
@@ -95,8 +95,8 @@ impl Line {
     }
 }
 
-/// What write(2) to stderr returns. A raw system call: the C library's `write` is a cancellation
-/// point, and the calling thread may hold the lock.
+/// Returns what write(2) to stderr does. A raw system call: the C library's `write` is a
+/// cancellation point, and the calling thread may hold the lock.
 fn write(bytes: &[u8]) -> isize {
     // SAFETY: the bytes are readable.
     unsafe { libc::syscall(libc::SYS_write, 2, bytes.as_ptr(), bytes.len()) as isize }

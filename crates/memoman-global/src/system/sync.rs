@@ -1,5 +1,5 @@
-//! What the lock, the gates and the inboxes are made of: atomics, fences, a mutex, the thread's
-//! identity.
+//! The building blocks of the lock, the gates and the inboxes: atomics, fences, a mutex, the
+//! thread's identity.
 //!
 //! The loom models in `tests/` compile `lock.rs`, `gate.rs` and `inbox.rs` once more, with
 //! `tests/model/sync.rs` in place of this file.

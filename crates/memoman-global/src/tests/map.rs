@@ -34,8 +34,8 @@ fn resident(start: usize, units: usize) -> usize {
     let (begin, bytes) = pages(start, units);
     let mut there = vec![0u8; bytes / memory::page_size()];
     // SAFETY: pages of a leaf; one byte is written for each.
-    let asked = unsafe { libc::mincore(begin, bytes, there.as_mut_ptr()) };
-    assert_eq!(asked, 0);
+    let result = unsafe { libc::mincore(begin, bytes, there.as_mut_ptr()) };
+    assert_eq!(result, 0);
     there.iter().filter(|&&page| page & 1 != 0).count()
 }
 

@@ -209,18 +209,18 @@ fn a_surplus_pool_ends_a_drain_without_a_pause() {
 #[test]
 fn after_a_misuse_a_call_goes_no_further() {
     let (bed, blocks) = Bed::full(200);
-    let ask = |met: &mut _| {
+    let retry = |met: &mut _| {
         // SAFETY: the bed's heap, which only the bed uses.
         unsafe { calls::retry(bed.heap, ALIGN, 100, met) }
     };
     let misuse = Err((Misuse::DoubleFree, blocks[0].as_ptr().cast_const()));
     let mut met = misuse;
     bed.put_in(blocks[blocks.len() - 1]);
-    assert_eq!(ask(&mut met), Err(Refusal::Exhausted));
+    assert_eq!(retry(&mut met), Err(Refusal::Exhausted));
     assert_eq!((met, bed.cached()), (misuse, 200));
-    assert!(ask(&mut Ok(0)).is_ok(), "the inbox had one");
+    assert!(retry(&mut Ok(0)).is_ok(), "the inbox had one");
     let mut met = Ok(0);
-    assert!(ask(&mut met).is_ok());
+    assert!(retry(&mut met).is_ok());
     assert_eq!((met, bed.cached()), (Ok(64), 136));
 }
 

@@ -115,7 +115,7 @@ impl ThreadHeap {
         unsafe { &raw mut (*heap).cache }
     }
 
-    /// Counts a successful allocation.
+    /// Counts a successful allocation. Returns its address.
     #[inline(always)]
     pub(crate) unsafe fn hand_out(heap: *mut ThreadHeap, block: NonNull<u8>) -> *mut u8 {
         // SAFETY: the caller is in the heap.
