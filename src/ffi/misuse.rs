@@ -18,7 +18,7 @@ pub(super) unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *
     #[cfg(unix)]
     // SAFETY: live instance (caller); the calls on an instance hold no lock of the global package.
     unsafe {
-        memoman_global::fatal::report(tlsf, misuse, address);
+        memoman_global::misuse::report(tlsf, misuse, address);
     }
     #[cfg(not(unix))]
     // SAFETY: live instance (caller); the handler is the C function that the user registered.

@@ -16,7 +16,7 @@
 //! | `fault.rs` | faults, refusals, violations |
 //! | `site.rs` | call sites |
 //!
-//! The layers above use [`allocator`]: this layer under `--cfg memoman_debug`, else the core.
+//! Under `--cfg memoman_debug` the layers above use [`DebugTlsf`] in place of the core's instance.
 #![no_std]
 
 #[cfg(test)]
@@ -36,62 +36,3 @@ pub use block::{FILL_MAX, FREED, FRESH, GUARD, GUARD_FILL};
 pub use fault::{Fault, Invariant, Kind, Known, Refusal, Step, Violation};
 pub use heap::{DebugTlsf, Freed};
 pub use quarantine::{QUARANTINE_BLOCKS, QUARANTINE_BYTES};
-
-/// The allocator of the C library and the process-wide heap.
-#[cfg(memoman_debug)]
-pub mod allocator {
-    pub use crate::fault::{Fault as Misuse, Refusal, Step, Violation};
-    pub use crate::heap::DebugTlsf as Tlsf;
-    pub use crate::site::{Site, here};
-    pub use memoman_core::{Cursor, Pool, Stats};
-
-    use core::ptr::NonNull;
-
-    /// The instance, called from `site`.
-    #[inline(always)]
-    pub fn at(tlsf: Tlsf, site: Site) -> Tlsf {
-        tlsf.at(site)
-    }
-
-    /// [`Tlsf::walk_pool`].
-    ///
-    /// # Safety
-    /// The duties of [`Pool::walk`].
-    pub unsafe fn walk(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: a live pool; `f` makes no call on its instance (caller).
-        unsafe { Tlsf::walk_pool(pool, f) }
-    }
-}
-
-/// The allocator of the C library and the process-wide heap.
-#[cfg(not(memoman_debug))]
-pub mod allocator {
-    pub use memoman_core::{Cursor, Misuse, Pool, Refusal, Stats, Step, Tlsf, Violation};
-
-    use core::ptr::NonNull;
-
-    /// A call site, which only the debug layer records.
-    #[derive(Clone, Copy)]
-    pub struct Site;
-
-    /// The caller of the exported function into which this is inlined.
-    #[inline(always)]
-    pub fn here() -> Site {
-        Site
-    }
-
-    /// The instance; the call site is dropped.
-    #[inline(always)]
-    pub fn at(tlsf: Tlsf, _site: Site) -> Tlsf {
-        tlsf
-    }
-
-    /// [`Pool::walk`].
-    ///
-    /// # Safety
-    /// The duties of [`Pool::walk`].
-    pub unsafe fn walk(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: a live pool; `f` makes no call on its instance (caller).
-        unsafe { pool.walk(f) }
-    }
-}
