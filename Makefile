@@ -131,12 +131,12 @@ verify-models: ## every sequence in small heaps of one and two pools, 20,000 ran
 
 ##@ Measure
 .PHONY: wcet constant size compare bench latency fit compare-global bench-global latency-global
-.PHONY: programs
+.PHONY: programs plots
 
 # The tools are a cargo workspace of their own in benches/.
 BENCHES := target/benches
-MEASURE = @cargo build --quiet --release --manifest-path benches/Cargo.toml \
-	--target-dir $(BENCHES) --package
+CARGO_BENCHES = --manifest-path benches/Cargo.toml --target-dir $(BENCHES)
+MEASURE = @cargo build --quiet --release $(CARGO_BENCHES) --package
 # Builds of the library that `make wcet` counts: release, v3 (x86-64-v3), size (opt-level "s").
 BUILDS ?= release
 
@@ -171,9 +171,12 @@ compare-global: all ## build the programs that measure the shim beside its peers
 	$(MEASURE) peer-snmalloc
 
 bench-global: compare-global ## the shim beside other preloaded allocators: time, memory (QUICK=1)
-	@$(BENCHES)/release/global $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
+	@$(BENCHES)/release/global loads $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
 latency-global: compare-global ## how long single calls take under preloaded allocators
-	@$(BENCHES)/release/latency_global
+	@$(BENCHES)/release/global latency
+
+plots: ## draw the plots of benches/results anew from the csv there; measures nothing
+	@cargo run --quiet $(CARGO_BENCHES) --package plots
 
 programs: all ## real programs, servers among them: output, time and memory beside glibc (1 GB)
 	$(SETUP)

@@ -1,7 +1,7 @@
 //! Writes `include/memoman.h` from `src/ffi`, and names the shared library.
 //!
-//! `MEMOMAN_HEADER=write` (that is `make header`) updates the committed header; `MEMOMAN_HEADER=verify` (all other
-//! builds by the Makefile) fails when it is out of date; otherwise a build leaves the tree alone and warns.
+//! `MEMOMAN_HEADER=write` (`make header`) updates the committed header; `MEMOMAN_HEADER=verify`
+//! (all other builds by the Makefile) fails when it is out of date; without it a build only warns.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -32,7 +32,7 @@ fn main() {
     println!("cargo::rerun-if-changed=include/memoman.h");
     println!("cargo::rerun-if-env-changed=MEMOMAN_HEADER");
     if env::var_os("CARGO_CFG_UNIX").is_some() {
-        // The debug library has another name: it is chosen when a program is linked.
+        // The debug library has a name of its own: a program chooses it when it is linked.
         let name = match env::var_os("CARGO_CFG_MEMOMAN_DEBUG") {
             Some(_) => "libmemoman-debug.so.0",
             None => "libmemoman.so.0",
@@ -50,7 +50,8 @@ fn main() {
         Ok("write") => fs::write(&committed, header).expect("include/memoman.h can be written"),
         Ok("verify") => {
             println!(
-                "cargo::error=include/memoman.h does not match src/ffi: run `make header` and commit it"
+                "cargo::error=include/memoman.h does not match src/ffi: \
+                 run `make header` and commit it"
             );
         }
         _ => println!("cargo::warning=include/memoman.h does not match src/ffi: run `make header`"),
@@ -61,10 +62,13 @@ fn generate(root: &std::path::Path) -> String {
     let mut config = cbindgen::Config::from_root_or_default(root);
     let number = |name| env::var(name).expect("cargo sets the version");
     config.after_includes = Some(format!(
-        "\n#define MM_VERSION_MAJOR {major}\n#define MM_VERSION_MINOR {minor}\n#define MM_VERSION_PATCH {patch}\n\
+        "\n#define MM_VERSION_MAJOR {major}\n\
+         #define MM_VERSION_MINOR {minor}\n\
+         #define MM_VERSION_PATCH {patch}\n\
          #define MM_VERSION_STRING \"{whole}\"\n\
          /* Compares with MM_VERSION: the parts of a version as one number. */\n\
-         #define MM_MAKE_VERSION(major, minor, patch) \\\n    ((major) * 10000 + (minor) * 100 + (patch))\n\
+         #define MM_MAKE_VERSION(major, minor, patch) \\\n\
+         \x20   ((major) * 10000 + (minor) * 100 + (patch))\n\
          #define MM_VERSION MM_MAKE_VERSION({major}, {minor}, {patch})",
         major = number("CARGO_PKG_VERSION_MAJOR"),
         minor = number("CARGO_PKG_VERSION_MINOR"),

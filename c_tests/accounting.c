@@ -1,7 +1,8 @@
-/* Group J: accounting. After every operation mm_stats equals a walk; failed calls change the failure counter only. */
+/* Group J: accounting. After every operation mm_stats equals a walk; failed calls change the
+ * failure counter only. */
 #include "support/heap.h"
 
-/* What the counters must be, kept beside the heap. */
+/* The expected counters, kept beside the heap. */
 static size_t peak, failed, live;
 
 static void account(mm_allocator_t *heap) {
@@ -23,8 +24,10 @@ static void random_operations(uint64_t seed, size_t turns, size_t spread) {
     peak = failed = live = 0;
     account(heap);
     for (size_t turn = 0; turn < turns; turn++) {
-        size_t i = suite_below(&random, BLOCKS), n = suite_below(&random, spread) + 1, what = suite_below(&random, 20);
-        suite_context("seed %llu, turn %zu, what %zu, n %zu", (unsigned long long)seed, turn, what, n);
+        size_t i = suite_below(&random, BLOCKS), n = suite_below(&random, spread) + 1,
+               what = suite_below(&random, 20);
+        suite_context("seed %llu, turn %zu, what %zu, n %zu", (unsigned long long)seed, turn, what,
+                      n);
         heap_state before = heap_freeze(heap);
         if (what == 0) {
             /* Pools come and go; counters of blocks do not move. */
@@ -37,12 +40,12 @@ static void random_operations(uint64_t seed, size_t turns, size_t spread) {
                 HEAP_SAME(heap, &before, 0);
             }
         } else if (what == 1) {
-            /* Refused for want of memory. */
+            /* Refused: not enough memory. */
             CHECK_NULL(mm_malloc(heap, before.stats.largest + 1 + n));
             failed++;
             HEAP_SAME(heap, &before, 1);
         } else if (what == 2) {
-            /* Refused for what it is. */
+            /* Refused: invalid requests, which are not counted. */
             CHECK_NULL(mm_malloc(heap, 0));
             CHECK_NULL(mm_memalign(heap, 24, n));
             mm_free(heap, NULL);
@@ -54,7 +57,8 @@ static void random_operations(uint64_t seed, size_t turns, size_t spread) {
                                     : mm_realloc(heap, NULL, n);
             if (blocks[i]) {
                 live++;
-                CHECK_EQ(heap_stats(heap).used, before.stats.used + mm_block_size(blocks[i]) + HEADER);
+                CHECK_EQ(heap_stats(heap).used,
+                         before.stats.used + mm_block_size(blocks[i]) + HEADER);
             } else {
                 failed++;
                 HEAP_SAME(heap, &before, 1);
@@ -70,7 +74,8 @@ static void random_operations(uint64_t seed, size_t turns, size_t spread) {
             CHECK_EQ(heap_stats(heap).used, before.stats.used - size);
         } else {
             size_t old = mm_block_size(blocks[i]);
-            void *p = what < 17 ? mm_realloc(heap, blocks[i], n) : mm_realloc_aligned(heap, blocks[i], 64, n);
+            void *p = what < 17 ? mm_realloc(heap, blocks[i], n)
+                                : mm_realloc_aligned(heap, blocks[i], 64, n);
             if (p) {
                 blocks[i] = p;
                 CHECK_EQ(heap_stats(heap).used, before.stats.used - old + mm_block_size(p));
@@ -78,7 +83,7 @@ static void random_operations(uint64_t seed, size_t turns, size_t spread) {
                 failed++;
                 HEAP_SAME(heap, &before, 1);
             }
-            /* A move holds both blocks for a moment: the peak may count them. */
+            /* A move holds both blocks while it copies: the peak may count both. */
             mm_stats_t now = heap_stats(heap);
             if (now.peak > peak) {
                 CHECK_LE(now.peak, before.stats.used + usable_limit(n) + HEADER);

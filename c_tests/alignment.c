@@ -1,5 +1,5 @@
-/* Group B: alignment. Any power of two is honoured or refused; the gap in front of an aligned block is a block of its own
- * or nothing, and is merged again when the block is freed. */
+/* Group B: alignment. Any power of two is honoured or refused; the gap in front of an aligned block
+ * is a block of its own or nothing, and is merged again when the block is freed. */
 #include "support/heap.h"
 
 static mm_allocator_t *heap;
@@ -32,7 +32,8 @@ static void served(size_t align, size_t n) {
 }
 
 TEST(B, no_power_of_two) {
-    static const size_t aligns[] = {0, 3, 5, 6, 7, 9, 12, 24, 48, 100, 4095, 4097, SIZE_MAX, SIZE_MAX / 2, SIZE_MAX - 1};
+    static const size_t aligns[] = {
+        0, 3, 5, 6, 7, 9, 12, 24, 48, 100, 4095, 4097, SIZE_MAX, SIZE_MAX / 2, SIZE_MAX - 1};
     static const size_t sizes[] = {0, 1, 24, 1000, SIZE_MAX};
     begin(1 << 16);
     for (size_t i = 0; i < sizeof aligns / sizeof *aligns; i++)
@@ -74,7 +75,8 @@ TEST(B, align_plus_size_around_size_max) {
     static const size_t small[] = {1, 2, 8, 16, 32, 64, 4096, (size_t)1 << 20, (size_t)1 << 30};
     begin(1 << 16);
     for (size_t i = 0; i < sizeof small / sizeof *small; i++)
-        for (size_t k = 0; k <= 24 + small[i] && k <= 48; k++) refused(small[i], SIZE_MAX - small[i] - 24 + k, 1);
+        for (size_t k = 0; k <= 24 + small[i] && k <= 48; k++)
+            refused(small[i], SIZE_MAX - small[i] - 24 + k, 1);
     for (unsigned k = 31; k < WORD_BITS; k++) {
         refused(POWER(k), SIZE_MAX - POWER(k), 1);
         refused(POWER(k), SIZE_MAX - POWER(k) + 1, 1);
@@ -116,7 +118,7 @@ static void gaps(size_t align) {
         size_t free_blocks = heap_walked(heap, 0).free_blocks;
         CHECK_EQ(free_blocks, with_lead.walk.free_blocks + (p != probe));
         if (p != probe) {
-            /* The gap is a block that can be had. */
+            /* The gap can be allocated. */
             size_t gap = (size_t)(p - probe) - HEADER;
             unsigned char *in_gap = mm_malloc(heap, gap);
             CHECK_PTR(in_gap, probe);
@@ -180,9 +182,8 @@ TEST(B, free_merges_the_gap_in_every_order) {
         heap_state start = heap_freeze(heap);
         suite_context("order %d", order);
         void *blocks[3] = {mm_malloc(heap, 40), mm_memalign(heap, 512, 40), mm_malloc(heap, 40)};
-        static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
         for (int i = 0; i < 3; i++) {
-            mm_free(heap, blocks[orders[order][i]]);
+            mm_free(heap, blocks[suite_orders[order][i]]);
             HEAP_SOUND(heap);
         }
         HEAP_SAME_SHAPE(heap, &start);

@@ -1,5 +1,6 @@
-/* Bad input: every NULL, zero, misaligned, overlapping, too small, overflowing or odd argument gets what the contract
- * says, and a look at the heap shows that nothing changed. Sizes and alignments: groups A and B; pools: group C. */
+/* Bad input: every NULL, zero, misaligned, overlapping, too small, overflowing or odd argument gets
+ * the contract's answer, and the heap is the same before and after. Sizes and alignments: groups A
+ * and B; pools: group C. */
 #include "support/heap.h"
 
 static void never(void *block, size_t size, int used, void *user) {
@@ -44,7 +45,8 @@ TEST(input, null_handle) {
     CHECK_EQ(mm_block_size(NULL), 0);
     mm_walk_pool(NULL, never, &called);
     CHECK_EQ(called, 0);
-    /* A heap that is not there is not sound; the TLSF 3.1 sense says "not 0". */
+    /* NULL is not a sound heap: the validators give 0. Where 0 means sound, the call is only
+     * made. */
     CHECK_EQ(mm_validate(NULL), 0);
     CHECK_EQ(mm_validate_pool(NULL), 0);
     CHECK_EQ(mm_validate_step(NULL, &cursor, 10), 0);
@@ -147,7 +149,8 @@ TEST(input, too_small_pools) {
     unsigned char *memory = suite_memory(QUANTUM, 4096);
     fill(memory, 4096, 3);
     for (size_t bytes = 0; bytes < mm_pool_overhead() + MIN_USABLE; bytes++)
-        for (size_t offset = 0; offset < QUANTUM; offset++) CHECK_NULL(mm_add_pool(heap, memory + offset, bytes));
+        for (size_t offset = 0; offset < QUANTUM; offset++)
+            CHECK_NULL(mm_add_pool(heap, memory + offset, bytes));
     CHECK_FILLED(memory, 4096, 3);
     unchanged();
 }
@@ -156,7 +159,7 @@ TEST(input, overflowing_pools) {
     begin();
     unsigned char *memory = suite_memory(QUANTUM, 4096);
     fill(memory, 4096, 3);
-    /* Up to the top without wrapping is too small for a pool here. */
+    /* These regions reach the top of the address space without wrapping: too small for a pool. */
     for (size_t k = 0; k < mm_pool_overhead(); k++) {
         CHECK_NULL(mm_add_pool(heap, memory, SIZE_MAX - k));
         CHECK_NULL(mm_add_pool(heap, (void *)(UINTPTR_MAX - k), k));
@@ -164,7 +167,8 @@ TEST(input, overflowing_pools) {
         CHECK_NULL(mm_add_pool(heap, (void *)(UINTPTR_MAX - k), k + 2));
         CHECK_NULL(mm_add_pool(heap, (void *)(UINTPTR_MAX - k), 4096));
         CHECK_EQ(mm_extend_pool(heap, mm_get_pool(heap), SIZE_MAX - k), 0);
-        CHECK_NULL(mm_create_with_pool((void *)(UINTPTR_MAX / QUANTUM * QUANTUM - QUANTUM * k), SIZE_MAX - k));
+        CHECK_NULL(mm_create_with_pool((void *)(UINTPTR_MAX / QUANTUM * QUANTUM - QUANTUM * k),
+                                       SIZE_MAX - k));
     }
     CHECK_FILLED(memory, 4096, 3);
     unchanged();
@@ -209,7 +213,7 @@ TEST(input, stats_structs_of_other_sizes) {
         suite_context("size %zu", size);
         CHECK_EQ(mm_stats(heap, (mm_stats_t *)(void *)bytes, size), 1);
         size_t known = size < sizeof whole ? size : sizeof whole;
-        /* Whole fields, or bytes of one: never beyond what the caller has. */
+        /* Whole fields, or a part of one: never a byte beyond the caller's struct. */
         CHECK_EQ(memcmp(bytes, &whole, known / sizeof(size_t) * sizeof(size_t)), 0);
         for (size_t i = size; i < sizeof bytes; i++) CHECK_EQ(bytes[i], 0xA5);
     }
@@ -225,10 +229,9 @@ TEST(input, limits_for_create_for) {
         CHECK_NULL(mm_create_for(memory, beyond[i]));
     }
     CHECK_FILLED(memory, mm_size(), 4);
-    /* A heap for blocks of no size serves the smallest ones. */
+    /* A control structure for requests up to 0 bytes serves the smallest block. */
     for (size_t max = 0; max < 40; max++) {
-        mm_allocator_t *tiny = mm_create_for(suite_memory(QUANTUM, mm_size_for(max)), max);
-        CHECK(tiny != NULL);
+        mm_allocator_t *tiny = heap_bare_for(max);
         CHECK(mm_add_pool(tiny, suite_memory(QUANTUM, 256), 256) != NULL);
         CHECK(mm_malloc(tiny, max ? max : 1) != NULL);
         HEAP_SOUND(tiny);

@@ -1,4 +1,5 @@
-/* Group D: mm_extend_pool. Memory right behind a pool joins it; nothing that lives in the pool moves or changes. */
+/* Group D: mm_extend_pool. Memory right behind a pool joins it; nothing that lives in the pool
+ * moves or changes. */
 #include "support/heap.h"
 
 #define START 2048 /* usable bytes before the extension */
@@ -77,7 +78,8 @@ TEST(D, a_free_tail_grows) {
 
 TEST(D, after_a_free_of_the_last_block) {
     begin();
-    unsigned char *p = mm_malloc(heap, 600), *q = mm_malloc(heap, 600), *r = mm_malloc(heap, heap_stats(heap).largest);
+    unsigned char *p = mm_malloc(heap, 600), *q = mm_malloc(heap, 600),
+                  *r = mm_malloc(heap, heap_stats(heap).largest);
     CHECK(p && q && r);
     CHECK_EQ(heap_stats(heap).free, 0);
     mm_free(heap, r);
@@ -98,7 +100,8 @@ TEST(D, an_empty_pool_grows_to_one_block) {
     CHECK_EQ(heap_stats(heap).largest, START + ROOM + (usable_for(START) - START));
 }
 
-/* A few bytes: they join a free tail whenever they make a quantum; behind a live block they must make a block. */
+/* A few bytes: they join a free tail whenever they make a quantum; behind a live block they must
+ * make a block. */
 static void by_few(size_t more) {
     suite_context("free tail, more = %zu", more);
     begin();

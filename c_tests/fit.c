@@ -1,4 +1,5 @@
-/* Group E: fit. A block that is large enough is found: own-bin head first, then the rounded-up search; `largest` is exact. */
+/* Group E: fit. A block that is large enough is found: own-bin head first, then the rounded-up
+ * search; `largest` is exact. */
 #include "support/heap.h"
 
 /* One control structure and one region serve every exact pool of a test. */
@@ -63,7 +64,7 @@ TEST(E, an_exact_pool_around_every_bin_edge) {
     heap_unmap(region, bytes);
 }
 
-/* Everything that is left, in blocks. */
+/* Allocates all that is left. */
 static void use_up(mm_allocator_t *heap) {
     size_t largest;
     while ((largest = heap_stats(heap).largest) != 0) CHECK(mm_malloc(heap, largest) != NULL);
@@ -166,7 +167,8 @@ TEST(E, largest_is_exact_after_every_operation) {
     }
 }
 
-/* A request never fails while a free block of its own bin's head is large enough, nor while a block of a higher bin is free. */
+/* A request never fails while the head of its own bin is large enough, nor while a block of a
+ * higher bin is free. */
 TEST(E, no_refusal_while_the_largest_fits) {
     suite_random random = suite_seeded(11);
     mm_allocator_t *heap = heap_new((size_t)1 << 18);

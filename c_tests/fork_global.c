@@ -1,4 +1,5 @@
-/* fork while eight threads allocate: the child finds a heap that it can use, whatever the others were in the middle of. */
+/* fork while eight threads allocate: the child's heap works, whichever call the other threads were
+ * in. */
 #include "support/heap.h"
 
 #include <signal.h>
@@ -13,7 +14,8 @@ static void churn(void *argument) {
     suite_random random = suite_seeded((uintptr_t)argument + 70);
     void *blocks[64] = {0};
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-        size_t i = suite_below(&random, 64), n = suite_below(&random, suite_below(&random, 200) ? 2000 : (size_t)1 << 22);
+        size_t i = suite_below(&random, 64),
+               n = suite_below(&random, suite_below(&random, 200) ? 2000 : (size_t)1 << 22);
         if (blocks[i] && suite_below(&random, 2)) {
             mm_free_global(blocks[i]);
             blocks[i] = NULL;
@@ -25,7 +27,7 @@ static void churn(void *argument) {
     for (size_t i = 0; i < 64; i++) mm_free_global(blocks[i]);
 }
 
-/* What a child does: allocates, resizes, frees, validates, and leaves without further ado. */
+/* The child's work: allocates, resizes, frees, validates. Gives its exit status. */
 static int child_works(void) {
     void *blocks[32];
     for (size_t i = 0; i < 32; i++) {

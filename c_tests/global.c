@@ -1,4 +1,5 @@
-/* The global wrapper on one thread: the singleton, the _global functions, errno, growth and giving back. */
+/* The global wrapper on one thread: the singleton, the _global functions, errno, growth and giving
+ * back. */
 #include "support/heap.h"
 
 #include <errno.h>
@@ -40,7 +41,9 @@ TEST(global, default_is_one_for_all_threads) {
 TEST(global, malloc_of_zero_is_a_unique_pointer) {
     void *blocks[100];
     for (int i = 0; i < 100; i++) {
-        blocks[i] = i % 3 == 0 ? mm_malloc_global(0) : i % 3 == 1 ? mm_calloc_global(0, 5) : mm_realloc_global(NULL, 0);
+        blocks[i] = i % 3 == 0   ? mm_malloc_global(0)
+                    : i % 3 == 1 ? mm_calloc_global(0, 5)
+                                 : mm_realloc_global(NULL, 0);
         CHECK(blocks[i] != NULL);
         for (int k = 0; k < i; k++) CHECK(blocks[k] != blocks[i]);
     }
@@ -82,7 +85,7 @@ TEST(global, alignments) {
     }
     CHECK_NULL(mm_memalign_global(0, 100));
     CHECK_NULL(mm_memalign_global(24, 100));
-    /* Half of the address space: a 32-bit process can have it. */
+    /* Half of the address space: a 32-bit process may get it. */
     unsigned char *half = mm_memalign_global(TOP_BIT, 100);
     if (IS_64_BIT) CHECK_NULL(half);
     CHECK_EQ(misalignment(half, TOP_BIT), 0);
@@ -96,7 +99,8 @@ TEST(global, enomem_and_nothing_else) {
     void *p = mm_malloc_global(100);
     fill(p, 100, 5);
     size_t live = stats_now().live_blocks;
-    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 8, SIZE_MAX - 4096, SIZE_MAX / 2, SIZE_MAX / 2 + 2};
+    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 8, SIZE_MAX - 4096, SIZE_MAX / 2,
+                                   SIZE_MAX / 2 + 2};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         suite_context("size %zu", sizes[i]);
         errno = 0;
@@ -195,10 +199,12 @@ static void frees_twice(void *block) {
 
 TEST(global, double_free_aborts_with_one_line) {
     char text[512], expected[128];
-    void *before = mm_malloc_global(100), *block = mm_malloc_global(100), *after = mm_malloc_global(100);
+    void *before = mm_malloc_global(100), *block = mm_malloc_global(100),
+         *after = mm_malloc_global(100);
     CHECK(before && block && after);
     int status = suite_in_child(frees_twice, block, text, sizeof text);
-    snprintf(expected, sizeof expected, "memoman: double free: 0x%llx\n", (unsigned long long)(uintptr_t)block);
+    snprintf(expected, sizeof expected, "memoman: double free: 0x%llx\n",
+             (unsigned long long)(uintptr_t)block);
     CHECK_TEXT(text, expected);
     CHECK(WIFSIGNALED(status));
     CHECK_EQ(WTERMSIG(status), SIGABRT);

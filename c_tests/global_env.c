@@ -1,4 +1,5 @@
-/* The global wrapper's environment. Each test runs in a forked child that sets variables before the first use. */
+/* The global wrapper's environment. Each test runs in a forked child that sets variables before the
+ * first use. */
 #include "support/heap.h"
 
 #include <errno.h>
@@ -45,7 +46,7 @@ static void exhaust(void *unused) {
     SAY(stats.pool_bytes <= (size_t)1100 << 10);
     SAY(stats.live_blocks >= count);
     SAY(mm_malloc_global((size_t)8 << 20) == NULL);
-    /* What is freed can be had again. */
+    /* Freed memory serves again. */
     mm_free_global(last);
     SAY(mm_malloc_global(1000) != NULL);
     SAY(mm_validate_global());

@@ -1,5 +1,5 @@
-/* Inspection: walk, validate, check, the stepwise validation between operations, diagnose, the pool of a pointer; and that
- * all of them survive whatever has been overwritten. (Group I of the corner cases.) */
+/* Inspection: walk, validate, check, stepwise validation between operations, diagnose, the pool of
+ * a pointer. All of them survive any overwritten word. (Group I of the corner cases.) */
 #include "support/heap.h"
 
 static mm_allocator_t *heap;
@@ -59,7 +59,7 @@ TEST(inspect, walk_of_a_pool_sees_that_pool_only) {
     CHECK(!seen.used[0]);
 }
 
-/* Found by the fuzzer: the walk followed whatever stood in a pool's header. */
+/* Found by the fuzzer: the walk followed an overwritten pool header. */
 TEST(inspect, walk_of_a_pool_with_an_overwritten_header_follows_nothing) {
     begin();
     mm_pool_t *pool = mm_get_pool(heap);
@@ -126,7 +126,7 @@ TEST(inspect, version_names_three_numbers) {
     CHECK_PTR(mm_version(), mm_version());
 }
 
-/* Sound by every name. */
+/* Every check calls the heap sound. */
 static void sound(void) {
     mm_violation_t violation;
     CHECK(mm_validate(heap));
@@ -149,7 +149,7 @@ TEST(inspect, a_sound_heap_is_sound_by_every_name) {
     sound();
 }
 
-/* Breaks one word, sees which invariant is named, repairs it. */
+/* Overwrites one word, checks which invariant is named, restores the word. */
 static void broken(unsigned char *place, uintptr_t value, int invariant) {
     uintptr_t kept;
     mm_violation_t violation;
@@ -158,7 +158,8 @@ static void broken(unsigned char *place, uintptr_t value, int invariant) {
     memset(&violation, 0, sizeof violation);
     suite_context("invariant %d, value %zx", invariant, (size_t)value);
     int number = mm_diagnose(heap, &violation), checked = mm_check(heap), valid = mm_validate(heap);
-    int in_pool = mm_validate_pool(mm_get_pool(heap)), check_pool = mm_check_pool(mm_get_pool(heap));
+    int in_pool = mm_validate_pool(mm_get_pool(heap)),
+        check_pool = mm_check_pool(mm_get_pool(heap));
     mm_cursor_t cursor;
     memset(&cursor, 0, sizeof cursor);
     int step = mm_validate_step(heap, &cursor, 1000);
@@ -213,9 +214,10 @@ TEST(inspect, steps_cover_the_heap_with_any_stride) {
         int result;
         memset(&cursor, 0, sizeof cursor);
         suite_context("stride %zu", stride);
-        while ((result = mm_validate_step(heap, &cursor, stride)) == 2) CHECK_LE(++steps, blocks + 8);
+        while ((result = mm_validate_step(heap, &cursor, stride)) == 2)
+            CHECK_LE(++steps, blocks + 8);
         CHECK_EQ(result, 1);
-        /* Rewound: it may begin anew. */
+        /* A finished cursor starts over. */
         while ((result = mm_validate_step(heap, &cursor, stride)) == 2) continue;
         CHECK_EQ(result, 1);
     }
@@ -276,7 +278,7 @@ TEST(inspect, steps_find_what_is_smashed) {
     sound();
 }
 
-/* Every inspecting call on a heap with one word overwritten: any answer, but an answer. */
+/* Every inspecting call on a heap with one word overwritten: any answer, and no crash or hang. */
 static int look(void) {
     mm_violation_t violation;
     mm_cursor_t cursor;
@@ -284,15 +286,18 @@ static int look(void) {
     memset(&cursor, 0, sizeof cursor);
     CHECK_EQ(mm_check(heap) == 0, sound_by_all);
     CHECK_EQ(mm_diagnose(heap, &violation) == 0, sound_by_all);
-    for (size_t steps = 0; (result = mm_validate_step(heap, &cursor, 3)) == 2; steps++) CHECK_LE(steps, 1000);
+    for (size_t steps = 0; (result = mm_validate_step(heap, &cursor, 3)) == 2; steps++)
+        CHECK_LE(steps, 1000);
     return sound_by_all;
 }
 
-/* Tries values in each word of a region. Gives how many of the changes were not noticed. */
+/* Tries values in each word of a region. Gives the number of changes that no check found. */
 static size_t overwrite(unsigned char *region, size_t bytes) {
-    uintptr_t values[] = {0, 1, UINTPTR_MAX, UINTPTR_MAX / 2, 0x4141414141414141u & UINTPTR_MAX, (uintptr_t)heap,
-                          (uintptr_t)a, (uintptr_t)b, (uintptr_t)c, (uintptr_t)mm_get_pool(heap), (uintptr_t)values,
-                          0, 0, 0};
+    uintptr_t values[] = {
+        0, 1, UINTPTR_MAX, UINTPTR_MAX / 2, 0x4141414141414141u & UINTPTR_MAX,
+        (uintptr_t)heap, (uintptr_t)a, (uintptr_t)b, (uintptr_t)c,
+        (uintptr_t)mm_get_pool(heap), (uintptr_t)values, 0, 0, 0,
+    };
     enum { VALUES = sizeof values / sizeof *values };
     size_t unnoticed = 0;
     for (size_t at = 0; at + sizeof(uintptr_t) <= bytes; at += sizeof(uintptr_t)) {
@@ -302,7 +307,8 @@ static size_t overwrite(unsigned char *region, size_t bytes) {
         values[VALUES - 2] = kept ^ 1;
         values[VALUES - 1] = kept + QUANTUM;
         for (size_t i = 0; i < VALUES; i++) {
-            suite_context("word %zu of the region, value %zx", at / sizeof(uintptr_t), (size_t)values[i]);
+            suite_context("word %zu of the region, value %zx", at / sizeof(uintptr_t),
+                          (size_t)values[i]);
             memcpy(region + at, &values[i], sizeof kept);
             unnoticed += look() && values[i] != kept;
         }
@@ -321,7 +327,7 @@ TEST(I, no_overwritten_word_of_the_pool_harms_validation) {
     unsigned char *pool = a - (mm_pool_overhead() - HEADER);
     size_t bytes = region_for(4096);
     overwrite(pool, bytes);
-    /* Of the words that the allocator owns, none changes unnoticed. */
+    /* Each change of a word that the allocator owns is found. */
     CHECK_EQ(overwrite(pool, mm_pool_overhead() - HEADER), 0);
     CHECK_EQ(overwrite(b - HEADER, HEADER + 2 * sizeof(void *)), 0);
     CHECK_EQ(overwrite(c - HEADER - sizeof(void *), HEADER + sizeof(void *)), 0);
@@ -332,7 +338,7 @@ TEST(I, no_overwritten_word_of_the_control_structure_harms_validation) {
     begin();
     mm_free(heap, b);
     size_t unnoticed = overwrite((unsigned char *)heap, mm_size());
-    /* The failure counter, the peak and the error handler's two words say nothing about the heap. */
+    /* No invariant covers the failure counter, the peak and the error handler's two words. */
     CHECK_LE(unnoticed, 5 * 14);
 }
 

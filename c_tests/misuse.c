@@ -1,5 +1,6 @@
-/* Misuse: what the headers show is told to the error handler, with a fixed message and the pointer; the call then has no
- * effect. Without a handler: one line on stderr and abort. (Group I of the corner cases, as far as one call can see it.) */
+/* Misuse that the headers show is reported to the error handler with a fixed message and the
+ * pointer; the call then has no effect. Without a handler: one line on stderr and abort. (Group I
+ * of the corner cases, as far as one call can see it.) */
 #include "support/heap.h"
 
 #include <signal.h>
@@ -171,7 +172,8 @@ TEST(misuse, foreign_pointers) {
     HEAP_SAME(other, &others, 0);
 }
 
-/* A block of an allocator whose pool lies between two pools of this one: no bound shows it, the header does. */
+/* A block of an allocator whose pool lies between two pools of this one: inside the bounds, so that
+ * only the header shows it. */
 TEST_64(misuse, another_allocators_block_between_two_pools) {
     unsigned char *memory = suite_memory(QUANTUM, 3 * 1024);
     mm_allocator_t *other = heap_over(memory + 1024, 1024);
@@ -203,7 +205,8 @@ TEST(misuse, interior_pointers) {
     }
 }
 
-/* mm_block_size has no allocator to report to: it gives 0 wherever the one word before the pointer shows that it is no block. */
+/* mm_block_size has no allocator to report to: it gives 0 where the word before the pointer is no
+ * header of a live block. */
 TEST(misuse, block_size_of_what_is_no_block) {
     begin();
     static size_t fixed[8];
@@ -218,7 +221,7 @@ TEST(misuse, block_size_of_what_is_no_block) {
     CHECK_EQ(seen.calls, 0);
 }
 
-/* An overwritten head of the top bin must not make `largest` a wish: its size is unknown. */
+/* An overwritten head of the top bin has no known size: `largest` must not be taken from it. */
 TEST(misuse, largest_of_an_overwritten_head) {
     begin();
     unsigned char *tail = d + mm_block_size(d) + HEADER;
@@ -248,8 +251,9 @@ TEST(misuse, the_end_of_a_pool_is_no_block) {
     HEAP_SAME(heap, &before, 0);
 }
 
-/* Smashes `bytes` bytes at `place`, sees `text` from freeing p, and puts everything back. */
-static void smashed(unsigned char *place, size_t bytes, int value, unsigned char *p, const char *text) {
+/* Overwrites `bytes` bytes at `place`, checks that freeing p reports `text`, restores the bytes. */
+static void smashed(unsigned char *place, size_t bytes, int value, unsigned char *p,
+                    const char *text) {
     unsigned char kept[64];
     heap_state before = heap_freeze(heap);
     suite_context("%s: %zu bytes of %d", text, bytes, value);
@@ -341,7 +345,7 @@ TEST(misuse, each_allocator_has_its_own_handler) {
     mm_free(two, q);
     CHECK_EQ(first.calls, 1);
     CHECK_EQ(second.calls, 2);
-    /* Another handler takes over, with its own word. */
+    /* Another handler replaces the first, with a user pointer of its own. */
     mm_set_error_handler(one, on_misuse, &second);
     mm_free(one, p);
     CHECK_EQ(first.calls, 1);
@@ -373,7 +377,8 @@ static void aborts_with(death how, const char *message) {
     suite_context("%s; stderr: %s", message, text);
     CHECK(WIFSIGNALED(status));
     CHECK_EQ(WTERMSIG(status), SIGABRT);
-    snprintf(expected, sizeof expected, "memoman: %s: 0x%llx\n", message, (unsigned long long)(uintptr_t)how.pointer);
+    snprintf(expected, sizeof expected, "memoman: %s: 0x%llx\n", message,
+             (unsigned long long)(uintptr_t)how.pointer);
     CHECK_TEXT(text, expected);
 }
 

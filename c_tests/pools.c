@@ -1,4 +1,5 @@
-/* Group C: pools. Any address and any length: rounded inward, refused with nothing changed, or a pool. */
+/* Group C: pools. Any address and any length: rounded inward, refused with nothing changed, or a
+ * pool. */
 #include "support/heap.h"
 
 static size_t pool_min(void) {
@@ -15,7 +16,8 @@ static void refused(mm_allocator_t *heap, void *mem, size_t bytes) {
 TEST(C, sizes_around_the_overhead) {
     mm_allocator_t *heap = heap_bare();
     size_t overhead = mm_pool_overhead();
-    for (size_t bytes = 0; bytes < pool_min(); bytes++) refused(heap, suite_memory(QUANTUM, bytes), bytes);
+    for (size_t bytes = 0; bytes < pool_min(); bytes++)
+        refused(heap, suite_memory(QUANTUM, bytes), bytes);
     refused(heap, suite_memory(QUANTUM, overhead), overhead - 1);
     refused(heap, suite_memory(QUANTUM, overhead), overhead);
     refused(heap, suite_memory(QUANTUM, pool_min()), pool_min() - 1);
@@ -73,7 +75,8 @@ TEST(C, create_with_pool_at_every_base) {
         CHECK(heap != NULL);
         HEAP_SOUND(heap);
         mm_stats_t stats = heap_stats(heap);
-        /* Rounding inward loses less than a quantum at each place where something must be aligned. */
+        /* Rounding inward loses less than a quantum at each place where something must be
+         * aligned. */
         CHECK_GE(stats.pool_bytes + 3 * QUANTUM, 4096);
         unsigned char *p = mm_malloc(heap, stats.largest);
         CHECK_BLOCK(p, stats.largest);
@@ -101,8 +104,9 @@ TEST(C, add_pool_at_every_base_and_odd_size) {
             memset(p, 0xFF, mm_block_size(p));
             HEAP_SOUND(heap);
             mm_free(heap, p);
-            /* Both names of a pool serve to remove it. */
-            CHECK_EQ(mm_remove_pool(heap, bytes % 2 ? (void *)memory : (void *)mm_get_pool(heap)), 1);
+            /* A pool is removed by its memory or by its handle. */
+            CHECK_EQ(mm_remove_pool(heap, bytes % 2 ? (void *)memory : (void *)mm_get_pool(heap)),
+                     1);
             HEAP_SOUND(heap);
             CHECK_NULL(mm_get_pool(heap));
         }
@@ -138,7 +142,8 @@ static void big_pool(size_t bytes) {
     CHECK_NULL(mm_malloc(heap, 1));
     mm_free(heap, p);
     HEAP_SOUND(heap);
-    void *small = mm_malloc(heap, 100), *half = mm_malloc(heap, bytes / 2), *rest = mm_malloc(heap, bytes / 4);
+    void *small = mm_malloc(heap, 100), *half = mm_malloc(heap, bytes / 2),
+         *rest = mm_malloc(heap, bytes / 4);
     CHECK(small && half && rest);
     HEAP_SOUND(heap);
     mm_free(heap, small);
@@ -178,14 +183,14 @@ TEST(C, memory_full_of_0xff) {
     CHECK_EQ(heap_walked(heap, 0).blocks, 2);
 }
 
-/* Three pools that touch; whatever order they come in, blocks never merge across the seams. */
+/* Three adjacent pools, added in every order: blocks never merge across their borders. */
 TEST(C, adjacent_before_after_and_both) {
-    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (int order = 0; order < 6; order++) {
         unsigned char *memory = suite_memory(QUANTUM, 3 * 1024);
         mm_allocator_t *heap = heap_bare();
         suite_context("order %d", order);
-        for (int i = 0; i < 3; i++) CHECK(mm_add_pool(heap, memory + 1024 * orders[order][i], 1024) != NULL);
+        for (int i = 0; i < 3; i++)
+            CHECK(mm_add_pool(heap, memory + 1024 * suite_orders[order][i], 1024) != NULL);
         HEAP_SOUND(heap);
         void *blocks[3];
         size_t one = 1024 - mm_pool_overhead();
@@ -203,7 +208,7 @@ TEST(C, adjacent_before_after_and_both) {
         CHECK_EQ(heap_walked(heap, 0).blocks, 3);
         CHECK_NULL(mm_malloc(heap, one + 1));
         for (int i = 0; i < 3; i++) {
-            CHECK_EQ(mm_remove_pool(heap, memory + 1024 * orders[(order + 1) % 6][i]), 1);
+            CHECK_EQ(mm_remove_pool(heap, memory + 1024 * suite_orders[(order + 1) % 6][i]), 1);
             HEAP_SOUND(heap);
         }
     }
@@ -298,7 +303,8 @@ TEST(C, remove_while_a_block_is_in_use) {
     mm_allocator_t *heap = heap_over(memory, 4096);
     /* The live block at the start, in the middle, at the end. */
     for (int which = 0; which < 3; which++) {
-        void *blocks[3] = {mm_malloc(heap, 100), mm_malloc(heap, 100), mm_malloc(heap, heap_stats(heap).largest)};
+        void *blocks[3] = {mm_malloc(heap, 100), mm_malloc(heap, 100),
+                           mm_malloc(heap, heap_stats(heap).largest)};
         for (int i = 0; i < 3; i++)
             if (i != which) mm_free(heap, blocks[i]);
         heap_state before = heap_freeze(heap);
@@ -352,7 +358,7 @@ TEST(C, remove_and_add_again) {
         HEAP_SAME_SHAPE(heap, &both);
         CHECK_EQ(mm_remove_pool(heap, second), 1);
         HEAP_SAME_SHAPE(heap, &alone);
-        /* Removed memory is the caller's again. */
+        /* The memory of a removed pool belongs to the caller. */
         memset(second, 0xFF, 4096);
         HEAP_SAME_SHAPE(heap, &alone);
     }
@@ -364,7 +370,9 @@ TEST(C, a_heap_without_pools) {
     CHECK_NULL(mm_get_pool(heap));
     CHECK_NULL(mm_malloc(heap, 1));
     mm_stats_t stats = heap_stats(heap);
-    CHECK_EQ(stats.pool_bytes + stats.used + stats.free + stats.overhead + stats.peak + stats.largest, 0);
+    CHECK_EQ(stats.pool_bytes + stats.used + stats.free + stats.overhead + stats.peak +
+                 stats.largest,
+             0);
     CHECK_EQ(stats.failed_requests, 1);
     CHECK_EQ(mm_reset(heap), 1);
     HEAP_SOUND(heap);
@@ -390,7 +398,8 @@ TEST(C, create_again_in_the_same_buffer) {
 TEST(C, reset_gives_every_pool_back_as_one_block) {
     unsigned char *memory = suite_memory(QUANTUM, 3 * 4096);
     mm_allocator_t *heap = heap_bare();
-    for (int i = 0; i < 3; i++) CHECK(mm_add_pool(heap, memory + i * 4096, 4096 - 16 * (size_t)i) != NULL);
+    for (int i = 0; i < 3; i++)
+        CHECK(mm_add_pool(heap, memory + i * 4096, 4096 - 16 * (size_t)i) != NULL);
     heap_state fresh = heap_freeze(heap);
     for (int round = 0; round < 4; round++) {
         for (size_t n = 1; mm_malloc(heap, n % 500 + 1); n = n * 7 + 1) continue;

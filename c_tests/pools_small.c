@@ -1,4 +1,5 @@
-/* Group C, second part: small control structures (mm_create_for), and two allocators interleaved. */
+/* Group C, second part: small control structures (mm_create_for), and two allocators
+ * interleaved. */
 #include "support/heap.h"
 
 static mm_allocator_t *small_heap(size_t max_block, size_t pool_bytes) {
@@ -84,7 +85,8 @@ TEST(C, create_wants_pointer_aligned_memory) {
     HEAP_SOUND(heap);
 }
 
-/* Nothing is written behind the control structure: a sanitizer sees the first byte. Here: its own pattern. */
+/* Nothing is written behind the control structure: a pattern there stays intact, also without a
+ * sanitizer. */
 TEST(C, create_writes_its_own_bytes_only) {
     for (size_t max = 32; max <= 1 << 20; max *= 2) {
         size_t control = mm_size_for(max);
@@ -109,12 +111,13 @@ TEST(C, create_writes_its_own_bytes_only) {
 
 TEST(C, two_allocators_interleaved) {
     enum { EACH = 16 };
-    /* Their pools take turns in one buffer. */
+    /* Their pools alternate in one buffer. */
     unsigned char *memory = suite_memory(QUANTUM, 2 * EACH * 1024);
     mm_allocator_t *heaps[2] = {heap_bare(), heap_bare()};
     void *blocks[2][400];
     size_t counts[2] = {0, 0};
-    for (size_t i = 0; i < 2 * EACH; i++) CHECK(mm_add_pool(heaps[i % 2], memory + i * 1024, 1024) != NULL);
+    for (size_t i = 0; i < 2 * EACH; i++)
+        CHECK(mm_add_pool(heaps[i % 2], memory + i * 1024, 1024) != NULL);
     heap_state fresh[2] = {heap_freeze(heaps[0]), heap_freeze(heaps[1])};
     for (size_t turn = 0; turn < 800; turn++) {
         size_t h = turn % 2, n = turn * 37 % 300 + 1;

@@ -1,5 +1,5 @@
-/* Group G: realloc. In place forward, then backward, then by moving; a failing one changes nothing. Contents are compared
- * every time. */
+/* Group G: realloc. In place forward, then backward, then by moving; a failing one changes nothing.
+ * Contents are compared every time. */
 #include "support/heap.h"
 
 static mm_allocator_t *heap;
@@ -150,7 +150,7 @@ TEST(G, grow_backward_with_overlap) {
                 begin(size_a, size_b, 40);
                 mm_free(heap, a);
                 suite_context("a %zu, b %zu, n %zu", size_a, size_b, n);
-                /* Where the free block serves n by itself a move into it gives the same place. */
+                /* Where the free block alone serves n, a move into it gives the same place. */
                 unsigned char *p = mm_realloc(heap, b, n);
                 CHECK_PTR(p, a);
                 CHECK_GE(mm_block_size(p), n);
@@ -173,7 +173,8 @@ TEST(G, grow_backward_with_overlap) {
 TEST(G, grow_over_both_sides) {
     begin(100, 200, 300);
     size_t usable = mm_block_size(b);
-    size_t forward = usable + HEADER + mm_block_size(c), whole = forward + HEADER + mm_block_size(a);
+    size_t forward = usable + HEADER + mm_block_size(c),
+           whole = forward + HEADER + mm_block_size(a);
     for (size_t n = forward + 1; n <= whole; n += 3) {
         begin(100, 200, 300);
         mm_free(heap, a);
@@ -208,7 +209,7 @@ TEST(G, forward_is_tried_before_backward) {
 TEST(G, in_place_is_tried_before_moving) {
     begin(300, 200, 300);
     mm_free(heap, a);
-    /* A hole that would serve too, further on. */
+    /* A free block elsewhere that would serve as well. */
     CHECK(mm_add_pool(heap, suite_memory(QUANTUM, 4096), 4096) != NULL);
     CHECK_PTR(mm_realloc(heap, b, 400), a);
     CHECK_FILLED(a, 200, 2);
@@ -231,7 +232,8 @@ TEST(G, moves_when_both_neighbours_live) {
     rest_is_intact();
 }
 
-/* The old block ends its region: one byte more than it has would be read outside, where a sanitizer sees it. */
+/* The old block ends its region: one byte more than it has would be read outside, where a sanitizer
+ * sees it. */
 TEST(G, moving_reads_the_old_block_only) {
     begin(100, 200, 300);
     CHECK(mm_add_pool(heap, suite_memory(QUANTUM, 65536), 65536) != NULL);
@@ -240,7 +242,7 @@ TEST(G, moving_reads_the_old_block_only) {
     CHECK_BLOCK(p, 60000);
     CHECK_FILLED(p, usable, 4);
     HEAP_SOUND(heap);
-    /* Back into what it left, which is smaller than it is, by a new alignment. */
+    /* A new alignment: back into the memory that it left, which is smaller than the block. */
     p = mm_realloc_aligned(heap, p, 1024, 100);
     CHECK(p != NULL);
     CHECK_FILLED(p, 100, 4);
@@ -307,7 +309,7 @@ TEST(G, a_failing_grow_changes_nothing) {
     CHECK_FILLED(a, mm_block_size(a), 1);
     CHECK_FILLED(b, mm_block_size(b), 2);
     CHECK_FILLED(c, mm_block_size(c), 3);
-    /* The same with free neighbours that do not suffice. */
+    /* Both neighbours are free, and together still too small. */
     mm_free(heap, a);
     mm_free(heap, c);
     before = heap_freeze(heap);
@@ -372,7 +374,8 @@ TEST(G, any_sequence_keeps_the_contents) {
     unsigned char *blocks[BLOCKS] = {0};
     size_t sizes[BLOCKS] = {0};
     for (size_t turn = 0; turn < 40000; turn++) {
-        size_t i = suite_below(&random, BLOCKS), wanted = suite_below(&random, turn % 7 ? 600 : 6000);
+        size_t i = suite_below(&random, BLOCKS),
+               wanted = suite_below(&random, turn % 7 ? 600 : 6000);
         suite_context("turn %zu: %zu to %zu", turn, sizes[i], wanted);
         unsigned char *p = mm_realloc(heap, blocks[i], wanted);
         if (wanted && !p) {

@@ -1,4 +1,5 @@
-/* Group A: size arithmetic. Every request up to SIZE_MAX gives NULL or a block that holds it; nothing wraps. */
+/* Group A: size arithmetic. Every request up to SIZE_MAX gives NULL or a block that holds it;
+ * nothing wraps. */
 #include "support/heap.h"
 
 #define USABLE 4096
@@ -15,7 +16,7 @@ static void begin(void) {
     fill(kept, kept_size, 7);
 }
 
-/* No call may serve n bytes, and none may change anything but the failure counter. */
+/* Every call refuses n bytes and changes nothing but the failure counter. */
 static void refused(size_t n) {
     heap_state before = heap_freeze(heap);
     suite_context("n = SIZE_MAX - %zu = %zu", SIZE_MAX - n, n);
@@ -135,7 +136,7 @@ TEST(A, just_beyond_what_is_free) {
         CHECK_NULL(mm_calloc(heap, 1, largest + k));
         CHECK_NULL(mm_memalign(heap, 64, largest + k));
         CHECK_NULL(mm_realloc(heap, NULL, largest + k));
-        /* The live block has all that is free behind it. */
+        /* All free memory lies right behind the live block. */
         CHECK_NULL(mm_realloc(heap, kept, kept_size + HEADER + largest + k));
     }
     HEAP_SAME(heap, &before, 5 * 64);
@@ -152,12 +153,13 @@ TEST(A, zero) {
     CHECK_NULL(mm_memalign(heap, 64, 0));
     CHECK_NULL(mm_realloc(heap, NULL, 0));
     CHECK_NULL(mm_realloc_aligned(heap, NULL, 64, 0));
-    /* Not for want of memory: nothing is counted. */
+    /* A size of zero is not counted as a failed request. */
     HEAP_SAME(heap, &before, 0);
 }
 
 TEST(A, small_sizes) {
-    static const size_t sizes[] = {1, 2, 3, 4, 7, 8, 9, 11, 12, 13, 15, 16, 17, 19, 20, 21, 23, 24, 25, 31, 32, 33, 39, 40, 41};
+    static const size_t sizes[] = {1,  2,  3,  4,  7,  8,  9,  11, 12, 13, 15, 16, 17,
+                                   19, 20, 21, 23, 24, 25, 31, 32, 33, 39, 40, 41};
     begin();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) served(sizes[i]);
 }

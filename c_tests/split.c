@@ -1,7 +1,9 @@
-/* Group F: splitting and coalescing. What is left over is a block or stays; free neighbours always become one. */
+/* Group F: splitting and coalescing. A remainder becomes a free block, or stays where it is too
+ * small for one; free neighbours always merge. */
 #include "support/heap.h"
 
-/* A block of exactly `usable` bytes, free between two live ones, everything else in use. Gives its payload's place. */
+/* A free block of exactly `usable` bytes between two live ones, in a heap without other free
+ * memory. Gives its payload. */
 static void *hole(mm_allocator_t *heap, size_t usable) {
     void *before = mm_malloc(heap, 40), *p = mm_malloc(heap, usable), *after = mm_malloc(heap, 40);
     CHECK(before && p && after);
@@ -13,7 +15,7 @@ static void *hole(mm_allocator_t *heap, size_t usable) {
     return p;
 }
 
-/* Takes so much of a hole that `left` bytes, header included, would be left over. */
+/* Takes all of a hole but `left` bytes, header included. */
 static void leaves(size_t usable, size_t left, int is_block) {
     mm_allocator_t *heap = heap_new(8192);
     void *place = hole(heap, usable);
@@ -55,13 +57,15 @@ TEST(F, remainder_of_min_plus_8) {
 }
 
 TEST(F, every_remainder_of_a_hole) {
-    for (size_t left = 0; left <= 200; left += QUANTUM) leaves(248, left, left >= MIN_USABLE + HEADER);
+    for (size_t left = 0; left <= 200; left += QUANTUM)
+        leaves(248, left, left >= MIN_USABLE + HEADER);
 }
 
-/* Four neighbours a b c d; frees `first`, then b; how many free blocks there are then. */
+/* Four neighbours a b c d: frees a and c if set, then b, and counts the free blocks. */
 static void merges(const char *what, int free_a, int free_c, size_t free_blocks) {
     mm_allocator_t *heap = heap_new(4096);
-    void *a = mm_malloc(heap, 100), *b = mm_malloc(heap, 200), *c = mm_malloc(heap, 300), *d = mm_malloc(heap, 40);
+    void *a = mm_malloc(heap, 100), *b = mm_malloc(heap, 200), *c = mm_malloc(heap, 300),
+         *d = mm_malloc(heap, 40);
     void *rest = mm_malloc(heap, heap_stats(heap).largest);
     CHECK(a && b && c && d && rest);
     size_t sizes[3] = {mm_block_size(a), mm_block_size(b), mm_block_size(c)};
@@ -72,7 +76,8 @@ static void merges(const char *what, int free_a, int free_c, size_t free_blocks)
     HEAP_SOUND(heap);
     heap_walk walk = heap_walked(heap, 0);
     CHECK_EQ(walk.free_blocks, free_blocks);
-    size_t together = sizes[1] + (free_a ? sizes[0] + HEADER : 0) + (free_c ? sizes[2] + HEADER : 0);
+    size_t together =
+        sizes[1] + (free_a ? sizes[0] + HEADER : 0) + (free_c ? sizes[2] + HEADER : 0);
     CHECK_EQ(walk.largest_free, together);
     CHECK_PTR(mm_malloc(heap, together), free_a ? a : b);
     HEAP_SOUND(heap);
@@ -96,13 +101,13 @@ static void gap(size_t distance) {
     unsigned char *space = heap_address_space(bytes);
     mm_allocator_t *heap = heap_over(space, bytes);
     heap_state fresh = heap_freeze(heap);
-    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (int order = 0; order < 6; order++) {
-        void *blocks[3] = {mm_malloc(heap, distance + 64), mm_malloc(heap, distance + 8), mm_malloc(heap, distance)};
+        void *blocks[3] = {mm_malloc(heap, distance + 64), mm_malloc(heap, distance + 8),
+                           mm_malloc(heap, distance)};
         CHECK(blocks[0] && blocks[1] && blocks[2]);
         HEAP_SOUND(heap);
         for (int i = 0; i < 3; i++) {
-            mm_free(heap, blocks[orders[order][i]]);
+            mm_free(heap, blocks[suite_orders[order][i]]);
             HEAP_SOUND(heap);
         }
         HEAP_SAME_SHAPE(heap, &fresh);
@@ -117,7 +122,8 @@ TEST(F, merges_across_gaps_over_2_to_the_32) {
     if (IS_64_BIT) gap(POWER(32) + 64);
 }
 
-/* The control structure and a pool, byte for byte: everything but what users wrote. */
+/* The control structure and both ends of a pool, byte for byte: all of the allocator's own
+ * words. */
 #define EDGE 128
 typedef struct image {
     unsigned char *control;
@@ -125,17 +131,19 @@ typedef struct image {
 } image;
 
 static void take_image(image *to, mm_allocator_t *heap, const unsigned char *pool, size_t bytes) {
-    size_t front = mm_pool_overhead() + 2 * sizeof(void *) - HEADER; /* up to the first block's links */
+    /* Up to the first block's links. */
+    size_t front = mm_pool_overhead() + 2 * sizeof(void *) - HEADER;
     memset(to->front, 0, EDGE);
     memset(to->back, 0, EDGE);
     memcpy(to->control, heap, mm_size());
     memcpy(to->front, pool, front);
-    memcpy(to->back, pool + bytes - 2 * sizeof(void *), 2 * sizeof(void *)); /* prev_phys and the sentinel */
+    /* prev_phys and the sentinel. */
+    memcpy(to->back, pool + bytes - 2 * sizeof(void *), 2 * sizeof(void *));
 }
 
 static int same_image(const image *a, const image *b) {
-    return memcmp(a->control, b->control, mm_size()) == 0 && memcmp(a->front, b->front, EDGE) == 0 &&
-           memcmp(a->back, b->back, EDGE) == 0;
+    return memcmp(a->control, b->control, mm_size()) == 0 &&
+           memcmp(a->front, b->front, EDGE) == 0 && memcmp(a->back, b->back, EDGE) == 0;
 }
 
 TEST(F, eight_factorial_free_orders_end_in_one_block_bit_for_bit) {
@@ -144,7 +152,8 @@ TEST(F, eight_factorial_free_orders_end_in_one_block_bit_for_bit) {
     size_t bytes = region_for(6000);
     unsigned char *pool = suite_memory(QUANTUM, bytes);
     mm_allocator_t *heap = heap_over(pool, bytes);
-    image first = {suite_memory(QUANTUM, mm_size()), {0}, {0}}, now = {suite_memory(QUANTUM, mm_size()), {0}, {0}};
+    image first = {suite_memory(QUANTUM, mm_size()), {0}, {0}},
+          now = {suite_memory(QUANTUM, mm_size()), {0}, {0}};
     int order[COUNT], turns[COUNT] = {0}, started = 0;
     size_t orders = 0;
     for (int i = 0; i < COUNT; i++) order[i] = i;
@@ -175,8 +184,8 @@ TEST(F, eight_factorial_free_orders_end_in_one_block_bit_for_bit) {
                 take_image(&first, heap, pool, bytes);
                 started = 1;
             }
-            suite_context("order %d %d %d %d %d %d %d %d", order[0], order[1], order[2], order[3], order[4], order[5],
-                          order[6], order[7]);
+            suite_context("order %d %d %d %d %d %d %d %d", order[0], order[1], order[2], order[3],
+                          order[4], order[5], order[6], order[7]);
             CHECK(same_image(&first, &now));
         } else {
             turns[i++] = 0;
@@ -190,8 +199,10 @@ TEST(F, every_sequence_ends_bit_identical_to_its_start) {
     size_t bytes = region_for(20000);
     unsigned char *pool = suite_memory(QUANTUM, bytes);
     mm_allocator_t *heap = heap_over(pool, bytes);
-    image first = {suite_memory(QUANTUM, mm_size()), {0}, {0}}, now = {suite_memory(QUANTUM, mm_size()), {0}, {0}};
-    /* The peak is part of the picture: reach it first, and never refuse a request. */
+    image first = {suite_memory(QUANTUM, mm_size()), {0}, {0}},
+          now = {suite_memory(QUANTUM, mm_size()), {0}, {0}};
+    /* The image includes the peak and the failure counter: reach the peak first, and cause no
+     * refusal. */
     void *all = mm_malloc(heap, heap_stats(heap).largest);
     mm_free(heap, all);
     take_image(&first, heap, pool, bytes);
@@ -204,7 +215,8 @@ TEST(F, every_sequence_ends_bit_identical_to_its_start) {
             size_t i = suite_below(&random, 40), n = suite_below(&random, 400) + 1;
             size_t largest = heap_stats(heap).largest;
             if (!blocks[i]) {
-                if (n + 600 <= largest) blocks[i] = turn % 4 ? mm_malloc(heap, n) : mm_memalign(heap, 64, n);
+                if (n + 600 <= largest)
+                    blocks[i] = turn % 4 ? mm_malloc(heap, n) : mm_memalign(heap, 64, n);
             } else if (turn % 3 || n > largest) {
                 mm_free(heap, blocks[i]);
                 blocks[i] = NULL;

@@ -1,10 +1,11 @@
-/* Stress: long random programs with a model beside them, patterns of fragmentation, worst cases of small blocks. */
+/* Stress: long random programs with a model beside them, patterns of fragmentation, worst cases of
+ * small blocks. */
 #include "support/engine.h"
 
 #define OPERATIONS 150000
 
 static void stress(const char *name, uint64_t seed, engine_mix mix, size_t max_block) {
-    mm_allocator_t *heap = max_block ? mm_create_for(suite_memory(QUANTUM, mm_size_for(max_block)), max_block) : heap_bare();
+    mm_allocator_t *heap = max_block ? heap_bare_for(max_block) : heap_bare();
     engine *engine = engine_new(name, heap, engine_seed(seed), engine_operations(OPERATIONS), mix);
     engine_run(engine);
     engine_free(engine);
@@ -48,12 +49,12 @@ TEST(stress, worst_case_small_blocks) {
     mm_allocator_t *heap = heap_new(usable);
     heap_state fresh = heap_freeze(heap);
     size_t count = crowd(heap, 1);
-    /* Not a byte is lost but what makes no block. */
+    /* Only a remainder too small for a block is lost. */
     CHECK_EQ(count, (usable_for(usable) + HEADER) / (MIN_USABLE + HEADER));
     CHECK_EQ(heap_stats(heap).live_blocks, count);
     CHECK_LE(heap_stats(heap).free, MIN_USABLE);
     HEAP_SOUND(heap);
-    /* Every other one free: half the heap, and nothing greater than the smallest block. */
+    /* Every other block is free: half of the heap, in pieces of the smallest size. */
     for (size_t i = 0; i < count; i += 2) mm_free(heap, blocks[i]);
     HEAP_SOUND(heap);
     CHECK_EQ(heap_stats(heap).largest, MIN_USABLE);
@@ -71,7 +72,7 @@ TEST(stress, small_blocks_grow_and_shrink) {
     size_t count = crowd(heap, 100);
     for (size_t i = 0; i < count; i++) CHECK_PTR(mm_realloc(heap, blocks[i], 1), blocks[i]);
     HEAP_SOUND(heap);
-    /* What each gave away serves another. */
+    /* The bytes that each block gave back serve other requests. */
     size_t more = 0;
     while (mm_malloc(heap, 40)) more++;
     CHECK_GE(more, count - 1);
@@ -80,7 +81,7 @@ TEST(stress, small_blocks_grow_and_shrink) {
     HEAP_SAME_SHAPE(heap, &fresh);
 }
 
-/* A checkerboard for every stride: the free blocks are found again, all of them. */
+/* A checkerboard for every stride: every free block is found again. */
 TEST(stress, checkerboards) {
     mm_allocator_t *heap = heap_new((size_t)1 << 19);
     heap_state fresh = heap_freeze(heap);
@@ -90,7 +91,8 @@ TEST(stress, checkerboards) {
             suite_context("n %zu, stride %zu", n, stride);
             size_t holes = 0;
             for (size_t i = 0; i < count; i += stride, holes++) mm_free(heap, blocks[i]);
-            for (size_t i = 0; i < count; i += stride) CHECK((blocks[i] = mm_malloc(heap, n)) != NULL);
+            for (size_t i = 0; i < count; i += stride)
+                CHECK((blocks[i] = mm_malloc(heap, n)) != NULL);
             HEAP_SOUND(heap);
             for (size_t i = 0; i < count; i += stride) mm_free(heap, blocks[i]);
             /* Two smaller ones fit in each hole of some size. */
@@ -102,7 +104,8 @@ TEST(stress, checkerboards) {
     HEAP_SAME_SHAPE(heap, &fresh);
 }
 
-/* Sizes that grow a little with each round, as queues and strings do: freed memory must come together again. */
+/* Sizes that grow a little with each round, as queues and strings do: freed memory must merge
+ * again. */
 TEST(stress, sawtooth) {
     mm_allocator_t *heap = heap_new((size_t)1 << 19);
     heap_state fresh = heap_freeze(heap);
@@ -118,7 +121,7 @@ TEST(stress, sawtooth) {
     }
 }
 
-/* Long-lived blocks among short-lived ones. The average of what is lost stays below the literature's 25 %. */
+/* Long-lived blocks among short-lived ones. The average loss stays below the literature's 25 %. */
 TEST(stress, long_lived_among_short_lived) {
     suite_random random = suite_seeded(engine_seed(9));
     mm_allocator_t *heap = heap_new((size_t)1 << 20);
@@ -151,7 +154,9 @@ TEST(stress, growing_vectors) {
     size_t sizes[VECTORS] = {0};
     for (size_t turn = 0; turn < 30000; turn++) {
         size_t i = suite_below(&random, VECTORS);
-        size_t wanted = sizes[i] > 60000 ? 1 : turn % 3 ? sizes[i] + 1 + suite_below(&random, 100) : sizes[i] * 2 + 1;
+        size_t wanted = sizes[i] > 60000 ? 1
+                        : turn % 3       ? sizes[i] + 1 + suite_below(&random, 100)
+                                         : sizes[i] * 2 + 1;
         suite_context("turn %zu: vector %zu from %zu to %zu", turn, i, sizes[i], wanted);
         unsigned char *p = mm_realloc(heap, vectors[i], wanted);
         CHECK(p != NULL);

@@ -1,5 +1,5 @@
-/* The global wrapper under eight threads that hand blocks to each other: what one allocates another checks, resizes or
- * frees. */
+/* The global wrapper under eight threads that exchange blocks: a block is checked, resized or freed
+ * by another thread than the one that allocated it. */
 #include "support/heap.h"
 
 #include <unistd.h>
@@ -43,11 +43,13 @@ static void correspond(void *argument) {
     for (size_t turn = 0, count = turns(); turn < count; turn++) {
         suite_context("thread %zu, turn %zu", (size_t)(uintptr_t)argument, turn);
         letter *sent = suite_below(&random, 5) ? written(&random) : NULL;
-        letter *got = __atomic_exchange_n(&mailboxes[suite_below(&random, MAILBOXES)], sent, __ATOMIC_ACQ_REL);
+        letter *got = __atomic_exchange_n(&mailboxes[suite_below(&random, MAILBOXES)], sent,
+                                          __ATOMIC_ACQ_REL);
         if (!got) continue;
         read_through(got);
         if (suite_below(&random, 3) == 0) {
-            size_t size = sizeof(letter) + suite_below(&random, 2000), kept = size < got->size ? size : got->size;
+            size_t size = sizeof(letter) + suite_below(&random, 2000),
+                   kept = size < got->size ? size : got->size;
             got = mm_realloc_global(got, size);
             CHECK(got != NULL);
             CHECK_FILLED(got + 1, kept - sizeof(letter), got->seed);
@@ -79,7 +81,7 @@ TEST(threads, hand_blocks_to_each_other) {
     CHECK(mm_validate_global());
 }
 
-/* Short-lived threads that leave live blocks behind; others free them. */
+/* Short-lived threads leave live blocks behind; other threads free them. */
 static void leave_blocks(void *argument) {
     letter **to = argument;
     suite_random random = suite_seeded((uintptr_t)to);
@@ -129,7 +131,7 @@ TEST(threads, large_blocks_come_and_go) {
     CHECK(mm_validate_global());
 }
 
-/* Inspection while others work. */
+/* Inspection while other threads allocate. */
 static int stop;
 static void churn(void *argument) {
     suite_random random = suite_seeded((uintptr_t)argument + 5);
@@ -147,7 +149,8 @@ TEST(threads, stats_and_validation_while_others_work) {
     for (size_t i = 0, count = turns() / 50 + 20; i < count; i++) {
         mm_stats_t stats;
         mm_stats_global(&stats, sizeof stats);
-        int adds_up = stats.used + stats.free + stats.overhead == stats.pool_bytes, valid = mm_validate_global();
+        int adds_up = stats.used + stats.free + stats.overhead == stats.pool_bytes,
+            valid = mm_validate_global();
         if (!adds_up || !valid) __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
         CHECK(adds_up);
         CHECK(valid);

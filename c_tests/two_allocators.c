@@ -1,5 +1,6 @@
-/* Two (and more) independent allocators over different pools in one process, each on its own thread, run the stress test at
- * the same time. They share nothing, so there is no lock anywhere; ThreadSanitizer watches. */
+/* Two and more independent allocators over different pools in one process, each on a thread of its
+ * own, run the stress test at the same time. They share nothing and take no lock; ThreadSanitizer
+ * would report a race. */
 #include "support/engine.h"
 
 #define OPERATIONS 100000
@@ -15,7 +16,8 @@ static void at_the_same_time(size_t count, engine_mix first_mix) {
     suite_thread threads[THREADS_MAX];
     engine *engines[THREADS_MAX];
     for (size_t i = 0; i < count; i++)
-        engines[i] = engine_new(names[i], heap_bare(), engine_seed(40) + i, engine_operations(OPERATIONS) / count * 2,
+        engines[i] = engine_new(names[i], heap_bare(), engine_seed(40) + i,
+                                engine_operations(OPERATIONS) / count * 2,
                                 (engine_mix)((first_mix + i) % 5));
     for (size_t i = 0; i < count; i++) suite_start(&threads[i], run, engines[i]);
     for (size_t i = 0; i < count; i++) suite_join(&threads[i]);
@@ -32,7 +34,8 @@ TEST(two, eight_allocators_on_eight_threads) {
     at_the_same_time(8, MIX_UNIFORM);
 }
 
-/* The same program on both gives the same places in both: no state but the allocator's own. */
+/* The same calls give the same offsets in both: an allocator has no state outside its own
+ * memory. */
 TEST(two, allocators_behave_the_same_whatever_the_other_does) {
     unsigned char *memory = suite_memory(4096, 2 * 65536);
     mm_allocator_t *heaps[2] = {heap_over(memory, 65536), heap_over(memory + 65536, 65536)};
@@ -50,7 +53,8 @@ TEST(two, allocators_behave_the_same_whatever_the_other_does) {
             places[h][turns[h]] = -2;
         } else {
             blocks[h][i] = mm_malloc(heaps[h], n);
-            places[h][turns[h]] = blocks[h][i] ? (unsigned char *)blocks[h][i] - memory - (ptrdiff_t)(h * 65536) : -1;
+            places[h][turns[h]] =
+                blocks[h][i] ? (unsigned char *)blocks[h][i] - memory - (ptrdiff_t)(h * 65536) : -1;
         }
         turns[h]++;
     }

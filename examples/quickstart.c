@@ -1,5 +1,5 @@
 /*
- * An allocator in a static array: no operating system, no malloc.
+ * An allocator in a static array, its blocks drawn after each step.
  *
  *     cc -I dist/include examples/quickstart.c dist/libmemoman.a -lpthread -o quickstart
  */
@@ -23,8 +23,8 @@ static void map(mm_allocator_t *heap, const char *when) {
     printf("%-28s |", when);
     mm_walk_pool(mm_get_pool(heap), draw, &blocks);
     mm_stats(heap, &stats, sizeof stats);
-    printf("\n%-28s %zu blocks, %zu bytes used, %zu free, largest request %zu\n", "", blocks, stats.used, stats.free,
-           stats.largest);
+    printf("\n%-28s %zu blocks, %zu bytes used, %zu free, largest request %zu\n", "", blocks,
+           stats.used, stats.free, stats.largest);
 }
 
 int main(void) {

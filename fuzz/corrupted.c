@@ -1,7 +1,7 @@
-/* The validators on a heap that may have been overwritten anywhere: a real heap is built as the input says, then its
- * bytes are overwritten as the input says. Whatever they were, no validator crashes, hangs, reads outside (every region
- * is a malloc of exactly its size, under AddressSanitizer) or changes a byte; their answers agree; and a heap that
- * they call sound works. */
+/* The validators on a damaged heap: the input decides how a real heap is built and which of its
+ * bytes are then overwritten. For any damage, no validator crashes, hangs, reads outside (every
+ * region is a malloc of exactly its size, under AddressSanitizer) or changes a byte; their answers
+ * agree; and a heap that they call sound works. */
 #include "harness.h"
 
 #define BLOCKS 40
@@ -9,7 +9,8 @@
 #define CONTROL POOLS
 #define REGIONS (POOLS + 1)
 
-/* Headers and free memory may be poisoned for AddressSanitizer: overwriting and comparing must not be seen by it. */
+/* Headers and free memory may be poisoned: AddressSanitizer must not check the functions that
+ * overwrite and compare them. */
 #define UNSEEN __attribute__((no_sanitize("address"), noinline))
 
 typedef struct region {
@@ -28,16 +29,18 @@ static void on_misuse(const char *message, const void *ptr, void *user) {
 }
 
 UNSEEN static void store(unsigned char *at, size_t word, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++) ((volatile unsigned char *)at)[i] = (unsigned char)(word >> 8 * i);
+    for (size_t i = 0; i < bytes; i++)
+        ((volatile unsigned char *)at)[i] = (unsigned char)(word >> 8 * i);
 }
 
 UNSEEN static size_t load(const unsigned char *at) {
     size_t word = 0;
-    for (size_t i = 0; i < sizeof word; i++) word |= (size_t)((const volatile unsigned char *)at)[i] << 8 * i;
+    for (size_t i = 0; i < sizeof word; i++)
+        word |= (size_t)((const volatile unsigned char *)at)[i] << 8 * i;
     return word;
 }
 
-/* The first byte that differs from the copy, or makes the copy. */
+/* Gives the index of the first byte that differs from the copy; or makes the copy. */
 UNSEEN static size_t changed(const region *region, int copy) {
     for (size_t i = 0; i < region->bytes; i++) {
         if (copy)
@@ -56,14 +59,16 @@ static void freeze(void) {
 static void unchanged(const char *what) {
     for (size_t i = 0; i < REGIONS; i++)
         if (regions[i].start && changed(&regions[i], 0) != regions[i].bytes)
-            suite_fail(__FILE__, __LINE__, "%s wrote byte %zu of region %zu", what, changed(&regions[i], 0), i);
+            suite_fail(__FILE__, __LINE__, "%s wrote byte %zu of region %zu", what,
+                       changed(&regions[i], 0), i);
 }
 
-/* Inside a region; a pool's end counts, where its sentinel's payload would be. */
+/* Inside a region, or at its end, where a pool's sentinel would have its payload. */
 static int is_ours(const void *place) {
     const unsigned char *at = place;
     for (size_t i = 0; i < REGIONS; i++)
-        if (regions[i].start && at >= regions[i].start && at <= regions[i].start + regions[i].bytes) return 1;
+        if (regions[i].start && at >= regions[i].start && at <= regions[i].start + regions[i].bytes)
+            return 1;
     return 0;
 }
 
@@ -101,7 +106,8 @@ static size_t build(input *in) {
     return count;
 }
 
-/* A word for an overwritten place: small, wild, or an address in the heap, which are the ones that could be followed. */
+/* A word for an overwritten place: small, wild, or an address in the heap, which a validator could
+ * follow. */
 static size_t wrong_word(input *in, size_t old) {
     unsigned how = take(in);
     const region *region = &regions[take(in) % REGIONS];
@@ -143,7 +149,8 @@ struct walk {
 static void on_block(void *block, size_t size, int used, void *user) {
     struct walk *walk = user;
     unsigned char *start = block;
-    CHECK(start >= walk->region->start && start + size <= walk->region->start + walk->region->bytes);
+    CHECK(start >= walk->region->start &&
+          start + size <= walk->region->start + walk->region->bytes);
     CHECK_LE(++walk->blocks, walk->region->bytes / (MIN_USABLE + HEADER));
     if (used && walk->count < BLOCKS) walk->live[walk->count++] = block;
 }
@@ -184,11 +191,12 @@ static void validate(size_t pools, size_t step) {
     unchanged("mm_validate_step");
     if (sound) CHECK_EQ(answer, 1);
 #ifdef PLANTED
-    /* A validator that looks one byte beyond a pool's end when it has found something. */
+    /* A validator that reads one byte beyond a pool's end once it has found damage. */
     if (number == 6) mm_planted_read(regions[0].start + regions[0].bytes);
 #endif
     if (!sound) return;
-    /* What is called sound must work: every block that a walk shows can be freed, and then each pool is one block. */
+    /* A heap called sound must work: every live block of a walk can be freed, and then each pool
+     * can be removed. */
     reports = 0;
     mm_set_error_handler(allocator, on_misuse, NULL);
     for (size_t i = 0; i < pools; i++) {

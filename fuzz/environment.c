@@ -1,6 +1,6 @@
-/* The environment parser and its lines on stderr. scripts/fuzz.sh names getenv and syscall in the library's archive anew:
- * they are the functions here. Each value is a copy of exactly its size. What must come out is computed here in another
- * way: in 128 bits, without the parser's order. */
+/* The environment parser and its lines on stderr. scripts/fuzz.sh renames getenv and syscall in the
+ * library's archive to the functions here. Each value is a copy of exactly its size. The expected
+ * result is computed in another way: in 128 bits, in another order than the parser's. */
 #include "harness.h"
 #include <stdarg.h>
 #include <sys/syscall.h>
@@ -22,7 +22,8 @@ static const struct variable {
 static char *values[VARIABLES]; /* NULL: not set */
 static char said[4096];
 static size_t said_bytes;
-/* How the system writes: at most `most` bytes at a time, `interrupted` times EINTR before that, or never. */
+/* How write behaves: at most `most` bytes at a time, first `interrupted` times EINTR; `broken`:
+ * always EIO. */
 static size_t most, interrupted;
 static int broken;
 
@@ -32,7 +33,7 @@ const char *fuzz_getenv(const char *name) {
     suite_fail(__FILE__, __LINE__, "unknown variable %s", name);
 }
 
-/* The one system call that lines on stderr make. */
+/* Lines on stderr make one kind of system call: write. */
 long fuzz_syscall(long number, ...) {
     CHECK_EQ(number, SYS_write);
     va_list list;
@@ -77,8 +78,8 @@ static size_t size_of(const char *text) {
 
 static void expect(size_t which, char *lines) {
     char line[256];
-    snprintf(line, sizeof line, "memoman: %s=%.64s ignored: expected %s\n", variables[which].name, values[which],
-             variables[which].expected);
+    snprintf(line, sizeof line, "memoman: %s=%.64s ignored: expected %s\n", variables[which].name,
+             values[which], variables[which].expected);
     strcat(lines, line);
 }
 

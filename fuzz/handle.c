@@ -1,6 +1,7 @@
-/* The handle API: a heap of up to six pools, operations decoded from the input, and a shadow of what is live beside it.
- * Every region is a malloc of exactly its size, so that AddressSanitizer sees the first byte outside; every block is full
- * of a pattern; after every operation the counters are compared. */
+/* The handle API: a heap of up to six pools, operations decoded from the input, and a model of the
+ * live blocks beside it. Every region is a malloc of exactly its size, so that AddressSanitizer
+ * sees the first byte outside; every block is full of a pattern; after every operation the counters
+ * are compared. */
 #include "harness.h"
 
 #define SLOTS 48
@@ -57,7 +58,7 @@ static mm_stats_t compare(void) {
     return stats;
 }
 
-/* A refusal: at most the counter of failures moved. */
+/* After a refusal at most the counter of failures has changed. */
 static void refused(const mm_stats_t *before) {
     mm_stats_t now = compare();
     CHECK_LE(now.failed_requests - before->failed_requests, 1);
@@ -74,12 +75,14 @@ static void adopt(slot *slot, unsigned char *block, size_t asked, size_t align) 
     int inside = 0;
     for (size_t i = 0; i < POOLS; i++) {
         const pool *p = &heap.pools[i];
-        inside |= p->memory && block >= p->memory + p->offset && block + usable <= p->memory + p->offset + p->bytes;
+        inside |= p->memory && block >= p->memory + p->offset &&
+                  block + usable <= p->memory + p->offset + p->bytes;
     }
     CHECK(inside);
     for (size_t i = 0; i < SLOTS; i++) {
         const struct slot *other = &heap.slots[i];
-        if (other->block && other != slot) CHECK(block + usable <= other->block || other->block + other->usable <= block);
+        if (other->block && other != slot)
+            CHECK(block + usable <= other->block || other->block + other->usable <= block);
     }
     *slot = (struct slot){block, asked, usable, align, ++heap.seeds};
     fill(block, usable, slot->seed);
@@ -97,7 +100,7 @@ static void allocate(input *in, slot *slot, unsigned how) {
     mm_stats_t before = compare();
     size_t n = take_size(in), align = 1;
     unsigned char *block;
-    /* Whether it can be served, and whether it must be. */
+    /* `may`: the request can succeed; `must`: it must. */
     int may = n != 0 && n <= before.largest, must = may;
     if (how == 0) {
         block = mm_malloc(heap.allocator, n);
@@ -110,9 +113,10 @@ static void allocate(input *in, slot *slot, unsigned how) {
         for (size_t i = 0; block && may && i < n; i++) CHECK_EQ(block[i], 0);
     } else {
         align = take_size(in);
-        block = how == 2 ? mm_memalign(heap.allocator, align, n) : mm_realloc_aligned(heap.allocator, NULL, align, n);
+        block = how == 2 ? mm_memalign(heap.allocator, align, n)
+                         : mm_realloc_aligned(heap.allocator, NULL, align, n);
         if (align == 0 || (align & (align - 1))) may = must = 0;
-        /* A greater alignment needs room for its gap. */
+        /* A larger alignment needs room for its gap. */
         if (align > QUANTUM) must = 0;
     }
     if (block) {
@@ -155,7 +159,7 @@ static void release(slot *slot) {
     mm_free(heap.allocator, block);
 }
 
-/* What no call may do anything about but report: exactly one report, nothing changed. */
+/* Misuse: exactly one report, and nothing changes. */
 static void misuse(input *in, slot *slot) {
     unsigned char local[64], *wrong = local + 16;
     unsigned what = take(in) % 5;
@@ -207,11 +211,12 @@ static void add_pool(input *in, pool *p) {
     *p = (pool){memory, offset, bytes, offset + bytes + room, handle};
 }
 
-/* A region that has a byte of a pool, or of the control structure. */
+/* A region that overlaps a pool or the control structure. */
 static void add_overlap(input *in, const pool *p) {
     mm_stats_t before = compare();
     unsigned char *low = p->memory ? (unsigned char *)p->handle : (unsigned char *)heap.allocator;
-    size_t bytes = p->memory ? (size_t)(p->memory + p->offset + p->bytes - low) : heap.control_bytes;
+    size_t bytes =
+        p->memory ? (size_t)(p->memory + p->offset + p->bytes - low) : heap.control_bytes;
     unsigned char *byte = low + take16(in) % bytes;
     size_t front = take(in), back = 1 + take16(in);
     CHECK_NULL(mm_add_pool(heap.allocator, byte - front, front + back));
@@ -237,7 +242,8 @@ static void change_pools(input *in, unsigned how) {
         }
     } else {
         int live = has_live(p);
-        int removed = mm_remove_pool(heap.allocator, how == 2 ? (void *)p->handle : p->memory + p->offset);
+        int removed =
+            mm_remove_pool(heap.allocator, how == 2 ? (void *)p->handle : p->memory + p->offset);
         CHECK_EQ(removed, !live);
         if (removed) {
             /* The next access to it is a use after free. */
@@ -249,7 +255,7 @@ static void change_pools(input *in, unsigned how) {
     }
 }
 
-/* `largest` can be had, and not a byte more. */
+/* `largest` bytes are served, and one byte more is refused. */
 static void largest(slot *slot) {
     mm_stats_t before = compare();
     CHECK_NULL(mm_malloc(heap.allocator, before.largest + 1));
@@ -282,10 +288,12 @@ static int begin(input *in) {
             mm_pool_t *handle = mm_get_pool(heap.allocator);
             CHECK(handle != NULL);
             size_t front = (size_t)((unsigned char *)handle - heap.control);
-            heap.pools[0] = (pool){heap.control, front, offset + bytes - front, offset + bytes, handle};
+            heap.pools[0] =
+                (pool){heap.control, front, offset + bytes - front, offset + bytes, handle};
         }
     } else {
-        heap.allocator = geometry % 3 == 1 ? mm_create_for(heap.control, most) : mm_create(heap.control);
+        heap.allocator =
+            geometry % 3 == 1 ? mm_create_for(heap.control, most) : mm_create(heap.control);
         CHECK(heap.allocator != NULL);
     }
     if (!heap.allocator) {

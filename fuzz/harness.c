@@ -12,7 +12,7 @@ void suite_fail(const char *file, int line, const char *format, ...) {
     abort();
 }
 
-/* The targets bring their own memory: heap.c's helpers that ask for some are not called. */
+/* The targets have memory of their own: they call no helper of heap.c that would allocate. */
 void *suite_memory(size_t align, size_t bytes) {
     suite_fail(__FILE__, __LINE__, "suite_memory(%zu, %zu) in a fuzz target", align, bytes);
 }

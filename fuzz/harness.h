@@ -1,6 +1,6 @@
-/* What the fuzz targets share: reading decisions from the input, and the suite's checks, which here end the process, so
- * that the fuzzer keeps the input. Built by scripts/fuzz.sh; -DPLANTED builds each target with a bug that its own corpus
- * must find. */
+/* Shared by the fuzz targets: decisions read from the input, and the suite's checks, which here end
+ * the process, so that the fuzzer keeps the input. Built by scripts/fuzz.sh; -DPLANTED builds each
+ * target with a bug that its own corpus must find. */
 #ifndef HARNESS_H
 #define HARNESS_H
 
@@ -10,11 +10,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Bugs on purpose of the library's fuzz build: src/planted.rs. */
+/* Intentional bugs in the library's fuzz build: src/planted.rs. */
 unsigned char mm_planted_read(const unsigned char *place);
 void mm_planted_word(unsigned char *data, size_t size);
 
-/* What is left of the input; zeros when nothing is. */
+/* The rest of the input; reads as zeros at its end. */
 typedef struct input {
     const uint8_t *at;
     size_t left;
@@ -37,8 +37,8 @@ static inline size_t take_word(input *in) {
     return word;
 }
 
-/* A size: small ones in one byte, up to 16 KiB in two, and 2^k - 128 … 2^k + 127 for every k, which reaches round
- * zero to SIZE_MAX. */
+/* A size: below 128 in one byte, up to 16 KiB in two, and 2^k - 128 … 2^k + 127 for every k, which
+ * wraps below zero to SIZE_MAX. */
 static inline size_t take_size(input *in) {
     unsigned first = take(in);
     if (first < 0x80) return first;

@@ -1,5 +1,6 @@
-/* The self-test of `make fuzz`: a bug in the Rust library behind four bytes that must be found one after the other. Only
- * a fuzzer that sees the branches of the Rust side, and an AddressSanitizer that watches its writes, find it. */
+/* The self-test of `make fuzz`: a bug in the Rust library behind four bytes, each with a branch of
+ * its own. Only a fuzzer that sees the branches of the Rust side, with an AddressSanitizer that
+ * watches its writes, finds it. */
 #include "harness.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,10 +1,11 @@
-/* The C library's malloc family through the shim: its archive, whose names scripts/fuzz.sh gives the prefix `shim_`, so
- * that the fuzzer keeps its own malloc. Any arguments; the rules of C, POSIX and glibc beside it. The heap lives on
- * from input to input, as in a program. */
+/* The C library's malloc family through the shim's archive, with any arguments, checked against the
+ * rules of C, POSIX and glibc. scripts/fuzz.sh gives the archive's names the prefix `shim_`, so
+ * that the fuzzer keeps its own malloc. The heap lives on from input to input, as in a program. */
 #include "harness.h"
 
 #define SLOTS 40
-/* Greater requests than this are only made when they are so great that no system serves them. */
+/* Requests up to SERVED must be served; requests from REFUSED on must be refused; none lies
+ * between. */
 #define SERVED ((size_t)2 << 20)
 #define REFUSED ((size_t)1 << 47)
 
@@ -42,7 +43,7 @@ static void *planted_reallocarray(void *ptr, size_t count, size_t size) {
 #define shim_reallocarray planted_reallocarray
 #endif
 
-/* Great blocks keep their pattern at both ends only. */
+/* Large blocks have the pattern at both ends only. */
 #define ENDS 4096
 
 static void paint(slot *slot) {
@@ -67,18 +68,19 @@ static void adopt(slot *slot, unsigned char *block, size_t asked, size_t align) 
     CHECK_EQ(misalignment(block, align > 16 ? align : 16), 0);
     for (size_t i = 0; i < SLOTS; i++) {
         const struct slot *other = &slots[i];
-        if (other->block && other != slot) CHECK(block + usable <= other->block || other->block + other->usable <= block);
+        if (other->block && other != slot)
+            CHECK(block + usable <= other->block || other->block + other->usable <= block);
     }
     *slot = (struct slot){block, usable, ++seeds};
     paint(slot);
 }
 
-/* A size that is served or is beyond every system. */
+/* A size up to SERVED, or from REFUSED on. */
 static size_t bounded(size_t n) {
     return n >= REFUSED ? n : n % (SERVED + 1);
 }
 
-/* Refused: for that reason, and only where it may be. */
+/* The refusal has the expected errno. */
 static void refused(int error, int expected) {
     CHECK_EQ(error, expected);
 }
@@ -174,7 +176,8 @@ static void resize(input *in, slot *slot, int array) {
     intact(slot);
     struct slot old = *slot;
     errno = 77;
-    unsigned char *block = array ? shim_reallocarray(old.block, count, n) : shim_realloc(old.block, n);
+    unsigned char *block =
+        array ? shim_reallocarray(old.block, count, n) : shim_realloc(old.block, n);
     int error = errno;
     n = overflows ? SIZE_MAX : n * count;
     if (n == 0) {

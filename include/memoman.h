@@ -33,58 +33,65 @@
     ((major) * 10000 + (minor) * 100 + (patch))
 #define MM_VERSION MM_MAKE_VERSION(0, 1, 0)
 
-/** An allocator. Lives in memory that you supply; opaque. */
+/** An allocator, in memory that you supply; opaque. */
 typedef struct mm_allocator_t mm_allocator_t;
 
 /** A pool: a region of memory that you gave to an allocator; opaque. */
 typedef struct mm_pool_t mm_pool_t;
 
-/** Called on misuse: a fixed message, the pointer at which it shows, your word. */
+/**
+ * Called on misuse: a fixed message, the pointer at which it shows, and the
+ * `user` pointer given to mm_set_error_handler.
+ */
 typedef void (*mm_error_handler)(const char *message, const void *ptr, void *user);
 
 /**
- * Called for each block: payload, usable bytes, nonzero if in use, your word.
- * Must not allocate from, or free to, the allocator that is walked.
+ * Called for each block: its payload, its usable bytes, nonzero if it is in
+ * use, and the `user` pointer given to mm_walk_pool. Must not allocate from,
+ * or free to, the allocator that is walked.
  */
 typedef void (*mm_walker)(void *ptr, size_t size, int used, void *user);
 
 /**
- * Where mm_validate_step goes on. Set it to all zero before the first step; its
- * contents are the library's.
+ * Where mm_validate_step continues. Set it to all zero before the first step;
+ * its contents belong to the library.
  */
 typedef struct mm_cursor_t {
     /** Private. */
     size_t state[4];
 } mm_cursor_t;
 
-/** A broken invariant, as mm_diagnose finds it. */
+/** A broken invariant that mm_diagnose found. */
 typedef struct mm_violation_t {
-    /** Number of the invariant, 1 to 8; 0: none is broken. */
+    /** Number of the invariant, 1 to 8; 0 if none is broken. */
     int invariant;
     /** What is broken, in a few words; static storage, never NULL. */
     const char *name;
-    /** Where it shows: a block, a bitmap word, a list head, a pool, the allocator. NULL if none is broken. */
+    /**
+     * Where it shows: a block, a bitmap word, a list head, a pool or the
+     * allocator; NULL if none is broken.
+     */
     const void *address;
-    /** The pool in which it shows; NULL if in none. */
+    /** The pool in which it shows; NULL if it shows in none. */
     mm_pool_t *pool;
 } mm_violation_t;
 
 /**
- * An allocator's figures, in bytes unless the name says otherwise.
- * Always: used + free + overhead == pool_bytes.
+ * An allocator's figures, in bytes except the last two, which are counts.
+ * Always used + free + overhead == pool_bytes.
  */
 typedef struct mm_stats_t {
-    /** All pools, each between its bounds rounded inward. */
+    /** All pools, each with its bounds rounded inward to the quantum. */
     size_t pool_bytes;
-    /** What live blocks take, headers included. */
+    /** Blocks in use, headers included. */
     size_t used;
-    /** What free blocks take, headers included. */
+    /** Free blocks, headers included. */
     size_t free;
-    /** What the pools take for themselves. */
+    /** The pools' own headers and sentinels. */
     size_t overhead;
     /** The highest `used` since creation or reset. */
     size_t peak;
-    /** The greatest request that can succeed now. */
+    /** The greatest request that would succeed. */
     size_t largest;
     /** Number of blocks in use. */
     size_t live_blocks;
@@ -99,42 +106,42 @@ extern "C" {
 /* ---- Sizes and limits -------------------------------------------------------- */
 
 /**
- * Bytes of memory that mm_create needs for the control structure: about
+ * The size in bytes of the control structure, which mm_create needs: about
  * 8.4 KiB on 64-bit targets. Constant. O(1), any thread.
  */
 size_t mm_size(void);
 
 /**
- * The alignment in bytes of every pointer that the allocator gives, and the
- * step of block sizes (the quantum): 16 on 64-bit targets, 8 on 32-bit ones.
+ * The quantum in bytes: the alignment of every pointer that the allocator
+ * returns and the step of block sizes, 16 on 64-bit targets, 8 on 32-bit ones.
  * Constant. O(1), any thread.
  */
 size_t mm_align_size(void);
 
 /**
- * The smallest usable size of a block in bytes: smaller requests get as much.
- * Constant. O(1), any thread.
+ * The smallest usable size of a block in bytes; smaller requests are rounded
+ * up to it. Constant. O(1), any thread.
  */
 size_t mm_block_size_min(void);
 
 /**
- * The greatest request in bytes that an allocator from mm_create can serve:
- * 1 TiB on 64-bit targets, 1 GiB on 32-bit ones. mm_create_for goes further.
- * Constant. O(1), any thread.
+ * The greatest request in bytes that an allocator from mm_create or
+ * mm_create_with_pool serves: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
+ * mm_create_for sets another limit. Constant. O(1), any thread.
  */
 size_t mm_block_size_max(void);
 
 /**
- * Bytes of a pool that its first block cannot use: a region that is aligned to
- * mm_align_size() and has mm_pool_overhead() + n bytes, n = mm_block_size_min()
- * or a multiple of mm_align_size() more, holds exactly one block of n usable
- * bytes. Constant. O(1), any thread.
+ * Bytes of a pool that its first block cannot use. A region that is aligned to
+ * mm_align_size() and has mm_pool_overhead() + n bytes holds exactly one block
+ * of n usable bytes; n is mm_block_size_min() or that plus a multiple of
+ * mm_align_size(). Constant. O(1), any thread.
  */
 size_t mm_pool_overhead(void);
 
 /**
- * Bytes that each block takes beyond its usable ones: one word.
- * Constant. O(1), any thread.
+ * Bytes of a block beyond its usable ones: its header, one word. Constant.
+ * O(1), any thread.
  */
 size_t mm_alloc_overhead(void);
 
@@ -142,282 +149,315 @@ size_t mm_alloc_overhead(void);
 
 /**
  * Creates an allocator without pools in `mem`, which must have mm_size() bytes
- * and the alignment of a pointer, and belongs to it until mm_destroy. Returns
- * NULL if `mem` is NULL or not aligned. O(1).
+ * and the alignment of a pointer, and which belongs to the allocator until
+ * mm_destroy. Returns NULL if `mem` is NULL or not aligned, or if mm_size()
+ * bytes from there end beyond the address space. O(1).
  */
 mm_allocator_t *mm_create(void *mem);
 
 /**
- * Creates an allocator at the start of `mem` and makes the rest its first
- * pool. Any address and any length do: both are rounded inward. Returns NULL,
- * and writes nothing, if `mem` is NULL, if `bytes` cannot hold the control
- * structure and one smallest block, or if the region ends beyond the address
- * space. O(1).
+ * Creates an allocator at the start of `mem` and makes the rest of the `bytes`
+ * bytes its first pool. Address and length are rounded inward. The region
+ * belongs to the allocator until mm_destroy. Returns NULL, and writes nothing,
+ * if `mem` is NULL, if `bytes` cannot hold the control structure and a pool
+ * with one smallest block, or if the region ends beyond the address space.
+ * O(1).
  */
 mm_allocator_t *mm_create_with_pool(void *mem, size_t bytes);
 
 /**
- * Bytes of memory that mm_create_for needs for requests up to `max_block`
- * bytes: the smaller the greatest request, the smaller the control structure
- * (2.3 KiB for 64 KiB on 64-bit targets). Returns 0 if no allocator can serve
- * such requests (over 128 TiB; 32-bit: over 2 GiB). O(1), any thread.
+ * The size in bytes of the control structure for requests up to `max_block`
+ * bytes, which mm_create_for needs. It shrinks with `max_block`: 2.3 KiB for
+ * 64 KiB on 64-bit targets. Returns 0 if `max_block` is beyond any allocator:
+ * over 128 TiB on 64-bit targets, over 2 GiB on 32-bit ones. O(1), any thread.
  */
 size_t mm_size_for(size_t max_block);
 
 /**
  * Creates an allocator without pools, for requests up to `max_block` bytes, in
  * `mem`, which must have mm_size_for(max_block) bytes and the alignment of a
- * pointer. Its pools may be greater than `max_block`. Returns NULL if `mem` is
- * NULL or not aligned, or if mm_size_for(max_block) is 0. O(1).
+ * pointer, and which belongs to the allocator until mm_destroy. Its pools may
+ * be greater than `max_block`. Returns NULL if `mem` is NULL or not aligned,
+ * if mm_size_for(max_block) is 0, or if that many bytes from `mem` end beyond
+ * the address space. O(1).
  */
 mm_allocator_t *mm_create_for(void *mem, size_t max_block);
 
 /**
- * Ends the allocator. It frees nothing, since you own all memory, and forgets
- * everything: pools and blocks are memory of yours again. O(1).
+ * Ends the allocator. It frees nothing, since you own all memory: control
+ * structure, pools and blocks are plain memory of yours again. O(1).
  */
 void mm_destroy(mm_allocator_t *allocator);
 
 /**
- * Gives all blocks up at once: every pool is one free block again, and the
- * counters start anew. Returns 1; 0, and changes nothing, if the list of pools
- * has been overwritten or the handle is NULL. O(pools).
+ * Frees all blocks at once: every pool becomes one free block, and the
+ * counters restart at 0. Returns 1; 0, with nothing changed, if the list of
+ * pools has been overwritten or the handle is NULL. O(pools).
  */
 int mm_reset(mm_allocator_t *allocator);
 
 /**
- * Sets what is called on misuse of this allocator (double free, a pointer that
- * is no live block, an overwritten header or link); `user` is handed to it.
- * NULL: back to the default, which prints one line on stderr and aborts, or
- * traps where there is no operating system. If the handler returns, the call
- * that found the misuse has no effect and gives NULL or nothing. O(1).
+ * Sets the function that is called on misuse of this allocator (double free, a
+ * pointer that is no live block, an overwritten header or link); `user` is
+ * passed to it. NULL restores the default, which prints one line on stderr and
+ * aborts, or traps where there is no operating system. If the handler returns,
+ * the call that found the misuse has no effect and returns NULL or nothing.
+ * O(1).
  */
 void mm_set_error_handler(mm_allocator_t *allocator, mm_error_handler handler, void *user);
 
 /* ---- Pools ------------------------------------------------------------------- */
 
 /**
- * Gives a region to the allocator. Any address and any length do: both are
- * rounded inward. Returns the pool, or NULL, with nothing changed, if what is
- * left cannot hold one smallest block, if the region overlaps a pool or the
- * control structure, or if it ends beyond the address space. The region belongs
- * to the allocator until mm_remove_pool or mm_destroy. O(pools), for the
- * overlap check.
+ * Adds the region of `bytes` bytes at `mem` to the allocator as a pool.
+ * Address and length are rounded inward to the quantum. The region belongs to
+ * the allocator until mm_remove_pool or mm_destroy. Returns the pool; NULL,
+ * with nothing changed, if `mem` is NULL, if the rounded region cannot hold
+ * one smallest block or has 256 TiB or more, if the region overlaps a pool or
+ * the control structure or ends beyond the address space, or if a header that
+ * it tests is overwritten. O(pools), for the overlap check.
  */
 mm_pool_t *mm_add_pool(mm_allocator_t *allocator, void *mem, size_t bytes);
 
 /**
- * Joins `more_bytes` bytes that lie right behind the pool's region to it.
- * Returns 1; 0, with nothing changed, if they add no whole quantum, or less
- * than a smallest block behind a block in use, if they overlap the next pool or
- * the control structure, or end beyond the address space. O(1).
+ * Extends a pool by the `more_bytes` bytes right behind its region. Returns 1;
+ * 0, with nothing changed, if they add no whole quantum, or less than a
+ * smallest block behind a block in use, if they overlap the next pool or the
+ * control structure or end beyond the address space, if the pool would have
+ * 256 TiB or more, if `pool` is NULL or not a pool of this allocator, or if a
+ * header that it tests is overwritten. O(1).
  */
 int mm_extend_pool(mm_allocator_t *allocator, mm_pool_t *pool, size_t more_bytes);
 
 /**
- * Takes a pool back: its region is yours again. `mem_or_pool` is the pool, or
- * the address that it was added with. Returns 1; 0, with nothing changed, while
- * a block of it is in use, or if it is no pool of this allocator. O(1).
+ * Removes a pool: its region is yours again. `mem_or_pool` is the pool or the
+ * address that it was added with. Returns 1; 0, with nothing changed, while a
+ * block of the pool is in use, if it is no pool of this allocator, or if a
+ * header or link that it tests is overwritten. O(1).
  */
 int mm_remove_pool(mm_allocator_t *allocator, void *mem_or_pool);
 
-/** The allocator's first pool, by address; NULL if it has none. O(1). */
+/** The allocator's pool with the lowest address; NULL if it has none. O(1). */
 mm_pool_t *mm_get_pool(mm_allocator_t *allocator);
 
-/** The pool behind `pool`, by address; NULL if it is the last one. O(1). */
+/**
+ * The pool after `pool` in address order; NULL if `pool` is NULL, the last one
+ * or not this allocator's. O(1).
+ */
 mm_pool_t *mm_next_pool(mm_allocator_t *allocator, mm_pool_t *pool);
 
 /**
- * The pool that `ptr` points into, anywhere; NULL if it points into none.
- * `ptr` itself is not read. O(pools).
+ * The pool that `ptr` points into, its headers included; NULL if it points
+ * into none. The memory at `ptr` is not read. O(pools).
  */
 mm_pool_t *mm_get_pool_for_ptr(mm_allocator_t *allocator, const void *ptr);
 
 /* ---- Allocation -------------------------------------------------------------- */
 
 /**
- * Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL if
- * `bytes` is 0 or no free block is large enough. O(1).
+ * Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL
+ * if `bytes` is 0 or beyond the allocator's greatest request, or if no free
+ * block is large enough. O(1).
  */
 void *mm_malloc(mm_allocator_t *allocator, size_t bytes);
 
 /**
  * Allocates `count` objects of `size` bytes, all bytes zero. Returns NULL if
- * either is 0, if their product is beyond SIZE_MAX, or if no free block is
- * large enough. O(1), and the clearing.
+ * either is 0, if their product is beyond SIZE_MAX or the allocator's greatest
+ * request, or if no free block is large enough. O(1), and the clearing.
  */
 void *mm_calloc(mm_allocator_t *allocator, size_t count, size_t size);
 
 /**
- * Allocates at least `bytes` bytes, aligned to `align`, a power of two. Returns
- * NULL if `align` is 0 or no power of two, if `bytes` is 0, or if no free block
- * is large enough for the bytes and the worst gap in front of them. O(1).
+ * Allocates at least `bytes` bytes, aligned to `align`, a power of two.
+ * Returns NULL if `align` is 0 or no power of two, if `bytes` is 0 or beyond
+ * the allocator's greatest request, or if no free block is large enough for
+ * the bytes and the worst gap in front of them. O(1).
  */
 void *mm_memalign(mm_allocator_t *allocator, size_t align, size_t bytes);
 
 /**
  * Resizes a block to at least `bytes` bytes and keeps its contents up to the
- * smaller size: in place forward, then backward, then by moving. `ptr` NULL:
- * as mm_malloc. `bytes` 0: frees the block and returns NULL. Returns NULL, and
- * leaves the block as it was, if there is no room; up to mm_block_size(ptr) there
- * is. An alignment beyond mm_align_size() is lost when the block moves: see
- * mm_realloc_aligned. O(1), and the copying.
+ * smaller size: in place forward, then backward, then by moving. With `ptr`
+ * NULL it is mm_malloc; with `bytes` 0 it frees the block and returns NULL.
+ * Returns NULL, and leaves the block as it was, if there is no room or `bytes`
+ * is beyond the allocator's greatest request; up to mm_block_size(ptr) bytes
+ * always fit. An alignment beyond mm_align_size() is lost when the block
+ * moves: see mm_realloc_aligned. O(1), and the copying.
  */
 void *mm_realloc(mm_allocator_t *allocator, void *ptr, size_t bytes);
 
 /**
- * As mm_realloc, with a result that is aligned to `align`, a power of two,
- * whether the block moves or not. `ptr` NULL: as mm_memalign. Returns NULL, and
- * leaves the block as it was, if `align` is 0 or no power of two. O(1), and the
- * copying.
+ * mm_realloc with a result that is aligned to `align`, a power of two, whether
+ * the block moves or not. With `ptr` NULL it is mm_memalign; with `bytes` 0 it
+ * frees the block and returns NULL. Returns NULL, and leaves the block as it
+ * was, if `align` is 0 or no power of two, if there is no room, or if `bytes`
+ * is beyond both mm_block_size(ptr) and the allocator's greatest request.
+ * O(1), and the copying.
  */
 void *mm_realloc_aligned(mm_allocator_t *allocator, void *ptr, size_t align, size_t bytes);
 
 /**
- * Frees a block and joins it with its free neighbours at once. `ptr` NULL:
- * nothing. Misuse that the headers show goes to the error handler. O(1).
+ * Frees a block and merges it with its free neighbours at once. With `ptr`
+ * NULL it does nothing. Misuse that the headers show is reported to the error
+ * handler. O(1).
  */
 void mm_free(mm_allocator_t *allocator, void *ptr);
 
 /**
- * The usable bytes of a block in use: at least what was asked for, and all of
- * them may be written. 0 for NULL, and where the header shows that no block is in
- * use. O(1).
+ * The usable bytes of a block in use: at least the bytes requested, and all of
+ * them may be written. Returns 0 if `ptr` is NULL or the header shows that no
+ * block is in use there. O(1).
  */
 size_t mm_block_size(const void *ptr);
 
 /* ---- Inspection -------------------------------------------------------------- */
 
 /**
- * Calls `walker` for each block of the pool, in address order. Ends early at an
- * overwritten header. A NULL walker: nothing. O(blocks of the pool).
+ * Calls `walker` for each block of the pool, in address order. It stops at an
+ * overwritten header. With `pool` or `walker` NULL it does nothing.
+ * O(blocks of the pool).
  */
 void mm_walk_pool(mm_pool_t *pool, mm_walker walker, void *user);
 
 /**
- * Proves every invariant of the allocator. Returns nonzero if it is sound, 0 if
- * not: mm_diagnose says what is broken. Changes nothing, reads nothing outside
- * the pools and the control structure, and ends, whatever has been overwritten.
- * O(blocks).
+ * Proves every invariant of the allocator. Returns nonzero if it is sound; 0
+ * if not, or if the handle is NULL. mm_diagnose returns what is broken.
+ * Changes nothing, reads nothing outside the pools and the control structure,
+ * and ends whatever has been overwritten. O(blocks).
  */
 int mm_validate(mm_allocator_t *allocator);
 
 /**
- * As mm_validate, for the blocks of one pool and their links.
- * O(blocks of the pool), times the number of pools where lists cross them.
+ * mm_validate for the blocks of one pool and their links: returns nonzero if
+ * they are sound; 0 if not, or if `pool` is NULL. O(blocks of the pool), times
+ * the number of pools where lists cross them.
  */
 int mm_validate_pool(mm_pool_t *pool);
 
 /**
- * As mm_validate, with the sense of TLSF 3.1: returns 0 if the allocator is
- * sound, else minus the number of the first broken invariant. O(blocks).
+ * mm_validate with the result of TLSF 3.1: 0 if the allocator is sound or the
+ * handle is NULL, else minus the number of the first broken invariant.
+ * O(blocks).
  */
 int mm_check(mm_allocator_t *allocator);
 
 /**
- * As mm_validate_pool, with the sense of TLSF 3.1: returns 0 if the pool is
- * sound, else minus the number of the first broken invariant.
+ * mm_validate_pool with the result of TLSF 3.1: 0 if the pool is sound or
+ * `pool` is NULL, else minus the number of the first broken invariant.
+ * O(blocks of the pool), times the number of pools where lists cross them.
  */
 int mm_check_pool(mm_pool_t *pool);
 
 /**
- * Validates up to `max_blocks` blocks (at least one), the control structure and
- * the pools' headers, and remembers in `cursor` where to go on. The allocator
- * may be used between two steps. Returns 0 if something is broken, 1 if all
- * blocks have been seen and are sound (the cursor is at the start again), 2 if
- * there is more to see; 0 if the handle or the cursor is NULL. A step looks at
- * a block and its neighbours. What needs the whole heap at once, in a heap that
- * may have changed since the last step, only mm_validate sees: counters that
- * are wrong (I8), free blocks listed in a ring that no bin leads to (I3), and
- * the header of a block in use that has grown over whole blocks behind it. On
- * 32-bit targets, whose headers have no seal, what was there before an mm_reset
- * may be taken for a block later: then mm_validate tells whether 0 is true.
+ * Validates up to `max_blocks` blocks (at least one), the control structure
+ * and the pools' headers, and stores in `cursor` where the next step
+ * continues. The allocator may be used between two steps. Returns 0 if
+ * something is broken or the handle or the cursor is NULL; 1 if all blocks
+ * have been seen and are sound, with the cursor at the start again; 2 if
+ * blocks remain. A step sees a block and its neighbours only. Three faults
+ * take the whole heap at once and are found by mm_validate alone: wrong
+ * counters (I8), free blocks listed in a ring that no bin leads to (I3), and a
+ * block in use whose header has grown over whole blocks behind it. On 32-bit
+ * targets, whose headers have no seal, remains from before an mm_reset may be
+ * taken for a block: there mm_validate decides whether a 0 is right.
  * O(max_blocks), times the number of pools where lists cross them.
  */
 int mm_validate_step(mm_allocator_t *allocator, mm_cursor_t *cursor, size_t max_blocks);
 
 /**
- * Finds the first broken invariant. Returns its number, 1 to 8, and fills `out`
- * (which may be NULL); 0 if the allocator is sound or the handle is NULL.
- * O(blocks).
+ * Finds the first broken invariant. Returns its number, 1 to 8; 0 if the
+ * allocator is sound or the handle is NULL. Fills `out` in every case, unless
+ * that is NULL. O(blocks).
  */
 int mm_diagnose(mm_allocator_t *allocator, mm_violation_t *out);
 
 /**
- * Fills `out` with the allocator's figures: as many bytes as your struct has,
- * given by `size_of_out`, so that a program built for another version keeps
- * working; what the library does not know is set to 0. Returns 1; 0, with
- * nothing written, if the handle or `out` is NULL. O(1).
+ * Fills `out` with the allocator's figures, `size_of_out` bytes of them: pass
+ * the size of your struct, so that a program built for another version keeps
+ * working. Bytes that the library does not know are set to 0. Returns 1; 0,
+ * with nothing written, if the handle or `out` is NULL. O(1).
  */
 int mm_stats(const mm_allocator_t *allocator, mm_stats_t *out, size_t size_of_out);
 
 /* ---- Version ----------------------------------------------------------------- */
 
-/** The library's version as in MM_VERSION_STRING; static storage. O(1), any thread. */
+/**
+ * The library's version, MM_VERSION_STRING of its header; static storage.
+ * O(1), any thread.
+ */
 const char *mm_version(void);
 
 /* ---- Global wrapper: hosted targets only ------------------------------------- */
 
 /**
- * The process-wide allocator that the _global functions use, created on first
+ * The process-wide allocator behind the _global functions, created on first
  * use; its pools come from the operating system. Each thread that calls a
- * _global function gets a heap of its own for requests up to 32 KiB, over
- * memory that this allocator lends it. Use the handle for
- * mm_set_error_handler, which is told of misuse in any of them, or when no
- * other thread runs: only the _global functions lock. A block of theirs goes
- * back by mm_free_global. NULL if the system gives no memory. Thread-safe.
+ * _global function gets a heap of its own for requests up to 32 KiB, in memory
+ * of this allocator. The handle is for mm_set_error_handler, whose handler
+ * then serves every thread's heap, and for use while no other thread runs:
+ * only the _global functions lock. Blocks of the _global functions are freed
+ * by mm_free_global. Returns NULL if the system has no memory. Thread-safe.
  */
 mm_allocator_t *mm_default(void);
 
 /**
- * malloc from the calling thread's heap or the process-wide allocator. `bytes`
- * 0 gives a unique pointer. Returns NULL and sets errno to ENOMEM if there is
- * no memory. Thread-safe, fork-safe. O(1), apart from growing; without a lock
- * as long as the thread's heap can serve it.
+ * malloc from the calling thread's heap or the process-wide allocator. With
+ * `bytes` 0 it returns a unique pointer. Returns NULL and sets errno to ENOMEM
+ * if there is no memory. Thread-safe, fork-safe. O(1), apart from growing;
+ * without a lock as long as the thread's heap has a block for it.
  */
 void *mm_malloc_global(size_t bytes);
 
 /**
- * calloc from the process-wide allocator. Returns NULL and sets errno to ENOMEM
- * if the product is beyond SIZE_MAX or there is no memory. Thread-safe.
+ * calloc, all bytes zero, from the same heaps as mm_malloc_global. Returns
+ * NULL and sets errno to ENOMEM if the product is beyond SIZE_MAX or there is
+ * no memory. Thread-safe. O(1), apart from growing and clearing.
  */
 void *mm_calloc_global(size_t count, size_t size);
 
 /**
- * realloc in the process-wide allocator. `ptr` NULL: as mm_malloc_global.
- * `bytes` 0: frees the block and returns NULL. Returns NULL, sets errno to
- * ENOMEM and leaves the block as it was if there is no memory. Thread-safe.
+ * realloc of a block of the _global functions. With `ptr` NULL it is
+ * mm_malloc_global; with `bytes` 0 it frees the block and returns NULL.
+ * Returns NULL, sets errno to ENOMEM and leaves the block as it was if there
+ * is no memory. Thread-safe. O(1), apart from growing, copying and memory that
+ * returns to the system.
  */
 void *mm_realloc_global(void *ptr, size_t bytes);
 
 /**
- * Aligned allocation from the process-wide allocator. Returns NULL and sets
- * errno to EINVAL if `align` is 0 or no power of two, to ENOMEM if there is no
- * memory. Thread-safe.
+ * Aligned allocation from the same heaps as mm_malloc_global. With `bytes` 0
+ * it returns a unique pointer. Returns NULL and sets errno to EINVAL if
+ * `align` is 0 or no power of two, to ENOMEM if there is no memory.
+ * Thread-safe. O(1), apart from growing.
  */
 void *mm_memalign_global(size_t align, size_t bytes);
 
 /**
- * free of a block of the _global functions, whichever thread has allocated it.
- * NULL: nothing. Keeps errno. Misuse goes to the error handler of mm_default(),
- * without a lock. A block of another thread's heap is tested as far as that is
- * possible beside its owner, and wholly when the owner takes it back.
- * Thread-safe. O(1); without a lock for blocks of threads' heaps, apart from
- * memory that goes back.
+ * free of a block of the _global functions, from any thread. With NULL it does
+ * nothing. Keeps errno. Misuse is reported to the error handler of
+ * mm_default(), which runs without a lock held. A block of another thread's
+ * heap is tested as far as possible while its owner runs, and fully when the
+ * owner takes it back. Thread-safe. O(1), without a lock for blocks of
+ * threads' heaps, apart from memory that returns to the system.
  */
 void mm_free_global(void *ptr);
 
 /**
- * mm_validate for the process-wide allocator and every thread's heap; all other
- * threads wait at their next call meanwhile. Thread-safe.
+ * mm_validate for the process-wide allocator and every thread's heap. Returns
+ * nonzero if all are sound; 0 if not, or if the system has no memory for the
+ * process-wide allocator. All other threads wait at their next call until it
+ * returns. Thread-safe. O(blocks).
  */
 int mm_validate_global(void);
 
 /**
- * mm_stats for the process-wide allocator and every thread's heap together; all
- * other threads wait at their next call meanwhile. `peak` is the sum of the
- * heaps' own peaks: never below the true one. `largest` is what the calling
- * thread can have. O(threads), and what waits to be taken back. Thread-safe.
+ * mm_stats for the process-wide allocator and every thread's heap together.
+ * All other threads wait at their next call until it returns. `peak` is the
+ * sum of the heaps' own peaks, never below the true one. `largest` is what the
+ * calling thread could get. Returns 1; 0, with nothing written, if `out` is
+ * NULL. O(threads), and the blocks freed by other threads that their owners
+ * have yet to take back. Thread-safe.
  */
 int mm_stats_global(mm_stats_t *out, size_t size_of_out);
 

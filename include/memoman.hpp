@@ -1,21 +1,20 @@
 /*
- * memoman for C++17 and later: a heap that owns its allocator, a std::pmr resource and a standard allocator over it.
- * Header only; link libmemoman.
+ * memoman for C++17 and later: a heap that owns its allocator, a std::pmr resource and a standard
+ * allocator over it. Header only; link libmemoman.
  *
  *     std::array<std::byte, 65536> memory;
  *     memoman::heap heap(memory.data(), memory.size());
  *     std::vector<int, memoman::allocator<int>> numbers(heap);
  *
  * Exceptions
- *   What cannot be had is a std::bad_alloc. Without exceptions (-fno-exceptions) it
- *   is MEMOMAN_OUT_OF_MEMORY(): std::abort(), unless you define it before this
- *   header, the same in every unit of a program; it must not return. The functions
- *   of `heap` named as in C never throw: they give nullptr.
+ *   A failed allocation or construction throws std::bad_alloc. Without exceptions
+ *   (-fno-exceptions) it calls MEMOMAN_OUT_OF_MEMORY(): std::abort(), unless you define it before
+ *   this header, the same in every unit of a program; it must not return. The functions of `heap`
+ *   named as in C never throw: they return nullptr.
  *
  * Lifetimes
- *   A heap must outlive what is allocated from it, and its resources and
- *   allocators. It may be moved meanwhile: they refer to the allocator in the
- *   memory, not to the heap object.
+ *   A heap must outlive its blocks, resources and allocators. It may be moved meanwhile: they refer
+ *   to the allocator in the memory, not to the heap object.
  *
  * Threads
  *   As in C: one heap, one thread at a time; different heaps are independent.
@@ -49,7 +48,7 @@ namespace memoman {
 
 namespace detail {
 
-/* What every block is aligned to, as a constant: mm_align_size(). */
+/* The alignment of every block, mm_align_size(), as a constant. */
 inline constexpr std::size_t quantum = 2 * sizeof(void *);
 
 [[noreturn]] inline void out_of_memory() {
@@ -72,7 +71,8 @@ inline constexpr std::size_t quantum = 2 * sizeof(void *);
 /* A block of at least `bytes` bytes, which may be 0; throws if there is none. */
 inline void *allocate(mm_allocator_t *allocator, std::size_t bytes, std::size_t align) {
     const std::size_t asked = bytes != 0 ? bytes : 1;
-    void *block = align <= quantum ? mm_malloc(allocator, asked) : mm_memalign(allocator, align, asked);
+    void *block =
+        align <= quantum ? mm_malloc(allocator, asked) : mm_memalign(allocator, align, asked);
     if (block == nullptr) {
         out_of_memory();
     }
@@ -87,10 +87,11 @@ inline void *allocate(mm_allocator_t *allocator, std::size_t bytes, std::size_t 
  */
 class heap {
 public:
-    /** No heap: allocates nothing. Something to move a heap into. */
+    /** An empty heap: it allocates nothing until a heap is moved into it. */
     heap() noexcept = default;
 
-    /** In your memory, which must outlive the heap. Any address, any length. Throws if it is too small. */
+    /** In your memory, which must outlive the heap; any address and length. Throws if it is too
+     * small. */
     heap(void *memory, std::size_t bytes) : heap(memory, bytes, std::nothrow) {
         if (!*this) {
             detail::out_of_memory();
@@ -108,15 +109,16 @@ public:
         }
     }
 
-    /** As above; an empty heap if there is not so much memory, or too little was asked for. */
+    /** As above; an empty heap if there is not enough memory, or `bytes` is too small. */
     heap(std::size_t bytes, const std::nothrow_t &) noexcept
-        : owned_(::operator new(bytes, std::nothrow)), allocator_(mm_create_with_pool(owned_.get(), bytes)) {
+        : owned_(::operator new(bytes, std::nothrow)),
+          allocator_(mm_create_with_pool(owned_.get(), bytes)) {
         if (allocator_ == nullptr) {
             owned_.reset();
         }
     }
 
-    /** Takes over an allocator that was created by a function of memoman.h: mm_create_for, say. */
+    /** Owns an allocator that was created by a function of memoman.h, for example mm_create_for. */
     explicit heap(mm_allocator_t *allocator) noexcept : allocator_(allocator) {}
 
     heap(heap &&other) noexcept
@@ -145,31 +147,41 @@ public:
     /** Whether there is an allocator. */
     explicit operator bool() const noexcept { return allocator_ != nullptr; }
 
-    /** mm_add_pool: the memory must outlive the heap, or be removed first. nullptr if it is refused. */
-    mm_pool_t *add_pool(void *memory, std::size_t bytes) noexcept { return mm_add_pool(allocator_, memory, bytes); }
+    /** mm_add_pool: the memory must outlive the heap, or be removed first. nullptr if refused. */
+    mm_pool_t *add_pool(void *memory, std::size_t bytes) noexcept {
+        return mm_add_pool(allocator_, memory, bytes);
+    }
 
     /** mm_extend_pool. */
     bool extend_pool(mm_pool_t *pool, std::size_t more_bytes) noexcept {
         return mm_extend_pool(allocator_, pool, more_bytes) != 0;
     }
 
-    /** mm_remove_pool: false, and nothing changed, while a block of it is in use. */
-    bool remove_pool(void *memory_or_pool) noexcept { return mm_remove_pool(allocator_, memory_or_pool) != 0; }
+    /** mm_remove_pool: false, and nothing changes, while a block of it is in use. */
+    bool remove_pool(void *memory_or_pool) noexcept {
+        return mm_remove_pool(allocator_, memory_or_pool) != 0;
+    }
 
-    /** mm_reset: gives all blocks up at once. */
+    /** mm_reset: frees all blocks at once. */
     bool reset() noexcept { return mm_reset(allocator_) != 0; }
 
-    /** mm_malloc: nullptr for 0 bytes and for want of memory. */
+    /** mm_malloc: nullptr for 0 bytes, or if there is not enough memory. */
     void *malloc(std::size_t bytes) noexcept { return mm_malloc(allocator_, bytes); }
 
     /** mm_calloc. */
-    void *calloc(std::size_t count, std::size_t size) noexcept { return mm_calloc(allocator_, count, size); }
+    void *calloc(std::size_t count, std::size_t size) noexcept {
+        return mm_calloc(allocator_, count, size);
+    }
 
     /** mm_memalign. */
-    void *memalign(std::size_t align, std::size_t bytes) noexcept { return mm_memalign(allocator_, align, bytes); }
+    void *memalign(std::size_t align, std::size_t bytes) noexcept {
+        return mm_memalign(allocator_, align, bytes);
+    }
 
     /** mm_realloc. */
-    void *realloc(void *block, std::size_t bytes) noexcept { return mm_realloc(allocator_, block, bytes); }
+    void *realloc(void *block, std::size_t bytes) noexcept {
+        return mm_realloc(allocator_, block, bytes);
+    }
 
     /** mm_realloc_aligned. */
     void *realloc_aligned(void *block, std::size_t align, std::size_t bytes) noexcept {
@@ -192,7 +204,7 @@ public:
         return figures;
     }
 
-    /** mm_set_error_handler: what is called on misuse. It must not throw. */
+    /** mm_set_error_handler: `handler` is called on misuse and must not throw. */
     void set_error_handler(mm_error_handler handler, void *user = nullptr) noexcept {
         mm_set_error_handler(allocator_, handler, user);
     }
@@ -204,10 +216,12 @@ public:
     template <class Visit>
     void walk(Visit &&visit) const noexcept {
         auto *target = std::addressof(visit);
-        const mm_walker walker = [](void *payload, std::size_t usable, int used, void *user) noexcept {
+        const mm_walker walker = [](void *payload, std::size_t usable, int used,
+                                    void *user) noexcept {
             (**static_cast<decltype(target) *>(user))(payload, usable, used != 0);
         };
-        for (mm_pool_t *pool = mm_get_pool(allocator_); pool != nullptr; pool = mm_next_pool(allocator_, pool)) {
+        for (mm_pool_t *pool = mm_get_pool(allocator_); pool != nullptr;
+             pool = mm_next_pool(allocator_, pool)) {
             mm_walk_pool(pool, walker, &target);
         }
     }
@@ -217,17 +231,16 @@ private:
         void operator()(void *memory) const noexcept { ::operator delete(memory); }
     };
 
-    std::unique_ptr<void, deleter> owned_; /* first: what the allocator lives in */
+    std::unique_ptr<void, deleter> owned_; /* first, since the allocator lives in it */
     mm_allocator_t *allocator_ = nullptr;
 };
 
 /**
  * A standard allocator over one heap. Two are equal if they have the same heap.
  *
- * Moving and swapping containers moves and swaps their heaps with the elements:
- * O(1), whatever heaps they have. Copying keeps things where they are: a container that
- * is assigned to copies the elements into the heap that it has, and one that is
- * made as a copy has the heap of the original.
+ * Moving and swapping containers moves and swaps their heaps with the elements: O(1), also between
+ * heaps. Copy assignment copies the elements into the target's own heap; copy construction uses the
+ * heap of the original.
  */
 template <class T>
 class allocator {
@@ -258,7 +271,7 @@ public:
 
     void deallocate(T *block, std::size_t) noexcept { mm_free(handle_, block); }
 
-    /** A container that is copied: the copy's elements are in the same heap. */
+    /** Copy construction of a container: the copy's elements are in the same heap. */
     allocator select_on_container_copy_construction() const noexcept { return *this; }
 
     /** For the functions of memoman.h. */

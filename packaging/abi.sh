@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# The ABI that programs rely on, by libabigail: every function of memoman.h, the layout of its
-# types.
+# The ABI that programs rely on, by libabigail: the functions of memoman.h, the layout of its types.
 #
 #   packaging/abi.sh check   compares the header with the recorded ABI (packaging/abi); fails on any
 #                            difference

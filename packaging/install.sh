@@ -24,8 +24,7 @@ includedir=${INCLUDEDIR:-$prefix/include}
 mandir=${MANDIR:-$prefix/share/man}
 docdir=${DOCDIR:-$prefix/share/doc/memoman}
 
-# Installed files name these folders: absolute, without what make, pkg-config or a shell would
-# split.
+# Installed files name these folders: absolute, without characters at which a shell would split.
 for name in prefix libdir includedir mandir docdir; do
     value=${!name}
     case $value in

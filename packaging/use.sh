@@ -3,8 +3,7 @@
 #
 # FOLDER holds a copy of packaging/example. Where memoman is not in the system's own folders, the
 # caller sets PKG_CONFIG_PATH, CMAKE_PREFIX_PATH, LD_LIBRARY_PATH, INCLUDEDIR, PRELOAD and FLAGS
-# (-I, -L). Lines "ok install GROUP:NAME", "FAIL install GROUP:NAME why". Works without the source
-# tree.
+# (-I, -L). Works without the source tree.
 set -uo pipefail
 case "${1:-}" in -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 group=$1

@@ -6,11 +6,9 @@
 #   release     libmemoman.so.0 (and link) and libmemoman_preload.so too
 #   dev         the same without optimisation
 #   debug       the debug library (docs/debugging.md): libmemoman-debug.a, libmemoman-debug.so.0
-#   (and
-#               link), libmemoman_preload-debug.so
-#   asan, tsan  the archive, its Rust code under a sanitizer, with the planted bugs that the C
-#   suite's
-#               self-test calls
+#               (and link), libmemoman_preload-debug.so
+#   asan, tsan  the archive, its Rust code under a sanitizer, with the planted bugs of the C suite's
+#               self-test
 #   small       the build for microcontrollers (docs/book/embedded.md), for this machine
 #   i686, i686-small, arm, cortex-m3   other targets: scripts/other-targets.sh
 # Needs cargo, rustc, a C compiler (CC, or cc) and binutils.

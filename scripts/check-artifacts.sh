@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Checks what is shipped: symbols, dependencies, sizes, the header. scripts/check-artifacts.sh
-# [DIST]
+# Symbols, dependencies, sizes and header of what is shipped: scripts/check-artifacts.sh [DIST]
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=artefacts

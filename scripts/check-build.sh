@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make`, `make debug` and `make install` where PATH is one folder of links, target/check/alone/bin:
 # cargo, rustc, a C compiler, binutils, and bash, make, sed, awk, grep and coreutils. Anything else
-# that the build calls is not found, and the build fails. One line a check.
+# that the build calls is not found, and the build fails.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=build

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # The headers beside memoman.h: every name of tlsf.h, the C++ types.
 #
-#   scripts/check-headers.sh [DIST [quick|full]]   full: every compiler and standard; quick: each
-#   once
+#   scripts/check-headers.sh [DIST [quick|full]]   full: every compiler with every standard
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=install

@@ -18,8 +18,7 @@ version=$(memoman_version)
 pages=$root/packaging/man/generate.sh
 header=$root/include/memoman.h
 
-# mandoc may complain of pages of ours that are not installed, and that memoman is no operating
-# system.
+# mandoc may complain of our pages that are not installed, and of a system that it does not know.
 lint() {
     local page complaints bad=0
     local allowed='referenced manual not found|operating system explicitly specified'

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The files of .github against their published schemas, which check-jsonschema carries; a job of a
-# workflow runs make targets only. One line a check. scripts/setup.sh check-workflows installs the
-# tool.
+# workflow runs make targets only. scripts/setup.sh check-workflows installs the tool.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=workflows

@@ -20,8 +20,7 @@ rm -f "$logs/passed"
 
 note() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$results"; }
 
-# step NAME COUNTER COMMAND…: runs COMMAND with its output in a log, which COUNTER turns into
-# results.
+# step NAME COUNTER COMMAND…: runs COMMAND; COUNTER turns the log of its output into results.
 step() {
     local name=$1 counter=$2 log=$logs/$1.log start=$SECONDS status before failed
     shift 2
@@ -129,8 +128,7 @@ table() {
         }' - "$results"
 }
 
-# required VARIANT GROUP…: each group has passed a test in that variant; VARIANT any: in one of
-# them.
+# required VARIANT GROUP…: each group has passed a test in that variant, or in `any` of them.
 required() {
     local variant=$1 group
     shift

@@ -5,7 +5,8 @@
 #          docs/book/sizes.md
 #   check  generated parts are up to date, every code block compiles and runs, links lead somewhere;
 #          needs dist/
-#   build  the site, into target/book, by mdBook (scripts/setup.sh docs), and checks its links
+#   build  the site, into target/book, by mdBook (scripts/setup.sh docs); checks its links and that
+#          it holds nothing else
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=docs
@@ -36,6 +37,15 @@ fresh() { diff "$1" "$2" || { echo "run: make docs-write"; return 1; }; }
 tables_fresh() { fresh <(between_marks "$1") <(tables "$1"); }
 reference_fresh() { fresh docs/book/api.md <(python3 docs/tools/api.py include/memoman.h); }
 
+# The C program of both front pages is examples/hello.c.
+hello_is_shown() {
+    local page
+    for page in README.md docs/index.md; do
+        diff examples/hello.c <(sed -n '/^```c$/,/^```$/{//!p}' "$page") ||
+            { echo "in $page"; return 1; }
+    done
+}
+
 # Every chapter is a file, and every page a chapter.
 summary_complete() {
     diff <(grep -oE '\(([^)]+\.md)\)' docs/SUMMARY.md | tr -d '()' | sort) \
@@ -59,6 +69,7 @@ case $mode in
         check tables-are-fresh tables_fresh 64
         [ ! -e "$target/embedded/i686/libmemoman.a" ] ||
             check tables-for-32-bit-are-fresh tables_fresh 32
+        check hello-is-shown hello_is_shown
         check summary-is-complete summary_complete
         # shellcheck disable=SC2046 # a list of files
         check links python3 docs/tools/links.py README.md CONTRIBUTING.md examples/README.md \
@@ -73,12 +84,14 @@ case $mode in
     build)
         [ -x "$mdbook" ] || die "mdBook is missing: run scripts/setup.sh docs"
         "$mdbook" build docs || exit 1
+        # mdBook copies the whole folder: the site's tools are no part of it.
+        rm -rf "$target"/book/{tools,site.css,*.mk,*.toml,*.csv}
         # The measurements belong to the site.
         mkdir -p "$target/book/benches/results"
         cp benches/README.md "$target/book/benches/"
         cp benches/results/*.csv benches/results/*.svg "$target/book/benches/results/"
         sed -i -e 's|"\.\./benches/README\.html|"benches/README.md|g' \
-            -e 's|"\.\./benches/|"benches/|g' "$target"/book/{performance,print}.html
+            -e 's|"\.\./benches/|"benches/|g' "$target"/book/{index,performance,print}.html
         python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
         ;;
 esac

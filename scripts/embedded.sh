@@ -22,8 +22,7 @@ mkdir -p "$folder"
 
 flags=(-std=c11 -mcpu=cortex-m3 -mthumb -Os -ffreestanding -ffunction-sections -fdata-sections
     -Wall -Wextra -Werror -pedantic -I "$m3/include")
-# No C library, no start files: the firmware, memoman and, for divisions, the compiler's own
-# functions.
+# No C library, no start files: the firmware, memoman and the compiler's functions for divisions.
 linking=(-nostdlib -T examples/firmware/lm3s6965.ld -Wl,--gc-sections -Wl,-z,noexecstack)
 
 firmware() { # name, further flags

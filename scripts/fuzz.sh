@@ -2,8 +2,7 @@
 # Coverage-guided fuzzing with libFuzzer, Rust and C under AddressSanitizer. Targets: fuzz/*.c.
 #
 #   scripts/fuzz.sh run SECONDS [TARGET…]  fuzz for so long in all, shared by the targets; new
-#   inputs
-#                                          go to target/fuzz/corpus
+#                                          inputs go to target/fuzz/corpus
 #   scripts/fuzz.sh replay                 every committed input once, and the self-tests
 #   scripts/fuzz.sh one TARGET FILE        one input, with the full report
 #   scripts/fuzz.sh merge [TARGET…]        write fuzz/corpus anew: fewest inputs, the same coverage

@@ -32,12 +32,11 @@ prepare() {
     git ls-files -co --exclude-standard -z | tar --null -T - -c --ignore-failed-read 2>/dev/null |
         tar -x -m -C "$tree"
     # Not in the files whose traits demand `unsafe fn`.
-    find "$tree/crates/memoman-$package/src" -maxdepth 1 -name '*.rs' \
-        ! -name global_alloc.rs ! -name allocator.rs -exec sed -i -E 's/\bunsafe fn /fn /' {} +
+    find "$tree/crates/memoman-$package/src" -name '*.rs' ! -path '*/tests/*' \
+        ! -name global_alloc.rs ! -name 'allocator*.rs' -exec sed -i -E 's/\bunsafe fn /fn /' {} +
     sed -i -E -e 's/^unsafe_op_in_unsafe_fn = "deny"/unused_unsafe = "allow"/' \
         -e 's/^(missing_docs|unreachable_pub) = "deny"/\1 = "allow"/' "$tree/Cargo.toml"
-    # One program for the quick tests and one for the slow ones: a mutant spends its time in
-    # linking.
+    # One program for the quick tests and one for the slow ones: linking takes longest.
     local crate=$tree/crates/memoman-$package file name program
     sed -i '0,/^\[package\]/s//[package]\nautotests = false/' "$crate/Cargo.toml"
     printf '\n[[test]]\nname = "quick"\n\n[[test]]\nname = "slow"\n' >>"$crate/Cargo.toml"
@@ -96,8 +95,8 @@ run() {
     for ((part = 0; part < $(parts); part++)); do
         prepare "$package" "$outcome/$package/$part/tree"
     done
-    stage "$package" -e 'debug*.rs' --cargo-arg=--test=quick
-    stage "$package" -e 'debug*.rs' \
+    stage "$package" -e '**/src/debug/**' --cargo-arg=--test=quick
+    stage "$package" -e '**/src/debug/**' \
         --cargo-arg=--lib --cargo-arg=--test=quick --cargo-arg=--test=slow
     "elsewhere_$package"
 }
@@ -111,12 +110,13 @@ elsewhere_core() {
 
 # The C programs take 20 s and more, which cargo-mutants would take for a hang.
 elsewhere_global() {
-    RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f remote.rs -f sync.rs \
+    RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f inbox.rs \
         --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
-    RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" \
-        stage global -f 'debug*.rs' -f default.rs -f survey.rs \
+    RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" stage global \
+        -f '**/src/debug/**' -f '**/src/process/heap.rs' -f '**/src/process/figures/**' \
         --cargo-arg=--lib --cargo-arg=--test=debugged
-    MEMOMAN_VARIANTS=preload stage global --timeout 200 -e 'debug*.rs' --test-package memoman-tests
+    MEMOMAN_VARIANTS=preload stage global --timeout 200 -e '**/src/debug/**' \
+        --test-package memoman-tests
 }
 
 report() { python3 scripts/mutants_report.py "$outcome" "$@"; }

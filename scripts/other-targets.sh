@@ -3,8 +3,7 @@
 #
 #   scripts/other-targets.sh lib NAME OUT          libmemoman.a and the header, into OUT
 #   scripts/other-targets.sh check NAME [quick]    the core's Rust tests and the C suite; quick: a
-#   part
-#                                                  of the Rust tests
+#                                                  part of the Rust tests
 #
 #   i686        32-bit x86, which an x86-64 machine runs itself
 #   i686-small  the small build (--cfg memoman_small), with the word size of cortex-m3
@@ -119,8 +118,7 @@ prelink() {
 test_it() {
     local programs=() program
     if [ "${1:-}" = quick ]; then
-        # Compiling takes longest: only the programs that depend on the word size, and only the core
-        # optimised.
+        # Compiling takes longest: only the programs that depend on the word size.
         for program in allocate answers create extend pools resize; do
             programs+=(--test $program)
         done

@@ -153,16 +153,16 @@ plant memalign-without-overflow-test memoman-core $core/src/allocate.rs \
             // A freed block' \
     'let size = block_size_for(bytes);
             // A freed block'
-plant lock-released-before-the-work memoman-global $global/src/lock.rs \
+plant lock-released-before-the-work memoman-global $global/src/process/lock.rs \
     'let result = work();
         self.put_back(taken);
         result' \
     'self.put_back(taken);
         work()'
-plant fork-handlers-removed memoman-global $global/src/fork.rs \
+plant fork-handlers-removed memoman-global $global/src/process/fork.rs \
     'unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };' \
     'let _: [extern "C" fn(); 3] = [prefork, postfork_parent, postfork_child];'
-plant fork-child-handler-removed memoman-global $global/src/fork.rs \
+plant fork-child-handler-removed memoman-global $global/src/process/fork.rs \
     'LOCK.postfork_child();' \
     ''
 
@@ -223,10 +223,10 @@ plant wilderness-listed-twice-when-it-is-no-longer memoman-core $core/src/pools.
 plant memalign-sum-wraps memoman-core@i686 $core/src/allocate.rs \
     'size.checked_add(align).and_then(|n| n.checked_add(QUANTUM))' \
     'Some(size.wrapping_add(align).wrapping_add(QUANTUM))'
-plant global-realloc-copies-the-new-size memoman-global $global/src/calls.rs \
+plant global-realloc-copies-the-new-size memoman-global $global/src/malloc.rs \
     'usable.min(bytes)' 'bytes'
-plant locked-realloc-copies-the-new-size memoman-global $global/src/locked.rs \
-    'usable_size(block).min(bytes)' 'bytes'
+plant large-realloc-copies-the-new-size memoman-global $global/src/process/large.rs \
+    'usable = Tlsf::block_size(block.as_ptr())' 'usable = bytes'
 plant debug-realloc-copies-the-new-size memoman-debug $debug/src/resize.rs \
     'old.size().min(bytes)' 'bytes'
 

@@ -53,8 +53,7 @@ verdict() { # name, log, reason or nothing
     fi
 }
 
-# real NAME COMMAND FUNCTION: a function of benches/real-programs/programs.sh, in a folder of its
-# own.
+# real NAME COMMAND FUNCTION: a function of benches/real-programs/programs.sh, in its own folder.
 real() {
     local name=$1 function=$3
     command -v "$2" >/dev/null || { fail "$name $2 is not installed: make setup"; return; }

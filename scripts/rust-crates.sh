@@ -4,8 +4,7 @@
 #   quick    documentation without warnings, an example for each public item, the contents of each
 #            package, the lowest Rust version, the examples
 #   publish  these, a crate that depends on ours by path, and `cargo publish --dry-run`, which
-#   builds
-#            each package as crates.io does (a minute, with the network)
+#            builds each package as crates.io does (a minute, with the network)
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=crates
@@ -18,6 +17,14 @@ features=(--features memoman-core/allocator-api2)
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps "${features[@]}" \
         "${crates[@]/#/--package=}"
+}
+
+# A link to a hidden item is no warning of rustdoc's, but stays in the page as text.
+links_are_resolved() {
+    local crate
+    for crate in "${crates[@]//-/_}"; do
+        python3 docs/tools/links.py --rustdoc "$target/doc/$crate" || return 1
+    done
 }
 
 # rustdoc lists the items; its switch is named for the nightly toolchain.
@@ -79,6 +86,7 @@ added_by_path() {
 }
 
 check documentation documentation
+check links-are-resolved links_are_resolved
 check examples-of-memoman-core every_item_has_an_example memoman-core --features allocator-api2
 check examples-of-memoman-global every_item_has_an_example memoman-global
 for crate in "${crates[@]}"; do

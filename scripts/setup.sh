@@ -4,8 +4,7 @@
 #   scripts/setup.sh TARGET…          installs what the targets lack: Debian packages as root or by
 #                                     sudo, the rest into target/. Without root: see --check.
 #   scripts/setup.sh --check TARGET…  installs nothing; says for each missing tool what to do, in
-#   one
-#                                     line, and fails if there is one
+#                                     one line, and fails if there is one
 #   scripts/setup.sh --list [TARGET…] the table: what, whether it is there, which targets need it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"

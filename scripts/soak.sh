@@ -32,8 +32,7 @@ case ${SAN:-} in
         ;;
     asan)
         host=$(rust_host)
-        # memoman_instrumented: without the marks for memory checkers, which are for the released
-        # library.
+        # memoman_instrumented: without the marks for memory checkers.
         flags="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer"
         RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_OPT_LEVEL=2 \
             RUSTFLAGS="$flags --cfg memoman_instrumented -Cforce-frame-pointers=yes" \

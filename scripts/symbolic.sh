@@ -3,8 +3,7 @@
 #
 # Runs tests/symbolic/prove.py on DIST/libmemoman.so.0, and on copies of the library with planted
 # bugs (bounds and overflow tests dropped), each of which must be reported. quick: memalign's
-# planted bug, and a scene of each function. From the environment: SYMBOLIC_JOBS, SYMBOLIC_NICE
-# (10).
+# planted bug, and a scene of each function. SYMBOLIC_JOBS=n, SYMBOLIC_NICE=n (10).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 dist=$(cd "${1:-$root/dist}" && pwd)
@@ -58,8 +57,7 @@ if [ "${2:-}" = quick ]; then
 fi
 planted mm_malloc,mm_memalign,mm_realloc,mm_calloc 'exact alone_coarse' "${no_bounds[@]}" ||
     failed=1
-# Count times size wraps; a gap too small for a block; growing past the end of the free block
-# behind.
+# Count times size wraps; a gap too small for a block; growing past the end of the next free block.
 planted mm_calloc,mm_memalign,mm_realloc 'exact next_free_no_free_block' \
     'count.saturating_mul(size)' 'count.wrapping_mul(size)' \
     'if gap == QUANTUM {' 'if gap == 3 * QUANTUM {' \

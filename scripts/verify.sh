@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# The long form of every check, one step after the other: `make verify`, `make verify ONLY="soak
-# …"`.
+# The long form of every check, one step after the other: `make verify`, `make verify ONLY=soak`.
 #
 #   scripts/verify.sh         a line for each step, then a table of what each has shown; logs in
 #                             target/verify/. A step fails if its log does not show that it ran.
@@ -9,8 +8,7 @@
 # From the environment:
 #   FUZZ_SECONDS=n       of fuzzing in all (600)
 #   SOAK_OPS=n           operations of the soak on each of its three fronts, plain (334000000); a
-#   tenth
-#                        under the sanitizers
+#                        tenth under the sanitizers
 #   WITHSTAND_SECONDS=n  of 64 threads with forks between, in each build of the library (600)
 #   CORRUPTIONS=n        heaps with random damage, and most places for each corruption of the
 #                        catalogue (1000000)

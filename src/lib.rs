@@ -1,32 +1,29 @@
 //! memoman as a C library: `libmemoman.a`, `libmemoman.so` and `include/memoman.h`.
 //!
-//! This package holds C rules only: NULL handles, C types, what a function answers when the core says no. The
-//! allocator is in `memoman-core`, the process-wide heap in `memoman-global`.
+//! This package holds C rules only: NULL handles, C types, and the result of a function that the
+//! core refuses. The allocator is in `memoman-core`, the process-wide heap in `memoman-global`.
 #![no_std]
 #![allow(
     unreachable_pub,
-    reason = "what is exported to C is public, though no Rust program can reach it"
+    reason = "exports to C are public, though no Rust program can reach them"
 )]
 #![allow(
     clippy::missing_safety_doc,
-    reason = "the documentation of an exported function is the header's: its prose states the duties for C"
+    reason = "the documentation of an exported function is the header's and states duties in C"
 )]
-#![allow(
-    non_camel_case_types,
-    reason = "the names of the C header are the names here"
-)]
+#![allow(non_camel_case_types, reason = "types have the names of the C header")]
 #![cfg_attr(
     memoman_debug,
     allow(
         clippy::match_single_binding,
-        reason = "where the release library asks whether it is watched, one arm is left here"
+        reason = "a match on the release library's watched state has one arm in the debug library"
     )
 )]
 #![cfg_attr(
     memoman_small,
     allow(
         dead_code,
-        reason = "what is done around a watched call: nobody watches the small library"
+        reason = "code around a watched call: the small library has no memory checker to inform"
     )
 )]
 
@@ -34,7 +31,7 @@ mod ffi;
 #[cfg(memoman_planted_bug)]
 mod planted;
 
-/// Nothing here panics in a release build; a debug build that fails an assertion stops.
+/// A release build never panics; a debug build stops at a failed assertion.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     #[cfg(unix)]
@@ -48,8 +45,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     }
 }
 
-// The prebuilt libcore of a debug build refers to the personality routine of unwinding, which nothing calls
-// here. Weak and hidden: neither exported nor in the way of another Rust library's.
+// The prebuilt libcore of a debug build refers to the personality routine of unwinding, which is
+// never called here. Weak and hidden: not exported, and no conflict with another Rust library's.
 #[cfg(debug_assertions)]
 core::arch::global_asm!(
     ".weak rust_eh_personality",

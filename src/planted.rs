@@ -1,5 +1,5 @@
-//! Bugs on purpose, to see that the sanitizers look at the Rust side too: compiled only with
-//! `--cfg memoman_planted_bug`, called only by c_tests/planted.
+//! Intentional bugs that show that the sanitizers check the Rust side too: compiled only with
+//! `--cfg memoman_planted_bug`, called only by c_tests/planted and fuzz.
 
 use core::hint::black_box;
 
@@ -39,8 +39,8 @@ pub unsafe extern "C" fn mm_planted_race(counter: *mut usize, times: usize) {
     }
 }
 
-/// Writes one byte behind a buffer when its first four bytes spell a word: four branches that blind chance passes
-/// once in four thousand million tries, and a fuzzer that sees the branches in seconds.
+/// Writes one byte behind a buffer when its first four bytes spell a word: four branches that
+/// random input passes once in 2^32 tries, and a fuzzer that sees the branches passes in seconds.
 ///
 /// # Safety
 /// `data` has `size` bytes.
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn mm_planted_race(counter: *mut usize, times: usize) {
 #[inline(never)]
 pub unsafe extern "C" fn mm_planted_word(data: *mut u8, size: usize) {
     for (index, expected) in b"tlsf".iter().enumerate() {
-        // SAFETY: inside the buffer (caller).
+        // SAFETY: `index < size`, and `data` has `size` bytes (caller).
         if index >= size || unsafe { black_box(data).add(index).read() } != *expected {
             return;
         }

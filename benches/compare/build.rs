@@ -1,4 +1,4 @@
-//! Links the release archive of memoman, and o1heap from the C source that its crate carries.
+//! Links the release archive of memoman, and o1heap, compiled from the C source in its crate.
 
 use std::env;
 use std::path::{Path, PathBuf};

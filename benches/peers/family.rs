@@ -1,4 +1,4 @@
-// The C library's malloc family over a peer's own functions: all that programs ask for. Included by each peer.
+// The C library's malloc family over a peer's own functions. Included by each peer.
 
 use core::ffi::{c_int, c_void};
 
@@ -9,47 +9,47 @@ const ENOMEM: c_int = 12;
 /// `malloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(bytes: usize) -> *mut c_void {
-    // SAFETY: no precondition.
+    // SAFETY: the call has no precondition.
     unsafe { peer_malloc(bytes) }
 }
 
 /// `calloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: no precondition.
+    // SAFETY: the call has no precondition.
     unsafe { peer_calloc(count, bytes) }
 }
 
 /// `realloc`.
 ///
 /// # Safety
-/// As in C.
+/// `block` is null or a live block of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(block: *mut c_void, bytes: usize) -> *mut c_void {
-    // SAFETY: the caller's duty.
+    // SAFETY: the block is null or live and of this allocator (caller).
     unsafe { peer_realloc(block, bytes) }
 }
 
 /// `free`.
 ///
 /// # Safety
-/// As in C.
+/// `block` is null or a live block of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(block: *mut c_void) {
-    // SAFETY: the caller's duty.
+    // SAFETY: the block is null or live and of this allocator (caller).
     unsafe { peer_free(block) }
 }
 
 /// `malloc_usable_size`.
 ///
 /// # Safety
-/// As in C.
+/// `block` is null or a live block of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     if block.is_null() {
         return 0;
     }
-    // SAFETY: the caller's duty.
+    // SAFETY: the block is null or live and of this allocator (caller).
     unsafe { peer_usable_size(block) }
 }
 
@@ -59,7 +59,7 @@ pub extern "C" fn memalign(align: usize, bytes: usize) -> *mut c_void {
     if !align.is_power_of_two() {
         return core::ptr::null_mut();
     }
-    // SAFETY: a power of two.
+    // SAFETY: the alignment is a power of two (tested).
     unsafe { peer_aligned(align.max(16), bytes) }
 }
 
@@ -84,9 +84,13 @@ pub extern "C" fn pvalloc(bytes: usize) -> *mut c_void {
 /// `posix_memalign`.
 ///
 /// # Safety
-/// As in C.
+/// `out` is valid for a write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, bytes: usize) -> c_int {
+pub unsafe extern "C" fn posix_memalign(
+    out: *mut *mut c_void,
+    align: usize,
+    bytes: usize,
+) -> c_int {
     if !align.is_power_of_two() || align < size_of::<usize>() {
         return EINVAL;
     }
@@ -94,7 +98,7 @@ pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, byt
     if block.is_null() {
         return ENOMEM;
     }
-    // SAFETY: the caller's duty.
+    // SAFETY: `out` is valid for a write (caller).
     unsafe { out.write(block) };
     0
 }

@@ -12,7 +12,7 @@ static const char *current = "?";
 void state(const char *name) { current = name; }
 
 void require_failed(const char *file, int line, const char *condition) {
-    fprintf(stderr, "%s:%d: state %s: not so: %s\n", file, line, current, condition);
+    fprintf(stderr, "%s:%d: state %s: not true: %s\n", file, line, current, condition);
     exit(1);
 }
 
@@ -62,7 +62,8 @@ void expect(const struct bed *bed, const char *wanted, const char *file, int lin
     mm_walk_pool(bed->pool, note, &layout);
     layout.blocks[layout.length] = 0;
     if (strcmp(layout.blocks, wanted) != 0) {
-        fprintf(stderr, "%s:%d: state %s: blocks are %s, not %s\n", file, line, current, layout.blocks, wanted);
+        fprintf(stderr, "%s:%d: state %s: blocks are %s, not %s\n", file, line, current,
+                layout.blocks, wanted);
         exit(1);
     }
 }
@@ -100,10 +101,11 @@ mm_stats_t figures(const struct bed *bed) {
     return stats;
 }
 
-/* One instruction, its return: in assembly, so that no compiler's habit adds one. */
+/* One instruction, its return: in assembly, so that no compiler adds another. */
 __asm__(".text\n.globl empty\n.type empty, @function\nempty: ret\n.size empty, . - empty\n");
 
-static __attribute__((noinline)) uintptr_t frame(function f, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d) {
+static __attribute__((noinline)) uintptr_t frame(function f, uintptr_t a, uintptr_t b, uintptr_t c,
+                                                 uintptr_t d) {
     uintptr_t result;
     CALLGRIND_TOGGLE_COLLECT;
     result = f(a, b, c, d);
@@ -111,7 +113,8 @@ static __attribute__((noinline)) uintptr_t frame(function f, uintptr_t a, uintpt
     return result;
 }
 
-uintptr_t measure(const struct bed *bed, function f, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d) {
+uintptr_t measure(const struct bed *bed, function f, uintptr_t a, uintptr_t b, uintptr_t c,
+                  uintptr_t d) {
     char name[256];
     if (bed && bed->surroundings) {
         snprintf(name, sizeof name, "%s @ %s", current, bed->surroundings);

@@ -1,9 +1,9 @@
 /*
- * The same states in ever greater heaps: free blocks, pools, fill and history vary, the state does not. Run it under
- * callgrind: benches/README.md.
+ * The same states in ever greater heaps: free blocks, pools, fill and history vary, the state does
+ * not. `make constant` runs it under callgrind.
  *
- * The surroundings hold free blocks of the smallest size only, at least one: the states' own bins are theirs alone, as in
- * wcet.c. Every other byte of the surroundings is in use, whatever happened in them before.
+ * The surroundings hold free blocks of the smallest size only, at least one, so that each state has
+ * its bins to itself, as in wcet.c. Every other byte of the surroundings is in use.
  */
 #define _GNU_SOURCE
 #include "bed.h"
@@ -29,7 +29,7 @@ static uint64_t next_random(uint64_t *state) {
     return *state;
 }
 
-/* Random requests and frees of 1 to 8,191 bytes; what is live at the end stays. */
+/* Random requests and frees of 1 to 8,191 bytes; the blocks live at the end stay. */
 static void churn(mm_allocator_t *a, size_t operations, uint64_t seed) {
     static void *slots[SLOTS];
     memset(slots, 0, sizeof slots);
@@ -50,7 +50,8 @@ static void churn(mm_allocator_t *a, size_t operations, uint64_t seed) {
             break;
         default:
             mm_free(a, *slot);
-            *slot = (random >> 58) & 3 ? mm_malloc(a, bytes) : mm_memalign(a, (size_t)16 << (random >> 50) % 8, bytes);
+            *slot = (random >> 58) & 3 ? mm_malloc(a, bytes)
+                                       : mm_memalign(a, (size_t)16 << (random >> 50) % 8, bytes);
         }
     }
 }
@@ -63,19 +64,22 @@ static int by_address(const void *a, const void *b) {
 static struct bed build(const struct surroundings *s) {
     static unsigned char *region;
     if (!region) {
-        region = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        region = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         REQUIRE(region != MAP_FAILED);
     }
     struct bed bed = {.a = mm_create(bed_control())};
-    size_t each = (s->free_blocks * 2 * 32 + (s->history ? SLOTS * 4096 : 0) + 65536) / s->pools + 65536;
+    size_t all = s->free_blocks * 2 * 32 + (s->history ? SLOTS * 4096 : 0) + 65536;
+    size_t each = all / s->pools + 65536;
     REQUIRE(bed.a && each * s->pools < REGION_BYTES);
     for (size_t i = 0; i < s->pools; i++) {
         REQUIRE(mm_add_pool(bed.a, region + i * each, each - 64));
     }
     churn(bed.a, s->history, s->seed);
 
-    /* Smallest blocks, then everything else until nothing is free; then of the smallest those with live neighbours. */
-    /* Some more than twice as many: what a hole of another size gives is not one of the smallest. */
+    /* Takes smallest blocks, then everything else until nothing is free; then frees smallest blocks
+     * between live neighbours. More than twice as many are taken: those from a hole of another size
+     * may be larger. */
     size_t count = 2 * s->free_blocks + 1000;
     void **blocks = malloc(count * sizeof *blocks);
     REQUIRE(blocks);
@@ -106,7 +110,7 @@ static struct bed build(const struct surroundings *s) {
         bed.base++;
     }
 
-    /* What has been built is what the names say. */
+    /* The heap is the one that the parameters name. */
     size_t pools = 0, free_blocks = 0;
     for (mm_pool_t *pool = mm_get_pool(bed.a); pool; pool = mm_next_pool(bed.a, pool)) {
         size_t in_pool;
@@ -132,7 +136,7 @@ static void run_all(struct bed *bed, const struct state_of_call *states) {
 }
 
 int main(int argc, char **argv) {
-    /* The one that each of the others differs from in one respect. */
+    /* Each of the others differs from this one in one parameter. */
     const struct surroundings plain = {"", 100, 2, 0, 0, 1};
     struct surroundings all[64];
     size_t count = 0, limit = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000000;
@@ -167,13 +171,14 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < count; i++) {
         const struct surroundings *s = &all[i];
         char name[128];
-        snprintf(name, sizeof name, "%s free_blocks=%zu pools=%zu fill=%zu history=%zu seed=%llu", s->dimension,
-                 s->free_blocks, s->pools, s->fill_percent, s->history, (unsigned long long)s->seed);
+        snprintf(name, sizeof name, "%s free_blocks=%zu pools=%zu fill=%zu history=%zu seed=%llu",
+                 s->dimension, s->free_blocks, s->pools, s->fill_percent, s->history,
+                 (unsigned long long)s->seed);
         state(name);
         struct bed bed = build(s);
         bed.surroundings = name;
         CALLGRIND_START_INSTRUMENTATION;
-        measure_frame(); /* callgrind miscounts the first call after a start: this one, which nobody reads */
+        measure_frame(); /* callgrind miscounts the first call after a start: dropped */
         run_all(&bed, states_of_malloc);
         run_all(&bed, states_of_free);
         run_all(&bed, states_of_realloc);

@@ -1,4 +1,4 @@
-/* Prints "name bytes" lines: control structures, and how many blocks of a size 1 MiB holds. */
+/* Prints "name number" lines: bytes of control structures, and blocks of a size in 1 MiB. */
 #include <memoman.h>
 #include <stdio.h>
 
@@ -22,7 +22,8 @@ int main(void) {
         printf("blocks-of-%zu-in-1MiB %zu\n", sizes[i], fill(a, sizes[i]));
     }
     for (int i = 0; i < 3; i++) {
-        printf("blocks-of-%zu-in-1MiB-with-control %zu\n", sizes[i], fill(mm_create_with_pool(memory, MIB), sizes[i]));
+        mm_allocator_t *a = mm_create_with_pool(memory, MIB);
+        printf("blocks-of-%zu-in-1MiB-with-control %zu\n", sizes[i], fill(a, sizes[i]));
     }
     for (int i = 0; i < 3; i++) {
         size_t bytes = mm_size_for(65536);

@@ -1,9 +1,15 @@
-/* How long single calls of malloc and free take, for `make latency-global`: latency CALLS, under whatever malloc is preloaded.
+/* How long single calls of malloc and free take, for `make latency-global`: latency TURNS, under a
+ * preloaded allocator.
  *
- * Two threads, busy all the time, each with 512 blocks of 16 to 4,095 bytes (as many of each power of two) of which a random one is
- * replaced by another at each turn. A quarter of the blocks goes to the other thread, which frees them. Each malloc and each
- * free is timed with the processor's time stamp, and as often nothing at all: what the machine itself adds. Prints whether the threads had
- * ordinary priority (SCHED_FIFO was not permitted), ticks in a nanosecond, and for each kind a line for each class of times: its lower end in ticks, and how many. A class is a 32nd of a power of two. */
+ * Two busy threads each hold 512 blocks of 16 to 4,095 bytes, every power of two equally likely,
+ * and replace a random one at each turn. A quarter of the blocks goes to the other thread, which
+ * frees them. Each malloc and each free is timed with the processor's time stamp, and as often no
+ * call at all, which shows what the machine adds.
+ *
+ * Prints "ordinary 1 0" when SCHED_FIFO is not permitted ("ordinary 0 0" else), "rate" with the
+ * ticks of a nanosecond, and for each kind a line for each class of times: its lower end in ticks
+ * and its number of calls; then "KIND-sum TICKS CALLS" and "KIND-most TICKS 1". A class is a 32nd
+ * of a power of two wide. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +21,8 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-enum { THREADS = 2, OWN = 512, HANDED = 1024, STEPS = 32, CLASSES = 64 * STEPS, MALLOC = 0, FREE, NOTHING, KINDS };
+enum { THREADS = 2, OWN = 512, HANDED = 1024, STEPS = 32, CLASSES = 64 * STEPS };
+enum { MALLOC, FREE, NOTHING, KINDS };
 
 static const char *names[KINDS] = {"malloc", "free", "nothing"};
 static uint64_t counts[THREADS][KINDS][CLASSES], sums[THREADS][KINDS], most[THREADS][KINDS];
@@ -60,10 +67,10 @@ static void *works(void *number) {
     CPU_ZERO(&set);
     CPU_SET(me, &set);
     sched_setaffinity(0, sizeof set, &set);
-    /* Where it is permitted, no other program interrupts. */
+    /* Where permitted, no other program interrupts. */
     struct sched_param priority = {.sched_priority = 10};
     if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority) != 0) ordinary = 1;
-    /* Everything is in memory, and the allocator has seen both threads, before the first call counts. */
+    /* Before the first call counts, everything is in memory and both threads have allocated. */
     memset(counts[me], 0, sizeof counts[me]);
     for (unsigned long turn = 0, warm = turns / 10; turn < turns + warm; turn++) {
         if (turn == warm) {
@@ -73,12 +80,15 @@ static void *works(void *number) {
             __atomic_add_fetch(&ready, 1, __ATOMIC_ACQ_REL);
             while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < THREADS) sched_yield();
         }
-        /* The rest of the machine has a right to live. */
+        /* Other programs may run. */
         if (turn % 65536 == 65535) usleep(20000);
         void **place = &own[me][next(&state) % OWN];
         void *old = *place;
         size_t bytes = ((size_t)16 << next(&state) % 8), exact = bytes + next(&state) % bytes;
-        if (next(&state) % 4 == 0) old = __atomic_exchange_n(&handed[1 - me][next(&state) % HANDED], old, __ATOMIC_ACQ_REL);
+        if (next(&state) % 4 == 0) {
+            void **other = &handed[1 - me][next(&state) % HANDED];
+            old = __atomic_exchange_n(other, old, __ATOMIC_ACQ_REL);
+        }
         uint64_t before = stamp();
         free(old);
         uint64_t between = stamp();
@@ -91,8 +101,9 @@ static void *works(void *number) {
         note(me, FREE, between - before);
         note(me, MALLOC, after - between);
         note(me, NOTHING, last - after);
-        /* What the other has handed over. */
-        void *got = __atomic_exchange_n(&handed[me][next(&state) % HANDED], NULL, __ATOMIC_ACQ_REL);
+        /* A block that the other thread has handed over. */
+        void **from = &handed[me][next(&state) % HANDED];
+        void *got = __atomic_exchange_n(from, NULL, __ATOMIC_ACQ_REL);
         before = stamp();
         free(got);
         after = stamp();
@@ -105,6 +116,10 @@ static double seconds(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC_RAW, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void print(const char *kind, const char *what, uint64_t ticks, uint64_t calls) {
+    printf("%s%s %lu %lu\n", kind, what, (unsigned long)ticks, (unsigned long)calls);
 }
 
 int main(int count, char **arguments) {
@@ -126,10 +141,11 @@ int main(int count, char **arguments) {
         for (unsigned class = 0; class < CLASSES; class++) {
             uint64_t all = 0;
             for (int thread = 0; thread < THREADS; thread++) all += counts[thread][kind][class];
-            if (all) printf("%s %lu %lu\n", names[kind], (unsigned long)lower_end(class), (unsigned long)all);
+            if (all) print(names[kind], "", lower_end(class), all);
             calls += all;
         }
-        printf("%s-sum %lu %lu\n%s-most %lu 1\n", names[kind], (unsigned long)sum, (unsigned long)calls, names[kind], (unsigned long)greatest);
+        print(names[kind], "-sum", sum, calls);
+        print(names[kind], "-most", greatest, 1);
     }
     return 0;
 }

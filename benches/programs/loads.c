@@ -1,5 +1,5 @@
-/* The loads of `make bench-global`: loads NAME TIMES. Each runs under whatever malloc is preloaded, and prints the most memory that
- * it had, in KiB. Seeds are fixed. */
+/* The loads of `make bench-global`: loads NAME TIMES, under a preloaded allocator. Prints the peak
+ * memory of the process, in KiB. Without arguments: prints the names. Seeds are fixed. */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,13 +19,14 @@ static uint64_t next(uint64_t *state) {
     return *state;
 }
 
-/* 8 to 1,024 bytes, every power of two as likely. */
+/* 8 to 1,023 bytes, every power of two equally likely. */
 static size_t some_size(uint64_t *state) {
     uint64_t power = 3 + next(state) % 7;
     return (size_t)1 << power | next(state) % ((size_t)1 << power);
 }
 
-/* The process's own peak, which the system counts from its `exec` on. (What a parent gets from `wait4` begins with the parent's size.) */
+/* The process's own peak, which the kernel counts from `exec` on. The peak that a parent reads from
+ * `wait4` is never below the parent's own size. */
 static long peak_kib(void) {
     char text[4096];
     int file = open("/proc/self/status", O_RDONLY);
@@ -38,6 +39,7 @@ static long peak_kib(void) {
     return strtol(peak + 6, NULL, 10);
 }
 
+/* Allocates and touches both ends. */
 static void *had(size_t bytes) {
     char *block = malloc(bytes);
     if (block == NULL) abort();
@@ -49,7 +51,7 @@ static uint64_t seeded(void *number) {
     return 88172645463325252u + 7919 * (uintptr_t)number;
 }
 
-/* One thread replaces a random one of 10,000 blocks of 8 to 1,024 bytes, again and again. */
+/* Each thread replaces random ones of 10,000 blocks of 8 to 1,023 bytes. */
 static void *random_sizes(void *number) {
     static __thread void *blocks[10000];
     uint64_t state = seeded(number);
@@ -62,7 +64,7 @@ static void *random_sizes(void *number) {
     return NULL;
 }
 
-/* One thread allocates 20,000 blocks of 16 to 255 bytes and frees them in random order. */
+/* Each thread allocates 20,000 blocks of 16 to 255 bytes and frees them in random order. */
 static void *batch(void *number) {
     static __thread void *blocks[20000];
     uint64_t state = seeded(number);
@@ -88,8 +90,8 @@ static void *tight(void *number) {
     return NULL;
 }
 
-/* Each thread puts a block of 8 to 1,024 bytes into one of 4,096 places that all share, and frees what was there: half of what it
- * frees is another thread's. */
+/* Each thread puts a block of 8 to 1,023 bytes into one of 4,096 shared places and frees the block
+ * that was there: half of its frees are of the other thread's blocks. */
 static void *handed_over(void *number) {
     static void *places[4096];
     uint64_t state = seeded(number);
@@ -100,7 +102,7 @@ static void *handed_over(void *number) {
     return NULL;
 }
 
-/* One thread allocates 16 to 127 bytes, the other frees them, 1,024 in between at most. */
+/* One thread allocates blocks of 16 to 127 bytes, the other frees them; at most 1,024 are live. */
 static void *produce_consume(void *number) {
     static void *volatile ring[1024];
     static long made, taken;
@@ -120,7 +122,8 @@ static void *produce_consume(void *number) {
     return NULL;
 }
 
-/* One thread grows 256 vectors in turn by a half, from 16 bytes to 64 KiB, then begins anew. */
+/* One thread grows random ones of 256 vectors by a half, from 16 bytes to 64 KiB; a full one is
+ * freed and starts over. */
 static void *grow(void *number) {
     static char *vectors[256];
     static size_t sizes[256];
@@ -140,7 +143,7 @@ static void *grow(void *number) {
     return NULL;
 }
 
-/* Each thread holds 16 buffers of 64 to 576 KiB, replaces a random one, and writes to each of its pages. */
+/* Each thread replaces random ones of 16 buffers of 64 to 576 KiB and writes to all their pages. */
 static void *large(void *number) {
     static __thread char *buffers[16];
     uint64_t state = seeded(number);
@@ -162,7 +165,7 @@ static void *short_life(void *number) {
     return NULL;
 }
 
-/* A thread that allocates and frees 100 blocks of 8 to 1,024 bytes is started and waited for, one after the other. */
+/* Threads, one after the other, each allocate and free 100 blocks of 8 to 1,023 bytes. */
 static void *churn(void *number) {
     (void)number;
     for (long i = 0; i < times * 2; i++) {
@@ -173,7 +176,8 @@ static void *churn(void *number) {
     return NULL;
 }
 
-/* Each thread allocates 24 bytes, adds to a counter in them 20,000 times, and frees them: do blocks of two threads share a cache line? */
+/* Each thread allocates 24 bytes, adds to a counter in them 20,000 times, and frees them: slow when
+ * blocks of two threads share a cache line. */
 static void *neighbours(void *number) {
     (void)number;
     for (long round = 0; round < times / 5 + 1; round++) {
@@ -185,7 +189,8 @@ static void *neighbours(void *number) {
     return NULL;
 }
 
-/* One thread keeps 50,000 blocks of 16 to 2,063 bytes, whose mean size drifts up and down: what is free must be found again. */
+/* One thread keeps 50,000 blocks of 16 to 2,063 bytes, whose mean size drifts up and down: holes of
+ * one size must serve requests of another. */
 static void *drift(void *number) {
     enum { COUNT = 50000 };
     static void *blocks[COUNT];
@@ -204,10 +209,20 @@ static const struct {
     void *(*work)(void *);
     int threads;
 } loads[] = {
-    {"random", random_sizes, 1},  {"batch", batch, 1},        {"tight", tight, 1},           {"realloc", grow, 1},
-    {"drift", drift, 1},          {"churn", churn, 1},        {"large", large, 1},           {"random-2", random_sizes, 2},
-    {"batch-2", batch, 2},        {"tight-2", tight, 2},      {"handed-over", handed_over, 2}, {"produce-consume", produce_consume, 2},
-    {"large-2", large, 2},        {"neighbours", neighbours, 2},
+    {"random", random_sizes, 1},
+    {"batch", batch, 1},
+    {"tight", tight, 1},
+    {"realloc", grow, 1},
+    {"drift", drift, 1},
+    {"churn", churn, 1},
+    {"large", large, 1},
+    {"random-2", random_sizes, 2},
+    {"batch-2", batch, 2},
+    {"tight-2", tight, 2},
+    {"handed-over", handed_over, 2},
+    {"produce-consume", produce_consume, 2},
+    {"large-2", large, 2},
+    {"neighbours", neighbours, 2},
 };
 
 int main(int count, char **arguments) {

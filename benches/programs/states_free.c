@@ -1,15 +1,17 @@
-/* free: with no, one or two free neighbours; their bins left empty or not. */
+/* free, with no, one or two free neighbours, whose bins become empty or not. */
 #include "bed.h"
 
 enum { PREV = 1, NEXT = 2 };
 
-/* Frees a block between the free neighbours that `mask` names. With `filled`, every bin that is left or entered holds another block. */
+/* Frees a block between the free neighbours that `mask` names. With `filled`, every bin that a
+ * block leaves or enters holds another block. */
 static void free_block(struct bed *bed, int mask, int filled, size_t scale) {
     size_t prev_bytes = 3 * scale - 8, bytes = 4 * scale - 8, next_bytes = 6 * scale - 8;
     size_t merged = 4 * scale + (mask & PREV ? 3 * scale : 0) + (mask & NEXT ? 6 * scale : 0) - 8;
     void *twins[3] = {0}, *walls[3] = {0};
     void *front = take(bed, 1000);
-    void *prev = take(bed, prev_bytes), *p = take(bed, bytes), *next = take(bed, next_bytes), *back = take(bed, 1000);
+    void *prev = take(bed, prev_bytes), *p = take(bed, bytes), *next = take(bed, next_bytes);
+    void *back = take(bed, 1000);
     if (filled) {
         size_t sizes[3] = {prev_bytes, next_bytes, merged};
         for (int i = 0; i < 3; i++) {
@@ -26,10 +28,14 @@ static void free_block(struct bed *bed, int mask, int filled, size_t scale) {
     if (mask & NEXT) {
         mm_free(bed->a, next);
     }
-    static const char *before[2][4] = {{"uuuuuf", "ufuuuf", "uuufuf", "ufufuf"},
-                                       {"uuuuufufufuf", "ufuuufufufuf", "uuufufufufuf", "ufufufufufuf"}};
-    static const char *after[2][4] = {{"uufuuf", "ufuuf", "uufuf", "ufuf"},
-                                      {"uufuufufufuf", "ufuufufufuf", "uufufufufuf", "ufufufufuf"}};
+    static const char *before[2][4] = {
+        {"uuuuuf", "ufuuuf", "uuufuf", "ufufuf"},
+        {"uuuuufufufuf", "ufuuufufufuf", "uuufufufufuf", "ufufufufufuf"},
+    };
+    static const char *after[2][4] = {
+        {"uufuuf", "ufuuf", "uufuf", "ufuf"},
+        {"uufuufufufuf", "ufuufufufuf", "uufufufufuf", "ufufufufuf"},
+    };
     EXPECT(bed, before[filled][mask]);
     MEASURE(bed, mm_free, bed->a, p, 0, 0);
     EXPECT(bed, after[filled][mask]);
@@ -59,7 +65,7 @@ static void previous_small(struct bed *bed) { free_block(bed, PREV, 0, 32); }
 static void next_small(struct bed *bed) { free_block(bed, NEXT, 0, 32); }
 static void both_small(struct bed *bed) { free_block(bed, PREV | NEXT, 0, 32); }
 
-/* What the last block leaves is one with the huge block behind it. */
+/* The last block merges with the huge block behind it. */
 static void last(struct bed *bed) {
     void *p = take(bed, 4096);
     EXPECT(bed, "uf");

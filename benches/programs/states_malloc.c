@@ -1,9 +1,9 @@
-/* malloc, calloc and memalign: from the friendliest state to the worst one. */
+/* malloc, calloc and memalign, from the cheapest state to the worst one. */
 #include "bed.h"
 
 #include <string.h>
 
-/* A free block of `bytes` usable bytes with a block in use behind it, which is returned. */
+/* Makes a free block of `bytes` usable bytes; returns the block in use behind it. */
 static void *hole(struct bed *bed, size_t bytes, void **at) {
     void *block = take(bed, bytes), *wall = take(bed, 1000);
     mm_free(bed->a, block);
@@ -41,7 +41,8 @@ static void hit_2048(struct bed *bed) { hit(bed, 2048); }
 
 /* The bin keeps another block. */
 static void hit_of_two(struct bed *bed, size_t bytes) {
-    void *a = take(bed, bytes), *wall = take(bed, 1000), *b = take(bed, bytes), *end = take(bed, 1000);
+    void *a = take(bed, bytes), *wall = take(bed, 1000);
+    void *b = take(bed, bytes), *end = take(bed, 1000);
     mm_free(bed->a, a);
     mm_free(bed->a, b);
     EXPECT(bed, "fufuf");
@@ -55,7 +56,8 @@ static void hit_of_two(struct bed *bed, size_t bytes) {
 static void hit_64_of_two(struct bed *bed) { hit_of_two(bed, 64); }
 static void hit_2048_of_two(struct bed *bed) { hit_of_two(bed, 2048); }
 
-/* Takes the work pool's big free blocks until no request of `bytes` succeeds; returns a chain of what was taken. */
+/* Takes the work pool's big free blocks until no request of `bytes` succeeds; returns a chain of
+ * them. */
 static void **fill(struct bed *bed, size_t bytes) {
     void **chain = NULL;
     for (size_t size = figures(bed).largest; size >= bytes; size = figures(bed).largest) {
@@ -105,7 +107,8 @@ static void out_of_memory_1000(struct bed *bed) {
     }
 }
 
-/* The own bin's head is a quantum too small, so the search goes on above and splits the huge block. */
+/* The head of the request's own bin is a quantum too small: the search goes on above and splits the
+ * huge block. */
 static void own_head_too_small(struct bed *bed) {
     void *freed, *wall = hole(bed, 4096 - 8, &freed);
     EXPECT(bed, "fuf");
@@ -116,7 +119,7 @@ static void own_head_too_small(struct bed *bed) {
     mm_free(bed->a, wall);
 }
 
-/* As above; and the block that serves is not alone in its bin, and neither is the remainder in its. */
+/* own_head_too_small, where the serving block and the remainder have others in their bins. */
 static void own_head_too_small_filled(struct bed *bed) {
     void *probe = take(bed, 4096 + 8);
     size_t rest = 8192 - (mm_block_size(probe) + mm_alloc_overhead());
@@ -161,7 +164,8 @@ static void memalign_split_both(struct bed *bed) {
     mm_free(bed->a, p);
 }
 
-/* As above; the own bin's head is too small, and the gap would be one quantum, so that it takes one alignment more. */
+/* memalign_split_both, where the head of the request's own bin is too small and the gap would be
+ * one quantum, so that the block moves up by one more alignment. */
 static void memalign_worst(struct bed *bed) {
     size_t quantum = mm_align_size(), align = 4096, bytes = 200;
     /* The own bin of 208 + 4,096 + 16 bytes begins at 4,224. */
@@ -170,7 +174,8 @@ static void memalign_worst(struct bed *bed) {
     void *next = take(bed, 56);
     size_t end = (uintptr_t)next + 64;
     mm_free(bed->a, next);
-    uintptr_t start = (uintptr_t)next, goal = ((end + 2 * align) & ~(uintptr_t)(align - 1)) - quantum;
+    uintptr_t start = (uintptr_t)next;
+    uintptr_t goal = ((end + 2 * align) & ~(uintptr_t)(align - 1)) - quantum;
     /* Blocks below 2 KiB are cut exactly. */
     void *fillers[16];
     int n = 0;

@@ -1,10 +1,15 @@
-/* Every other call, in the costliest state that its O(1) part has. What a call does for each pool or block is named. */
+/* Every other call, in the costliest state of its O(1) part. A name carries the number of pools or
+ * blocks where the call is not O(1). */
 #include "bed.h"
 
 #include <string.h>
 
-static void ignore_block(void *ptr, size_t size, int used, void *user) { (void)ptr, (void)size, (void)used, (void)user; }
-static void ignore_error(const char *message, const void *ptr, void *user) { (void)message, (void)ptr, (void)user; }
+static void ignore_block(void *ptr, size_t size, int used, void *user) {
+    (void)ptr, (void)size, (void)used, (void)user;
+}
+static void ignore_error(const char *message, const void *ptr, void *user) {
+    (void)message, (void)ptr, (void)user;
+}
 
 #define CONSTANT(name, function, expected)                       \
     static void name(struct bed *bed) {                          \
@@ -48,7 +53,7 @@ static void count_error(const char *message, const void *ptr, void *user) {
     errors++;
 }
 
-/* Misuse that a handler takes: the report is part of the count. */
+/* Misuse, with a handler: the report is part of the count. */
 static void free_twice(struct bed *bed) {
     void *p = take(bed, 1000), *wall = take(bed, 1000);
     mm_free(bed->a, p);
@@ -60,7 +65,7 @@ static void free_twice(struct bed *bed) {
     mm_free(bed->a, wall);
 }
 
-/* Lifecycle. Each makes an allocator of its own beside the bed's, in the first half of a buffer. */
+/* Lifecycle: each makes an allocator in a buffer beside the bed. */
 static _Alignas(64) unsigned char buffer[65536];
 
 static void create(struct bed *bed) {
@@ -90,7 +95,7 @@ static void reset(struct bed *bed) {
     REQUIRE(count_blocks(mm_get_pool(a), &free_blocks) == 1 && free_blocks == 1);
 }
 
-/* Pools: three in a buffer with gaps between them; the middle one is added, removed, extended. */
+/* Three pools in a buffer with gaps between them; the middle one is added, removed, extended. */
 static struct three {
     mm_allocator_t *a;
     mm_pool_t *low, *high;
@@ -128,7 +133,7 @@ static void extend_live_tail(struct bed *bed) {
     REQUIRE(MEASURE(bed, mm_extend_pool, t.a, pool, 4096, 0) == 1);
     REQUIRE(count_blocks(pool, NULL) == 2 && mm_validate(t.a));
 }
-/* The same in the bed's own heap, below its pools. */
+/* Extends and removes a pool of the bed's own heap, below its others. */
 static void extend_in_heap(struct bed *bed) {
     mm_pool_t *pool = mm_add_pool(bed->a, buffer, 4096);
     REQUIRE(pool && mm_get_pool(bed->a) == pool);
@@ -152,10 +157,11 @@ static void next_pool(struct bed *bed) {
 }
 static void pool_for_ptr(struct bed *bed) {
     struct three t = three_pools();
-    REQUIRE((mm_pool_t *)MEASURE(bed, mm_get_pool_for_ptr, t.a, (char *)t.high + 100, 0, 0) == t.high);
+    char *inside = (char *)t.high + 100;
+    REQUIRE((mm_pool_t *)MEASURE(bed, mm_get_pool_for_ptr, t.a, inside, 0, 0) == t.high);
 }
 
-/* O(blocks): with a hundred blocks in use and a hundred free ones. */
+/* For calls that are O(blocks): a hundred blocks in use, a hundred free ones. */
 static void **hundred(struct bed *bed) {
     static void *walls[100];
     void *holes[100];
@@ -195,7 +201,7 @@ static void walk_pool(struct bed *bed) {
     tidy_hundred(bed, walls);
 }
 
-/* The global wrapper, past its first use, with room in its pools: the lock is taken without contention. */
+/* The global functions, past their first use, with room in their pools, without contention. */
 static void global_malloc(struct bed *bed) {
     mm_free_global(mm_malloc_global(1));
     void *p = MEASURE_POINTER(bed, mm_malloc_global, 4000, 0, 0, 0);
@@ -203,7 +209,8 @@ static void global_malloc(struct bed *bed) {
     mm_free_global(p);
 }
 static void global_free(struct bed *bed) {
-    void *front = mm_malloc_global(1000), *p = mm_malloc_global(4000), *wall = mm_malloc_global(1000);
+    void *front = mm_malloc_global(1000), *p = mm_malloc_global(4000);
+    void *wall = mm_malloc_global(1000);
     mm_free_global(front);
     MEASURE(bed, mm_free_global, p, 0, 0, 0);
     mm_free_global(wall);
@@ -232,7 +239,9 @@ static void global_stats(struct bed *bed) {
 static void global_default(struct bed *bed) {
     REQUIRE(MEASURE(bed, mm_default, 0, 0, 0, 0) == (uintptr_t)mm_default());
 }
-static void global_validate(struct bed *bed) { REQUIRE(MEASURE(bed, mm_validate_global, 0, 0, 0, 0)); }
+static void global_validate(struct bed *bed) {
+    REQUIRE(MEASURE(bed, mm_validate_global, 0, 0, 0, 0));
+}
 
 const struct state_of_call states_of_others[] = {
     {"block_size", block_size, 0},

@@ -1,4 +1,4 @@
-/* realloc: stays, shrinks, grows forward and backward, moves. What it copies is 56 bytes at most. */
+/* realloc: stays, shrinks, grows forward and backward, moves. It copies at most 56 bytes. */
 #include "bed.h"
 
 static void same(struct bed *bed) {
@@ -70,7 +70,8 @@ static void grow_backward(struct bed *bed) {
 }
 
 static void grow_both_ways(struct bed *bed) {
-    void *prev = take(bed, 3000), *p = take(bed, 56), *next = take(bed, 4000), *wall = take(bed, 1000);
+    void *prev = take(bed, 3000), *p = take(bed, 56);
+    void *next = take(bed, 4000), *wall = take(bed, 1000);
     mm_free(bed->a, prev);
     mm_free(bed->a, next);
     EXPECT(bed, "fufuf");
@@ -80,7 +81,7 @@ static void grow_both_ways(struct bed *bed) {
     mm_free(bed->a, wall);
 }
 
-/* No room on either side, though the previous block is free; the old block joins it. */
+/* The free previous block is too small to grow into; the old block merges with it at the end. */
 static void move_block(struct bed *bed) {
     void *prev = take(bed, 1000), *p = take(bed, 56), *wall = take(bed, 1000);
     mm_free(bed->a, prev);
@@ -103,7 +104,8 @@ static void no_room(struct bed *bed) {
 }
 
 static void to_zero(struct bed *bed) {
-    void *prev = take(bed, 3000), *p = take(bed, 4000), *next = take(bed, 5000), *wall = take(bed, 1000);
+    void *prev = take(bed, 3000), *p = take(bed, 4000);
+    void *next = take(bed, 5000), *wall = take(bed, 1000);
     mm_free(bed->a, prev);
     mm_free(bed->a, next);
     EXPECT(bed, "fufuf");

@@ -1,4 +1,4 @@
-/* Every state of every call, once, each in a fresh bed. Run it under callgrind: benches/README.md. */
+/* Every state of every call, once, each in a fresh bed. `make wcet` runs it under callgrind. */
 #include "bed.h"
 
 static void run_all(const struct state_of_call *states) {

@@ -309,8 +309,7 @@ PY
     PYTHONMALLOC=malloc python3 work.py
 }
 
-# redis-server under its benchmark, with a background save between writes, and a start from that
-# save
+# redis-server under its benchmark, a background save between writes, a start from that save
 server_redis() {
     start() {
         "${under[@]}" redis-server --port 0 --unixsocket "$PWD/socket" --save '' --appendonly no \

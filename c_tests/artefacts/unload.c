@@ -1,4 +1,4 @@
-// unload LIBRARY: loads the library, uses it in a thread, unloads it, and only then lets the thread end.
+// unload LIBRARY: loads the library, uses it in a thread, unloads it, and then lets the thread end.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -32,10 +32,10 @@ int main(int argc, char **argv) {
     dlclose(library);
     Dl_info info;
     if (dladdr(*(void **)&allocate, &info)) {
-        fprintf(stderr, "unload: the library is still there\n");
+        fprintf(stderr, "unload: the library is still loaded\n");
         return 1;
     }
-    // Its thread-specific data has a destructor in what is gone.
+    // The thread's exit must not call a destructor in the unloaded library.
     pthread_barrier_wait(&unloaded);
     pthread_join(thread, NULL);
     return 0;

@@ -1,7 +1,7 @@
-// A double free says where the block came from and who freed it first.
+// A double free: the report names where the block was allocated and where it was first freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
-// debug-detail: memoman:   block of 48 bytes allocated at 0x* (double_free_names_both_sites+0x*), freed at 0x* (double_free_names_both_sites+0x*); allocation number 1
+// debug-detail: memoman:   block of 48 bytes allocated at SITE, freed at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

@@ -1,4 +1,4 @@
-// The last byte of the guard behind a block, the others being as they were.
+// Only the last byte of the guard behind a block is overwritten.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write behind the block (overflow): POINTER
 // debug-detail: memoman:   first overwritten byte: 0x*, * behind the block's end, is now 0x41

@@ -2,7 +2,7 @@
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write behind the block (overflow): POINTER
 // debug-detail: memoman:   first overwritten byte: 0x*, 0 behind the block's end, is now 0x41
-// debug-detail: memoman:   block of 48 bytes allocated at 0x* (overflow_by_one_at_free+0x*); allocation number 1
+// debug-detail: memoman:   block of 48 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

@@ -1,7 +1,7 @@
-// The same, found by realloc.
+// One byte behind a block, found by realloc; the record names the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write behind the block (overflow): POINTER
-// debug-detail: memoman:   block of 100 bytes allocated at 0x* (overflow_by_one_at_realloc+0x*); allocation number 1
+// debug-detail: memoman:   block of 100 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

@@ -1,8 +1,8 @@
-// With validation before every call, an overflow is found by the next one, on whatever block.
+// With validation before every call, an overflow is found by the next call, on any block.
 // env: MM_DEBUG_VALIDATE_SHIFT=0
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write behind the block (overflow): POINTER
-// debug-detail: memoman:   block of 48 bytes allocated at 0x* (overflow_by_one_found_by_the_next_call+0x*); allocation number 1
+// debug-detail: memoman:   block of 48 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

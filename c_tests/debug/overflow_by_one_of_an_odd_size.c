@@ -2,7 +2,7 @@
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write behind the block (overflow): POINTER
 // debug-detail: memoman:   first overwritten byte: 0x*, 0 behind the block's end, is now 0x0
-// debug-detail: memoman:   block of 13 bytes allocated at 0x* (overflow_by_one_of_an_odd_size+0x*); allocation number 1
+// debug-detail: memoman:   block of 13 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

@@ -1,4 +1,4 @@
-// Validation every 2^3 operations: found by the eighth call behind the last one at the latest.
+// Validation every 2^3 operations: an overflow is found within eight calls.
 // env: MM_DEBUG_VALIDATE_SHIFT=3
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write behind the block (overflow): POINTER

@@ -2,7 +2,7 @@
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write before the block (underflow): POINTER
 // debug-detail: memoman:   first overwritten byte: 0x*, 1 before the block's start, is now 0x41
-// debug-detail: memoman:   block of 48 bytes allocated at 0x* (underflow_by_one_at_free+0x*); allocation number 1
+// debug-detail: memoman:   block of 48 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

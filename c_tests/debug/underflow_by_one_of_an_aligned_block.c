@@ -1,7 +1,7 @@
-// One byte before a block with a great alignment, found by realloc_aligned.
+// One byte before a block with a large alignment, found by realloc_aligned.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write before the block (underflow): POINTER
-// debug-detail: memoman:   block of 48 bytes allocated at 0x* (underflow_by_one_of_an_aligned_block+0x*); allocation number 1
+// debug-detail: memoman:   block of 48 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

@@ -1,4 +1,4 @@
-// So far before a block that its record is gone as well.
+// A write so far before a block that it overwrites the block's record.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: debug record before the block overwritten: POINTER
 #include "../misuse/misuse.h"

@@ -1,8 +1,8 @@
-// A write into a freed block, found when the block makes room for another in quarantine; both sites are named.
+// A write into a freed block, found when the block leaves quarantine; both sites are named.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write after free: POINTER
 // debug-detail: memoman:   first overwritten byte: 0x*, 20 behind the block's start, is now 0x0
-// debug-detail: memoman:   block of 48 bytes allocated at 0x* (write_after_free_at_leaving_quarantine+0x*), freed at 0x* (write_after_free_at_leaving_quarantine+0x*); allocation number 1
+// debug-detail: memoman:   block of 48 bytes allocated at SITE, freed at SITE; allocation number 1
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

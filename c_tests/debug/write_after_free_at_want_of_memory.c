@@ -1,4 +1,4 @@
-// A write into a freed block, found when the quarantine is drained for a request that nothing else can serve.
+// A write into a freed block, found when a request that nothing else serves empties the quarantine.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write after free: POINTER
 #include "../misuse/misuse.h"

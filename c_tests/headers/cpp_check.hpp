@@ -1,4 +1,5 @@
-// What the C++ header's tests share: EXPECT, tests that register themselves, element types, a heap that is checked at its end.
+// Shared by the C++ header's tests: EXPECT, self-registering tests, element types, a heap that is
+// checked at its end.
 #ifndef CPP_CHECK_HPP
 #define CPP_CHECK_HPP
 
@@ -11,8 +12,10 @@
 
 extern int failures; // of the running test
 
-#define EXPECT(...) \
-    ((__VA_ARGS__) ? void() : void((++failures, std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #__VA_ARGS__))))
+#define EXPECT(...)                                                                                \
+    ((__VA_ARGS__) ? void()                                                                        \
+                   : void((++failures, std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__,     \
+                                                    #__VA_ARGS__))))
 
 struct test {
     const char *name;
@@ -54,7 +57,7 @@ struct item {
     friend bool operator<(const item &one, const item &other) { return one.value < other.value; }
 };
 
-// More aligned than any block is by itself.
+// An element with a larger alignment than every block has.
 struct alignas(128) wide {
     int value;
     wide(int number = 0) : value(number) {}
@@ -67,12 +70,16 @@ struct alignas(128) wide {
 
 template <>
 struct std::hash<item> {
-    std::size_t operator()(const item &key) const noexcept { return static_cast<std::size_t>(key.value % 7); }
+    std::size_t operator()(const item &key) const noexcept {
+        return static_cast<std::size_t>(key.value % 7);
+    }
 };
 
 template <>
 struct std::hash<wide> {
-    std::size_t operator()(const wide &key) const noexcept { return static_cast<std::size_t>(key.value % 7); }
+    std::size_t operator()(const wide &key) const noexcept {
+        return static_cast<std::size_t>(key.value % 7);
+    }
 };
 
 // A heap of its own buffer; at the end it must be sound and have no block in use.

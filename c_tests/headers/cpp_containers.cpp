@@ -1,4 +1,5 @@
-// memoman::allocator in every standard container: contents beside a container of std::allocator, and lives over two heaps.
+// memoman::allocator in every standard container: contents compared with a container of
+// std::allocator, and copies and moves over two heaps.
 #include "cpp_life.hpp"
 
 #include <deque>
@@ -18,8 +19,10 @@ template <class T>
 using mm = memoman::allocator<T>;
 
 static_assert(std::is_same_v<std::allocator_traits<mm<int>>::rebind_alloc<item>, mm<item>>);
-static_assert(std::is_nothrow_copy_constructible_v<mm<int>> && std::is_nothrow_copy_assignable_v<mm<int>>);
-static_assert(std::is_nothrow_constructible_v<mm<item>, const mm<int> &> && !std::is_default_constructible_v<mm<int>>);
+static_assert(std::is_nothrow_copy_constructible_v<mm<int>> &&
+              std::is_nothrow_copy_assignable_v<mm<int>>);
+static_assert(std::is_nothrow_constructible_v<mm<item>, const mm<int> &> &&
+              !std::is_default_constructible_v<mm<int>>);
 static_assert(std::is_same_v<std::allocator_traits<mm<int>>::pointer, int *>);
 static_assert(std::is_nothrow_move_assignable_v<std::vector<item, mm<item>>>);
 
@@ -35,18 +38,31 @@ static void sequence() {
         const std::size_t size = model.size(), at = numbers.below(size + 1);
         switch (numbers.below(6)) {
         case 0: container.push_back(value), model.push_back(value); break;
-        case 1: container.insert(std::next(container.begin(), at), value), model.insert(std::next(model.begin(), at), value); break;
-        case 2: container.insert(std::next(container.begin(), at), 5, value), model.insert(std::next(model.begin(), at), 5, value); break;
-        case 3:
-            if (at < size) container.erase(std::next(container.begin(), at)), model.erase(std::next(model.begin(), at));
+        case 1:
+            container.insert(std::next(container.begin(), at), value);
+            model.insert(std::next(model.begin(), at), value);
             break;
-        case 4: container.erase(std::next(container.begin(), at), container.end()), model.erase(std::next(model.begin(), at), model.end()); break;
+        case 2:
+            container.insert(std::next(container.begin(), at), 5, value);
+            model.insert(std::next(model.begin(), at), 5, value);
+            break;
+        case 3:
+            if (at == size) break;
+            container.erase(std::next(container.begin(), at));
+            model.erase(std::next(model.begin(), at));
+            break;
+        case 4:
+            container.erase(std::next(container.begin(), at), container.end());
+            model.erase(std::next(model.begin(), at), model.end());
+            break;
         default: container.resize(size + value % 50), model.resize(size + value % 50); break;
         }
         EXPECT(std::equal(container.begin(), container.end(), model.begin(), model.end()));
     }
     EXPECT(heap.validate());
-    const auto fill = [](Container &target) { target.assign(100, 7), target.insert(target.begin(), {3, 1, 4}); };
+    const auto fill = [](Container &target) {
+        target.assign(100, 7), target.insert(target.begin(), {3, 1, 4});
+    };
     live<Container>(fill);
 }
 
@@ -59,7 +75,7 @@ template <class Value>
 static const Value &key_in(const Value &value) { return value; }
 static const int &key_in(const std::pair<const int, item> &value) { return value.first; }
 
-// The same for associative containers, ordered or not.
+// Random insertions and erasures in associative containers, ordered or not.
 template <class Container, class Model>
 static void associative() {
     using value = typename Container::value_type;
@@ -77,7 +93,8 @@ static void associative() {
         }
         EXPECT(container.size() == model.size() && container.count(key) == model.count(key));
     }
-    EXPECT(std::is_permutation(container.begin(), container.end(), model.begin(), model.end()) && heap.validate());
+    EXPECT(std::is_permutation(container.begin(), container.end(), model.begin(), model.end()) &&
+           heap.validate());
 
     // Nodes leave their container, outlive it, and enter another one of the same heap.
     Container second{typename Container::allocator_type(heap)};
@@ -86,14 +103,16 @@ static void associative() {
         const std::size_t before = heap.stats().live_blocks;
         const void *where = first_of(first);
         auto node = first.extract(first.begin());
-        EXPECT(heap.stats().live_blocks == before && node.get_allocator() == memoman::allocator<value>(heap));
+        EXPECT(heap.stats().live_blocks == before &&
+               node.get_allocator() == memoman::allocator<value>(heap));
         first.clear();
         second.insert(std::move(node));
         EXPECT(first_of(second) == where);
     }
     second.clear();
     second.merge(container);
-    EXPECT(std::is_permutation(second.begin(), second.end(), model.begin(), model.end()) && container.empty());
+    EXPECT(std::is_permutation(second.begin(), second.end(), model.begin(), model.end()) &&
+           container.empty());
 
     live<Container>([](Container &target) {
         for (int number : {3, 1, 4, 1, 5, 9, 2, 6}) target.insert(value_of<value>(number));
@@ -106,24 +125,46 @@ TEST(vector_of_wide) { sequence<std::vector<wide, mm<wide>>, std::vector<wide>>(
 TEST(deque_of_items) { sequence<std::deque<item, mm<item>>, std::deque<item>>(); }
 TEST(list_of_items) { sequence<std::list<item, mm<item>>, std::list<item>>(); }
 TEST(string) { sequence<std::basic_string<char, std::char_traits<char>, mm<char>>, std::string>(); }
-TEST(u32string) { sequence<std::basic_string<char32_t, std::char_traits<char32_t>, mm<char32_t>>, std::u32string>(); }
+TEST(u32string) {
+    sequence<std::basic_string<char32_t, std::char_traits<char32_t>, mm<char32_t>>,
+             std::u32string>();
+}
 
 using entry = std::pair<const int, item>;
 TEST(set) { associative<std::set<item, std::less<item>, mm<item>>, std::set<item>>(); }
 TEST(set_of_wide) { associative<std::set<wide, std::less<wide>, mm<wide>>, std::set<wide>>(); }
-TEST(multiset) { associative<std::multiset<item, std::less<item>, mm<item>>, std::multiset<item>>(); }
+TEST(multiset) {
+    associative<std::multiset<item, std::less<item>, mm<item>>, std::multiset<item>>();
+}
 TEST(map) { associative<std::map<int, item, std::less<int>, mm<entry>>, std::map<int, item>>(); }
-TEST(multimap) { associative<std::multimap<int, item, std::less<int>, mm<entry>>, std::multimap<int, item>>(); }
+TEST(multimap) {
+    associative<std::multimap<int, item, std::less<int>, mm<entry>>, std::multimap<int, item>>();
+}
 
 template <class Key>
 using equal = std::equal_to<Key>;
 template <class Key>
 using hash = std::hash<Key>;
-TEST(unordered_set) { associative<std::unordered_set<item, hash<item>, equal<item>, mm<item>>, std::unordered_set<item>>(); }
-TEST(unordered_set_of_wide) { associative<std::unordered_set<wide, hash<wide>, equal<wide>, mm<wide>>, std::unordered_set<wide>>(); }
-TEST(unordered_multiset) { associative<std::unordered_multiset<item, hash<item>, equal<item>, mm<item>>, std::unordered_multiset<item>>(); }
-TEST(unordered_map) { associative<std::unordered_map<int, item, hash<int>, equal<int>, mm<entry>>, std::unordered_map<int, item>>(); }
-TEST(unordered_multimap) { associative<std::unordered_multimap<int, item, hash<int>, equal<int>, mm<entry>>, std::unordered_multimap<int, item>>(); }
+TEST(unordered_set) {
+    associative<std::unordered_set<item, hash<item>, equal<item>, mm<item>>,
+                std::unordered_set<item>>();
+}
+TEST(unordered_set_of_wide) {
+    associative<std::unordered_set<wide, hash<wide>, equal<wide>, mm<wide>>,
+                std::unordered_set<wide>>();
+}
+TEST(unordered_multiset) {
+    associative<std::unordered_multiset<item, hash<item>, equal<item>, mm<item>>,
+                std::unordered_multiset<item>>();
+}
+TEST(unordered_map) {
+    associative<std::unordered_map<int, item, hash<int>, equal<int>, mm<entry>>,
+                std::unordered_map<int, item>>();
+}
+TEST(unordered_multimap) {
+    associative<std::unordered_multimap<int, item, hash<int>, equal<int>, mm<entry>>,
+                std::unordered_multimap<int, item>>();
+}
 
 TEST(vector_of_bool) {
     using bits = std::vector<bool, mm<bool>>;
@@ -180,7 +221,8 @@ TEST(adaptors) {
     std::stack<int, std::vector<int, mm<int>>> stack(ints);
     std::queue<int, std::deque<int, mm<int>>> queue(ints);
     std::priority_queue<int, std::vector<int, mm<int>>> largest(ints);
-    for (int number : {3, 1, 4, 1, 5, 9, 2, 6}) stack.push(number), queue.push(number), largest.push(number);
+    for (int number : {3, 1, 4, 1, 5, 9, 2, 6})
+        stack.push(number), queue.push(number), largest.push(number);
     EXPECT(stack.top() == 6 && queue.front() == 3 && largest.top() == 9);
     EXPECT(is_in(heap, &stack.top()) && is_in(heap, &queue.front()) && is_in(heap, &largest.top()));
     stack.pop(), queue.pop(), largest.pop();

@@ -1,4 +1,5 @@
-// memoman::heap: whose memory, how long; the C functions as members; what happens when memory is short.
+// memoman::heap: ownership and lifetime of its memory; the C functions as members; too little
+// memory.
 #include "cpp_check.hpp"
 
 #include <array>
@@ -8,10 +9,12 @@
 
 using memoman::heap;
 
-static_assert(std::is_nothrow_move_constructible_v<heap> && std::is_nothrow_move_assignable_v<heap>);
+static_assert(std::is_nothrow_move_constructible_v<heap> &&
+              std::is_nothrow_move_assignable_v<heap>);
 static_assert(!std::is_copy_constructible_v<heap> && !std::is_copy_assignable_v<heap>);
 static_assert(std::is_nothrow_swappable_v<heap> && std::is_nothrow_default_constructible_v<heap>);
-static_assert(!std::is_convertible_v<std::size_t, heap> && !std::is_convertible_v<mm_allocator_t *, heap>);
+static_assert(!std::is_convertible_v<std::size_t, heap> &&
+              !std::is_convertible_v<mm_allocator_t *, heap>);
 
 alignas(16) static std::array<std::byte, 65536> memory;
 
@@ -20,11 +23,12 @@ TEST(heap_in_the_callers_memory) {
         heap heap(memory.data(), memory.size());
         void *block = heap.malloc(100);
         EXPECT(block >= memory.data() && block < memory.data() + memory.size());
-        EXPECT(heap && heap.validate() && heap.stats().live_blocks == 1 && heap.block_size(block) >= 100);
+        EXPECT(heap && heap.validate() && heap.stats().live_blocks == 1 &&
+               heap.block_size(block) >= 100);
         heap.free(block);
         EXPECT(heap.stats().live_blocks == 0);
     }
-    memory.fill(std::byte(1)); // AddressSanitizer: the memory is ours again
+    memory.fill(std::byte(1)); // AddressSanitizer: the memory is usable again
 }
 
 TEST(heap_with_memory_of_its_own) {
@@ -32,7 +36,7 @@ TEST(heap_with_memory_of_its_own) {
     EXPECT(heap.stats().pool_bytes > 80000 && heap.stats().pool_bytes < 100000);
     void *block = heap.malloc(50000);
     EXPECT(block != nullptr);
-    std::memset(block, 1, 50000); // AddressSanitizer: ours, and given back at the end
+    std::memset(block, 1, 50000); // AddressSanitizer: owned by the heap, and freed at its end
 }
 
 TEST(heap_too_small_is_empty_with_nothrow) {
@@ -44,7 +48,8 @@ TEST(heap_too_small_is_empty_with_nothrow) {
 TEST(empty_heap_gives_nothing) {
     heap heap;
     EXPECT(!heap && heap.handle() == nullptr);
-    EXPECT(heap.malloc(1) == nullptr && heap.calloc(1, 1) == nullptr && heap.memalign(64, 1) == nullptr);
+    EXPECT(heap.malloc(1) == nullptr && heap.calloc(1, 1) == nullptr &&
+           heap.memalign(64, 1) == nullptr);
     EXPECT(heap.add_pool(memory.data(), memory.size()) == nullptr);
     EXPECT(heap.stats().pool_bytes == 0 && !heap.reset());
     heap.walk([](void *, std::size_t, bool) { EXPECT(false); });
@@ -59,7 +64,7 @@ TEST(heap_moves_and_its_allocators_stay_valid) {
     int *block = ints.allocate(10);
     EXPECT(is_in(second, block));
     heap third(50000);
-    third = std::move(second); // what third had is given back
+    third = std::move(second); // the heap that third had is freed
     EXPECT(!second && third.handle() == handle && third.stats().live_blocks == 1);
     ints.deallocate(block, 10);
     heap &same = third;
@@ -111,7 +116,8 @@ static void see(void *, std::size_t, bool) { ++seen; }
 TEST(walk_visits_every_block_of_every_pool) {
     heap heap(20000);
     EXPECT(heap.add_pool(memory.data(), memory.size()) != nullptr);
-    EXPECT(heap.malloc(100) != nullptr && heap.malloc(200) != nullptr && heap.malloc(30000) != nullptr);
+    EXPECT(heap.malloc(100) != nullptr && heap.malloc(200) != nullptr &&
+           heap.malloc(30000) != nullptr);
     std::size_t used = 0, unused = 0, bytes = 0;
     heap.walk([&](void *, std::size_t usable, bool in_use) {
         ++(in_use ? used : unused);
@@ -129,7 +135,8 @@ TEST(walk_visits_every_block_of_every_pool) {
 TEST(misuse_goes_to_the_handler) {
     heap heap(memory.data(), memory.size());
     int reports = 0;
-    heap.set_error_handler([](const char *, const void *, void *user) { ++*static_cast<int *>(user); }, &reports);
+    heap.set_error_handler(
+        [](const char *, const void *, void *user) { ++*static_cast<int *>(user); }, &reports);
     void *block = heap.malloc(100);
     heap.free(block);
     heap.free(block);
@@ -156,7 +163,8 @@ TEST(want_of_memory_is_bad_alloc) {
     memoman::allocator<item> items(heap);
     EXPECT(throws<std::bad_alloc>([&] { (void)items.allocate(100000); }));
     EXPECT(throws<std::bad_array_new_length>([&] { (void)items.allocate(SIZE_MAX / 2); }));
-    EXPECT(throws<std::bad_alloc>([] { (void)memoman::allocator<int>(memoman::heap()).allocate(1); }));
+    EXPECT(
+        throws<std::bad_alloc>([] { (void)memoman::allocator<int>(memoman::heap()).allocate(1); }));
     memoman::memory_resource resource(heap);
     EXPECT(throws<std::bad_alloc>([&] { (void)resource.allocate(100000); }));
 }

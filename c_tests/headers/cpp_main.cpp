@@ -1,4 +1,5 @@
-// Runs the tests of the C++ header: cpp_program VARIANT; or --out-of-memory: a container that does not fit.
+// Runs the tests of the C++ header: cpp_program VARIANT; or --out-of-memory: a container that does
+// not fit.
 #include "cpp_check.hpp"
 
 #include <cstdlib>
@@ -26,9 +27,11 @@ int main(int count, char **arguments) {
         item::alive = 0;
         test.run();
         EXPECT(item::alive == 0);
-        std::printf("%s install cpp:%s:%s\n", failures == 0 ? "ok" : "FAIL", arguments[1], test.name);
+        std::printf("%s install cpp:%s:%s\n", failures == 0 ? "ok" : "FAIL", arguments[1],
+                    test.name);
         failed += failures;
     }
-    if (failed != 0) std::fprintf(stderr, "MEMOMAN_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    if (failed != 0)
+        std::fprintf(stderr, "MEMOMAN_SEED=%llu\n", static_cast<unsigned long long>(seed));
     return failed != 0;
 }

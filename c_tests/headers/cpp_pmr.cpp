@@ -1,4 +1,4 @@
-// memoman::memory_resource: the rules of std::pmr, and every container of it.
+// memoman::memory_resource: the rules of std::pmr, and every container of std::pmr.
 #include "cpp_check.hpp"
 
 #include <deque>
@@ -21,7 +21,8 @@ TEST(resource_gives_every_size_and_alignment) {
     for (std::size_t align = 1; align <= 4096; align *= 2) {
         for (std::size_t bytes : {0, 1, 16, 100, 5000}) {
             void *block = resource.allocate(bytes, align);
-            EXPECT(block != nullptr && reinterpret_cast<std::uintptr_t>(block) % align == 0 && is_in(heap, block));
+            EXPECT(block != nullptr && reinterpret_cast<std::uintptr_t>(block) % align == 0 &&
+                   is_in(heap, block));
             resource.deallocate(block, bytes, align);
         }
     }
@@ -39,7 +40,8 @@ TEST(resources_are_equal_by_heap) {
     EXPECT(!pmr::new_delete_resource()->is_equal(one));
 }
 
-// Fills, copies, moves and swaps a container in two heaps. It keeps its resource for life.
+// Fills, copies, moves and swaps a container in two heaps. A pmr container never changes its
+// resource.
 template <class Container, class Add>
 static void exercise(Add add) {
     checked_heap a, b;
@@ -48,7 +50,8 @@ static void exercise(Add add) {
     for (int number = 0; number < 500; number++) add(one, number);
     EXPECT(one.get_allocator().resource() == &in_a && is_in(a, std::addressof(*one.begin())));
     other = one;
-    EXPECT(other == one && other.get_allocator().resource() == &in_b && is_in(b, std::addressof(*other.begin())));
+    EXPECT(other == one && other.get_allocator().resource() == &in_b &&
+           is_in(b, std::addressof(*other.begin())));
     Container moved(std::move(other), &in_a);
     EXPECT(moved == one && is_in(a, std::addressof(*moved.begin())));
     moved.clear();
@@ -61,14 +64,21 @@ static void exercise(Add add) {
 
 static const auto push_back = [](auto &container, int number) { container.push_back(number); };
 static const auto insert = [](auto &container, int number) { container.insert(number); };
-static const auto insert_pair = [](auto &container, int number) { container.insert({number / 2, item(number)}); };
+static const auto insert_pair = [](auto &container, int number) {
+    container.insert({number / 2, item(number)});
+};
 
 TEST(pmr_vector) { exercise<pmr::vector<item>>(push_back); }
 TEST(pmr_vector_of_wide) { exercise<pmr::vector<wide>>(push_back); }
 TEST(pmr_deque) { exercise<pmr::deque<item>>(push_back); }
 TEST(pmr_list) { exercise<pmr::list<wide>>(push_back); }
-TEST(pmr_forward_list) { exercise<pmr::forward_list<item>>([](auto &list, int number) { list.push_front(number); }); }
-TEST(pmr_string) { exercise<pmr::string>([](auto &text, int number) { text.push_back(static_cast<char>('a' + number % 26)); }); }
+TEST(pmr_forward_list) {
+    exercise<pmr::forward_list<item>>([](auto &list, int number) { list.push_front(number); });
+}
+TEST(pmr_string) {
+    exercise<pmr::string>(
+        [](auto &text, int number) { text.push_back(static_cast<char>('a' + number % 26)); });
+}
 TEST(pmr_set) { exercise<pmr::set<item>>(insert); }
 TEST(pmr_multiset) { exercise<pmr::multiset<item>>(insert); }
 TEST(pmr_map) { exercise<pmr::map<int, item>>(insert_pair); }
@@ -82,7 +92,8 @@ TEST(pmr_elements_use_the_same_resource) {
     checked_heap heap;
     memory_resource resource(heap);
     pmr::map<pmr::string, pmr::vector<pmr::string>> index(&resource);
-    index["a key that is too long for the short form"].emplace_back("a value that is too long for the short form");
+    index["a key that is too long for the short form"].emplace_back(
+        "a value that is too long for the short form");
     const auto &[key, values] = *index.begin();
     EXPECT(is_in(heap, key.data()) && is_in(heap, values.data()) && is_in(heap, values[0].data()));
 }

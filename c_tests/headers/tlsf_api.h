@@ -1,4 +1,5 @@
-/* Every declaration of tlsf.h 3.1 as the type that a program may rely on: a wrong one does not compile. */
+/* Every declaration of tlsf.h 3.1, checked against the type that programs use: a wrong one does not
+ * compile. */
 #include "tlsf.h"
 
 static tlsf_t (*const create)(void *) = tlsf_create;

@@ -1,4 +1,5 @@
-/* A second unit that includes the header and uses none of it: no warning, no clash of definitions. */
+/* A second unit that includes the header and uses none of it: no warning, no clash of
+ * definitions. */
 #include "tlsf.h"
 
 #ifdef __cplusplus

@@ -1,8 +1,10 @@
 /*
  * A program for tlsf.h 3.1: nothing here knows of memoman. Valid in C89, C99, C11, C17 and C++.
  *
- *     tlsf_program VARIANT        one line "ok install tlsf:VARIANT:test" or "FAIL install ..." for each test
- *     tlsf_program --remove-used  removes a pool with a block in use: dies by assertion, unless NDEBUG
+ *     tlsf_program VARIANT        prints "ok install tlsf:VARIANT:test" or "FAIL install ..." for
+ *                                 each test
+ *     tlsf_program --remove-used  removes a pool with a block in use: an assertion fails, unless
+ *                                 NDEBUG
  */
 #include "tlsf_api.h"
 
@@ -23,15 +25,18 @@ static union {
 } memory;
 
 static int failures; /* of the running test */
-#define EXPECT(condition) \
-    ((condition) ? (void)0 : (void)(failures++, fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition)))
+#define EXPECT(condition)                                                                          \
+    ((condition)                                                                                   \
+         ? (void)0                                                                                 \
+         : (void)(failures++, fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition)))
 
 static char *region(int number) {
     size_t to_64 = (64 - (size_t)memory.bytes % 64) % 64;
     return memory.bytes + number * REGION + to_64;
 }
 
-/* What the last test used: AddressSanitizer lets the memory be used again when it is destroyed. */
+/* The last test's heap, destroyed after it: AddressSanitizer then allows its memory to be used
+ * again. */
 static tlsf_t current;
 
 static tlsf_t use(tlsf_t tlsf) {
@@ -59,7 +64,8 @@ static void count(void *ptr, size_t size, int used, void *user) {
     if (used) walked->used++;
     else walked->unused++;
     walked->bytes += size;
-    if (walked->last != NULL && (const char *)walked->last >= (const char *)ptr) walked->ascending = 0;
+    if (walked->last != NULL && (const char *)walked->last >= (const char *)ptr)
+        walked->ascending = 0;
     walked->last = ptr;
 }
 
@@ -99,8 +105,9 @@ static void get_pool_is_the_one_of_the_creation(void) {
     pool_t higher = add_pool(tlsf, region(2), REGION / 2);
     EXPECT(lower != NULL && higher != NULL && get_pool(tlsf) != NULL);
     EXPECT(get_pool(tlsf) != lower && get_pool(tlsf) != higher);
-    EXPECT((char *)get_pool(tlsf) >= region(1) + tlsf_size() && (char *)get_pool(tlsf) < region(1) + REGION / 2);
-    /* The other idiom: control structure and pool side by side, by hand. */
+    EXPECT((char *)get_pool(tlsf) >= region(1) + tlsf_size() &&
+           (char *)get_pool(tlsf) < region(1) + REGION / 2);
+    /* The other way: control structure and pool placed side by side by hand. */
     destroy(tlsf);
     tlsf = use(create(region(1)));
     EXPECT(get_pool(tlsf) == NULL || (char *)get_pool(tlsf) == region(1) + tlsf_size());
@@ -134,7 +141,8 @@ static void blocks_are_aligned_and_apart(void) {
     size_t i, k;
     for (i = 0; i < 200; i++) {
         blocks[i] = (char *)allocate(tlsf, i + 1);
-        EXPECT(blocks[i] != NULL && aligned(blocks[i], tlsf_align_size()) && block_size(blocks[i]) >= i + 1);
+        EXPECT(blocks[i] != NULL && aligned(blocks[i], tlsf_align_size()) &&
+               block_size(blocks[i]) >= i + 1);
         EXPECT(block_size(blocks[i]) >= tlsf_block_size_min());
         memset(blocks[i], (int)i, block_size(blocks[i]));
     }
@@ -165,7 +173,8 @@ static void realloc_keeps_contents(void) {
     memcpy(block, "thirty-nine characters and a terminator", 40);
     block = (char *)resize(tlsf, block, 4000);
     EXPECT(block != NULL && strcmp(block, "thirty-nine characters and a terminator") == 0);
-    EXPECT(resize(tlsf, block, REGION) == NULL && strcmp(block, "thirty-nine characters and a terminator") == 0);
+    EXPECT(resize(tlsf, block, REGION) == NULL &&
+           strcmp(block, "thirty-nine characters and a terminator") == 0);
     block = (char *)resize(tlsf, block, 6);
     EXPECT(block != NULL && memcmp(block, "thirty", 6) == 0 && block_size(block) < 4000);
     EXPECT(resize(tlsf, block, 0) == NULL && resize(tlsf, fence, 0) == NULL);
@@ -191,7 +200,7 @@ static void walker_sees_every_block_once(void) {
     EXPECT(walked.bytes + 4 * tlsf_alloc_overhead() < REGION && walked.bytes > REGION / 2);
 }
 
-#ifndef __SANITIZE_ADDRESS__ /* which stops the overwriting itself */
+#ifndef __SANITIZE_ADDRESS__ /* it stops at the overwriting write */
 static void check_is_zero_until_something_is_overwritten(void) {
     tlsf_t tlsf = fresh();
     char *block = (char *)allocate(tlsf, 64);
@@ -206,7 +215,7 @@ static int remove_used(void) {
     tlsf_t tlsf = fresh();
     void *block = allocate(tlsf, 100);
     remove_pool(tlsf, get_pool(tlsf));
-    /* Not reached, or refused: the block is as it was. */
+    /* Not reached, or refused: the block is unchanged. */
     release(tlsf, block);
     puts(check(tlsf) == 0 && allocate(tlsf, 100) == block ? "refused" : "gone");
     return 0;
@@ -243,7 +252,8 @@ int main(int count_of_arguments, char **arguments) {
         memset(memory.bytes, 0xA5, sizeof memory.bytes);
         current = NULL;
         tests[i].run();
-        printf("%s install tlsf:%s:%s\n", failures == 0 ? "ok" : "FAIL", arguments[1], tests[i].name);
+        printf("%s install tlsf:%s:%s\n", failures == 0 ? "ok" : "FAIL", arguments[1],
+               tests[i].name);
         failed += failures;
         destroy(current);
     }

@@ -1,4 +1,4 @@
-// Freed again after a later free of the block before it has taken it in.
+// Freed again after the block before it was freed and merged with it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-// Freed again when its memory is part of a greater block, all zeros.
+// Freed again when its memory is part of a larger block, all zeros.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-modes: none, since it does not reuse the block at once

@@ -1,4 +1,4 @@
-// Freed again when its memory is part of a greater block whose user has not written there yet.
+// Freed again when its memory is part of a larger block that is not yet written there.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 // debug-modes: none, since it does not reuse the block at once

@@ -1,4 +1,4 @@
-// Freed again after other blocks have come and gone.
+// Freed again after other blocks were allocated and freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "misuse.h"

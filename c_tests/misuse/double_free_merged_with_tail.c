@@ -1,4 +1,4 @@
-// The only block, freed again: it has become the whole pool.
+// The only block, freed again: it was merged into one free block, the whole pool.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-// A block freed long ago, in a removed pool between two others.
+// A freed block in a removed pool between two others.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 // debug-stderr: memoman: pointer outside every pool: POINTER

@@ -1,4 +1,4 @@
-// A block of a pool that is no longer the allocator's.
+// A block of a removed pool.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: pointer outside every pool: POINTER
 #include "misuse.h"
@@ -6,7 +6,7 @@
 static void misuse(void) {
     unsigned char *upper = memory + HEAP_BYTES;
     CHECK(mm_add_pool(heap, upper, 4096) != NULL);
-    give(take(stats_of(heap).largest)); /* the lower pool is the greater one */
+    give(take(stats_of(heap).largest)); /* the lower pool is the larger one */
     unsigned char *lower = took(mm_malloc(heap, stats_of(heap).largest)), *p = take(1000);
     CHECK(lower < upper && p > upper);
     give(p);

@@ -1,4 +1,4 @@
-// A block that mm_reset has given up: its header and the next one are still in the memory.
+// A block from before mm_reset: its header and the next one are still in memory.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 #include "misuse.h"

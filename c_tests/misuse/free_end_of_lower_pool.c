@@ -1,4 +1,4 @@
-// The address where a pool ends that lies below another one.
+// The end address of a pool that lies below another one.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-stderr: memoman: pointer outside every pool: POINTER

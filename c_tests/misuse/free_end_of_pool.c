@@ -1,4 +1,4 @@
-// The address where the pool ends.
+// The end address of the pool.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: pointer outside every pool: POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-// The last aligned address that there is.
+// The last aligned address of the address space.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: pointer outside every pool: POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-// The last word of a free block made to point at a block in use.
+// The last word of a free block overwritten with the address of a block in use.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0

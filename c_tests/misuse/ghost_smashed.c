@@ -1,4 +1,4 @@
-// The last word of a free block overwritten: the way from its neighbour to it.
+// The last word of a free block overwritten: the link from the next block back to it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0

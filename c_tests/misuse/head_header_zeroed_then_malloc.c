@@ -1,4 +1,4 @@
-// The header of a free block overwritten, and the block allocated.
+// The header of a free block set to zero, and the block allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0

@@ -1,4 +1,4 @@
-// The header of a free block made to say "in use" and less than the request.
+// The header of a free block overwritten with "in use" and a size below the request.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-modes: none, since the freed block is in quarantine, and used for the core

@@ -1,4 +1,4 @@
-// The header of a free block made to say "in use", and the block allocated.
+// The header of a free block overwritten with "in use", and the block allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-modes: none, since the freed block is in quarantine, and used for the core

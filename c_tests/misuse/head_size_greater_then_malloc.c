@@ -1,4 +1,4 @@
-// The size of a free block made greater, and a part of it allocated.
+// The size of a free block increased, and a part of it allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-stderr: memoman: header of the next block overwritten: POINTER

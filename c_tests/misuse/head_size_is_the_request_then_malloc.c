@@ -1,4 +1,4 @@
-// The size of a free block made just that of the next request.
+// The size of a free block overwritten with exactly that of the next request.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-modes: none, since the freed block is in quarantine, and used for the core

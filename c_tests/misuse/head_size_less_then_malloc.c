@@ -1,4 +1,4 @@
-// The size of a free block made less than the request, which its list says it serves.
+// The size of a free block overwritten with less than the request that its list guarantees.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-modes: none, since it asserts the released library's header

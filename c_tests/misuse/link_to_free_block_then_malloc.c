@@ -1,4 +1,4 @@
-// A free block's first word made to point at a free block of another list.
+// A free block's first word overwritten with a free block of another list.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0
@@ -9,12 +9,7 @@ static void misuse(void) {
     unsigned char *other = take(200);
     take(40);
     give(other);
-    unsigned char *a = take(40);
-    take(40);
-    unsigned char *b = take(40);
-    take(40);
-    give(b);
-    give(a);
+    unsigned char *a = list_of_two(NULL);
     smash_word(a, (uintptr_t)other);
     REFUSED_NULL(a, mm_malloc(heap, 40));
 }

@@ -1,4 +1,4 @@
-// A free block's first word made to point at the block itself.
+// A free block's first word overwritten with the block's own address.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0
@@ -6,12 +6,7 @@
 #include "misuse.h"
 
 static void misuse(void) {
-    unsigned char *a = take(40);
-    take(40);
-    unsigned char *b = take(40);
-    take(40);
-    give(b);
-    give(a);
+    unsigned char *a = list_of_two(NULL);
     smash_word(a, (uintptr_t)a);
     REFUSED_NULL(a, mm_malloc(heap, 40));
 }

@@ -1,4 +1,4 @@
-// A free block's first word made to point at a block in use.
+// A free block's first word overwritten with the address of a block in use.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0
@@ -7,12 +7,7 @@
 
 static void misuse(void) {
     unsigned char *live = take(40);
-    unsigned char *a = take(40);
-    take(40);
-    unsigned char *b = take(40);
-    take(40);
-    give(b);
-    give(a);
+    unsigned char *a = list_of_two(NULL);
     smash_word(a, (uintptr_t)live);
     REFUSED_NULL(a, mm_malloc(heap, 40));
 }

@@ -1,11 +1,13 @@
-/* What the misuse programs share. Each program builds a small heap and does one thing wrong, inside REFUSED. It is run twice:
+/* Shared by the misuse programs. Each program builds a small heap and does one thing wrong, inside
+ * REFUSED. It is run twice:
  *
  *   program dies      no handler: the library prints one line and aborts
- *   program returns   with a handler that prints the same line and returns: the call must have had no effect. What the
- *                     program overwrote is put back, and the heap must be sound and end as one free block.
+ *   program returns   a handler prints the same line and returns: the call must have had no effect.
+ *                     Overwritten bytes are restored, and the heap must be sound and end as one
+ *                     free block.
  *
- * A second argument "debug" says that the library is the debug one, whose counters and memory a refused call may change.
- * The first lines of a program say how it must end; tests/harness/misuse.rs reads them. */
+ * A second argument "debug" stands for the debug library, whose counters and memory a refused call
+ * may change. The first lines of a program give its expected end: see tests/harness/misuse.rs. */
 #ifndef MISUSE_H
 #define MISUSE_H
 
@@ -18,7 +20,7 @@
 
 #define HEAP_BYTES (32 * 1024)
 
-/* All heaps lie in here: the first one at the start, the program's own ones behind it. */
+/* All heaps lie in this array: the first one at the start, the program's own ones behind it. */
 static unsigned char memory[2 * HEAP_BYTES] __attribute__((aligned(4096)));
 static unsigned char memory_before[sizeof memory];
 
@@ -44,14 +46,14 @@ static void on_misuse(const char *message, const void *pointer, void *user) {
     fprintf(stderr, "memoman: %s: 0x%llx\n", message, (unsigned long long)(uintptr_t)pointer);
 }
 
-/* The program goes on with this heap. */
+/* Makes this the program's heap. */
 static inline void use_heap(mm_allocator_t *allocator) {
     CHECK(allocator != NULL);
     heap = allocator;
     if (returns) mm_set_error_handler(heap, on_misuse, &handler_word);
 }
 
-/* The blocks in use, to be given back at the end. */
+/* The blocks in use, freed at the end. */
 static void *taken[32];
 static int takings;
 
@@ -76,9 +78,22 @@ static inline void give(void *p) {
     CHECK(reports == refusals);
 }
 
+/* Makes a free list of two blocks of 40 bytes, kept apart by blocks in use. Gives the list's head;
+ * and the block behind it in `next`, unless that is NULL. */
+static inline unsigned char *list_of_two(unsigned char **next) {
+    unsigned char *a = take(40);
+    take(40);
+    unsigned char *b = take(40);
+    take(40);
+    give(b);
+    give(a);
+    if (next) *next = b;
+    return a;
+}
+
 /* A block's header, and the header behind it. */
 static inline unsigned char *header_of(unsigned char *p) {
-    /* Two words of what the debug library adds are the guard behind the block. */
+    /* Two words of the debug library's overhead are the guard behind the block. */
     return p - mm_alloc_overhead() + (debugging ? 2 * sizeof(void *) : 0);
 }
 
@@ -86,7 +101,7 @@ static inline unsigned char *end_of(unsigned char *p) {
     return p + mm_block_size(p);
 }
 
-/* Writes where the program must not, and remembers what was there. */
+/* Bytes that the program overwrites, kept to be restored. */
 static struct damage {
     unsigned char *place, kept[64];
     size_t bytes;
@@ -155,7 +170,8 @@ static inline void after_call(int may_change_free_memory) {
 
 #define REFUSED_NULL(pointer, call) REFUSED(pointer, CHECK((call) == NULL))
 
-/* The same for a realloc that has copied into free memory when it meets the damage: only counters and blocks stay. */
+/* REFUSED_NULL for a realloc that has copied into free memory before it meets the damage: only
+ * counters and blocks stay the same. */
 #define REFUSED_NULL_AFTER_COPY(pointer, call)                                                     \
     do {                                                                                           \
         before_call(pointer);                                                                      \
@@ -170,7 +186,7 @@ static inline void count_block(void *p, size_t size, int used, void *user) {
     ++*(size_t *)user;
 }
 
-/* The heap works, and is nothing but free memory once its blocks are given back. */
+/* The heap works, and once its blocks are freed each pool is one free block. */
 static inline void heap_is_sound_to_the_end(void) {
     size_t blocks = 0, pools = 0;
     if (heap == mm_default()) return;
@@ -180,7 +196,8 @@ static inline void heap_is_sound_to_the_end(void) {
         mm_walk_pool(pool, count_block, &blocks);
         pools++;
     }
-    CHECK(debugging || (blocks == pools && stats_of(heap).live_blocks == 0 && stats_of(heap).used == 0));
+    CHECK(debugging ||
+          (blocks == pools && stats_of(heap).live_blocks == 0 && stats_of(heap).used == 0));
     give(take(100));
     CHECK(mm_validate(heap));
 }

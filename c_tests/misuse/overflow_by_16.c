@@ -1,4 +1,4 @@
-// Sixteen letters too far.
+// Sixteen letters written behind the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

@@ -1,4 +1,4 @@
-// A digit, one byte too far: the next block now says that this one is free.
+// A digit written one byte behind the block: the next header then calls this block free.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-modes: none, since it asserts the released library's header

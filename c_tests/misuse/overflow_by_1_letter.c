@@ -1,4 +1,4 @@
-// A letter, one byte too far: the next block now says that it is free.
+// A letter written one byte behind the block: the next header then calls its block free.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

@@ -1,4 +1,4 @@
-// A byte of ones, one byte too far.
+// A byte of ones written behind the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

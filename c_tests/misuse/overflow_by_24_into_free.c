@@ -1,4 +1,4 @@
-// Overwritten are the header and both links of a free block.
+// An overflow over the header and both links of a free block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

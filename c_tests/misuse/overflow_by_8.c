@@ -1,4 +1,4 @@
-// Eight zeros too far.
+// Eight zeros written behind the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

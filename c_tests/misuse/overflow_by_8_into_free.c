@@ -1,4 +1,4 @@
-// Eight letters too far, over the header of a free block.
+// Eight letters written behind the block, over the header of a free one.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

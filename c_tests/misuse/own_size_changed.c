@@ -1,4 +1,4 @@
-// The size in the header made greater: there is no header where the block would end.
+// The size in the header increased: no header stands where the block would end.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-// The header of a free block overwritten, and its neighbour behind freed.
+// The header of a free block overwritten, and the block behind it freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0

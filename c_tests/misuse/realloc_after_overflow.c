@@ -1,4 +1,4 @@
-// A block that has overflown, grown.
+// A block with an overflow, grown.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

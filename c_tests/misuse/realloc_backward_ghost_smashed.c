@@ -1,4 +1,4 @@
-// A block grown backward past an overwritten way to the free one before it.
+// A block grown backward when its link to the free one before it is overwritten.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0

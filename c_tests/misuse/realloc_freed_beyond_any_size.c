@@ -1,4 +1,4 @@
-// A freed block, resized to more than there can be.
+// A freed block, resized to more than any block can have.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "misuse.h"

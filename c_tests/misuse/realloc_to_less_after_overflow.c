@@ -1,4 +1,4 @@
-// A block that has overflown by one byte, shrunk.
+// A block with an overflow by one byte, shrunk.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

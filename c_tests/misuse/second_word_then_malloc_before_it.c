@@ -1,4 +1,4 @@
-// The second word of a free block overwritten, and the one before it in the list allocated.
+// The second word of a free block overwritten, and the block before it in the list allocated.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0
@@ -6,12 +6,7 @@
 #include "misuse.h"
 
 static void misuse(void) {
-    unsigned char *a = take(40);
-    take(40);
-    unsigned char *b = take(40);
-    take(40);
-    give(b);
-    give(a);
+    unsigned char *b, *a = list_of_two(&b);
     smash(b + 8, 8, 'A');
     REFUSED_NULL(a, mm_malloc(heap, 40));
 }

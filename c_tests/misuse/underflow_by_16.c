@@ -1,4 +1,4 @@
-// The header and the end of the block before it overwritten.
+// An underflow over the header and the end of the block before it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 // debug-stderr: memoman: write before the block (underflow): POINTER

@@ -1,4 +1,5 @@
-/* Planted: a signed overflow in C. UndefinedBehaviorSanitizer must report it, and end the program. */
+/* Planted: a signed overflow in C. UndefinedBehaviorSanitizer must report it, and end the
+ * program. */
 #include "../support/suite.h"
 
 #include <limits.h>

@@ -1,4 +1,4 @@
-/* Lets two threads start together without a word that orders them for a race detector. */
+/* Lets two threads start together without an ordering that a race detector would see. */
 #ifndef PLANTED_MEET_H
 #define PLANTED_MEET_H
 #include <sched.h>

@@ -1,4 +1,5 @@
-/* Planted: Rust writes one byte behind a buffer. AddressSanitizer must report it, so the Rust side is instrumented. */
+/* Planted: Rust writes one byte behind a buffer. AddressSanitizer must report it: the Rust side is
+ * instrumented. */
 #include "../support/suite.h"
 
 void mm_planted_overflow(unsigned char *buffer, size_t size);

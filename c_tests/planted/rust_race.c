@@ -1,4 +1,5 @@
-/* Planted: two threads count in Rust without a lock. ThreadSanitizer must report it, so the Rust side is instrumented. */
+/* Planted: two threads count in Rust without a lock. ThreadSanitizer must report it: the Rust side
+ * is instrumented. */
 #include "../support/suite.h"
 #include "meet.h"
 

@@ -1,11 +1,11 @@
-/* Planted: two threads use one handle at the same time, which the contract forbids. ThreadSanitizer must report it, so
- * it would see state that two allocators share. */
+/* Planted: two threads use one handle at the same time, which the contract forbids. ThreadSanitizer
+ * must report it, as it would report state shared by two allocators. */
 #include "../support/heap.h"
 #include "meet.h"
 
 static mm_allocator_t *heap;
 
-/* The heap that the race breaks is found broken: that must not end the program before the report. */
+/* The race may damage the heap: its report must not end the program before ThreadSanitizer's. */
 static void ignore(const char *message, const void *ptr, void *user) {
     (void)message, (void)ptr, (void)user;
 }

@@ -1,4 +1,4 @@
-// The aligned family: what is refused, with which errno, and what is rounded.
+// The aligned family: refusals and their errno, rounded alignments and sizes.
 #include "check.h"
 #include <malloc.h>
 
@@ -13,7 +13,8 @@ int main(void) {
 
     void *out = (void *)0x1234;
     errno = 77;
-    CHECK(posix_memalign(&out, 64, SIZE_MAX - 100) == ENOMEM && out == (void *)0x1234 && errno == 77);
+    CHECK(posix_memalign(&out, 64, SIZE_MAX - 100) == ENOMEM && out == (void *)0x1234 &&
+          errno == 77);
     CHECK(posix_memalign(&out, (size_t)1 << 63, 64) == ENOMEM && out == (void *)0x1234);
     CHECK(posix_memalign(&out, 64, 0) == 0 && out != NULL);
     free(out);

@@ -1,5 +1,6 @@
-// Threads are cancelled in the middle of allocating, of mallinfo2 and malloc_trim, while others allocate. Not one call is a
-// cancellation point: all of the cancelled thread's work up to its own pthread_testcancel is done, and no lock stays taken.
+// Threads are cancelled during allocations, mallinfo2 and malloc_trim, while others allocate. No
+// call is a cancellation point: a cancelled thread completes its work up to its own
+// pthread_testcancel, and no lock stays taken.
 // args: 40
 // also-linked: asan tsan
 // args-asan: 20
@@ -32,7 +33,7 @@ typedef struct work {
     uint64_t state;
 } work;
 
-/* Runs when the thread is cancelled: its table is as pthread_testcancel has found it. */
+/* Runs when the thread is cancelled, with its table as at pthread_testcancel. */
 static void cleans_up(void *argument) {
     work *mine = argument;
     for (int i = 0; i < BLOCKS; i++) free(mine->blocks[i]);
@@ -71,7 +72,8 @@ int main(int count, char **arguments) {
     uint64_t state = chosen_seed();
     pthread_t others[BUSY];
     size_t live = mallinfo2().uordblks;
-    for (uintptr_t i = 0; i < BUSY; i++) CHECK(pthread_create(&others[i], NULL, busy, (void *)i) == 0);
+    for (uintptr_t i = 0; i < BUSY; i++)
+        CHECK(pthread_create(&others[i], NULL, busy, (void *)i) == 0);
     for (uintptr_t round = 0; round < rounds; round++) {
         pthread_t thread;
         void *result;
@@ -82,7 +84,8 @@ int main(int count, char **arguments) {
     }
     CHECK(ended == rounds && begun == 0);
     passed("threads_are_cancelled_between_calls_only");
-    /* Nobody holds a lock: large blocks, every heap at once, and the others are well. */
+    /* No lock is held: large blocks and a walk over every heap work, and the other threads go
+     * on. */
     for (int i = 0; i < 100; i++) free(malloc((size_t)1 << 20));
     CHECK(mallinfo2().arena > 0);
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);

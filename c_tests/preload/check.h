@@ -1,17 +1,18 @@
-/* What the programs under the shim share. They know nothing of memoman: only the C library's names are used. Some are built
- * with a library linked in as well (support/linked.h). */
+/* Shared by the programs under the shim. They use the C library's names only. Some are also built
+ * with a library linked in (support/linked.h). */
 #ifndef CHECK_H
 #define CHECK_H
 
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Ends the program with the place and the condition that does not hold. */
+/* Ends the program with the place and the condition that failed. */
 #define CHECK(condition)                                                                   \
     do {                                                                                   \
         if (!(condition)) {                                                                \
@@ -21,19 +22,19 @@
         }                                                                                  \
     } while (0)
 
-/* Says that a test has passed. */
+/* Reports a passed test. */
 static inline void passed(const char *name) {
     printf("ok H %s\n", name);
     fflush(stdout);
 }
 
-/* Says that this machine does not permit a test. */
+/* Reports a test that this machine does not permit. */
 static inline void skipped(const char *name, const char *why) {
     printf("skip H %s %s\n", name, why);
     fflush(stdout);
 }
 
-/* Where the library is linked, its own word on its heaps; under the shim there is nobody to ask. */
+/* The linked library validates its heaps; the shim exports no validation. */
 #ifdef LINKED
 #define HEAPS_ARE_SOUND() mm_validate_global()
 #else
@@ -46,7 +47,8 @@ static inline uint64_t random_next(uint64_t *state) {
     return *state;
 }
 
-/* The seed of this run: the variable SEED, or always the same. Printed, so that a failure can be had again. */
+/* The seed of this run: the variable SEED, or a constant. Printed, so that a failure can be
+ * repeated. */
 static inline unsigned chosen_seed(void) {
     const char *text = getenv("SEED");
     unsigned seed = text ? (unsigned)strtoul(text, NULL, 0) : 20261124;
@@ -54,18 +56,33 @@ static inline unsigned chosen_seed(void) {
     return seed;
 }
 
-/* The next call is misuse: it must end the program with a report of this pointer. Said without stdout's buffer, which
- * would be allocated here, perhaps where the pointer points. */
+/* The next call is misuse: it must end the program with a report of this pointer. Printed without
+ * stdout's buffer, which would be allocated here, perhaps where the pointer points. */
 static inline void misused(const void *pointer) {
     char line[40];
-    int bytes = snprintf(line, sizeof line, "pointer 0x%llx\n", (unsigned long long)(uintptr_t)pointer);
+    int bytes =
+        snprintf(line, sizeof line, "pointer 0x%llx\n", (unsigned long long)(uintptr_t)pointer);
     if (write(1, line, (size_t)bytes) != bytes) _exit(2);
 }
 
-/* Keeps the compiler from knowing where a pointer comes from. */
+/* Hides from the compiler where a pointer comes from. */
 static inline void *opaque(void *pointer) {
     __asm__ volatile("" : "+r"(pointer) : : "memory");
     return pointer;
+}
+
+/* Puts a size in demand: this thread's cache then keeps freed blocks of it. */
+static inline void put_in_demand(size_t bytes) {
+    static void *blocks[64];
+    for (int i = 0; i < 64; i++) blocks[i] = malloc(bytes);
+    for (int i = 0; i < 64; i++) free(blocks[i]);
+}
+
+/* Runs `body` on another thread and waits for its end. */
+static inline void on_other_thread(void *(*body)(void *), void *argument) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, body, argument) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
 }
 
 /* Resident bytes of this process. */

@@ -1,4 +1,5 @@
-// Before constructors, in a dlopen'ed library's constructor and destructor, in atexit handlers.
+// Allocation before constructors, in a dlopen'ed library's constructor and destructor, in atexit
+// handlers.
 #include "check.h"
 #include <dlfcn.h>
 
@@ -9,10 +10,13 @@ static void before_constructors(int argc, char **argv, char **environment) {
     early = malloc(1000);
     if (early) memset(early, 0x42, 1000);
 }
-__attribute__((section(".preinit_array"), used)) static void (*preinit)(int, char **, char **) = before_constructors;
+typedef void initialiser(int, char **, char **);
+__attribute__((section(".preinit_array"), used)) static initialiser *preinit = before_constructors;
 
 static char *constructed;
-__attribute__((constructor)) static void constructor(void) { constructed = realloc(calloc(10, 10), 5000); }
+__attribute__((constructor)) static void constructor(void) {
+    constructed = realloc(calloc(10, 10), 5000);
+}
 
 static void late(void) {
     char *p = malloc(100000);
@@ -34,11 +38,14 @@ int main(void) {
     char folder[] = "/tmp/memoman-plugin-XXXXXX", path[64], command[512];
     CHECK(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/plugin.so", folder);
-    snprintf(command, sizeof command,
-             "printf '%%s' '#include <stdlib.h>\n__thread char big[65536]; char *held;\n"
-             "__attribute__((constructor)) void in(void) { held = malloc(5000); held[4999] = 1; big[3] = 1; }\n"
-             "__attribute__((destructor)) void out(void) { free(held); free(malloc(100)); }\n"
-             "char *get(void) { return held; }' | env -u LD_PRELOAD gcc -shared -fPIC -x c - -o %s", path);
+    snprintf(
+        command, sizeof command,
+        "printf '%%s' '#include <stdlib.h>\n__thread char big[65536]; char *held;\n"
+        "__attribute__((constructor)) void in(void)\n"
+        "{ held = malloc(5000); held[4999] = 1; big[3] = 1; }\n"
+        "__attribute__((destructor)) void out(void) { free(held); free(malloc(100)); }\n"
+        "char *get(void) { return held; }' | env -u LD_PRELOAD gcc -shared -fPIC -x c - -o %s",
+        path);
     CHECK(system(command) == 0);
     for (int round = 0; round < 20; round++) {
         void *plugin = dlopen(path, RTLD_NOW);

@@ -1,4 +1,5 @@
-// A fixed reserve: served until it is used up, then ENOMEM, then served again.
+// A fixed reserve: requests are served until it is used up, then refused with ENOMEM, and served
+// again after frees.
 // env: MEMOMAN_RESERVE=8M
 // env: MEMOMAN_GROW=0
 #include "check.h"
@@ -14,7 +15,8 @@ int main(void) {
         void *blocks[8192];
         int count = 0;
         errno = 0;
-        while (count < 8192 && (blocks[count] = malloc(4000)) != NULL) memset(blocks[count++], 1, 4000);
+        while (count < 8192 && (blocks[count] = malloc(4000)) != NULL)
+            memset(blocks[count++], 1, 4000);
         CHECK(errno == ENOMEM && count > 1900 && count < 2200);
         errno = 0;
         CHECK(malloc(16 << 20) == NULL && errno == ENOMEM);

@@ -1,4 +1,4 @@
-// What has been freed into another running thread's heap is found before a request is refused.
+// Blocks freed into another running thread's heap are collected before a request is refused.
 // env: MEMOMAN_RESERVE=4M
 // env: MEMOMAN_GROW=0
 // also-linked: asan tsan
@@ -16,7 +16,7 @@ static void *fills(void *unused) {
     while (count < MOST && (blocks[count] = malloc(1000)) != NULL) count++;
     CHECK(errno == ENOMEM && count > 3500);
     pthread_barrier_wait(&full);
-    /* It makes no call in between: nobody but the others can take back what they free. */
+    /* This thread makes no call in between: the freed blocks must be collected for it. */
     pthread_barrier_wait(&over);
     return unused;
 }

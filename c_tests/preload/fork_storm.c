@@ -40,7 +40,7 @@ int main(void) {
                 p = realloc(p, i * 53);
                 free(p);
             }
-            /* A grandchild now and then. */
+            /* Some children fork once more. */
             if (round % 50 == 0) {
                 pid_t grandchild = fork();
                 if (grandchild == 0) {

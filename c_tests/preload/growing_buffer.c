@@ -1,4 +1,5 @@
-// A buffer that grows leaves little behind, in a small heap and in a large one: what was too small for it goes back to the system.
+// A growing buffer leaves little memory behind, in a small heap and in a large one: its former
+// places go back to the system.
 #include "check.h"
 
 static void grow(size_t most) {

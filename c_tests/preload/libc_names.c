@@ -1,4 +1,4 @@
-// glibc's inner names lead to the same heap.
+// glibc's internal names lead to the same heap.
 #include "check.h"
 
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);

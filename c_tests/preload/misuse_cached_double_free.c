@@ -1,13 +1,10 @@
-// Freed twice, of a size in demand.
+// A block of a size in demand, freed twice.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "check.h"
 
 int main(void) {
-    static void *blocks[64];
-    /* The size is in demand: its freed blocks are kept at hand. */
-    for (int i = 0; i < 64; i++) blocks[i] = malloc(40);
-    for (int i = 0; i < 64; i++) free(blocks[i]);
+    put_in_demand(40);
     void *p = malloc(40);
     free(p);
     misused(p);

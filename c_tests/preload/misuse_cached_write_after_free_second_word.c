@@ -5,10 +5,7 @@
 #include "check.h"
 
 int main(void) {
-    static void *blocks[64];
-    /* The size is in demand: its freed blocks are kept at hand. */
-    for (int i = 0; i < 64; i++) blocks[i] = malloc(40);
-    for (int i = 0; i < 64; i++) free(blocks[i]);
+    put_in_demand(40);
     long *p = malloc(40);
     free(p);
     ((long *)opaque(p))[1] = 0x20;

@@ -5,7 +5,8 @@
 #include <new>
 
 int main(void) {
-    char *p = static_cast<char *>(::operator new(40)), *guard = static_cast<char *>(::operator new(40));
+    char *p = static_cast<char *>(::operator new(40)),
+         *guard = static_cast<char *>(::operator new(40));
     ::operator delete(p);
     misused(p);
     ::operator delete(opaque(p));

@@ -2,7 +2,6 @@
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "check.h"
-#include <pthread.h>
 
 static char *block, *guard;
 
@@ -11,13 +10,10 @@ static void *frees(void *nothing) {
     return nothing;
 }
 
-
 int main(void) {
-    pthread_t thread;
     block = malloc(40);
     guard = malloc(40);
-    CHECK(pthread_create(&thread, NULL, frees, NULL) == 0);
-    CHECK(pthread_join(thread, NULL) == 0);
+    on_other_thread(frees, NULL);
     misused(block);
     free(opaque(block));
     free(guard);

@@ -1,4 +1,4 @@
-// A block that had a region of its own, kept as a spare, freed twice.
+// A block with a region of its own, which is kept as a spare, freed twice.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "check.h"

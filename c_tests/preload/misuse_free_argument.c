@@ -1,4 +1,4 @@
-// A string of the environment, which the system laid on the stack.
+// A string of the environment, which lies on the stack.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: pointer outside every pool: POINTER
 #include "check.h"

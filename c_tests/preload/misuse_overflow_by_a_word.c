@@ -1,4 +1,4 @@
-// A word too far, over the header of the next block.
+// A word written behind the block, over the next header.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

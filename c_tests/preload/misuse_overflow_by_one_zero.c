@@ -1,4 +1,4 @@
-// A string's final zero, one byte too far.
+// A string's final zero written behind the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write behind the block (overflow): POINTER

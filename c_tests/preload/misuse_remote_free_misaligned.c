@@ -2,7 +2,6 @@
 // expect-signal: SIGABRT
 // expect-stderr: memoman: misaligned pointer: POINTER
 #include "check.h"
-#include <pthread.h>
 
 static char *block;
 
@@ -13,10 +12,8 @@ static void *frees(void *nothing) {
 }
 
 int main(void) {
-    pthread_t thread;
     block = malloc(400);
     memset(block, 0, 400);
-    CHECK(pthread_create(&thread, NULL, frees, NULL) == 0);
-    CHECK(pthread_join(thread, NULL) == 0);
+    on_other_thread(frees, NULL);
     return 0;
 }

@@ -1,9 +1,9 @@
-// Freed by another thread, its first two words overwritten, and then taken back by its owner.
+// A block freed by another thread, its first two words overwritten, and then collected by its owner
+// thread.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: free-list link overwritten: POINTER
 // debug-stderr: memoman: write after free: 0x*
 #include "check.h"
-#include <pthread.h>
 
 static char *block;
 
@@ -13,10 +13,8 @@ static void *frees(void *nothing) {
 }
 
 int main(void) {
-    pthread_t thread;
     block = malloc(40);
-    CHECK(pthread_create(&thread, NULL, frees, NULL) == 0);
-    CHECK(pthread_join(thread, NULL) == 0);
+    on_other_thread(frees, NULL);
     ((long *)opaque(block))[0] = 0x20;
     ((long *)opaque(block))[1] = 0x20;
     misused(block);

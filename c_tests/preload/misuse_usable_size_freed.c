@@ -1,4 +1,4 @@
-// The size of a freed block.
+// malloc_usable_size of a freed block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "check.h"

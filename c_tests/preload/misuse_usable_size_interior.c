@@ -1,4 +1,4 @@
-// The size of what is the middle of a block.
+// malloc_usable_size of a pointer into the middle of a block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 #include "check.h"

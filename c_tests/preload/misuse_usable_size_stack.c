@@ -1,4 +1,4 @@
-// The size of an array on the stack.
+// malloc_usable_size of an array on the stack.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: pointer outside every pool: POINTER
 #include "check.h"

@@ -1,4 +1,5 @@
-// mmap fails from the n-th call on, for every n up to 200: NULL and ENOMEM, nothing lost, and service again once there is memory.
+// mmap fails from the n-th call on, for every n up to 200: NULL and ENOMEM, nothing lost, and
+// requests are served again once there is memory.
 // link: -lpthread
 #include "check.h"
 #include <malloc.h>
@@ -9,7 +10,7 @@
 
 static long calls, fails_from = -1;
 
-/* The shim finds this definition before the C library's. */
+/* The shim's calls bind to this definition before the C library's. */
 void *mmap(void *address, size_t bytes, int protection, int flags, int file, off_t offset) {
     if (fails_from >= 0 && __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) >= fails_from) {
         errno = ENOMEM;
@@ -20,7 +21,8 @@ void *mmap(void *address, size_t bytes, int protection, int flags, int file, off
 
 static size_t sizes[] = {24, 300, 5000, 40000, 300000, 3 << 20};
 
-/* Allocates until there is no more, up to a bound; checks and frees all of it. Gives the blocks had. */
+/* Allocates until memory runs out, up to a bound; checks and frees all of it. Gives the number of
+ * blocks. */
 static size_t fill_and_empty(void) {
     enum { MOST = 300 };
     static unsigned char *blocks[MOST];
@@ -39,7 +41,7 @@ static size_t fill_and_empty(void) {
         blocks[count] = p;
         had[count++] = bytes;
         if (count % 7 == 0) {
-            /* A failed realloc leaves the block as it was. */
+            /* A failed realloc leaves the block unchanged. */
             unsigned char *grown = realloc(p, bytes * 2);
             if (grown) blocks[count - 1] = grown, had[count - 1] = bytes;
             else CHECK(errno == ENOMEM && p[0] == (unsigned char)(count - 1));
@@ -61,7 +63,7 @@ static void *in_thread(void *unused) {
 static int round_with(long n) {
     pthread_t thread;
     alarm(60);
-    /* Made before, since a thread's stack comes from mmap too. */
+    /* The heap is made first, since a thread's stack comes from mmap too. */
     free(malloc(1));
     size_t live = mallinfo2().uordblks;
     calls = 0;
@@ -70,7 +72,7 @@ static int round_with(long n) {
     int made = pthread_create(&thread, NULL, in_thread, NULL) == 0;
     if (made) pthread_join(thread, NULL);
     CHECK(fill_and_empty() > 0 || n < 3);
-    /* Each n is one that is reached. */
+    /* The n-th call is reached. */
     for (int more = 0; calls < n && more < 50; more++) fill_and_empty();
     CHECK(calls >= n);
     fails_from = -1;

@@ -16,7 +16,7 @@ struct alignas(256) Wide {
 int handled = 0;
 void *ballast = nullptr;
 
-// Frees the ballast the first time; then gives up.
+// Frees the ballast at its first call; then removes itself.
 void handler() {
     if (++handled == 1) {
         ::operator delete(ballast);
@@ -55,7 +55,7 @@ void forms() {
     passed("every_form_of_new_and_delete");
 }
 
-// The volatile size keeps the compiler from seeing that it is absurd.
+// volatile: the compiler must not see that the size is impossible.
 volatile std::size_t huge = PTRDIFF_MAX / 2;
 
 void failures() {
@@ -73,7 +73,8 @@ void failures() {
     }
     CHECK(thrown == 4);
     passed("bad_alloc_is_thrown");
-    CHECK(::operator new(huge, std::nothrow) == nullptr && ::operator new[](huge, std::nothrow) == nullptr);
+    CHECK(::operator new(huge, std::nothrow) == nullptr);
+    CHECK(::operator new[](huge, std::nothrow) == nullptr);
     CHECK(::operator new(huge, std::align_val_t{64}, std::nothrow) == nullptr);
     CHECK(::operator new[](huge, std::align_val_t{64}, std::nothrow) == nullptr);
     passed("nothrow_gives_null");
@@ -103,7 +104,8 @@ void handlers() {
 
 void containers() {
     std::map<std::string, std::vector<int>> map;
-    for (int i = 0; i < 20000; i++) map["a key that is longer than the small buffer " + std::to_string(i % 997)].push_back(i);
+    for (int i = 0; i < 20000; i++)
+        map["a key that is longer than the small buffer " + std::to_string(i % 997)].push_back(i);
     std::size_t sum = 0;
     for (const auto &entry : map) sum += entry.second.size();
     CHECK(sum == 20000 && map.size() == 997);

@@ -1,5 +1,6 @@
-// The process-wide lock inherits priority: while a thread of low priority has it and one of high priority waits for it, one of
-// middle priority that never rests cannot keep the low one from going on. SCHED_FIFO, all on one processor.
+// The process-wide lock inherits priority: while a thread of low priority holds it and one of high
+// priority waits for it, a busy thread of middle priority does not keep the low one from running.
+// SCHED_FIFO, all on one processor.
 #include "check.h"
 #include <pthread.h>
 #include <sched.h>
@@ -19,7 +20,7 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Takes the lock, for as long as it takes to give a large region back to the system, over and over. */
+/* Holds the lock, while a large region goes back to the system, over and over. */
 static void *low(void *unused) {
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         char *block = malloc(LARGE);
@@ -30,7 +31,7 @@ static void *low(void *unused) {
     return unused;
 }
 
-/* Never rests until the high one is done. What it waits for comes at once, unless priority is inverted: then never. */
+/* Spins until the high thread is done: soon, or, with inverted priority, never. */
 static void *middle(void *unused) {
     for (;;) {
         sem_wait(&middle_starts);
@@ -51,7 +52,8 @@ static void *high(void *unused) {
         struct rusage before, after;
         __atomic_store_n(&high_done, 0, __ATOMIC_RELEASE);
         usleep((useconds_t)(500 + random_next(&state) % 3000));
-        /* Now the low one is stopped, wherever it is; the middle one is ready to run, and does as soon as we wait. */
+        /* The low thread is preempted at an arbitrary place; the middle one is ready, and runs as
+         * soon as this one waits. */
         sem_post(&middle_starts);
         getrusage(RUSAGE_THREAD, &before);
         free(malloc(100000));
@@ -99,9 +101,10 @@ int main(void) {
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     sem_post(&middle_starts);
     CHECK(pthread_join(threads[0], NULL) == 0 && pthread_join(threads[2], NULL) == 0);
-    printf("waited for the lock in %u of %d rounds; the middle one gave up in %u\n", waited, ROUNDS, given_up);
+    printf("waited for the lock in %u of %d rounds; the middle thread gave up in %u\n", waited,
+           ROUNDS, given_up);
     CHECK(given_up == 0);
-    /* Else nothing was tried. */
+    /* Otherwise the lock was never contended. */
     CHECK(waited > 0);
     passed(name);
     return 0;

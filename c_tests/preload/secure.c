@@ -1,5 +1,5 @@
-// A program that runs with more rights than its caller has is not steered by the caller's environment. A copy of this
-// program belongs to root, and runs for user 65534, with the set-user-id bit and without.
+// A program with more rights than its caller ignores the caller's environment. A copy of this
+// program, owned by root, runs for user 65534, with the set-user-id bit and without.
 // only-linked: plain
 #include "check.h"
 #include <malloc.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* In the copy: what the environment has done, and whether the system calls this a secure execution. */
+/* In the copy: the effect of the environment, and whether this is a secure execution. */
 static int says(void) {
     free(malloc(100));
     printf("secure %lu arena %zu\n", getauxval(AT_SECURE), mallinfo2().arena);
@@ -16,7 +16,7 @@ static int says(void) {
     return 0;
 }
 
-/* Runs the copy for a user without rights; what it has written to stdout and stderr. */
+/* Runs the copy for a user without rights; `text` gets its stdout and stderr. */
 static void run(const char *copy, char *text, size_t bytes) {
     int ends[2];
     CHECK(pipe(ends) == 0);
@@ -32,7 +32,8 @@ static void run(const char *copy, char *text, size_t bytes) {
     }
     close(ends[1]);
     size_t had = 0;
-    for (ssize_t more; (more = read(ends[0], text + had, bytes - 1 - had)) > 0;) had += (size_t)more;
+    for (ssize_t more; (more = read(ends[0], text + had, bytes - 1 - had)) > 0;)
+        had += (size_t)more;
     text[had] = 0;
     close(ends[0]);
     int status = -1;
@@ -44,10 +45,11 @@ int main(int count, char **arguments) {
     (void)arguments;
     static const char name[] = "environment_is_ignored_in_secure_execution";
     if (geteuid() != 0) {
-        skipped(name, "only root can make a set-user-id program of root's");
+        skipped(name, "only root can make a set-user-id program owned by root");
         return 0;
     }
-    char folder[] = "/var/tmp/memoman-secure-XXXXXX", copy[64], command[128], with[4096], without[4096];
+    char folder[] = "/var/tmp/memoman-secure-XXXXXX", copy[64], command[128], with[4096],
+         without[4096];
     CHECK(mkdtemp(folder) && chmod(folder, 0755) == 0);
     snprintf(copy, sizeof copy, "%s/copy", folder);
     snprintf(command, sizeof command, "cp /proc/%d/exe %s", getpid(), copy);
@@ -65,7 +67,7 @@ int main(int count, char **arguments) {
     passed("environment_is_heeded_otherwise");
     CHECK(sscanf(with, "secure %lu arena %zu", &secure, &arena) == 2);
     if (secure == 0) {
-        skipped(name, "this system does not heed the set-user-id bit in /var/tmp");
+        skipped(name, "this system ignores the set-user-id bit in /var/tmp");
         return 0;
     }
     CHECK(arena < 8 << 20 && !strstr(with, "memoman"));

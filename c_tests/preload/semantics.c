@@ -17,7 +17,9 @@ int main(void) {
     }
     passed("malloc_near_size_max_is_enomem");
 
-    size_t pairs[][2] = {{SIZE_MAX, 2}, {2, SIZE_MAX}, {(size_t)1 << 63, 2}, {(size_t)1 << 32, (size_t)1 << 32}, {SIZE_MAX, 1}, {1, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}};
+    size_t pairs[][2] = {
+        {SIZE_MAX, 2}, {2, SIZE_MAX}, {(size_t)1 << 63, 2}, {(size_t)1 << 32, (size_t)1 << 32},
+        {SIZE_MAX, 1}, {1, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         errno = 0;
         CHECK(calloc(pairs[i][0], pairs[i][1]) == NULL && errno == ENOMEM);

@@ -1,5 +1,5 @@
-// A thread is stopped in the middle of malloc, free or realloc by a signal, for as long as it takes another thread to allocate,
-// and to free blocks of the stopped one: whoever stands still in its own heap keeps nobody waiting.
+// A signal stops a thread inside malloc, free or realloc while another thread allocates and frees
+// blocks of the stopped one: a thread stopped in its own heap does not block other threads.
 // args: 1500
 // Not under the debug shim: it has one lock for all (the harness leaves it out).
 #include "check.h"
@@ -22,7 +22,9 @@ static int finds(struct dl_phdr_info *object, size_t bytes, void *unused) {
     for (int i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
         uintptr_t start = object->dlpi_addr + segment->p_vaddr, end = start + segment->p_memsz;
-        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || malloc_at < start || malloc_at >= end) continue;
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || malloc_at < start ||
+            malloc_at >= end)
+            continue;
         code_start = start, code_end = end;
     }
     return 0;
@@ -38,14 +40,17 @@ static void stands_still(int number, siginfo_t *information, void *context) {
                    pc;
 #endif
     if (at >= code_start && at < code_end) __atomic_add_fetch(&stopped_inside, 1, __ATOMIC_RELAXED);
-    /* The other thread makes two whole turns from here on. It would never, if it had to wait for us. */
+    /* The other thread must complete two turns while this one is stopped here. */
     uint64_t seen = __atomic_load_n(&others_turns, __ATOMIC_ACQUIRE);
-    while (__atomic_load_n(&others_turns, __ATOMIC_ACQUIRE) < seen + 2 && !__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) usleep(10);
+    while (__atomic_load_n(&others_turns, __ATOMIC_ACQUIRE) < seen + 2 &&
+           !__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
+        usleep(10);
     __atomic_add_fetch(&stopped, 1, __ATOMIC_RELEASE);
     errno = saved;
 }
 
-/* Small blocks, few at a time: all of them in the first segment of a heap, so that the lock is not needed. */
+/* Small blocks, few at a time: all of them in the first segment of a heap, so that the lock is not
+ * needed. */
 static size_t some_size(uint64_t *state) { return 1 + random_next(state) % 400; }
 
 static void *is_stopped(void *unused) {
@@ -70,8 +75,8 @@ static void *is_stopped(void *unused) {
         } else {
             /* To the other thread, which frees it. */
             void *full = NULL;
-            if (!__atomic_compare_exchange_n(&handed[random_next(&state) % HANDED], &full, blocks[i], 0, __ATOMIC_ACQ_REL,
-                                             __ATOMIC_RELAXED))
+            if (!__atomic_compare_exchange_n(&handed[random_next(&state) % HANDED], &full,
+                                             blocks[i], 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
                 free(blocks[i]);
             blocks[i] = malloc(now);
             CHECK(blocks[i]);
@@ -93,7 +98,8 @@ static void *goes_on(void *unused) {
             blocks[i] = malloc(some_size(&state));
             CHECK(blocks[i]);
         }
-        for (int i = 0; i < HANDED; i++) free(__atomic_exchange_n(&handed[i], NULL, __ATOMIC_ACQ_REL));
+        for (int i = 0; i < HANDED; i++)
+            free(__atomic_exchange_n(&handed[i], NULL, __ATOMIC_ACQ_REL));
         __atomic_add_fetch(&others_turns, 1, __ATOMIC_RELEASE);
     }
     for (int i = 0; i < BLOCKS; i++) free(blocks[i]);
@@ -121,7 +127,7 @@ int main(int count, char **arguments) {
     CHECK(pthread_join(stands, NULL) == 0 && pthread_join(goes, NULL) == 0);
     printf("stopped %lu times, %lu of them inside the allocator\n", stopped, stopped_inside);
     CHECK(stopped_inside > signals / 20);
-    passed("a_thread_stopped_in_malloc_keeps_nobody_waiting");
+    passed("a_thread_stopped_in_malloc_blocks_no_other_thread");
     passed("a_signal_in_malloc_harms_nothing");
     return 0;
 }

@@ -23,7 +23,8 @@ int main(void) {
     CHECK(system("exit 7") == 7 << 8);
     FILE *pipe = popen("echo hello", "r");
     char line[32] = "";
-    CHECK(pipe && fgets(line, sizeof line, pipe) && strcmp(line, "hello\n") == 0 && pclose(pipe) == 0);
+    CHECK(pipe && fgets(line, sizeof line, pipe) && strcmp(line, "hello\n") == 0 &&
+          pclose(pipe) == 0);
     passed("system_and_popen");
     return 0;
 }

@@ -1,5 +1,6 @@
-// vfork and posix_spawn while four threads allocate: the parent's heap is as it was after the child has borrowed its memory.
-// (The child of vfork may only execute another program: POSIX permits no malloc there.)
+// vfork and posix_spawn while four threads allocate: the child, which shares the parent's memory,
+// leaves the parent's heap unchanged. (The child of vfork may only execute another program: POSIX
+// permits no malloc there.)
 #include "check.h"
 #include <pthread.h>
 #include <spawn.h>
@@ -16,7 +17,8 @@ static void *churn(void *number) {
     size_t bytes[BLOCKS] = {0};
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         size_t i = random_next(&state) % BLOCKS;
-        if (blocks[i]) CHECK(blocks[i][0] == (unsigned char)i && blocks[i][bytes[i] - 1] == (unsigned char)i);
+        if (blocks[i])
+            CHECK(blocks[i][0] == (unsigned char)i && blocks[i][bytes[i] - 1] == (unsigned char)i);
         free(blocks[i]);
         bytes[i] = 1 + random_next(&state) % (random_next(&state) % 50 ? 3000 : 200000);
         blocks[i] = malloc(bytes[i]);
@@ -30,7 +32,8 @@ static void *churn(void *number) {
 int main(void) {
     alarm(120);
     pthread_t threads[THREADS];
-    for (uintptr_t i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, churn, (void *)i) == 0);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, churn, (void *)i) == 0);
     for (int round = 0; round < ROUNDS; round++) {
         static char *arguments[] = {"true", NULL};
         int status = -1;

@@ -11,7 +11,8 @@ int main(void) {
     char *p = malloc(1 << 20);
     CHECK(p);
     struct mallinfo2 with = mallinfo2();
-    CHECK(with.uordblks - before.uordblks >= 1 << 20 && with.uordblks - before.uordblks < (1 << 20) + 70000);
+    CHECK(with.uordblks - before.uordblks >= 1 << 20 &&
+          with.uordblks - before.uordblks < (1 << 20) + 70000);
     CHECK(with.uordblks + with.fordblks <= with.arena && with.usmblks >= with.uordblks);
     free(p);
     CHECK(mallinfo2().uordblks == before.uordblks && mallinfo2().usmblks >= with.uordblks);

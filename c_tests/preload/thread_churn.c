@@ -1,4 +1,4 @@
-// 100,000 short-lived threads leave memory as it was: each gets the heap of one before it.
+// 100,000 short-lived threads leave memory flat: each gets the heap of a thread before it.
 // link: -lpthread
 #include "check.h"
 #include <malloc.h>
@@ -17,7 +17,7 @@ static void *lives(void *unused) {
         memset(blocks[i], 1, i * i * 4 + 1);
     }
     for (int i = 0; i < 40; i++) free(blocks[i]);
-    /* One that the next thread frees. */
+    /* A block that the next thread frees. */
     free(left);
     left = malloc(3000);
     memset(left, 2, 3000);

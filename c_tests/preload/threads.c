@@ -68,7 +68,8 @@ int main(void) {
     passed("key_destructors_allocate_and_free");
 
     pthread_t workers[8];
-    for (uintptr_t i = 0; i < 8; i++) CHECK(pthread_create(&workers[i], NULL, worker, (void *)(i + 1)) == 0);
+    for (uintptr_t i = 0; i < 8; i++)
+        CHECK(pthread_create(&workers[i], NULL, worker, (void *)(i + 1)) == 0);
     for (int i = 0; i < 8; i++) pthread_join(workers[i], NULL);
     for (int i = 0; i < SLOTS; i++) free(slots[i]);
     passed("blocks_are_freed_on_other_threads");

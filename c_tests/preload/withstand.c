@@ -1,6 +1,7 @@
-// 64 threads at any time, each soon replaced by another: blocks of 1 byte to 8 MiB, hashed, at least half of them freed by another
-// thread than the one that made them, and forks all the while. Runs for so many seconds (MM_SECONDS, or the first argument).
-// At the end, after malloc_trim, memory is at most 1.3 times what is live, unless the second argument says that this cannot be measured.
+// 64 threads at any time, each soon replaced by another: blocks of 1 byte to 8 MiB, hashed, at
+// least half of them freed by another thread than the one that made them, with forks throughout.
+// Runs for MM_SECONDS seconds, or those of the first argument. At the end, after malloc_trim,
+// memory is at most 1.3 times the live bytes; with a second argument this is not measured.
 // args: 4
 // args-preload-debug: 4 unmeasured
 // also-linked: plain asan tsan
@@ -27,11 +28,15 @@ static unsigned seed;
 static int over, seats_taken = THREADS;
 static unsigned long lives, turns, freed_by_maker, freed_by_another;
 
-static void count(unsigned long *what, unsigned long by) { __atomic_add_fetch(what, by, __ATOMIC_RELAXED); }
+static void count(unsigned long *what, unsigned long by) {
+    __atomic_add_fetch(what, by, __ATOMIC_RELAXED);
+}
 
-static unsigned long counted(unsigned long *what) { return __atomic_load_n(what, __ATOMIC_RELAXED); }
+static unsigned long counted(unsigned long *what) {
+    return __atomic_load_n(what, __ATOMIC_RELAXED);
+}
 
-/* The hash of all contents, which are written before if `write` says so. */
+/* The hash of all contents, which are first written if `write` is set. */
 static uint64_t filled(block *of, int write) {
     uint64_t state = of->seed | 1, hash = 0;
     for (size_t i = 0; i < of->words; i++) {
@@ -41,10 +46,11 @@ static uint64_t filled(block *of, int write) {
     return hash;
 }
 
-/* As many of each power of two up to 8 MiB. */
+/* Sizes spread evenly over the powers of two up to 8 MiB. */
 static block *made(uint64_t *state, uint64_t maker) {
     size_t bytes = 1 + random_next(state) % ((size_t)1 << random_next(state) % 24);
-    block *new = random_next(state) % 4 ? malloc(sizeof *new + bytes) : calloc(1, sizeof *new + bytes);
+    block *new =
+        random_next(state) % 4 ? malloc(sizeof *new + bytes) : calloc(1, sizeof *new + bytes);
     CHECK(new != NULL);
     *new = (block){.words = bytes / 8, .seed = random_next(state), .maker = maker};
     new->hash = filled(new, 1);
@@ -64,10 +70,12 @@ typedef struct life {
 
 static void *lives_a_while(void *argument) {
     life *mine = argument;
-    uint64_t seat = mine->seat, number = mine->number, state = (seed + number) * 0x9E3779B97F4A7C15u + 1;
+    uint64_t seat = mine->seat, number = mine->number,
+             state = (seed + number) * 0x9E3779B97F4A7C15u + 1;
     block *own[OWN] = {0};
     if (number >= THREADS) CHECK(pthread_join(mine->before, NULL) == 0);
-    for (uint64_t turn = 0, most = 5 + random_next(&state) % 60; turn < most && !__atomic_load_n(&over, __ATOMIC_ACQUIRE); turn++) {
+    for (uint64_t turn = 0, most = 5 + random_next(&state) % 60;
+         turn < most && !__atomic_load_n(&over, __ATOMIC_ACQUIRE); turn++) {
         block *new = made(&state, number), *old;
         if (random_next(&state) % 5 < 3) {
             old = __atomic_exchange_n(&slots[random_next(&state) % SLOTS], new, __ATOMIC_ACQ_REL);
@@ -94,7 +102,7 @@ static void *lives_a_while(void *argument) {
     return NULL;
 }
 
-/* The child finds each slot's block whole, frees it, whoever's it is, and allocates. */
+/* The child finds each slot's block intact, frees it, from any thread's heap, and allocates. */
 static int child(void) {
     alarm(120);
     uint64_t state = seed | 1;
@@ -146,14 +154,15 @@ int main(int arguments, char **argument) {
         forks++;
         if (now() - said < 10) continue;
         said = now();
-        printf("%.0f s to go: %lu turns, %lu threads, %lu forks\n", end - now(), counted(&turns), counted(&lives), forks);
+        printf("%.0f s to go: %lu turns, %lu threads, %lu forks\n", end - now(), counted(&turns),
+               counted(&lives), forks);
         fflush(stdout);
     }
     __atomic_store_n(&over, 1, __ATOMIC_RELEASE);
     while (__atomic_load_n(&seats_taken, __ATOMIC_ACQUIRE) > 0) usleep(1000);
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(last[i], NULL) == 0);
-    printf("%lu turns, %lu threads, %lu forks; freed by the maker %lu, by another %lu\n", turns, lives, forks, freed_by_maker,
-           freed_by_another);
+    printf("%lu turns, %lu threads, %lu forks; freed by the maker %lu, by another %lu\n", turns,
+           lives, forks, freed_by_maker, freed_by_another);
     CHECK(lives > THREADS && forks > 0);
     passed("64_threads_come_and_go_with_forks_between");
     unsigned long all = freed_by_maker + freed_by_another;
@@ -172,7 +181,8 @@ int main(int arguments, char **argument) {
 #endif
     size_t before = resident();
     malloc_trim(0);
-    printf("live %zu KiB, resident %zu KiB, after malloc_trim %zu KiB\n", live >> 10, before >> 10, resident() >> 10);
+    printf("live %zu KiB, resident %zu KiB, after malloc_trim %zu KiB\n", live >> 10, before >> 10,
+           resident() >> 10);
     if (arguments < 3) {
         CHECK(resident() < live / 10 * 13);
         passed("after_malloc_trim_memory_within_1.3_of_what_is_live");

@@ -1,10 +1,11 @@
-/* The handle API's constant-time calls under clang's RealtimeSanitizer: each is made from a nonblocking function, so that
- * anything in the library that may block (a lock, a system call, the C library's malloc) ends the program with a report.
+/* The handle API's constant-time calls under clang's RealtimeSanitizer. Each is made from a
+ * nonblocking function: anything in the library that may block (a lock, a system call, the C
+ * library's malloc) ends the program with a report.
  *
- *     hot_calls                 random traffic; prints how often each call was made; 0 when nothing blocked
- *     hot_calls planted_in_c    a nonblocking function of this file calls the C library's malloc: must be reported
- *     hot_calls planted_in_rust one calls mm_malloc_global, which locks and maps memory: must be reported
- *     MM_SEED, MM_OPS           other traffic, more of it */
+ *     hot_calls                  random traffic; prints the number of each call; 0: nothing blocked
+ *     hot_calls planted_in_c     a nonblocking function calls the C library's malloc: reported
+ *     hot_calls planted_in_rust  one calls mm_malloc_global, which locks and maps memory: reported
+ *     MM_SEED, MM_OPS            the seed and the number of operations */
 #include "memoman.h"
 
 #include <stdint.h>
@@ -16,9 +17,11 @@
 #define POOL (256 * 1024)
 #define HOT [[clang::nonblocking]]
 
-enum call { MALLOC, CALLOC, MEMALIGN, REALLOC, REALLOC_ALIGNED, FREE, BLOCK_SIZE, STATS, EXTEND, REMOVE, CALLS };
-static const char *const names[CALLS] = {"mm_malloc",     "mm_calloc", "mm_memalign",    "mm_realloc",    "mm_realloc_aligned", "mm_free",
-                                         "mm_block_size", "mm_stats",  "mm_extend_pool", "mm_remove_pool"};
+enum call { MALLOC, CALLOC, MEMALIGN, REALLOC, REALLOC_ALIGNED,
+            FREE, BLOCK_SIZE, STATS, EXTEND, REMOVE, CALLS };
+static const char *const names[CALLS] = {
+    "mm_malloc", "mm_calloc",     "mm_memalign", "mm_realloc",     "mm_realloc_aligned",
+    "mm_free",   "mm_block_size", "mm_stats",    "mm_extend_pool", "mm_remove_pool"};
 
 static unsigned char first[POOL], second[POOL];
 static _Alignas(16) unsigned char control[64 * 1024];
@@ -77,7 +80,8 @@ static void *planted_in_rust(size_t n) HOT {
 
 static _Noreturn void wrong(const char *what);
 
-/* In the thread's own heap, once it has the segments that its cache and its blocks fill: no lock, no system call. */
+/* The thread's own heap, once it has segments enough for its cache and its blocks: no lock, no
+ * system call. */
 static void *global_malloc_hot(size_t n) HOT {
     return mm_malloc_global(n);
 }
@@ -129,7 +133,9 @@ static void one(void) {
     case CALLOC:
     case MEMALIGN:
         if (*slot) return;
-        *slot = p = call == MALLOC ? malloc_hot(n) : call == CALLOC ? calloc_hot(n / 8 + 1, 8) : memalign_hot(align, n);
+        *slot = p = call == MALLOC   ? malloc_hot(n)
+                    : call == CALLOC ? calloc_hot(n / 8 + 1, 8)
+                                     : memalign_hot(align, n);
         note(call, p != NULL);
         break;
     case REALLOC:
@@ -152,7 +158,7 @@ static void one(void) {
         }
         return;
     case REMOVE:
-        /* Only an empty pool goes; then it is added again, which is no hot call. */
+        /* Only an empty pool is removed; adding it again is not a hot call. */
         if (remove_hot(second)) {
             note(call, 1);
             if (!mm_add_pool(heap, second, POOL)) wrong("the pool is not taken again");
@@ -167,20 +173,23 @@ static void one(void) {
 
 int main(int count, char **arguments) {
     const char *seed = getenv("MM_SEED"), *operations = getenv("MM_OPS");
-    unsigned long long start = seed ? strtoull(seed, NULL, 10) : 1, total = operations ? strtoull(operations, NULL, 10) : 1000000;
+    unsigned long long start = seed ? strtoull(seed, NULL, 10) : 1,
+                       total = operations ? strtoull(operations, NULL, 10) : 1000000;
     if (count > 1) {
-        void *p = strcmp(arguments[1], "planted_in_c") == 0 ? planted_in_c(100) : planted_in_rust(100);
+        void *p =
+            strcmp(arguments[1], "planted_in_c") == 0 ? planted_in_c(100) : planted_in_rust(100);
         printf("not reported: %p\n", p);
         return 0;
     }
     if (mm_size() > sizeof control) wrong("the control structure has grown");
     heap = mm_create(control);
-    if (!heap || !mm_add_pool(heap, first, POOL / 2) || !mm_add_pool(heap, second, POOL)) wrong("no heap");
+    if (!heap || !mm_add_pool(heap, first, POOL / 2) || !mm_add_pool(heap, second, POOL))
+        wrong("no heap");
     state = start * UINT64_C(0x9E3779B97F4A7C15) + 1;
     printf("seed %llu, %llu operations\n", start, total);
     for (unsigned long long i = 0; i < total; i++) {
         one();
-        /* Now and then empty, so that the second pool can go. */
+        /* Empties the heap now and then, so that the second pool can be removed. */
         if (i % 20000 == 19999)
             for (size_t s = 0; s < SLOTS; s++) {
                 free_hot(slots[s]);

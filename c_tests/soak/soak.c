@@ -1,12 +1,15 @@
-/* The soak test: the stress engine's random traffic without end over the handle API, the global wrapper and the shim,
- * each a test of its own, with live figures on one line. scripts/soak.sh builds and runs it. The environment:
+/* The soak test: the stress engine's random traffic without end over the handle API, the global
+ * wrapper and the shim, each a test of its own, with live figures on one line. scripts/soak.sh
+ * builds and runs it. The environment:
  *
- *   MM_SEED       the first round's seed; each round is one engine's life, and takes the next seed
- *   MM_OPS        operations in all; SOAK_SECONDS  seconds; 0: no limit. Whatever is over first.
+ *   MM_SEED       the first round's seed; each round runs one engine, with the next seed
+ *   MM_OPS        operations in all, 0: no limit
+ *   SOAK_SECONDS  seconds, 0: no limit; the first limit reached ends the run
  *   SOAK_SHIM     the shim's file
- *   SOAK_BREAK    an operation of a round from which on a byte of a block is overwritten: the self-test
+ *   SOAK_BREAK    self-test: from this operation of a round on, a byte of a block is overwritten
  *
- * A finding is printed with its round's seed and operation: started with that seed, the same round comes first. */
+ * A failure is printed with its round's seed and operation; a run with that seed starts with that
+ * round. */
 #include "../support/engine.h"
 
 #include <dlfcn.h>
@@ -33,13 +36,14 @@ static double now(void) {
 static void say(const engine *e, const char *end) {
     mm_stats_t stats = e->front->stats((engine *)(uintptr_t)e);
     double passed = now() - soak.began, operations = (double)(soak.operations + e->number);
-    /* The part of the free memory that the greatest request cannot have. */
+    /* The part of the free memory that the greatest request cannot get. */
     double torn = stats.free ? 100.0 * (1.0 - (double)stats.largest / (double)stats.free) : 0;
     printf("soak %-6s %14.0f operations  %6.0f s  %5.2f M/s  live %7.0f KB  peak %7.0f KB  "
            "fragmentation %3.0f %%  worst %8.1f us  seed %llu%s",
            soak.name, operations, passed, operations / passed * 1e-6, (double)stats.used / 1024,
            (double)(stats.peak > soak.peak ? stats.peak : soak.peak) / 1024, torn,
-           (double)(e->worst_ns > soak.worst_ns ? e->worst_ns : soak.worst_ns) / 1000, (unsigned long long)e->seed, end);
+           (double)(e->worst_ns > soak.worst_ns ? e->worst_ns : soak.worst_ns) / 1000,
+           (unsigned long long)e->seed, end);
     fflush(stdout);
 }
 
@@ -68,10 +72,14 @@ static void soak_run(const char *name, const engine_front *front) {
     soak.broken_at = (size_t)suite_env("SOAK_BREAK", 0);
     soak.began = soak.said = now();
     for (;; soak.rounds++, seed++) {
-        size_t left = soak.limit && soak.limit - soak.operations < ROUND ? soak.limit - soak.operations : ROUND;
+        size_t left = soak.limit && soak.limit - soak.operations < ROUND
+                          ? soak.limit - soak.operations
+                          : ROUND;
         mm_allocator_t *allocator = NULL;
-        if (front == &engine_handle) allocator = seed % 2 ? heap_bare() : mm_create_for(suite_memory(QUANTUM, mm_size_for(100000)), 100000);
-        engine *e = engine_new(name, allocator, seed, left, (engine_mix)(seed % (MIX_HUGE_RARELY + 1)));
+        if (front == &engine_handle)
+            allocator = seed % 2 ? heap_bare() : heap_bare_for(100000);
+        engine *e =
+            engine_new(name, allocator, seed, left, (engine_mix)(seed % (MIX_HUGE_RARELY + 1)));
         e->front = front;
         e->fixed_pools = seed % 4 == 3;
         e->watch = watch;
@@ -85,9 +93,11 @@ static void soak_run(const char *name, const engine_front *front) {
         mm_stats_t stats = front->stats(e);
         if (stats.peak > soak.peak) soak.peak = stats.peak;
         if (e->worst_ns > soak.worst_ns) soak.worst_ns = e->worst_ns;
-        /* Nothing is live now. What a front with pools of its own still has must not grow from round to round. */
+        /* No block is live. The pools that a process-wide heap keeps must not grow from round to
+         * round. */
         if (!allocator && stats.pool_bytes > 4 * soak.peak + ((size_t)32 << 20))
-            suite_fail(__FILE__, __LINE__, "%s has %zu KiB of pools after a peak of %zu KiB in use [seed %llu]", name,
+            suite_fail(__FILE__, __LINE__,
+                       "%s has %zu KiB of pools after a peak of %zu KiB in use [seed %llu]", name,
                        stats.pool_bytes >> 10, soak.peak >> 10, (unsigned long long)seed);
         engine_free(e);
         suite_release();
@@ -139,9 +149,10 @@ TEST(soak, global) {
     soak_run("global", &global_front);
 }
 
-/* The shim's own functions, which the program's malloc is not. */
+/* The shim's functions, loaded by name: the program's malloc is the C library's. */
 static struct shim {
-    void *(*malloc)(size_t), *(*calloc)(size_t, size_t), *(*realloc)(void *, size_t), *(*memalign)(size_t, size_t);
+    void *(*malloc)(size_t), *(*calloc)(size_t, size_t), *(*realloc)(void *, size_t),
+        *(*memalign)(size_t, size_t);
     void (*free)(void *);
     size_t (*usable)(void *);
     struct mallinfo2 (*info)(void);
@@ -163,7 +174,7 @@ static void *shim_calloc(engine *e, size_t count, size_t size) {
     (void)e;
     return shim.calloc(count, size);
 }
-/* The three names for it in turn. */
+/* The three functions for aligned blocks in turn. */
 static void *shim_memalign(engine *e, size_t align, size_t bytes) {
     void *block = NULL;
     if (e->number % 3 == 0) return shim.memalign(align, bytes);
@@ -181,7 +192,7 @@ static void shim_free(engine *e, void *ptr) {
 static size_t shim_usable(const void *ptr) {
     return shim.usable((void *)(uintptr_t)ptr);
 }
-/* It has no name for the validation: the figures and the contents must do. */
+/* The shim exports no validation: this compares its figures. */
 static int shim_validate(engine *e) {
     (void)e;
     struct mallinfo2 info = shim.info();
@@ -202,13 +213,15 @@ static mm_stats_t shim_stats(engine *e) {
 }
 
 static const engine_front shim_front = {
-    shim_malloc, shim_calloc, shim_memalign, shim_realloc, NULL, shim_free, shim_usable, shim_validate, shim_stats,
+    shim_malloc, shim_calloc, shim_memalign, shim_realloc, NULL,
+    shim_free,   shim_usable, shim_validate, shim_stats,
 };
 
 TEST(soak, shim) {
     const char *file = getenv("SOAK_SHIM");
     void *library = file ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (!library) suite_fail(__FILE__, __LINE__, "no shim: %s", file ? dlerror() : "SOAK_SHIM is not set");
+    if (!library)
+        suite_fail(__FILE__, __LINE__, "no shim: %s", file ? dlerror() : "SOAK_SHIM is not set");
     find(library, "malloc", &shim.malloc);
     find(library, "calloc", &shim.calloc);
     find(library, "realloc", &shim.realloc);

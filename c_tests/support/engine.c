@@ -4,7 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Engines whose log a failure writes. */
+/* The engines whose logs a failure writes to files. */
 #define ENGINES_MAX 16
 static engine *engines[ENGINES_MAX];
 static pthread_mutex_t engines_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -46,7 +46,7 @@ static uint64_t now_ns(const engine *e) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* One call of the heap, timed when somebody watches. */
+/* One call of the heap, timed when the engine has a `watch` function. */
 #define CALL(call)                                                                                 \
     do {                                                                                           \
         uint64_t before = now_ns(e);                                                               \
@@ -70,9 +70,10 @@ static void write_log(const engine *engine) {
     snprintf(line, sizeof line, "%s/%s-seed-%llu.log", folder ? folder : ".", engine->name,
              (unsigned long long)engine->seed);
     int file = open(line, O_CREAT | O_TRUNC | O_WRONLY, 0644);
-    fprintf(stderr, "%s: seed %llu, operation %zu; run again with MM_SEED=%llu; log of operations in %s\n",
-            engine->name, (unsigned long long)engine->seed, engine->number, (unsigned long long)engine->seed,
-            file < 0 ? "no file" : line);
+    fprintf(stderr,
+            "%s: seed %llu, operation %zu; run again with MM_SEED=%llu; log of operations in %s\n",
+            engine->name, (unsigned long long)engine->seed, engine->number,
+            (unsigned long long)engine->seed, file < 0 ? "no file" : line);
     if (file < 0) return;
     size_t count = engine->number < ENGINE_LOG ? engine->number : ENGINE_LOG;
     for (size_t i = engine->number - count; i < engine->number; i++) {
@@ -87,8 +88,8 @@ static void write_log(const engine *engine) {
                            : r->what == '-' ? "remove_pool"
                            : r->what == 'x' ? "extend_pool"
                                             : "reset";
-        int length = snprintf(line, sizeof line, "%zu %s slot %zu: %zu %zu, %p -> %p\n", r->number, what, r->slot,
-                              r->first, r->second, r->before, r->after);
+        int length = snprintf(line, sizeof line, "%zu %s slot %zu: %zu %zu, %p -> %p\n", r->number,
+                              what, r->slot, r->first, r->second, r->before, r->after);
         if (length > 0 && write(file, line, (size_t)length) < 0) break;
     }
     close(file);
@@ -99,7 +100,8 @@ static void write_logs(void) {
         if (engines[i]) write_log(engines[i]);
 }
 
-engine *engine_new(const char *name, mm_allocator_t *allocator, uint64_t seed, size_t operations, engine_mix mix) {
+engine *engine_new(const char *name, mm_allocator_t *allocator, uint64_t seed, size_t operations,
+                   engine_mix mix) {
     engine *made = calloc(1, sizeof *made);
     if (!made) suite_fail(__FILE__, __LINE__, "no memory for the engine");
     made->allocator = allocator;
@@ -136,7 +138,7 @@ static size_t below(engine *e, size_t bound) {
 
 static size_t request(engine *e) {
     static const size_t few[] = {24, 40, 64, 100, 256, 1000, 4096};
-    /* A heap for the whole process grows for a great one, and gives the memory back. */
+    /* The process-wide heap maps memory for a large request and gives it back afterwards. */
     if (e->front != &engine_handle && below(e, 4096) == 0) return below(e, (size_t)2 << 20) + 1;
     switch (e->mix) {
     case MIX_SMALL: return below(e, 64) + 1;
@@ -147,8 +149,9 @@ static size_t request(engine *e) {
     }
 }
 
-/* A record of what is about to happen; its result is filled in afterwards. */
-static engine_record *note(engine *e, char what, size_t slot, size_t first, size_t second, const void *before) {
+/* Records the call that follows; its result is filled in afterwards. */
+static engine_record *note(engine *e, char what, size_t slot, size_t first, size_t second,
+                           const void *before) {
     engine_record *record = &e->log[e->number % ENGINE_LOG];
     *record = (engine_record){e->number, slot, first, second, before, NULL, what};
     e->number++;
@@ -177,7 +180,8 @@ static void intact(const engine_slot *slot) {
     CHECK_FILLED(slot->block, slot->asked, slot->seed);
 }
 
-/* How many bytes from the start are zero: all of them, if the first is and each equals the one before. */
+/* The number of zero bytes at the start: all, if the first is zero and each equals the one before
+ * it. */
 static size_t zeros(const unsigned char *start, size_t bytes) {
     size_t i = 0;
     if (start[0] == 0 && memcmp(start, start + 1, bytes - 1) == 0) return bytes;
@@ -218,10 +222,13 @@ static void allocate(engine *e, engine_slot *slot, size_t index) {
 static void resize(engine *e, engine_slot *slot, size_t index) {
     size_t n = request(e);
     int aligned = e->front->realloc_aligned && (slot->align > QUANTUM || below(e, 4) == 0);
-    /* Sometimes another alignment than before: then even a shrinking block moves. */
-    size_t align = aligned && below(e, 4) == 0 ? (size_t)1 << below(e, 13) : aligned ? slot->align : 1;
+    /* Sometimes a new alignment: then even a shrinking block moves. */
+    size_t align = aligned && below(e, 4) == 0 ? (size_t)1 << below(e, 13)
+                   : aligned                   ? slot->align
+                                               : 1;
     if (n == 0) n = 1;
-    engine_record *record = note(e, aligned ? 'R' : 'r', index, aligned ? align : n, aligned ? n : 0, slot->block);
+    engine_record *record =
+        note(e, aligned ? 'R' : 'r', index, aligned ? align : n, aligned ? n : 0, slot->block);
     size_t old = e->front->usable(slot->block), kept = n < slot->asked ? n : slot->asked;
     unsigned char *block;
     if (aligned)
@@ -248,14 +255,15 @@ static void change_pools(engine *e) {
         pool->bytes = pool->capacity / 2 + below(e, pool->capacity / 4);
         size_t offset = below(e, 2 * QUANTUM);
         engine_record *record = note(e, '+', index, pool->bytes, offset, pool->memory);
-        /* The offset is lost for good: extensions go on where this ends. */
+        /* The bytes before the offset stay unused; extensions start where this region ends. */
         mm_pool_t *made = mm_add_pool(e->allocator, pool->memory + offset, pool->bytes - offset);
         record->after = made;
         CHECK(made != NULL);
     } else if (below(e, 3)) {
         size_t room = pool->capacity - pool->bytes, more = below(e, room < 3000 ? room + 1 : 3000);
         engine_record *record = note(e, 'x', index, more, 0, pool->memory);
-        int extended = mm_extend_pool(e->allocator, mm_get_pool_for_ptr(e->allocator, pool->memory + 4 * QUANTUM), more);
+        int extended = mm_extend_pool(
+            e->allocator, mm_get_pool_for_ptr(e->allocator, pool->memory + 4 * QUANTUM), more);
         record->after = extended ? pool : NULL;
         if (more >= MIN_USABLE + HEADER + QUANTUM) CHECK_EQ(extended, 1);
         if (extended) pool->bytes += more;
@@ -263,8 +271,10 @@ static void change_pools(engine *e) {
         engine_record *record = note(e, '-', index, 0, 0, pool->memory);
         int has_live = 0;
         for (size_t i = 0; i < ENGINE_SLOTS; i++)
-            has_live |= e->slots[i].block >= pool->memory && e->slots[i].block < pool->memory + pool->bytes;
-        int removed = mm_remove_pool(e->allocator, mm_get_pool_for_ptr(e->allocator, pool->memory + 4 * QUANTUM));
+            has_live |=
+                e->slots[i].block >= pool->memory && e->slots[i].block < pool->memory + pool->bytes;
+        int removed = mm_remove_pool(e->allocator,
+                                     mm_get_pool_for_ptr(e->allocator, pool->memory + 4 * QUANTUM));
         record->after = removed ? pool : NULL;
         CHECK_EQ(removed, !has_live);
         if (removed) {
@@ -296,7 +306,7 @@ static int by_address(const void *left, const void *right) {
     return ((*a)->block > (*b)->block) - ((*a)->block < (*b)->block);
 }
 
-/* Each live block of the walk is one of the model, with room for what was asked. */
+/* Each live block of the walk is in the model, and at least as large as its request. */
 static void meet(void *block, size_t size, int used, void *user) {
     struct lookup *lookup = user;
     if (!used) return;
@@ -314,6 +324,10 @@ static void meet(void *block, size_t size, int used, void *user) {
     lookup->met++;
 }
 
+static unsigned char *end_of(engine *e, const engine_slot *slot) {
+    return slot->block + e->front->usable(slot->block) + HEADER;
+}
+
 static void compare_all(engine *e) {
     struct lookup lookup = {{0}, 0, 0};
     if (e->front == &engine_handle)
@@ -324,9 +338,10 @@ static void compare_all(engine *e) {
         if (e->slots[i].block) lookup.sorted[lookup.count++] = &e->slots[i];
     qsort(lookup.sorted, lookup.count, sizeof *lookup.sorted, by_address);
     for (size_t i = 1; i < lookup.count; i++)
-        CHECK(lookup.sorted[i - 1]->block + e->front->usable(lookup.sorted[i - 1]->block) + HEADER <= lookup.sorted[i]->block);
+        CHECK(end_of(e, lookup.sorted[i - 1]) <= lookup.sorted[i]->block);
     if (e->front == &engine_handle) {
-        for (mm_pool_t *pool = mm_get_pool(e->allocator); pool; pool = mm_next_pool(e->allocator, pool))
+        for (mm_pool_t *pool = mm_get_pool(e->allocator); pool;
+             pool = mm_next_pool(e->allocator, pool))
             mm_walk_pool(pool, meet, &lookup);
         CHECK_EQ(lookup.met, lookup.count);
     }
@@ -343,7 +358,7 @@ static void compare_counters(engine *e) {
         CHECK_EQ(stats.used - e->base.used, e->used);
     CHECK_EQ(stats.failed_requests - e->base.failed_requests, e->failed);
     CHECK_EQ(stats.used + stats.free + stats.overhead, stats.pool_bytes);
-    /* A moving realloc holds two blocks for a moment. */
+    /* A moving realloc holds two blocks while it copies. */
     if (e->base.used + e->used > e->peak) e->peak = e->base.used + e->used;
     CHECK_GE(stats.peak, e->peak);
     e->peak = stats.peak;
@@ -365,7 +380,8 @@ static void add_pools(engine *e) {
 
 static void describe(char *text, size_t bytes, const void *about) {
     const engine *e = about;
-    snprintf(text, bytes, "%s, seed %llu, operation %zu", e->name, (unsigned long long)e->seed, e->number);
+    snprintf(text, bytes, "%s, seed %llu, operation %zu", e->name, (unsigned long long)e->seed,
+             e->number);
 }
 
 void engine_run(engine *e) {

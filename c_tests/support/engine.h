@@ -1,9 +1,11 @@
-/* The stress engine: random operations on one heap, with a model beside it. Every block is full of a pattern that
- * is compared when the block goes or moves; counters are compared after every operation; from time to time the heap is
- * validated, walked, and compared with the model block by block.
+/* The stress engine: random operations on one heap, with a model beside it. Every block is full of
+ * a pattern that is compared when the block is freed or moved; counters are compared after every
+ * operation; from time to time the heap is validated, walked, and compared with the model block by
+ * block.
  *
- * MM_SEED and MM_OPS in the environment override seed and count. The last operations are kept in a ring, which a
- * failure (or a deadly signal) writes to a file in MM_LOG_DIR (or the working directory), named in the message. */
+ * MM_SEED and MM_OPS in the environment override seed and count. The last operations are kept in a
+ * ring, which a failure or a deadly signal writes to a file in MM_LOG_DIR (or the working
+ * directory), named in the message. */
 #ifndef ENGINE_H
 #define ENGINE_H
 
@@ -31,21 +33,22 @@ typedef struct engine_record {
 } engine_record;
 
 /* How the requests are distributed. */
-typedef enum engine_mix { MIX_UNIFORM, MIX_SMALL, MIX_POWERS, MIX_FEW_SIZES, MIX_HUGE_RARELY } engine_mix;
+typedef enum { MIX_UNIFORM, MIX_SMALL, MIX_POWERS, MIX_FEW_SIZES, MIX_HUGE_RARELY } engine_mix;
 
 typedef struct engine engine;
 
-/* Whose functions run: the handle API's, or those of a heap for the whole process, whose pools are its own affair. */
+/* The functions under test: the handle API's, or those of the process-wide heap, which manages its
+ * own pools. */
 typedef struct engine_front {
     void *(*malloc)(engine *, size_t bytes);
     void *(*calloc)(engine *, size_t count, size_t size);
     void *(*memalign)(engine *, size_t align, size_t bytes);
     void *(*realloc)(engine *, void *ptr, size_t bytes);
-    void *(*realloc_aligned)(engine *, void *ptr, size_t align, size_t bytes); /* NULL: there is none */
+    void *(*realloc_aligned)(engine *, void *ptr, size_t align, size_t bytes); /* or NULL */
     void (*free)(engine *, void *ptr);
     size_t (*usable)(const void *ptr);
     int (*validate)(engine *);
-    /* What it cannot tell it takes from the engine's model. */
+    /* Figures that the heap does not report come from the engine's model. */
     mm_stats_t (*stats)(engine *);
 } engine_front;
 
@@ -60,9 +63,10 @@ struct engine {
     engine_mix mix;
     const char *name;
     int fixed_pools; /* never add, remove or extend */
-    /* Operations between two validations, and between two comparisons of everything: powers of two. */
+    /* Operations between two validations, and between two comparisons of everything: powers of
+     * two. */
     size_t validate_every, compare_every;
-    /* Asked every 4,096 operations; nonzero: enough. From here on each call is timed. */
+    /* Called every 4,096 operations; nonzero ends the run. With it, each call is timed. */
     int (*watch)(engine *);
     uint64_t worst_ns;
     mm_stats_t base; /* before the first operation */
@@ -74,11 +78,13 @@ struct engine {
     engine_record log[ENGINE_LOG];
 };
 
-/* Makes an engine over a bare allocator, with its memory. `slots` blocks at most live at a time. */
-engine *engine_new(const char *name, mm_allocator_t *allocator, uint64_t seed, size_t operations, engine_mix mix);
+/* Makes an engine over a bare allocator. At most ENGINE_SLOTS blocks live at a time. */
+engine *engine_new(const char *name, mm_allocator_t *allocator, uint64_t seed, size_t operations,
+                   engine_mix mix);
 void engine_free(engine *engine);
 
-/* Runs all operations (and adds the engine's pools before, for the handle API), frees everything, and sees that every pool is one block. */
+/* Runs all operations (for the handle API after adding the engine's pools), frees everything, and
+ * checks that every pool is one block. */
 void engine_run(engine *engine);
 
 /* Defaults from the environment. */

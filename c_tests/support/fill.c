@@ -6,12 +6,14 @@ static uint64_t first_word(unsigned seed) {
     return ((uint64_t)seed + 1) * UINT64_C(0xD6E8FEB86659FD93);
 }
 
-/* The pattern is made word by word, so that filling and comparing cost about what memset and memcmp do: the soak's pace. */
+/* The pattern is made word by word, so that filling and comparing cost about as much as memset and
+ * memcmp: the soak test runs at that speed. */
 void fill(void *start, size_t bytes, unsigned seed) {
     unsigned char *to = start;
     uint64_t word = first_word(seed);
     size_t i = 0;
-    for (; bytes - i >= sizeof word; i += sizeof word, word += STEP) memcpy(to + i, &word, sizeof word);
+    for (; bytes - i >= sizeof word; i += sizeof word, word += STEP)
+        memcpy(to + i, &word, sizeof word);
     if (i < bytes) memcpy(to + i, &word, bytes - i);
 }
 
@@ -19,7 +21,8 @@ size_t filled(const void *start, size_t bytes, unsigned seed) {
     const unsigned char *from = start;
     uint64_t word = first_word(seed), found;
     size_t i = 0;
-    /* By pieces of eight words without a branch; then by words, then by bytes, up to the difference. */
+    /* Eight words at a time without a branch; then by words and by bytes, up to the first
+     * difference. */
     for (; bytes - i >= 8 * sizeof word; i += 8 * sizeof word) {
         uint64_t difference = 0;
         for (size_t j = 0; j < 8; j++) {

@@ -8,6 +8,13 @@ mm_allocator_t *heap_bare(void) {
     return allocator;
 }
 
+mm_allocator_t *heap_bare_for(size_t max_block) {
+    void *control = suite_memory(QUANTUM, mm_size_for(max_block));
+    mm_allocator_t *allocator = mm_create_for(control, max_block);
+    CHECK(allocator != NULL);
+    return allocator;
+}
+
 mm_allocator_t *heap_over(void *region, size_t bytes) {
     mm_allocator_t *allocator = heap_bare();
     CHECK(mm_add_pool(allocator, region, bytes) != NULL);
@@ -20,8 +27,8 @@ mm_allocator_t *heap_new(size_t usable) {
 }
 
 void *heap_address_space(size_t bytes) {
-    void *start =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (start == MAP_FAILED) suite_fail(__FILE__, __LINE__, "no address space: %zu bytes", bytes);
     return start;
 }
@@ -50,7 +57,7 @@ static void on_block(void *block, size_t size, int used, void *user) {
     found->blocks++;
     found->shape = mixed(mixed(mixed(found->shape, (uintptr_t)block), size), used != 0);
     if (used) {
-        /* All of it may be read from here on, the slack behind the request included. */
+        /* From here on the whole block may be read, the slack behind the request included. */
         if (mm_block_size(block) != size) state->disordered = 1;
         found->live++;
         found->used += size + HEADER;
@@ -101,7 +108,7 @@ heap_state heap_freeze(mm_allocator_t *allocator) {
     return state;
 }
 
-/* Names the caller's line in what follows. */
+/* Comparisons that name the caller's line. */
 #define AT(condition)                                                                              \
     do {                                                                                           \
         if (!(condition)) suite_fail(file, line, "%s", #condition);                                \
@@ -109,7 +116,8 @@ heap_state heap_freeze(mm_allocator_t *allocator) {
 #define AT_EQ(a, b)                                                                                \
     do {                                                                                           \
         unsigned long long left = (a), right = (b);                                                \
-        if (left != right) suite_fail(file, line, "%s == %s: %llu against %llu", #a, #b, left, right); \
+        if (left != right)                                                                         \
+            suite_fail(file, line, "%s == %s: %llu against %llu", #a, #b, left, right);            \
     } while (0)
 
 void heap_sound_at(mm_allocator_t *allocator, const char *file, int line) {
@@ -120,7 +128,7 @@ void heap_sound_at(mm_allocator_t *allocator, const char *file, int line) {
     heap_walk walk = heap_walked(allocator, 0);
     AT_EQ(stats.live_blocks, walk.live);
     if (heap_is_debug()) {
-        /* The debug library's walk tells requested sizes; what a block takes is rounded. */
+        /* The debug library's walk gives requested sizes; a block's size is rounded up. */
         AT(stats.used >= walk.used);
         AT_EQ(stats.used != 0, walk.live != 0);
     } else {
@@ -134,7 +142,8 @@ void heap_sound_at(mm_allocator_t *allocator, const char *file, int line) {
     if (!heap_is_debug()) AT_EQ(stats.largest != 0, walk.free_blocks != 0);
 }
 
-void heap_same_shape_at(mm_allocator_t *allocator, const heap_state *before, const char *file, int line) {
+void heap_same_shape_at(mm_allocator_t *allocator, const heap_state *before, const char *file,
+                        int line) {
     heap_state now = heap_freeze(allocator);
     AT(mm_validate(allocator));
     AT_EQ(now.stats.pool_bytes, before->stats.pool_bytes);
@@ -149,7 +158,8 @@ void heap_same_shape_at(mm_allocator_t *allocator, const heap_state *before, con
     AT(now.walk.bytes == before->walk.bytes);
 }
 
-void heap_same_at(mm_allocator_t *allocator, const heap_state *before, size_t failed, const char *file, int line) {
+void heap_same_at(mm_allocator_t *allocator, const heap_state *before, size_t failed,
+                  const char *file, int line) {
     heap_same_shape_at(allocator, before, file, line);
     mm_stats_t now = heap_stats(allocator);
     AT_EQ(now.peak, before->stats.peak);

@@ -1,5 +1,5 @@
-/* What the tests need to know about heaps: sizes derived from the library's own answers (so that they hold on
- * 32-bit targets too), heaps of a chosen size, snapshots that show whether a call changed anything. */
+/* Helpers for tests of heaps: sizes derived from the library's own answers (valid on 32-bit targets
+ * too), heaps of a chosen size, snapshots that show whether a call changed anything. */
 #ifndef HEAP_H
 #define HEAP_H
 
@@ -21,13 +21,13 @@ static inline size_t round_up(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* The debug library keeps more than a word around a block, gives exactly what was asked for, and holds freed blocks back:
- * free memory is not one block then. */
+/* The debug library keeps more than a word around a block, gives exactly the requested size, and
+ * holds freed blocks in quarantine: free memory is not one block then. */
 static inline int heap_is_debug(void) {
     return HEADER != sizeof(void *);
 }
 
-/* Has the debug library verify and release what it holds back, as mm_remove_pool does whatever it is asked to remove. */
+/* Empties the debug library's quarantine: mm_remove_pool does so for any argument. */
 static inline void heap_settle(mm_allocator_t *allocator) {
     if (heap_is_debug()) mm_remove_pool(allocator, NULL);
 }
@@ -39,7 +39,8 @@ static inline size_t usable_for(size_t n) {
     return usable < MIN_USABLE ? MIN_USABLE : usable;
 }
 
-/* Most that a block for a request of n may have: 1/32 may be kept, and what makes no block cannot be cut off. */
+/* The most usable bytes for a request of n: 1/32 may be kept, and a remainder too small for a block
+ * cannot be split off. */
 static inline size_t usable_limit(size_t n) {
     return usable_for(n) + n / 32 + MIN_USABLE + HEADER - QUANTUM;
 }
@@ -50,18 +51,20 @@ static inline size_t region_for(size_t n) {
     return mm_pool_overhead() + (usable < MIN_USABLE ? MIN_USABLE : usable);
 }
 
-/* An instance in memory of its own, with a pool of one block of `usable` bytes. Both end with the test. */
+/* An instance in memory of its own, with a pool of one block of `usable` bytes. Both end with the
+ * test. */
 mm_allocator_t *heap_new(size_t usable);
-/* An instance without pools. */
+/* An instance without pools; for requests up to `max_block` bytes. */
 mm_allocator_t *heap_bare(void);
-/* The same in given memory: `bytes` at `region`. */
+mm_allocator_t *heap_bare_for(size_t max_block);
+/* An instance with one pool in given memory: `bytes` at `region`. */
 mm_allocator_t *heap_over(void *region, size_t bytes);
 
-/* Address space without memory behind it until it is touched. Fails the test when the system refuses. */
+/* Address space that gets memory where it is touched. Fails the test when the system refuses. */
 void *heap_address_space(size_t bytes);
 void heap_unmap(void *start, size_t bytes);
 
-/* What a walk over every pool finds. */
+/* The findings of a walk over every pool. */
 typedef struct heap_walk {
     size_t pools, blocks, live, used, free, free_blocks, largest_free;
     uint64_t shape; /* hash of every block's address, size and state */
@@ -83,23 +86,28 @@ void heap_sound_at(mm_allocator_t *allocator, const char *file, int line);
 #define HEAP_SOUND(allocator) heap_sound_at(allocator, __FILE__, __LINE__)
 
 /* Nothing changed since `before` but the failure counter, which rose by `failed`. */
-void heap_same_at(mm_allocator_t *allocator, const heap_state *before, size_t failed, const char *file, int line);
-#define HEAP_SAME(allocator, before, failed) heap_same_at(allocator, before, failed, __FILE__, __LINE__)
+void heap_same_at(mm_allocator_t *allocator, const heap_state *before, size_t failed,
+                  const char *file, int line);
+#define HEAP_SAME(allocator, before, failed)                                                       \
+    heap_same_at(allocator, before, failed, __FILE__, __LINE__)
 
-/* The same blocks at the same places in the same states, all counters but peak and failures equal. */
-void heap_same_shape_at(mm_allocator_t *allocator, const heap_state *before, const char *file, int line);
+/* The same blocks at the same places in the same states, all counters but peak and failures
+ * equal. */
+void heap_same_shape_at(mm_allocator_t *allocator, const heap_state *before, const char *file,
+                        int line);
 #define HEAP_SAME_SHAPE(allocator, before) heap_same_shape_at(allocator, before, __FILE__, __LINE__)
 
 /* A pattern that depends on the seed and on the place. */
 void fill(void *start, size_t bytes, unsigned seed);
-size_t filled(const void *start, size_t bytes, unsigned seed); /* how many bytes from the start still have it */
+/* The number of bytes from the start that still have it. */
+size_t filled(const void *start, size_t bytes, unsigned seed);
 #define CHECK_FILLED(start, bytes, seed) CHECK_EQ(filled(start, bytes, seed), bytes)
 
 static inline size_t misalignment(const void *p, size_t align) {
     return (size_t)((uintptr_t)p & (align - 1));
 }
 
-/* A block good for n bytes: in the heap, aligned, of a size in bounds. */
+/* A block for n bytes: not NULL, aligned, of a size within the bounds. */
 #define CHECK_BLOCK(p, n)                                                                          \
     do {                                                                                           \
         CHECK((p) != NULL);                                                                        \

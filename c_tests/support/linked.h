@@ -1,5 +1,6 @@
-/* Put before a program of c_tests/preload, gives it the linked library's functions in place of the C library's: the
- * sanitizers bring a malloc of their own, so no shim can be preloaded there. */
+/* Included before a program of c_tests/preload: replaces the C library's functions by those of the
+ * linked library. The sanitizers have a malloc of their own, so no shim can be preloaded under
+ * them. */
 #ifndef LINKED_H
 #define LINKED_H
 
@@ -12,7 +13,7 @@
 
 #define LINKED 1
 
-/* The header's functions leave errno alone: the C library's say ENOMEM. */
+/* The header's functions leave errno alone; the C library's set ENOMEM. */
 static inline void *linked_or_enomem(void *block) {
     if (block == NULL) errno = ENOMEM;
     return block;

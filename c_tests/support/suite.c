@@ -8,7 +8,7 @@
 
 static suite_test *first_test, **last_test = &first_test;
 
-/* Where a failed check goes: one per thread, since each may fail. */
+/* The jump target of a failed check: one per thread, since each may fail. */
 static __thread sigjmp_buf *escape;
 static __thread char context[256];
 static __thread void (*context_describe)(char *text, size_t bytes, const void *about);
@@ -36,7 +36,8 @@ void suite_context(const char *format, ...) {
     va_end(arguments);
 }
 
-void suite_describe(void (*describe)(char *text, size_t bytes, const void *about), const void *about) {
+void suite_describe(void (*describe)(char *text, size_t bytes, const void *about),
+                    const void *about) {
     context_describe = describe;
     context_about = about;
 }
@@ -58,6 +59,10 @@ static void report_once(void) {
     if (report) report();
 }
 
+const int suite_orders[6][3] = {
+    {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0},
+};
+
 void suite_fail(const char *file, int line, const char *format, ...) {
     char text[768];
     va_list arguments;
@@ -67,8 +72,9 @@ void suite_fail(const char *file, int line, const char *format, ...) {
 
     ask_for_context();
     pthread_mutex_lock(&failure_lock);
-    if (!failure_text[0] && snprintf(failure_text, sizeof failure_text, "%s:%d: %s%s%s%s", file, line, text,
-                                     context[0] ? " [" : "", context, context[0] ? "]" : "") < 0)
+    if (!failure_text[0] &&
+        snprintf(failure_text, sizeof failure_text, "%s:%d: %s%s%s%s", file, line, text,
+                 context[0] ? " [" : "", context, context[0] ? "]" : "") < 0)
         failure_text[0] = '?';
     report_once();
     pthread_mutex_unlock(&failure_lock);
@@ -77,13 +83,16 @@ void suite_fail(const char *file, int line, const char *format, ...) {
     abort();
 }
 
-/* A deadly signal: name the test and write its log, then die of the same signal: the handler is gone by now, and the signal comes
- * again, from abort or the instruction. (Under TSan, which has locks held while it aborts, nothing that it intercepts may be called.) */
+/* A deadly signal: names the test, writes its log, and returns. The handler is removed by then
+ * (SA_RESETHAND), so the signal comes again, from abort or from the instruction, and ends the
+ * process. (TSan holds locks while it aborts: no function that it intercepts may be called
+ * here.) */
 static void on_signal(int number) {
     char line[400];
     ask_for_context();
-    int length = snprintf(line, sizeof line, "FAIL %s %s: signal %d%s%s%s\n", running ? running->group : "?",
-                          running ? running->name : "?", number, context[0] ? " [" : "", context, context[0] ? "]" : "");
+    int length = snprintf(line, sizeof line, "FAIL %s %s: signal %d%s%s%s\n",
+                          running ? running->group : "?", running ? running->name : "?", number,
+                          context[0] ? " [" : "", context, context[0] ? "]" : "");
     if (length > 0 && write(STDOUT_FILENO, line, (size_t)length) < 0) _exit(1);
     report_once();
 }
@@ -158,9 +167,10 @@ int suite_in_child(void (*body)(void *), void *argument, char *text, size_t size
         _exit(0);
     }
     close(ends[1]);
-    while ((got = read(ends[0], text + length, size_of_text - 1 - length)) > 0) length += (size_t)got;
+    while ((got = read(ends[0], text + length, size_of_text - 1 - length)) > 0)
+        length += (size_t)got;
     text[length] = 0;
-    /* An emulator adds a line of its own to what the dying program has said. */
+    /* An emulator adds a line of its own to the program's. */
     char *emulator = strstr(text, "qemu: uncaught target signal ");
     if (emulator) *emulator = 0;
     close(ends[0]);
@@ -203,7 +213,8 @@ static int is_wanted(const suite_test *test, int count, char **names) {
 int main(int count, char **arguments) {
     int passed = 0, failed = 0;
     if (count == 2 && strcmp(arguments[1], "--list") == 0) {
-        for (const suite_test *test = first_test; test; test = test->next) printf("%s %s\n", test->group, test->name);
+        for (const suite_test *test = first_test; test; test = test->next)
+            printf("%s %s\n", test->group, test->name);
         return 0;
     }
     catch_once(SIGABRT);

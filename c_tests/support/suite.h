@@ -2,9 +2,10 @@
  *
  *     TEST(A, malloc_of_zero) { CHECK_EQ(f(0), 0); }
  *
- * registers itself under its group. A program runs all its tests, or the ones named as arguments ("A_malloc_of_zero");
- * `--list` names them. Each prints "ok A malloc_of_zero" or "FAIL A malloc_of_zero file:line: what"; the last line counts.
- * A failed check leaves its test at once. Checks work in threads begun with suite_start. */
+ * registers itself under its group. A program runs all its tests, or those named as arguments
+ * ("A_malloc_of_zero"); `--list` lists them. Each prints "ok A malloc_of_zero" or "FAIL A
+ * malloc_of_zero file:line: what"; the last line counts. A failed check ends its test at once.
+ * Checks work in threads started with suite_start. */
 #ifndef SUITE_H
 #define SUITE_H
 
@@ -55,8 +56,8 @@ void suite_register(suite_test *test);
     }                                                                                              \
     static void group_##_##name_(void)
 
-/* A test that needs 64-bit sizes: compiled everywhere, and no test at all where there are none, rather than one
- * that passes without having looked. */
+/* A test that needs 64-bit sizes. On 32-bit targets it is compiled but not registered: it must not
+ * pass without having run. */
 #if SIZE_MAX > 0xFFFFFFFF
 #define TEST_64(group_, name_) TEST(group_, name_)
 #else
@@ -64,15 +65,18 @@ void suite_register(suite_test *test);
 #endif
 
 /* Ends the running test (or the running thread's part of it) as failed. */
-__attribute__((noreturn, format(printf, 3, 4))) void suite_fail(const char *file, int line, const char *format, ...);
+__attribute__((noreturn, format(printf, 3, 4))) void suite_fail(const char *file, int line,
+                                                                const char *format, ...);
 
-/* What the next checks are about; printed with a failure, so that a check in a loop says which turn. */
+/* The subject of the next checks, printed with a failure: which turn of a loop, say. */
 __attribute__((format(printf, 1, 2))) void suite_context(const char *format, ...);
 
-/* The same for loops so hot that they cannot format each turn: `describe` is asked when a check fails. NULL: no more. */
-void suite_describe(void (*describe)(char *text, size_t bytes, const void *about), const void *about);
+/* A context for hot loops, formatted only when a check fails, by `describe`. NULL ends it. */
+void suite_describe(void (*describe)(char *text, size_t bytes, const void *about),
+                    const void *about);
 
-/* Called once when a check fails or the process gets a deadly signal: writes what helps to find the cause. */
+/* `report` is called once, when a check fails or the process gets a deadly signal: it writes a
+ * log. */
 void suite_on_failure(void (*report)(void));
 
 #define CHECK(expression)                                                                          \
@@ -110,17 +114,17 @@ void suite_on_failure(void (*report)(void));
                        suite_a ? suite_a : "(null)", suite_b ? suite_b : "(null)");                \
     } while (0)
 
-/* Memory of exactly `bytes` bytes (a sanitizer sees the first byte outside), freed when the test ends.
- * `offset` bytes after a multiple of `align`. Not from memoman. */
+/* Memory of exactly `bytes` bytes (a sanitizer sees the first byte outside), freed when the test
+ * ends. `offset` bytes after a multiple of `align`. Not from memoman. */
 void *suite_memory_at(size_t align, size_t offset, size_t bytes);
 void *suite_memory(size_t align, size_t bytes);
-/* Gives all of it back before the test ends, for tests that begin anew many times. */
+/* Frees all of the test's memory before its end, for tests that start over many times. */
 void suite_release(void);
 
 /* A number from the environment, or `otherwise`. */
 unsigned long long suite_env(const char *name, unsigned long long otherwise);
 
-/* Threads whose checks count for the test that joins them. */
+/* A thread whose failed check fails the test that joins it. */
 typedef struct suite_thread {
     pthread_t id;
     void (*run)(void *);
@@ -132,6 +136,9 @@ void suite_join(suite_thread *thread);
 
 /* Runs `body` in a forked child with stderr caught in `text`; gives the wait status. */
 int suite_in_child(void (*body)(void *), void *argument, char *text, size_t size_of_text);
+
+/* The six orders of three things. */
+extern const int suite_orders[6][3];
 
 /* A small fast generator (xorshift64*). */
 typedef struct suite_random {

@@ -1,4 +1,4 @@
-/* What realloc has cut off. */
+/* The part of a block that realloc split off. */
 #include "watched.h"
 
 static void bug(mm_allocator_t *heap) {

@@ -1,4 +1,4 @@
-/* A block that mm_reset took back. */
+/* A block from before mm_reset. */
 #include "watched.h"
 
 static void bug(mm_allocator_t *heap) {

@@ -1,4 +1,4 @@
-/* The part by which a pool was extended, and its sentinel. */
+/* The extension of a pool: its sentinel. */
 #include "watched.h"
 
 static void bug(mm_allocator_t *heap) {

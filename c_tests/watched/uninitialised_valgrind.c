@@ -1,4 +1,4 @@
-/* The contents of a new block decide something. Memcheck alone sees this. */
+/* A branch depends on the contents of a new block. Only Memcheck finds this. */
 #include "watched.h"
 
 static void bug(mm_allocator_t *heap) {

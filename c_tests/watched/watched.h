@@ -1,4 +1,4 @@
-/* A heap in a static array, as a user would have it, for a program with one bug that a memory checker must report. */
+/* A heap in a static array, for a program with one bug that a memory checker must report. */
 #ifndef WATCHED_H
 #define WATCHED_H
 #include <memoman.h>
@@ -8,7 +8,7 @@
 
 static unsigned char memory[256 * 1024];
 
-/* Keeps the compiler from seeing through the bug. */
+/* Hides the bug from the compiler. */
 static inline char *hidden(void *block) {
     char *volatile pointer = block;
     return pointer;

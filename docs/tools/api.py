@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The reference of memoman.h from its own comments, as Markdown on stdout: api.py include/memoman.h"""
+"""The reference of memoman.h, from its comments, as Markdown on stdout: api.py include/memoman.h"""
 
 import re
 import sys
@@ -74,7 +74,8 @@ def main() -> None:
 
     out = [
         "# memoman.h",
-        "<!-- Generated from include/memoman.h by docs/tools/api.py: edit src/ffi, then `make header docs-write`. -->",
+        "<!-- Generated from include/memoman.h by docs/tools/api.py: edit src/ffi, then "
+        "`make header docs-write`. -->",
         "Every function, when it fails, and what it costs, as the header says it.",
         "## Conventions",
     ]

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Compiles and runs the code blocks of Markdown files: blocks.py ROOT DIST PAGE.md...
 
-```c, ```cpp  a program: compiled with all warnings against the library in DIST, and run; it must end with 0. Without main
-              it must compile. Its file name is that of its first line's comment, else hello.c or hello.cpp.
-```rust       run, in a crate that depends on memoman-core (allocator-api2) and memoman-global by path.
+```c, ```cpp  a program: compiled with all warnings against the library in DIST, and run; it must
+              end with 0. Without main it must compile. A comment in its first line may name its
+              file, else it is hello.c or hello.cpp.
+```rust       run, in a crate that depends on memoman-core (allocator-api2) and memoman-global.
 ```python     run.
-```sh         run line by line as one script in a folder where ROOT's folders and the page's files are; HOME is
-              that folder, and `make TARGET` only proves that the target exists, except for `make install` below it.
+```sh         run as one script in a folder that holds ROOT's folders and the page's files; it is
+              also HOME. `make TARGET` only proves that the target exists, except for `make install`
+              below that folder.
 ```make, toml, cmake, text, console and others are shown, not run.
 
-One line a block, "ok docs PAGE:LINE" or "FAIL docs PAGE:LINE why", "skip docs PAGE:LINE why" where a tool is missing.
+One line a block: "ok docs PAGE:LINE", "FAIL docs PAGE:LINE why", or "skip docs PAGE:LINE why" where
+a tool is missing.
 """
 
 import os
@@ -26,7 +29,7 @@ COMPILERS = {
     "c": ["gcc", "-std=c11"],
     "cpp": ["g++", "-std=c++17"],
 }
-# What a block needs beyond the set-up; without it the block is skipped, and said to be.
+# A block that needs one of these is skipped, and reported so, where it is missing.
 OPTIONAL_TOOLS = ("arm-none-eabi-gcc",)
 
 
@@ -42,7 +45,7 @@ class Page:
         tools = folder / ".tools"
         tools.mkdir()
         make = tools / "make"
-        # To install below this folder is done; of everything else only the target's existence is proved.
+        # `make install` below this folder runs; of other targets only the existence is proved.
         make.write_text(
             f'#!/bin/sh\ncase "$*" in "install PREFIX={folder}/"*) only= ;; *) only=-n ;; esac\n'
             f'exec {shutil.which("make")} --no-print-directory $only -C {root} "$@" >/dev/null\n'
@@ -58,13 +61,16 @@ class Page:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )
         if done.returncode != 0:
-            raise RuntimeError(f"status {done.returncode}: {done.stdout.decode(errors='replace')[-2000:]}")
+            output = done.stdout.decode(errors="replace")[-2000:]
+            raise RuntimeError(f"status {done.returncode}: {output}")
 
     def program(self, language: str, code: str) -> None:
         named = FILE_NAME.match(code)
         source = self.folder / (named[1] if named else f"hello.{language}")
         source.write_text(code, encoding="utf-8")
-        command = COMPILERS[language] + ["-Wall", "-Wextra", "-Werror", "-I", str(self.dist / "include"), "-I", str(self.dist / "include/memoman"), source.name]
+        include = self.dist / "include"
+        command = [*COMPILERS[language], "-Wall", "-Wextra", "-Werror"]
+        command += ["-I", str(include), "-I", str(include / "memoman"), source.name]
         if re.search(r"\bint main\(", code):
             output = source.stem + ".check"
             self.run(command + [str(self.dist / "libmemoman.a"), "-lpthread", "-o", output])
@@ -82,23 +88,27 @@ class Page:
 
 
 def rust(page: Page, line: int, code: str) -> None:
-    """One block as the program of a crate that has ours by path, as `cargo add --path` writes it."""
+    """One block as a program of a crate that depends on ours by path."""
     crate = page.folder / "rust"
     if not crate.exists():
         (crate / "src/bin").mkdir(parents=True)
         crates = page.root / "crates"
         (crate / "Cargo.toml").write_text(
-            '[package]\nname = "blocks"\nedition = "2024"\n\n[dependencies]\nallocator-api2 = "0.2"\n'
+            '[package]\nname = "blocks"\nedition = "2024"\n\n'
+            '[dependencies]\nallocator-api2 = "0.2"\n'
             f'memoman-core = {{ path = "{crates}/memoman-core", features = ["allocator-api2"] }}\n'
             f'memoman-global = {{ path = "{crates}/memoman-global" }}\n',
             encoding="utf-8",
         )
-        # The versions that the checks have anyway.
+        # The versions of the workspace.
         shutil.copy(page.root / "Cargo.lock", crate)
     name = f"block{line}"
     (crate / "src/bin" / f"{name}.rs").write_text(code, encoding="utf-8")
     target = Path(os.environ.get("CARGO_TARGET_DIR", page.root / "target")) / "docs-blocks"
-    page.run(["cargo", "run", "--quiet", "--manifest-path", str(crate / "Cargo.toml"), "--target-dir", str(target), "--bin", name])
+    page.run(
+        ["cargo", "run", "--quiet", "--manifest-path", str(crate / "Cargo.toml")]
+        + ["--target-dir", str(target), "--bin", name]
+    )
 
 
 def main() -> None:
@@ -114,7 +124,8 @@ def main() -> None:
                 language, code = block[1], block[2]
                 line = page.text.count("\n", 0, block.start()) + 1
                 where = f"docs {path.relative_to(root)}:{line}"
-                missing = [tool for tool in OPTIONAL_TOOLS if tool in code and shutil.which(tool) is None]
+                needed = [tool for tool in OPTIONAL_TOOLS if tool in code]
+                missing = [tool for tool in needed if shutil.which(tool) is None]
                 if missing:
                     print(f"skip {where} {missing[0]} is not installed")
                     continue

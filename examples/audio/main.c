@@ -1,9 +1,10 @@
 /*
- * An audio callback that allocates: voices begin and end, each with a block of its own, in the thread that must never
- * wait. What it shows: once memory is locked, a callback makes no system call and takes no page fault.
+ * An audio callback that allocates: voices begin and end, each with a block of its own, in a thread
+ * that must never wait. It shows that once memory is locked, a callback makes no system call and
+ * takes no page fault.
  *
- * System calls are proved by the kernel: a filter (seccomp) kills the process at any that is not on a list of three,
- * which the thread needs before and after the callbacks. Page faults and context switches are counted by the kernel.
+ * The kernel is the proof: a seccomp filter kills the process at any system call except two, which
+ * the thread needs around the callbacks, and page faults and context switches are its counts.
  *
  *     audio               the proof
  *     audio cheat-call    the callback makes a system call: the process must die by SIGSYS
@@ -36,7 +37,7 @@ static enum { HONEST, CHEAT_CALL, CHEAT_FAULT } cheat;
 struct voice {
     float phase, step;
     int left;
-    float delay[]; /* of a length of its own */
+    float delay[]; /* its length varies */
 };
 
 static struct voice *voices[VOICES];
@@ -82,7 +83,7 @@ static void callback(float *out, int number) {
     if (cheat == CHEAT_FAULT && number >= 0 && number < 64) untouched[(size_t)number * 4096] = 1;
 }
 
-/* From here on this thread may ask for its usage and end; any other system call kills the process. */
+/* From here on only getrusage and exit are allowed; any other system call kills the process. */
 static int forbid_system_calls(void) {
     struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -92,7 +93,8 @@ static int forbid_system_calls(void) {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const struct sock_fprog filter = {sizeof program / sizeof *program, program};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 static struct rusage before, after;
@@ -101,7 +103,7 @@ static int filtered;
 static void *audio_thread(void *unused) {
     float out[FRAMES];
     (void)unused;
-    /* Code and stack come into memory, too, before it counts. */
+    /* Brings code and stack into memory before the count. */
     for (int i = 0; i < 100; i++) callback(out, -1);
     getrusage(RUSAGE_THREAD, &before);
     filtered = forbid_system_calls();
@@ -109,7 +111,7 @@ static void *audio_thread(void *unused) {
     getrusage(RUSAGE_THREAD, &before);
     for (int i = 0; i < CALLBACKS; i++) callback(out, i);
     getrusage(RUSAGE_THREAD, &after);
-    /* The C library would clean up with forbidden calls. */
+    /* The C library's clean-up would make forbidden calls. */
     syscall(SYS_exit, 0);
     return NULL;
 }
@@ -120,7 +122,8 @@ int main(int argc, char **argv) {
     printf("%d callbacks of %d frames, %d voices that begin and end\n", CALLBACKS, FRAMES, VOICES);
     heap = mm_create_with_pool(memory, sizeof memory);
     REQUIRE(heap != NULL);
-    /* What is in memory stays there: code, stack. Where that is not allowed, this program is short. */
+    /* Keeps code and stack in memory. Where that is not allowed, the run is short enough
+     * without. */
     (void)mlockall(MCL_CURRENT | MCL_ONFAULT);
     if (mlock(memory, sizeof memory) != 0) {
         perror("audio: memory cannot be locked (raise `ulimit -l`)");
@@ -130,13 +133,15 @@ int main(int argc, char **argv) {
     REQUIRE(pthread_create(&thread, NULL, audio_thread, NULL) == 0);
     REQUIRE(pthread_join(thread, NULL) == 0);
     if (!filtered) {
-        perror("audio: this kernel has no seccomp filters, so system calls cannot be proved absent");
+        perror("audio: this kernel has no seccomp filters to prove the absence of system calls");
         return 1;
     }
     REQUIRE(begun > CALLBACKS && ended > CALLBACKS && refused == 0);
-    proved("%lu mm_malloc and %lu mm_free in the callbacks, and no system call: the kernel would have killed the process", begun, ended);
+    proved("%lu mm_malloc and %lu mm_free in the callbacks, and no system call (the filter kills)",
+           begun, ended);
     long faults = after.ru_minflt - before.ru_minflt + after.ru_majflt - before.ru_majflt;
-    printf("          page faults: %ld; context switches that the thread asked for: %ld\n", faults, after.ru_nvcsw - before.ru_nvcsw);
+    printf("          page faults: %ld; voluntary context switches: %ld\n", faults,
+           after.ru_nvcsw - before.ru_nvcsw);
     REQUIRE(faults == 0);
     REQUIRE(after.ru_nvcsw == before.ru_nvcsw);
     proved("no page fault, no waiting");

@@ -1,8 +1,9 @@
 /*
- * A heap in a static array, on a processor without operating system and C library: messages of different sizes come
- * and go, one grows, and at the end the heap is as it was at the start.
+ * A heap in a static array, on a processor without operating system and C library: messages of
+ * different sizes are allocated, grown and freed, and at the end the heap is one free block again.
  *
- * The error handler is the firmware's own: without one, memoman would stop the processor at an undefined instruction.
+ * The firmware sets an error handler: without one, memoman stops the processor at an undefined
+ * instruction.
  */
 #include "semihosting.h"
 #include <memoman.h>
@@ -73,22 +74,24 @@ int main(void) {
     print_figure("overhead", fresh.overhead);
     print_figure("largest", fresh.largest);
 
-    /* Messages come and go; the numbers are those of a small generator, the same in each run. */
+    /* Messages are replaced at random, by a small generator with the same numbers in each run. */
     struct message *inbox[SLOTS] = {0};
     unsigned state = 1, received = 0, refused = 0;
     for (unsigned turn = 0; turn < 5000; turn++) {
         state = state * 1664525u + 1013904223u;
         unsigned slot = (state >> 8) % SLOTS, length = (state >> 16) % 900;
         struct message *old = inbox[slot];
-        if (old != NULL) require(holds(old, old->length, (unsigned char)slot), "a message is unharmed");
+        if (old != NULL)
+            require(holds(old, old->length, (unsigned char)slot), "a message is unharmed");
         if (old != NULL && turn % 5 == 0) {
-            /* It grows where it is, if it can; its contents come along. */
+            /* It grows in place if possible; its contents are kept. */
             struct message *grown = mm_realloc(heap, old, sizeof *old + old->length + 100);
             if (grown == NULL) {
                 refused++;
                 continue;
             }
-            require(holds(grown, grown->length, (unsigned char)slot), "a grown message is unharmed");
+            require(holds(grown, grown->length, (unsigned char)slot),
+                    "a grown message is unharmed");
             grown->length += 100;
             fill(grown, grown->length - 100, (unsigned char)slot);
             if (grown->length > 1200) grown->length = 1200;
@@ -116,7 +119,7 @@ int main(void) {
     require(stats.used + stats.free + stats.overhead == stats.pool_bytes, "the figures add up");
     require(stats.failed_requests == refused, "refusals are counted");
 
-    /* A double free is found, reported, and harms nothing. */
+    /* A double free is found and reported, and has no effect. */
     void *once = inbox[0] != NULL ? inbox[0] : mm_malloc(heap, 1);
     inbox[0] = NULL;
     mm_free(heap, once);
@@ -126,7 +129,8 @@ int main(void) {
     for (unsigned slot = 0; slot < SLOTS; slot++) mm_free(heap, inbox[slot]);
     mm_stats(heap, &stats, sizeof stats);
     print_figure("largest", stats.largest);
-    require(stats.live_blocks == 0 && stats.largest == fresh.largest, "all memory is one block again");
+    require(stats.live_blocks == 0 && stats.largest == fresh.largest,
+            "all memory is one block again");
     host_print("ok\n");
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The calls of "Semihosting for AArch32 and AArch64", Arm 2.0, as a Cortex-M makes them: bkpt 0xab. */
+/* The calls of "Semihosting for AArch32 and AArch64", Arm 2.0, as a Cortex-M makes them: bkpt
+ * 0xab. */
 #include "semihosting.h"
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-/* ARM semihosting: a debugger or an emulator prints, and ends the program, on the firmware's behalf. */
+/* ARM semihosting: a debugger or an emulator prints and ends the program for the firmware. */
 #ifndef SEMIHOSTING_H
 #define SEMIHOSTING_H
 
@@ -8,7 +8,7 @@ void host_print(const char *text);
 /* Prints an unsigned number in decimal. */
 void host_print_number(unsigned long number);
 
-/* Ends the program; an emulator hands the status on as its own. */
+/* Ends the program; an emulator exits with this status. */
 _Noreturn void host_exit(int status);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Start-up code: the vector table, what runs before main, and what runs on a fault. There is no C library; the memcpy
- * and memset that compilers call are weak functions of libmemoman.a.
+ * Start-up code: the vector table, the reset handler and the fault handler. There is no C library;
+ * the memcpy and memset that compilers call are weak functions of libmemoman.a.
  */
 #include "semihosting.h"
 #include <stdint.h>
@@ -16,7 +16,7 @@ void reset(void) {
     host_exit(main());
 }
 
-/* Every fault ends here; memoman's own trap too, which is an undefined instruction. */
+/* Every fault ends here, memoman's own trap included, which is an undefined instruction. */
 static void fault(void) {
     host_print("fault\n");
     host_exit(70);

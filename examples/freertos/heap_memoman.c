@@ -1,17 +1,19 @@
 /*
  * A heap for FreeRTOS over memoman: use it instead of heap_1.c to heap_5.c, and link libmemoman.a.
  *
- * Every allocation and every free takes constant time, however fragmented the heap is, so that the time with the
- * scheduler suspended is bounded. vPortGetHeapStats walks the heap for two of its figures: O(blocks).
+ * Every allocation and free takes constant time, however fragmented the heap is: the time with the
+ * scheduler suspended is bounded. vPortGetHeapStats walks the heap for two figures: O(blocks).
  *
  * FreeRTOSConfig.h:
  *   configTOTAL_HEAP_SIZE            bytes of the heap, memoman's control structure included
- *   configAPPLICATION_ALLOCATED_HEAP 1: the application defines uint8_t ucHeap[configTOTAL_HEAP_SIZE]
- *   configMEMOMAN_MAX_BLOCK          greatest request (default: the whole heap); the smaller, the smaller the
- *                                    control structure
+ *   configAPPLICATION_ALLOCATED_HEAP 1: the application defines
+ *                                    uint8_t ucHeap[configTOTAL_HEAP_SIZE]
+ *   configMEMOMAN_MAX_BLOCK          greatest request (default: the whole heap); a smaller one
+ *                                    makes the control structure smaller
  *   configUSE_MALLOC_FAILED_HOOK, configASSERT, traceMALLOC, traceFREE
  *                                    as for FreeRTOS's own heaps
- * With several regions call vPortDefineHeapRegions before anything allocates, as for heap_5.c. Any order will do.
+ * With several regions call vPortDefineHeapRegions before any allocation, as for heap_5.c. The
+ * regions may come in any order.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -22,8 +24,8 @@
 #include <stdint.h>
 
 #if configHEAP_CLEAR_MEMORY_ON_FREE == 1
-/* memoman tests a pointer when it is freed: to clear before that would trust a wrong one. */
-#error "heap_memoman.c: configHEAP_CLEAR_MEMORY_ON_FREE is not supported: clear what is secret before vPortFree"
+/* memoman checks a pointer in mm_free: clearing before that would write through a wrong pointer. */
+#error "heap_memoman.c: no configHEAP_CLEAR_MEMORY_ON_FREE: clear secrets before vPortFree"
 #endif
 
 #ifndef configMEMOMAN_MAX_BLOCK
@@ -38,14 +40,15 @@ static uint8_t ucHeap[configTOTAL_HEAP_SIZE];
 
 static mm_allocator_t *pxHeap;
 static size_t xAllocations, xFrees;
-/* What was free when the lowest mark was last reset; memoman's own peak counts since the heap was made. */
+/* The fewest free bytes since the mark was last reset; memoman's own peak counts since creation. */
 static size_t xLowestFree = SIZE_MAX;
 
 #if configUSE_MALLOC_FAILED_HOOK == 1
 void vApplicationMallocFailedHook(void);
 #endif
 
-/* memoman found a double free, a foreign pointer or an overwritten header. The call that found it has no effect. */
+/* memoman's report of a double free, a foreign pointer or an overwritten header. The reported call
+ * has no effect. */
 static void prvMisuse(const char *pcMessage, const void *pvWhere, void *pvUser) {
     (void)pcMessage;
     (void)pvWhere;
@@ -53,7 +56,7 @@ static void prvMisuse(const char *pcMessage, const void *pvWhere, void *pvUser) 
     configASSERT(pcMessage == NULL);
 }
 
-/* The control structure goes to the start of a region, the rest of which becomes a pool. */
+/* The control structure is placed at the start of a region; the rest becomes a pool. */
 static void prvCreate(uint8_t *pucStart, size_t xBytes) {
     size_t xSkip = (size_t)(-(uintptr_t)pucStart & (sizeof(void *) - 1));
     size_t xControl = xSkip + mm_size_for(configMEMOMAN_MAX_BLOCK);
@@ -68,7 +71,8 @@ static void prvCreate(uint8_t *pucStart, size_t xBytes) {
 
 static void prvNoteLowest(void) {
     mm_stats_t xStats;
-    if (mm_stats(pxHeap, &xStats, sizeof xStats) && xStats.free < xLowestFree) xLowestFree = xStats.free;
+    if (mm_stats(pxHeap, &xStats, sizeof xStats) && xStats.free < xLowestFree)
+        xLowestFree = xStats.free;
 }
 
 void vPortInitialiseBlocks(void) {
@@ -81,14 +85,15 @@ void vPortDefineHeapRegions(const HeapRegion_t *const pxHeapRegions) {
         if (pxHeap == NULL) {
             prvCreate(pxRegion->pucStartAddress, pxRegion->xSizeInBytes);
         } else {
-            mm_pool_t *pxPool = mm_add_pool(pxHeap, pxRegion->pucStartAddress, pxRegion->xSizeInBytes);
+            mm_pool_t *pxPool =
+                mm_add_pool(pxHeap, pxRegion->pucStartAddress, pxRegion->xSizeInBytes);
             configASSERT(pxPool != NULL);
             (void)pxPool;
         }
     }
 }
 
-/* Ends an allocation that began with the scheduler being suspended. */
+/* Ends an allocation that began by suspending the scheduler. */
 static void *prvAllocated(void *pv, size_t xWantedSize) {
     if (pv != NULL) {
         xAllocations++;
@@ -123,7 +128,7 @@ void vPortFree(void *pv) {
     size_t xSize = mm_block_size(pv);
     mm_free(pxHeap, pv);
     mm_stats(pxHeap, &xAfter, sizeof xAfter);
-    /* After misuse nothing has been freed. */
+    /* A reported misuse frees nothing. */
     if (xAfter.live_blocks < xBefore.live_blocks) {
         xFrees++;
         traceFREE(pv, xSize);
@@ -155,7 +160,8 @@ static void prvCountFree(void *pv, size_t xSize, int iUsed, void *pvStats) {
     (void)pv;
     if (iUsed) return;
     pxStats->xNumberOfFreeBlocks++;
-    if (xSize < pxStats->xSizeOfSmallestFreeBlockInBytes) pxStats->xSizeOfSmallestFreeBlockInBytes = xSize;
+    if (xSize < pxStats->xSizeOfSmallestFreeBlockInBytes)
+        pxStats->xSizeOfSmallestFreeBlockInBytes = xSize;
 }
 
 void vPortGetHeapStats(HeapStats_t *pxHeapStats) {
@@ -169,13 +175,15 @@ void vPortGetHeapStats(HeapStats_t *pxHeapStats) {
     pxHeapStats->xNumberOfSuccessfulAllocations = xAllocations;
     pxHeapStats->xNumberOfSuccessfulFrees = xFrees;
     pxHeapStats->xSizeOfSmallestFreeBlockInBytes = SIZE_MAX;
-    for (mm_pool_t *pxPool = mm_get_pool(pxHeap); pxPool != NULL; pxPool = mm_next_pool(pxHeap, pxPool))
+    for (mm_pool_t *pxPool = mm_get_pool(pxHeap); pxPool != NULL;
+         pxPool = mm_next_pool(pxHeap, pxPool))
         mm_walk_pool(pxPool, prvCountFree, pxHeapStats);
     if (pxHeapStats->xNumberOfFreeBlocks == 0) pxHeapStats->xSizeOfSmallestFreeBlockInBytes = 0;
     (void)xTaskResumeAll();
 }
 
-/* Before the scheduler is started anew: everything is forgotten, and the next allocation begins from the start. */
+/* Called before a restart of the scheduler: drops all state; the next allocation makes a new
+ * heap. */
 void vPortHeapResetState(void) {
     pxHeap = NULL;
     xAllocations = xFrees = 0;

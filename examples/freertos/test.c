@@ -1,6 +1,6 @@
 /*
- * heap_memoman.c under a kernel of stubs: what the FreeRTOS manual promises of a heap, as assertions. Each part starts
- * from a reset heap. Ends with 0 only if all of them hold.
+ * heap_memoman.c under a kernel of stubs: the FreeRTOS manual's promises of a heap, as assertions.
+ * Each part starts from a reset heap. Exits with 0 only if all of them hold.
  */
 #include "FreeRTOS.h"
 #include "task.h"
@@ -110,9 +110,10 @@ static void counts(void) {
     vPortFree(block[1]);
     vPortFree(block[3]);
     vPortGetHeapStats(&stats);
-    /* Two holes, and the rest behind the blocks. */
+    /* Two free blocks, and the rest of the heap. */
     REQUIRE(stats.xNumberOfFreeBlocks == 3);
-    REQUIRE(stats.xSizeOfSmallestFreeBlockInBytes >= 200 && stats.xSizeOfSmallestFreeBlockInBytes < 256);
+    REQUIRE(stats.xSizeOfSmallestFreeBlockInBytes >= 200 &&
+            stats.xSizeOfSmallestFreeBlockInBytes < 256);
     REQUIRE(stats.xNumberOfSuccessfulAllocations == 5 && stats.xNumberOfSuccessfulFrees == 2);
     REQUIRE(stats.xAvailableHeapSpaceInBytes == xPortGetFreeHeapSize());
     REQUIRE(stats.xMinimumEverFreeBytesRemaining < stats.xAvailableHeapSpaceInBytes);
@@ -139,7 +140,8 @@ static uint8_t first[8 * 1024], second[4 * 1024];
 
 static void regions(void) {
     start();
-    const HeapRegion_t given[] = {{first + 1, sizeof first - 1}, {second, sizeof second}, {NULL, 0}};
+    const HeapRegion_t given[] = {
+        {first + 1, sizeof first - 1}, {second, sizeof second}, {NULL, 0}};
     vPortDefineHeapRegions(given);
     REQUIRE(asserted == 0);
     bool in_first = false, in_second = false;
@@ -162,6 +164,6 @@ int main(void) {
     counts();
     misuse_is_asserted();
     regions();
-    puts("heap_memoman.c keeps what the FreeRTOS manual promises of a heap");
+    puts("heap_memoman.c keeps the FreeRTOS manual's promises of a heap");
     return 0;
 }

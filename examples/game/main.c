@@ -1,7 +1,8 @@
 /*
- * A game's frame: two heaps over two kinds of memory. The fast one (think of tightly coupled or console RAM) is for
- * what lives a frame, and is given up as a whole with mm_reset; the slow one is for what lives a level. What does not
- * fit into fast memory goes to slow memory, and free() finds out by the address where it belongs.
+ * A game's frame: two heaps over two kinds of memory. The fast one (such as tightly coupled or
+ * console RAM) holds the blocks of one frame and is emptied with mm_reset; the slow one holds the
+ * blocks of a level. Blocks that do not fit into fast memory go to slow memory, and give_back()
+ * finds a block's heap by its address.
  */
 #include "../support/example.h"
 #include <memoman.h>
@@ -25,7 +26,7 @@ static bool is_in(const void *ptr, const unsigned char *memory, size_t bytes) {
     return (const unsigned char *)ptr >= memory && (const unsigned char *)ptr < memory + bytes;
 }
 
-/* Fast memory if there is some, else slow memory. */
+/* From fast memory if it has room, else from slow memory. */
 static void *prefer_fast(size_t bytes) {
     void *ptr = mm_malloc(fast, bytes);
     if (ptr != NULL) return ptr;
@@ -33,8 +34,10 @@ static void *prefer_fast(size_t bytes) {
     return mm_malloc(slow, bytes);
 }
 
-/* Frees to whichever heap the block is of. */
-static void give_back(void *ptr) { mm_free(is_in(ptr, fast_memory, sizeof fast_memory) ? fast : slow, ptr); }
+/* Frees a block of either heap. */
+static void give_back(void *ptr) {
+    mm_free(is_in(ptr, fast_memory, sizeof fast_memory) ? fast : slow, ptr);
+}
 
 struct entity {
     size_t bytes;
@@ -57,7 +60,8 @@ static void check(const struct entity *entity) {
 }
 
 int main(void) {
-    printf("%d frames; fast memory %zu bytes, slow memory %zu bytes\n", FRAMES, sizeof fast_memory, sizeof slow_memory);
+    printf("%d frames; fast memory %zu bytes, slow memory %zu bytes\n", FRAMES, sizeof fast_memory,
+           sizeof slow_memory);
     fast = mm_create_with_pool(fast_memory, sizeof fast_memory);
     slow = mm_create_with_pool(slow_memory, sizeof slow_memory);
     REQUIRE(fast != NULL && slow != NULL);
@@ -69,14 +73,15 @@ int main(void) {
     unsigned long scratch = 0, in_fast = 0;
     size_t highest = 0;
     for (int frame = 0; frame < FRAMES; frame++) {
-        /* Some entities die, others take their place: the level's heap fragments. */
+        /* Some entities are replaced by others: the level's heap fragments. */
         for (int i = 0; i < 10; i++) {
             struct entity *entity = &entities[below(ENTITIES)];
             check(entity);
             mm_free(slow, entity->state);
             spawn(entity, (unsigned char)(frame + i));
         }
-        /* What the frame needs: command lists, contacts, particles. Every 50th frame needs too much. */
+        /* The frame's blocks: command lists, contacts, particles. Every 50th frame needs too
+         * much. */
         void *spilled_now[400];
         int spills = 0, wanted = frame % 50 == 49 ? 400 : 60;
         for (int i = 0; i < wanted; i++) {
@@ -87,25 +92,29 @@ int main(void) {
             scratch++;
             if (is_in(ptr, fast_memory, sizeof fast_memory)) in_fast++;
             else spilled_now[spills++] = ptr;
-            /* Some are given back within the frame. */
+            /* Some are freed within the frame. */
             if (i % 7 == 0 && is_in(ptr, fast_memory, sizeof fast_memory)) give_back(ptr);
         }
         mm_stats(fast, &stats, sizeof stats);
         if (stats.peak > highest) highest = stats.peak;
         for (int i = 0; i < spills; i++) give_back(spilled_now[i]);
-        /* The end of the frame: all of fast memory, in one call. */
+        /* The end of the frame frees all of fast memory in one call. */
         REQUIRE(mm_reset(fast));
         mm_stats(fast, &stats, sizeof stats);
         REQUIRE(stats.live_blocks == 0 && stats.largest == fresh_fast.largest);
     }
 
     REQUIRE(in_fast + spilled == scratch && in_fast > 0 && spilled > 0);
-    proved("%lu blocks of a frame in fast memory, %lu spilled to slow memory in the crowded frames", in_fast, spilled);
-    printf("          at most %zu of %zu fast bytes in use; each frame ends with one mm_reset\n", highest, fresh_fast.pool_bytes);
+    proved("%lu blocks of a frame in fast memory, %lu spilled to slow memory in the crowded frames",
+           in_fast, spilled);
+    printf("          at most %zu of %zu fast bytes in use; each frame ends with one mm_reset\n",
+           highest, fresh_fast.pool_bytes);
     for (int i = 0; i < ENTITIES; i++) check(&entities[i]);
     mm_stats(slow, &stats, sizeof stats);
-    REQUIRE(stats.live_blocks == ENTITIES && stats.failed_requests == 0 && mm_validate(slow) && mm_validate(fast));
-    proved("%d entities unharmed after %d replacements, each aligned to 64 bytes", ENTITIES, FRAMES * 10);
+    REQUIRE(stats.live_blocks == ENTITIES && stats.failed_requests == 0 && mm_validate(slow) &&
+            mm_validate(fast));
+    proved("%d entities unharmed after %d replacements, each aligned to 64 bytes", ENTITIES,
+           FRAMES * 10);
     for (int i = 0; i < ENTITIES; i++) mm_free(slow, entities[i].state);
     mm_stats(slow, &stats, sizeof stats);
     REQUIRE(stats.used == 0 && stats.largest == fresh_slow.largest);

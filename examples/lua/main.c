@@ -1,6 +1,6 @@
 /*
- * Lua states with a pool each. What it shows: a script that eats memory is stopped at its own cap, its state works on,
- * and the neighbour's state does not notice.
+ * Lua states with a pool each. It shows that a script that allocates without end is stopped at its
+ * own cap, that its state works on, and that the other state's heap does not change.
  */
 #include "../support/example.h"
 #include <lauxlib.h>
@@ -11,7 +11,7 @@
 
 #define CAP (512 * 1024)
 
-/* A state and the only memory that it can ever have. */
+/* A state and all the memory that it can use. */
 struct world {
     _Alignas(16) unsigned char memory[CAP];
     mm_allocator_t *heap;
@@ -20,9 +20,9 @@ struct world {
 
 static struct world quiet, greedy;
 
-/* lua_Alloc. To make a block smaller never fails: memoman does it in place. */
+/* lua_Alloc. Shrinking a block never fails: memoman does it in place. */
 static void *allocate(void *heap, void *ptr, size_t old_bytes, size_t bytes) {
-    (void)old_bytes; /* with ptr NULL, a kind of object and no size */
+    (void)old_bytes; /* if ptr is NULL, a kind of object, not a size */
     if (bytes == 0) {
         mm_free(heap, ptr);
         return NULL;
@@ -86,13 +86,14 @@ int main(void) {
     REQUIRE(asked == 0);
     proved("a script counted 600 words; not one call of the C library's malloc");
     REQUIRE(status == LUA_ERRMEM && says_so && stats.failed_requests > 0 && stats.peak > CAP / 2);
-    proved("a script without end was stopped at its cap: LUA_ERRMEM with %zu of %d bytes in use", stats.peak, CAP);
+    proved("a script without end was stopped at its cap: LUA_ERRMEM with %zu of %d bytes in use",
+           stats.peak, CAP);
     REQUIRE(again == 600);
     proved("the same state works on after a collection");
     REQUIRE(memcmp(&neighbour, &neighbour_after, sizeof neighbour) == 0);
     proved("the neighbour's heap is as it was, to the byte");
     close_world(&greedy);
     close_world(&quiet);
-    proved("after lua_close every block is back");
+    proved("after lua_close every block is freed");
     return 0;
 }

@@ -1,6 +1,7 @@
-// Messages between two threads with std::pmr: every string, vector and map of a message lives in the channel's heap.
-// What it shows: the containers of the standard library work in a fixed budget, the global heap is not touched once the
-// channel stands, and a full channel is an exception that harms nothing.
+// Messages between two threads with std::pmr: every string, vector and map of a message lives in
+// the channel's heap. It shows that the standard containers work in a fixed budget, that the global
+// heap is not used once the channel exists, and that a full channel throws an exception and harms
+// nothing.
 #include <condition_variable>
 #include <cstddef>
 #include <cstdio>
@@ -43,7 +44,9 @@ private:
         std::lock_guard<std::mutex> hold(lock_);
         resource_.deallocate(ptr, bytes, align);
     }
-    bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override { return this == &other; }
+    bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override {
+        return this == &other;
+    }
 
     memoman::heap heap_;
     memoman::memory_resource resource_;
@@ -52,7 +55,8 @@ private:
 
 struct message {
     using allocator_type = std::pmr::polymorphic_allocator<std::byte>;
-    explicit message(allocator_type allocator) : topic(allocator), samples(allocator), labels(allocator) {}
+    explicit message(allocator_type allocator)
+        : topic(allocator), samples(allocator), labels(allocator) {}
     message(message &&other, allocator_type allocator)
         : topic(std::move(other.topic), allocator), samples(std::move(other.samples), allocator),
           labels(std::move(other.labels), allocator) {}
@@ -106,7 +110,7 @@ message make(std::pmr::memory_resource &resource, int number) {
 int main() {
     std::printf("%d messages between two threads, channel of %zu bytes\n", MESSAGES, sizeof memory);
     shared_resource resource(memory, sizeof memory);
-    // Whoever forgets to name a resource is found out: the default one allocates nothing.
+    // A container without a named resource fails: the default resource allocates nothing.
     std::pmr::set_default_resource(std::pmr::null_memory_resource());
     double sum = 0, expected = 0;
     int wrong = 0;
@@ -115,7 +119,7 @@ int main() {
         channel pipe(resource);
         unsigned long start = 0;
         std::thread consumer([&] {
-            // std::thread itself has allocated; from the first message on nobody may.
+            // std::thread itself has allocated; from the first message on no thread may.
             for (int number = 0; number < MESSAGES; number++) {
                 pipe.receive([&](const message &received) {
                     if (number == 0) start = libc_calls();
@@ -134,10 +138,10 @@ int main() {
     REQUIRE(wrong == 0 && sum == expected);
     REQUIRE(asked == 0);
     mm_stats_t stats = resource.stats();
-    proved("every message arrived whole; not one call of the C library's malloc, by whatever thread");
+    proved("every message arrived whole; not one call of the C library's malloc on any thread");
     std::printf("          at most %zu of %zu bytes in use\n", stats.peak, stats.pool_bytes);
     REQUIRE(stats.live_blocks == 0 && resource.is_sound());
-    proved("the channel is gone, and every block is back");
+    proved("the channel is destroyed, and every block is freed");
 
     bool refused = false;
     std::size_t kept = 0;
@@ -152,6 +156,7 @@ int main() {
         }
     }
     REQUIRE(refused && kept > 100 && resource.stats().live_blocks == 0 && resource.is_sound());
-    proved("a full heap is std::bad_alloc; the %zu strings before it were unharmed and are freed", kept);
+    proved("a full heap throws std::bad_alloc; the %zu strings in it were unharmed and are freed",
+           kept);
     return 0;
 }

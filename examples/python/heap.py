@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """libmemoman from Python with nothing but ctypes: heap.py PATH/libmemoman.so
 
-What it shows: an allocator in a buffer of Python's, figures that add up after each of 20,000 random calls, a walk with a
-Python callback, and misuse that arrives in a Python handler instead of ending the process.
+It shows an allocator in a Python buffer, figures that add up after each of 20,000 random calls, a
+walk with a Python callback, and misuse that a Python handler receives without the process ending.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ HANDLER = CFUNCTYPE(None, c_char_p, c_void_p, c_void_p)
 
 
 def load(path: str) -> ctypes.CDLL:
-    """The library, with the types of what is called here."""
+    """The library, with the types of the functions called here."""
     library = ctypes.CDLL(path)
     for name, result, arguments in (
         ("mm_create_with_pool", c_void_p, [c_void_p, c_size_t]),
@@ -83,7 +83,9 @@ def main() -> None:
                     blocks[address] = content
                 else:
                     kept = min(size, len(content))
-                    require(ctypes.string_at(moved, kept) == content[:kept], "realloc keeps contents")
+                    require(
+                        ctypes.string_at(moved, kept) == content[:kept], "realloc keeps contents"
+                    )
                     blocks[moved] = content[:kept]
             else:
                 mm.mm_free(heap, address)
@@ -98,22 +100,25 @@ def main() -> None:
         require(now.used + now.free + now.overhead == now.pool_bytes, "the figures add up")
         require(now.live_blocks == len(blocks), "live blocks are counted")
     require(mm.mm_validate(heap) != 0, "the heap is sound")
-    print(f"  proved: 20000 calls, contents and figures right after each; {stats().failed_requests} were refused")
+    refused = stats().failed_requests
+    print(f"  proved: 20000 calls, contents and figures right after each; {refused} were refused")
 
     walked = {}
-    callback = WALKER(lambda pointer, size, used, _: walked.update({pointer: size}) if used else None)
+    callback = WALKER(
+        lambda pointer, size, used, _: walked.update({pointer: size}) if used else None
+    )
     mm.mm_walk_pool(mm.mm_get_pool(heap), callback, None)
     require(set(walked) == set(blocks), "a walk meets exactly the live blocks")
     print(f"  proved: a walk from Python meets exactly the {len(walked)} live blocks")
 
-    told = []
-    handler = HANDLER(lambda message, pointer, _: told.append((message, pointer)))
+    reports = []
+    handler = HANDLER(lambda message, pointer, _: reports.append((message, pointer)))
     mm.mm_set_error_handler(heap, handler, None)
     victim, _ = blocks.popitem()
     mm.mm_free(heap, victim)
     mm.mm_free(heap, victim)
-    require(told == [(b"double free", victim)], f"the double free was reported: {told}")
-    print("  proved: a double free arrives in a Python function, and the process goes on")
+    require(reports == [(b"double free", victim)], f"the double free was reported: {reports}")
+    print("  proved: a double free is reported to a Python function, and the process goes on")
 
     for address in blocks:
         mm.mm_free(heap, address)

@@ -1,6 +1,6 @@
 /*
- * SQLite with all its memory in one static array. What it shows: a database works in a fixed budget, asks the C library
- * for nothing, and survives when the budget is used up.
+ * SQLite with all its memory in one static array. It shows that a database works in a fixed budget,
+ * never calls the C library's malloc, and survives when the budget is used up.
  */
 #include "../support/example.h"
 #include <memoman.h>
@@ -12,15 +12,15 @@ static unsigned char memory[6 * 1024 * 1024];
 static mm_allocator_t *heap;
 
 /*
- * SQLite's own memory statistics are on (its default), so it calls these under a mutex of its own. Without them
- * (SQLITE_CONFIG_MEMSTATUS 0) a program with several threads would need a lock here.
+ * SQLite's own memory statistics are on (its default), so it calls these under a mutex of its own.
+ * Without them (SQLITE_CONFIG_MEMSTATUS 0) a program with several threads needs a lock here.
  */
 static void *xMalloc(int bytes) { return mm_malloc(heap, (size_t)bytes); }
 static void xFree(void *ptr) { mm_free(heap, ptr); }
 static void *xRealloc(void *ptr, int bytes) { return mm_realloc(heap, ptr, (size_t)bytes); }
 static int xSize(void *ptr) { return (int)mm_block_size(ptr); }
 
-/* What a request really takes: SQLite then uses the slack as well. */
+/* The usable size for a request: SQLite then uses the slack as well. */
 static int xRoundup(int bytes) {
     size_t step = mm_align_size(), overhead = mm_alloc_overhead();
     size_t usable = (((size_t)bytes + overhead + step - 1) & ~(step - 1)) - overhead;
@@ -56,7 +56,8 @@ static int is_sound(sqlite3 *db) {
 }
 
 int main(void) {
-    static sqlite3_mem_methods methods = {xMalloc, xFree, xRealloc, xSize, xRoundup, xInit, xShutdown, NULL};
+    static sqlite3_mem_methods methods = {xMalloc,  xFree, xRealloc,  xSize,
+                                          xRoundup, xInit, xShutdown, NULL};
     printf("SQLite %s in %zu bytes\n", sqlite3_libversion(), sizeof memory);
     unsigned long before = libc_calls();
     REQUIRE(sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK);
@@ -65,14 +66,17 @@ int main(void) {
     sqlite3 *db;
     mm_stats_t stats;
     REQUIRE(sqlite3_open(":memory:", &db) == SQLITE_OK);
-    REQUIRE(run(db, "PRAGMA temp_store = MEMORY;"
-                    "CREATE TABLE reading(sensor INTEGER, at INTEGER, value INTEGER, note TEXT);"
-                    "CREATE INDEX by_sensor ON reading(sensor, at);"
-                    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)"
-                    "INSERT INTO reading SELECT i % 16, i, i * 7 % 1000, printf('reading %d', i) FROM n;") == SQLITE_OK);
+    static const char setup[] =
+        "PRAGMA temp_store = MEMORY;"
+        "CREATE TABLE reading(sensor INTEGER, at INTEGER, value INTEGER, note TEXT);"
+        "CREATE INDEX by_sensor ON reading(sensor, at);"
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)"
+        "INSERT INTO reading SELECT i % 16, i, i * 7 % 1000, printf('reading %d', i) FROM n;";
+    REQUIRE(run(db, setup) == SQLITE_OK);
     int64_t rows = number(db, "SELECT count(*) FROM reading");
     int64_t sum = number(db, "SELECT sum(value) FROM reading WHERE sensor = 5");
-    int64_t sorted = number(db, "SELECT count(*) FROM (SELECT note FROM reading ORDER BY note DESC, value LIMIT 500)");
+    int64_t sorted = number(
+        db, "SELECT count(*) FROM (SELECT note FROM reading ORDER BY note DESC, value LIMIT 500)");
     int64_t expected = 0;
     for (int i = 5; i < 20000; i += 16) expected += i * 7 % 1000;
     REQUIRE(rows == 20000 && sum == expected && sorted == 500 && is_sound(db));
@@ -80,10 +84,11 @@ int main(void) {
     REQUIRE(stats.failed_requests == 0);
     REQUIRE((size_t)sqlite3_memory_used() <= stats.used);
 
-    /* Now too much. */
-    int status = run(db, "BEGIN;"
-                         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)"
-                         "INSERT INTO reading SELECT 99, i, i, hex(zeroblob(50)) FROM n;");
+    /* More than the budget. */
+    int status =
+        run(db, "BEGIN;"
+                "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)"
+                "INSERT INTO reading SELECT 99, i, i, hex(zeroblob(50)) FROM n;");
     mm_stats_t full;
     mm_stats(heap, &full, sizeof full);
     if (!sqlite3_get_autocommit(db)) REQUIRE(run(db, "ROLLBACK") == SQLITE_OK);
@@ -98,9 +103,11 @@ int main(void) {
     printf("          at most %zu of %zu bytes in use\n", stats.peak, stats.pool_bytes);
     REQUIRE(status == SQLITE_NOMEM && full.failed_requests > 0);
     REQUIRE(rows_after == rows && sound_after);
-    proved("with the budget used up: SQLITE_NOMEM, rolled back, database sound, %lld rows as before", (long long)rows_after);
+    proved("with the budget used up: SQLITE_NOMEM, rolled back, database sound, still %lld rows",
+           (long long)rows_after);
     mm_stats(heap, &stats, sizeof stats);
     REQUIRE(stats.live_blocks == 0 && stats.used == 0 && mm_validate(heap));
-    proved("after sqlite3_shutdown every block is back, and the heap is one free block of %zu bytes", stats.largest);
+    proved("after sqlite3_shutdown every block is freed, and the heap is one block of %zu bytes",
+           stats.largest);
     return 0;
 }

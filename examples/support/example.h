@@ -1,4 +1,5 @@
-/* What the examples share: a claim that ends the program when it is false, and a line for one that held. */
+/* Shared by the examples: a claim that ends the program when it is false, and a line for a claim
+ * that held. */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H
 
@@ -13,13 +14,13 @@
         }                                                                           \
     } while (0)
 
-/* proved("what", ...): as printf, after the REQUIREs that show it. */
+/* proved("what", ...): prints like printf, after the REQUIREs that prove it. */
 #define proved(...) (printf("  proved: "), printf(__VA_ARGS__), printf("\n"))
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* Calls of the C library's malloc, calloc, realloc and their like since the program began: libc_calls.c. */
+/* Calls of the C library's malloc family since the program began: libc_calls.c. */
 unsigned long libc_calls(void);
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /*
- * Counts who asks the C library for memory, in the program and in every library that it loads: a definition in the
- * program comes before the C library's own. glibc gives the real functions under these names.
+ * Counts calls of the C library's malloc family, by the program and by every library that it loads:
+ * a definition in the program comes before the C library's own. glibc has the real functions under
+ * these names.
  */
 #include "example.h"
 #include <stdatomic.h>

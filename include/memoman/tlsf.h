@@ -1,24 +1,23 @@
 /*
  * The names of Matthew Conte's tlsf.h, version 3.1, over memoman.
  *
- * A program that was written for it needs no change: -I...include/memoman in
- * front of the other include paths, -lmemoman (or libmemoman.a) in the place of
- * tlsf.c, and it must be compiled anew. What behaves otherwise than in 3.1 is
- * listed in docs/book/tlsf.md. tlsf_t is an mm_allocator_t *, pool_t an
- * mm_pool_t *: both kinds of calls may be mixed, mm_stats for one.
+ * A program written for it is compiled again without change: -I...include/memoman before the other
+ * include paths, and -lmemoman (or libmemoman.a) instead of tlsf.c. docs/book/tlsf.md lists the
+ * differences from 3.1. tlsf_t is an mm_allocator_t *, pool_t an mm_pool_t *: calls of both headers
+ * may be mixed, for example mm_stats.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 
-/* The original's guard: a copy of it that is included as well adds nothing. */
+/* The original's include guard: a copy of it that is also included adds nothing. */
 #ifndef INCLUDED_tlsf
 #define INCLUDED_tlsf
 
 #include "../memoman.h"
 
 /*
- * What is not to happen, in tlsf_remove_pool: assert, as in 3.1. Define it before
- * this header for something else. It gets an expression that should be nonzero.
+ * Called by tlsf_remove_pool with an expression that must be nonzero: assert, as in 3.1, unless you
+ * define it before this header.
  */
 #ifndef tlsf_assert
 #include <assert.h>
@@ -66,23 +65,26 @@ MEMOMAN_TLSF_FUNCTION void tlsf_destroy(tlsf_t tlsf) {
     mm_destroy(MEMOMAN_TLSF_CAST(mm_allocator_t *, tlsf));
 }
 
-/** The pool right behind the control structure, as tlsf_create_with_pool makes it; else the first one. */
+/** The pool right behind the control structure (tlsf_create_with_pool); else the first pool. */
 MEMOMAN_TLSF_FUNCTION pool_t tlsf_get_pool(tlsf_t tlsf) {
     mm_allocator_t *allocator = MEMOMAN_TLSF_CAST(mm_allocator_t *, tlsf);
     mm_pool_t *pool = NULL;
     if (tlsf != NULL) {
-        /* The pool's start may have been rounded up, by less than what a pool takes for itself. */
-        pool = mm_get_pool_for_ptr(allocator, MEMOMAN_TLSF_CAST(char *, tlsf) + mm_size() + mm_pool_overhead());
+        /* The pool's start may be rounded up, by less than a pool's overhead. */
+        pool = mm_get_pool_for_ptr(allocator, MEMOMAN_TLSF_CAST(char *, tlsf) + mm_size() +
+                                                  mm_pool_overhead());
     }
     return MEMOMAN_TLSF_CAST(pool_t, pool != NULL ? pool : mm_get_pool(allocator));
 }
 
-/** mm_add_pool: any address, any length; NULL if too small, or if it overlaps what the allocator has. */
+/** mm_add_pool: any address and length; NULL if too small, or if it overlaps the allocator's
+ * memory. */
 MEMOMAN_TLSF_FUNCTION pool_t tlsf_add_pool(tlsf_t tlsf, void *mem, size_t bytes) {
-    return MEMOMAN_TLSF_CAST(pool_t, mm_add_pool(MEMOMAN_TLSF_CAST(mm_allocator_t *, tlsf), mem, bytes));
+    return MEMOMAN_TLSF_CAST(pool_t,
+                             mm_add_pool(MEMOMAN_TLSF_CAST(mm_allocator_t *, tlsf), mem, bytes));
 }
 
-/** mm_remove_pool. A pool with a block in use fails tlsf_assert, and stays. */
+/** mm_remove_pool. A pool with a block in use fails tlsf_assert and is kept. */
 MEMOMAN_TLSF_FUNCTION void tlsf_remove_pool(tlsf_t tlsf, pool_t pool) {
     int removed = mm_remove_pool(MEMOMAN_TLSF_CAST(mm_allocator_t *, tlsf), pool);
     tlsf_assert(removed && "a block of the pool is in use, or it is no pool of this allocator");

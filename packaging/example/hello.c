@@ -1,4 +1,4 @@
-/* What a program with an installed memoman looks like. */
+/* A program that uses an installed memoman. */
 #include <memoman.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// The same in C++: a vector whose elements lie in a static array.
+// A vector and a string whose memory lies in a static array.
 #include <memoman.hpp>
 
 #include <array>

@@ -1,17 +1,14 @@
-//! Allocation: every function here is O(1), apart from clearing and copying.
+//! Allocating and freeing: every function here is O(1), apart from clearing and copying.
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use memoman_debug::allocator::Tlsf;
-
 use super::types::mm_allocator_t;
-use super::{hot, instance};
-#[cfg(not(memoman_debug))]
-use super::{watch, watched};
+use super::{checker, hot, instance};
 
-/// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL if
-/// `bytes` is 0 or no free block is large enough. O(1).
+/// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL
+/// if `bytes` is 0 or beyond the allocator's greatest request, or if no free
+/// block is large enough. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize) -> *mut c_void {
     // SAFETY: boundary rules.
@@ -24,15 +21,15 @@ pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize)
 }
 
 /// Allocates `count` objects of `size` bytes, all bytes zero. Returns NULL if
-/// either is 0, if their product is beyond SIZE_MAX, or if no free block is
-/// large enough. O(1), and the clearing.
+/// either is 0, if their product is beyond SIZE_MAX or the allocator's greatest
+/// request, or if no free block is large enough. O(1), and the clearing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_calloc(
     allocator: *mut mm_allocator_t,
     count: usize,
     size: usize,
 ) -> *mut c_void {
-    // SAFETY: boundary rules; a block of `bytes` bytes may be written.
+    // SAFETY: boundary rules; a block that is not NULL (tested) has at least `bytes` bytes.
     unsafe {
         let bytes = count.saturating_mul(size);
         let block = mm_malloc(allocator, bytes);
@@ -43,9 +40,10 @@ pub unsafe extern "C" fn mm_calloc(
     }
 }
 
-/// Allocates at least `bytes` bytes, aligned to `align`, a power of two. Returns
-/// NULL if `align` is 0 or no power of two, if `bytes` is 0, or if no free block
-/// is large enough for the bytes and the worst gap in front of them. O(1).
+/// Allocates at least `bytes` bytes, aligned to `align`, a power of two.
+/// Returns NULL if `align` is 0 or no power of two, if `bytes` is 0 or beyond
+/// the allocator's greatest request, or if no free block is large enough for
+/// the bytes and the worst gap in front of them. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_memalign(
     allocator: *mut mm_allocator_t,
@@ -62,11 +60,12 @@ pub unsafe extern "C" fn mm_memalign(
 }
 
 /// Resizes a block to at least `bytes` bytes and keeps its contents up to the
-/// smaller size: in place forward, then backward, then by moving. `ptr` NULL:
-/// as mm_malloc. `bytes` 0: frees the block and returns NULL. Returns NULL, and
-/// leaves the block as it was, if there is no room; up to mm_block_size(ptr) there
-/// is. An alignment beyond mm_align_size() is lost when the block moves: see
-/// mm_realloc_aligned. O(1), and the copying.
+/// smaller size: in place forward, then backward, then by moving. With `ptr`
+/// NULL it is mm_malloc; with `bytes` 0 it frees the block and returns NULL.
+/// Returns NULL, and leaves the block as it was, if there is no room or `bytes`
+/// is beyond the allocator's greatest request; up to mm_block_size(ptr) bytes
+/// always fit. An alignment beyond mm_align_size() is lost when the block
+/// moves: see mm_realloc_aligned. O(1), and the copying.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_realloc(
     allocator: *mut mm_allocator_t,
@@ -82,10 +81,12 @@ pub unsafe extern "C" fn mm_realloc(
     }
 }
 
-/// As mm_realloc, with a result that is aligned to `align`, a power of two,
-/// whether the block moves or not. `ptr` NULL: as mm_memalign. Returns NULL, and
-/// leaves the block as it was, if `align` is 0 or no power of two. O(1), and the
-/// copying.
+/// mm_realloc with a result that is aligned to `align`, a power of two, whether
+/// the block moves or not. With `ptr` NULL it is mm_memalign; with `bytes` 0 it
+/// frees the block and returns NULL. Returns NULL, and leaves the block as it
+/// was, if `align` is 0 or no power of two, if there is no room, or if `bytes`
+/// is beyond both mm_block_size(ptr) and the allocator's greatest request.
+/// O(1), and the copying.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_realloc_aligned(
     allocator: *mut mm_allocator_t,
@@ -110,8 +111,9 @@ pub unsafe extern "C" fn mm_realloc_aligned(
     }
 }
 
-/// Frees a block and joins it with its free neighbours at once. `ptr` NULL:
-/// nothing. Misuse that the headers show goes to the error handler. O(1).
+/// Frees a block and merges it with its free neighbours at once. With `ptr`
+/// NULL it does nothing. Misuse that the headers show is reported to the error
+/// handler. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_void) {
     // SAFETY: boundary rules.
@@ -122,17 +124,11 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
     }
 }
 
-/// The usable bytes of a block in use: at least what was asked for, and all of
-/// them may be written. 0 for NULL, and where the header shows that no block is in
-/// use. O(1).
+/// The usable bytes of a block in use: at least the bytes requested, and all of
+/// them may be written. Returns 0 if `ptr` is NULL or the header shows that no
+/// block is in use there. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
-    // SAFETY: NULL or a block (documented).
-    unsafe {
-        #[cfg(not(memoman_debug))]
-        if watch::is_watched() {
-            return watched::block_size(ptr.cast());
-        }
-        Tlsf::block_size(ptr.cast())
-    }
+    // SAFETY: NULL or a block of a live instance (documented).
+    unsafe { checker::block_size(ptr.cast()) }
 }

@@ -1,31 +1,29 @@
-//! Looking inside: walks, validation, figures.
+//! Inspection: walks, validation, figures, the version.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::ptr;
+use core::ptr::{self, NonNull};
 
-use memoman_debug::allocator::{Cursor, Pool, Stats, Step, Tlsf, Violation, walk};
-
+use super::allocator::{Cursor, Pool, Stats, Step, Tlsf, Violation};
 use super::types::{mm_allocator_t, mm_cursor_t, mm_pool_t, mm_stats_t, mm_violation_t, mm_walker};
-#[cfg(not(memoman_debug))]
-use super::watch::{self, Quiet};
-use super::watched::Session;
-use super::{is_sound, session, truth};
+use super::{checker, is_sound, session, truth};
 
-// The header's structs are the core's, with C's names.
+// The header's structs have the layout of the core's.
 const _: () = {
     assert!(size_of::<mm_cursor_t>() == size_of::<Cursor>());
     assert!(align_of::<mm_cursor_t>() == align_of::<Cursor>());
     assert!(size_of::<mm_stats_t>() == size_of::<Stats>());
 };
 
-/// Calls `walker` for each block of the pool, in address order. Ends early at an
-/// overwritten header. A NULL walker: nothing. O(blocks of the pool).
+/// Calls `walker` for each block of the pool, in address order. It stops at an
+/// overwritten header. With `pool` or `walker` NULL it does nothing.
+/// O(blocks of the pool).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, user: *mut c_void) {
-    // SAFETY: boundary rules; the walker is the caller's C function.
+    // SAFETY: boundary rules; the walker is the caller's C function and makes no call on the
+    // allocator (documented).
     unsafe {
         if let (Some(pool), Some(walker)) = (Pool::from_raw(pool.cast()), walker) {
-            with_session(pool, |pool, session| {
+            checker::with_pool(pool, |pool, session| {
                 walk(pool, &mut |payload, size, used| {
                     let visit = || walker(payload.as_ptr().cast(), size, truth(used), user);
                     match session {
@@ -38,51 +36,64 @@ pub unsafe extern "C" fn mm_walk_pool(pool: *mut mm_pool_t, walker: mm_walker, u
     }
 }
 
-/// Proves every invariant of the allocator. Returns nonzero if it is sound, 0 if
-/// not: mm_diagnose says what is broken. Changes nothing, reads nothing outside
-/// the pools and the control structure, and ends, whatever has been overwritten.
-/// O(blocks).
+/// [`Tlsf::walk_pool`], compiled once.
+///
+/// # Safety
+/// The pool is live, and `f` makes no call on its instance.
+#[inline(never)]
+unsafe fn walk(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
+    // SAFETY: live pool, no call of `f` on its instance (caller).
+    unsafe { Tlsf::walk_pool(pool, f) }
+}
+
+/// Proves every invariant of the allocator. Returns nonzero if it is sound; 0
+/// if not, or if the handle is NULL. mm_diagnose returns what is broken.
+/// Changes nothing, reads nothing outside the pools and the control structure,
+/// and ends whatever has been overwritten. O(blocks).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
     truth(unsafe { session(allocator).is_some_and(|tlsf| is_sound(tlsf.diagnose())) })
 }
 
-/// As mm_validate, for the blocks of one pool and their links.
-/// O(blocks of the pool), times the number of pools where lists cross them.
+/// mm_validate for the blocks of one pool and their links: returns nonzero if
+/// they are sound; 0 if not, or if `pool` is NULL. O(blocks of the pool), times
+/// the number of pools where lists cross them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
     truth(unsafe { Pool::from_raw(pool.cast()).is_some_and(|pool| is_sound(diagnose_pool(pool))) })
 }
 
-/// As mm_validate, with the sense of TLSF 3.1: returns 0 if the allocator is
-/// sound, else minus the number of the first broken invariant. O(blocks).
+/// mm_validate with the result of TLSF 3.1: 0 if the allocator is sound or the
+/// handle is NULL, else minus the number of the first broken invariant.
+/// O(blocks).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_check(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
     -number(unsafe { session(allocator).and_then(|tlsf| tlsf.diagnose()) })
 }
 
-/// As mm_validate_pool, with the sense of TLSF 3.1: returns 0 if the pool is
-/// sound, else minus the number of the first broken invariant.
+/// mm_validate_pool with the result of TLSF 3.1: 0 if the pool is sound or
+/// `pool` is NULL, else minus the number of the first broken invariant.
+/// O(blocks of the pool), times the number of pools where lists cross them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_check_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
     -number(unsafe { Pool::from_raw(pool.cast()).and_then(|pool| diagnose_pool(pool)) })
 }
 
-/// Validates up to `max_blocks` blocks (at least one), the control structure and
-/// the pools' headers, and remembers in `cursor` where to go on. The allocator
-/// may be used between two steps. Returns 0 if something is broken, 1 if all
-/// blocks have been seen and are sound (the cursor is at the start again), 2 if
-/// there is more to see; 0 if the handle or the cursor is NULL. A step looks at
-/// a block and its neighbours. What needs the whole heap at once, in a heap that
-/// may have changed since the last step, only mm_validate sees: counters that
-/// are wrong (I8), free blocks listed in a ring that no bin leads to (I3), and
-/// the header of a block in use that has grown over whole blocks behind it. On
-/// 32-bit targets, whose headers have no seal, what was there before an mm_reset
-/// may be taken for a block later: then mm_validate tells whether 0 is true.
+/// Validates up to `max_blocks` blocks (at least one), the control structure
+/// and the pools' headers, and stores in `cursor` where the next step
+/// continues. The allocator may be used between two steps. Returns 0 if
+/// something is broken or the handle or the cursor is NULL; 1 if all blocks
+/// have been seen and are sound, with the cursor at the start again; 2 if
+/// blocks remain. A step sees a block and its neighbours only. Three faults
+/// take the whole heap at once and are found by mm_validate alone: wrong
+/// counters (I8), free blocks listed in a ring that no bin leads to (I3), and a
+/// block in use whose header has grown over whole blocks behind it. On 32-bit
+/// targets, whose headers have no seal, remains from before an mm_reset may be
+/// taken for a block: there mm_validate decides whether a 0 is right.
 /// O(max_blocks), times the number of pools where lists cross them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_step(
@@ -90,7 +101,8 @@ pub unsafe extern "C" fn mm_validate_step(
     cursor: *mut mm_cursor_t,
     max_blocks: usize,
 ) -> c_int {
-    // SAFETY: boundary rules; the cursor is all zero or the library's own (documented), and has the core's layout (proved above).
+    // SAFETY: boundary rules; the cursor is all zero or was filled by a step (documented), and has
+    // the core's layout (asserted above).
     unsafe {
         match (session(allocator), cursor.cast::<Cursor>().as_mut()) {
             (Some(tlsf), Some(cursor)) => match tlsf.validate_step(cursor, max_blocks) {
@@ -103,9 +115,9 @@ pub unsafe extern "C" fn mm_validate_step(
     }
 }
 
-/// Finds the first broken invariant. Returns its number, 1 to 8, and fills `out`
-/// (which may be NULL); 0 if the allocator is sound or the handle is NULL.
-/// O(blocks).
+/// Finds the first broken invariant. Returns its number, 1 to 8; 0 if the
+/// allocator is sound or the handle is NULL. Fills `out` in every case, unless
+/// that is NULL. O(blocks).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_diagnose(
     allocator: *mut mm_allocator_t,
@@ -124,16 +136,16 @@ pub unsafe extern "C" fn mm_diagnose(
                 .and_then(|found| found.pool)
                 .map_or(ptr::null_mut(), |pool| pool.as_raw().cast()),
         };
-        // SAFETY: not NULL, so the caller's struct.
+        // SAFETY: not NULL (tested), so the caller's struct (documented).
         unsafe { out.write(violation) };
     }
     number(found)
 }
 
-/// Fills `out` with the allocator's figures: as many bytes as your struct has,
-/// given by `size_of_out`, so that a program built for another version keeps
-/// working; what the library does not know is set to 0. Returns 1; 0, with
-/// nothing written, if the handle or `out` is NULL. O(1).
+/// Fills `out` with the allocator's figures, `size_of_out` bytes of them: pass
+/// the size of your struct, so that a program built for another version keeps
+/// working. Bytes that the library does not know are set to 0. Returns 1; 0,
+/// with nothing written, if the handle or `out` is NULL. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_stats(
     allocator: *const mm_allocator_t,
@@ -149,37 +161,23 @@ pub unsafe extern "C" fn mm_stats(
     }
 }
 
-/// The library's version as in MM_VERSION_STRING; static storage. O(1), any thread.
+/// The library's version, MM_VERSION_STRING of its header; static storage.
+/// O(1), any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// # Safety
-/// The pool is live.
-unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
-    // SAFETY: live (caller).
-    unsafe { with_session(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
-}
-
-/// Runs `work` on a pool while its instance, if its header still tells it, is open for it.
+/// The first broken invariant of a pool.
 ///
 /// # Safety
 /// The pool is live.
-unsafe fn with_session<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Session>) -> R) -> R {
-    #[cfg(not(memoman_debug))]
-    // SAFETY: live (caller).
-    unsafe {
-        if watch::is_watched() {
-            let _quiet = Quiet::new();
-            let session = pool.instance().map(|tlsf| Session::open(tlsf));
-            return work(pool, session.as_ref());
-        }
-    }
-    work(pool, None)
+unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
+    // SAFETY: live instance (caller).
+    unsafe { checker::with_pool(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
 }
 
-/// Writes as much of `stats` as the caller's struct has.
+/// Writes as much of `stats` as the caller's struct has room for, and zeros behind it.
 ///
 /// # Safety
 /// `out` is NULL or has `size_of_out` bytes.
@@ -189,7 +187,7 @@ pub(super) unsafe fn fill_stats(stats: &Stats, out: *mut mm_stats_t, size_of_out
     }
     let known = size_of_out.min(size_of::<Stats>());
     let out: *mut u8 = out.cast();
-    // SAFETY: the caller's struct has `size_of_out` bytes, of which `known` are ours.
+    // SAFETY: `out` is not NULL (tested) and has `size_of_out` bytes (caller), at least `known`.
     unsafe {
         out.copy_from_nonoverlapping(ptr::from_ref(stats).cast(), known);
         out.add(known).write_bytes(0, size_of_out - known);
@@ -197,6 +195,7 @@ pub(super) unsafe fn fill_stats(stats: &Stats, out: *mut mm_stats_t, size_of_out
     1
 }
 
+/// The number of a violation's invariant; 0 for none.
 fn number(violation: Option<Violation>) -> c_int {
     violation.map_or(0, |violation| violation.invariant.number().into())
 }

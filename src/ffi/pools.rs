@@ -3,21 +3,22 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use memoman_debug::allocator::Pool;
+use super::allocator::Pool;
 
 use super::types::{mm_allocator_t, mm_pool_t};
-use super::{instance, session, truth, watched};
+use super::{checker, instance, session, truth};
 
 fn raw(pool: Option<Pool>) -> *mut mm_pool_t {
     pool.map_or(ptr::null_mut(), |pool| pool.as_raw().cast())
 }
 
-/// Gives a region to the allocator. Any address and any length do: both are
-/// rounded inward. Returns the pool, or NULL, with nothing changed, if what is
-/// left cannot hold one smallest block, if the region overlaps a pool or the
-/// control structure, or if it ends beyond the address space. The region belongs
-/// to the allocator until mm_remove_pool or mm_destroy. O(pools), for the
-/// overlap check.
+/// Adds the region of `bytes` bytes at `mem` to the allocator as a pool.
+/// Address and length are rounded inward to the quantum. The region belongs to
+/// the allocator until mm_remove_pool or mm_destroy. Returns the pool; NULL,
+/// with nothing changed, if `mem` is NULL, if the rounded region cannot hold
+/// one smallest block or has 256 TiB or more, if the region overlaps a pool or
+/// the control structure or ends beyond the address space, or if a header that
+/// it tests is overwritten. O(pools), for the overlap check.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_add_pool(
     allocator: *mut mm_allocator_t,
@@ -25,13 +26,15 @@ pub unsafe extern "C" fn mm_add_pool(
     bytes: usize,
 ) -> *mut mm_pool_t {
     // SAFETY: boundary rules; the region is the caller's to give (documented).
-    raw(unsafe { instance(allocator).and_then(|tlsf| watched::add_pool(tlsf, mem.cast(), bytes)) })
+    raw(unsafe { instance(allocator).and_then(|tlsf| checker::add_pool(tlsf, mem.cast(), bytes)) })
 }
 
-/// Joins `more_bytes` bytes that lie right behind the pool's region to it.
-/// Returns 1; 0, with nothing changed, if they add no whole quantum, or less
-/// than a smallest block behind a block in use, if they overlap the next pool or
-/// the control structure, or end beyond the address space. O(1).
+/// Extends a pool by the `more_bytes` bytes right behind its region. Returns 1;
+/// 0, with nothing changed, if they add no whole quantum, or less than a
+/// smallest block behind a block in use, if they overlap the next pool or the
+/// control structure or end beyond the address space, if the pool would have
+/// 256 TiB or more, if `pool` is NULL or not a pool of this allocator, or if a
+/// header that it tests is overwritten. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_extend_pool(
     allocator: *mut mm_allocator_t,
@@ -41,15 +44,16 @@ pub unsafe extern "C" fn mm_extend_pool(
     // SAFETY: boundary rules; the bytes are the caller's to give (documented).
     truth(unsafe {
         match (instance(allocator), Pool::from_raw(pool.cast())) {
-            (Some(tlsf), Some(pool)) => watched::extend_pool(tlsf, pool, more_bytes),
+            (Some(tlsf), Some(pool)) => checker::extend_pool(tlsf, pool, more_bytes),
             _ => false,
         }
     })
 }
 
-/// Takes a pool back: its region is yours again. `mem_or_pool` is the pool, or
-/// the address that it was added with. Returns 1; 0, with nothing changed, while
-/// a block of it is in use, or if it is no pool of this allocator. O(1).
+/// Removes a pool: its region is yours again. `mem_or_pool` is the pool or the
+/// address that it was added with. Returns 1; 0, with nothing changed, while a
+/// block of the pool is in use, if it is no pool of this allocator, or if a
+/// header or link that it tests is overwritten. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_remove_pool(
     allocator: *mut mm_allocator_t,
@@ -57,18 +61,19 @@ pub unsafe extern "C" fn mm_remove_pool(
 ) -> c_int {
     // SAFETY: boundary rules.
     truth(unsafe {
-        instance(allocator).is_some_and(|tlsf| watched::remove_pool(tlsf, mem_or_pool.cast()))
+        instance(allocator).is_some_and(|tlsf| checker::remove_pool(tlsf, mem_or_pool.cast()))
     })
 }
 
-/// The allocator's first pool, by address; NULL if it has none. O(1).
+/// The allocator's pool with the lowest address; NULL if it has none. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_get_pool(allocator: *mut mm_allocator_t) -> *mut mm_pool_t {
     // SAFETY: boundary rules.
     raw(unsafe { session(allocator).and_then(|tlsf| tlsf.first_pool()) })
 }
 
-/// The pool behind `pool`, by address; NULL if it is the last one. O(1).
+/// The pool after `pool` in address order; NULL if `pool` is NULL, the last one
+/// or not this allocator's. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_next_pool(
     allocator: *mut mm_allocator_t,
@@ -82,8 +87,8 @@ pub unsafe extern "C" fn mm_next_pool(
     })
 }
 
-/// The pool that `ptr` points into, anywhere; NULL if it points into none.
-/// `ptr` itself is not read. O(pools).
+/// The pool that `ptr` points into, its headers included; NULL if it points
+/// into none. The memory at `ptr` is not read. O(pools).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_get_pool_for_ptr(
     allocator: *mut mm_allocator_t,

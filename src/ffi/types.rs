@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-/// An allocator. Lives in memory that you supply; opaque.
+/// An allocator, in memory that you supply; opaque.
 pub struct mm_allocator_t {
     _opaque: [u8; 0],
 }
@@ -12,21 +12,21 @@ pub struct mm_pool_t {
     _opaque: [u8; 0],
 }
 
-/// An allocator's figures, in bytes unless the name says otherwise.
-/// Always: used + free + overhead == pool_bytes.
+/// An allocator's figures, in bytes except the last two, which are counts.
+/// Always used + free + overhead == pool_bytes.
 #[repr(C)]
 pub struct mm_stats_t {
-    /// All pools, each between its bounds rounded inward.
+    /// All pools, each with its bounds rounded inward to the quantum.
     pub pool_bytes: usize,
-    /// What live blocks take, headers included.
+    /// Blocks in use, headers included.
     pub used: usize,
-    /// What free blocks take, headers included.
+    /// Free blocks, headers included.
     pub free: usize,
-    /// What the pools take for themselves.
+    /// The pools' own headers and sentinels.
     pub overhead: usize,
     /// The highest `used` since creation or reset.
     pub peak: usize,
-    /// The greatest request that can succeed now.
+    /// The greatest request that would succeed.
     pub largest: usize,
     /// Number of blocks in use.
     pub live_blocks: usize,
@@ -34,32 +34,35 @@ pub struct mm_stats_t {
     pub failed_requests: usize,
 }
 
-/// A broken invariant, as mm_diagnose finds it.
+/// A broken invariant that mm_diagnose found.
 #[repr(C)]
 pub struct mm_violation_t {
-    /// Number of the invariant, 1 to 8; 0: none is broken.
+    /// Number of the invariant, 1 to 8; 0 if none is broken.
     pub invariant: c_int,
     /// What is broken, in a few words; static storage, never NULL.
     pub name: *const c_char,
-    /// Where it shows: a block, a bitmap word, a list head, a pool, the allocator. NULL if none is broken.
+    /// Where it shows: a block, a bitmap word, a list head, a pool or the
+    /// allocator; NULL if none is broken.
     pub address: *const c_void,
-    /// The pool in which it shows; NULL if in none.
+    /// The pool in which it shows; NULL if it shows in none.
     pub pool: *mut mm_pool_t,
 }
 
-/// Where mm_validate_step goes on. Set it to all zero before the first step; its
-/// contents are the library's.
+/// Where mm_validate_step continues. Set it to all zero before the first step;
+/// its contents belong to the library.
 #[repr(C)]
 pub struct mm_cursor_t {
     /// Private.
     pub state: [usize; 4],
 }
 
-/// Called for each block: payload, usable bytes, nonzero if in use, your word.
-/// Must not allocate from, or free to, the allocator that is walked.
+/// Called for each block: its payload, its usable bytes, nonzero if it is in
+/// use, and the `user` pointer given to mm_walk_pool. Must not allocate from,
+/// or free to, the allocator that is walked.
 pub type mm_walker =
     Option<unsafe extern "C" fn(ptr: *mut c_void, size: usize, used: c_int, user: *mut c_void)>;
 
-/// Called on misuse: a fixed message, the pointer at which it shows, your word.
+/// Called on misuse: a fixed message, the pointer at which it shows, and the
+/// `user` pointer given to mm_set_error_handler.
 pub type mm_error_handler =
     Option<unsafe extern "C" fn(message: *const c_char, ptr: *const c_void, user: *mut c_void)>;

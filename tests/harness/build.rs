@@ -1,4 +1,5 @@
-//! Building: the library through scripts/build-lib.sh, the C programs through the cc crate's choice of compiler.
+//! Building: the library through scripts/build-lib.sh, the C programs through the cc crate's choice
+//! of compiler.
 
 use super::process::{run, shown};
 use super::variant::Variant;
@@ -12,11 +13,11 @@ use std::time::{Duration, SystemTime};
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-g"];
 const LIBRARIES: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
 
-/// Where things are, and what has been built.
+/// The paths, and the libraries built so far.
 pub(crate) struct Workshop {
     /// The repository.
     pub(crate) root: PathBuf,
-    /// Everything that the harness makes.
+    /// The folder of everything that the harness builds and writes.
     pub(crate) out: PathBuf,
     host: String,
     libraries: Mutex<HashMap<&'static str, Result<PathBuf, String>>>,
@@ -63,7 +64,7 @@ impl Workshop {
     /// A compiler command for this variant, without files.
     fn compiler(&self, compiler: Option<&str>, cpp: bool) -> Result<Command, String> {
         let mut build = cc::Build::new();
-        // Outside a build script, cc must be told all of this.
+        // Outside a build script, cc needs all of these settings.
         build
             .target(&self.host)
             .host(&self.host)
@@ -86,12 +87,12 @@ impl Workshop {
         let support = self.root.join("c_tests/support");
         let folder = self.out.join(variant.name);
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let program = folder.join(source.file_stem().expect("a source file has a name"));
+        let program = folder.join(program_name(source));
         let mut inputs = files(&support, &["c"]);
         inputs.insert(0, source.to_path_buf());
         let archive = library.join(variant.archive());
         let mut depends = inputs.clone();
-        depends.extend(files(&support, &["h"]));
+        depends.extend(self.headers());
         depends.push(library.join("include/memoman.h"));
         depends.push(archive.clone());
         if is_newer(&program, &depends) {
@@ -121,9 +122,9 @@ impl Workshop {
     ) -> Result<PathBuf, String> {
         let out = self.out.join(variant);
         std::fs::create_dir_all(&out).map_err(|error| error.to_string())?;
-        let program = out.join(source.file_stem().expect("a source file has a name"));
+        let program = out.join(program_name(source));
         let archive = folder.join(archive);
-        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        let mut depends = self.headers();
         depends.push(source.to_path_buf());
         depends.push(folder.join("include/memoman.h"));
         depends.push(archive.clone());
@@ -143,22 +144,13 @@ impl Workshop {
         self.finish(command, &program)
     }
 
-    /// Compiles a program that knows nothing of memoman.
+    /// Compiles a program that uses the C library's names only.
     pub(crate) fn stranger(&self, source: &Path, link: &[String]) -> Result<PathBuf, String> {
         let folder = self.out.join("preload");
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let cpp = source
-            .extension()
-            .is_some_and(|extension| extension == "cpp");
-        let mut name = source
-            .file_stem()
-            .expect("a source file has a name")
-            .to_os_string();
-        if cpp {
-            name.push("_cpp");
-        }
-        let program = folder.join(name);
-        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        let cpp = is_cpp(source);
+        let program = folder.join(program_name(source));
+        let mut depends = self.headers();
         depends.push(source.to_path_buf());
         if is_newer(&program, &depends) {
             return Ok(program);
@@ -172,7 +164,7 @@ impl Workshop {
             })
             .args(WARNINGS)
             .arg("-O1");
-        // The compiler must not drop pairs of malloc and free, or know what malloc returns.
+        // The compiler must not remove pairs of malloc and free, or assume malloc's properties.
         command
             .args(["-fno-builtin", "-pthread"])
             .arg(source)
@@ -181,8 +173,8 @@ impl Workshop {
         self.finish(command, &program)
     }
 
-    /// Compiles a program that knows nothing of memoman with a library linked in whose functions take the C library's place:
-    /// c_tests/support/linked.h renames them.
+    /// Compiles a program that uses the C library's names only with a library linked in, whose
+    /// functions replace the C library's: c_tests/support/linked.h renames them.
     pub(crate) fn linked(
         &self,
         source: &Path,
@@ -192,10 +184,10 @@ impl Workshop {
         let library = self.library(variant.library)?;
         let folder = self.out.join("linked").join(variant.name);
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let program = folder.join(source.file_stem().expect("a source file has a name"));
+        let program = folder.join(program_name(source));
         let header = self.root.join("c_tests/support/linked.h");
         let archive = library.join(variant.archive());
-        let mut depends = files(source.parent().expect("a source file has a folder"), &["h"]);
+        let mut depends = self.headers();
         depends.extend([source.to_path_buf(), header.clone(), archive.clone()]);
         if is_newer(&program, &depends) {
             return Ok(program);
@@ -226,7 +218,7 @@ impl Workshop {
         let library = self.library("release")?;
         let folder = self.out.join("watched").join(checker);
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let program = folder.join(source.file_stem().expect("a source file has a name"));
+        let program = folder.join(program_name(source));
         let mut command = self.compiler(None, false)?;
         command
             .args(["-std=c99", "-O1"])
@@ -238,6 +230,14 @@ impl Workshop {
             .arg(library.join("libmemoman.a"))
             .args(LIBRARIES);
         self.finish(command, &program)
+    }
+
+    /// Every header of c_tests that a program may include.
+    fn headers(&self) -> Vec<PathBuf> {
+        ["support", "misuse", "preload", "planted", "watched"]
+            .iter()
+            .flat_map(|folder| files(&self.root.join("c_tests").join(folder), &["h"]))
+            .collect()
     }
 
     fn finish(&self, mut command: Command, program: &Path) -> Result<PathBuf, String> {
@@ -265,6 +265,25 @@ pub(crate) fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+/// A file's name without its extension.
+pub(crate) fn stem(path: &Path) -> &str {
+    path.file_stem()
+        .and_then(|name| name.to_str())
+        .unwrap_or("?")
+}
+
+/// The name of a source file's program.
+pub(crate) fn program_name(source: &Path) -> String {
+    let suffix = if is_cpp(source) { "_cpp" } else { "" };
+    format!("{}{suffix}", stem(source))
+}
+
+fn is_cpp(source: &Path) -> bool {
+    source
+        .extension()
+        .is_some_and(|extension| extension == "cpp")
 }
 
 /// Does `work` for each item on as many threads as there are processors; results in order.
@@ -303,7 +322,7 @@ fn is_newer(made: &Path, inputs: &[PathBuf]) -> bool {
     })
 }
 
-/// The triple that cc wants to know.
+/// The host's target triple, for cc.
 fn host() -> String {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     Command::new(rustc)

@@ -1,14 +1,16 @@
-//! `cargo test` for the C suite: compiles c_tests with the C compiler, links each program with the prelinked
-//! `libmemoman.a` of every variant, and runs every C test in a process of its own, as one test here.
+//! `cargo test` for the C suite: compiles c_tests with the C compiler, links each program with the
+//! prelinked `libmemoman.a` of every variant, and runs every C test in a process of its own, as one
+//! test here.
 //!
 //! ```text
-//! cargo test -p memoman-tests                           all variants
-//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them (plain, dev, asan, watched, tsan, debug,
-//!                                                        preload, preload-debug, misuse, misuse-debug, planted; i686, arm;
-//!                                                        small, misuse-small, i686-small)
+//! cargo test -p memoman-tests                            all variants
+//! MEMOMAN_VARIANTS=plain cargo test -p memoman-tests     one of them
 //! cargo test -p memoman-tests -- G_                      the tests of one group
 //! MM_SEED=7 MM_OPS=1000000 cargo test -p memoman-tests -- stress_
 //! ```
+//!
+//! Variants: plain, dev, asan, watched, tsan, debug, preload, preload-debug, misuse, misuse-debug,
+//! planted; on request only: i686, arm, small, misuse-small, i686-small.
 
 mod build;
 mod debug;

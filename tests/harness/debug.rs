@@ -1,4 +1,5 @@
-//! What cannot hold against the debug library, and why. An exception that names no test fails.
+//! Tests that cannot hold against the debug library, by reason. An exception that names no test
+//! fails.
 
 use super::variant::Exceptions;
 
@@ -9,7 +10,8 @@ pub(crate) const EXCEPTIONS: Exceptions = &[
         &["misuse_largest_of_an_overwritten_head"],
     ),
     (
-        "Asserts the exact figures or places of a block with one word of overhead, or sizes pools for such blocks.",
+        "Asserts the exact figures or places of a block with one word of overhead, or sizes pools \
+         for such blocks.",
         &[
             "J_every_operation_small_blocks",
             "J_every_operation_mixed_blocks",
@@ -51,7 +53,7 @@ pub(crate) const EXCEPTIONS: Exceptions = &[
         ],
     ),
     (
-        "Asserts that realloc works in place: here growing moves while there is room.",
+        "Asserts that realloc works in place: the debug library's moves while there is room.",
         &[
             "G_plus_1",
             "G_plus_8",
@@ -81,7 +83,8 @@ pub(crate) const EXCEPTIONS: Exceptions = &[
         ],
     ),
     (
-        "Overwrites what it takes for a block's header, or counts what validation may miss: records and guards come first here.",
+        "Overwrites a block's header, or counts the changes that validation may miss: the debug \
+         library has records and guards in between.",
         &[
             "inspect_diagnose_names_a_smashed_header",
             "inspect_diagnose_names_a_smashed_link",
@@ -96,7 +99,7 @@ pub(crate) const EXCEPTIONS: Exceptions = &[
 /// Programs under the shim.
 pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
     (
-        "Measures what goes back to the system at once: quarantine holds some of it.",
+        "Measures the memory that goes back to the system at once: quarantine holds some of it.",
         &["give_back.c", "growing_buffer.c"],
     ),
     (
@@ -104,11 +107,11 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
         &["exhausted_by_limit.c"],
     ),
     (
-        "Takes minutes where each block is filled when it comes into use and when it is freed.",
+        "Takes minutes where each block is filled at allocation and at free.",
         &["mmap_fails.c"],
     ),
     (
-        "Threads' heaps: the debug library has none.",
+        "Tests thread heaps: the debug library serves all threads from one heap.",
         &["thread_churn.c", "signalled.c", "realtime.c"],
     ),
 ];

@@ -1,7 +1,8 @@
-//! Programs of c_tests/preload that a variant's library serves by being linked: under the sanitizers, which bring a `malloc`
-//! of their own and so leave no place for the shim, and where `mm_validate_global` is to be asked.
+//! Programs of c_tests/preload with a variant's library linked in instead of a shim: under the
+//! sanitizers, which have a `malloc` of their own, and where the program calls
+//! `mm_validate_global`.
 
-use super::build::{Workshop, files, in_parallel};
+use super::build::{Workshop, files, in_parallel, stem};
 use super::preload::{Directives, run_and_note};
 use super::results::Results;
 use super::variant::Variant;
@@ -19,7 +20,7 @@ pub(crate) fn trials(
     let sources: Vec<(PathBuf, Directives)> = files(&workshop.root.join("c_tests/preload"), &["c"])
         .into_iter()
         .filter_map(|source| {
-            // One that cannot be read fails under the shim.
+            // A program that cannot be read fails under the shim.
             let directives = Directives::read(&source).ok()?;
             let named = directives.also_linked.iter().any(|one| one == variant.name);
             named.then_some((source, directives))
@@ -32,8 +33,7 @@ pub(crate) fn trials(
         .into_iter()
         .zip(built)
         .map(|((source, directives), program)| {
-            let stem = source.file_stem().unwrap_or_default().display().to_string();
-            let name = format!("linked_{stem}");
+            let name = format!("linked_{}", stem(&source));
             let (kind, environment) = (variant.name, variant.environment);
             let results = Arc::clone(results);
             let folder = workshop.out.join("linked");

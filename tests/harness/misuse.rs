@@ -1,24 +1,27 @@
-//! One tiny program for each misuse, with its exact death.
+//! One small program for each misuse, with its exact end.
 //!
-//! * c_tests/misuse: programs on the handle API, linked with a library. Each runs twice: `dies`, without an error handler, and
-//!   `returns`, with one that prints what the library would and returns (see misuse.h).
-//! * c_tests/debug: the same, for what only a debug library finds.
-//! * c_tests/preload/misuse_*: programs that know nothing of memoman, under a shim.
+//! * c_tests/misuse: programs on the handle API, linked with a library. Each runs twice: `dies`,
+//!   without an error handler, and `returns`, with one that prints the library's line and returns
+//!   (see misuse.h).
+//! * c_tests/debug: programs of the same form, for misuse that only a debug library finds.
+//! * c_tests/preload/misuse_*: programs that use the C library's names only, under a shim.
 //!
-//! Comments on the first lines say how a program must end; stderr must consist of just these lines, in this order.
+//! Comments on the first lines give a program's expected end; stderr must consist of exactly these
+//! lines, in this order.
 //!
 //! ```text
 //! // expect-signal: SIGABRT
-//! // expect-stderr: memoman: double free: POINTER      the address that the program printed as `pointer 0x…`
-//! // debug-signal: SIGABRT                             what holds instead, with a debug library
-//! // debug-stderr: memoman: double free: POINTER*      `*` stands for any text
-//! // debug-detail: memoman:   block of 48 bytes *   a line that must be among those about the block
-//! // debug-modes: dies                                 the modes in which the debug library can run it
+//! // expect-stderr: memoman: double free: POINTER   the address printed as `pointer 0x…`
+//! // debug-signal: SIGABRT                          replaces expect-signal, with a debug library
+//! // debug-stderr: memoman: double free: POINTER*   `*` stands for any text
+//! // debug-detail: memoman:   block of 48 bytes *   a line among those about the block; `SITE`
+//! //                                                stands for `0x* (program+0x*)`
+//! // debug-modes: dies                              the modes in which the debug library runs it
 //! ```
 
-use super::build::{Workshop, files, in_parallel};
+use super::build::{Workshop, files, in_parallel, stem};
 use super::preload::Directives;
-use super::process::{Ended, run, shown};
+use super::process::{Ended, run, shown, without_settings};
 use super::results::Results;
 use libtest_mimic::{Failed, Trial};
 use std::os::unix::process::ExitStatusExt;
@@ -29,7 +32,7 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A library and a shim that must find all of it.
+/// A library and a shim that must find every misuse.
 pub(crate) struct Detector {
     /// Its name in test names, results and `MEMOMAN_VARIANTS`.
     pub(crate) name: &'static str,
@@ -39,7 +42,7 @@ pub(crate) struct Detector {
     pub(crate) archive: &'static str,
     /// The shim's file in the build's folder.
     pub(crate) shim: &'static str,
-    /// The `debug-` lines hold.
+    /// The `debug-` lines apply.
     pub(crate) debug: bool,
 }
 
@@ -164,14 +167,8 @@ pub(crate) fn is_misuse(source: &Path) -> bool {
     stem(source).starts_with("misuse_")
 }
 
-fn stem(source: &Path) -> &str {
-    source
-        .file_stem()
-        .and_then(|name| name.to_str())
-        .unwrap_or("?")
-}
-
-/// A folder that is not found must not pass for one without misuse, nor many programs that say `debug-modes: none` for few.
+/// A missing folder must not pass for one without misuse, nor many programs with `debug-modes:
+/// none` for few.
 fn counted(
     detector: &'static Detector,
     results: &Arc<Results>,
@@ -181,15 +178,11 @@ fn counted(
     Trial::test("misuse_programs_are_there", move || {
         let there = handle >= 100 && shim >= 35 && left_out <= 12;
         let counts = format!(
-            "{handle} programs for the handle API, of which {left_out} do not apply, {shim} for the shim"
+            "{handle} programs for the handle API ({left_out} do not apply), {shim} for the shim"
         );
         println!("{}: {counts}", detector.name);
         results.note(detector.name, "misuse", "programs_are_there", there);
-        if there {
-            Ok(())
-        } else {
-            Err(counts.into())
-        }
+        if there { Ok(()) } else { Err(counts.into()) }
     })
     .with_kind(detector.name)
 }
@@ -224,16 +217,10 @@ fn check(
     program: &Path,
 ) -> Result<(), String> {
     let mut command = Command::new(program);
-    command.current_dir(workshop.out.join("logs"));
-    for variable in [
-        "MEMOMAN_RESERVE",
-        "MEMOMAN_GROW",
-        "MEMOMAN_LOCK",
-        "MEMOMAN_STATS",
-        "LD_PRELOAD",
-    ] {
-        command.env_remove(variable);
-    }
+    command
+        .current_dir(workshop.out.join("logs"))
+        .env_remove("LD_PRELOAD");
+    without_settings(&mut command);
     for (variable, value) in &directives.environment {
         command.env(variable, value);
     }
@@ -274,7 +261,7 @@ fn complaint(
         .lines()
         .find_map(|line| line.strip_prefix("pointer "))
     else {
-        return Some("the program did not come to its misuse".into());
+        return Some("the program did not reach its misuse".into());
     };
 
     let signal = match mode {
@@ -292,7 +279,7 @@ fn complaint(
     }
     let said_sound = ended.stdout.lines().last() == Some("sound");
     if said_sound != (mode == Mode::Returns) {
-        return Some(format!("said to be sound afterwards: {said_sound}"));
+        return Some(format!("heap reported as sound afterwards: {said_sound}"));
     }
 
     let debug = detector.debug && !directives.debug_stderr.is_empty();
@@ -306,8 +293,8 @@ fn complaint(
     }
     let mut lines: Vec<&str> = ended.stderr.lines().collect();
     if detector.debug {
-        // A debug library goes on to say what it knows of the block, and says it all before it calls a handler, which
-        // repeats the first line.
+        // A debug library prints details of the block after the first line, and calls the handler
+        // last, which repeats the first line.
         let (details, mut rest): (Vec<&str>, Vec<&str>) = lines
             .into_iter()
             .partition(|line| line.starts_with("memoman:   "));

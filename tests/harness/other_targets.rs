@@ -1,7 +1,8 @@
-//! Variants for machines with another word size or another instruction set, built by scripts/other-targets.sh and
-//! run by `make check-32` and `make check-arm`, and of the small build, run by `make check-embedded`: not part of what runs when no variant is asked for.
+//! Variants for machines with another word size or another instruction set, built by
+//! scripts/other-targets.sh and run by `make check-32` and `make check-arm`, and of the small
+//! build, run by `make check-embedded`. They run only when `MEMOMAN_VARIANTS` names them.
 
-use super::variant::Variant;
+use super::variant::{PLAIN, Variant};
 use std::path::Path;
 use std::process::Command;
 
@@ -19,7 +20,7 @@ const ARM: &[&str] = &[
     "-L/usr/lib/gcc-cross/arm-linux-gnueabihf/12",
 ];
 
-/// 32-bit x86, which the machine runs itself, and 32-bit ARM, emulated and therefore with fewer operations.
+/// 32-bit x86, the small build, and 32-bit ARM, which is emulated and so makes fewer operations.
 pub(crate) fn all() -> Vec<Variant> {
     vec![
         Variant {
@@ -27,27 +28,19 @@ pub(crate) fn all() -> Vec<Variant> {
             library: "i686",
             compiler: Some("gcc"),
             flags: &["-O2", "-m32"],
-            environment: &[],
-            programs: None,
-            except: &[],
+            ..PLAIN
         },
         Variant {
             name: "small",
             library: "small",
-            compiler: None,
-            flags: &["-O2"],
-            environment: &[],
-            programs: None,
-            except: &[],
+            ..PLAIN
         },
         Variant {
             name: "i686-small",
             library: "i686-small",
             compiler: Some("gcc"),
             flags: &["-O2", "-m32"],
-            environment: &[],
-            programs: None,
-            except: &[],
+            ..PLAIN
         },
         Variant {
             name: "arm",
@@ -55,8 +48,7 @@ pub(crate) fn all() -> Vec<Variant> {
             compiler: Some("clang-22"),
             flags: ARM,
             environment: &[("MM_OPS", "20000"), ("MM_FORKS", "50")],
-            programs: None,
-            except: &[],
+            ..PLAIN
         },
     ]
 }

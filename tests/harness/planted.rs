@@ -1,5 +1,5 @@
-//! Self-tests of the sanitizers: programs with a planted bug, in C or in the Rust library, that must be reported.
-//! A sanitizer that is not really on would let the whole suite pass.
+//! Self-tests of the sanitizers: programs with a planted bug, in C or in the Rust library, that
+//! must be reported. With a sanitizer that is off the whole suite would pass.
 
 use super::build::Workshop;
 use super::process::{run, shown};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A program in c_tests/planted, the variant that must catch it, and what the report must say.
+/// A program in c_tests/planted, the variant that must find its bug, and texts of the report.
 struct Planted {
     program: &'static str,
     variant: &'static str,
@@ -118,7 +118,7 @@ fn check(workshop: &Workshop, planted: &Planted) -> Result<(), String> {
     {
         None => Ok(()),
         Some(text) => Err(format!(
-            "the report does not say `{text}`\n{}",
+            "the report does not contain `{text}`\n{}",
             ended.report(&shown(&command))
         )),
     }

@@ -1,23 +1,25 @@
-//! Programs that know nothing of memoman, under `LD_PRELOAD`. Comments on their first lines say how to run them:
+//! Programs that use the C library's names only, under `LD_PRELOAD`. Comments on their first lines
+//! say how to run them:
 //!
 //! ```text
 //! // env: NAME=value
 //! // args: one two
-//! // args-tsan: one        in that variant or under that shim instead
-//! // also-linked: asan     this variant's library too, linked, its `_global` functions instead of the C library's: linked.rs
+//! // args-tsan: one        replaces args in that variant or under that shim
+//! // also-linked: asan     runs also with this variant's library linked in: linked.rs
+//! // only-linked: plain    runs only so, not under a shim
 //! // link: -ldl
 //! // expect-signal: SIGABRT
-//! // expect-stderr: a text that a line on stderr must contain; `*` stands for any text
+//! // expect-stderr: text   a line on stderr must contain the text; `*` stands for any text,
+//! //                       `SITE` for a place in the program: `0x* (program+0x*)`
 //! ```
-//! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each thing that it tests, and
-//! `skip H name why` for what this machine does not permit.
-//! With `only-linked` instead of `also-linked` it does not run under a shim.
+//! Without `expect-signal` the program must end with status 0. Each prints `ok H name` for each
+//! passed test, and `skip H name why` for a test that this machine does not permit.
 //!
-//! MM_SECONDS=n: programs that can run for as long as one wishes do; the time limit follows.
+//! MM_SECONDS=n: programs of variable length run for n seconds; the time limit grows with it.
 
-use super::build::{Workshop, files, in_parallel};
+use super::build::{Workshop, files, in_parallel, program_name};
 use super::misuse::{fits, is_misuse};
-use super::process::{Ended, run, shown};
+use super::process::{Ended, run, shown, without_settings};
 use super::results::Results;
 use super::variant::Exceptions;
 use libtest_mimic::{Failed, Trial};
@@ -36,12 +38,12 @@ fn limit() -> Duration {
     Duration::from_secs(240 + asked.unwrap_or(0))
 }
 
-/// What a program's first lines say.
+/// The settings on a program's first lines.
 #[derive(Clone, Default)]
 pub(crate) struct Directives {
     pub(crate) environment: Vec<(String, String)>,
     arguments: Vec<String>,
-    /// Other arguments in the variant or under the shim of that name.
+    /// Arguments that replace them in the variant or under the shim of that name.
     arguments_in: BTreeMap<String, Vec<String>>,
     /// Variants whose library is linked.
     pub(crate) also_linked: Vec<String>,
@@ -78,6 +80,7 @@ fn signal_number(name: &str) -> Option<i32> {
 impl Directives {
     pub(crate) fn read(source: &Path) -> Result<Directives, String> {
         let text = std::fs::read_to_string(source).map_err(|error| error.to_string())?;
+        let site = format!("0x* ({}+0x*)", program_name(source));
         let mut found = Directives::default();
         let comments = text
             .lines()
@@ -86,7 +89,7 @@ impl Directives {
             let Some((name, value)) = line.trim().split_once(':') else {
                 continue;
             };
-            let value = value.trim();
+            let value = &value.trim().replace("SITE", &site);
             match name {
                 "env" => match value.split_once('=') {
                     Some((variable, value)) => {
@@ -120,7 +123,8 @@ impl Directives {
         Ok(found)
     }
 
-    /// A debug library can run the program in this mode: in every one unless it says otherwise.
+    /// A debug library can run the program in this mode: in every mode unless `debug-modes` is
+    /// given.
     pub(crate) fn debug_modes_have(&self, mode: &str) -> bool {
         self.debug_modes.is_empty() || self.debug_modes.iter().any(|one| one == mode)
     }
@@ -275,7 +279,7 @@ fn trial(
     .with_kind(kind)
 }
 
-/// Runs the program as its directives say, notes each of its lines, and says what is wrong.
+/// Runs the program by its directives, notes each of its result lines, and returns the failure.
 pub(crate) fn run_and_note(
     mut command: Command,
     directives: &Directives,
@@ -285,14 +289,7 @@ pub(crate) fn run_and_note(
 ) -> Result<(), Failed> {
     let arguments = directives.arguments_in.get(kind);
     command.args(arguments.unwrap_or(&directives.arguments));
-    for variable in [
-        "MEMOMAN_RESERVE",
-        "MEMOMAN_GROW",
-        "MEMOMAN_LOCK",
-        "MEMOMAN_STATS",
-    ] {
-        command.env_remove(variable);
-    }
+    without_settings(&mut command);
     for (variable, value) in &directives.environment {
         command.env(variable, value);
     }

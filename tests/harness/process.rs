@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a program left behind.
+/// A program's status and output.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -20,7 +20,7 @@ impl Ended {
         self.status.success() && !self.timed_out
     }
 
-    /// Everything that helps to see why it failed.
+    /// The command, the status and the end of the output, for a failure.
     pub(crate) fn report(&self, command: &str) -> String {
         let how = match (self.timed_out, self.status.signal()) {
             (true, _) => "did not end in time".to_owned(),
@@ -44,7 +44,7 @@ fn tail(text: &str) -> &str {
     &text[start..]
 }
 
-/// The command as one could type it.
+/// The command as a shell line.
 pub(crate) fn shown(command: &Command) -> String {
     let mut text = String::new();
     for (name, value) in command.get_envs() {
@@ -57,6 +57,18 @@ pub(crate) fn shown(command: &Command) -> String {
         text += &format!(" {}", argument.to_string_lossy());
     }
     text
+}
+
+/// Removes the variables that change a program's heap: the caller's shell may have set them.
+pub(crate) fn without_settings(command: &mut Command) {
+    for variable in [
+        "MEMOMAN_RESERVE",
+        "MEMOMAN_GROW",
+        "MEMOMAN_LOCK",
+        "MEMOMAN_STATS",
+    ] {
+        command.env_remove(variable);
+    }
 }
 
 /// Runs `command`; kills it after `limit`.
@@ -94,7 +106,7 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Ended, Strin
     })
 }
 
-/// Reads a pipe to its end on a thread of its own, so that the program never waits for us.
+/// Reads a pipe to its end on a thread of its own, so that the program never blocks on it.
 fn drain<R: Read + Send + 'static>(pipe: Option<R>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -1,4 +1,5 @@
-//! One line for each test that ran: `variant TAB group TAB name TAB result`, for scripts/check.sh, and a table.
+//! One line for each test that ran: `variant TAB group TAB name TAB result`, for scripts/check.sh,
+//! and a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,7 +15,7 @@ struct Counts {
     skipped: usize,
 }
 
-/// Where results go.
+/// The results' file and counts.
 pub(crate) struct Results {
     file: Mutex<File>,
     counts: Mutex<BTreeMap<(String, String), Counts>>,
@@ -40,7 +41,7 @@ impl Results {
         });
     }
 
-    /// What a test could not try on this machine, and why: counted apart, never as passed.
+    /// A test that this machine does not permit, and why: counted apart, never as passed.
     pub(crate) fn skip(&self, variant: &str, group: &str, name_and_why: &str) {
         let (name, why) = name_and_why.split_once(' ').unwrap_or((name_and_why, "?"));
         self.write(

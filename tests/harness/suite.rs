@@ -1,8 +1,8 @@
-//! The C suite proper: each test of each program is one trial, in a process of its own.
+//! The C suite: each test of each program is one trial, in a process of its own.
 
-use super::build::{Workshop, files, in_parallel};
+use super::build::{Workshop, files, in_parallel, stem};
 use super::other_targets::command_for;
-use super::process::{run, shown};
+use super::process::{run, shown, without_settings};
 use super::results::Results;
 use super::variant::Variant;
 use libtest_mimic::{Failed, Trial};
@@ -68,12 +68,6 @@ pub(crate) fn trials(
     trials
 }
 
-fn stem(path: &Path) -> &str {
-    path.file_stem()
-        .and_then(|name| name.to_str())
-        .unwrap_or("?")
-}
-
 /// The tests that a program has, as (group, name).
 fn list(variant: &Variant, program: &Path) -> Result<Vec<(String, String)>, String> {
     let mut command = command_for(variant, program);
@@ -131,16 +125,8 @@ fn trial(
                 command.env(variable, value);
             }
         }
-        // Whatever the caller's shell has set for itself.
-        for variable in [
-            "MEMOMAN_RESERVE",
-            "MEMOMAN_GROW",
-            "MEMOMAN_LOCK",
-            "MEMOMAN_STATS",
-            "LD_PRELOAD",
-        ] {
-            command.env_remove(variable);
-        }
+        command.env_remove("LD_PRELOAD");
+        without_settings(&mut command);
         let ended = run(&mut command, LIMIT)?;
         let said_ok = ended
             .stdout

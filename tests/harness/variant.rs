@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-/// One way to build library and programs.
+/// A way to build the library and the programs.
 #[derive(Clone)]
 pub(crate) struct Variant {
     /// Its name in test names and in `MEMOMAN_VARIANTS`.
     pub(crate) name: &'static str,
     /// What `scripts/build-lib.sh` calls the library's build.
     pub(crate) library: &'static str,
-    /// The C compiler, if it must be a certain one.
+    /// The C compiler, if not the default one.
     pub(crate) compiler: Option<&'static str>,
     /// Flags for compiling and linking.
     pub(crate) flags: &'static [&'static str],
-    /// Environment of the programs. What the caller has set wins.
+    /// Environment of the programs; the caller's settings win.
     pub(crate) environment: &'static [(&'static str, &'static str)],
     /// The programs, if not all of them.
     pub(crate) programs: Option<&'static [&'static str]>,
@@ -45,18 +45,21 @@ const TSAN_OPTIONS: (&str, &str) = (
     "halt_on_error=1:history_size=7:abort_on_error=1:second_deadlock_stack=1",
 );
 
-/// Every variant of the suite proper.
+/// The release library, and programs of the default compiler.
+pub(crate) const PLAIN: Variant = Variant {
+    name: "plain",
+    library: "release",
+    compiler: None,
+    flags: &["-O2"],
+    environment: &[],
+    programs: None,
+    except: &[],
+};
+
+/// The variants that run by default.
 pub(crate) fn all() -> Vec<Variant> {
     vec![
-        Variant {
-            name: "plain",
-            library: "release",
-            compiler: None,
-            flags: &["-O2"],
-            environment: &[],
-            programs: None,
-            except: &[],
-        },
+        PLAIN,
         Variant {
             name: "dev",
             library: "dev",
@@ -86,14 +89,16 @@ pub(crate) fn all() -> Vec<Variant> {
             except: &[],
         },
         Variant {
-            // The released library in a program under AddressSanitizer: it tells the sanitizer what is in use.
+            // The released library in a program under AddressSanitizer: it poisons all but live
+            // blocks.
             name: "watched",
             library: "release",
             compiler: None,
             flags: &["-O1", "-fsanitize=address", "-fno-omit-frame-pointer"],
             environment: &[ASAN_OPTIONS, ("MM_OPS", "40000"), ("MM_FORKS", "100")],
-            // Not those that damage heaps on purpose (inspect, misuse, bad_input), use no handle, or make
-            // thousands of sparse pools of up to a terabyte, whose shadow takes minutes (fit).
+            // Left out: programs that damage heaps (inspect, misuse, bad_input) or use no handle,
+            // and fit, whose thousands of sparse pools of up to a terabyte take minutes in shadow
+            // memory.
             programs: Some(&[
                 "accounting",
                 "alignment",
@@ -115,7 +120,7 @@ pub(crate) fn all() -> Vec<Variant> {
                     ],
                 ),
                 (
-                    "AddressSanitizer writes an eighth of a block's size when it comes into use.",
+                    "AddressSanitizer writes an eighth of a block's size when it is allocated.",
                     &[
                         "A_one_block_of_1_tib",
                         "F_merges_across_gaps_over_2_to_the_32",
@@ -149,7 +154,7 @@ pub(crate) fn all() -> Vec<Variant> {
     ]
 }
 
-/// The variants asked for: all, or those in `MEMOMAN_VARIANTS`.
+/// The selected variants: those in `MEMOMAN_VARIANTS`, or the default ones.
 pub(crate) fn wanted() -> BTreeSet<String> {
     std::env::var("MEMOMAN_VARIANTS")
         .unwrap_or_else(|_| {

@@ -1,7 +1,8 @@
-//! Programs with one bug each, linked with the *released* library, that AddressSanitizer and valgrind must report at the
-//! line marked `/* bug */`; and a clean one, about which they must say nothing.
+//! Programs with one bug each, linked with the *released* library, that AddressSanitizer and
+//! valgrind must report at the line marked `/* bug */`; and a clean one, which they must not
+//! report.
 
-use super::build::{Workshop, files};
+use super::build::{Workshop, files, stem};
 use super::process::{run, shown};
 use super::results::Results;
 use libtest_mimic::{Failed, Trial};
@@ -50,11 +51,7 @@ impl Checker {
 pub(crate) fn trials(workshop: &Arc<Workshop>, results: &Arc<Results>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for source in files(&workshop.root.join("c_tests/watched"), &["c"]) {
-        let stem = source
-            .file_stem()
-            .and_then(|name| name.to_str())
-            .unwrap_or("?")
-            .to_owned();
+        let stem = stem(&source).to_owned();
         for checker in [Checker::Asan, Checker::Valgrind] {
             if matches!(checker, Checker::Asan) && stem.ends_with("_valgrind") {
                 continue;
@@ -81,7 +78,7 @@ fn check(workshop: &Workshop, source: &Path, checker: Checker) -> Result<(), Str
     let fail = |what: &str| Err(format!("{what}\n{}", ended.report(&shown(&command))));
     match marked {
         None if ended.is_success() && ended.stdout.contains("clean") => Ok(()),
-        None => fail("something is reported, or the program did not come to its end"),
+        None => fail("something is reported, or the program did not reach its end"),
         Some(_) if ended.timed_out || ended.status.success() => fail("the bug was not reported"),
         Some(line) => {
             let file = source.file_name().and_then(|name| name.to_str());

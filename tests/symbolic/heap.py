@@ -1,6 +1,7 @@
-"""Real instances of the library under test, made through ctypes and then copied into the symbolic run.
+"""Real instances of the library under test, made through ctypes and copied into the symbolic run.
 
-A heap lies at a fixed address, so that a run can be repeated: control structure, and right behind it one pool.
+A heap lies at a fixed address, so that a run can be repeated: the control structure and, right
+behind it, one pool.
 """
 
 import ctypes
@@ -13,10 +14,11 @@ FREE, PREV_FREE = 1, 2
 SIZE_MASK = (1 << 48) - 1 & ~(QUANTUM - 1)
 SEAL_BITS = (1 << 64) - (1 << 48)
 BASE = 0x10_0000_0000
-HANDLER = 0x6666_0000  # where the error handler "is": hooked in the symbolic run, never called here
+HANDLER = 0x6666_0000  # the error handler's address: hooked in the symbolic run, never called here
 
 MAP_FIXED_NOREPLACE = 0x100000
 MAP_NORESERVE = 0x4000
+
 
 class Library:
     def __init__(self, path):
@@ -24,7 +26,9 @@ class Library:
         self.handle = ctypes.CDLL(path)
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.libc.mmap.restype = ctypes.c_void_p
-        self.libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+        self.libc.mmap.argtypes = (
+            [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+        )
         self.libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
     def call(self, name, *arguments):
@@ -45,7 +49,9 @@ class Heap:
         self.end = self.pool_start + pool
         self.first = self.pool_start + library.call("mm_pool_overhead") // QUANTUM * QUANTUM
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE
-        got = library.libc.mmap(BASE, self.end - BASE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+        got = library.libc.mmap(
+            BASE, self.end - BASE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0
+        )
         if got != BASE or library.call("mm_create_for", BASE, max_block) != BASE:
             raise RuntimeError(f"no instance at {BASE:#x}")
         # The bins' heads: no other word occurs so often in a new instance.
@@ -55,7 +61,7 @@ class Heap:
             return
         if not library.call("mm_add_pool", BASE, self.pool_start, pool):
             raise RuntimeError("no pool")
-        # The seal: what a known header has above its size and flags.
+        # The seal: the bits of a known header above its size and flags.
         self.seal = self.word(self.first - HEADER) ^ (self.end - self.first | FREE)
         if self.seal & (SIZE_MASK | 15):
             raise RuntimeError("the first header is not where it should be")
@@ -73,7 +79,8 @@ class Heap:
         return payload
 
     def block_of(self, size, most):
-        """A block in use of at least `size` bytes, header included, whatever the greatest request; its parts."""
+        """Adjacent blocks in use of at least `size` bytes in all, headers included: one block, or
+        several where `size` exceeds the greatest request. Gives the parts."""
         parts = [self.malloc(min(size, most) - HEADER)]
         while size > most:
             size -= most
@@ -89,7 +96,7 @@ class Heap:
         return (self.word(payload - HEADER) ^ self.seal) & SIZE_MASK
 
     def fill(self, most):
-        """Takes all that is left into use."""
+        """Allocates all that is left."""
         while self.library.call("mm_malloc", BASE, min(most, self.largest())):
             pass
 
@@ -99,7 +106,8 @@ class Heap:
         return stats[5]
 
     def image(self):
-        """The control structure's words as runs of equal ones, [first address, behind the last, word]: few, however many bins."""
+        """The control structure's words as runs of equal words, [first address, end, word]: few
+        runs, for any number of bins."""
         runs = []
         for address in range(BASE, BASE + self.control_bytes, WORD):
             word = self.word(address)
@@ -111,17 +119,25 @@ class Heap:
 
 
 def bin_range(library, max_block, size, most):
-    """The sizes up to `most` of free blocks that share a bin with this one, as [first, behind the last), by trying them out."""
+    """The sizes up to `most` of free blocks that share a bin with this one, as [first, end), found
+    by trying them."""
 
     def head(tried):
-        # A pool of just this block, and one behind it, so that this is not the end of all pools.
+        # A pool of just this block, and one behind it, so that this is not the last pool.
         heap = Heap(library, tried + 32 * QUANTUM, max_block, with_pool=False)
         try:
             overhead = library.call("mm_pool_overhead")
-            for start, usable in ((heap.pool_start + tried + 8 * QUANTUM, 2 * QUANTUM), (heap.pool_start, tried)):
+            for start, usable in (
+                (heap.pool_start + tried + 8 * QUANTUM, 2 * QUANTUM),
+                (heap.pool_start, tried),
+            ):
                 if not library.call("mm_add_pool", BASE, start, usable - HEADER + overhead):
                     raise RuntimeError(f"no pool of a block of {tried} bytes")
-            return next(address for address in range(heap.heads, heap.pool_start, WORD) if heap.word(address) == heap.first)
+            return next(
+                address
+                for address in range(heap.heads, heap.pool_start, WORD)
+                if heap.word(address) == heap.first
+            )
         finally:
             heap.close()
 

@@ -1,9 +1,10 @@
-"""One job of the proof: one function of the library in one scene, with some alignments. prove.py runs each in a process."""
+"""One job of the proof: one function of the library in one scene, with some alignments. prove.py
+runs each job in a process of its own."""
 
 import logging
 import time
 
-# angr complains of an accelerator that it does not find and that is not needed here.
+# angr warns of a missing accelerator that is not needed here.
 logging.disable(logging.CRITICAL)
 
 import angr
@@ -18,12 +19,14 @@ from scans import split_at_scans
 from scenes import Scene
 
 
-EFFORT = 2_000_000  # what the quick solver may spend, in its own units: not by the clock, so that a busy machine gives the same answers
+# The quick solver's limit, in its own units: not by the clock, so that a busy machine gives the
+# same answers.
+EFFORT = 2_000_000
 
 
 class PatientSolver(z3.Solver):
-    """z3's small solver, which is quick with many small questions, and behind it the one for bit vectors, without any limit: a
-    question must not stay open for want of time."""
+    """z3's small solver, which is quick with many small queries, and behind it the solver for bit
+    vectors, without a limit: no query may stay undecided."""
 
     def __init__(self, context):
         super().__init__(solver=z3.SimpleSolver(ctx=context).solver, ctx=context)
@@ -44,11 +47,11 @@ class PatientSolver(z3.Solver):
 
 
 BackendZ3.solver = lambda backend, timeout=None, max_memory=None: PatientSolver(backend._context)
-# Filled anew for each question: copying one costs more than that.
+# One solver, refilled for each query: copying one costs more.
 claripy.backends.z3.reuse_z3_solver = True
 
 RETURN = 0x6666_1000
-PATHS = 20_000  # more than any function has: a run that reaches it has not proved anything
+PATHS = 20_000  # more than any function has: a run that reaches it proves nothing
 
 
 class Bulk(angr.SimProcedure):
@@ -80,12 +83,14 @@ def symbol(name):
 
 
 bytes_, align, count, size = symbol("bytes"), symbol("align"), symbol("count"), symbol("size")
-# count · size. That it is any number proves more than that it is this one, and multiplication is what a solver cannot do.
+# count · size, as an unknown: a proof for any number covers the product, and solvers cannot decide
+# multiplications.
 product = claripy.BVS("product", 128, explicit_name=True)
 
 
 def hook_multiplications(project, function):
-    """Puts `product` in the place of count · size, in whichever of the two instructions the function multiplies."""
+    """Replaces count · size by `product`, in either instruction that the function multiplies
+    with."""
     code = project.loader.memory.load(function.rebased_addr, function.size)
     for instruction in project.arch.capstone.disasm(code, function.rebased_addr):
         operands = instruction.op_str.split(", ")
@@ -100,14 +105,19 @@ def hook_multiplications(project, function):
 
 def multiply(factors, low, high):
     def run(state):
-        if {getattr(state.regs, factor).hash() for factor in factors} != {count.hash(), size.hash()}:
+        if {getattr(state.regs, factor).hash() for factor in factors} != {
+            count.hash(),
+            size.hash(),
+        }:
             raise Violated(f"something else than count and size is multiplied at {state.addr:#x}")
         setattr(state.regs, low, product[63:0])
         if high:
             setattr(state.regs, high, product[127:64])
         # Overflow and carry; operation 0 is "the flags as they are given".
         state.regs.cc_op = 0
-        state.regs.cc_dep1 = claripy.If(product[127:64] != 0, claripy.BVV(0x801, 64), claripy.BVV(0, 64))
+        state.regs.cc_dep1 = claripy.If(
+            product[127:64] != 0, claripy.BVV(0x801, 64), claripy.BVV(0, 64)
+        )
         state.regs.cc_dep2 = state.regs.cc_ndep = 0
 
     return run
@@ -126,27 +136,39 @@ FUNCTIONS = {
 
 
 def run(project, function, scene, case, memory):
-    """All paths of one function in one scene, with one kind of alignment. Gives (paths, results, refusals); violations are
-    the memory's."""
-    arguments = [claripy.BVV(BASE, 64)] + ([claripy.BVV(scene.block, 64)] if function.plan.resizes else []) + function.arguments
+    """All paths of one function in one scene, with one kind of alignment. Gives (paths, results,
+    refusals); violations are collected in `memory`."""
+    arguments = (
+        [claripy.BVV(BASE, 64)]
+        + ([claripy.BVV(scene.block, 64)] if function.plan.resizes else [])
+        + function.arguments
+    )
     constraints = list(scene.constraints)
     if case == NO_POWER:
         constraints.append(align & (align - 1) != 0)  # 0 is a case of its own
     elif case is not None:
-        arguments = [claripy.BVV(case, 64) if argument is align else argument for argument in arguments]
+        arguments = [
+            claripy.BVV(case, 64) if argument is align else argument for argument in arguments
+        ]
     state = project.factory.call_state(
         project.loader.find_symbol(function.name).rebased_addr,
         *arguments,
         ret_addr=RETURN,
-        add_options={angr.options.ZERO_FILL_UNCONSTRAINED_REGISTERS, angr.options.ZERO_FILL_UNCONSTRAINED_MEMORY},
+        add_options={
+            angr.options.ZERO_FILL_UNCONSTRAINED_REGISTERS,
+            angr.options.ZERO_FILL_UNCONSTRAINED_MEMORY,
+        },
         remove_options={angr.options.LAZY_SOLVES},
     )
-    # Weak functions of sanitizers: not there.
+    # The sanitizers' weak functions are absent.
     for relocation in project.loader.main_object.relocs:
         if relocation.symbol is not None and relocation.symbol.name.startswith("__asan_"):
             state.memory.store(relocation.rebased_addr, claripy.BVV(0, 64), endness="Iend_LE")
     state.globals["memory"] = memory
-    state.globals["inputs"] = [(value.args[0], value) for value in function.arguments + [product] * (function.needed is product)]
+    state.globals["inputs"] = [
+        (value.args[0], value)
+        for value in function.arguments + [product] * (function.needed is product)
+    ]
     memory.attach(state)
     state.add_constraints(*constraints)
     return explore(project, state, memory, function, case)
@@ -174,7 +196,7 @@ def explore(project, state, memory, function, case):
 
 
 def judge(path, memory, function, case):
-    """A path's end: what may be returned, and whether it is good. Gives (a result is possible, NULL is possible)."""
+    """Checks what a path may return. Gives (a result is possible, NULL is possible)."""
     result, heap = path.regs.rax, memory.heap
     refused = path.solver.satisfiable(extra_constraints=[result == 0])
     if not path.solver.satisfiable(extra_constraints=[result != 0]):
@@ -185,7 +207,11 @@ def judge(path, memory, function, case):
     if case in (NO_POWER, 0):
         memory.must(path, claripy.false(), f"{function.name}: no power of two was served")
     elif case is not None:
-        memory.must(path, result & (case - 1) == 0, f"{function.name}: the result has not the alignment {case:#x}")
+        memory.must(
+            path,
+            result & (case - 1) == 0,
+            f"{function.name}: the result has not the alignment {case:#x}",
+        )
     memory.must(
         path,
         claripy.And(claripy.UGE(result, heap.first), claripy.ULT(result, heap.end)),
@@ -194,18 +220,31 @@ def judge(path, memory, function, case):
     header = memory.read(path, result - HEADER) ^ heap.seal
     size_ = header & SIZE_MASK
     path.globals["inputs"] = path.globals["inputs"] + [("header", header)]
-    memory.must(path, header & (~SIZE_MASK & (1 << 64) - 1 & ~2) == 0, f"{function.name}: the header is not that of a block in use")
-    memory.must(path, claripy.UGE(size_, 32), f"{function.name}: the block is smaller than the smallest")
     memory.must(
-        path, claripy.ULE(function.needed, (size_ - HEADER).zero_extend(64)), f"{function.name}: the block is too small"
+        path,
+        header & (~SIZE_MASK & (1 << 64) - 1 & ~2) == 0,
+        f"{function.name}: the header is not that of a block in use",
     )
-    memory.must(path, claripy.ULE(size_, heap.end - result), f"{function.name}: the block ends outside the pool")
+    memory.must(
+        path, claripy.UGE(size_, 32), f"{function.name}: the block is smaller than the smallest"
+    )
+    memory.must(
+        path,
+        claripy.ULE(function.needed, (size_ - HEADER).zero_extend(64)),
+        f"{function.name}: the block is too small",
+    )
+    memory.must(
+        path,
+        claripy.ULE(size_, heap.end - result),
+        f"{function.name}: the block ends outside the pool",
+    )
     judge_next(path, memory, function, result + size_)
     return True, refused
 
 
 def judge_next(path, memory, function, next_):
-    """What lies behind the block begins where the block ends, and knows what lies before it: in heaps where that was so before."""
+    """The next block begins where the block ends, and its header matches the block: checked in
+    heaps whose free blocks ended soundly before the call."""
     heap = memory.heap
     path.add_constraints(*memory.free_blocks_end_well(path))
     if not path.solver.satisfiable():
@@ -226,7 +265,11 @@ def judge_next(path, memory, function, next_):
         claripy.And(claripy.UGE(size_, 32), claripy.ULE(size_, heap.end - next_)),
         f"{function.name}: the free block behind has no possible size",
     )
-    memory.must(path, memory.read(path, next_ + size_ - 2 * WORD) == next_, f"{function.name}: the free block behind has no ghost at its end")
+    memory.must(
+        path,
+        memory.read(path, next_ + size_ - 2 * WORD) == next_,
+        f"{function.name}: the free block behind has no ghost at its end",
+    )
     after = memory.read(path, next_ + size_ - HEADER) ^ heap.seal
     memory.must(
         path,
@@ -258,10 +301,14 @@ def job(path, name, scene_name, cases, stop):
             total = [sum(pair) for pair in zip(total, counts)]
         except Violated as reason:
             violations.append(f"not proved: {reason}")
-        except Exception as reason:  # of angr, claripy or z3: whatever it was, this is no proof
+        except Exception as reason:  # of angr, claripy or z3: no proof in any case
             violations.append(f"not proved: {type(reason).__name__}: {reason}")
         reports += [f"{name} {scene_name}: {violation}" for violation in violations]
         if stop and reports:
             break
     scene.heap.close()
-    return {"paths": total, "seconds": round(time.process_time() - began), "reports": list(dict.fromkeys(reports))}
+    return {
+        "paths": total,
+        "seconds": round(time.process_time() - began),
+        "reports": list(dict.fromkeys(reports)),
+    }

@@ -1,8 +1,9 @@
 """The memory of a symbolic run: every word of the heap that a scene does not fix may hold anything.
 
-angr's own memory would pick addresses for symbolic pointers and lose cases. Here each access to the heap is taken out of its
-hands: a write is appended to a log, and a read is the last write to that address, or else the scene's word there, or else
-an unknown. Nothing is picked, so what is proved holds for every heap that the scene admits.
+angr's own memory would pick addresses for symbolic pointers and lose cases. Here each access to the
+heap bypasses it: a write is appended to a log, and a read is the last write to that address, or
+else the scene's word there, or else an unknown. Nothing is picked, so the proof holds for every
+heap that the scene admits.
 """
 
 import angr
@@ -14,7 +15,7 @@ SCRATCH = 0x7000_0000
 
 
 class Violated(Exception):
-    """A property does not hold; the text says which, with a witness."""
+    """A property does not hold; the text names it, with a witness."""
 
 
 class Memory:
@@ -33,12 +34,13 @@ class Memory:
         state.inspect.b("mem_write", when=angr.BP_BEFORE, action=self.on_write)
         state.memory.store(SCRATCH, claripy.BVV(0, 512), inspect=False, disable_actions=True)
 
-    # Which addresses are the heap's.
+    # The heap's addresses.
 
     def is_heaps(self, state, address):
         if address.concrete:
             return self.heap.control <= address.concrete_value < self.heap.end
-        # Nothing else is reached by an unknown address: the program's own memory would read as unknown here.
+        # Nothing else is reached by an unknown address: the program's own memory would read as
+        # unknown here.
         return True
 
     def inside(self, address, length):
@@ -46,7 +48,9 @@ class Memory:
         control_end = self.heap.control + self.heap.control_bytes
         first = self.heap.first - WORD
         return claripy.Or(
-            claripy.And(claripy.UGE(address, self.heap.control), claripy.ULE(address, control_end - length)),
+            claripy.And(
+                claripy.UGE(address, self.heap.control), claripy.ULE(address, control_end - length)
+            ),
             claripy.And(claripy.UGE(address, first), claripy.ULE(address, self.heap.end - length)),
         )
 
@@ -73,16 +77,20 @@ class Memory:
         return value
 
     def free_blocks_end_well(self, state):
-        """At its end, each free block has a ghost that names it, and behind it a header in use that knows of it."""
+        """Each free block ends with a ghost that holds its address, followed by the header of a
+        block in use that marks it as free."""
         wanted = []
         for block, size in self.free:
             end = block + size
             header = self.initial(state, end - WORD) ^ self.heap.seal
-            wanted += [self.initial(state, end - 2 * WORD) == block, header & (SEAL_BITS | PREV_FREE | FREE) == PREV_FREE]
+            wanted += [
+                self.initial(state, end - 2 * WORD) == block,
+                header & (SEAL_BITS | PREV_FREE | FREE) == PREV_FREE,
+            ]
         return wanted
 
     def runs(self, state, address, runs):
-        """Those of the control structure's runs that the address may lie in."""
+        """The runs of the control structure that the address may lie in."""
         inside = claripy.And(claripy.UGE(address, runs[0][0]), claripy.ULT(address, runs[-1][1]))
         if not self.may_be(state, inside):
             return []
@@ -105,7 +113,7 @@ class Memory:
         return address if self.may_be(state, address != value) else claripy.BVV(value, 64)
 
     def anything(self, state, address):
-        """The unknown at this address: the same one however the address was computed."""
+        """The unknown at this address: the same for every expression of the address."""
         key = address.hash()
         path = state.globals["unknown"]
         if key not in path:
@@ -116,18 +124,18 @@ class Memory:
                     break
                 if self.may_meet(state, place, address):
                     new = claripy.If(place == address, word, new)
-            # Not changed but replaced: copies of the path share it.
+            # Replaced, not changed in place: copies of the path share it.
             state.globals["unknown"] = path | {key: (address, new)}
         return state.globals["unknown"][key][1]
 
     @staticmethod
     def distance(one, other):
-        """How far two addresses are from each other, if that can be seen without the solver."""
+        """The distance of two addresses, if simplification alone yields it."""
         difference = claripy.simplify(one - other)
         return difference.concrete_value if difference.concrete else None
 
     def may_meet(self, state, one, other):
-        """Can the two be the same word on this path?"""
+        """Whether the two may be the same word on this path."""
         if one.concrete and other.concrete:
             return one.concrete_value == other.concrete_value
         regions = self.region(state, one), self.region(state, other)
@@ -137,7 +145,8 @@ class Memory:
         return self.may_be(state, one == other) if distance is None else distance == 0
 
     def region(self, state, address):
-        """In which part of the heap this path lets the address lie: fixed part of the control structure, heads, pool; None: in several."""
+        """The part of the heap that the address lies in on this path: fixed part of the control
+        structure, heads, pool; None: several are possible."""
         if address.concrete:
             return self.region_of(address.concrete_value)[0]
         key = ("region", address.hash())
@@ -171,18 +180,21 @@ class Memory:
         return value
 
     def split(self, state, address):
-        """The word that the address lies in, and its place in there: one place only, whatever the path."""
-        # Mostly seen by simplification alone, which is far faster than asking the solver.
+        """The word that the address lies in, and its offset there, which must be unique on the
+        path."""
+        # Simplification alone mostly yields it, and is far faster than the solver.
         low = claripy.simplify(address[2:0])
         rest = [low.concrete_value] if low.concrete else state.solver.eval_upto(low, 2)
         if len(rest) != 1:
             self.must(state, low == rest[0], f"an access at {state.addr:#x} may be misaligned")
         return address - rest[0], rest[0]
 
-    # What angr calls.
+    # Called by angr.
 
     def on_read(self, state):
-        address, length = state.inspect.mem_read_address, self.length(state, state.inspect.mem_read_length)
+        address, length = state.inspect.mem_read_address, self.length(
+            state, state.inspect.mem_read_length
+        )
         if not self.is_heaps(state, address):
             return
         address = self.unique(state, address)
@@ -191,7 +203,9 @@ class Memory:
         while len(words) * WORD < rest + length:
             words.append(self.read(state, place + WORD * len(words)))
         for index, word in enumerate(words):
-            state.memory.store(SCRATCH + index * WORD, word, endness="Iend_LE", inspect=False, disable_actions=True)
+            state.memory.store(
+                SCRATCH + index * WORD, word, endness="Iend_LE", inspect=False, disable_actions=True
+            )
         state.inspect.mem_read_address = claripy.BVV(SCRATCH + rest, 64)
 
     def on_write(self, state):
@@ -201,9 +215,15 @@ class Memory:
         if address.concrete and not self.is_heaps(state, address):
             return
         address = self.unique(state, address)
-        self.must(state, self.inside(address, length), f"a write at {state.addr:#x} leaves the heap")
+        self.must(
+            state, self.inside(address, length), f"a write at {state.addr:#x} leaves the heap"
+        )
         place, rest = self.split(state, address)
-        value = claripy.Reverse(expression) if state.inspect.mem_write_endness == "Iend_BE" else expression
+        value = (
+            claripy.Reverse(expression)
+            if state.inspect.mem_write_endness == "Iend_BE"
+            else expression
+        )
         done = 0
         while done < length:
             count = min(WORD - rest, length - done)
@@ -227,13 +247,16 @@ class Memory:
         """memset, memcpy or memmove to `start`: inside the pool, then unknown."""
         end = start + length
         inside = claripy.And(
-            claripy.UGE(start, self.heap.first), claripy.UGE(end, start), claripy.ULE(end, self.heap.end - WORD)
+            claripy.UGE(start, self.heap.first),
+            claripy.UGE(end, start),
+            claripy.ULE(end, self.heap.end - WORD),
         )
         self.must(state, claripy.Or(length == 0, inside), f"{what} leaves the pool")
         state.globals["log"] += (("bulk", start, length),)
 
     def must(self, state, property_, text):
-        """The property holds on this path for every value, or is noted with a witness; the path goes on where it holds."""
+        """The property holds on this path for every value, or is noted with a witness; the path
+        goes on with the values for which it holds."""
         if state.solver.satisfiable(extra_constraints=[claripy.Not(property_)]):
             witness = ", ".join(
                 f"{name} {state.solver.eval(value, extra_constraints=[claripy.Not(property_)]):#x}"

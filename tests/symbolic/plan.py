@@ -1,11 +1,12 @@
-"""What is proved, scene by scene, and what each scene fixes: tables only."""
+"""The proof's scenes, and what each scene fixes: tables only."""
 
 MAX_BLOCK = 1 << 40
 POOL = 1 << 42
 REST = "rest"  # the free block that ends the pool, the wilderness
 SMALL_REST = "small rest"
 
-# The free blocks' sizes, one per kind of bin: exact, first coarse, coarse, last. In the run each is unknown within its bin.
+# The free blocks' sizes, one for each kind of bin: exact, first coarse, coarse, last. In the run
+# each size is unknown within its bin.
 FREE_BLOCKS = {
     "no_free_block": [],
     "smallest": [32],
@@ -20,7 +21,8 @@ FREE_BLOCKS = {
     "coarse_and_wilderness": [2064, REST],
 }
 
-# Around the block to be resized: the free one before, the block, the free one behind (0: in use); and the free ones elsewhere.
+# The resized block and its neighbours: the free block before it, the block, the free block behind
+# it (0: in use); and the free blocks elsewhere.
 NEIGHBOURS = {
     f"{name}_{elsewhere}": (sizes, FREE_BLOCKS[elsewhere])
     for name, sizes in {
@@ -35,8 +37,15 @@ NEIGHBOURS = {
 }
 
 NO_POWER = "no power of two"
-# The alignments: none, up to the quantum, above it, about the greatest block, the greatest. Each with all requests.
-ALIGNMENTS = [[NO_POWER, 0, 1, 16], [32, 64], [128, 4096], [1 << 20, 1 << 39], [1 << 40, 1 << 44, 1 << 62, 1 << 63]]
+# The alignments: none, up to the quantum, above it, around the greatest block, the greatest. Each
+# with all requests.
+ALIGNMENTS = [
+    [NO_POWER, 0, 1, 16],
+    [32, 64],
+    [128, 4096],
+    [1 << 20, 1 << 39],
+    [1 << 40, 1 << 44, 1 << 62, 1 << 63],
+]
 ALIGNED_SCENES = [
     "no_free_block",
     "exact",
@@ -54,8 +63,16 @@ class Plan:
 
     def __init__(self, name, aligned=False, resizes=False):
         self.name, self.aligned, self.resizes = name, aligned, resizes
-        scenes = NEIGHBOURS if resizes else {scene: ((0, 1008, 0), free) for scene, free in FREE_BLOCKS.items()}
-        self.scenes = {scene: parts for scene, parts in scenes.items() if not aligned or scene in ALIGNED_SCENES}
+        scenes = (
+            NEIGHBOURS
+            if resizes
+            else {scene: ((0, 1008, 0), free) for scene, free in FREE_BLOCKS.items()}
+        )
+        self.scenes = {
+            scene: parts
+            for scene, parts in scenes.items()
+            if not aligned or scene in ALIGNED_SCENES
+        }
         self.cases = ALIGNMENTS if aligned else [[None]]
 
 
@@ -71,11 +88,17 @@ PLANS = {
 }
 
 RESTRICTIONS = f"""
-Every bit of every request, count and size is unknown, and each path of the machine code is followed. What is fixed, so what is not proved:
-one instance, for requests up to {MAX_BLOCK:#x} bytes, at one address, with one pool of {POOL:#x} bytes that lies behind it;
-its free blocks: none, one of each kind of bin, of any size that this bin holds, two of one bin or of two, and the wilderness, large and small;
-the block to be resized, of 1008 bytes or the smallest or greatest size, and its neighbours' sizes: {len(NEIGHBOURS)} neighbourhoods;
-alignments: 0, all that are no power of two, and twelve powers of two, in {len(ALIGNED_SCENES)} of the scenes;
-no memory checker, no callbacks that change the heap; memset, memcpy and memmove are taken to write what they are told to write.
-Every other word of the pool may hold anything. What lies behind a new block is judged where the free blocks' own ends were sound before.
+Every bit of every request, count and size is unknown, and each path of the machine code is
+followed. Fixed, and so not proved for other values:
+one instance, for requests up to {MAX_BLOCK:#x} bytes, at one address, with one pool of {POOL:#x}
+bytes right behind it;
+its free blocks: none, one of each kind of bin, of any size of that bin, two of one bin or of two,
+and the wilderness, large and small;
+the block to be resized, of 1008 bytes or the smallest or greatest size, and its neighbours' sizes:
+{len(NEIGHBOURS)} neighbourhoods;
+alignments: 0, all that are no power of two, and twelve powers of two, in {len(ALIGNED_SCENES)} of
+the scenes;
+no memory checker, no callbacks that change the heap; memset, memcpy and memmove are assumed
+correct. Every other word of the pool may hold anything. The header behind a new block is checked
+in heaps whose free blocks ended soundly before.
 """.strip()

@@ -1,8 +1,9 @@
-"""The instructions that look for a bit, without the formula of 64 cases that they otherwise are.
+"""The bit-scan instructions, without their usual formula of 64 cases.
 
-The place of the lowest bit (in a bitmap, which has few) splits the path: each that the path allows gets one of its own, and all that
-is computed from it is numbers. So do the exponents of small sizes. That of a greater size is one unknown, of which its definition
-is told: the size shifted right by it is 1. Either way nothing is left out.
+The position of the lowest bit (in a bitmap, which has few) splits the path: each possible position
+gets a path of its own, on which everything computed from it is a number. The exponents of small
+sizes do so too. The exponent of a larger size is one unknown with its definition as a constraint:
+the size shifted right by it is 1. Both cover every case.
 """
 
 import angr
@@ -12,7 +13,8 @@ GREATEST = 10  # the greatest exponent that gets a path of its own
 
 
 class Scan(angr.SimProcedure):
-    """One bit scan. `lowest` bit or the uppermost; `zero`: what the target holds for an operand of 0, or None: what it held before."""
+    """One bit scan, for the `lowest` bit or the highest. `zero`: the target's value for an operand
+    of 0; None: the target is unchanged."""
 
     NO_RET = True
     IS_FUNCTION = False
@@ -24,8 +26,18 @@ class Scan(angr.SimProcedure):
             self.go_on(target, behind, zero, result, has(operand, result, lowest))
         if within and self.state.solver.satisfiable(extra_constraints=[claripy.Not(within[0])]):
             result = claripy.BVS("exponent", len(operand))
-            told = claripy.And(claripy.LShR(operand, result) == 1, claripy.ULT(result, len(operand)), claripy.UGT(result, GREATEST))
-            self.go_on(target, behind, zero, result.zero_extend(64 - len(operand)), claripy.And(claripy.Not(within[0]), told))
+            told = claripy.And(
+                claripy.LShR(operand, result) == 1,
+                claripy.ULT(result, len(operand)),
+                claripy.UGT(result, GREATEST),
+            )
+            self.go_on(
+                target,
+                behind,
+                zero,
+                result.zero_extend(64 - len(operand)),
+                claripy.And(claripy.Not(within[0]), told),
+            )
 
     def go_on(self, target, behind, zero, result, guard):
         path = self.state.copy()
@@ -34,8 +46,8 @@ class Scan(angr.SimProcedure):
             setattr(path.regs, target, result)
         elif zero is not None:
             setattr(path.regs, target, zero)
-        # Operation 0 is "the flags as they are given": for bsf and bsr zero flag for an operand of 0; for tzcnt carry for that, zero
-        # flag for a result of 0.
+        # Operation 0 is "the flags as they are given". bsf and bsr set the zero flag for an operand
+        # of 0; tzcnt sets the carry flag for that, and the zero flag for a result of 0.
         flags = 0x40 * none if zero is None else 0x01 * none + 0x40 * (not none and result == 0)
         path.regs.cc_op = 0
         path.regs.cc_dep1 = flags
@@ -67,14 +79,15 @@ def results(state, operand, lowest, within):
 
 
 def whole_register(name):
-    """The 64-bit register of which this is all or the lower half."""
+    """The 64-bit register that this is, or is the lower half of."""
     if name.startswith("e"):
         return f"r{name[1:]}"
     return name.removesuffix("d") if name[1].isdigit() else name
 
 
 def test_bit(mnemonic, target, place):
-    """bt, bts, btr, btc between registers. (angr's own goes by way of the stack, with an address that depends on the place.)"""
+    """bt, bts, btr, btc between registers. (angr's own uses the stack, at an address that depends
+    on the bit.)"""
 
     def run(state):
         word, bit = getattr(state.regs, target), getattr(state.regs, place)
@@ -109,7 +122,7 @@ def split_at_scans(project):
                     run = test_bit(instruction.mnemonic, target, source)
                     project.hook(instruction.address, run, length=instruction.size)
                 continue
-            # Half a register, as the processor does it: the other half becomes zero.
+            # Writing half a register clears its other half, as on the processor.
             target = whole_register(target)
             scan = Scan(
                 display_name=f"{instruction.mnemonic}_{instruction.address:#x}",

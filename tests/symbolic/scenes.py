@@ -1,6 +1,7 @@
-"""The heaps that the functions are run in: real ones, made by the library, of which some words are then unknown.
+"""The heaps that the functions are run in: real heaps, made by the library, with some words
+unknown.
 
-Nothing here knows where the control structure keeps what: it is copied as the library has left it.
+Nothing here depends on the control structure's layout: it is copied as the library has left it.
 """
 
 import claripy
@@ -10,7 +11,8 @@ from plan import MAX_BLOCK, POOL, REST, SMALL_REST
 
 
 class Scene:
-    """A heap; the words of its pool that are fixed, by address; what holds for the unknowns in them; the block to be resized."""
+    """A heap; the fixed words of its pool, by address; constraints on their unknowns; the block to
+    be resized."""
 
     def __init__(self, library, free, neighbours=(0, 1008, 0)):
         heap, free_blocks, *_ = lay_out(library, free, neighbours)
@@ -21,7 +23,8 @@ class Scene:
         self.block = self.around[1]
         self.known, self.constraints, self.free = {}, [], []
         heap = self.heap
-        # The last one may be as large as the pool allows, but for its end: a pool's last block may be of another kind.
+        # The last one may be as large as the pool allows, but for its end: a pool's last block may
+        # be of another kind.
         ends[-1:] = [heap.end - 4 * QUANTUM]
         for index, (block, end, (first, behind)) in enumerate(zip(free_blocks, ends, ranges)):
             size, bounds = any_size(f"free_size_{index}", first, behind)
@@ -42,19 +45,26 @@ class Scene:
 
 
 def any_size(name, first, behind):
-    """Any size of [first, behind), and what holds for it. What all of them have in common is no unknown bit."""
+    """Any size of [first, behind), and its constraints. Bits that all of them share are not
+    unknown."""
     width = (behind - first).bit_length() - 1
     if behind - first != 1 << width or first & (behind - first - 1):
         size = claripy.Concat(claripy.BVS(name, 60), claripy.BVV(0, 4))
         return size, [claripy.UGE(size, first), claripy.ULT(size, behind)]
     if width <= 4:
         return claripy.BVV(first, 64), []
-    return claripy.Concat(claripy.BVV(first >> width, 64 - width), claripy.BVS(name, width - 4), claripy.BVV(0, 4)), []
+    return (
+        claripy.Concat(
+            claripy.BVV(first >> width, 64 - width), claripy.BVS(name, width - 4), claripy.BVV(0, 4)
+        ),
+        [],
+    )
 
 
 def lay_out(library, free, neighbours):
-    """A heap in which all is in use but blocks of about these sizes. Gives it, the free blocks, what lies behind each, and four
-    neighbours: before the block to be resized, that block, behind it, and the one behind that; and the wilderness, if it is to be free."""
+    """A heap in which only blocks of about these sizes are free. Gives it, the free blocks, the
+    block behind each, four neighbours (the block before the resized one, that block, the one behind
+    it, and the next), and the wilderness, if it is free."""
     heap = Heap(library, POOL, MAX_BLOCK)
     heap.malloc(24)
     before, block, behind = (heap.block_of(size or 32, MAX_BLOCK) for size in neighbours)
@@ -63,7 +73,8 @@ def lay_out(library, free, neighbours):
     for size in free:
         if size in (REST, SMALL_REST):
             continue
-        # Between two multiples of 32: an alignment of 32 leaves a gap that is too small for a block.
+        # Between two multiples of 32: an alignment of 32 leaves a gap that is too small for a
+        # block.
         if (heap.malloc(24) + 2 * QUANTUM) % (2 * QUANTUM) == 0:
             heap.malloc(40)
         blocks.append(heap.block_of(size, MAX_BLOCK))
@@ -79,7 +90,9 @@ def lay_out(library, free, neighbours):
             rest = guard + heap.size(guard)
     else:
         heap.fill(MAX_BLOCK)
-    given_up = blocks + [parts for parts, size in ((before, neighbours[0]), (behind, neighbours[2])) if size]
+    given_up = blocks + [
+        parts for parts, size in ((before, neighbours[0]), (behind, neighbours[2])) if size
+    ]
     for parts in given_up:
         for part in parts:
             heap.free(part)

@@ -1,9 +1,9 @@
-//! `make bench`: the workloads, each with each allocator, interleaved; medians; the harness's cost taken off.
+//! `make bench`: every workload with every allocator, interleaved; medians, less the cost of the
+//! harness.
 
 use std::path::PathBuf;
 
 use crate::peers::{self, Growth, Heap, Kind, Peer};
-use crate::plot;
 use crate::region::{self, Region};
 use crate::workloads::{Description, POOL, WORKLOADS};
 
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
 
     for repetition in 0..repetitions {
         for (workload, cells) in workloads.iter().zip(&mut table) {
-            // Another one begins each time: nobody always follows the same predecessor.
+            // Each repetition begins with another allocator: none always follows the same one.
             let count = cells.len();
             for turn in 0..count {
                 let cell = &mut cells[(turn + repetition) % count];
@@ -88,12 +88,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     report(arguments, &workloads, &table, repetitions, milliseconds)
 }
 
-/// Nanoseconds for one call; None when the allocator ran out of memory.
+/// Nanoseconds for one call; None when the allocator runs out of memory.
 fn measure(workload: &Description, peer: &Peer, region: &Region, budget: u64) -> Option<f64> {
-    // SAFETY: the last heap in the region is forgotten: each workload frees what it took and is dropped.
+    // SAFETY: the region holds no live heap: `finish` has freed the blocks of the last one.
     let heap = unsafe { Heap::new(peer, region, POOL) };
     let mut workload = (workload.begin)();
-    // An allocator that searches may need seconds for what others do in a millisecond: it gets fewer calls.
+    // An allocator that searches may need seconds for calls that take others a millisecond: it gets
+    // fewer calls between two looks at the clock.
     let mut timed = || -> Result<f64, crate::workloads::Exhausted> {
         workload.prepare(&heap)?;
         for measured in [false, true] {
@@ -143,7 +144,6 @@ fn report(
     milliseconds: u64,
 ) -> Result<bool, String> {
     let mut rows = Vec::new();
-    let mut panels = Vec::new();
     let mut ratios = [Vec::new(), Vec::new()];
     for (workload, cells) in workloads.iter().zip(table) {
         println!("# {} {}", workload.name, workload.what);
@@ -151,7 +151,6 @@ fn report(
         let null = of(Kind::Null)
             .find_map(|cell| median(&cell.times))
             .ok_or("the null allocator was not measured")?;
-        let mut bars = Vec::new();
         let net = |cell: &Cell| median(&cell.times).map(|gross| gross - null);
         for cell in cells {
             let Some(gross) = median(&cell.times) else {
@@ -177,9 +176,6 @@ fn report(
                 format!("{most:.3}"),
                 cell.times.len().to_string(),
             ]);
-            if cell.peer.kind != Kind::Null {
-                bars.push((cell.peer.name, gross - null));
-            }
         }
         let memoman = of(Kind::Pool)
             .find(|cell| cell.peer.name == "memoman")
@@ -194,12 +190,8 @@ fn report(
                 list.push((workload.name, memoman / best, name));
             }
         }
-        panels.push(plot::Panel {
-            title: workload.name.to_owned(),
-            bars,
-        });
     }
-    // Against whoever is best; and, for those who need it, against the best of those that are O(1) themselves.
+    // memoman over the best pool allocator, and over the best one whose calls are O(1).
     for (list, what) in ratios.iter().zip(["ratio", "ratio-among-constant-time"]) {
         for (workload, ratio, name) in list {
             println!("{what} {workload} {ratio:.3} {name}");
@@ -233,11 +225,6 @@ fn report(
     let out = record::root().join(&arguments.out);
     record::write(&out, &comment, &columns, &rows)
         .map_err(|error| format!("{}: {error}", out.display()))?;
-    plot::bars(
-        &out.with_extension("svg"),
-        "Nanoseconds a call, net of the harness (shorter is faster)",
-        &panels,
-    )
-    .map_err(|error| format!("the plot: {error}"))?;
+    plots::BENCH.save(&out, &out.with_extension("svg"))?;
     Ok(true)
 }

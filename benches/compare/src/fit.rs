@@ -1,9 +1,8 @@
-//! `make fit`: how much of its pool an allocator can hand out.
+//! `make fit`: how much of its pool each allocator can hand out.
 
 use std::path::PathBuf;
 
 use crate::peers::{self, Growth, Heap, Kind, Peer};
-use crate::plot;
 use crate::random::Random;
 use crate::region::Region;
 
@@ -25,7 +24,7 @@ pub(crate) struct Arguments {
 
 const MIB: usize = 1 << 20;
 
-/// Live blocks and what was asked for with them.
+/// Live blocks and their requested sizes.
 struct Held<'a> {
     heap: Heap<'a>,
     blocks: Vec<(*mut u8, usize)>,
@@ -35,7 +34,7 @@ struct Held<'a> {
 impl<'a> Held<'a> {
     fn new(peer: &'a Peer, region: &Region, pool: usize) -> Held<'a> {
         Held {
-            // SAFETY: the last heap in the region is forgotten.
+            // SAFETY: the region holds no live heap: the blocks of the last one are out of use.
             heap: unsafe { Heap::new(peer, region, pool) },
             blocks: Vec::new(),
             requested: 0,
@@ -58,7 +57,7 @@ impl<'a> Held<'a> {
         }
         let (block, bytes) = self.blocks.swap_remove(random.below(self.blocks.len()));
         self.requested -= bytes;
-        // SAFETY: live, by this heap, with this size.
+        // SAFETY: `blocks` holds live blocks of this heap with their sizes; this one has left it.
         unsafe { self.heap.free(block, bytes) };
     }
 }
@@ -70,8 +69,9 @@ fn density(peer: &Peer, region: &Region, bytes: usize) -> f64 {
     held.blocks.len() as f64
 }
 
-/// Share of a 16 MiB pool that requests of 1 to 10,000 B, log-uniform, hold at the first failure: of a new heap; and, after random
-/// blocks have been replaced while nine tenths of that are live, once more.
+/// Share of a 16 MiB pool that requests of 1 to 10,000 B, log-uniform, hold at the first failure:
+/// in a new heap, and again after `operations` replacements of random blocks with nine tenths of
+/// the first share live.
 fn churn(peer: &Peer, region: &Region, operations: usize, seed: u64) -> (f64, f64) {
     let pool = 16 * MIB;
     let mut random = Random::new(seed);
@@ -86,7 +86,7 @@ fn churn(peer: &Peer, region: &Region, operations: usize, seed: u64) -> (f64, f6
         while held.requested > level {
             held.drop_one(&mut random);
         }
-        // What fails has to wait until another block is gone.
+        // A failed request costs one live block; the next operation makes another request.
         if !held.take(random.log_uniform(1, 10_000)) {
             held.drop_one(&mut random);
         }
@@ -94,9 +94,10 @@ fn churn(peer: &Peer, region: &Region, operations: usize, seed: u64) -> (f64, f6
     (fresh, fill(&mut held, &mut random))
 }
 
-/// Mean share of the pool that is held when a request fails, under permanent pressure: requests go on; one that fails is
-/// repeated, each time after a random block is freed, until it is served, so the mix of sizes stays that of the requests.
-/// The first tenth of the operations, in which the pool fills, does not count. An operation is a request or a free.
+/// Mean share of the pool that is held when a request fails, under permanent pressure: a failed
+/// request is repeated, each time after a random block is freed, until it is served, so that the
+/// mix of sizes stays that of the requests. The first tenth of the operations, in which the pool
+/// fills, does not count. An operation is a request or a free.
 fn pressure(
     peer: &Peer,
     region: &Region,
@@ -136,7 +137,7 @@ fn measure(peer: &Peer, region: &Region, operations: usize, seed: u64) -> Vec<(&
     let mut random = Random::new(seed + 1000);
     let log_uniform = |random: &mut Random| random.log_uniform(1, 10_000);
     let mixed = pressure(peer, region, 16 * MIB, operations, &mut random, log_uniform);
-    // Ten sizes that come again and again.
+    // Ten recurring sizes.
     let mut random = Random::new(seed + 2000);
     let sizes: Vec<usize> = (0..10).map(|_| random.log_uniform(1, 10_000)).collect();
     let ten = |random: &mut Random| sizes[random.below(10)];
@@ -152,26 +153,17 @@ fn measure(peer: &Peer, region: &Region, operations: usize, seed: u64) -> Vec<(&
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let region = Region::new(16 * MIB);
     let mut rows = Vec::new();
-    let mut panels: Vec<plot::Panel> = Vec::new();
-    let mut add =
-        |measure: &str, name: &'static str, figures: &[f64], rows: &mut Vec<Vec<String>>| {
-            let mean = figures.iter().sum::<f64>() / figures.len() as f64;
-            let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = figures.iter().copied().fold(0.0, f64::max);
-            println!("fit {measure} {name} {least:.3} {mean:.3} {most:.3}");
-            let mut row = vec![measure.to_owned(), name.to_owned()];
-            row.extend([least, mean, most].map(|figure| format!("{figure:.4}")));
-            row.push(figures.len().to_string());
-            rows.push(row);
-            match panels.iter_mut().find(|panel| panel.title == measure) {
-                Some(panel) => panel.bars.push((name, mean)),
-                None => panels.push(plot::Panel {
-                    title: measure.to_owned(),
-                    bars: vec![(name, mean)],
-                }),
-            }
-        };
-    // Pool allocators; those whose search grows with the heap would need hours.
+    let add = |measure: &str, name: &'static str, figures: &[f64], rows: &mut Vec<Vec<String>>| {
+        let mean = figures.iter().sum::<f64>() / figures.len() as f64;
+        let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = figures.iter().copied().fold(0.0, f64::max);
+        println!("fit {measure} {name} {least:.3} {mean:.3} {most:.3}");
+        let mut row = vec![measure.to_owned(), name.to_owned()];
+        row.extend([least, mean, most].map(|figure| format!("{figure:.4}")));
+        row.push(figures.len().to_string());
+        rows.push(row);
+    };
+    // A search that grows with the heap would need hours.
     let compared = peers::PEERS
         .iter()
         .filter(|peer| peer.kind == Kind::Pool && peer.growth != Growth::Linear);
@@ -198,11 +190,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let columns = ["measure", "allocator", "least", "mean", "most", "seeds"];
     record::write(&out, &comment, &columns, &rows)
         .map_err(|error| format!("{}: {error}", out.display()))?;
-    plot::bars(
-        &out.with_extension("svg"),
-        "Blocks that fit in 1 MiB; share of the pool that requests hold (longer is better)",
-        &panels,
-    )
-    .map_err(|error| format!("the plot: {error}"))?;
+    plots::FIT.save(&out, &out.with_extension("svg"))?;
     Ok(true)
 }

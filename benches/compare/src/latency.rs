@@ -1,10 +1,10 @@
-//! `make latency`: how long single calls take. The same calls are replayed several times, each in a new heap, and each call
-//! counts with its smallest time: what the machine does beside it drops out, what the allocator does stays.
+//! `make latency`: how long single calls take. The same calls are replayed several times, each time
+//! in a new heap, and each call counts with its smallest time: disturbances of the machine drop
+//! out, the allocator's own work stays.
 
 use std::path::PathBuf;
 
 use crate::peers::{self, Growth, Heap, Kind, Peer};
-use crate::plot::{self, Curve};
 use crate::random::Random;
 use crate::region::{self, Region};
 use crate::workloads::POOL;
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// Replays of each pattern with each allocator
     #[arg(long, default_value_t = 9)]
     replays: usize,
-    /// The results file; histograms and plots lie beside it
+    /// The results file; the histogram and the plots lie beside it
     #[arg(long, default_value = "benches/results/latency.csv")]
     out: PathBuf,
     /// The command to name in the results file
@@ -32,7 +32,7 @@ enum Call {
     Free { slot: u32 },
 }
 
-/// Calls that are timed, after calls that are not.
+/// Calls that are timed, and untimed calls before them.
 struct Pattern {
     name: &'static str,
     slots: usize,
@@ -40,7 +40,7 @@ struct Pattern {
     timed: Vec<Call>,
 }
 
-/// W1: 10,000 live blocks of 8 to 1,024 B log-uniform, a random one replaced by another.
+/// W1: 10,000 live blocks of 8 to 1,024 B, log-uniform; each turn replaces a random one.
 fn steady(calls: usize) -> Pattern {
     let mut random = Random::new(11);
     let sizes = random.sizes(8, 1024);
@@ -69,8 +69,9 @@ fn steady(calls: usize) -> Pattern {
     }
 }
 
-/// What is worst for the search and for coalescing, over and over: a bin full of blocks a little too small for the requests of
-/// that bin, and nothing larger; frees between two free neighbours; the smallest request out of one large block.
+/// The worst states of search and coalescing, in turns: a bin full of blocks a little too small for
+/// the requests of that bin, and nothing larger; frees between two free neighbours; the smallest
+/// request out of one large block.
 fn adversarial(calls: usize) -> Pattern {
     let mut random = Random::new(12);
     let (row, large, asked) = (2000u32, 600u32, 200u32);
@@ -81,7 +82,7 @@ fn adversarial(calls: usize) -> Pattern {
             let bytes = if slot % 2 == 0 { 4096 - 8 } else { 40 };
             timed.push(Call::Malloc { slot, bytes });
         }
-        // All that is larger is taken; most of these calls fail at the end.
+        // Takes all larger blocks; the last of these calls fail.
         for slot in row..row + large {
             let bytes = match (slot - row) * 6 / large {
                 0..=2 => 1 << 20,
@@ -95,7 +96,7 @@ fn adversarial(calls: usize) -> Pattern {
         for slot in (0..row).step_by(2) {
             timed.push(Call::Free { slot });
         }
-        // Requests that the holes of their bin do not serve, and some that they do.
+        // Three of four requests are too large for the holes of their bin.
         for slot in row + large..slots {
             let bytes = if random.next().is_multiple_of(4) {
                 4000
@@ -104,18 +105,18 @@ fn adversarial(calls: usize) -> Pattern {
             };
             timed.push(Call::Malloc { slot, bytes });
         }
-        // The smallest request, here from a hole.
+        // The smallest request, served from a hole.
         for _ in 0..32 {
             timed.push(Call::Malloc { slot: 0, bytes: 1 });
             timed.push(Call::Free { slot: 0 });
         }
-        // Each free lies between two holes, or beside one.
+        // Each free has a hole on both sides, or on one.
         let mut order: Vec<u32> = (1..row).step_by(2).chain(row..slots).collect();
         for last in (1..order.len()).rev() {
             order.swap(last, random.below(last + 1));
         }
         timed.extend(order.into_iter().map(|slot| Call::Free { slot }));
-        // The smallest request from one large block.
+        // The smallest request, served from one large block.
         for _ in 0..32 {
             timed.push(Call::Malloc { slot: 0, bytes: 1 });
             timed.push(Call::Free { slot: 0 });
@@ -129,13 +130,13 @@ fn adversarial(calls: usize) -> Pattern {
     }
 }
 
-/// The processor's time stamp, after all that went before and before all that comes.
+/// The processor's time stamp, after all instructions before it and before all that follow.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn stamp() -> u64 {
     use std::arch::x86_64::{__rdtscp, _mm_lfence};
     let mut processor = 0;
-    // SAFETY: every x86-64 processor of the last fifteen years has both.
+    // SAFETY: every x86-64 processor of the last fifteen years has both instructions.
     unsafe {
         let time = __rdtscp(&mut processor);
         _mm_lfence();
@@ -143,14 +144,15 @@ fn stamp() -> u64 {
     }
 }
 
-/// Stamps in a nanosecond.
+/// Stamps per nanosecond.
 fn stamps_per_ns() -> f64 {
     let (start, first) = (std::time::Instant::now(), stamp());
     while start.elapsed().as_millis() < 100 {}
     (stamp() - first) as f64 / start.elapsed().as_nanos() as f64
 }
 
-/// Replays the pattern once, in a new heap; each call's smallest time so far. A free of what was refused is left out.
+/// Replays the pattern once, in a new heap, and lowers `least` to each call's smallest time. The
+/// free of a failed request is left out.
 #[inline(never)]
 fn replay(pattern: &Pattern, heap: &Heap, slots: &mut [(*mut u8, u32)], least: &mut [u32]) {
     let run = |call: Call, slots: &mut [(*mut u8, u32)]| -> Option<u64> {
@@ -173,7 +175,7 @@ fn replay(pattern: &Pattern, heap: &Heap, slots: &mut [(*mut u8, u32)], least: &
                     return None;
                 }
                 let start = stamp();
-                // SAFETY: the patterns free each block once, with its size.
+                // SAFETY: the slot held a live block of this heap with its size, and is empty.
                 unsafe { heap.free(block, bytes as usize) };
                 Some(stamp() - start)
             }
@@ -188,7 +190,7 @@ fn replay(pattern: &Pattern, heap: &Heap, slots: &mut [(*mut u8, u32)], least: &
         }
     }
     for (block, bytes) in slots.iter_mut().filter(|slot| !slot.0.is_null()) {
-        // SAFETY: still live, by this heap.
+        // SAFETY: the slot holds a live block of this heap with its size, and is emptied.
         unsafe { heap.free(*block, *bytes as usize) };
         *block = std::ptr::null_mut();
     }
@@ -207,7 +209,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let rate = stamps_per_ns();
     let mut rows = Vec::new();
     let mut histogram = Vec::new();
-    let mut panels = Vec::new();
     let mut summary: Vec<(String, &str, Vec<f64>)> = Vec::new();
     for pattern in [steady(arguments.calls), adversarial(arguments.calls)] {
         let mut measured: Vec<(&Peer, Vec<u32>)> = peers::all()
@@ -217,26 +218,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
             .collect();
         let mut slots = vec![(std::ptr::null_mut(), 0); pattern.slots];
         for turn in 0..arguments.replays.max(3) {
-            // The buddies' merging searches lists: three replays take long enough.
+            // Merging buddies searches lists: three replays take long enough.
             for (peer, least) in &mut measured {
                 if peer.name == "buddy_system_allocator" && turn >= 3 {
                     continue;
                 }
-                // SAFETY: the last heap in the region is forgotten.
+                // SAFETY: the region holds no live heap: `replay` frees all blocks of each.
                 let heap = unsafe { Heap::new(peer, &region, POOL) };
                 replay(&pattern, &heap, &mut slots, least);
             }
             eprintln!("latency: {} replay {}", pattern.name, turn + 1);
         }
-        // What two stamps and an empty call take.
+        // The time of two stamps and an empty call.
         let null = measured
             .iter()
             .find(|(peer, _)| peer.kind == Kind::Null)
             .and_then(|(_, least)| least.iter().min().copied())
-            .ok_or("the null allocator was not measured")?;
+            .ok_or("the null allocator is not measured")?;
         for (name, is_malloc) in [("malloc", true), ("free", false)] {
             let title = format!("{} {name}", pattern.name);
-            let mut curves = Vec::new();
             for (peer, least) in &measured {
                 if peer.kind == Kind::Null {
                     continue;
@@ -282,18 +282,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
                         count.to_string(),
                     ]
                 }));
-                curves.push(Curve {
-                    name: peer.name,
-                    points: (0..=60)
-                        .map(|step| {
-                            10f64.powf(-f64::from(step) / 60.0 * (times.len() as f64).log10())
-                        })
-                        .map(|share| (share, at(1.0 - share)))
-                        .collect(),
-                });
                 summary.push((title.clone(), peer.name, figures));
             }
-            panels.push((title, curves));
         }
     }
     ratios(&summary);
@@ -324,16 +314,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let columns = ["pattern", "call", "allocator", "from_ns", "calls"];
     record::write(&histograms, &comment, &columns, &histogram)
         .map_err(|error| format!("{}: {error}", histograms.display()))?;
-    plot::curves(
-        &out.with_extension("svg"),
-        "How long single calls take (lower is better)",
-        &panels,
-    )
-    .map_err(|error| format!("the plot: {error}"))?;
+    plots::LATENCY.save(&histograms, &out.with_extension("svg"))?;
+    plots::README.save(&out, &out.with_file_name(plots::README.svg))?;
     Ok(true)
 }
 
-/// Buckets of a nanosecond up to 100, of a tenth of the value above.
+/// Lower ends of classes, ns, with numbers of calls. A class is 1 ns wide below 100 ns, and one
+/// unit of the second digit wide above.
 fn buckets(sorted: &[f64]) -> Vec<(u64, usize)> {
     let mut buckets: Vec<(u64, usize)> = Vec::new();
     for &time in sorted {
@@ -350,7 +337,7 @@ fn buckets(sorted: &[f64]) -> Vec<(u64, usize)> {
     buckets
 }
 
-/// memoman's p99.99 and greatest time over those of the allocator that is best at each.
+/// Prints memoman's p99.99 and greatest time over the best peer's of each.
 fn ratios(summary: &[(String, &str, Vec<f64>)]) {
     for (title, name, own) in summary {
         if *name != "memoman" {

@@ -4,7 +4,6 @@ mod bench;
 mod fit;
 mod latency;
 mod peers;
-mod plot;
 mod random;
 mod region;
 mod workloads;
@@ -13,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures memoman, through its C library, beside other allocators. All of them are called in the same way.
+/// Measures memoman, through its C library, beside other allocators, all through one call shape.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -25,7 +24,8 @@ struct Arguments {
 enum What {
     /// Time: prints `ratio <workload> <memoman over the best pool allocator> <that allocator>`
     Bench(bench::Arguments),
-    /// Latency of single calls: prints `latency <pattern> <call> <allocator> <p50> <p99> <p99.9> <p99.99> <max>`
+    /// Latency of single calls: prints `latency <pattern> <call> <allocator> <p50> <p99> <p99.9>
+    /// <p99.99> <max>`, ns
     Latency(latency::Arguments),
     /// Memory: prints `fit <measure> <allocator> <least> <mean> <most>`
     Fit(fit::Arguments),

@@ -1,6 +1,6 @@
-//! Repeatable random numbers: the same for every peer.
+//! Repeatable random numbers, the same for every peer.
 
-/// xorshift64, Marsaglia's.
+/// Marsaglia's xorshift64.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -16,13 +16,13 @@ impl Random {
         self.0
     }
 
-    /// Below `limit`, which is below 2^32.
+    /// A number below `limit`, which is below 2^32.
     #[inline(always)]
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         (((self.next() >> 32) * limit as u64) >> 32) as usize
     }
 
-    /// Between `low` and `high`, every power of two as likely as another.
+    /// A number from `low` to `high`, every power of two equally likely.
     pub(crate) fn log_uniform(&mut self, low: usize, high: usize) -> usize {
         let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         let (low, high) = (low as f64, high as f64 + 1.0);

@@ -1,10 +1,11 @@
-//! The memory that all pool allocators are given, one after the other; and the processor that all run on.
+//! The memory of the pool allocators, one heap at a time; the processor and the clock of all runs.
 
 use std::ptr;
 
-use crate::peers::CONTROL;
+/// Bytes of control structure that a peer may use outside its pool.
+pub(crate) const CONTROL: usize = 64 << 10;
 
-/// Control structures at the front, then a pool, all of it touched.
+/// A control structure at the front, then a pool; every page is touched.
 pub(crate) struct Region {
     start: *mut u8,
     bytes: usize,
@@ -13,7 +14,7 @@ pub(crate) struct Region {
 impl Region {
     pub(crate) fn new(pool: usize) -> Region {
         let bytes = CONTROL + pool;
-        // SAFETY: a new mapping, placed by the system.
+        // SAFETY: a new anonymous mapping at an address that the kernel chooses.
         let start = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -35,16 +36,16 @@ impl Region {
         self.start
     }
 
-    /// The pool, which must have `bytes` bytes.
+    /// The pool. Panics if it has fewer than `bytes` bytes.
     pub(crate) fn pool(&self, bytes: usize) -> *mut u8 {
         assert!(CONTROL + bytes <= self.bytes);
         self.start.wrapping_add(CONTROL)
     }
 }
 
-/// Keeps this thread on the processor that it is on.
+/// Binds this thread to its current processor.
 pub(crate) fn pin() {
-    // SAFETY: the set is a plain bit set, all zero at first; the calls read and write nothing else.
+    // SAFETY: all zeros is a valid, empty `cpu_set_t`; the calls access nothing but the set.
     unsafe {
         let processor = libc::sched_getcpu();
         let mut set: libc::cpu_set_t = std::mem::zeroed();
@@ -55,13 +56,13 @@ pub(crate) fn pin() {
     }
 }
 
-/// Nanoseconds that this thread has run: what others do on the machine meanwhile does not count.
+/// Processor time of this thread, ns: other programs on the machine do not count.
 pub(crate) fn thread_time() -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: writes the structure that it is given.
+    // SAFETY: `time` is a live, writable timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

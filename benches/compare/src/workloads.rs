@@ -1,4 +1,5 @@
-//! The workloads. Each is one copy of code that calls whatever allocator it is given, so that the harness costs the same for all.
+//! The workloads. Each is one copy of code that calls the allocator through function pointers, so
+//! that the harness costs the same for all.
 
 use crate::peers::Heap;
 use crate::random::Random;
@@ -6,21 +7,21 @@ use crate::random::Random;
 /// The pool of every workload.
 pub(crate) const POOL: usize = 256 << 20;
 
-/// The memory ran out: the workload cannot be measured with this allocator.
+/// The memory is exhausted: the workload cannot be measured with this allocator.
 pub(crate) struct Exhausted;
 pub(crate) type Outcome = Result<(), Exhausted>;
 
-/// Calls of an allocator in a pattern that goes on for ever.
+/// An endless pattern of calls.
 pub(crate) trait Workload {
     /// Brings the heap into its steady state.
     fn prepare(&mut self, heap: &Heap) -> Outcome;
-    /// Goes on for about `calls` calls; says how many it made.
+    /// Makes about `calls` calls; returns their exact number.
     fn go_on(&mut self, heap: &Heap, calls: usize) -> Result<usize, Exhausted>;
     /// Frees everything.
     fn finish(&mut self, heap: &Heap);
 }
 
-/// A workload's name, what it does, and how to begin it anew.
+/// A workload: its name in the results, its description, its constructor.
 pub(crate) struct Description {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
@@ -28,7 +29,7 @@ pub(crate) struct Description {
     pub(crate) begin: fn() -> Box<dyn Workload>,
 }
 
-/// W1 to W7, and a mixed one.
+/// The crate `plots` has the short names of the plots.
 pub(crate) static WORKLOADS: [Description; 8] = [
     Description {
         name: "W1",
@@ -38,7 +39,7 @@ pub(crate) static WORKLOADS: [Description; 8] = [
     },
     Description {
         name: "W2",
-        what: "the same: 1,000 live, 8 B to 64 KiB",
+        what: "random steady state: 1,000 live, 8 B to 64 KiB log-uniform",
         needs_memalign: false,
         begin: || Box::new(Churn::new(1000, 8, 65536)),
     },
@@ -74,7 +75,8 @@ pub(crate) static WORKLOADS: [Description; 8] = [
     },
     Description {
         name: "W8",
-        what: "sessions: 8 to 64 blocks of 16 B to 4 KiB, some resized, freed last first; one of each stays among 5,000",
+        what: "sessions: 8 to 64 blocks of 16 B to 4 KiB, some resized, freed last first; \
+               one of each stays among 5,000",
         needs_memalign: false,
         begin: || Box::new(Sessions::new(5000)),
     },
@@ -101,7 +103,8 @@ impl Slot {
         if block.is_null() {
             return Err(Exhausted);
         }
-        // SAFETY: a block has at least one byte. A user writes to what it asks for.
+        // A user writes to its block.
+        // SAFETY: the block is live and has at least one byte.
         unsafe { block.write(1) };
         Ok(Slot {
             block,
@@ -112,7 +115,8 @@ impl Slot {
 
     #[inline(always)]
     fn give_back(self, heap: &Heap) {
-        // SAFETY: taken from this heap with this size, and given back once.
+        // SAFETY: `take` allocated the block from this heap with this size; the slot is overwritten
+        // or emptied after this call.
         unsafe { heap.free(self.block, self.bytes as usize) };
     }
 }
@@ -122,7 +126,7 @@ fn give_back_all(slots: &mut [Slot], heap: &Heap) {
         if !slot.block.is_null() {
             match (slot.align, heap.peer.memalign) {
                 (0, _) | (_, None) => slot.give_back(heap),
-                // SAFETY: given by this heap's memalign with these.
+                // SAFETY: this heap's memalign returned the live block for these arguments.
                 (align, Some(_)) => unsafe {
                     heap.free_aligned(slot.block, slot.bytes as usize, align as usize);
                 },
@@ -132,7 +136,7 @@ fn give_back_all(slots: &mut [Slot], heap: &Heap) {
     }
 }
 
-/// A random one of the live blocks is freed, another one asked for.
+/// Replaces a random live block.
 struct Churn {
     slots: Vec<Slot>,
     sizes: Box<[u32; 4096]>,
@@ -194,7 +198,7 @@ impl Workload for Pairs {
     fn finish(&mut self, _: &Heap) {}
 }
 
-/// The oldest block is freed, a new one asked for.
+/// Replaces the oldest block.
 struct Fifo {
     slots: Vec<Slot>,
     sizes: Box<[u32; 4096]>,
@@ -243,7 +247,7 @@ impl Workload for Fifo {
     }
 }
 
-/// Vectors that grow in turn; one that is full begins anew.
+/// Vectors that grow in turn; a full one is freed and begins with 16 bytes.
 struct Vectors {
     slots: Vec<Slot>,
     next: usize,
@@ -260,7 +264,7 @@ impl Vectors {
 
 impl Workload for Vectors {
     fn prepare(&mut self, heap: &Heap) -> Outcome {
-        // Not all of the same length.
+        // Different lengths, so that the vectors do not all start over in the same round.
         for (index, slot) in self.slots.iter_mut().enumerate() {
             *slot = Slot::take(heap, 16 << (index % 12))?;
         }
@@ -279,7 +283,7 @@ impl Workload for Vectors {
                 *slot = Slot::take(heap, 16)?;
                 made += 2;
             } else {
-                // SAFETY: a block of this heap and of this size.
+                // SAFETY: the slot holds a live block of this heap with this size.
                 let block =
                     unsafe { heap.realloc(slot.block, slot.bytes as usize, bytes as usize) };
                 if block.is_null() {
@@ -302,7 +306,7 @@ impl Workload for Vectors {
     }
 }
 
-/// As [`Churn`], every block with an alignment.
+/// [`Churn`] with an alignment for every block.
 struct Aligned {
     slots: Vec<Slot>,
     sizes: Box<[u32; 4096]>,
@@ -328,7 +332,7 @@ impl Aligned {
             self.slots[index] = EMPTY;
             return Err(Exhausted);
         }
-        // SAFETY: a block has at least one byte.
+        // SAFETY: the block is live and has at least one byte.
         unsafe { block.write(1) };
         self.slots[index] = Slot {
             block,
@@ -354,7 +358,8 @@ impl Workload for Aligned {
             let random = self.random.next();
             let index = (((random >> 32) * self.slots.len() as u64) >> 32) as usize;
             let slot = self.slots[index];
-            // SAFETY: given by this heap's memalign with these, and given back once.
+            // SAFETY: this heap's memalign returned the live block for these arguments; `take`
+            // overwrites the slot.
             unsafe { heap.free_aligned(slot.block, slot.bytes as usize, slot.align as usize) };
             self.take(heap, index, random)?;
         }
@@ -366,7 +371,7 @@ impl Workload for Aligned {
     }
 }
 
-/// Bursts of short-lived blocks over a population of long-lived ones, as a server's requests make them.
+/// Bursts of short-lived blocks over a population of long-lived ones, as in a server.
 struct Sessions {
     slots: Vec<Slot>,
     burst: Vec<Slot>,
@@ -385,7 +390,7 @@ impl Sessions {
         }
     }
 
-    /// One session; the calls that it made.
+    /// One session; returns the number of its calls.
     #[inline(always)]
     fn session(&mut self, heap: &Heap) -> Result<usize, Exhausted> {
         let blocks = 8 + self.random.below(57);
@@ -400,7 +405,7 @@ impl Sessions {
                 _ => slot.bytes,
             };
             if bytes != slot.bytes {
-                // SAFETY: a block of this heap and of this size.
+                // SAFETY: the slot holds a live block of this heap with this size.
                 let block =
                     unsafe { heap.realloc(slot.block, slot.bytes as usize, bytes as usize) };
                 if block.is_null() {
@@ -413,7 +418,7 @@ impl Sessions {
             }
             self.burst.push(slot);
         }
-        // One stays, and one of those that stayed goes.
+        // One block of the burst stays; a long-lived one leaves with the burst.
         let stays = self.random.below(blocks);
         let index = self.random.below(self.slots.len());
         std::mem::swap(&mut self.burst[stays], &mut self.slots[index]);

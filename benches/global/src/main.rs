@@ -1,222 +1,38 @@
-//! `make bench-global`: the shim beside other preloaded allocators, in time and in peak memory.
-//!
-//! The loads are in `benches/programs/loads.c`, each described there. Every repetition runs each load once under each allocator,
-//! in turn, so that a disturbance of the machine meets them all; medians are compared. Time is that of the processor, user and
-//! system, of all threads: what a load costs, whoever else is on the machine. The peak is what the load itself reads at its end: the one
-//! that `wait4` gives is never below this program's own size.
+//! `make bench-global`, `make latency-global`: the preload shim beside other preloaded allocators.
 
+mod latency;
+mod loads;
 mod peers;
-mod plot;
 
-use std::io::Read;
-use std::mem::MaybeUninit;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
-use clap::Parser;
-use peers::{Allocator, allocators};
+use clap::{Parser, Subcommand};
 
-/// Compares the preload shim with other preloaded allocators: prints `ratio <load> <time over glibc> <rss over glibc> <time
-/// over best peer>` and the geometric means, then those of each allocator: `mean <allocator> <time over glibc> <rss over glibc>`.
+/// Measures the preload shim beside other preloaded allocators.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Fewer and shorter repetitions: a look, below a minute
-    #[arg(long)]
-    quick: bool,
-    /// The shim
-    #[arg(long, default_value = "dist/libmemoman_preload.so")]
-    shim: PathBuf,
-    /// Where the results go, csv; the plot lies beside it
-    #[arg(long, default_value = "benches/results/global.csv")]
-    out: PathBuf,
-    /// Only these loads
-    loads: Vec<String>,
+    #[command(subcommand)]
+    what: What,
 }
 
-/// What one run cost.
-#[derive(Clone, Copy)]
-struct Cost {
-    seconds: f64,
-    kib: f64,
-}
-
-fn seconds(time: libc::timeval) -> f64 {
-    time.tv_sec as f64 + time.tv_usec as f64 / 1e6
-}
-
-/// Runs one load once under one allocator.
-fn run(program: &Path, load: &str, times: u32, allocator: &Allocator) -> Result<Cost, String> {
-    let mut command = Command::new(program);
-    command
-        .args([load, &times.to_string()])
-        .stdout(Stdio::piped())
-        .env_remove("LD_PRELOAD");
-    if let Some(library) = &allocator.library {
-        command.env("LD_PRELOAD", library);
-    }
-    let failed = |what: &str| format!("{load} under {}: {what}", allocator.name);
-    let mut child = command
-        .arg0("loads")
-        .spawn()
-        .map_err(|error| failed(&error.to_string()))?;
-    let mut told = String::new();
-    if let Some(mut output) = child.stdout.take() {
-        output
-            .read_to_string(&mut told)
-            .map_err(|error| failed(&error.to_string()))?;
-    }
-    let mut status = 0;
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: a child of ours that nobody else waits for; both places are ours to write.
-    let usage = unsafe {
-        if libc::wait4(child.id() as i32, &mut status, 0, usage.as_mut_ptr()) < 0 {
-            return Err(failed("cannot be waited for"));
-        }
-        usage.assume_init()
-    };
-    if status != 0 {
-        return Err(failed(&format!("wait status {status:#x}")));
-    }
-    let kib = told
-        .trim()
-        .parse()
-        .map_err(|_| failed(&format!("it printed {told:?} for its peak")))?;
-    Ok(Cost {
-        seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
-        kib,
-    })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn geometric_mean(values: &[f64]) -> f64 {
-    (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
-}
-
-fn measure(arguments: &Arguments) -> Result<(), String> {
-    let root = record::root();
-    let program = root.join("target/benches/loads");
-    let built = Command::new("gcc")
-        .args(["-O2", "-Wall", "-Wextra", "-o"])
-        .arg(&program)
-        .arg(root.join("benches/programs/loads.c"))
-        .arg("-lpthread")
-        .status();
-    if !built.is_ok_and(|status| status.success()) {
-        return Err("loads.c does not compile".into());
-    }
-    let shim = arguments
-        .shim
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", arguments.shim.display()))?;
-    let allocators = allocators(&shim);
-    let listed = Command::new(&program)
-        .output()
-        .map_err(|error| error.to_string())?;
-    let loads: Vec<String> = String::from_utf8_lossy(&listed.stdout)
-        .lines()
-        .filter(|load| arguments.loads.is_empty() || arguments.loads.iter().any(|one| one == load))
-        .map(str::to_owned)
-        .collect();
-    let (repetitions, times) = if arguments.quick { (3, 500) } else { (9, 4000) };
-
-    let mut rows = Vec::new();
-    let mut panels = Vec::new();
-    // For each allocator: time and memory of each load over glibc's.
-    let mut over_glibc = vec![(Vec::new(), Vec::new()); allocators.len()];
-    // And its time over the fastest other one's.
-    let mut over_best = vec![Vec::new(); allocators.len()];
-    for load in &loads {
-        let mut costs = vec![Vec::new(); allocators.len()];
-        for _ in 0..repetitions {
-            for (allocator, costs) in allocators.iter().zip(&mut costs) {
-                costs.push(run(&program, load, times, allocator)?);
-            }
-        }
-        let medians: Vec<Cost> = costs
-            .iter()
-            .map(|costs| Cost {
-                seconds: median(costs.iter().map(|cost| cost.seconds).collect()).max(1e-4),
-                kib: median(costs.iter().map(|cost| cost.kib).collect()),
-            })
-            .collect();
-        let (own, glibc) = (medians[0], medians[1]);
-        for ((time, memory), cost) in over_glibc.iter_mut().zip(&medians) {
-            time.push(cost.seconds / glibc.seconds);
-            memory.push(cost.kib / glibc.kib);
-        }
-        for (index, over_best) in over_best.iter_mut().enumerate() {
-            let best = medians
-                .iter()
-                .enumerate()
-                .filter(|&(other, _)| other != index)
-                .map(|(_, cost)| cost.seconds)
-                .fold(f64::INFINITY, f64::min);
-            over_best.push(medians[index].seconds / best);
-        }
-        println!(
-            "ratio {load} {:.2} {:.2} {:.2}",
-            own.seconds / glibc.seconds,
-            own.kib / glibc.kib,
-            over_best[0][over_best[0].len() - 1]
-        );
-        for (allocator, cost) in allocators.iter().zip(&medians) {
-            rows.push(vec![
-                load.clone(),
-                allocator.name.to_owned(),
-                format!("{:.4}", cost.seconds),
-                format!("{:.0}", cost.kib),
-            ]);
-        }
-        panels.push(plot::Panel {
-            title: load.clone(),
-            bars: allocators
-                .iter()
-                .zip(&medians)
-                .map(|(allocator, cost)| (allocator.name, cost.seconds / glibc.seconds))
-                .collect(),
-        });
-    }
-    println!(
-        "ratio geometric-mean {:.2} {:.2} {:.2}",
-        geometric_mean(&over_glibc[0].0),
-        geometric_mean(&over_glibc[0].1),
-        geometric_mean(&over_best[0])
-    );
-    for (index, allocator) in allocators.iter().enumerate() {
-        let (time, memory) = &over_glibc[index];
-        println!(
-            "mean {} {:.2} {:.2} {:.2} {}",
-            allocator.name,
-            geometric_mean(time),
-            geometric_mean(memory),
-            geometric_mean(&over_best[index]),
-            time.iter().filter(|&&time| time > 1.05).count()
-        );
-    }
-    let command = if arguments.quick {
-        "make bench-global QUICK=1"
-    } else {
-        "make bench-global"
-    };
-    let comment = record::comment(command, &[format!("{repetitions} repetitions of {times}")]);
-    record::write(
-        &arguments.out,
-        &comment,
-        &["load", "allocator", "seconds", "peak KiB"],
-        &rows,
-    )
-    .map_err(|error| error.to_string())?;
-    plot::bars(&arguments.out.with_extension("svg"), &panels).map_err(|error| error.to_string())
+#[derive(Subcommand)]
+enum What {
+    /// Time and peak memory: prints `ratio <load> <time over glibc> <rss over glibc> <time over
+    /// best peer>`, then geometric means, `mean <allocator> <time over glibc> <rss over glibc>
+    /// <time over the fastest other one> <loads more than 5 % slower than glibc>`
+    Loads(loads::Arguments),
+    /// Latency of single calls: prints `latency <call> <allocator> <p50> <p90> <p99> <p99.9>
+    /// <p99.99> <p99.999> <max> <mean>`, ns, and `latency-max-over-mean <call> <ratio>` (real-time)
+    Latency(latency::Arguments),
 }
 
 fn main() -> ExitCode {
-    match measure(&Arguments::parse()) {
+    let outcome = match Arguments::parse().what {
+        What::Loads(arguments) => loads::measure(&arguments),
+        What::Latency(arguments) => latency::measure(&arguments),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("global: {message}");

@@ -1,14 +1,15 @@
-//! The allocators that are compared: each is preloaded.
+//! The allocators, each a library to preload.
 
 use std::path::{Path, PathBuf};
 
-/// An allocator, and the library that is preloaded for it.
+/// An allocator and its library; glibc has none.
 pub(crate) struct Allocator {
     pub(crate) name: &'static str,
     pub(crate) library: Option<PathBuf>,
 }
 
-/// The peers that are installed: glibc, which is always there, Debian's packages, and two from crates.
+/// The shim, glibc, and those of Debian's packages and the two crates of benches/peers that are
+/// installed; a line on stderr names each missing one.
 pub(crate) fn allocators(shim: &Path) -> Vec<Allocator> {
     let mut found = vec![
         Allocator {
@@ -21,7 +22,7 @@ pub(crate) fn allocators(shim: &Path) -> Vec<Allocator> {
         },
     ];
     let debian = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
-    // The last two are built from crates, by benches/peers/.
+    // Libraries of benches/peers.
     let built = record::root().join("target/benches/release");
     for (name, folder, file) in [
         ("jemalloc", &debian, "libjemalloc.so.2"),

@@ -1,4 +1,4 @@
-//! Builds a C program of benches/programs against a library, runs it under callgrind, reads the counts.
+//! Builds a C program of benches/programs, runs it under callgrind, reads the counts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::process::Command;
 
 /// One measured call.
 pub(crate) struct Count {
-    /// State, and behind " @ " what surrounds it.
+    /// The state; after " @ " its surroundings, if they vary.
     pub(crate) name: String,
-    /// Instructions from the call's first one to its return, both included.
+    /// From the call's first instruction to its return, both included.
     pub(crate) instructions: u64,
 }
 
-/// A library to link: its archive and its header lie in one folder.
+/// A library to link: the folder of its archive and header, and a folder for programs.
 pub(crate) struct Library {
     pub(crate) folder: PathBuf,
     pub(crate) work: PathBuf,
 }
 
 impl Library {
-    /// Compiles a program of states.
+    /// Compiles a program that measures the states.
     pub(crate) fn program(&self, main: &str) -> Result<PathBuf, String> {
         let files = [
             main,
@@ -32,7 +32,7 @@ impl Library {
         self.compile(main, &files)
     }
 
-    /// Compiles files of benches/programs as a C program is compiled, with -O2, and links the archive.
+    /// Compiles files of benches/programs with -O2 and links the archive.
     pub(crate) fn compile(&self, name: &str, files: &[&str]) -> Result<PathBuf, String> {
         let programs = record::root().join("benches/programs");
         fs::create_dir_all(&self.work)
@@ -55,7 +55,8 @@ impl Library {
         Ok(binary)
     }
 
-    /// Runs the program under callgrind. The first measured call is the empty one, which is taken off all others.
+    /// Runs the program under callgrind. The first measured call must be the empty one, whose count
+    /// is subtracted from all others.
     pub(crate) fn count(
         &self,
         binary: &Path,
@@ -81,7 +82,7 @@ impl Library {
     }
 }
 
-/// Runs a command that must succeed; its output is shown only when it does not.
+/// Runs a command; its output becomes the error when it fails.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let output = command
         .output()
@@ -98,7 +99,8 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     ))
 }
 
-/// The parts of a combined dump: a "desc: Trigger" line with the name, then a "summary:" line with the count.
+/// Reads a combined dump: for each call a "desc: Trigger" line with the name, then a "summary:"
+/// line with the count.
 fn parse(text: &str) -> Result<Vec<Count>, String> {
     let mut counts: Vec<Count> = Vec::new();
     let mut name = None;
@@ -116,7 +118,7 @@ fn parse(text: &str) -> Result<Vec<Count>, String> {
             if name == "empty" && frame.is_some() {
                 continue;
             }
-            // The empty call is one instruction, its return, which the others have too.
+            // The empty call is one instruction, its return, which every call has.
             let frame = *frame.get_or_insert(all.saturating_sub(1));
             let instructions = all.checked_sub(frame).filter(|&own| own > 0);
             counts.push(Count {
@@ -125,7 +127,7 @@ fn parse(text: &str) -> Result<Vec<Count>, String> {
             });
         }
     }
-    // A library that marks its memory for valgrind does so in this call too, which else reads one word.
+    // `mm_block_size` reads one word, unless the library marks its memory for valgrind.
     let marked = |count: &Count| count.name.starts_with("block_size") && count.instructions > 40;
     match counts.first() {
         Some(first) if first.name == "empty" => {

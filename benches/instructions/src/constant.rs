@@ -1,4 +1,4 @@
-//! The same state in ever greater heaps.
+//! `make constant`: the same states in ever greater heaps cost the same instructions.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use crate::wcet::Build;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The greatest number of free blocks, and of calls of a heap's history
+    /// The greatest number of free blocks, and of calls in a heap's history
     #[arg(long, default_value_t = 1_000_000)]
     limit: u64,
-    /// Where programs and builds are put
+    /// The folder of programs and builds
     #[arg(long, default_value = "target/instructions")]
     work: PathBuf,
     /// The results file
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     command: String,
 }
 
-/// What one state cost in all surroundings.
+/// The counts of one state in all surroundings.
 #[derive(Default)]
 struct Range {
     order: usize,
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
         let (state, around) = count
             .name
             .split_once(" @ ")
-            .ok_or(format!("{} says nothing of its surroundings", count.name))?;
+            .ok_or(format!("{} names no surroundings", count.name))?;
         if surroundings.last().is_none_or(|last| last != around) {
             surroundings.push(around.to_owned());
         }

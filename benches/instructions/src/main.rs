@@ -1,4 +1,5 @@
-//! `make wcet`, `make constant`, `make size`: what each call costs in instructions, and the allocator in bytes.
+//! `make wcet`, `make constant`, `make size`: the cost of each call in instructions, and of the
+//! allocator in bytes.
 
 mod callgrind;
 mod constant;
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Counts what the C library costs, instructions (with callgrind) and bytes: exact, and the same on every run.
+/// Counts the cost of the C library, in instructions (with callgrind) and bytes: exact, and equal
+/// on every run.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,7 +23,8 @@ struct Arguments {
 enum What {
     /// Every state of every call: prints `wcet <state> <instructions>`
     Wcet(wcet::Arguments),
-    /// The same states in ever greater heaps: prints `constant <call> <min> <max>`, fails if they differ
+    /// The same states in ever greater heaps: prints `constant <state> <min> <max>`, fails if they
+    /// differ
     Constant(constant::Arguments),
     /// Bytes of code, control structure and blocks: prints `size <what> <number>`
     Size(size::Arguments),

@@ -1,4 +1,4 @@
-//! Bytes: of the allocator's code, of its control structure, of what a block costs.
+//! `make size`: bytes of code, of the control structure, and of a block's overhead.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::callgrind::Library;
 use crate::wcet::Build;
 
-/// The functions whose code is counted, with all that they need.
+/// The functions whose code is counted, with everything that they call.
 const COUNTED: [&str; 6] = [
     "mm_create",
     "mm_add_pool",
@@ -18,7 +18,7 @@ const COUNTED: [&str; 6] = [
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where programs and builds are put
+    /// The folder of programs and builds
     #[arg(long, default_value = "target/instructions")]
     work: PathBuf,
     /// The results file
@@ -47,9 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
                 .map_err(|error| error.to_string())?;
             for line in String::from_utf8_lossy(&output.stdout).lines() {
                 println!("size {line}");
-                let (name, number) = line
-                    .split_once(' ')
-                    .ok_or(format!("not a figure: {line}"))?;
+                let (name, number) = line.split_once(' ').ok_or(format!("no figure: {line}"))?;
                 rows.push(vec![
                     build.name().to_owned(),
                     name.to_owned(),
@@ -69,8 +67,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     Ok(true)
 }
 
-/// The .text sections that remain when only the counted functions are linked: in all, for the allocator and for the
-/// report of misuse (the line on stderr, the abort), then one by one as "section:name".
+/// Bytes of the .text sections that remain when only the counted functions are linked: first the
+/// sums of the allocator and of the report of misuse (the line on stderr, the abort), then each
+/// section as "section:name".
 fn text(library: &Library) -> Result<Vec<(String, u64)>, String> {
     let object = library.work.join("counted.o");
     let mut link = Command::new("ld");

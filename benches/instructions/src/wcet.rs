@@ -1,4 +1,4 @@
-//! Every state of every call.
+//! `make wcet`: instructions of every call in every state.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,7 +47,7 @@ impl Build {
         }
         let status = command.status().map_err(|error| error.to_string())?;
         if !status.success() {
-            return Err("scripts/build-lib.sh failed".to_owned());
+            return Err("scripts/build-lib.sh fails".to_owned());
         }
         Ok(Library { folder, work })
     }
@@ -55,10 +55,10 @@ impl Build {
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Builds to count, the first of which is printed
+    /// Builds to count; the first one's counts are printed
     #[arg(long, value_delimiter = ',', default_value = "release")]
     builds: Vec<Build>,
-    /// Where programs and builds are put
+    /// The folder of programs and builds
     #[arg(long, default_value = "target/instructions")]
     work: PathBuf,
     /// The results file

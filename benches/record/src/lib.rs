@@ -1,11 +1,11 @@
-//! Results files: csv, first a comment that says how, when, with what and from which commit.
+//! Results files: csv, after one comment line with command, date, commit and versions.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The checkout that the tools belong to.
+/// The root of the checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
@@ -14,7 +14,7 @@ pub fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// First line that a command prints; "?" when it cannot be run.
+/// The first line that a command prints; "?" when the command fails.
 pub fn first_line(program: &str, arguments: &[&str]) -> String {
     Command::new(program)
         .args(arguments)
@@ -31,7 +31,7 @@ pub fn first_line(program: &str, arguments: &[&str]) -> String {
         .unwrap_or_else(|| "?".to_owned())
 }
 
-/// The commit, with "+changes" when the allocator's sources differ from it.
+/// The commit; with "+changes" when the allocator's sources differ from it.
 pub fn commit() -> String {
     let clean = Command::new("git")
         .args([
@@ -76,7 +76,18 @@ pub fn processor() -> String {
         .unwrap_or_else(|| "?".to_owned())
 }
 
-/// The comment line: command, date, commit, target, versions, and what `more` adds.
+/// The version of glibc, as "glibc 2.36".
+pub fn glibc() -> String {
+    let version = first_line("getconf", &["GNU_LIBC_VERSION"]);
+    if version.starts_with("glibc ") {
+        version
+    } else {
+        "glibc ?".to_owned()
+    }
+}
+
+/// The comment line: command, date, commit, target, versions, processor, and what `more` adds. The
+/// crate `plots` reads these parts by their places.
 pub fn comment(command: &str, more: &[String]) -> String {
     let mut parts = vec![
         command.to_owned(),
@@ -85,6 +96,7 @@ pub fn comment(command: &str, more: &[String]) -> String {
         host(),
         first_line("rustc", &["--version"]),
         first_line("gcc", &["--version"]),
+        glibc(),
         processor(),
     ];
     parts.extend_from_slice(more);

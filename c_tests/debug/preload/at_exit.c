@@ -1,7 +1,7 @@
 // A block that is never freed: its overflow is found at exit.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write behind the block (overflow): 0x
-// expect-stderr: block of 48 bytes allocated at 0x* (at_exit+0x*)
+// expect-stderr: block of 48 bytes allocated at SITE
 #include "../../preload/check.h"
 
 int main(void) {

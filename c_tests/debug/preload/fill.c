@@ -1,10 +1,10 @@
-// What a program reads that it has not written, or has freed.
+// The patterns in memory that the program has not written yet, or has freed.
 // expect-stderr: memoman: write after free: 0x
 // expect-signal: SIGABRT
 #include "../../preload/check.h"
 #include <malloc.h>
 
-/* All bytes of a block. */
+/* All bytes of a block have this value. */
 static int all(const unsigned char *p, size_t size, unsigned char byte) {
     for (size_t i = 0; i < size; i++)
         if (p[i] != byte) return 0;

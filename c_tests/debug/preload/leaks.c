@@ -1,6 +1,6 @@
-// What is in use at exit is listed by call site.
+// Blocks in use at exit are listed by call site.
 // env: MEMOMAN_LEAKS=1
-// expect-stderr: memoman: 12345 bytes in 3 blocks allocated at 0x* (leaks+0x*)
+// expect-stderr: memoman: 12345 bytes in 3 blocks allocated at SITE
 // expect-stderr: blocks in use at exit
 #include "../../preload/check.h"
 

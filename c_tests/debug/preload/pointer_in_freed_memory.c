@@ -1,4 +1,4 @@
-// A program that follows a pointer which it reads from memory that it has freed.
+// A program that follows a pointer read from freed memory.
 // expect-signal: SIGSEGV
 #include "../../preload/check.h"
 
@@ -13,7 +13,7 @@ int main(void) {
     other->value = 1;
     CHECK(node->next->value == 1);
     free(node);
-    CHECK((uintptr_t)((struct node *)opaque(node))->next >> 47 != 0); /* no address of a process */
+    CHECK((uintptr_t)((struct node *)opaque(node))->next >> 47 != 0); /* no valid address */
     passed("a_pointer_read_from_freed_memory_is_about_to_be_followed");
     return ((struct node *)opaque(node))->next->value;
 }

@@ -1,4 +1,4 @@
-// A program that follows a pointer which it has never written.
+// A program that follows a pointer read from memory that it has never written.
 // expect-signal: SIGSEGV
 #include "../../preload/check.h"
 
@@ -10,7 +10,7 @@ struct node {
 int main(void) {
     struct node *node = opaque(malloc(sizeof *node));
     node->value = 1;
-    CHECK((uintptr_t)((struct node *)opaque(node))->next >> 47 != 0); /* no address of a process */
+    CHECK((uintptr_t)((struct node *)opaque(node))->next >> 47 != 0); /* no valid address */
     passed("a_pointer_that_was_never_written_is_about_to_be_followed");
     return node->next->value;
 }

@@ -1,15 +1,15 @@
 // Every function of the family records its caller: no site lies in the shim.
 // env: MEMOMAN_LEAKS=1
-// expect-stderr: memoman: 4001 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4002 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4003 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4004 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4005 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4006 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4007 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4008 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 8192 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
-// expect-stderr: memoman: 4010 bytes in 1 blocks allocated at 0x* (sites_of_the_family+0x*)
+// expect-stderr: memoman: 4001 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4002 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4003 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4004 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4005 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4006 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4007 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4008 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 8192 bytes in 1 blocks allocated at SITE
+// expect-stderr: memoman: 4010 bytes in 1 blocks allocated at SITE
 #include "../../preload/check.h"
 #include <malloc.h>
 

@@ -1,5 +1,6 @@
-//! Allocating: malloc, calloc, memalign. One call's way is `size_class` → `control` (bitmaps) → `free_list` → cut →
-//! `free_list`, with no loop in it.
+//! Allocating: `malloc` and `memalign`. A call runs `size_class` → `control` (bitmaps) →
+//! `free_list` → split → `free_list`, without a loop. [`crate::front`] says how its paths are
+//! divided.
 
 use core::hint::assert_unchecked;
 use core::ptr::{self, NonNull};
@@ -9,9 +10,10 @@ use crate::config::{BLOCK_MIN, QUANTUM, QUANTUM_LOG2};
 use crate::control::{Control, WILDERNESS};
 use crate::free::form_free;
 use crate::free_list;
+use crate::front::{Front, Returned};
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::size_class::{LINEAR_BELOW, block_size_for, cut_and_bin, cut_size, quanta_for};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).
@@ -20,96 +22,44 @@ impl Tlsf {
     /// The instance is live.
     #[inline(always)]
     pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live (caller).
-        unsafe {
-            match self.malloc_hit(bytes) {
-                Ok(payload) => Ok(payload),
-                Err(Miss::Small(size)) => self.malloc_small_outlined(size),
-                Err(Miss::Large(miss)) => self.malloc_large_outlined(miss),
-                Err(Miss::Refused) => Err(self.malloc_refused(bytes)),
-            }
-        }
+        // SAFETY: live instance (caller).
+        unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
-    /// The first half of [`Tlsf::malloc`]: a free block of exactly the size that the request is cut to, at the head of its
-    /// bin. A caller that wants no frame on this way makes the other halves its tail calls.
+    /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that
+    /// has exactly the size that a block for the request is cut to.
     ///
     /// # Safety
     /// The instance is live.
     #[inline(always)]
-    pub unsafe fn malloc_hit(self, bytes: usize) -> Result<NonNull<u8>, Miss> {
+    pub unsafe fn malloc_for<F: Front>(self, bytes: usize) -> F::Allocated {
         let control = self.control();
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         unsafe {
             // One compare for "zero" and "too large".
             if bytes.wrapping_sub(1) >= (*control).limit {
-                return Err(Miss::Refused);
+                return not_searched::<F>(self, bytes);
             }
             let quanta = quanta_for(bytes);
             let size = quanta << QUANTUM_LOG2;
-            if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
-                return pop_exact(control, size, quanta, true).ok_or(Miss::Small(size));
-            }
-            let (wanted, bin) = cut_and_bin(size);
-            pop_exact(control, wanted, bin, false).ok_or(Miss::Large(Large { size, wanted, bin }))
+            let hit = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
+                match pop_exact(control, size, quanta, true) {
+                    Some(payload) => payload,
+                    None => return search_small::<F>(self, size),
+                }
+            } else {
+                let (wanted, bin) = cut_and_bin(size);
+                match pop_exact(control, wanted, bin, false) {
+                    Some(payload) => payload,
+                    None => return search_large::<F>(self, size, wanted, bin),
+                }
+            };
+            F::allocated(self, Ok(hit))
         }
     }
 
-    /// The second half: the search for a block that is cut, or that fits by chance.
-    ///
-    /// # Safety
-    /// The instance is live, and `size` is what [`Tlsf::malloc_hit`] has just given as a small one.
-    #[inline(always)]
-    pub unsafe fn malloc_small(self, size: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe { serve(self.control(), size, find_small(self.control(), size)?) }
-    }
-
-    /// The same for a large one.
-    ///
-    /// # Safety
-    /// The instance is live, and `miss` is what [`Tlsf::malloc_hit`] has just given.
-    #[inline(always)]
-    pub unsafe fn malloc_large(self, miss: Large) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe {
-            let found = find_from(self.control(), miss.size, miss.own_bin())?;
-            serve(self.control(), miss.wanted.min(found.size), found)
-        }
-    }
-
-    /// One copy of [`Tlsf::malloc_small`] for where it is not hot.
-    ///
-    /// # Safety
-    /// As for it.
-    #[inline(never)]
-    unsafe fn malloc_small_outlined(self, size: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe { self.malloc_small(size) }
-    }
-
-    /// One copy of [`Tlsf::malloc_large`] for where it is not hot.
-    ///
-    /// # Safety
-    /// As for it.
-    #[inline(never)]
-    unsafe fn malloc_large_outlined(self, miss: Large) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe { self.malloc_large(miss) }
-    }
-
-    /// The answer to a request that is not looked for: zero, or beyond this instance.
-    ///
-    /// # Safety
-    /// The instance is live, and [`Tlsf::malloc_hit`] has just refused `bytes`.
-    #[cold]
-    pub unsafe fn malloc_refused(self, bytes: usize) -> Refusal {
-        // SAFETY: live (caller).
-        unsafe { refuse(self.control(), bytes) }
-    }
-
-    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
-    /// What is skipped in front becomes a free block.
+    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front
+    /// of the aligned block becomes a free block.
     ///
     /// # Safety
     /// The instance is live.
@@ -119,25 +69,25 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         let control = self.control();
-        // SAFETY: live (caller); `find_from` gives a block of a pool that is listed and free, large
-        // enough for the worst gap in front of an aligned payload.
+        // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
+        // worst gap in front of an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            // A freed block of a recurring request is aligned already.
+            // A freed block that served an equal request is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
             if align <= QUANTUM {
-                return self.malloc_large_outlined(Large { size, wanted, bin });
+                return search_large::<Returned>(self, size, wanted, bin);
             }
             if Control::head(control, bin).read().addr() & (align - 1) == 0
                 && let Some(payload) = pop_exact(control, wanted, bin, false)
             {
                 return Ok(payload);
             }
-            // The gap is zero or holds a block: at most align - QUANTUM, or one alignment more than
-            // a single quantum that would be too small.
+            // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in
+            // place of a single quantum, which is too small for a block.
             let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
                 return Err(refuse(control, usize::MAX));
             };
@@ -173,39 +123,67 @@ impl Tlsf {
     }
 }
 
-/// Why [`Tlsf::malloc_hit`] gives no block.
-pub enum Miss {
-    /// None lies ready: this block size is to be searched for. Each size has a bin of its own.
-    Small(usize),
-    /// The same for a size whose bin holds others as well.
-    Large(Large),
-    /// The request is zero or beyond the instance.
-    Refused,
-}
-
-/// A block size that is to be searched for, what it is cut to, and the bin of that.
-#[derive(Clone, Copy)]
-pub struct Large {
-    /// Block size that serves the request.
-    pub size: usize,
-    /// Where the block is cut.
-    pub wanted: usize,
-    /// The bin that blocks of this size are in.
-    pub bin: usize,
-}
-
-impl Large {
-    /// The bin of `size` itself: the one below, unless nothing is rounded up.
-    #[inline(always)]
-    fn own_bin(self) -> usize {
-        self.bin - usize::from(self.wanted != self.size)
+/// Allocates a block of `size` bytes, whose bin holds no other size, after the bin's head was no
+/// hit.
+///
+/// # Safety
+/// The instance is live; `size` is below [`LINEAR_BELOW`] and serves a request within its limit.
+#[inline(never)]
+unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
+    let control = tlsf.control();
+    // SAFETY: live instance (caller); the block that `find_small` returns is free and has at least
+    // `size` bytes.
+    unsafe {
+        let result = match find_small(control, size) {
+            Ok(found) => serve(control, size, found),
+            Err(refusal) => Err(refusal),
+        };
+        F::allocated(tlsf, result)
     }
+}
+
+/// Allocates a block of at least `size` bytes, cut to `wanted` where there is room. `bin` is the
+/// bin of `wanted`.
+///
+/// # Safety
+/// The instance is live; `size` serves a request within its limit, and `wanted` is its
+/// [`cut_size`].
+#[inline(never)]
+unsafe fn search_large<F: Front>(
+    tlsf: Tlsf,
+    size: usize,
+    wanted: usize,
+    bin: usize,
+) -> F::Allocated {
+    let control = tlsf.control();
+    // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
+    let own = bin - usize::from(wanted != size);
+    // SAFETY: live instance (caller); the block that `find_from` returns is free and has at least
+    // `size` bytes.
+    unsafe {
+        let result = match find_from(control, size, own) {
+            Ok(found) => serve(control, wanted.min(found.size), found),
+            Err(refusal) => Err(refusal),
+        };
+        F::allocated(tlsf, result)
+    }
+}
+
+/// Ends `malloc` without a search.
+///
+/// # Safety
+/// The instance is live.
+#[cold]
+#[inline(never)]
+unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
+    // SAFETY: live instance (caller).
+    unsafe { F::not_searched(tlsf, bytes, refuse(tlsf.control(), bytes)) }
 }
 
 /// Takes the head of `bin` into use, if it is a sound block of exactly `size` bytes.
 ///
 /// # Safety
-/// The instance is live; `bin` is that of `size`, and `only` says that it holds no other.
+/// The instance is live; `bin` is that of `size`; `only` is true when it holds no other size.
 #[inline(always)]
 unsafe fn pop_exact(
     control: *mut Control,
@@ -213,12 +191,14 @@ unsafe fn pop_exact(
     bin: usize,
     only: bool,
 ) -> Option<NonNull<u8>> {
-    // SAFETY: live (caller): a head leads to a free block of a pool or is the list's end. The header is tested before it
-    // is believed. What lies behind is read inside the bounds, whatever has been written over the header: true sizes of a bin that is
-    // not the wilderness's are at most a quantum below `size`, and a pool lies above.
+    // SAFETY: live instance (caller): a head is a free block of a pool or the list's end. The
+    // header is tested before it is believed. `ends_after` reads inside the bounds even when the
+    // header has been overwritten: the true sizes in a bin other than the wilderness's are at most
+    // a quantum below `size`, and a pool lies above.
     unsafe {
         let block = Control::head(control, bin).read();
-        // One compare proves size, flags and seal; the bin, or else what lies behind, that the size is the true one.
+        // One compare tests size, flags and seal. That the size is the true one follows from the
+        // bin if it holds only one size, else from the `prev_phys` at the block's end.
         if block == Control::list_end(control)
             || !block.header((*control).cookie).is_free_of(size)
             || !(only || block.ends_after(size))
@@ -233,24 +213,25 @@ unsafe fn pop_exact(
     }
 }
 
-/// What a search gives: the head of a bin, free and large enough, and its size.
+/// The result of a search: the head of a bin, free and large enough, and its size.
 struct Found {
     block: Block,
     size: usize,
     bin: usize,
 }
 
-/// Takes the first `wanted` bytes of a block that has been found into use.
+/// Takes the first `wanted` bytes of a found block into use.
 ///
 /// # Safety
-/// The instance is live; `wanted` is at most the block's size.
+/// The instance is live; `found` comes from a search of it; `wanted` is at most the block's size.
 #[inline(always)]
 unsafe fn serve(
     control: *mut Control,
     wanted: usize,
     found: Found,
 ) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the search gives a tested block that is free; header, ghost and next header are ours to write.
+    // SAFETY: the search has tested the block (caller). It is free, so its header, its `prev_phys`
+    // and the next header are the instance's to write.
     unsafe {
         let block = found.block;
         debug_assert!(wanted <= found.size);
@@ -262,7 +243,7 @@ unsafe fn serve(
                 return Err(smashed);
             }
             if rest >= BLOCK_MIN {
-                // What is left stays the wilderness: no bit changes.
+                // The remainder is the wilderness: no bit changes.
                 let remainder = form_free(control, block.offset(wanted), rest);
                 free_list::set_wilderness(control, remainder);
             } else {
@@ -276,7 +257,7 @@ unsafe fn serve(
                 return Err(smashed);
             }
             if rest >= BLOCK_MIN {
-                // Not the wilderness: the whole block was not.
+                // The remainder is not the wilderness, since the block was not.
                 let remainder = form_free(control, block.offset(wanted), rest);
                 free_list::push_sized(control, remainder, rest);
             } else {
@@ -290,14 +271,14 @@ unsafe fn serve(
     }
 }
 
-/// A head that serves `size` bytes, whose bin holds no other size.
+/// A head of at least `size` bytes; the bin of `size` holds no other size.
 ///
 /// # Safety
 /// The instance is live, and `size` is below [`LINEAR_BELOW`].
 #[inline(always)]
 unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
-    // before it is believed.
+    // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
+    // tested before it is believed.
     unsafe {
         assert_unchecked(size < LINEAR_BELOW);
         let Some(bin) = (*control).first_nonempty(size >> QUANTUM_LOG2) else {
@@ -316,15 +297,15 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
     }
 }
 
-/// A head that serves `size` bytes: of the own bin, if it is large enough, or of the first bin above it, or the
-/// wilderness. At most three heads are looked at.
+/// A head of at least `size` bytes. The search reads at most three heads: the request's own bin,
+/// the next non-empty bin, the wilderness.
 ///
 /// # Safety
 /// The instance is live; `size` serves a request within its limit, and `own` is its bin.
 #[inline(always)]
 unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). Its header is tested
-    // before it is believed.
+    // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
+    // tested before it is believed.
     unsafe {
         if let Some(mut bin) = (*control).first_nonempty(own) {
             let mut block = Control::head(control, bin).read();
@@ -358,19 +339,20 @@ unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Fo
     }
 }
 
-/// The wilderness, if it serves `size` bytes.
+/// The wilderness, if it has at least `size` bytes.
 ///
 /// # Safety
 /// The instance is live.
 #[inline(always)]
 unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
-    // SAFETY: live (caller); the header is tested before it is believed.
+    // SAFETY: live instance (caller): the head is a free block of a pool or the list's end. Its
+    // header is tested before it is believed.
     unsafe {
         let block = Control::head(control, WILDERNESS).read();
         if block == Control::list_end(control) {
             return Err(exhausted(control));
         }
-        // It ends where the highest pool does: that is its witness.
+        // The wilderness ends where the highest pool does: its true size is known.
         let room = (*control).high.wrapping_sub(block.addr());
         if block.header((*control).cookie) != Header::free(room) {
             return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
@@ -386,26 +368,28 @@ unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, R
     }
 }
 
-/// The size of a bin's head, confirmed by its ghost.
+/// The size of a bin's head, confirmed by the `prev_phys` at its end.
 ///
 /// # Safety
 /// The instance is live; `block` is a head that is not the list's end.
 #[inline(always)]
 unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal> {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, a head that is not the list's end (caller).
     unsafe { free_list::size_of_head(control, block) }
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
 }
 
-/// Lists what `wanted` bytes leave of an unlinked free block, if that is enough for a block; gives the bytes to put
-/// into use: `wanted`, or all.
+/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that
+/// is large enough for a block. Returns the bytes to take into use: `wanted`, or all.
 ///
 /// # Safety
-/// `block` is an unlinked block of `size >= wanted` bytes whose next neighbour is in use and says PREV_FREE.
+/// The instance is live; `block` is an unlinked free block of its pools with `size >= wanted`
+/// bytes, whose next neighbour is in use and has PREV_FREE set.
 #[inline(always)]
 pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wanted: usize) -> usize {
     let rest = size - wanted;
-    // SAFETY: the caller's duties: ghost and next header are ours to write.
+    // SAFETY: the block is free and unlinked (caller), so its bytes and the next header's PREV_FREE
+    // are the instance's to write.
     unsafe {
         if rest >= BLOCK_MIN {
             let remainder = form_free(control, block.offset(wanted), rest);
@@ -418,11 +402,14 @@ pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wante
     }
 }
 
-/// The refusal of a request that was not looked for: zero, or beyond this instance.
+/// The refusal of a request without a search: zero, beyond this instance, or intercepted.
+///
+/// # Safety
+/// The instance is live.
 #[cold]
 #[inline(never)]
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe {
         if (*control).is_intercepted() {
             return Refusal::Misuse(Misuse::Intercepted, ptr::null());
@@ -434,10 +421,13 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
     }
 }
 
-/// Counts a request refused for want of memory.
+/// Counts a request refused for want of memory and returns its refusal.
+///
+/// # Safety
+/// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn exhausted(control: *mut Control) -> Refusal {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     unsafe { (*control).failed_requests = (*control).failed_requests.wrapping_add(1) };
     Refusal::Exhausted
 }

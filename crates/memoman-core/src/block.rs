@@ -1,41 +1,42 @@
 //! One block: its header word, its neighbours, its links while it is free.
 //!
 //! ```text
-//!                ┌ block N ───────────────────────────────┐┌ block N+1 ──
-//!  used:         │ seal│size│flags │ payload …………………………………… ││ header │ …
-//!  free:         │ seal│size│flags │ next_free │ prev_link │ … │ prev_phys ││ header (PREV_FREE=1) │ …
-//!                                  ▲ a Block is this address   ▲ last word of the FREE block's payload
+//!         ┌ block N ───────────────────────────────┐┌ block N+1 ──
+//!  used:  │ seal│size│flags │ payload …………………………………… ││ header │ …
+//!  free:  │ seal│size│flags │ next_free │ prev_link │ … │ prev_phys ││ header (PREV_FREE=1) │ …
+//!                           ▲ a Block is this address   ▲ last word of the FREE block's payload
 //! ```
 //!
-//! A [`Block`] is named by its payload: what the user holds. Sizes include the header, so
-//! `payload + size` is the next payload. `prev_phys` (the ghost) overlaps the previous block's last
-//! payload word and exists only while that block is free.
+//! A [`Block`] is its payload's address, the pointer that the user holds. Sizes include the header,
+//! so `payload + size` is the next payload. `prev_phys` (the ghost) overlaps the previous block's
+//! last payload word and exists only while that block is free.
 //!
-//! `prev_link` is the address of the word that points here: the `next_free` of the block before in
-//! the list (which is that block's payload address) or the bin's head. Unlinking then needs
-//! neither the size class nor a test for "am I the head".
+//! `prev_link` is the address of the word that points here: the `next_free` of the preceding block
+//! in the list (which is that block's payload address) or the bin's head. Unlinking then needs
+//! neither the size class nor a test for the head.
 //!
-//! The *seal* fills the sixteen bits that a 64-bit header has to spare with a value that the instance
-//! chose when it was created. A word that is not a header of that instance decodes to a size of 2^48
-//! or more and fails the bounds test that is made anyway. Whatever stops being the header of a block in
-//! use is marked FREE on the way, so no stale header passes for a live one.
+//! The *seal* fills the sixteen spare bits of a 64-bit header with a value that the instance drew
+//! at its creation or last reset. A word that is not a header of that instance decodes to a size of
+//! 2^48 or more and fails the bounds test that every call makes. A header that stops being that of
+//! a block in use is marked FREE, so no stale header passes for a live one.
 
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, SIZE_BITS, SIZE_LIMIT, WORD};
 
-/// The block is in a free list.
+/// The block is free.
 pub(crate) const FREE: usize = 1;
 /// The previous block is free: its last payload word is our `prev_phys`.
 pub(crate) const PREV_FREE: usize = 2;
-/// The block ends its pool; it has no payload. Its size field holds the distance back to the pool's first byte.
+/// The block ends its pool and has no payload. Its size field holds the distance back to the pool's
+/// first byte.
 pub(crate) const SENTINEL: usize = 4;
-/// All bits below the quantum that mean something.
+/// All flags.
 pub(crate) const FLAGS: usize = FREE | PREV_FREE | SENTINEL;
 /// All bits below the quantum.
 const LOW_BITS: usize = QUANTUM - 1;
 /// The bits above the size.
 const SEAL_BITS: usize = !(SIZE_LIMIT | LOW_BITS);
 
-/// What a header is sealed with: nothing on 32-bit targets, which have no bits to spare.
+/// The seal of a header: 0 on 32-bit targets, whose headers have no spare bits.
 #[inline(always)]
 const fn seal(cookie: usize) -> usize {
     if WORD == 8 { cookie } else { 0 }
@@ -43,7 +44,7 @@ const fn seal(cookie: usize) -> usize {
 
 /// A header word with its seal taken off: size in the upper bits, flags below the quantum.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Header(usize);
+pub(crate) struct Header(usize);
 
 impl Header {
     #[inline(always)]
@@ -61,13 +62,14 @@ impl Header {
         Header(distance | SENTINEL)
     }
 
-    /// What stays where a block was absorbed by the free block before it: a second free of it is seen.
+    /// Replaces the header of a block absorbed by the free block before it, so that a second free
+    /// is detected.
     #[inline(always)]
     pub(crate) const fn tombstone() -> Header {
         Header(FREE)
     }
 
-    /// Keeps this header's PREV_FREE in a used header of another size.
+    /// A used header of another size with this header's PREV_FREE.
     #[inline(always)]
     pub(crate) const fn resized(self, size: usize) -> Header {
         Header(size | (self.0 & PREV_FREE))
@@ -78,7 +80,8 @@ impl Header {
         Header(self.0 | PREV_FREE)
     }
 
-    /// Block size, header included; any value up to `usize::MAX` when the word is no header.
+    /// Block size in bytes, header included; any value up to `usize::MAX` when the word is no
+    /// header.
     #[inline(always)]
     pub(crate) const fn size(self) -> usize {
         self.0 & !LOW_BITS
@@ -99,46 +102,47 @@ impl Header {
         self.0 & SENTINEL != 0
     }
 
-    /// A used block that is no sentinel, whatever its neighbour: the only state that a caller may hold.
+    /// A used block that is no sentinel, with or without PREV_FREE: the only state of a live block.
     #[inline(always)]
     pub(crate) const fn is_plain_used(self) -> bool {
         self.0 & LOW_BITS & !PREV_FREE == 0
     }
 
-    /// A used block of this size, whatever its neighbour.
+    /// A used block of this size, with or without PREV_FREE.
     #[inline(always)]
     pub(crate) const fn is_used_of(self, size: usize) -> bool {
         self.0 & !PREV_FREE == size
     }
 
-    /// A used block of fewer than `most` bytes, a multiple of the quantum: stray flags come to the top, where a wrong seal is,
-    /// so that one compare is enough.
+    /// A used block of fewer than `most` bytes, a multiple of the quantum. One compare: the
+    /// rotation moves stray flags to the top, beside a wrong seal.
     #[inline(always)]
     pub(crate) const fn is_used_below(self, most: usize) -> bool {
         (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most >> QUANTUM_LOG2
     }
 
-    /// The same, behind a block in use: no bit below the size.
+    /// [`Header::is_plain_used`] behind a block in use: no bit below the size is set.
     #[inline(always)]
     pub(crate) const fn is_plain_used_after_used(self) -> bool {
         self.0 & LOW_BITS == 0
     }
 
-    /// A block in use of a possible size, behind a block in use; [`Header::may_follow_used`] that is neither free nor a
-    /// sentinel.
+    /// A used block of a possible size behind a block in use: [`Header::may_follow_used`], neither
+    /// free nor a sentinel.
     #[inline(always)]
     pub(crate) const fn is_plain_used_behind_used(self) -> bool {
         (WORD == 8 || self.0 >= BLOCK_MIN)
             && self.0.wrapping_sub(BLOCK_MIN) & (SEAL_BITS | LOW_BITS) == 0
     }
 
-    /// A free block whose previous block is used, as coalescing leaves every free block.
+    /// A free block whose previous block is used: the state of every free block (I4).
     #[inline(always)]
     pub(crate) const fn is_plain_free(self) -> bool {
         self.0 & LOW_BITS == FREE
     }
 
-    /// A plain free block of this size. (So put, it takes one register less than a comparison with the header wanted.)
+    /// A plain free block of this size. XOR takes one register less than a
+    /// comparison with `size | FREE`.
     #[inline(always)]
     pub(crate) const fn is_free_of(self, size: usize) -> bool {
         self.0 ^ size == FREE
@@ -147,7 +151,7 @@ impl Header {
     /// The size of a plain free block ([`Header::is_plain_free`]).
     #[inline(always)]
     pub(crate) const fn free_size(self) -> Option<usize> {
-        // Without its flag, such a header is the size.
+        // Without FREE, such a header is the size.
         let size = self.0 ^ FREE;
         if size & LOW_BITS == 0 {
             Some(size)
@@ -156,21 +160,22 @@ impl Header {
         }
     }
 
-    /// The seal was that of this instance. Always true on 32-bit targets, which have no seal.
+    /// The seal is that of this instance. Always true on 32-bit targets, which have no seal.
     #[inline(always)]
     pub(crate) const fn is_sealed(self) -> bool {
         self.0 & SEAL_BITS == 0
     }
 
-    /// May lie behind a block in use: sealed, PREV_FREE and the stray bit clear, and a size that a block or a sentinel's
-    /// distance can have. One test with a mask for all of it: a size below the smallest wraps around into the seal.
+    /// A possible header behind a block in use: sealed, PREV_FREE and the stray bit clear, the size
+    /// at least that of the smallest block. One mask tests all of it: a smaller size wraps around
+    /// into the seal.
     #[inline(always)]
     pub(crate) const fn may_follow_used(self) -> bool {
         let suspect = SEAL_BITS | PREV_FREE | (LOW_BITS & !FLAGS);
         (WORD == 8 || self.0 >= BLOCK_MIN) && self.0.wrapping_sub(BLOCK_MIN) & suspect == 0
     }
 
-    /// A free block's header or a tombstone: what lay here has been freed.
+    /// A free block's header or a tombstone: the block here has been freed.
     pub(crate) const fn was_freed(self) -> bool {
         self.is_sealed() && self.is_free() && !self.is_sentinel() && !self.has_stray_bits()
     }
@@ -182,11 +187,12 @@ impl Header {
     }
 }
 
-/// A block, named by its payload address.
+/// A block: its payload address.
 ///
-/// The unsafe methods share one duty: `self` is the payload address of a block (or sentinel) in a
-/// pool of a live instance, so that the word before it, and for a free block the first two and the
-/// last word of the payload, may be read and written.
+/// # Safety of the methods
+/// `self` is the payload address of a block (or sentinel) in a pool of a live instance: the word
+/// before it, its header, may be read and written; of a free block, also the first two words of the
+/// payload (the links) and the last one (the ghost of the next block).
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block(*mut u8);
@@ -223,60 +229,60 @@ impl Block {
     /// Reads the header.
     #[inline(always)]
     pub(crate) unsafe fn header(self, cookie: usize) -> Header {
-        // SAFETY: the duty of this type: the word before the payload is this block's header.
+        // SAFETY: the header precedes the payload (see `Block`).
         Header(unsafe { self.header_ptr().read() } ^ seal(cookie))
     }
 
-    /// The seal in the header of a block in use.
+    /// The seal in this block's header.
     #[inline(always)]
     pub(crate) unsafe fn seal(self) -> usize {
-        // SAFETY: as for `header`.
+        // SAFETY: the header precedes the payload (see `Block`).
         unsafe { self.header_ptr().read() & SEAL_BITS }
     }
 
     /// Writes the header.
     #[inline(always)]
     pub(crate) unsafe fn set_header(self, cookie: usize, header: Header) {
-        // SAFETY: as for `header`.
+        // SAFETY: the header precedes the payload (see `Block`).
         unsafe { self.header_ptr().write(header.0 ^ seal(cookie)) }
     }
 
-    /// Makes the header of a block in use that of a free one of the same size, its previous block in use.
+    /// Sets FREE in the header of a block in use behind a block in use.
     #[inline(always)]
     pub(crate) unsafe fn set_free(self) {
-        // SAFETY: as for `header`.
+        // SAFETY: the header precedes the payload (see `Block`).
         unsafe { *self.header_ptr() |= FREE }
     }
 
-    /// The reverse.
+    /// Clears FREE.
     #[inline(always)]
     pub(crate) unsafe fn set_used(self) {
-        // SAFETY: as for `header`.
+        // SAFETY: the header precedes the payload (see `Block`).
         unsafe { *self.header_ptr() &= !FREE }
     }
 
-    /// Sets PREV_FREE. The seal lies above the flags, so it need not be known.
+    /// Sets PREV_FREE. The seal lies above the flags, so this needs no cookie.
     #[inline(always)]
     pub(crate) unsafe fn set_prev_free(self) {
-        // SAFETY: as for `header`.
+        // SAFETY: the header precedes the payload (see `Block`).
         unsafe { *self.header_ptr() |= PREV_FREE }
     }
 
-    /// Clears PREV_FREE: from here on the word before the header is the previous block's user data.
+    /// Clears PREV_FREE: the word before the header is the previous block's user data again.
     #[inline(always)]
     pub(crate) unsafe fn clear_prev_free(self) {
-        // SAFETY: as for `header`.
+        // SAFETY: the header precedes the payload (see `Block`).
         unsafe { *self.header_ptr() &= !PREV_FREE }
     }
 
-    /// Usable bytes, read without knowing the instance: the seal is masked off, but for its uppermost bit, which
-    /// every instance's seal has. 0 for what is not in use, as far as this one word shows it.
+    /// Usable bytes, read without the instance: of the seal, only the uppermost bit is tested,
+    /// which every seal has. 0 when the header word shows that no block is in use here.
     #[inline(always)]
     pub(crate) unsafe fn usable_size(self) -> usize {
         if !self.is_aligned() {
             return 0;
         }
-        // SAFETY: as for `header`; aligned as tested.
+        // SAFETY: the header precedes the payload (see `Block`); aligned as tested.
         let word = unsafe { self.header_ptr().read() };
         let header = Header(if WORD == 8 {
             word & (usize::MAX >> (usize::BITS - SIZE_BITS))
@@ -291,7 +297,8 @@ impl Block {
         }
     }
 
-    /// The payload `size` bytes on: the next block of one that is `size` bytes long, or the place of a remainder.
+    /// The block `size` bytes on: the next block of one of `size` bytes, or the place of a
+    /// remainder.
     #[inline(always)]
     pub(crate) fn offset(self, size: usize) -> Block {
         Block(self.0.wrapping_add(size))
@@ -302,23 +309,24 @@ impl Block {
         self.0.wrapping_sub(HEADER + WORD).cast()
     }
 
-    /// The previous block. Only while this block's PREV_FREE is set.
+    /// The previous block. PREV_FREE of this block is set (caller).
     #[inline(always)]
     pub(crate) unsafe fn prev_phys(self) -> Block {
-        // SAFETY: PREV_FREE is set (caller), so the word is the free neighbour's ghost and not user data.
+        // SAFETY: PREV_FREE is set (caller), so the word is the free neighbour's ghost and not user
+        // data.
         unsafe { self.prev_phys_ptr().read() }
     }
 
-    /// A free block of `size` bytes ends where it says: the ghost there leads back to it, and what follows is sealed as its
-    /// own header is, in use, with PREV_FREE. (The ghost alone could be the link of another free block; ghost and seal
-    /// could be left of a block that has been merged since, whose header says FREE.)
+    /// Confirms the size of a free block: the ghost at its end leads back to it, and the header
+    /// there has its seal, is in use and has PREV_FREE. (The ghost alone could be a link of another
+    /// free block; ghost and seal could be those of a block merged since, whose header says FREE.)
     #[inline(always)]
     pub(crate) unsafe fn ends_after(self, size: usize) -> bool {
         let next = self.offset(size);
-        // SAFETY: all three words lie inside the instance's bounds (caller).
+        // SAFETY: both headers and the ghost lie inside the instance's bounds (caller).
         unsafe {
             let difference = next.header_ptr().read() ^ self.header_ptr().read();
-            // Rotated, seal and flags lie side by side: a constant that fits into the instruction.
+            // Rotated, seal and flags are adjacent: the mask fits into the instruction.
             let told = (difference ^ (FREE | PREV_FREE)).rotate_left(usize::BITS - SIZE_BITS);
             let mask = (SEAL_BITS | FREE | PREV_FREE).rotate_left(usize::BITS - SIZE_BITS);
             next.prev_phys() == self && told & mask == 0
@@ -332,7 +340,7 @@ impl Block {
         unsafe { self.prev_phys_ptr().write(prev) }
     }
 
-    /// This block's `next_free` word, which is where the next block's `prev_link` points.
+    /// This block's `next_free` word: the target of the next block's `prev_link`.
     #[inline(always)]
     pub(crate) fn next_link(self) -> Link {
         self.0.cast()
@@ -346,7 +354,7 @@ impl Block {
 
     #[inline(always)]
     pub(crate) unsafe fn set_next_free(self, next: Block) {
-        // SAFETY: as for `next_free`.
+        // SAFETY: a free block's payload starts with its links (caller).
         unsafe { self.next_link().write(next) }
     }
 
@@ -357,13 +365,17 @@ impl Block {
 
     #[inline(always)]
     pub(crate) unsafe fn prev_link(self) -> Link {
-        // SAFETY: as for `next_free`.
+        // SAFETY: a free block's payload starts with its links (caller).
         unsafe { self.prev_link_ptr().read() }
     }
 
     #[inline(always)]
     pub(crate) unsafe fn set_prev_link(self, link: Link) {
-        // SAFETY: as for `next_free`.
+        // SAFETY: a free block's payload starts with its links (caller).
         unsafe { self.prev_link_ptr().write(link) }
     }
 }
+
+/// A block that [`crate::Tlsf::free`] has just coalesced and listed.
+#[derive(Clone, Copy)]
+pub struct FreeBlock(pub(crate) Block);

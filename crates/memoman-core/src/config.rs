@@ -1,4 +1,4 @@
-//! The constants of the geometry, and the compile-time proofs that they fit together.
+//! The constants of the geometry. That they fit together is proved in [`mod@crate::proofs`].
 //!
 //! Everything follows from the word size: a quantum is two words, a header one word, the smallest
 //! block two quanta (header + the three words that a free block keeps in its payload).
@@ -9,26 +9,27 @@ pub const WORD: usize = size_of::<usize>();
 /// Binary logarithm of [`QUANTUM`].
 pub const QUANTUM_LOG2: u32 = (2 * WORD).trailing_zeros();
 
-/// Alignment of every payload and step of every block size: 16 bytes on 64-bit targets, 8 on 32-bit ones.
+/// Alignment of every payload and step of every block size: 16 bytes on 64-bit targets, 8 on 32-bit
+/// ones.
 pub const QUANTUM: usize = 1 << QUANTUM_LOG2;
 
-/// Bytes in front of each payload: one word, the size and the flags.
+/// Bytes of a block's header, in front of its payload: one word, the size and the flags.
 pub const HEADER: usize = WORD;
 
-/// Smallest block, header included: header, next_free, prev_link, and the ghost prev_phys of the block behind it.
+/// Smallest block in bytes: header, next_free, prev_link, and prev_phys of the next block.
 pub const BLOCK_MIN: usize = 2 * QUANTUM;
 
 /// Binary logarithm of the second-level subdivisions of a power of two (the paper's SLI).
 pub const SL_LOG2: u32 = 5;
 
-/// Blocks below `2^LINEAR_LOG2` bytes have one bin for each size: there, a bin is an exact fit.
+/// Blocks below `2^LINEAR_LOG2` bytes have one bin for each size: a bin there is an exact fit.
 pub const LINEAR_LOG2: u32 = QUANTUM_LOG2 + SL_LOG2 + 1;
 
-/// Every block size, and every pool, is below `2^SIZE_BITS`. On 64-bit targets the sixteen bits above
-/// hold a header's seal.
+/// Every block size, and every pool, is below `2^SIZE_BITS`. On 64-bit targets the sixteen bits
+/// above hold a header's seal.
 pub const SIZE_BITS: u32 = if WORD == 8 { 48 } else { 32 };
 
-/// Greatest size that the header can hold.
+/// Greatest block size, in bytes, that a header can hold.
 pub const SIZE_LIMIT: usize = if WORD == 8 {
     ((1u64 << 48) - 1) as usize & !(QUANTUM - 1)
 } else {
@@ -41,42 +42,16 @@ pub const BINS_MAX: usize = ((SIZE_BITS - LINEAR_LOG2 + 2) << SL_LOG2) as usize;
 /// Words of the second-level bitmap: one bit for each bin.
 pub const SL_WORDS: usize = BINS_MAX.div_ceil(usize::BITS as usize);
 
-/// Greatest request of a default instance: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
+/// Greatest request of a default instance in bytes: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
 pub const DEFAULT_MAX_BLOCK: usize = if WORD == 8 {
     (1u64 << 40) as usize
 } else {
     1 << 30
 };
 
-/// Greatest request that any instance can be created for.
+/// Greatest request, in bytes, that any instance can be created for.
 pub const MAX_BLOCK_LIMIT: usize = if WORD == 8 {
     (1u64 << 47) as usize
 } else {
     1 << 31
-};
-
-// The proofs. A wrong constant must not reach a test, let alone a user.
-const _: () = {
-    assert!(
-        WORD == 4 || WORD == 8,
-        "memoman knows 32-bit and 64-bit targets"
-    );
-    assert!(QUANTUM == 2 * WORD && QUANTUM.is_power_of_two());
-    // Three flags, and a bit that is always clear on 64-bit targets, hide below the quantum.
-    assert!(crate::block::FLAGS < QUANTUM);
-    // A free block's payload holds two links and the ghost of the block behind it.
-    assert!(BLOCK_MIN == HEADER + 3 * WORD && BLOCK_MIN.is_multiple_of(QUANTUM));
-    // One first-level word has a bit for each second-level word.
-    assert!(SL_WORDS <= usize::BITS as usize);
-    assert!(crate::size_class::floor_bin(SIZE_LIMIT) < BINS_MAX);
-    assert!(crate::size_class::floor_bin(BLOCK_MIN) == 2);
-    assert!(DEFAULT_MAX_BLOCK <= MAX_BLOCK_LIMIT);
-    assert!(MAX_BLOCK_LIMIT < SIZE_LIMIT - 2 * QUANTUM);
-    // The control structure stays small: what a small heap can afford.
-    assert!(WORD == 4 || crate::Tlsf::control_size(DEFAULT_MAX_BLOCK) <= 8_704);
-    assert!(WORD == 4 || crate::Tlsf::control_size(1 << 16) <= 2_560);
-    // A first payload is aligned when its pool is.
-    assert!((size_of::<crate::pool::PoolHeader>() + HEADER).is_multiple_of(QUANTUM));
-    assert!(align_of::<crate::control::Control>() == WORD);
-    assert!(size_of::<crate::control::Control>().is_multiple_of(WORD));
 };

@@ -1,4 +1,4 @@
-//! The bins' lists: doubly linked, last in first out, each end tested before it is followed.
+//! The bins' lists: doubly linked, last in first out; each link is tested before it is followed.
 //!
 //! ```text
 //!   heads[bin] ──► A.next_free ──► B.next_free ──► list end: the control structure
@@ -12,15 +12,15 @@ use crate::control::{Control, WILDERNESS};
 use crate::misuse::Misuse;
 use crate::size_class::LINEAR_BELOW;
 
-/// Enters `block` into `bin` as its head.
+/// Makes `block` the head of `bin`.
 ///
 /// # Safety
-/// `this` is a live instance, `bin` at most its last one, `block` a block of one of its pools that is in no list.
+/// The instance is live; `bin` is at most `top_bin`; `block` lies in its pools, unlisted.
 #[inline(always)]
 pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     let head = Control::head(this, bin);
-    // SAFETY: the head exists; the block's payload starts with its two links; a head that is not the list's end is
-    // a listed free block (I2), whose links may be written.
+    // SAFETY: the head exists (`bin`, caller); the block's payload starts with its two links; a
+    // head that is not the list's end is a listed free block (I2), whose links may be written.
     unsafe {
         let old = head.read();
         block.set_next_free(old);
@@ -34,13 +34,14 @@ pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     }
 }
 
-/// Enters a free block of `size` bytes that is not the wilderness into its bin.
+/// Pushes a free block of `size` bytes that is not the wilderness to its bin.
 ///
 /// # Safety
-/// As for [`push`].
+/// The instance is live; `block` lies in its pools, unlisted.
 #[inline(always)]
 pub(crate) unsafe fn push_sized(this: *mut Control, block: Block, size: usize) {
-    // SAFETY: the same duties. Two copies: where the bin is below one word's bits, half of the marking falls away.
+    // SAFETY: live instance, unlisted block (caller); both mappings give at most `top_bin`.
+    // Two calls: where the bin is known to be below 64, half of the marking compiles away.
     unsafe {
         if size < LINEAR_BELOW {
             push(this, size >> QUANTUM_LOG2, block);
@@ -50,13 +51,14 @@ pub(crate) unsafe fn push_sized(this: *mut Control, block: Block, size: usize) {
     }
 }
 
-/// Enters any free block of `size` bytes into its bin.
+/// Pushes any free block of `size` bytes to its bin.
 ///
 /// # Safety
-/// As for [`push`].
+/// The instance is live; `block` lies in its pools, unlisted.
 #[inline(always)]
 pub(crate) unsafe fn push_freed(this: *mut Control, block: Block, size: usize) {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, unlisted block (caller); the wilderness ends the highest pool, as
+    // tested.
     unsafe {
         if (*this).is_wilderness(block, size) {
             set_wilderness(this, block);
@@ -67,14 +69,15 @@ pub(crate) unsafe fn push_freed(this: *mut Control, block: Block, size: usize) {
     }
 }
 
-/// Makes `block` the wilderness in the place of the present one, or of none.
+/// Makes `block` the wilderness in place of any present one.
 ///
 /// # Safety
-/// As for [`push`]; the block ends the highest pool.
+/// The instance is live; `block` ends its highest pool, unlisted.
 #[inline(always)]
 pub(crate) unsafe fn set_wilderness(this: *mut Control, block: Block) {
     let head = Control::head(this, WILDERNESS);
-    // SAFETY: as for `push`.
+    // SAFETY: every instance has the wilderness's head; the block's payload starts with its two
+    // links.
     unsafe {
         block.set_next_free(Control::list_end(this));
         block.set_prev_link(head);
@@ -82,7 +85,8 @@ pub(crate) unsafe fn set_wilderness(this: *mut Control, block: Block) {
     }
 }
 
-/// What points at a free block, and what it points at. Given by [`links_of`], both have been tested.
+/// A free block's list neighbours, tested by [`links_of`]: the word that points at it, and its
+/// `next_free`.
 #[derive(Clone, Copy)]
 pub(crate) struct Links {
     link: Link,
@@ -91,11 +95,11 @@ pub(crate) struct Links {
 
 /// The checked unlink, first half: both neighbours in the list point back at `block`.
 ///
-/// A block's links lie where the user's data was, so a write after free lands on them. Nothing is
-/// followed that lies outside the instance's outer bounds (control structure to highest pool).
+/// A block's links lie where the user's data was, so a write after free overwrites them. No link
+/// out of the instance's outer bounds (control structure to highest pool) is followed.
 ///
 /// # Safety
-/// `this` is a live instance and `block` lies in one of its pools.
+/// The instance is live; `block` lies in its pools.
 #[inline(always)]
 pub(crate) unsafe fn links_of(this: *mut Control, block: Block) -> Option<Links> {
     // SAFETY: live (caller); shared access for the bounds only.
@@ -115,28 +119,27 @@ pub(crate) unsafe fn links_of(this: *mut Control, block: Block) -> Option<Links>
     Some(Links { link, next })
 }
 
-/// `next`, which is not the list's end, may be a block, and points back at `block`.
+/// `next`, which is not the list's end, is a possible block and points back at `block`.
 #[inline(always)]
 fn points_back(control: &Control, block: Block, next: Block) -> bool {
     if !control.may_be_payload(next.addr()) {
         return false;
     }
-    // SAFETY: an aligned payload address inside the bounds has two words behind it.
+    // SAFETY: two words follow an aligned payload address inside the bounds.
     unsafe { next.prev_link() == block.next_link() }
 }
 
-/// May the free block behind a block in use be merged with it? What lies behind it, as witness of its size, and its links,
-/// which are given.
+/// Tests size (at its end) and links of the free block behind a block in use; returns the links.
 ///
 /// # Safety
-/// `this` is a live instance; the header of `next` says that it is a plain free block of `size` bytes, which end inside the outer bounds.
+/// The instance is live; `next` is plain free by its header, its `size` bytes inside the bounds.
 #[inline(always)]
 pub(crate) unsafe fn next_sound_to_merge(
     this: *mut Control,
     next: Block,
     size: usize,
 ) -> Result<Links, Misuse> {
-    // SAFETY: what lies at the block's end is inside the bounds (caller).
+    // SAFETY: the block's end, so its links too, lies inside the bounds (caller).
     unsafe {
         if !next.ends_after(size) {
             return Err(Misuse::SmashedNext);
@@ -145,22 +148,22 @@ pub(crate) unsafe fn next_sound_to_merge(
     }
 }
 
-/// The same for the wilderness, whose links can have one value only.
+/// [`next_sound_to_merge`] of the wilderness, whose links can have one value only.
 ///
 /// # Safety
-/// As for [`next_sound_to_merge`]; the block ends at the instance's outer bound.
+/// The instance is live; `next` is plain free by its header, its `size` bytes end at the bounds.
 #[inline(always)]
 pub(crate) unsafe fn wilderness_sound_to_merge(
     this: *mut Control,
     next: Block,
     size: usize,
 ) -> Result<(), Misuse> {
-    // SAFETY: as for `next_sound_to_merge`.
+    // SAFETY: the block's end, so its links too, lies inside the bounds (caller).
     unsafe {
         if !next.ends_after(size) {
             return Err(Misuse::SmashedNext);
         }
-        // The head too: a block in use may still have the links in it that were there when it was the wilderness.
+        // The head too: a block in use may still hold the links that it had as the wilderness.
         let head = Control::head(this, WILDERNESS);
         if head.read() != next
             || next.next_free() != Control::list_end(this)
@@ -172,15 +175,16 @@ pub(crate) unsafe fn wilderness_sound_to_merge(
     Ok(())
 }
 
-/// The checked pop: unlinks the head of `bin`, unless the block behind it does not point back; then nothing is changed.
-/// The head's own `prev_link` is not needed, so not looked at.
+/// The checked pop: unlinks the head of `bin`. False, and nothing changed, when the next block in
+/// the list does not point back. The head's own `prev_link` is neither needed nor tested.
 ///
 /// # Safety
-/// `this` is a live instance and `block` is the head of `bin`.
+/// The instance is live and `block` is the head of `bin`.
 #[inline(always)]
 pub(crate) unsafe fn pop(this: *mut Control, bin: usize, block: Block) -> bool {
     let head = Control::head(this, bin);
-    // SAFETY: live (caller), and the payload of any block holds its links; `next` is written only when it points back.
+    // SAFETY: live (caller); the payload of any block holds two links; `next` is written only when
+    // it points back.
     unsafe {
         let next = block.next_free();
         let end = Control::list_end(this);
@@ -198,13 +202,13 @@ pub(crate) unsafe fn pop(this: *mut Control, bin: usize, block: Block) -> bool {
     true
 }
 
-/// The checked pop of the wilderness.
+/// The checked pop of the wilderness: false, and nothing changed, when its link is overwritten.
 ///
 /// # Safety
-/// `this` is a live instance and `block` is its wilderness.
+/// The instance is live and `block` is its wilderness.
 #[inline(always)]
 pub(crate) unsafe fn pop_wilderness(this: *mut Control, block: Block) -> bool {
-    // SAFETY: live (caller), and the payload of any block holds its links.
+    // SAFETY: live (caller); the payload of any block holds two links.
     unsafe {
         let end = Control::list_end(this);
         if block.next_free() != end {
@@ -216,7 +220,7 @@ pub(crate) unsafe fn pop_wilderness(this: *mut Control, block: Block) -> bool {
     true
 }
 
-/// The size of a bin's head, when its header says free and the ghost at its end confirms the size.
+/// The size of a head; None unless its header is plain free and its end confirms the size.
 ///
 /// # Safety
 /// The instance is live; `block` is a head that is not the list's end.
@@ -235,10 +239,10 @@ impl Links {
     /// Unlinks the block from wherever it is in its list.
     ///
     /// # Safety
-    /// [`links_of`] has just given them, and no list has changed since.
+    /// [`links_of`] returned these links, and no list has changed since.
     #[inline(always)]
     pub(crate) unsafe fn unlink(self, this: *mut Control) {
-        // SAFETY: the caller's duties: both neighbours point back at the block.
+        // SAFETY: both neighbours point back at the block (`links_of`, caller).
         unsafe {
             self.link.write(self.next);
             if self.next != Control::list_end(this) {
@@ -254,10 +258,10 @@ impl Links {
 /// Unlinks a block from wherever it is in its list.
 ///
 /// # Safety
-/// `block` is listed, and [`links_of`] would give its links.
+/// `block` is listed, and its links pass [`links_of`].
 #[inline(always)]
 pub(crate) unsafe fn unlink(this: *mut Control, block: Block) {
-    // SAFETY: the caller's duties.
+    // SAFETY: a listed block whose links are sound (caller).
     unsafe {
         Links {
             link: block.prev_link(),

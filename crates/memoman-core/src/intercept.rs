@@ -1,31 +1,31 @@
-//! Interception: a layer above may ask that each hot call on an instance is refused with
-//! [`Misuse::Intercepted`], in order to do something around it: to tell a memory checker what is in use, for example.
+//! Interception: each hot call on an instance is refused with [`Misuse::Intercepted`], so that the
+//! layer above can act around it, for example mark memory for a checker.
 //!
-//! It costs the hot calls nothing. An intercepted instance has a greatest request of 0 and no room between
-//! its outer bounds, so the tests that are made anyway send every call to a cold path, which looks here.
+//! The hot calls pay nothing for it: an intercepted instance has a greatest request of 0 and no
+//! room between its outer bounds, so the ordinary tests send every call to a cold path, which tests
+//! for it.
 
 use core::ptr::NonNull;
 
 use crate::config::HEADER;
 use crate::control::Control;
-use crate::live::live;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::pool::Pool;
-use crate::pools::prev_free_block;
 use crate::realloc::Resized;
-use crate::tlsf::Tlsf;
+use crate::returned::{live, prev_free_block};
 
-/// Memory around a block in use that the block could grow into without being moved elsewhere.
+/// A block in use and its free neighbours: the room to resize it in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
-    /// Payload of the free block before, or of the block itself.
+    /// Payload of the previous block if that is free, else of the block itself.
     pub start: *mut u8,
-    /// Bytes from there to the end of the free block behind, or of the block itself.
+    /// Bytes from there to the end of the next block if that is free, else of the block itself.
     pub bytes: usize,
 }
 
 impl Control {
-    /// The state that [`Tlsf::intercept`] makes. (A destroyed instance has no greatest block either.)
+    /// The instance is intercepted. (A destroyed one has `max_size` 0.)
     #[inline(always)]
     pub(crate) fn is_intercepted(&self) -> bool {
         self.limit == 0 && self.max_size != 0
@@ -33,11 +33,11 @@ impl Control {
 }
 
 impl Tlsf {
-    /// From here on `malloc`, `calloc`, `memalign`, `realloc`, `realloc_aligned` and `free` give
-    /// [`Misuse::Intercepted`] and do nothing. No other method may be called before [`Tlsf::end_interception`]. O(1).
+    /// Intercepts `malloc`, `calloc`, `memalign`, `realloc`, `realloc_aligned` and `free`: they
+    /// return [`Misuse::Intercepted`] and do nothing. O(1).
     ///
     /// # Safety
-    /// The instance is live.
+    /// The instance is live. No other method is called before [`Tlsf::end_interception`].
     pub unsafe fn intercept(self) {
         // SAFETY: live (caller).
         let control = unsafe { &mut *self.control() };
@@ -62,7 +62,7 @@ impl Tlsf {
         }
     }
 
-    /// The calls are intercepted now. O(1).
+    /// True between [`Tlsf::intercept`] and [`Tlsf::end_interception`]. O(1).
     ///
     /// # Safety
     /// The instance is live.
@@ -71,15 +71,17 @@ impl Tlsf {
         unsafe { (*self.control()).is_intercepted() }
     }
 
-    /// What [`Tlsf::realloc_in_place`] may write the contents of a block to; O(1).
+    /// The memory that [`Tlsf::realloc_in_place`] may write a block's contents to; O(1).
+    /// Fails on the misuse that [`Tlsf::free`] reports.
     ///
     /// # Safety
-    /// As for [`Tlsf::free`].
+    /// The instance is live, and the memory between its pools' outer bounds may be read.
     #[cold]
     #[inline(never)]
     pub unsafe fn reach(self, ptr: NonNull<u8>) -> Result<Reach, Misuse> {
         let control = self.control();
-        // SAFETY: live instance (caller); the block and its neighbours are tested before they are believed.
+        // SAFETY: live instance (caller); the block and its neighbours are tested before their
+        // sizes are used.
         unsafe {
             let block = live(control, ptr)?;
             let mut start = block.block;
@@ -100,11 +102,12 @@ impl Tlsf {
         }
     }
 
-    /// [`Tlsf::realloc_aligned`] that does not move the block elsewhere: None, and nothing changed, when neither it nor
-    /// its neighbours have the room. `align` is a power of two, at least the quantum. O(1) and the copying.
+    /// [`Tlsf::realloc_aligned`] within the block and its free neighbours ([`Reach`]): None, and
+    /// nothing changed, when these have no room. `align` is a power of two, at least the quantum.
+    /// O(1) and the copying.
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc_aligned`].
+    /// The duties of [`Tlsf::realloc_aligned`].
     #[cold]
     #[inline(never)]
     pub unsafe fn realloc_in_place(
@@ -113,7 +116,7 @@ impl Tlsf {
         align: usize,
         bytes: usize,
     ) -> Result<Option<NonNull<u8>>, Refusal> {
-        // SAFETY: the same duties.
+        // SAFETY: live instance; on success the old pointer is given up (caller).
         unsafe {
             Ok(match self.resize_in_place(ptr, align, bytes)? {
                 Resized::InPlace(resized) => Some(resized),
@@ -124,12 +127,12 @@ impl Tlsf {
 }
 
 impl Pool {
-    /// The instance that this pool belongs to; None when the pool's header has been overwritten.
+    /// The pool's instance; None when the pool's header has been overwritten.
     ///
     /// # Safety
     /// The pool is live, and so is its instance.
     pub unsafe fn instance(self) -> Option<Tlsf> {
-        // SAFETY: live (caller).
+        // SAFETY: the pool is live (caller).
         unsafe {
             let control = self.control();
             if control.is_null() || !self.is_sound(control) {

@@ -1,4 +1,5 @@
-//! memoman's core: a two-level segregated fit (TLSF) allocator over memory that the caller supplies.
+//! memoman's core: a two-level segregated fit (TLSF) allocator over memory that the caller
+//! supplies.
 //!
 //! ```
 //! use memoman_core::Heap;
@@ -11,37 +12,44 @@
 //! assert!(heap.stats().used >= 1024);
 //! ```
 //!
-//! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an `Allocator`, for that crate's
-//! `Vec` and `Box` and whatever else takes one. The raw handle below it, [`Tlsf`], is what the C library is made of; it and
-//! the modules of the implementation are public for memoman's own crates and change without notice.
+//! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an
+//! `Allocator` for that crate's `Vec` and `Box` and for every other collection that takes one. The
+//! raw handle below it, `Tlsf`, is what the C library is built on; it and the implementation's
+//! modules are public for memoman's own crates and change without notice.
 //!
-//! It owns nothing, calls nobody, never grows, never locks, never panics in a call that a release
-//! build makes. Every allocating and freeing call runs in constant time. The layout of a block is
-//! drawn in [`mod@block`], that of a pool in [`mod@pool`], that of the instance in [`mod@control`].
+//! The core owns no memory, makes no system call, never grows, never locks, and never panics in a
+//! call of a release build. Every allocating and freeing call runs in constant time. The source
+//! draws the layout of a block in `block.rs`, of a pool in `pool.rs`, of the instance in
+//! `control.rs`.
 //!
-//! After Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for real-time systems*, ECRTS 2004.
+//! The method is that of Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for
+//! real-time systems*, ECRTS 2004.
 //!
 //! # Invariants
-//! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit of its word is set.
-//! 2. Every listed block is free, in the bin that its size maps to (or is the wilderness), inside a pool; links are mutual;
-//!    there is no cycle.
+//! The source refers to them as I1 to I8; validation proves them.
+//! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit
+//!    of its word is set.
+//! 2. Every listed block is free, inside a pool, and in the bin that its size maps to, or it is the
+//!    wilderness, the free block that ends the highest pool; links are mutual; there is no cycle.
 //! 3. Every free block of a pool is listed exactly once.
 //! 4. No two physical neighbours are both free.
-//! 5. PREV_FREE is set exactly when the previous block is free; then, and only then, `prev_phys` points to it.
-//! 6. Sizes are multiples of the quantum, at least the smallest block, and tile the pool up to its sentinel.
+//! 5. PREV_FREE is set exactly when the previous block is free; then, and only then, `prev_phys`
+//!    points to it.
+//! 6. Sizes are multiples of the quantum, at least the smallest block, and tile the pool up to its
+//!    sentinel.
 //! 7. Payloads are aligned; pools overlap neither each other nor the control structure.
 //! 8. The counters equal what a walk finds.
 #![no_std]
 #![allow(
     rustdoc::private_intra_doc_links,
-    reason = "the hidden modules' documentation is for who reads the source"
+    reason = "the hidden modules' documentation is for readers of the source"
 )]
 #![cfg_attr(
     memoman_small,
     allow(
         dead_code,
         unused_imports,
-        reason = "what only the hot paths of the normal build need"
+        reason = "items for the hot paths of the normal build only"
     )
 )]
 
@@ -53,50 +61,47 @@ pub mod config;
 #[doc(hidden)]
 pub mod size_class;
 
-#[cfg_attr(memoman_small, path = "small/allocate.rs")]
-mod allocate;
-#[cfg(feature = "allocator-api2")]
-mod allocator;
-#[doc(hidden)]
-pub mod block;
-mod boxed;
-mod check;
+mod block;
 #[doc(hidden)]
 pub mod control;
-#[cfg(all(test, unix))]
-mod corruption;
-#[cfg_attr(memoman_small, path = "small/free.rs")]
-mod free;
-#[cfg_attr(memoman_small, path = "small/free_list.rs")]
-mod free_list;
-mod heap;
+mod hash;
+mod instance;
 mod intercept;
-mod lists;
-mod live;
 mod misuse;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
-#[cfg_attr(memoman_small, path = "small/realloc.rs")]
+mod proofs;
+mod returned;
+mod rust;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+// The calls and the lists: fast in the normal build, compact in the small one.
+#[cfg(not(memoman_small))]
+mod allocate;
+#[cfg(not(memoman_small))]
+mod free;
+#[cfg(not(memoman_small))]
+mod free_list;
+#[cfg(not(memoman_small))]
+mod front;
+#[cfg(not(memoman_small))]
 mod realloc;
 #[cfg(memoman_small)]
-#[path = "small/control.rs"]
 mod small;
-mod stats;
-mod step;
-mod tlsf;
+#[cfg(memoman_small)]
+use small::{allocate, free, free_list, realloc};
 
+#[doc(hidden)]
+pub use block::FreeBlock;
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
-pub use allocate::{Large, Miss};
-pub use boxed::Boxed;
-pub use check::{Invariant, Violation};
-#[cfg(not(memoman_small))]
+pub use front::Front;
 #[doc(hidden)]
-pub use free::Beside;
-#[doc(hidden)]
-pub use free::FreeBlock;
-pub use heap::{AddedPool, Heap, Memory};
+pub use instance::Tlsf;
 #[doc(hidden)]
 pub use intercept::Reach;
 #[doc(hidden)]
@@ -104,13 +109,9 @@ pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
 pub use pool::Pool;
-#[cfg(not(memoman_small))]
-#[doc(hidden)]
-pub use realloc::Stuck;
+pub use rust::{AddedPool, Boxed, Heap, Memory};
 pub use stats::Stats;
-pub use step::{Cursor, Step};
-#[doc(hidden)]
-pub use tlsf::Tlsf;
+pub use validate::{Cursor, Invariant, Step, Violation};
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

@@ -1,27 +1,24 @@
-//! Pools: the caller's regions with a first block and a sentinel laid into them.
+//! Pools: the caller's regions, each with a first block and a sentinel laid into it.
 //!
 //! ```text
 //!  mem (rounded up)                                               (rounded down) mem + bytes
 //!  │ next │ prev │ control │ end │ check ││ header │ first block's payload … ││ sentinel │
-//!  └ PoolHeader: five words              ┘         ▲ aligned to the quantum              ▲ "payload" of the sentinel
+//!  └ PoolHeader: five words              ┘         ▲ aligned to the quantum    "payload" ▲
 //! ```
 //!
-//! Pools hang in a list in address order, so that an overlap is seen at the neighbours and a pool
-//! can be extended in constant time. `check` is a hash of the header: whoever walks the list
-//! tests it before following a pointer.
+//! The list of pools is in address order, so that a pool's neighbours show an overlap and a pool is
+//! extended in constant time. `check` is a hash of the header; a walk tests it before it follows a
+//! pointer.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
-use crate::control::{Control, mix};
+use crate::control::Control;
+use crate::hash;
 
-#[cfg(test)]
-#[path = "pool_tests.rs"]
-mod tests;
-
-/// A pool's own first words.
+/// A pool's first words.
 #[repr(C)]
 pub struct PoolHeader {
     /// Next pool in address order.
@@ -30,22 +27,25 @@ pub struct PoolHeader {
     pub(crate) prev: *mut PoolHeader,
     /// The instance that the pool belongs to.
     pub(crate) control: *mut Control,
-    /// End of the caller's region, not rounded: where an extension goes on.
+    /// End of the caller's region, not rounded: where an extension begins.
     pub(crate) end: usize,
     /// Hash of the words above and the pool's address.
     pub(crate) check: usize,
 }
 
+/// Words of the header that `check` covers.
+pub(crate) const HASHED: usize = 4;
+
 /// Bytes from a pool's start to the payload of its first block.
 pub(crate) const FIRST: usize = size_of::<PoolHeader>() + HEADER;
 
-/// Bytes of a pool that no block has: its header and the sentinel.
+/// Bytes of a pool that belong to no block: the pool's header and the sentinel.
 pub(crate) const POOL_COST: usize = size_of::<PoolHeader>() + HEADER;
 
-/// Smallest pool: one block of the smallest size.
+/// Smallest pool in bytes: one block of the smallest size.
 pub(crate) const POOL_MIN: usize = POOL_COST + BLOCK_MIN;
 
-/// A pool of an instance.
+/// A pool of an instance: a handle on its header in the caller's memory.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool(NonNull<PoolHeader>);
@@ -87,7 +87,7 @@ impl Pool {
         unsafe { (*self.header()).end & !(QUANTUM - 1) }
     }
 
-    /// The instance that this pool says it belongs to.
+    /// The instance that the pool's header names, untested.
     ///
     /// # Safety
     /// The pool is live.
@@ -96,7 +96,7 @@ impl Pool {
         unsafe { (*self.header()).control }
     }
 
-    /// The pool behind in address order.
+    /// The next pool in address order.
     ///
     /// # Safety
     /// The pool is live.
@@ -105,7 +105,7 @@ impl Pool {
         Pool::new(unsafe { (*self.header()).next })
     }
 
-    /// The pool before in address order.
+    /// The previous pool in address order.
     ///
     /// # Safety
     /// The pool is live.
@@ -130,7 +130,7 @@ impl Pool {
         Block::at(self.header().cast::<u8>().wrapping_add(bytes))
     }
 
-    /// The region's first byte and its bytes, both rounded inward to the quantum.
+    /// The region's first byte and its length in bytes, both rounded inward to the quantum.
     ///
     /// # Safety
     /// The pool is live.
@@ -139,27 +139,22 @@ impl Pool {
         (self.header().cast(), unsafe { self.end() } - self.start())
     }
 
-    #[cfg(not(memoman_small))]
-    #[inline(never)]
+    /// The value that `check` must have.
+    ///
+    /// # Safety
+    /// The pool's header may be read.
     unsafe fn checksum(self) -> usize {
-        // SAFETY: the header may be read (caller).
-        let header = unsafe { &*self.header() };
-        mix(&[
-            self.start(),
-            header.next.addr(),
-            header.prev.addr(),
-            header.control.addr(),
-            header.end,
-        ])
+        // SAFETY: the words before `check` (caller); their number is proved in `proofs`.
+        unsafe { hash::mix_at(self.start(), self.header().cast_const().cast(), HASHED) }
     }
 
-    /// The header is that of a pool of `control`, as it was last written.
+    /// The header names `control` and passes its hash.
     ///
     /// # Safety
     /// `control` is live; the five words at the pool's address may be read.
     #[inline(never)]
     pub(crate) unsafe fn is_sound(self, control: *mut Control) -> bool {
-        // SAFETY: readable (caller). The address is tested first: a header is aligned.
+        // SAFETY: the five words may be read (caller); the address, tested first, is aligned.
         unsafe {
             self.start().is_multiple_of(QUANTUM)
                 && (*self.header()).control == control
@@ -172,12 +167,12 @@ impl Pool {
         unsafe { (*self.header()).check = self.checksum() }
     }
 
-    /// Every block of the pool is free, which means that it is one block.
+    /// Every block of the pool is free: it is one free block (I4).
     ///
     /// # Safety
     /// The pool is live.
     pub unsafe fn is_empty(self) -> bool {
-        // SAFETY: live (caller), so its first block's header may be read.
+        // SAFETY: live (caller), so the first block's header may be read.
         unsafe {
             let cookie = (*self.control()).cookie;
             let first = self.first_block();
@@ -186,9 +181,9 @@ impl Pool {
         }
     }
 
-    /// Lays the first block and the sentinel. The block is not listed.
+    /// Lays the first block, unlisted, and the sentinel; gives the block and its size.
     pub(crate) unsafe fn format(self, cookie: usize) -> (Block, usize) {
-        // SAFETY: the region is the caller's and holds at least POOL_MIN bytes.
+        // SAFETY: the region may be written and holds at least POOL_MIN bytes (caller).
         unsafe {
             let first = self.first_block();
             let sentinel = self.sentinel();
@@ -203,13 +198,15 @@ impl Pool {
         }
     }
 
-    /// Calls `f` with payload, usable bytes and "in use" of each block, in address order; O(blocks).
-    /// Ends early at an overwritten header, the pool's own included.
+    /// Calls `f` with payload, usable bytes and "in use" of each block, in address order;
+    /// O(blocks). Ends early at an overwritten header, the pool's own included.
     ///
     /// # Safety
-    /// The pool is live, whatever is in it, and `f` leaves its allocator alone.
+    /// The pool is live; its contents may be anything. `f` makes no call on its instance.
+    #[inline(always)]
     pub unsafe fn walk(self, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: live (caller), so its header may be read; where that leads is followed only when its hash is right.
+        // SAFETY: live (caller), so the header may be read; its pointers are followed only behind
+        // the right hash.
         let (cookie, end) = unsafe {
             let control = self.control();
             if control.is_null() || !self.is_sound(control) {
@@ -219,7 +216,8 @@ impl Pool {
         };
         let mut block = self.first_block();
         while block.addr() < end {
-            // SAFETY: `block` lies between the pool's first block and its end.
+            // SAFETY: `block` lies between the pool's first block and its end (loop condition,
+            // tested sizes).
             let header = unsafe { block.header(cookie) };
             let size = header.size();
             if size < BLOCK_MIN || size > end - block.addr() {

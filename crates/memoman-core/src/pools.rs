@@ -1,14 +1,14 @@
-//! An instance's pools: adding, extending and removing them, and finding one's way among them.
+//! An instance's pools: finding, adding, extending and removing them, and the reset of all.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
-use crate::block::{Block, Header};
+use crate::block::{FreeBlock, Header};
 use crate::config::{BLOCK_MIN, QUANTUM, SIZE_LIMIT};
 use crate::control::{Control, WILDERNESS};
-use crate::free::FreeBlock;
-use crate::free_list::{self, Links};
+use crate::free_list;
+use crate::instance::Tlsf;
 use crate::pool::{FIRST, POOL_COST, POOL_MIN, Pool, PoolHeader};
-use crate::tlsf::Tlsf;
+use crate::returned::prev_free_block;
 
 impl Tlsf {
     /// The first pool in address order; O(1).
@@ -16,16 +16,27 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn first_pool(self) -> Option<Pool> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller).
         Pool::new(unsafe { (*self.control()).first_pool })
     }
 
-    /// The pool behind `pool` in address order; O(1). None at the end, or when `pool` is not of this instance.
+    /// [`Pool::walk`].
+    ///
+    /// # Safety
+    /// The pool is live; its contents may be anything. `f` makes no call on its instance.
+    #[inline(always)]
+    pub unsafe fn walk_pool(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
+        // SAFETY: live pool, no call of `f` on its instance (caller).
+        unsafe { pool.walk(f) }
+    }
+
+    /// The pool after `pool` in address order; O(1). None at the end, or when `pool` is not of this
+    /// instance.
     ///
     /// # Safety
     /// The instance is live; `pool` is a pool of it.
     pub unsafe fn next_pool(self, pool: Pool) -> Option<Pool> {
-        // SAFETY: live (caller).
+        // SAFETY: live instance (caller); the pool's header is tested before it is followed.
         unsafe {
             if pool.is_sound(self.control()) {
                 pool.next()
@@ -35,12 +46,13 @@ impl Tlsf {
         }
     }
 
-    /// The pool that `ptr` points into, its own bookkeeping included; O(pools).
+    /// The pool that `ptr` points into, its headers included; O(pools). The memory at `ptr` is not
+    /// read.
     ///
     /// # Safety
-    /// The instance is live. `ptr` is not read.
+    /// The instance is live.
     pub unsafe fn pool_of(self, ptr: *const u8) -> Option<Pool> {
-        // SAFETY: live (caller); `next_pool` tests each header before it follows it.
+        // SAFETY: live instance (caller); `next_pool` tests each header before it follows it.
         unsafe {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
@@ -56,13 +68,15 @@ impl Tlsf {
         None
     }
 
-    /// Gives a region to the instance; O(pools), for the overlap check. The region is rounded
-    /// inward to the quantum. None, and nothing changed, when what is left cannot hold one block of the smallest
-    /// size, or when the region overlaps a pool or the control structure, or ends beyond the address space.
+    /// Adds a region to the instance as a pool; O(pools), for the overlap check. The region is
+    /// rounded inward to the quantum. None, and nothing changed, when `mem` is null, when the
+    /// rounded region cannot hold one block of the smallest size or is greater than [`SIZE_LIMIT`],
+    /// when the region overlaps a pool or the control structure or ends beyond the address space,
+    /// or when a header that it tests is overwritten.
     ///
     /// # Safety
-    /// The instance is live. The region may be read and written, and is used by nobody else until the
-    /// pool is removed or the instance is given up.
+    /// The instance is live. The region may be read and written, and belongs to the instance until
+    /// the pool is removed or the instance is destroyed.
     pub unsafe fn add_pool(self, mem: *mut u8, bytes: usize) -> Option<Pool> {
         let control = self.control();
         let end = mem.addr().checked_add(bytes)?;
@@ -75,17 +89,18 @@ impl Tlsf {
         if !(POOL_MIN..=SIZE_LIMIT).contains(&region) {
             return None;
         }
-        // SAFETY: live (caller), or destroyed and no longer for any request.
+        // SAFETY: live instance (caller). (A destroyed instance, with `max_size` 0, is refused
+        // here.)
         if unsafe { (*control).max_size == 0 || overlaps_control(control, mem.addr(), end) } {
             return None;
         }
 
         // The neighbours in address order.
         let mut prev: Option<Pool> = None;
-        // SAFETY: live (caller); a pool is followed only when its header is sound.
+        // SAFETY: live instance (caller); a pool is followed only when its header is sound.
         let mut next = unsafe { self.first_pool() };
         while let Some(pool) = next {
-            // SAFETY: the instance's own list.
+            // SAFETY: a pool from the instance's list, so its header may be read.
             if unsafe { !pool.is_sound(control) } {
                 return None;
             }
@@ -93,7 +108,7 @@ impl Tlsf {
                 break;
             }
             prev = next;
-            // SAFETY: as above.
+            // SAFETY: live instance (caller), sound pool of it (tested).
             next = unsafe { self.next_pool(pool) };
         }
         // SAFETY: `prev` is a sound pool of this instance.
@@ -103,14 +118,15 @@ impl Tlsf {
             return None;
         }
 
-        // Above all others, it takes the wilderness over.
-        // SAFETY: live (caller); the wilderness is tested before it is moved.
+        // The highest pool ends with the wilderness: the present one becomes an ordinary block.
+        // SAFETY: live instance (caller); the wilderness is tested before it is moved.
         if next.is_none() && unsafe { !give_up_wilderness(control) } {
             return None;
         }
         let header: *mut PoolHeader = start.cast();
         let pool = Pool::new(header)?;
-        // SAFETY: the region is the caller's, aligned, large enough, and overlaps nothing of ours.
+        // SAFETY: the region may be written (caller), is aligned and large enough, and overlaps no
+        // pool and not the control structure (tested); its neighbours in the list are sound pools.
         unsafe {
             header.write(PoolHeader {
                 next: next.map_or(ptr::null_mut(), Pool::header),
@@ -130,15 +146,19 @@ impl Tlsf {
         Some(pool)
     }
 
-    /// Joins `more` bytes right behind the pool's region to it; O(1). False, and nothing changed, when they are too few to
-    /// form a block behind a live one (or make no whole quantum), overlap the next pool or the control structure, or end
-    /// beyond the address space.
+    /// Extends a pool by the `more` bytes right behind its region; O(1). False, and nothing
+    /// changed, when they are too few to form a block behind a live one (or make no whole quantum),
+    /// when they overlap the next pool or the control structure or end beyond the address space,
+    /// when the pool would be greater than [`SIZE_LIMIT`], when it is not of this instance, or when
+    /// a header that it tests is overwritten.
     ///
     /// # Safety
-    /// The instance is live, `pool` is a pool of it, and the bytes behind the region are the caller's to give.
+    /// The instance is live; `pool` is a pool of it; the `more` bytes may be read and written, and
+    /// belong to the instance until the pool is removed or the instance is destroyed.
     pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
         let control = self.control();
-        // SAFETY: live pool (caller), tested all the same before anything in it is believed.
+        // SAFETY: live instance, pool and bytes of it (caller); the pool is tested before anything
+        // in it is believed.
         unsafe {
             if !pool.is_sound(control) {
                 return false;
@@ -163,7 +183,8 @@ impl Tlsf {
             if !old.is_sentinel() {
                 return false;
             }
-            // The free block that will end the pool: the free tail grown, or a new one where the sentinel was.
+            // The free block that will end the pool: the grown free tail, or a new one at the old
+            // sentinel.
             let mut block = sentinel;
             let mut size = grown;
             if old.is_prev_free() {
@@ -192,8 +213,9 @@ impl Tlsf {
         true
     }
 
-    /// Takes a pool back from the instance; O(1). `mem_or_pool` is the pool or the address that it was added with.
-    /// False, and nothing changed, while a block of it is in use, or when it is no pool of this instance.
+    /// Removes a pool from the instance; O(1). `mem_or_pool` is the pool or the address that it was
+    /// added with. False, and nothing changed, while a block of it is in use, when it is no pool of
+    /// this instance, or when a header or link that it tests is overwritten.
     ///
     /// # Safety
     /// The instance is live; memory between the instance's lowest and highest pool may be read.
@@ -204,7 +226,7 @@ impl Tlsf {
         let Some(pool) = Pool::new(start.cast()) else {
             return false;
         };
-        // SAFETY: live (caller). Nothing is read outside the instance's bounds, and nothing of the
+        // SAFETY: live instance (caller); nothing is read outside its bounds, and nothing of the
         // pool is believed before its hash is tested.
         unsafe {
             let first = pool.first_block();
@@ -217,7 +239,8 @@ impl Tlsf {
             }
             let header = pool.header();
             let (prev, next) = (Pool::new((*header).prev), Pool::new((*header).next));
-            // What ends the pool below the highest becomes the wilderness.
+            // Without the highest pool, a free block that ends the pool below becomes the
+            // wilderness.
             let mut tail = None;
             if let (Some(below), None) = (prev, next)
                 && below.is_sound(control)
@@ -238,7 +261,7 @@ impl Tlsf {
                 free_list::unlink(control, tail);
                 free_list::push(control, WILDERNESS, tail);
             }
-            // A second removal finds no pool here.
+            // With a wrong hash, a second removal finds no pool here.
             (*header).check = !(*header).check;
         }
         true
@@ -247,9 +270,10 @@ impl Tlsf {
     /// The pool that a coalesced block fills alone; O(1).
     ///
     /// # Safety
-    /// The instance is live and `block` is what the last [`Tlsf::free`] of it gave.
+    /// The instance is live, and `block` is the result of the last [`Tlsf::free`] of it.
     pub unsafe fn emptied_pool(self, block: FreeBlock) -> Option<Pool> {
-        // SAFETY: a free block's neighbour has a header, and a sentinel's size field leads back to its pool.
+        // SAFETY: a free block of a live instance (caller): a header follows it, and a sentinel's
+        // size field leads back to its pool.
         unsafe {
             let cookie = (*self.control()).cookie;
             let block = block.0;
@@ -265,14 +289,15 @@ impl Tlsf {
         }
     }
 
-    /// Makes every pool one free block again and starts the counters anew; O(pools). False, and nothing
-    /// changed, when the list of pools has been overwritten.
+    /// Frees all blocks: every pool becomes one free block, and the counters restart at 0;
+    /// O(pools). False, and nothing changed, when the list of pools has been overwritten.
     ///
     /// # Safety
     /// The instance is live. Every block is given up: no pointer into the pools is used again.
     pub unsafe fn reset(self) -> bool {
         let control = self.control();
-        // SAFETY: live (caller); each pool is followed only when its header is sound.
+        // SAFETY: live instance, blocks given up (caller); each pool is followed only when its
+        // header is sound.
         unsafe {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
@@ -281,7 +306,7 @@ impl Tlsf {
                 }
                 pool = self.next_pool(this);
             }
-            // The headers of the blocks that are given up stay where they are; under another seal they are none.
+            // The old blocks' headers stay in memory; under another seal they are not headers.
             (*control).reseal();
             (*control).used = 0;
             (*control).peak = 0;
@@ -299,37 +324,13 @@ impl Tlsf {
     }
 }
 
-/// The free block right before `block`, whose PREV_FREE is set, with its size: None when it has been overwritten.
+/// Moves the wilderness to an ordinary bin, since another pool becomes the highest. False, and
+/// nothing changed, when it has been overwritten.
 ///
 /// # Safety
-/// `control` is live; `block` is a block or sentinel of one of its pools with PREV_FREE set.
-#[inline(always)]
-pub(crate) unsafe fn prev_free_block(
-    control: *mut Control,
-    block: Block,
-) -> Option<(Block, usize, Links)> {
-    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
-    unsafe {
-        let prev = block.prev_phys();
-        let size = block.addr().wrapping_sub(prev.addr());
-        if !(*control).may_be_payload(prev.addr()) {
-            return None;
-        }
-        // One compare proves size, flags and seal.
-        if prev.header((*control).cookie) != Header::free(size) {
-            return None;
-        }
-        Some((prev, size, free_list::links_of(control, prev)?))
-    }
-}
-
-/// Makes the wilderness a block like others: another pool becomes the highest. False, and nothing changed, when it has
-/// been overwritten.
-///
-/// # Safety
-/// `control` is live.
+/// The instance is live.
 unsafe fn give_up_wilderness(control: *mut Control) -> bool {
-    // SAFETY: live (caller); the block is tested before anything is written.
+    // SAFETY: live instance (caller); the block is tested before anything is written.
     unsafe {
         let block = Control::head(control, WILDERNESS).read();
         if block == Control::list_end(control) {
@@ -347,7 +348,12 @@ unsafe fn give_up_wilderness(control: *mut Control) -> bool {
     true
 }
 
-/// Makes the pools around a place point at `forward` and `back`.
+/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool
+/// behind.
+///
+/// # Safety
+/// The instance is live; `prev` and `next` are sound pools of it; `forward` and `back` are pools of
+/// it or null.
 unsafe fn link_neighbours(
     control: *mut Control,
     prev: Option<Pool>,
@@ -355,7 +361,7 @@ unsafe fn link_neighbours(
     forward: *mut PoolHeader,
     back: *mut PoolHeader,
 ) {
-    // SAFETY: both are live pools of this instance (caller).
+    // SAFETY: sound pools of a live instance (caller), whose headers may be written.
     unsafe {
         match prev {
             Some(pool) => {
@@ -374,9 +380,12 @@ unsafe fn link_neighbours(
     }
 }
 
-/// Brings the bounds and the hash up to date after the list of pools changed.
+/// Updates the bounds and the hash after a change of the list of pools.
+///
+/// # Safety
+/// The instance is live and its list of pools is sound.
 pub(crate) unsafe fn refresh(control: *mut Control) {
-    // SAFETY: a live instance whose list of pools is sound (caller).
+    // SAFETY: live instance, sound list of pools (caller).
     unsafe {
         let this = &mut *control;
         let (low, high) = this.outer_bounds();
@@ -385,8 +394,12 @@ pub(crate) unsafe fn refresh(control: *mut Control) {
     }
 }
 
+/// Whether the bytes from `start` to `end` overlap the control structure.
+///
+/// # Safety
+/// The instance is live.
 unsafe fn overlaps_control(control: *mut Control, start: usize, end: usize) -> bool {
-    // SAFETY: live (caller).
+    // SAFETY: live instance (caller).
     let bytes = unsafe { (*control).bytes() };
     start < control.addr() + bytes && control.addr() < end
 }

@@ -1,7 +1,8 @@
-//! Resizing: in place where the neighbours allow it, forward, then backward, then by moving.
+//! Resizing: in place forward, then backward, where the neighbours allow it, then by moving.
+//! [`crate::front`] says how the paths are divided.
 //!
 //! ```text
-//!  shrink     [ block       ] next        →  [ block ][ remainder ] next       (remainder joins a free next)
+//!  shrink     [ block       ] next        →  [ block ][ remainder ] next   (joins a free next)
 //!  forward    [ block ][ free next ]      →  [ block        ][ remainder ]
 //!  backward   [ free prev ][ block ] next →  [ block, contents moved down ][ remainder ]
 //! ```
@@ -14,117 +15,49 @@ use crate::config::{BLOCK_MIN, HEADER, QUANTUM};
 use crate::control::Control;
 use crate::free::form_free;
 use crate::free_list::{self, Links};
-use crate::live::{Live, behind, has_size, live};
+use crate::front::{Front, Returned};
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::pools::prev_free_block;
+use crate::returned::{Live, behind, has_size, live, prev_free_block};
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
-    /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place
-    /// forward, then backward, then by moving; O(1) and the copying. On failure the block is as it was.
+    /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in
+    /// place forward, then backward, then by moving; O(1) and the copying. On failure the block is
+    /// as it was.
     ///
     /// # Safety
-    /// As for [`Tlsf::free`]; only on success is the old pointer given up.
+    /// The instance is live. On success the old pointer is given up. (A pointer that is no live
+    /// block is detected as [`Tlsf::free`] detects it.)
     #[inline]
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe {
-            if self.realloc_same(ptr.as_ptr(), bytes) {
-                Ok(ptr)
-            } else {
-                self.realloc_other(ptr, bytes)
-            }
-        }
+        // SAFETY: live instance, pointer given up on success (caller).
+        unsafe { self.realloc_for::<Returned>(ptr.as_ptr(), bytes) }
     }
 
-    /// The second half of [`Tlsf::realloc`], the first being [`Tlsf::realloc_same`].
+    /// [`Tlsf::realloc`] for a front. On the fast path the block has the request's size already.
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc`].
-    #[inline]
-    pub unsafe fn realloc_other(
-        self,
-        ptr: NonNull<u8>,
-        bytes: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
-        unsafe {
-            match self.realloc_forward(ptr.as_ptr(), bytes) {
-                Ok(()) => Ok(ptr),
-                Err(Stuck::Behind(header, next)) => self.realloc_backward(ptr, header, next, bytes),
-                Err(Stuck::Alone(size)) => self.relocate(ptr, size, QUANTUM, bytes),
-                Err(Stuck::Refused) => self.realloc_aligned(ptr, QUANTUM, bytes),
-            }
-        }
-    }
-
-    /// Shrinks a block or grows it into the free one behind; else nothing is changed. A caller that wants no frame on this
-    /// way makes the others its tail calls.
-    ///
-    /// # Safety
-    /// As for [`Tlsf::realloc`]; `ptr` may be null.
+    /// The instance is live, and on success the old pointer is given up. `ptr` may be null, which
+    /// lies outside every instance's bounds.
     #[inline(always)]
-    pub unsafe fn realloc_forward(self, ptr: *mut u8, bytes: usize) -> Result<(), Stuck> {
-        let control = self.control();
-        let block = Block::at(ptr);
-        // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside its bounds.
+    pub unsafe fn realloc_for<F: Front>(self, ptr: *mut u8, bytes: usize) -> F::Allocated {
+        // SAFETY: live instance, pointer given up on success (caller); null is no block of any
+        // size.
         unsafe {
-            if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr())
-            {
-                return Err(Stuck::Refused);
-            }
-            let Some(old) = behind(control, block, block.header((*control).cookie)) else {
-                return Err(Stuck::Refused);
-            };
-            let size = block_size_for(bytes);
-            let result = if size <= old.header.size() {
-                shrink(control, &old, size)
-            } else if old.next_header.is_free()
-                && old.header.size() + old.next_header.size() >= size
-            {
-                grow_forward(control, &old, size)
-            } else if old.header.is_prev_free() {
-                return Err(Stuck::Behind(old.header, old.next_header));
+            if self.realloc_same(ptr, bytes) {
+                F::allocated(self, Ok(NonNull::new_unchecked(ptr)))
             } else {
-                return Err(Stuck::Alone(old.header.size()));
-            };
-            result.map_err(|_| Stuck::Refused)
-        }
-    }
-
-    /// Grows a block into the free one before it, or moves it.
-    ///
-    /// # Safety
-    /// As for [`Tlsf::realloc`]; the headers are what [`Tlsf::realloc_forward`] has just given.
-    #[inline(always)]
-    pub unsafe fn realloc_backward(
-        self,
-        ptr: NonNull<u8>,
-        header: Header,
-        next_header: Header,
-        bytes: usize,
-    ) -> Result<NonNull<u8>, Refusal> {
-        let block = Block::at(ptr.as_ptr());
-        let old = Live {
-            block,
-            header,
-            next: block.offset(header.size()),
-            next_header,
-        };
-        // SAFETY: the same duties: the block has been tested.
-        unsafe {
-            match grow_backward(self.control(), &old, QUANTUM, block_size_for(bytes))? {
-                Some(moved) => Ok(moved),
-                None => self.relocate(ptr, header.size(), QUANTUM, bytes),
+                resize::<F>(self, ptr, bytes)
             }
         }
     }
 
-    /// [`Tlsf::realloc`] whose result is aligned to `align`, a power of two, whether the block moves or not.
+    /// [`Tlsf::realloc`] with a result aligned to `align`, a power of two, whether the block moves
+    /// or not.
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc`].
+    /// The instance is live, and on success the old pointer is given up.
     pub unsafe fn realloc_aligned(
         self,
         ptr: NonNull<u8>,
@@ -134,7 +67,8 @@ impl Tlsf {
         if !align.is_power_of_two() {
             return Err(Refusal::Invalid);
         }
-        // SAFETY: the same duties.
+        // SAFETY: live instance, pointer given up on success (caller); `resize_in_place` has tested
+        // the block that it returns as not resized.
         unsafe {
             match self.resize_in_place(ptr, align.max(QUANTUM), bytes)? {
                 Resized::InPlace(resized) => Ok(resized),
@@ -143,13 +77,13 @@ impl Tlsf {
         }
     }
 
-    /// A request of so many bytes that the block, which is tested, has exactly their size; O(1).
+    /// Whether `ptr` is a live block of exactly the size that serves `bytes` bytes; O(1).
     ///
     /// # Safety
-    /// As for [`Tlsf::free`], but nothing is given up; `ptr` may be null.
+    /// The instance is live. `ptr` may be null.
     #[inline(always)]
     pub unsafe fn realloc_same(self, ptr: *mut u8, bytes: usize) -> bool {
-        // SAFETY: live instance (caller); null is outside its bounds.
+        // SAFETY: live instance (caller); `has_size` takes any pointer.
         unsafe {
             bytes.wrapping_sub(1) < (*self.control()).limit
                 && has_size(
@@ -160,10 +94,11 @@ impl Tlsf {
         }
     }
 
-    /// The resized block, or the tested one that would have to move.
+    /// Resizes a block in place, or returns the size of the tested block that would have to move.
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc`].
+    /// The instance is live, and when the block is resized the old pointer is given up. `align` is
+    /// a power of two.
     #[inline(never)]
     pub(crate) unsafe fn resize_in_place(
         self,
@@ -178,7 +113,8 @@ impl Tlsf {
             if bytes == 0 {
                 return Err(Refusal::Invalid);
             }
-            // What the block has already is not refused: taken whole, it may be a little more than the greatest request.
+            // Bytes that the block has already are not refused: a block taken whole may have a few
+            // more than the greatest request.
             if bytes > (*control).limit && bytes > old.header.size() - HEADER {
                 return Err(exhausted(control));
             }
@@ -200,36 +136,38 @@ impl Tlsf {
         }
     }
 
-    /// One copy of [`Tlsf::free`] for where it is not hot.
+    /// [`Tlsf::free`], compiled once for callers that are not hot.
     ///
     /// # Safety
-    /// As for [`Tlsf::free`].
+    /// The instance is live, and the contents of the block are given up.
     #[inline(never)]
     unsafe fn free_outlined(self, ptr: NonNull<u8>) -> Option<Misuse> {
-        // SAFETY: the same duties.
+        // SAFETY: live instance, contents given up (caller).
         unsafe { self.free(ptr).err() }
     }
 
-    /// Allocates anew, copies, frees the old block.
+    /// Allocates another block, copies the contents, frees the old block.
     ///
     /// # Safety
-    /// `ptr` is a tested block in use of `size` bytes, header included.
+    /// The instance is live; `ptr` is a tested block in use of `size` bytes, header included, and
+    /// on success it is given up.
     #[inline(never)]
-    pub unsafe fn relocate(
+    unsafe fn relocate(
         self,
         ptr: NonNull<u8>,
         size: usize,
         align: usize,
         bytes: usize,
     ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: tested (caller); the new block is another one, and holds what is copied.
+        // SAFETY: live instance, tested block (caller); the new block is another one and has at
+        // least the bytes that are copied.
         unsafe {
             let peak = (*self.control()).peak;
             let new = self.memalign(align, bytes)?;
             let kept = (size - HEADER).min(bytes);
             ptr::copy_nonoverlapping(ptr.as_ptr(), new.as_ptr(), kept);
             if let Some(misuse) = self.free_outlined(ptr) {
-                // A neighbour of the old block is overwritten: as if nothing had been asked.
+                // A neighbour of the old block is overwritten: undo the call.
                 let _ = self.free_outlined(new);
                 (*self.control()).peak = peak;
                 return Err(Refusal::Misuse(misuse, ptr.as_ptr()));
@@ -239,30 +177,115 @@ impl Tlsf {
     }
 }
 
-/// Why [`Tlsf::realloc_forward`] does not resize a block.
-pub enum Stuck {
-    /// There is no room behind, but there may be before: its own header and the next one.
-    Behind(Header, Header),
-    /// There is no room beside it: its size, header included.
-    Alone(usize),
-    /// It is null or misused, or the request is zero or beyond the instance: [`Tlsf::realloc_aligned`] tells.
-    Refused,
+/// Shrinks a block, grows it into the free one behind, or continues with another path.
+///
+/// # Safety
+/// The instance is live, and on success the old pointer, which may be null, is given up.
+#[inline(never)]
+unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
+    let control = tlsf.control();
+    let block = Block::at(ptr);
+    // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside
+    // the instance's bounds.
+    unsafe {
+        if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr()) {
+            return not_resized::<F>(tlsf, ptr, bytes);
+        }
+        let Some(old) = behind(control, block, block.header((*control).cookie)) else {
+            return not_resized::<F>(tlsf, ptr, bytes);
+        };
+        let size = block_size_for(bytes);
+        let result = if size <= old.header.size() {
+            shrink(control, &old, size)
+        } else if old.next_header.is_free() && old.header.size() + old.next_header.size() >= size {
+            grow_forward(control, &old, size)
+        } else if old.header.is_prev_free() {
+            return resize_backward::<F>(tlsf, ptr, bytes, old.header, old.next_header);
+        } else {
+            return resize_elsewhere::<F>(tlsf, ptr, bytes, old.header.size());
+        };
+        match result {
+            Ok(()) => F::allocated(tlsf, Ok(NonNull::new_unchecked(ptr))),
+            Err(_) => not_resized::<F>(tlsf, ptr, bytes),
+        }
+    }
 }
 
-/// What became of a block that was to be resized where it is.
+/// Grows a block into the free one before it, or moves it.
+///
+/// # Safety
+/// The instance is live, and on success the old pointer is given up. [`resize`] has tested the
+/// block, whose header and next header these are.
+#[inline(never)]
+unsafe fn resize_backward<F: Front>(
+    tlsf: Tlsf,
+    ptr: *mut u8,
+    bytes: usize,
+    header: Header,
+    next_header: Header,
+) -> F::Allocated {
+    let block = Block::at(ptr);
+    let old = Live {
+        block,
+        header,
+        next: block.offset(header.size()),
+        next_header,
+    };
+    // SAFETY: live instance; the block is tested (caller), so it is not null.
+    unsafe {
+        let result = match grow_backward(tlsf.control(), &old, QUANTUM, block_size_for(bytes)) {
+            Ok(Some(moved)) => Ok(moved),
+            Ok(None) => tlsf.relocate(NonNull::new_unchecked(ptr), header.size(), QUANTUM, bytes),
+            Err(refusal) => Err(refusal),
+        };
+        F::allocated(tlsf, result)
+    }
+}
+
+/// Moves a block of `size` bytes, header included.
+///
+/// # Safety
+/// The instance is live, and on success the old pointer is given up. [`resize`] has tested the
+/// block.
+#[inline(never)]
+unsafe fn resize_elsewhere<F: Front>(
+    tlsf: Tlsf,
+    ptr: *mut u8,
+    bytes: usize,
+    size: usize,
+) -> F::Allocated {
+    // SAFETY: live instance; the block is tested (caller), so it is not null.
+    unsafe {
+        let result = tlsf.relocate(NonNull::new_unchecked(ptr), size, QUANTUM, bytes);
+        F::allocated(tlsf, result)
+    }
+}
+
+/// Ends a call that resizes nothing.
+///
+/// # Safety
+/// The instance is live, and on success the old pointer, which may be null, is given up.
+#[cold]
+#[inline(never)]
+unsafe fn not_resized<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
+    // SAFETY: live instance, pointer given up on success (caller).
+    unsafe { F::not_resized(tlsf, ptr, bytes) }
+}
+
+/// The result of resizing a block in place.
 pub(crate) enum Resized {
     InPlace(NonNull<u8>),
-    /// There is no room: it is as it was, of so many bytes, header included.
+    /// No room: the block is as it was. Its bytes, header included.
     Not(usize),
 }
 
-/// May the free block behind `old` be merged with it?
+/// Tests that the free block behind `old` can be merged with it, and returns its links.
 ///
 /// # Safety
-/// `old` is a tested live block; the one behind it is free.
+/// The instance is live; `old` is a tested live block of it; the block behind it is free.
 #[inline(always)]
 unsafe fn mergeable_next(control: *mut Control, old: &Live) -> Result<Links, Refusal> {
-    // SAFETY: tested (caller).
+    // SAFETY: live instance; the free block behind a tested one (caller).
     let result =
         unsafe { free_list::next_sound_to_merge(control, old.next, old.next_header.size()) };
     result.map_err(|misuse| {
@@ -274,16 +297,18 @@ unsafe fn mergeable_next(control: *mut Control, old: &Live) -> Result<Links, Ref
     })
 }
 
-/// Cuts the tail off a block in use; it becomes a free block or joins the free one behind.
+/// Cuts the tail off a block in use; the tail becomes a free block or merges with the free one
+/// behind.
 ///
 /// # Safety
-/// `old` is a tested live block of at least `size` bytes.
+/// The instance is live; `old` is a tested live block of it with at least `size` bytes.
 #[inline(always)]
 unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), Refusal> {
     let have = old.header.size();
     let size = cut_size(size).min(have);
     let mut rest = have - size;
-    // SAFETY: tested (caller): what is written is the block's own tail and its neighbour's header.
+    // SAFETY: live instance, tested block (caller); only the block's header, its tail and the next
+    // header are written, and a free next block after its own test.
     unsafe {
         if rest == 0 {
             return Ok(());
@@ -304,13 +329,15 @@ unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), R
     Ok(())
 }
 
-/// Grows into the free block behind.
+/// Grows a block into the free one behind.
 ///
 /// # Safety
-/// `old` is a tested live block; the one behind it is free and large enough.
+/// The instance is live; `old` is a tested live block of it; the block behind is free and large
+/// enough.
 #[inline(always)]
 unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result<(), Refusal> {
-    // SAFETY: tested (caller).
+    // SAFETY: live instance, tested block (caller); the free block behind is tested before anything
+    // is written.
     unsafe {
         let links = mergeable_next(control, old)?;
         let have = old.header.size();
@@ -318,7 +345,7 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
         let total = have + next_size;
         let size = cut_size(size).min(total);
         if (*control).is_wilderness(old.next, next_size) && total - size >= BLOCK_MIN {
-            // The wilderness begins later: no bit changes.
+            // The wilderness shrinks upward: no bit changes.
             let remainder = form_free(control, old.block.offset(size), total - size);
             free_list::set_wilderness(control, remainder);
             old.block
@@ -332,11 +359,11 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
     Ok(())
 }
 
-/// Grows into the free block before, and the one behind if that is free too. None when it does not
-/// fit or would not be aligned.
+/// Grows a block into the free one before it, and the one behind if that is free too. None when the
+/// room is too small or its start is not aligned.
 ///
 /// # Safety
-/// `old` is a tested live block with PREV_FREE set.
+/// The instance is live; `old` is a tested live block of it with PREV_FREE set.
 #[inline(never)]
 unsafe fn grow_backward(
     control: *mut Control,
@@ -344,7 +371,8 @@ unsafe fn grow_backward(
     align: usize,
     size: usize,
 ) -> Result<Option<NonNull<u8>>, Refusal> {
-    // SAFETY: tested (caller); the free neighbours are tested here before anything is written.
+    // SAFETY: live instance, tested block (caller); the free neighbours are tested before anything
+    // is written.
     unsafe {
         let ptr = old.block.payload();
         let Some((prev, prev_size, _)) = prev_free_block(control, old.block) else {
@@ -362,13 +390,13 @@ unsafe fn grow_backward(
         if old.next_header.is_free() {
             mergeable_next(control, old)?.unlink(control);
         } else if total - size >= BLOCK_MIN {
-            // A remainder will lie before the next block, which `settle` expects to say so.
+            // A remainder will lie before the next block; `settle` expects its PREV_FREE set.
             old.next.set_prev_free();
         }
         free_list::unlink(control, prev);
         let cookie = (*control).cookie;
-        // The two may overlap. What stays of the old header would look like a live block: bury it,
-        // unless the contents have just been moved over it.
+        // Source and destination may overlap. The old header, unless the contents have just moved
+        // over it, would look like a live block: a tombstone replaces it.
         let kept = (have - HEADER).min(size - HEADER);
         ptr::copy(ptr, prev.payload(), kept);
         if prev_size >= kept + HEADER {
@@ -383,8 +411,9 @@ unsafe fn grow_backward(
 /// is large enough to be a block.
 ///
 /// # Safety
-/// The bytes are one block's or unlinked neighbours', `before` carries the PREV_FREE to keep, `had` bytes of them
-/// were in use, and the next block says PREV_FREE if a remainder will be left.
+/// The instance is live. The bytes are those of one block in use and of its unlinked neighbours;
+/// `had` of them were in use; `before` carries the PREV_FREE to keep; the next block has PREV_FREE
+/// set if a remainder will be left.
 #[inline(always)]
 unsafe fn settle(
     control: *mut Control,
@@ -394,7 +423,8 @@ unsafe fn settle(
     size: usize,
     had: usize,
 ) {
-    // SAFETY: the caller's duties.
+    // SAFETY: live instance; the bytes are one block's and its unlinked neighbours' (caller), so
+    // they and the next header's PREV_FREE may be written.
     unsafe {
         let rest = total - size;
         let taken = if rest >= BLOCK_MIN {
@@ -409,13 +439,14 @@ unsafe fn settle(
     }
 }
 
-/// Lists a new free block whose next neighbour says PREV_FREE already.
+/// Forms and lists a free block whose next neighbour has PREV_FREE set already.
 ///
 /// # Safety
-/// `rest` bytes at `block` are an unlisted block of at least the smallest size.
+/// The instance is live; `rest` bytes at `block` lie in one of its pools, unlisted, are at least
+/// the smallest block, and their contents are given up.
 #[inline(always)]
 unsafe fn list_remainder(control: *mut Control, block: Block, rest: usize) {
-    // SAFETY: the caller's duties.
+    // SAFETY: live instance; unlisted bytes whose contents are given up (caller).
     unsafe {
         form_free(control, block, rest);
         free_list::push_freed(control, block, rest);

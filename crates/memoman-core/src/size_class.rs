@@ -1,7 +1,7 @@
 //! Size classes: which bin a block size belongs to. Pure arithmetic, no unsafe code.
 //!
-//! The two levels of TLSF (Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for
-//! real-time systems*, ECRTS 2004, section 3) are one number here: `bin = fl · 32 + sl`.
+//! The two levels of TLSF (section 3 of the paper that the crate's documentation names) are one
+//! number here: `bin = fl · 32 + sl`.
 //!
 //! ```text
 //! size (64-bit)   0 ………… 512 ……… 1024 ……… 2048 ……… 4096      (quantum 16)
@@ -10,16 +10,17 @@
 //! ```
 //!
 //! The first two rows are linear with the quantum as the step, so a bin below 1 KiB holds one size
-//! only: there the bin is the size in quanta, and one well predicted branch spares most requests the logarithm.
+//! only, and its index is that size in quanta: one well predicted branch spares most requests the
+//! logarithm.
 
 use crate::config::{HEADER, LINEAR_LOG2, QUANTUM, QUANTUM_LOG2, SL_LOG2};
 
-/// Blocks below this many bytes have one bin for each size, the number of their quanta.
+/// Blocks below this many bytes have one bin for each size; its index is the size in quanta.
 pub const LINEAR_BELOW: usize = 1 << LINEAR_LOG2;
 
 /// Map for insert: the bin that holds blocks of `size` bytes (header included).
 ///
-/// Monotone: a greater size never has a smaller bin.
+/// Monotone: a greater size never maps to a lower bin.
 #[cfg_attr(not(memoman_small), inline(always))]
 pub const fn floor_bin(size: usize) -> usize {
     if size < LINEAR_BELOW {
@@ -28,7 +29,7 @@ pub const fn floor_bin(size: usize) -> usize {
     large_floor_bin(size, size.ilog2())
 }
 
-/// [`floor_bin`] of a size that is at least [`LINEAR_BELOW`], of which this is the exponent.
+/// [`floor_bin`] of a size that is at least [`LINEAR_BELOW`] and has this exponent.
 #[inline(always)]
 const fn large_floor_bin(size: usize, exponent: u32) -> usize {
     // Rotated by the exponent, the five bits below the leading one are the uppermost.
@@ -36,25 +37,29 @@ const fn large_floor_bin(size: usize, exponent: u32) -> usize {
     ((exponent as usize) << SL_LOG2) + step - (((LINEAR_LOG2 - 2) as usize) << SL_LOG2)
 }
 
-/// The same where time matters.
+/// [`floor_bin`] of a size that is at least [`LINEAR_BELOW`], for the hot paths.
 #[inline(always)]
 pub(crate) fn large_bin(size: usize) -> usize {
     large_floor_bin(size, exponent(size))
 }
 
-/// The exponent of a size that is at least [`LINEAR_BELOW`].
+/// Binary logarithm, rounded down, of a size that is at least [`LINEAR_BELOW`].
 #[inline(always)]
 fn exponent(size: usize) -> u32 {
-    // SAFETY: what is rounded up from such a size, which is bounded, is no less.
+    // SAFETY: the size is at least LINEAR_BELOW (caller).
     unsafe { core::hint::assert_unchecked(size != 0) };
     #[allow(unused_mut)]
     let mut exponent = size.leading_zeros() ^ (usize::BITS - 1);
-    // x86's "bit scan" gives the exponent itself. A compiler that sees where it comes from goes on with the leading zeros
-    // instead and turns them back at each use.
+    // x86's "bit scan" gives the exponent itself. A compiler that knows its origin keeps the
+    // leading zeros instead and converts them at each use; the empty assembly hides the origin.
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: no instruction.
+    // SAFETY: the text is an assembler comment: no instruction.
     unsafe {
-        core::arch::asm!("/* {0:e} */", inout(reg) exponent, options(pure, nomem, nostack, preserves_flags));
+        core::arch::asm!(
+            "/* {0:e} */",
+            inout(reg) exponent,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
     exponent
 }
@@ -70,7 +75,7 @@ pub const fn ceil_bin(size: usize) -> usize {
     floor_bin(size + (step - 1))
 }
 
-/// The smallest size that belongs to `bin`: the inverse of [`floor_bin`] at the bins' lower edges.
+/// The smallest size, in bytes, that maps to `bin`: the inverse of [`floor_bin`] at lower edges.
 pub const fn bin_floor_size(bin: usize) -> usize {
     let fl = bin >> SL_LOG2;
     if fl < 2 {
@@ -80,25 +85,26 @@ pub const fn bin_floor_size(bin: usize) -> usize {
     }
 }
 
-/// The block size, header included, that serves a request of `bytes`.
+/// The block size in bytes, header included, that serves a request of `bytes` bytes.
 ///
-/// The caller has bounded `bytes` (at most [`crate::config::MAX_BLOCK_LIMIT`]), so nothing wraps.
+/// `bytes` is at most [`crate::config::MAX_BLOCK_LIMIT`] (caller), so nothing wraps.
 #[inline(always)]
 pub const fn block_size_for(bytes: usize) -> usize {
     quanta_for(bytes) << QUANTUM_LOG2
 }
 
-/// The same in quanta. Wraps to 0 or 1, which no block has, when `bytes` is near the end of the address space.
+/// [`block_size_for`] in quanta, for any `bytes`. Near `usize::MAX` it wraps to 0 or 1, which no
+/// block has.
 #[inline(always)]
 pub const fn quanta_for(bytes: usize) -> usize {
     let quanta = bytes.wrapping_add(HEADER + (QUANTUM - 1)) >> QUANTUM_LOG2;
-    // One quantum is too small for a block: an addition with carry instead of a comparison and a move.
+    // One quantum is too small for a block. An addition with carry, not a comparison and a move.
     quanta + (bytes <= QUANTUM - HEADER) as usize
 }
 
-/// Where a block that serves `size` bytes is cut: at the request, or from [`EXACT_BELOW`] on at the lower edge of the
-/// first bin whose every block serves it, so that the freed block is found by the rounded-up search again.
-/// At most 1/32 of the request is kept. `docs/adr/0002` has the measurement.
+/// Where a block that serves `size` bytes is split: at `size`, or from [`EXACT_BELOW`] on at the
+/// lower edge of bin [`ceil_bin`]`(size)`, so that the rounded-up search finds the freed block
+/// again. At most 1/32 of the request is added. `docs/adr/0002` has the measurement.
 #[cfg_attr(not(memoman_small), inline(always))]
 #[cfg_attr(memoman_small, inline(never))]
 pub fn cut_size(size: usize) -> usize {
@@ -109,7 +115,7 @@ pub fn cut_size(size: usize) -> usize {
     }
 }
 
-/// The same for a size that is at least [`LINEAR_BELOW`], and the bin of the block that is cut.
+/// [`cut_size`] of a size that is at least [`LINEAR_BELOW`], and the bin of the block so split.
 #[inline(always)]
 pub(crate) fn cut_and_bin(size: usize) -> (usize, usize) {
     if size < EXACT_BELOW {
@@ -123,7 +129,7 @@ pub(crate) fn cut_and_bin(size: usize) -> (usize, usize) {
 fn cut_large(size: usize) -> (usize, usize) {
     let exponent = exponent(size);
     let shift = exponent - SL_LOG2;
-    // 32 to 64: the last is the first step of the next row, and so is its bin.
+    // 32 to 64: step 64 is the first of the next row, and so is its bin.
     let steps = ((size - 1) >> shift) + 1;
     let row = (exponent as usize) << SL_LOG2;
     (
@@ -132,8 +138,5 @@ fn cut_large(size: usize) -> (usize, usize) {
     )
 }
 
-/// Blocks below this many bytes are cut exactly: the bins there are at most two quanta wide.
+/// Blocks below this many bytes are split exactly: the bins there are at most two quanta wide.
 pub const EXACT_BELOW: usize = 1 << (LINEAR_LOG2 + 1);
-
-#[cfg(test)]
-mod tests;

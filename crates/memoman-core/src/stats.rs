@@ -1,9 +1,10 @@
-//! What the counters say; all of it O(1).
+//! An instance's figures, read from its counters.
 
 use crate::control::Control;
-use crate::tlsf::Tlsf;
+use crate::instance::Tlsf;
 
-/// An instance's figures, in bytes unless the name says otherwise. Always `used + free + overhead == pool_bytes`.
+/// An instance's figures, in bytes except the two counts at the end. Always
+/// `used + free + overhead == pool_bytes`.
 ///
 /// ```
 /// # use memoman_core::Heap;
@@ -11,7 +12,7 @@ use crate::tlsf::Tlsf;
 /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
 /// # let heap = Heap::new(&mut memory).unwrap();
 /// let largest = heap.stats().largest;
-/// // No more than that fits, and that fits.
+/// // One byte more is refused; this size is served.
 /// assert!(heap.allocate(Layout::array::<u8>(largest + 1).unwrap()).is_err());
 /// assert!(heap.allocate(Layout::array::<u8>(largest).unwrap()).is_ok());
 /// assert_eq!(heap.stats().failed_requests, 1);
@@ -19,26 +20,26 @@ use crate::tlsf::Tlsf;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// All pools, each between its rounded bounds.
+    /// Sum of all pools, each between its rounded bounds.
     pub pool_bytes: usize,
-    /// What live blocks take, headers included.
+    /// Bytes of live blocks, headers included.
     pub used: usize,
-    /// What free blocks take, headers included.
+    /// Bytes of free blocks, headers included.
     pub free: usize,
-    /// What the pools take for themselves.
+    /// Bytes of the pools' own headers and sentinels.
     pub overhead: usize,
-    /// The highest `used` since creation or reset.
+    /// Highest `used` since creation or reset.
     pub peak: usize,
-    /// The greatest request that can succeed now.
+    /// Greatest request that would succeed.
     pub largest: usize,
-    /// Blocks in use.
+    /// Number of blocks in use.
     pub live_blocks: usize,
-    /// Requests refused for want of memory.
+    /// Number of requests refused for want of memory.
     pub failed_requests: usize,
 }
 
 impl Tlsf {
-    /// The figures of now; O(1).
+    /// The present figures; O(1).
     ///
     /// # Safety
     /// The instance is live.

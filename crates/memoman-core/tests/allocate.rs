@@ -1,9 +1,10 @@
-//! What malloc, calloc, memalign and free do to a pool, block by block (groups A, B, E, F and I).
+//! malloc, calloc, memalign and free, block by block (groups A, B, E, F and I).
 
 mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::one_pool::Heap;
 use support::{Instance, assert_sound};
 
@@ -34,7 +35,7 @@ fn group_f_a_remainder_is_split_off_when_it_can_be_a_block() {
 
 #[test]
 fn group_e_from_two_kilobytes_on_a_block_is_cut_at_a_bin_edge_if_there_is_room() {
-    // The step of the bins from 64 quanta on is a 32nd of the power of two below.
+    // From 64 quanta on, a bin's step is a 32nd of the power of two below.
     for (size, cut) in [
         (63 * 2 * QUANTUM, 63 * 2 * QUANTUM),
         (127 * QUANTUM, 127 * QUANTUM),
@@ -49,7 +50,7 @@ fn group_e_from_two_kilobytes_on_a_block_is_cut_at_a_bin_edge_if_there_is_room()
         // SAFETY: live instance.
         unsafe { heap.tlsf().malloc(size - WORD) }.unwrap();
         assert_eq!(heap.blocks(), [(cut, USED), (BLOCK_MIN, FREE)]);
-        // Without that room: all there is, or a cut that is no edge.
+        // Without room up to the edge: the whole block, or a split at no edge.
         for have in (size..cut + BLOCK_MIN).step_by(QUANTUM) {
             let heap = Heap::new(have);
             // SAFETY: live instance.
@@ -61,7 +62,7 @@ fn group_e_from_two_kilobytes_on_a_block_is_cut_at_a_bin_edge_if_there_is_room()
 
 #[test]
 fn group_e_the_head_of_the_own_bin_serves_when_it_is_large_enough() {
-    // Bins here are four quanta wide: all these sizes are of one bin.
+    // Bins here are four quanta wide: all these sizes map to one bin.
     let sizes = [129, 130, 131].map(|quanta| quanta * QUANTUM);
     for have in sizes {
         for want in sizes {
@@ -82,7 +83,7 @@ fn group_e_a_too_small_head_of_the_own_bin_is_passed_over_for_the_next_bin() {
     // SAFETY: live instance.
     unsafe {
         let tlsf = heap.tlsf();
-        // Laid by hand, since a cut would make bin edges of them.
+        // Laid by hand, since a split would round them to bin edges.
         let first = heap.take(small - small % (4 * QUANTUM));
         let gap = heap.take(BLOCK_MIN);
         let second = heap.take(large);
@@ -126,7 +127,7 @@ fn group_f_a_block_leaves_its_list_from_the_head_the_middle_and_the_end() {
         for index in [1, 4, 7] {
             heap.free(blocks[index]);
         }
-        // Its neighbour's free takes it out of the list of three.
+        // Freeing its neighbour unlinks it from the list of three.
         heap.free(blocks[leaving - 1]);
         assert_sound(heap.tlsf());
         for index in [7, 4, 1].into_iter().filter(|&i| i != leaving) {
@@ -177,7 +178,7 @@ fn group_a_zero_is_invalid_and_too_much_is_a_counted_refusal() {
         assert_eq!(tlsf.calloc(0, 9), Err(Refusal::Invalid));
         assert_eq!(tlsf.calloc(9, 0), Err(Refusal::Invalid));
         assert_eq!(tlsf.stats().failed_requests, 0);
-        // The greatest request is what `max_block` was rounded up to.
+        // The greatest request is `max_block`, rounded up.
         let greatest = (max + WORD).next_multiple_of(QUANTUM) - WORD;
         let mut failed = 0;
         for bytes in [
@@ -226,7 +227,7 @@ fn group_a_an_empty_instance_refuses_everything() {
         assert_eq!((stats.failed_requests, stats.largest), (2, 0));
         assert_eq!(tlsf.first_pool(), None);
         let wild = NonNull::<usize>::dangling().cast();
-        assert_eq!(tlsf.free(wild).err(), Some(Misuse::Foreign));
+        assert_eq!(tlsf.free_by_turns(wild).err(), Some(Misuse::Foreign));
     }
 }
 
@@ -244,7 +245,8 @@ fn group_b_a_calloc_block_is_zero_to_its_last_byte_and_no_further() {
     }
 }
 
-/// The gap before a payload that lies `skip` bytes behind an aligned address: none or at least a block.
+/// The gap in front of an aligned payload, `skip` bytes behind an aligned address: zero or at least
+/// a block.
 fn gap(skip: usize, align: usize) -> usize {
     let gap = skip.wrapping_neg() & (align - 1);
     if gap == QUANTUM { gap + align } else { gap }
@@ -255,7 +257,7 @@ fn group_b_the_gap_before_an_aligned_block_is_none_or_a_free_block() {
     let size = 10 * QUANTUM;
     for align in [2, 4, 8, 16].map(|quanta| quanta * QUANTUM) {
         for lead in 0..32 {
-            // A block in use of each length before it moves the start through all residues.
+            // Preceding blocks in use of each length move the start through all residues.
             let heap = Heap::new(100 * QUANTUM);
             let lead = (lead * QUANTUM).max(BLOCK_MIN);
             heap.take(lead);
@@ -291,7 +293,7 @@ fn group_b_a_freed_block_that_is_aligned_is_taken_again_and_another_is_not() {
             let block = unsafe { heap.tlsf().memalign(align, size - WORD) }.unwrap();
             assert!(block.as_ptr().addr().is_multiple_of(align));
             let aligned = freed.as_ptr().addr().is_multiple_of(align);
-            // (The small build searches for every aligned block.)
+            // (The small build rounds every aligned request up.)
             if !cfg!(memoman_small) {
                 assert_eq!(block == freed, aligned, "{align} {freed:?}");
             }
@@ -305,7 +307,7 @@ fn group_b_a_freed_block_that_is_aligned_is_taken_again_and_another_is_not() {
 #[test]
 fn group_b_an_aligned_block_needs_room_for_the_worst_gap() {
     for align in [2, 4, 16].map(|quanta| quanta * QUANTUM) {
-        // (The last one would be cut at a bin edge if there were room.)
+        // (With more room, the last one would be split at a bin edge.)
         for size in [BLOCK_MIN, 5 * QUANTUM, 9 * QUANTUM, 313 * QUANTUM] {
             let padded = size + align + QUANTUM;
             for (have, served) in [(padded, true), (padded - QUANTUM, false)] {
@@ -353,7 +355,7 @@ fn group_b_an_alignment_that_is_no_power_of_two_is_invalid_and_a_huge_one_a_refu
 #[test]
 fn group_i_an_overwritten_free_block_is_not_handed_out() {
     let size = 6 * QUANTUM;
-    // The request: an exact hit, a smaller one that would cut the block, an aligned one.
+    // The request: an exact hit, a smaller one that would split the block, an aligned one.
     for (bytes, align) in [
         (size - WORD, 1),
         (size - WORD - BLOCK_MIN, 1),
@@ -380,7 +382,7 @@ fn group_i_an_overwritten_free_block_is_not_handed_out() {
             };
             let header = block.sub(1).read();
             let seal = header & !(size | 1);
-            // A size that a header can say, far beyond the pool.
+            // A size that a header can hold, far beyond the pool.
             let far = if WORD == 8 { 1u64 << 40 } else { 1 << 23 } as usize;
             for value in [
                 header & !1,

@@ -1,16 +1,18 @@
-//! Which misuse is named for which pointer and which overwritten header (group I). Nothing changes by any of them.
+//! The misuse reported for each wrong pointer and each overwritten header (group I); none changes
+//! the heap.
 
 mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 const SIZE: usize = 6 * QUANTUM;
 
-/// One pool of eight blocks of one size in use, which they fill, with memory of ours behind it.
+/// One pool filled by eight blocks in use of one size; the test owns the memory behind it.
 struct Heap {
     instance: Instance,
     region: Region,
@@ -43,14 +45,14 @@ impl Heap {
         self.blocks[index].as_ptr()
     }
 
-    /// What free and realloc say of this pointer; they agree.
+    /// The misuse that free and realloc report for this pointer; they agree.
     fn answer(&self, ptr: *mut u8) -> Misuse {
         let tlsf = self.instance.tlsf;
         let block = NonNull::new(ptr).unwrap();
-        // SAFETY: live instance; what is wrong with the pointer or its surroundings is what is tested.
+        // SAFETY: live instance, readable memory; the wrong pointer or header is reported.
         unsafe {
             let image = self.region.image();
-            let misuse = tlsf.free(block).err().expect("freed");
+            let misuse = tlsf.free_by_turns(block).err().expect("freed");
             let refusal = tlsf.realloc(block, 10).unwrap_err();
             assert!(matches!(refusal, Refusal::Misuse(same, _) if same == misuse));
             assert!(image == self.region.image());
@@ -58,7 +60,7 @@ impl Heap {
         }
     }
 
-    /// The same, when the pointer itself is wrong: whoever only asks is told so too.
+    /// [`Heap::answer`] to a wrong pointer, which `probe` and `usable_size` report too.
     fn answer_to_all(&self, ptr: *mut u8) -> Misuse {
         let (tlsf, block) = (self.instance.tlsf, NonNull::new(ptr).unwrap());
         let misuse = self.answer(ptr);
@@ -71,9 +73,9 @@ impl Heap {
         misuse
     }
 
-    /// What is said of block `freed` while the header of block `index` is overwritten.
+    /// The misuse reported for block `freed` while the header of block `index` is overwritten.
     fn overwritten(&self, index: usize, header: usize, freed: usize) -> Misuse {
-        // SAFETY: the header of a block; put back.
+        // SAFETY: the header of a block; restored.
         unsafe {
             let place = self.at(index).cast::<usize>().sub(1);
             let old = place.replace(header);
@@ -114,7 +116,7 @@ fn group_i_a_second_free_is_named_wherever_the_block_lies() {
     for index in 0..8 {
         let heap = Heap::new();
         // SAFETY: a live block.
-        let _ = unsafe { heap.instance.tlsf.free(heap.blocks[index]) }.unwrap();
+        let _ = unsafe { heap.instance.tlsf.free_by_turns(heap.blocks[index]) }.unwrap();
         assert_eq!(
             heap.answer_to_all(heap.at(index)),
             Misuse::DoubleFree,
@@ -123,7 +125,7 @@ fn group_i_a_second_free_is_named_wherever_the_block_lies() {
     }
 }
 
-// (The small build has no such short way.)
+// (The small build has no such short test.)
 #[cfg(not(memoman_small))]
 #[test]
 fn realloc_knows_a_block_of_the_same_size_by_its_headers() {
@@ -146,9 +148,9 @@ fn realloc_knows_a_block_of_the_same_size_by_its_headers() {
     for (index, header, behind) in [
         (3, heap.seal | SIZE, heap.seal | SIZE | 2),
         (3, heap.seal | SIZE | 1, heap.seal | SIZE),
-        // Without a seal (where there is one), or a sentinel's.
+        // Without the seal (on targets that have one), or a sentinel's.
         (3, if WORD == 8 { SIZE } else { SIZE | 4 }, heap.seal | SIZE),
-        // It would end outside of the pool, where a header of ours seems to lie.
+        // It would end behind the pool, at a plausible header in the test's memory.
         (7, heap.seal | more, heap.seal | SIZE),
     ] {
         let size = if index == 7 { more } else { SIZE };
@@ -189,7 +191,7 @@ fn group_i_a_header_that_is_none_is_told_from_one_of_a_free_block() {
     let heap = Heap::new();
     let seal = heap.seal;
     for index in [0, 3, 7] {
-        // To the pool's end, as if there was one block: what follows is the sentinel.
+        // To the pool's end, like one block: the sentinel follows.
         let room = (8 - index) * SIZE;
         let free = [seal | 1, seal | SIZE | 1, seal | SIZE | 3, seal | room | 1];
         for header in free {
@@ -220,7 +222,7 @@ fn group_i_a_header_that_is_none_is_told_from_one_of_a_free_block() {
             let named = heap.overwritten(index, header, index);
             assert_eq!(named, Misuse::NotABlock, "{header:#x}");
         }
-        // The size of another block: what follows is no header.
+        // The size of another block: no header follows.
         for size in [SIZE - QUANTUM, SIZE + QUANTUM, 2 * QUANTUM] {
             if index < 7 || size < SIZE {
                 let named = heap.overwritten(index, seal | size, index);
@@ -251,7 +253,7 @@ fn group_i_the_next_header_is_believed_only_if_it_can_be_one() {
             let named = heap.overwritten(freed + 1, header, freed);
             assert_eq!(named, Misuse::SmashedNext, "{header:#x}");
         }
-        // A size that could be: then the links are looked at, which are none, or the ghost, which is none.
+        // A possible size: then the links or the ghost are tested, which are user data.
         for header in [seal | SIZE | 1, seal | room | 1] {
             let named = heap.overwritten(freed + 1, header, freed);
             let expected = [Misuse::SmashedLink, Misuse::SmashedNext];
@@ -268,12 +270,12 @@ fn group_i_a_size_that_ends_outside_of_the_pools_is_not_followed() {
     // SAFETY: two words of the region, behind the pool; a live block.
     unsafe {
         let header = heap.at(7).add(more).cast::<usize>().sub(1);
-        // Where a block in use, and the ghost of a free one, seem to lie.
+        // A plausible block in use, and a plausible ghost of a free one.
         header.sub(1).write(heap.at(7).expose_provenance());
-        // Which of its two ways free takes goes by the number of live blocks.
+        // The number of live blocks decides which of its two paths free takes.
         for one_is_free in [false, true] {
             if one_is_free {
-                let _ = heap.instance.tlsf.free(heap.blocks[0]).unwrap();
+                let _ = heap.instance.tlsf.free_by_turns(heap.blocks[0]).unwrap();
             }
             for flag in [used, prev_free] {
                 header.write(heap.seal | SIZE | flag);

@@ -1,10 +1,11 @@
-//! Misuse and overwritten heaps as the hot calls meet them: found where a header or a link shows it, and nothing changed
-//! (group I). What validation finds: `src/corruption/`.
+//! Misuse and overwritten heaps in the hot calls: reported where a header or a link shows it, and
+//! nothing changed (group I). Validation is tested in `src/corruption/`.
 
 mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -36,7 +37,7 @@ impl Heap {
             let (mut live, mut freed) = (Vec::new(), Vec::new());
             for (index, ptr) in blocks.into_iter().enumerate() {
                 if index % 2 == 0 {
-                    instance.tlsf.free(ptr).unwrap();
+                    instance.tlsf.free_by_turns(ptr).unwrap();
                     freed.push(ptr);
                 } else {
                     live.push(ptr);
@@ -89,9 +90,10 @@ fn group_i_misuse_is_found_and_changes_nothing() {
             heap.pools[1].image(),
             assert_sound(tlsf),
         );
-        // SAFETY: what is wrong with the pointer is what is tested; all memory between the pools is readable.
+        // SAFETY: live instance; all memory between the pools may be read; the wrong pointer is
+        // reported.
         unsafe {
-            assert_eq!(tlsf.free(at(ptr)).err(), Some(expected), "{name}");
+            assert_eq!(tlsf.free_by_turns(at(ptr)).err(), Some(expected), "{name}");
             let refused = tlsf.realloc(at(ptr), 100);
             assert_eq!(refused, Err(Refusal::Misuse(expected, ptr)), "{name}");
         }
@@ -111,21 +113,21 @@ fn group_i_misuse_is_found_and_changes_nothing() {
 fn group_i_a_second_free_is_found_after_merging_either_way() {
     let instance = Instance::new(1 << 16);
     let region = Region::new(4096, 0, 0);
-    // SAFETY: the region outlives the instance's use; what is wrong with each call is what is tested.
+    // SAFETY: the region outlives the instance's use; each wrong call is reported.
     unsafe {
         let tlsf = instance.tlsf;
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let [a, b, c, _guard] = [(); 4].map(|()| tlsf.malloc(40).unwrap());
-        tlsf.free(a).unwrap();
-        tlsf.free(b).unwrap();
+        tlsf.free_by_turns(a).unwrap();
+        tlsf.free_by_turns(b).unwrap();
         assert_eq!(
-            tlsf.free(b).err(),
+            tlsf.free_by_turns(b).err(),
             Some(Misuse::DoubleFree),
             "merged into the block before"
         );
-        tlsf.free(c).unwrap();
+        tlsf.free_by_turns(c).unwrap();
         for ptr in [a, b, c] {
-            assert_eq!(tlsf.free(ptr).err(), Some(Misuse::DoubleFree));
+            assert_eq!(tlsf.free_by_turns(ptr).err(), Some(Misuse::DoubleFree));
         }
         assert_sound(tlsf);
     }
@@ -151,13 +153,13 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
         ] {
             let old = next.replace(value);
             assert_eq!(
-                tlsf.free(ptr).err(),
+                tlsf.free_by_turns(ptr).err(),
                 Some(Misuse::SmashedNext),
                 "{value:#x}"
             );
             next.write(old);
         }
-        // The ghost and the free block before.
+        // The ghost and the previous, free block.
         let ghost = ptr.as_ptr().cast::<usize>().sub(2);
         for value in [
             0,
@@ -168,13 +170,13 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
         ] {
             let old = ghost.replace(value);
             assert_eq!(
-                tlsf.free(ptr).err(),
+                tlsf.free_by_turns(ptr).err(),
                 Some(Misuse::SmashedPrev),
                 "{value:#x}"
             );
             ghost.write(old);
         }
-        // A link of the free block behind.
+        // A link of the next, free block.
         let behind = ptr
             .as_ptr()
             .add(Tlsf::block_size(ptr.as_ptr()) + WORD)
@@ -183,14 +185,14 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
             for value in [1, 16, usize::MAX & !15, ptr.as_ptr().addr()] {
                 let old = word.replace(value);
                 assert_eq!(
-                    tlsf.free(ptr).err(),
+                    tlsf.free_by_turns(ptr).err(),
                     Some(Misuse::SmashedLink),
                     "{value:#x}"
                 );
                 word.write(old);
             }
         }
-        tlsf.free(ptr).unwrap();
+        tlsf.free_by_turns(ptr).unwrap();
         assert_sound(tlsf);
     }
 }

@@ -1,4 +1,4 @@
-//! What the counters and the greatest free block say (group J).
+//! The counters and the greatest possible request (group J).
 
 mod support;
 
@@ -65,7 +65,7 @@ fn group_j_largest_is_the_greatest_free_block_wherever_it_lies() {
             let block = heap.take(size);
             heap.take(BLOCK_MIN);
             heap.free(block);
-            // One free block in a list, and what is left at the pool's end.
+            // One free block in a list, and the remainder at the pool's end.
             let largest = assert_sound(heap.tlsf()).largest;
             assert_eq!(largest, size.max(behind) - WORD, "{size} {behind}");
         }
@@ -78,9 +78,10 @@ fn group_j_a_full_heap_has_no_free_block_whatever_lies_before_the_control_struct
     let region = Region::new(QUANTUM + bytes, 0, 0);
     let pool = Region::new(1024, 0, 0);
     let control = region.start().wrapping_add(QUANTUM);
-    // SAFETY: the regions outlive the instance's use, which has the first one from `control` on.
+    // SAFETY: the regions outlive the instance's use; the first one belongs to it from `control`
+    // on.
     unsafe {
-        // What a free block's header would be, if there were a block.
+        // The header of a free block, where there is none.
         control.cast::<usize>().sub(1).write(512 | 1);
         let tlsf = Tlsf::create(control, 1 << 12).unwrap();
         tlsf.add_pool(pool.start(), pool.bytes()).unwrap();

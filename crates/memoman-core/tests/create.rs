@@ -1,10 +1,11 @@
-//! Creating, handing on, destroying an instance, and its error handler.
+//! Creating and destroying an instance, its raw handle, and its error handler.
 
 mod support;
 
 use core::ffi::{CStr, c_char, c_void};
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::{self, NonNull};
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -39,7 +40,7 @@ fn a_control_structure_grows_with_the_greatest_request_up_to_a_limit() {
     assert_eq!(Tlsf::control_size(limit), last);
     assert_eq!(Tlsf::control_size(limit + 1), 0);
     assert_eq!(Tlsf::control_size(usize::MAX), 0);
-    // 32 heads more for each power of two above the linear part.
+    // 32 more heads for each power of two above the linear part.
     assert_eq!(
         Tlsf::control_size(1 << 20) - Tlsf::control_size(1 << 19),
         32 * WORD
@@ -51,7 +52,7 @@ fn an_instance_wants_aligned_memory_within_the_address_space() {
     let bytes = Tlsf::control_size(1 << 12);
     let region = Region::new(bytes + WORD, 0, 0xFF);
     let untouched = region.image();
-    // SAFETY: the region is larger than the control structure; where it is not ours, nothing is written.
+    // SAFETY: the region is larger than the control structure; the refused calls write nothing.
     unsafe {
         for offset in 1..WORD {
             assert_eq!(
@@ -64,7 +65,7 @@ fn an_instance_wants_aligned_memory_within_the_address_space() {
         assert_eq!(Tlsf::create(ptr::null_mut(), 1 << 12), None);
         assert_eq!(Tlsf::create(region.start(), usize::MAX), None);
         assert!(region.image() == untouched);
-        // A word's alignment is enough.
+        // A word's alignment suffices.
         assert_sound(Tlsf::create(region.start().wrapping_add(WORD), 1 << 12).unwrap());
         assert!(region.image()[..WORD] == untouched[..WORD]);
     }
@@ -75,11 +76,11 @@ fn group_c_control_structure_and_first_pool_fit_into_any_memory_that_is_large_en
     let control = Tlsf::control_size(DEFAULT);
     let pool_min = Tlsf::POOL_OVERHEAD + Tlsf::BLOCK_SIZE_MIN;
     for offset in 0..QUANTUM {
-        // The whole of it, or the first fit: found by trying every length.
+        // The smallest sufficient length, found by trying every length.
         let mut smallest = None;
         for bytes in control..control + pool_min + 4 * QUANTUM {
             let region = Region::new(bytes, offset, 0xFF);
-            // SAFETY: the region is ours.
+            // SAFETY: the region belongs to the test.
             let made = unsafe { Tlsf::create_with_pool(region.start(), bytes) };
             let Some(tlsf) = made else {
                 assert!(region.image().iter().all(|&byte| byte == 0xFF));
@@ -93,7 +94,7 @@ fn group_c_control_structure_and_first_pool_fit_into_any_memory_that_is_large_en
             }
             assert_eq!(tlsf.as_raw().addr() % WORD, 0);
             assert!(tlsf.as_raw().addr() - region.start().addr() < WORD);
-            // No whole quantum is left over on either side.
+            // On either side, less than a quantum is left.
             let end = region.start().addr() + bytes;
             // SAFETY: live instance.
             let (start, rounded) = unsafe { tlsf.first_pool().unwrap().memory() };
@@ -109,7 +110,7 @@ fn group_c_control_structure_and_first_pool_fit_into_any_memory_that_is_large_en
 #[test]
 fn group_c_impossible_regions_hold_no_instance() {
     let region = Region::new(Tlsf::control_size(DEFAULT) + 4096, 0, 0xFF);
-    // SAFETY: nothing is written where it is refused.
+    // SAFETY: a refused call writes nothing.
     unsafe {
         for (start, bytes) in [
             (ptr::null_mut(), 1 << 20),
@@ -117,11 +118,11 @@ fn group_c_impossible_regions_hold_no_instance() {
             (region.start(), 1),
             (region.start(), usize::MAX),
             (region.start(), usize::MAX - region.start().addr() + 1),
-            // Within the address space, but more than one pool can be.
+            // Within the address space, but larger than any pool.
             (region.start(), usize::MAX - region.start().addr()),
             (ptr::without_provenance_mut(usize::MAX - 15), 16),
         ] {
-            // 32-bit headers can say all of the address space.
+            // 32-bit headers can hold every size in the address space.
             if WORD == 4 && bytes == usize::MAX - region.start().addr() {
                 continue;
             }
@@ -150,7 +151,8 @@ fn handles_lead_back_to_their_instance() {
 fn a_destroyed_instance_serves_nothing_and_its_memory_can_be_used_anew() {
     let control = Region::new(Tlsf::control_size(1 << 12), 0, 0xFF);
     let region = Region::new(1024, 0, 0);
-    // SAFETY: both regions are ours; the block is not used after the instance is destroyed.
+    // SAFETY: both regions belong to the test; the block is not used after the instance is
+    // destroyed.
     unsafe {
         for _ in 0..2 {
             let tlsf = Tlsf::create(control.start(), 1 << 12).unwrap();
@@ -164,7 +166,7 @@ fn a_destroyed_instance_serves_nothing_and_its_memory_can_be_used_anew() {
             assert_eq!(tlsf.first_pool(), None);
             assert_eq!(tlsf.add_pool(region.start(), 1024), None);
             assert!(!tlsf.remove_pool(region.start()));
-            assert_eq!(tlsf.free(block).err(), Some(Misuse::Foreign));
+            assert_eq!(tlsf.free_by_turns(block).err(), Some(Misuse::Foreign));
             assert!(tlsf.diagnose().is_some());
         }
     }
@@ -224,7 +226,10 @@ fn two_instances_know_nothing_of_each_other() {
         for (index, instance) in instances.iter().enumerate() {
             let foreign = blocks[1 - index];
             let before = assert_sound(instance.tlsf);
-            assert_eq!(instance.tlsf.free(foreign).err(), Some(Misuse::Foreign));
+            assert_eq!(
+                instance.tlsf.free_by_turns(foreign).err(),
+                Some(Misuse::Foreign)
+            );
             assert_eq!(
                 instance.tlsf.realloc(foreign, 10),
                 Err(Refusal::Misuse(Misuse::Foreign, foreign.as_ptr()))
@@ -246,8 +251,8 @@ fn group_i_a_block_of_another_instance_between_ones_own_pools_is_no_block() {
         }
         let foreign = instances[1].tlsf.malloc(100).unwrap();
         if WORD == 8 {
-            // The seal tells them apart.
-            let misuse = instances[0].tlsf.free(foreign).err();
+            // The seal distinguishes the instances.
+            let misuse = instances[0].tlsf.free_by_turns(foreign).err();
             assert_eq!(misuse, Some(Misuse::NotABlock));
         }
         assert_sound(instances[0].tlsf);
@@ -268,9 +273,9 @@ fn usable_bytes_are_those_of_a_block_in_use() {
         for block in [a, b, c] {
             assert_eq!(Tlsf::block_size(block.as_ptr()), usable);
         }
-        let _ = instance.tlsf.free(b);
+        let _ = instance.tlsf.free_by_turns(b);
         assert_eq!(Tlsf::block_size(b.as_ptr()), 0);
-        // Its neighbour, which says PREV_FREE now, has the size that it had.
+        // Its neighbour, with PREV_FREE set, keeps its size.
         assert_eq!(Tlsf::block_size(c.as_ptr()), usable);
         let _: NonNull<u8> = a;
     }

@@ -1,10 +1,11 @@
-//! Overwritten bytes, anywhere where an overflow, an underflow or a write after free lands, and then random calls: whatever
-//! the damage, a call either reports it and changes nothing, or gives memory that is nobody else's (groups I and L).
+//! Bytes overwritten as by an overflow, an underflow or a write after free, then random calls: each
+//! call either reports the damage and changes nothing, or returns memory that is not in use (groups
+//! I and L).
 //!
-//! Left out is what no header shows: a block in use whose header is overwritten with another size under the right seal;
-//! and a free block's, from when on what lies at its false end is what would lie at a true one.
+//! Excluded is damage that no header shows: another size under the right seal in the header of a
+//! block in use, or in that of a free block once its false end looks like a true one.
 
-// 32-bit headers have no seal, which is what shows most damage.
+// 32-bit headers have no seal, which shows most damage.
 #![cfg(target_pointer_width = "64")]
 
 mod support;
@@ -12,6 +13,7 @@ mod support;
 use memoman_core::{Refusal, Stats, Tlsf};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Random, Region};
 
 const WORD: usize = size_of::<usize>();
@@ -21,7 +23,7 @@ struct Live {
     ptr: NonNull<u8>,
     usable: usize,
     tag: u8,
-    /// Its contents are not what its user wrote: the damage has hit them.
+    /// The damage has hit its contents.
     hit: bool,
 }
 
@@ -29,9 +31,10 @@ struct Heap {
     instance: Instance,
     region: Region,
     live: BTreeMap<usize, Live>,
-    /// Freed not long ago, and what was usable there.
+    /// Blocks freed recently, with their usable bytes.
     freed: Vec<(*mut u8, usize)>,
-    /// The free block whose header the damage has given another size under the right seal: where it and its false end are.
+    /// The free block whose header the damage has given another size under the right seal, and its
+    /// false end.
     false_end: Option<(*const usize, *const usize)>,
     random: Random,
 }
@@ -46,7 +49,7 @@ impl Heap {
     fn new(seed: u64) -> Heap {
         let instance = Instance::new(1 << 20);
         let region = Region::new(BYTES, 0, 0);
-        // SAFETY: the region is writable and nobody else's.
+        // SAFETY: the region may be written and belongs to the instance.
         assert!(unsafe { instance.tlsf.add_pool(region.start(), BYTES) }.is_some());
         Heap {
             instance,
@@ -84,9 +87,9 @@ impl Heap {
         }
     }
 
-    /// A block that a call has given: inside the pool and apart from every other one.
+    /// Checks a returned block: inside the pool, and apart from every other one.
     fn enter(&mut self, ptr: NonNull<u8>, bytes: usize) {
-        // SAFETY: a block that was just given, so its header has just been written.
+        // SAFETY: a new block, whose header has just been written.
         let usable = unsafe { Tlsf::block_size(ptr.as_ptr()) };
         let start = ptr.as_ptr().addr();
         let pool = self.region.start().addr();
@@ -102,7 +105,7 @@ impl Heap {
             assert!(start + usable < above, "overlaps the block above");
         }
         let tag = self.random.next() as u8;
-        // SAFETY: inside the pool, and nobody else's.
+        // SAFETY: inside the pool, in no other block.
         unsafe { ptr.as_ptr().write_bytes(tag, usable) };
         let block = Live {
             ptr,
@@ -152,7 +155,7 @@ impl Heap {
             (_, Some(key)) => {
                 let ptr = self.live[&key].ptr;
                 // SAFETY: a live block.
-                match unsafe { self.tlsf().free(ptr) } {
+                match unsafe { self.tlsf().free_by_turns(ptr) } {
                     Ok(_) => {
                         let old = self.live.remove(&key).unwrap();
                         self.freed.push((ptr.as_ptr(), old.usable));
@@ -176,7 +179,7 @@ impl Heap {
         }
     }
 
-    /// Overwrites some bytes; false where it would not be what this test is about.
+    /// Overwrites some bytes; false where the damage is excluded.
     fn damage(&mut self) -> bool {
         const LENGTHS: [usize; 6] = [1, 1, 2, 8, 16, 24];
         let length = LENGTHS[self.random.below(6)];
@@ -195,7 +198,7 @@ impl Heap {
         if first < pool + 6 * WORD || last > pool + BYTES {
             return false;
         }
-        // A write after free that hits a block in use is a mistake that no header shows.
+        // No header shows a write after free into a block in use.
         let inside = |block: &Live| {
             let at = block.ptr.as_ptr().addr();
             last > at && first < at + block.usable
@@ -223,7 +226,7 @@ impl Heap {
         }
         let resized = |&(header, old): &(*const usize, usize)| {
             let seal_and_flags = |word: usize| (word >> (usize::BITS - 16), word & 0xD);
-            // SAFETY: as above.
+            // SAFETY: inside the pool, behind its header.
             let new = unsafe { header.read() };
             let size = new & (usize::MAX >> 16) & !0xF;
             let differs = (new ^ old) & !0xF != 0 && size != 0;
@@ -236,9 +239,9 @@ impl Heap {
         !headers.iter().any(|header| resized(header).is_some())
     }
 
-    /// What lies between the blocks in use: each gap is one free block.
+    /// The gaps between the blocks in use; each is one free block.
     fn free_blocks(&self) -> Vec<*const u8> {
-        // The first header lies right behind the pool's own, the first payload behind that.
+        // The first block's header lies right behind the pool's, its payload behind that.
         let first = Tlsf::POOL_OVERHEAD / Tlsf::ALIGN * Tlsf::ALIGN;
         let first = self.region.start().wrapping_add(first).cast_const();
         let mut next = first;
@@ -256,8 +259,8 @@ impl Heap {
         free
     }
 
-    /// The free block with the false size has an end that says what a true one does: a ghost, and behind it a sealed header
-    /// in use with PREV_FREE.
+    /// The false end of the free block looks like a true one: a ghost, then a sealed header in use
+    /// with PREV_FREE.
     fn is_disguised(&self) -> bool {
         self.false_end.is_some_and(|(block, end)| {
             let pool = self.region.start().addr();
@@ -278,7 +281,7 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn group_i_damage_is_reported_or_harms_nobody() {
+fn group_i_damage_is_reported_or_harmless() {
     let rounds = std::env::var("MM_ROUNDS").map_or(20_000, |text| text.parse().unwrap());
     let first = std::env::var("MM_FIRST").map_or(0, |text| text.parse().unwrap());
     let (mut damaged, mut reported, mut disguised) = (0, 0, 0);
@@ -309,14 +312,14 @@ fn group_i_damage_is_reported_or_harms_nobody() {
         heap.contents();
     }
     println!("{damaged} heaps damaged, {reported} of them reported, {disguised} disguised");
-    // Most damage hits something that the next sixty calls look at.
+    // The next sixty calls read most of the damaged words.
     assert!(
         rounds == 1 || damaged > rounds / 3 && reported > damaged / 3 && disguised < damaged / 1000,
         "{damaged} damaged, {reported} reported"
     );
 }
 
-/// Prints how to repeat a round if the round fails.
+/// Prints how to repeat a failing round.
 struct Shown(u64);
 
 impl Drop for Shown {

@@ -1,25 +1,30 @@
-//! The same streams of requests through memoman and through two other allocators, over pools of the same size (group L).
+//! Equal streams of requests through memoman and two other allocators, over pools of the same size
+//! (group L).
 //!
-//! # What is compared
-//! Both sides get the same requests and keep the same live set: what only one of them serves is freed there at once.
-//! So at every request both hold the same blocks, and differ only in what these cost and where they came to lie.
+//! # Comparison
+//! Both sides get the same requests and keep the same live set: a block that only one of them
+//! serves is freed at once. So at every request both hold the same blocks, and differ only in their
+//! overhead and placement.
 //!
-//! # What a refusal may be explained by
-//! Where the peer serves a request and memoman does not, one of these must hold, in this order, by computation:
+//! # Explanations of a refusal
+//! Where the peer serves a request and memoman does not, one of these must hold, in this order, by
+//! computation:
 //!
-//! * **Capacity.** What memoman's live blocks take, and the request with them, exceeds the pool, wherever they might lie:
-//!   Σ `cut_size(block_size_for(bytes))` > free bytes of the empty pool. The overhead explains it. To see that this sum is
-//!   the truth, whenever it does *not* exceed the pool, a fresh heap must take the same live set and the request.
-//! * **Scattered.** The sum is enough, but no free block that the walk finds is as large as the request's block: the
-//!   history of placements explains it, since the fresh heap could serve it.
-//! * **Good fit.** A large enough block is free, but only in the request's own bin, which holds a smaller one too: TLSF
-//!   looks at a bin's head, and not through its list.
+//! * **Capacity.** memoman's live blocks and the request together exceed the pool, wherever they
+//!   lie: Σ `cut_size(block_size_for(bytes))` > free bytes of the empty pool. The overhead explains
+//!   it. To prove this sum right, whenever it does *not* exceed the pool, a new heap must take the
+//!   same live set and the request.
+//! * **Scattered.** The sum fits, but the walk finds no free block as large as the request's: the
+//!   history of placements explains it, since the new heap could serve it.
+//! * **Good fit.** A large enough block is free, but only in the request's own bin, which holds a
+//!   smaller one too: TLSF reads a bin's head and does not search its list.
 //!
-//! Anything else fails. "Scattered" alone would excuse a bad policy, so it is held against its mirror image: over each kind of
-//! stream, memoman must not lose more than a quarter as many requests to scatter and good fit as the peer loses to memoman
-//! (measured: a fifth to a twentieth).
+//! Anything else fails. "Scattered" alone would excuse a bad policy, so it is compared with its
+//! mirror image: over each kind of stream, memoman may lose to scatter and good fit at most a
+//! quarter as many requests as the peer loses to memoman (measured: a fifth to a twentieth).
 //!
-//! Requests are aligned to the quantum: for greater alignments the peers' searches differ from TLSF's by design.
+//! Requests are aligned to the quantum: for greater alignments the peers' searches differ from
+//! TLSF's by design.
 
 mod support;
 
@@ -28,6 +33,7 @@ use memoman_core::config::QUANTUM;
 use memoman_core::size_class::{block_size_for, cut_size, floor_bin};
 use std::alloc::Layout;
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Random, Region, assert_sound};
 
 /// Another allocator over one pool.
@@ -66,7 +72,8 @@ impl Peer for Rlsf {
 
 struct Talc {
     talc: talc::base::Talc<talc::source::Manual, talc::DefaultBinning>,
-    /// Its bin heads: a heap of their own, so that the pool is all for blocks, as it is for the others.
+    /// Its bin heads in a heap of their own, so that the pool holds only blocks, as the others'
+    /// pools do.
     _heads: Region,
 }
 
@@ -80,7 +87,7 @@ impl Peer for Talc {
             0xFF,
         );
         let mut talc = talc::base::Talc::new(talc::source::Manual);
-        // SAFETY: both regions outlive the peer. What the heads leave of theirs is used up first.
+        // SAFETY: both regions outlive the peer. The rest of the heads' region is used up first.
         unsafe {
             talc.claim(heads.start(), heads.bytes()).unwrap();
             while talc.allocate(Layout::new::<u8>()).is_some() {}
@@ -127,7 +134,9 @@ impl Memoman {
 
     fn free(&self, ptr: NonNull<u8>) {
         // SAFETY: a live block.
-        unsafe { self.instance.tlsf.free(ptr) }.map(drop).unwrap();
+        unsafe { self.instance.tlsf.free_by_turns(ptr) }
+            .map(drop)
+            .unwrap();
     }
 
     fn free_blocks(&self) -> Vec<usize> {
@@ -145,7 +154,7 @@ impl Memoman {
     }
 }
 
-/// What a request's block takes in memoman.
+/// Bytes of a request's block in memoman.
 fn cost(bytes: usize) -> usize {
     cut_size(block_size_for(bytes))
 }
@@ -155,9 +164,9 @@ struct Tally {
     requests: usize,
     both: usize,
     neither: usize,
-    /// Served by memoman only.
+    /// Requests served by memoman only.
     won: usize,
-    /// Served by the peer only, by explanation.
+    /// Requests served by the peer only, by explanation.
     capacity: usize,
     scattered: usize,
     good_fit: usize,
@@ -184,7 +193,7 @@ struct Live {
 
 struct Match<P> {
     memoman: Memoman,
-    /// A heap of the same size, for questions.
+    /// A heap of the same size, to test what fits.
     fresh: Memoman,
     peer: P,
     live: Vec<Live>,
@@ -241,7 +250,7 @@ impl<P: Peer> Match<P> {
         }
     }
 
-    /// Why memoman refused what the peer has served.
+    /// The explanation for a request that memoman refused and the peer served.
     fn explain(&mut self, layout: Layout) {
         let costs = self.live.iter().map(|live| cost(live.layout.size()));
         let sum = costs.sum::<usize>() + cost(layout.size());
@@ -269,9 +278,10 @@ impl<P: Peer> Match<P> {
         self.tally.good_fit += 1;
     }
 
-    /// The live set and the request fit a fresh heap of the same size: their costs are what they are said to be.
+    /// Asserts that the live set and the request fit a new heap of the same size: their computed
+    /// costs are right.
     fn assert_fresh_heap_takes_all(&self, layout: Layout) {
-        // SAFETY: the heap is live, and no block of an earlier question is used.
+        // SAFETY: the heap is live, and no earlier block of it is used.
         assert!(unsafe { self.fresh.instance.tlsf.reset() });
         let all = self.live.iter().map(|live| live.layout).chain([layout]);
         for layout in all {
@@ -286,11 +296,11 @@ impl<P: Peer> Match<P> {
 /// A kind of stream.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Requests alone, until the pool is full and beyond.
+    /// Requests only, until the pool is full and beyond.
     Fill,
-    /// A full pool under permanent pressure: one block is freed, another asked for.
+    /// A full pool under permanent pressure: one free, one request.
     Pressure,
-    /// Fill, free at random, ask for greater ones.
+    /// Fill, free at random, request greater ones.
     Phases,
 }
 
@@ -303,7 +313,7 @@ fn layout(random: &mut Random, least: usize, octaves: usize) -> Layout {
 fn play<P: Peer>(kind: Kind, seed: u64, bytes: usize, least: usize, octaves: usize) -> Tally {
     let mut random = Random(seed);
     let mut game = Match::<P>::new(bytes);
-    // Twice what the pool holds, at the sizes' mean.
+    // Twice the pool, at the mean size.
     let requests = 2 * bytes / cost((least << octaves) / octaves);
     match kind {
         Kind::Fill => {
@@ -366,7 +376,7 @@ fn compare<P: Peer>(kind: Kind) {
         P::NAME
     );
     if let Kind::Fill = kind {
-        // Without a free there is no scatter: capacity is the only excuse.
+        // Without a free there is no scatter: only capacity explains a refusal.
         assert_eq!((all.scattered, all.good_fit), (0, 0), "{all:?}");
     }
 }

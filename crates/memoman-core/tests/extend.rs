@@ -1,14 +1,16 @@
-//! Extending a pool: to the byte, up to its neighbours and limits; a refusal changes nothing (group D).
+//! Extending a pool: to the byte, up to its neighbours and limits; a refusal changes nothing (group
+//! D).
 
 mod support;
 
 use memoman_core::Tlsf;
+use support::fronts::Free;
 use support::pools::{add, blocks, unchanged};
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
-/// Bytes of a pool that no block has.
+/// Bytes of a pool that belong to no block.
 const COST: usize = Tlsf::POOL_OVERHEAD - WORD;
 /// Smallest block, header included.
 const BLOCK_MIN: usize = Tlsf::BLOCK_SIZE_MIN + WORD;
@@ -42,13 +44,13 @@ fn group_d_extending_behind_a_live_block_needs_a_block_and_behind_a_free_one_a_q
                         assert_eq!(blocks(pool), [(all, true), (grown - WORD, false)]);
                         let contents = std::slice::from_raw_parts(block.as_ptr(), all);
                         assert!(contents.iter().all(|&byte| byte == 0x33));
-                        tlsf.free(block).unwrap();
+                        tlsf.free_by_turns(block).unwrap();
                     }
                     None => assert_eq!(blocks(pool), [(all + grown, false)]),
                 }
-                // The whole of it can be one block, and goes back as one.
+                // The whole pool can be one block, and is freed as one.
                 let whole = tlsf.malloc(all + grown).unwrap();
-                tlsf.free(whole).unwrap();
+                tlsf.free_by_turns(whole).unwrap();
                 assert!(tlsf.remove_pool(region.start()));
             }
         }
@@ -65,7 +67,7 @@ fn group_d_extensions_add_up_byte_by_byte() {
     // SAFETY: live instance and pool; the extension is the region's tail.
     unsafe {
         for more in [7, 9, 16, 17, 15, 1000, 31] {
-            // What makes no whole quantum is refused, not remembered.
+            // Less than a whole quantum is refused, not remembered.
             if tlsf.extend_pool(pool, more) {
                 bytes += more;
             }
@@ -95,7 +97,7 @@ fn group_d_an_extension_stops_at_the_next_pool_and_at_the_end_of_the_address_spa
             usize::MAX,
             usize::MAX - at(1024).addr(),
             usize::MAX - at(1024).addr() + 1,
-            // Still a size that a header can say: only the next pool is in the way.
+            // A size that a header can hold: only the next pool is in the way.
             (if size_of::<usize>() == 8 {
                 1u64 << 47
             } else {
@@ -111,14 +113,14 @@ fn group_d_an_extension_stops_at_the_next_pool_and_at_the_end_of_the_address_spa
     }
 }
 
-// On 32-bit targets the address space ends before a header's size does.
+// On 32-bit targets the address space ends below a header's greatest size.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn group_d_a_pool_cannot_become_greater_than_a_header_can_say() {
     let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
     let region = Region::new(control + 1024, 0, 0);
-    // Behind the pool there is nothing of ours that an extension could meet.
-    // SAFETY: the region is ours; what is refused touches nothing.
+    // The test has no memory behind the pool.
+    // SAFETY: the region belongs to the test; a refused call touches nothing.
     unsafe {
         let tlsf = Tlsf::create(region.start(), 1 << 12).unwrap();
         let pool = add(tlsf, region.start().wrapping_add(control), 1024).unwrap();

@@ -1,17 +1,18 @@
-//! A free block whose size has been overwritten, with a false end that looks like a true one up to a point: the ghost is there,
-//! what follows it is not (group I).
+//! A free block with an overwritten size and a false end that partly looks like a true one: the
+//! ghost is there, the header behind it is not (group I).
 
 mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 const SIZE: usize = 6 * QUANTUM;
 
-/// One pool of eight blocks of one size and nothing else.
+/// One pool of exactly eight blocks of one size.
 fn heap(region: &Region, instance: &Instance) -> Vec<NonNull<u8>> {
     // SAFETY: the region outlives the instance's use.
     unsafe {
@@ -32,7 +33,7 @@ fn instance() -> (Region, Instance) {
     (region, Instance::new(1 << 12))
 }
 
-/// Makes the free block's header say `size` instead of `true_size` while `work` runs.
+/// Runs `work` while the free block's header holds `size` instead of `true_size`.
 fn with_size(block: NonNull<u8>, true_size: usize, size: usize, work: impl FnOnce()) {
     // SAFETY: the word before a block's payload is its header; the seal lies above the sizes.
     unsafe {
@@ -52,14 +53,15 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
     let tlsf = instance.tlsf;
     // SAFETY: live instance; each block is freed once.
     unsafe {
-        let _ = tlsf.free(blocks[1]).unwrap();
-        let _ = tlsf.free(blocks[3]).unwrap();
-        // The list is 3, 1: so the first word of 3 is the address of 1, and may be the last word of a false 1.
+        let _ = tlsf.free_by_turns(blocks[1]).unwrap();
+        let _ = tlsf.free_by_turns(blocks[3]).unwrap();
+        // The list is 3, 1: the first word of 3 is the address of 1, and may pass for the last word
+        // of a false 1.
         let link = blocks[3].as_ptr();
         assert_eq!(link.cast::<*mut u8>().read(), blocks[1].as_ptr());
         let size = link.addr() + 2 * WORD - blocks[1].as_ptr().addr();
         assert!(size.is_multiple_of(QUANTUM));
-        // Behind it lies the link back; or what has a header's flags without its seal, or its seal and FREE.
+        // Behind it lies the link back, a header's flags without the seal, or the seal with FREE.
         let behind = link.cast::<usize>().add(1);
         let link_back = behind.read();
         let freed = Tlsf::seal_of(blocks[0]) ^ (SIZE | 3);
@@ -68,8 +70,11 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
             behind.write(word);
             let image = region.image();
             with_size(blocks[1], SIZE, size, || {
-                // By the block before it, which would merge with it.
-                assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
+                // Freeing the previous block, which would merge with it.
+                assert_eq!(
+                    tlsf.free_by_turns(blocks[0]).err(),
+                    Some(Misuse::SmashedNext)
+                );
                 let refusal = tlsf.realloc(blocks[0], size).unwrap_err();
                 assert!(matches!(refusal, Refusal::Misuse(Misuse::SmashedNext, _)));
             });
@@ -87,14 +92,16 @@ fn group_i_what_a_merge_has_left_is_no_end() {
     let tlsf = instance.tlsf;
     // SAFETY: live instance; each block is freed once.
     unsafe {
-        // Merged into 1 and 2; behind what was 1 alone its ghost is still there, and the header of 2, which says FREE.
-        let _ = tlsf.free(blocks[1]).unwrap();
-        let _ = tlsf.free(blocks[2]).unwrap();
+        // 1 and 2 merged; at the end of the former 1 its ghost remains, and the header of 2 with
+        // FREE.
+        let _ = tlsf.free_by_turns(blocks[1]).unwrap();
+        let _ = tlsf.free_by_turns(blocks[2]).unwrap();
         let ghost = blocks[2].as_ptr().cast::<*mut u8>().sub(2).read();
         assert_eq!(ghost, blocks[1].as_ptr());
         let image = region.image();
         with_size(blocks[1], 2 * SIZE, SIZE, || {
-            // A request that this block alone can serve: cut from the false size, the rest would be lost.
+            // A request that only this block serves: split by the false size, the rest would be
+            // lost.
             for bytes in [WORD, SIZE - WORD] {
                 let refusal = tlsf.malloc(bytes).unwrap_err();
                 let expected = Refusal::Misuse(Misuse::NotABlock, blocks[1].as_ptr());
@@ -102,7 +109,10 @@ fn group_i_what_a_merge_has_left_is_no_end() {
             }
             let refusal = tlsf.memalign(4 * QUANTUM, WORD).unwrap_err();
             assert!(matches!(refusal, Refusal::Misuse(Misuse::NotABlock, _)));
-            assert_eq!(tlsf.free(blocks[0]).err(), Some(Misuse::SmashedNext));
+            assert_eq!(
+                tlsf.free_by_turns(blocks[0]).err(),
+                Some(Misuse::SmashedNext)
+            );
         });
         assert!(image == region.image());
         assert_sound(tlsf);
@@ -121,8 +131,8 @@ fn group_i_a_false_size_of_the_same_bin_is_no_exact_hit() {
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let [a, b, _] = [first, second, SIZE].map(|size| tlsf.malloc(size - WORD).unwrap());
         assert_eq!(assert_sound(tlsf).free, 0);
-        let _ = tlsf.free(a).unwrap();
-        let _ = tlsf.free(b).unwrap();
+        let _ = tlsf.free_by_turns(a).unwrap();
+        let _ = tlsf.free_by_turns(b).unwrap();
         let image = region.image();
         with_size(a, first + second, first, || {
             let expected = Refusal::Misuse(Misuse::NotABlock, a.as_ptr());
@@ -135,21 +145,23 @@ fn group_i_a_false_size_of_the_same_bin_is_no_exact_hit() {
 
 #[test]
 fn group_i_a_size_that_is_too_small_for_its_bin_is_refused_though_its_end_confirms_it() {
-    // The request's own bin, that of four quanta from 132 on, has a block that is too small; the next block is of a higher bin.
+    // The request's own bin, of four quanta from 132 on, has too small a block; the next one is in
+    // a higher bin.
     let (small, request, large, says) = (132, 134, 200, 120);
     let quanta = [small, 6, large, 6].map(|quanta| quanta * QUANTUM);
     let all: usize = quanta.iter().sum();
     let region = Region::new(Tlsf::POOL_OVERHEAD - WORD + all, 0, 0);
     let instance = Instance::new(1 << 14);
     let tlsf = instance.tlsf;
-    // SAFETY: the region outlives the instance's use; each block is freed once; what is overwritten lies in a free block.
+    // SAFETY: the region outlives the instance's use; each block is freed once; the overwritten
+    // words lie in a free block.
     unsafe {
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let [a, _, b, _] = quanta.map(|size| tlsf.malloc(size - WORD).unwrap());
         assert_eq!(assert_sound(tlsf).free, 0);
         let seal = Tlsf::seal_of(b);
-        let _ = tlsf.free(a).unwrap();
-        let _ = tlsf.free(b).unwrap();
+        let _ = tlsf.free_by_turns(a).unwrap();
+        let _ = tlsf.free_by_turns(b).unwrap();
         let end = b.as_ptr().add(says * QUANTUM).cast::<usize>();
         end.sub(2).write(b.as_ptr().addr());
         end.sub(1).write(seal ^ (((large - says) * QUANTUM) | 2));
@@ -168,16 +180,17 @@ fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
     let (region, instance) = instance();
     let blocks = heap(&region, &instance);
     let tlsf = instance.tlsf;
-    // SAFETY: live instance; the word before a block is its header, and is put back.
+    // SAFETY: live instance; the word before a block is its header, and is restored.
     unsafe {
         let next = blocks[4].as_ptr().cast::<usize>().sub(1);
         let old = next.read();
-        // As user data would put it there: any distance, back to the pool's start too, which has its end elsewhere.
+        // Any distance, as user data may have it; back to the pool's start too, whose end is
+        // elsewhere.
         for quanta in 0..=2 * region.bytes() / QUANTUM {
             next.write((quanta * QUANTUM) | 4);
             let image = region.image();
             assert_eq!(
-                tlsf.free(blocks[3]).err(),
+                tlsf.free_by_turns(blocks[3]).err(),
                 Some(Misuse::SmashedNext),
                 "{quanta}"
             );
@@ -188,7 +201,7 @@ fn group_i_a_next_header_that_looks_like_a_sentinel_is_none() {
         next.write(old);
         assert_sound(tlsf);
         for block in blocks {
-            let _ = tlsf.free(block).unwrap();
+            let _ = tlsf.free_by_turns(block).unwrap();
         }
         assert_sound(tlsf);
     }
@@ -199,20 +212,23 @@ fn group_i_a_free_next_header_beyond_all_sizes_is_smashed() {
     let (region, instance) = instance();
     let blocks = heap(&region, &instance);
     let tlsf = instance.tlsf;
-    // SAFETY: live instance; the word before a block is its header, and is put back.
+    // SAFETY: live instance; the word before a block is its header, and is restored.
     unsafe {
         let seal = Tlsf::seal_of(blocks[0]);
-        // With a used block before the freed one, and with a free one: both sum up what would be merged.
+        // Behind a used block and behind a free one: both add up the sizes to be merged.
         for freed in [None, Some(blocks[2])] {
             if let Some(freed) = freed {
-                let _ = tlsf.free(freed).unwrap();
+                let _ = tlsf.free_by_turns(freed).unwrap();
             }
             let next = blocks[4].as_ptr().cast::<usize>().sub(1);
             let old = next.read();
             // The greatest size, and FREE: any sum with it wraps.
             next.write((!(QUANTUM - 1) | 1) ^ seal);
             let image = region.image();
-            assert_eq!(tlsf.free(blocks[3]).err(), Some(Misuse::SmashedNext));
+            assert_eq!(
+                tlsf.free_by_turns(blocks[3]).err(),
+                Some(Misuse::SmashedNext)
+            );
             assert!(image == region.image());
             next.write(old);
             assert_sound(tlsf);
@@ -226,16 +242,17 @@ fn group_i_a_size_below_the_smallest_is_none_whatever_lies_behind_it() {
     let (region, instance) = instance();
     let blocks = heap(&region, &instance);
     let tlsf = instance.tlsf;
-    // SAFETY: live instance; the words are the block's own and its header, which is put back.
+    // SAFETY: live instance; the words are the block's contents and header, which is restored.
     unsafe {
         let block = blocks[3];
-        // Where a block of one quantum would end, user data that looks like the header of a block up to the next one, in use or free.
+        // At the end of a block of one quantum, user data looks like the header of a block up to
+        // the next one, in use or free.
         let user_data = block.as_ptr().add(QUANTUM).cast::<usize>().sub(1);
         for flag in [0, 1] {
             user_data.write((SIZE - QUANTUM) | flag);
             let image = region.image();
             with_size(block, SIZE, QUANTUM, || {
-                assert!(tlsf.free(block).is_err(), "{flag}");
+                assert!(tlsf.free_by_turns(block).is_err(), "{flag}");
                 for bytes in [1, SIZE - WORD, 2 * SIZE] {
                     let refusal = tlsf.realloc(block, bytes).unwrap_err();
                     assert!(matches!(refusal, Refusal::Misuse(..)), "{flag} {bytes}");

@@ -1,23 +1,24 @@
-//! Validation of heaps in which several words have been overwritten so that they confirm each other (group I).
+//! Validation of heaps with several overwritten words that confirm each other (group I).
 
 mod support;
 
 use memoman_core::{Cursor, Invariant, Step, Tlsf, Violation, control::Control};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 const SIZE: usize = 6 * QUANTUM;
 const BIN: usize = SIZE / QUANTUM;
-/// Words of the control structure before its heads, and the places in it that a forger needs.
+/// Words of the control structure before its heads, and the indices of those that are forged.
 const HEADS: usize = size_of::<Control>() / WORD;
 const USED: usize = 9;
 const PEAK: usize = 10;
 const LIVE_BLOCKS: usize = 11;
 const FL_BITMAP: usize = 13;
 const SL_BITMAP: usize = 14;
-/// Words of the second-level bitmap: what the other fields leave.
+/// Words of the second-level bitmap: those that no other field takes.
 const SL_WORDS: usize = HEADS - 7 - SL_BITMAP;
 
 /// One pool of twelve blocks of one size, some of them free, and a larger block at the end.
@@ -45,7 +46,7 @@ impl Heap {
                 .map(|_| instance.tlsf.malloc(SIZE - WORD).unwrap())
                 .collect();
             for &index in free {
-                let _ = instance.tlsf.free(blocks[index]).unwrap();
+                let _ = instance.tlsf.free_by_turns(blocks[index]).unwrap();
             }
             blocks
         };
@@ -65,7 +66,7 @@ impl Heap {
             .wrapping_add(word)
     }
 
-    /// What stands for "no block".
+    /// The value for "no block".
     fn list_end(&self) -> usize {
         self.control(0).addr()
     }
@@ -78,9 +79,9 @@ impl Heap {
         self.payload(index).wrapping_sub(1)
     }
 
-    /// What validation says when these words are overwritten; they are put back.
+    /// The finding of validation while these words are overwritten; they are restored.
     fn forged(&self, words: &[(*mut usize, usize)]) -> Option<Violation> {
-        // SAFETY: words of the heap or its control structure, of which all may be read.
+        // SAFETY: words of the heap or its control structure.
         unsafe {
             let old: Vec<usize> = words
                 .iter()
@@ -128,7 +129,7 @@ fn group_i_a_ring_that_no_head_leads_to_is_found() {
     let found = heap.forged(&ring).unwrap();
     assert_eq!(found.invariant, Invariant::Listed);
     assert_eq!(found.address.addr(), a.addr());
-    // A block that is its own ring.
+    // A ring of one block.
     let heap = Heap::new(&[1, 3]);
     let (a, b) = (heap.payload(1), heap.payload(3));
     let own = [
@@ -176,7 +177,7 @@ fn group_i_a_head_that_skips_a_block_is_found() {
     assert_eq!(heap.word(head), heap.payload(5).addr());
     let found = heap.forged(&[(head, heap.payload(3).addr())]).unwrap();
     assert_eq!(found.invariant, Invariant::List);
-    // With the skipped block's link made to agree, the list still does not hold it.
+    // The skipped block's link agrees, but the list still does not hold it.
     let found = heap
         .forged(&[
             (head, heap.payload(3).addr()),
@@ -199,7 +200,7 @@ fn group_i_bits_above_the_words_of_the_bitmap_are_found() {
         assert_eq!(found.invariant, Invariant::Bitmap);
         assert_eq!(found.address.addr(), bitmap.addr(), "{bit}");
     }
-    // And those of the words.
+    // The first-level bits of existing words.
     for bit in 0..words {
         let found = heap
             .forged(&[(bitmap, heap.word(bitmap) ^ 1 << bit)])
@@ -225,7 +226,8 @@ fn group_i_the_last_word_of_the_bitmap_is_one_of_the_bitmap() {
     let heap = Heap::for_requests(greatest, &[1]);
     let words = SL_WORDS;
     let bin = (words - 1) * usize::BITS as usize;
-    // A head that leads to a block of another bin, rightly marked in both levels: what is wrong is the list.
+    // A head that leads to a block of another bin, with right bits in both levels: the list is
+    // wrong.
     let found = heap.invariant(&[
         (heap.control(HEADS + bin), heap.payload(1).addr()),
         (heap.control(SL_BITMAP + words - 1), 1),
@@ -278,12 +280,12 @@ fn group_i_a_used_block_made_free_or_the_reverse_is_found() {
         (found.invariant, place)
     };
     use Invariant::*;
-    // FREE: the block behind does not say PREV_FREE. Between two free ones: neighbours.
+    // FREE: the next block has no PREV_FREE. Between two free ones: neighbours.
     assert_eq!(at(4, 1), (PrevPhys, Some(5)));
     assert_eq!(at(2, 1), (Coalesced, Some(2)));
     assert_eq!(at(0, 1), (Coalesced, Some(1)));
     assert_eq!(at(1, 1), (PrevPhys, Some(2)));
-    // PREV_FREE, without and with a free block before.
+    // PREV_FREE, without and with a free previous block.
     assert_eq!(at(4, 2), (PrevPhys, Some(4)));
     assert_eq!(at(0, 2), (PrevPhys, Some(0)));
     assert_eq!(at(7, 2), (PrevPhys, Some(7)));
@@ -312,7 +314,7 @@ fn group_i_a_used_block_that_ends_with_its_pool_hides_the_sentinel() {
             .map(|found| (found.invariant, found.address.addr()))
             .unwrap()
     };
-    // Up to the sentinel, which says that the block before it is free: it is not.
+    // Up to the sentinel, whose PREV_FREE then is wrong.
     assert_eq!(found(room), (Invariant::PrevPhys, end));
     let here = heap.payload(11).addr();
     assert_eq!(found(room + QUANTUM), (Invariant::Tiling, here));
@@ -345,8 +347,8 @@ fn group_i_the_sentinel_leads_back_to_its_pool() {
     assert_eq!(found.invariant, Invariant::PrevPhys);
 }
 
-/// A forged block inside a used one, at `at`, with links that agree with block 1's.
-/// It never is: block 1 is to blame, the first of the list and of the walk.
+/// A forged block inside a used one, at `at`, with links that agree with block 1's. Validation
+/// never names it, but block 1, the first of the list and of the walk.
 fn blamed(heap: &Heap, at: *mut usize, header: usize) -> (Invariant, usize) {
     let first = heap.payload(1);
     let found = heap
@@ -362,7 +364,7 @@ fn blamed(heap: &Heap, at: *mut usize, header: usize) -> (Invariant, usize) {
 
 #[test]
 fn group_i_a_link_into_the_middle_of_a_block_is_followed_only_to_what_could_be_listed() {
-    // Freed in descending order: the list is in address order.
+    // Freed in descending order, so that the list is in address order.
     let heap = Heap::new(&[8, 5, 3, 1]);
     let seal = heap.word(heap.header(6)) & !(SIZE | (QUANTUM - 1));
     let inside = heap.payload(6).wrapping_add(4);
@@ -392,7 +394,7 @@ fn group_i_a_link_into_the_middle_of_a_block_is_followed_only_to_what_could_be_l
     assert_eq!(blamed(&heap, near, whole), (Invariant::List, 1));
     let just = end.wrapping_sub(SIZE).cast();
     assert_eq!(blamed(&heap, just, whole), (Invariant::List, 1));
-    // The other direction: a prev_link to such a place, which does not lead back.
+    // The other direction: a prev_link to such a place, whose word does not lead back.
     let found = heap
         .forged(&[
             (inside.wrapping_sub(1), whole),
@@ -411,7 +413,7 @@ fn group_i_a_link_into_the_middle_of_a_block_is_followed_only_to_what_could_be_l
 
 #[test]
 fn group_i_a_ghost_that_leads_to_a_forged_block_is_found() {
-    // One free block of three old ones, with a header inside that says what the ghost wants to hear.
+    // One free block of three old ones, with a header inside that agrees with the ghost.
     let heap = Heap::new(&[1, 2, 3]);
     let (inside, behind) = (heap.payload(2), heap.payload(4));
     let seal = heap.word(heap.header(0)) & !(SIZE | (QUANTUM - 1));

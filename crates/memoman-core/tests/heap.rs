@@ -1,5 +1,5 @@
-//! The Rust interface: what it borrows, what it gives back, how the collections of `allocator-api2` fare in it.
-//! (What must not compile is in the documentation of `Heap` and `Boxed`.)
+//! The Rust interface: borrows, errors, and the collections of `allocator-api2`. (The documentation
+//! of `Heap` and `Boxed` has the code that must not compile.)
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -14,7 +14,7 @@ fn memory(bytes: usize) -> Box<Memory> {
     vec![MaybeUninit::uninit(); bytes].into_boxed_slice()
 }
 
-/// A heap of 64 KiB, in memory that is never given back.
+/// A heap of 64 KiB, in leaked memory.
 fn heap() -> Heap<'static> {
     Heap::new(Box::leak(memory(64 * 1024))).expect("64 KiB hold a heap")
 }
@@ -67,7 +67,7 @@ fn what_has_no_size_takes_no_memory() {
     assert_eq!(block.addr().get() % 256, 0);
     assert_eq!(heap.stats().live_blocks, 0);
     let bytes = Layout::new::<[u8; 100]>();
-    // SAFETY: from nothing to a block, and to nothing again.
+    // SAFETY: from size 0 to a block of this heap, and back to size 0.
     unsafe {
         let grown = heap.reallocate(block, aligned, bytes).unwrap();
         assert_eq!(heap.stats().live_blocks, 1);
@@ -191,7 +191,7 @@ fn group_i_misuse_is_told_and_changes_nothing() {
     let layout = Layout::new::<[u64; 4]>();
     let block = heap.allocate(layout).unwrap();
     let mut outside = 0u64;
-    // SAFETY: what breaks the duties is refused as far as headers show it, which is the case here.
+    // SAFETY: the headers show each violation here, so it is refused.
     unsafe {
         let foreign = NonNull::from(&mut outside).cast();
         assert_eq!(heap.deallocate(foreign, layout), Err(Misuse::Foreign));
@@ -221,8 +221,8 @@ fn an_overwritten_heap_ends_in_a_panic_where_nothing_can_be_returned() {
         format!("{first:?} {second:?}"),
         r#"[7, 1, 1] "still dropped""#
     );
-    // What an overflow of the first value would do to the header of the second one.
-    // SAFETY: memory of the heap, whose headers are tested before they are believed.
+    // An overflow of the first value into the header of the second one.
+    // SAFETY: memory of the heap, whose headers are tested before they are used.
     unsafe { (&raw mut *first).cast::<u64>().add(3).write(0) };
     let end = catch_unwind(AssertUnwindSafe(|| drop(second))).unwrap_err();
     assert_eq!(
@@ -237,9 +237,9 @@ fn an_overwritten_free_block_is_not_handed_out() {
     let heap = heap();
     let layout = Layout::new::<[u64; 4]>();
     let freed = heap.allocate(layout).unwrap();
-    // Never dropped: that would find the damage, too.
+    // Not dropped: that would find the damage too.
     let _wall = ManuallyDrop::new(heap.boxed(1u8).unwrap());
-    // SAFETY: a live block, freed, and then written to as a use after free would.
+    // SAFETY: a live block, freed; the write after free stays inside the heap.
     unsafe {
         heap.deallocate(freed, layout).unwrap();
         freed.cast::<usize>().write(1);
@@ -276,7 +276,7 @@ fn validation_whole_and_in_steps_finds_what_is_overwritten() {
         .find(|_| heap.validate_step(&mut cursor, 5) != Step::More)
         .unwrap();
     assert!(steps >= 4, "{steps} steps of 5 blocks each");
-    // SAFETY: a live block's header, which nobody believes untested.
+    // SAFETY: a live block's header, which is tested before it is used.
     unsafe { (&raw const **blocks[7]).cast_mut().sub(1).write(!0) };
     let violation = heap.validate().unwrap_err();
     assert_eq!(violation.invariant, Invariant::Tiling);
@@ -354,10 +354,10 @@ mod collections {
         let heap = &heap();
         let layout = Layout::new::<u64>();
         let block = Allocator::allocate(&heap, layout).unwrap().cast::<u8>();
-        // SAFETY: the first one; the second is what the heap must find.
+        // SAFETY: a live block; the heap must report the second free.
         unsafe { Allocator::deallocate(&heap, block, layout) };
         let second = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: see above.
+            // SAFETY: the second free, which the heap must report.
             unsafe { Allocator::deallocate(&heap, block, layout) }
         }));
         let message = second.unwrap_err();

@@ -1,15 +1,16 @@
-//! Interception: every hot call is refused and changes nothing; and what a layer above may resize in place.
+//! Interception: every hot call is refused and changes nothing; resizing in place.
 
 mod support;
 
 use memoman_core::{Misuse, Reach, Refusal, Tlsf};
 use std::ptr::{self, NonNull};
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 
-/// Blocks of the given sizes (in quanta) in turn, the negative ones free, in a pool that they fill.
+/// A pool filled by blocks of the given sizes (in quanta) in order; negative ones are free.
 struct Heap {
     instance: Instance,
     region: Region,
@@ -33,7 +34,7 @@ impl Heap {
             for (block, quanta) in blocks.iter().zip(quanta) {
                 block.as_ptr().write_bytes(0x3C, size(quanta));
                 if *quanta < 0 {
-                    let _ = tlsf.free(*block).unwrap();
+                    let _ = tlsf.free_by_turns(*block).unwrap();
                 }
             }
             blocks
@@ -67,7 +68,7 @@ fn an_intercepted_instance_refuses_every_hot_call_and_changes_nothing() {
             }
             for &block in &heap.blocks {
                 let at = Err(Refusal::Misuse(Misuse::Intercepted, block.as_ptr()));
-                assert_eq!(tlsf.free(block).err(), Some(Misuse::Intercepted));
+                assert_eq!(tlsf.free_by_turns(block).err(), Some(Misuse::Intercepted));
                 assert_eq!(tlsf.realloc(block, 100), at);
                 assert_eq!(tlsf.realloc_aligned(block, 64, 100), at);
             }
@@ -76,7 +77,7 @@ fn an_intercepted_instance_refuses_every_hot_call_and_changes_nothing() {
             assert!(!tlsf.is_intercepted());
             assert_eq!(assert_sound(tlsf), before);
         }
-        let _ = tlsf.free(heap.blocks[0]).unwrap();
+        let _ = tlsf.free_by_turns(heap.blocks[0]).unwrap();
         assert!(tlsf.malloc(7 * QUANTUM).is_ok());
         assert_sound(tlsf);
         // Without pools, too.
@@ -86,7 +87,7 @@ fn an_intercepted_instance_refuses_every_hot_call_and_changes_nothing() {
         empty.tlsf.end_interception();
         assert_eq!(empty.tlsf.malloc(1), Err(Refusal::Exhausted));
         assert_sound(empty.tlsf);
-        // A destroyed instance is none that is intercepted.
+        // A destroyed instance is not intercepted.
         empty.tlsf.destroy();
         assert!(!empty.tlsf.is_intercepted());
     }

@@ -1,16 +1,19 @@
-//! The checked unlink: a link is followed only inside the instance's bounds, even where it would lead back (group I).
+//! The checked unlink: a link is followed only inside the instance's bounds, even if it leads back
+//! (group I).
 
 mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 const PAD: usize = 64;
 
-/// Control structure and pool in one region, with room of ours on both sides: `used`, `free`, a block in use.
+/// Control structure and pool in one region, with the test's memory on both sides: `used`, `free`,
+/// a block in use.
 struct Heap {
     region: Region,
     tlsf: Tlsf,
@@ -22,13 +25,13 @@ impl Heap {
     fn new() -> Heap {
         let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
         let region = Region::new(PAD + control + 1024 + PAD, 0, 0);
-        // SAFETY: the region is ours; each block is freed once.
+        // SAFETY: the region belongs to the test; each block is freed once.
         unsafe {
             let tlsf = Tlsf::create(region.start().add(PAD), 1 << 12).unwrap();
             tlsf.add_pool(region.start().add(PAD + control), 1024)
                 .unwrap();
             let [used, free, _guard] = [(); 3].map(|()| tlsf.malloc(5 * QUANTUM).unwrap());
-            let _ = tlsf.free(free).unwrap();
+            let _ = tlsf.free_by_turns(free).unwrap();
             assert_sound(tlsf);
             Heap {
                 region,
@@ -48,7 +51,7 @@ impl Heap {
         ]
     }
 
-    /// Overwrites words; then the free block may neither be merged nor handed out. They are put back.
+    /// Overwrites words: the free block must be neither merged nor allocated. Restores them.
     fn refused(&self, words: &[(*mut usize, usize)], handed_out_too: bool) {
         // SAFETY: words of the region; live blocks.
         unsafe {
@@ -58,7 +61,7 @@ impl Heap {
                 .collect();
             let image = self.region.image();
             let what = words[words.len() - 1].1;
-            let misuse = self.tlsf.free(self.used).err();
+            let misuse = self.tlsf.free_by_turns(self.used).err();
             assert_eq!(misuse, Some(Misuse::SmashedLink), "{what:#x}");
             let grown = self.tlsf.realloc(self.used, 9 * QUANTUM);
             let at = self.free.as_ptr().cast_const();
@@ -89,7 +92,7 @@ fn group_i_a_link_to_outside_is_not_followed_though_it_leads_back() {
             false,
         );
     }
-    // next_free: what lies at the end of the pool, and behind it, has a prev_link that leads back.
+    // next_free: at the end of the pool, and behind it, lies a prev_link that leads back.
     let end = heap.outside()[0];
     for offset in [0, 2] {
         let next = end.wrapping_add(offset);
@@ -98,10 +101,10 @@ fn group_i_a_link_to_outside_is_not_followed_though_it_leads_back() {
             true,
         );
     }
-    // As a reminder that the forgery is a good one: inside the bounds it is believed.
+    // With the links restored, the block merges: the forged links caused the refusals.
     // SAFETY: live blocks.
     unsafe {
-        let _ = heap.tlsf.free(heap.used).unwrap();
+        let _ = heap.tlsf.free_by_turns(heap.used).unwrap();
     }
     assert_sound(heap.tlsf);
 }
@@ -122,7 +125,7 @@ fn group_i_a_wild_link_is_not_followed() {
 fn group_i_the_wilderness_is_merged_only_if_its_head_and_both_its_links_are_right() {
     let heap = Heap::new();
     let tlsf = heap.tlsf;
-    // SAFETY: words of the region, put back; live blocks.
+    // SAFETY: words of the region, restored; live blocks.
     unsafe {
         let [_, last] = [(); 2].map(|()| tlsf.malloc(5 * QUANTUM).unwrap());
         let mut wilderness = core::ptr::null_mut::<usize>();
@@ -139,13 +142,13 @@ fn group_i_the_wilderness_is_merged_only_if_its_head_and_both_its_links_are_righ
             let old = place.replace(last.as_ptr().expose_provenance());
             let image = heap.region.image();
             for _turn in 0..2 {
-                assert_eq!(tlsf.free(last).err(), Some(Misuse::SmashedLink));
+                assert_eq!(tlsf.free_by_turns(last).err(), Some(Misuse::SmashedLink));
                 assert!(image == heap.region.image());
             }
             place.write(old);
             assert_sound(tlsf);
         }
-        let _ = tlsf.free(last).unwrap();
+        let _ = tlsf.free_by_turns(last).unwrap();
         assert_sound(tlsf);
     }
 }

@@ -1,15 +1,16 @@
-//! Pools: their bounds to the byte, their order, what is refused, and that a refusal changes nothing (group C).
+//! Pools: bounds to the byte, order, refusals, which change nothing (group C).
 
 mod support;
 
 use memoman_core::{Stats, Tlsf};
 use std::ptr;
+use support::fronts::Free;
 use support::pools::{add, blocks, starts, unchanged};
 use support::{Instance, Random, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
-/// Bytes of a pool that no block has.
+/// Bytes of a pool that belong to no block.
 const COST: usize = Tlsf::POOL_OVERHEAD - WORD;
 /// Smallest block, header included.
 const BLOCK_MIN: usize = Tlsf::BLOCK_SIZE_MIN + WORD;
@@ -61,10 +62,10 @@ fn group_c_a_null_region_and_one_past_the_end_of_the_address_space_are_refused()
         (ptr::without_provenance_mut(usize::MAX), 1024),
         (region.start(), usize::MAX),
         (region.start(), usize::MAX - region.start().addr() + 1),
-        // Within the address space, but beyond what a header can hold.
+        // Within the address space, but beyond the size that a header can hold.
         (region.start(), usize::MAX - region.start().addr()),
     ] {
-        // 32-bit headers can hold all of the address space.
+        // 32-bit headers can hold every size in the address space.
         if WORD == 4 && bytes == usize::MAX - region.start().addr() {
             continue;
         }
@@ -101,8 +102,8 @@ fn group_c_pools_stand_in_address_order_however_they_came() {
         for &index in &order {
             // SAFETY: live, empty pools.
             assert!(unsafe { tlsf.remove_pool(at(index)) });
-            // Between pools that are still there, the second time is refused by what the first one left.
-            // SAFETY: live instance; the memory of what was a pool may be read.
+            // Where pools lie on both sides, the remains of the first removal refuse a second.
+            // SAFETY: live instance; the removed pool's memory may be read.
             unsafe {
                 assert!(!tlsf.remove_pool(at(index)));
                 assert_eq!(tlsf.next_pool(pools[index].unwrap()), None);
@@ -154,7 +155,7 @@ fn group_c_an_overlap_by_one_byte_is_refused() {
 
 #[test]
 fn group_c_a_pool_may_touch_the_control_structure_and_no_more() {
-    // Its end is one of a quantum, so that a pool behind it can begin just there.
+    // Its end is a multiple of the quantum, so that another pool can begin there.
     let max_block = (1 << 12..)
         .step_by(64)
         .find(|&max_block| Tlsf::control_size(max_block).is_multiple_of(QUANTUM))
@@ -179,7 +180,7 @@ fn group_c_a_pool_may_touch_the_control_structure_and_no_more() {
     assert!(add(tlsf, region.start(), 1024).is_some());
     assert!(add(tlsf, control.wrapping_add(bytes), 1024).is_some());
     assert_sound(tlsf);
-    // The pool before cannot be extended into the control structure.
+    // The previous pool cannot be extended into the control structure.
     // SAFETY: live instance and pool.
     unsafe {
         let pool = tlsf.first_pool().unwrap();
@@ -237,7 +238,7 @@ fn group_c_a_pool_in_use_or_unknown_or_overwritten_is_not_removed() {
     let at = |offset: usize| region.start().wrapping_add(offset);
     add(tlsf, at(0), 1024).unwrap();
     add(tlsf, at(2048), 1024).unwrap();
-    // SAFETY: live instance; what is read lies in the region; damage is undone.
+    // SAFETY: live instance; every word read lies in the region; damage is undone.
     unsafe {
         let first = tlsf.malloc(100).unwrap();
         let second = tlsf.malloc(100).unwrap();
@@ -255,8 +256,8 @@ fn group_c_a_pool_in_use_or_unknown_or_overwritten_is_not_removed() {
         ] {
             unchanged(tlsf, &[&region], what, || tlsf.remove_pool(start));
         }
-        // The first block is free, but it is not the only one.
-        tlsf.free(first).unwrap();
+        // The first block is free, but not the only one.
+        tlsf.free_by_turns(first).unwrap();
         unchanged(tlsf, &[&region], "half free", || tlsf.remove_pool(used));
         // The hash of the header, a link of the one free block.
         for word in [0, 1, 2, 3, 4, 6, 7] {
@@ -266,7 +267,7 @@ fn group_c_a_pool_in_use_or_unknown_or_overwritten_is_not_removed() {
             place.write(old);
         }
         assert!(tlsf.remove_pool(other));
-        tlsf.free(second).unwrap();
+        tlsf.free_by_turns(second).unwrap();
         assert!(tlsf.remove_pool(used));
         assert_eq!(assert_sound(tlsf).pool_bytes, 0);
     }
@@ -293,7 +294,7 @@ fn group_c_an_overwritten_pool_header_stops_the_list_and_every_call_that_follows
             assert_sound(tlsf);
         }
         assert!(tlsf.next_pool(low).is_some());
-        // Another instance's pool is none of this one's.
+        // A pool of another instance.
         let other = Instance::new(1 << 12);
         assert_eq!(other.tlsf.next_pool(low), None);
         assert!(!other.tlsf.extend_pool(low, 64));
@@ -328,7 +329,7 @@ fn group_c_a_free_that_empties_its_pool_says_which() {
             order.swap(last, random.below(last + 1));
         }
         for block in order {
-            let freed = tlsf.free(block).unwrap();
+            let freed = tlsf.free_by_turns(block).unwrap();
             let which = index(&block);
             left[which] -= 1;
             let expected = (left[which] == 0).then(|| tlsf.pool_of(block.as_ptr()).unwrap());
@@ -350,7 +351,7 @@ fn group_c_reset_makes_each_pool_one_free_block_and_the_counters_anew() {
     let at = |offset: usize| region.start().wrapping_add(offset);
     add(tlsf, at(0), 1024).unwrap();
     add(tlsf, at(2048), 3000).unwrap();
-    // One block for the last bin, which takes whatever exceeds the classes.
+    // One block for the last bin, which takes all sizes beyond the classes.
     add(tlsf, at(6000), 1024).unwrap();
     add(tlsf, at(9000), 7000).unwrap();
     let fresh = assert_sound(tlsf);
@@ -396,7 +397,7 @@ fn group_c_a_walk_ends_at_an_overwritten_header() {
         }
         header.write(old);
         assert_eq!(blocks(pool).len(), 5);
-        // The pool's own: where it says that it ends.
+        // The pool's own end.
         let end = region.start().cast::<usize>().add(3);
         let old = end.read();
         end.write(old + QUANTUM);

@@ -1,12 +1,12 @@
-//! Defects that the models and fuzzers found, each as the shortest program that shows it.
+//! Defects found by the models and fuzzers, each as the shortest program that shows it.
 
 mod support;
 
 use memoman_core::{Cursor, Step, Tlsf};
 use support::{Instance, Region};
 
-/// The header of a block that a reset had forgotten passed for one in use: stepwise validation, which had rested there,
-/// reported a sound heap as broken.
+/// A header from before a reset passed for a block in use: stepwise validation, which had rested
+/// there, reported a sound heap as broken.
 #[test]
 fn group_i_stepwise_validation_begins_anew_after_a_reset() {
     let instance = Instance::new(1 << 12);
@@ -23,13 +23,13 @@ fn group_i_stepwise_validation_begins_anew_after_a_reset() {
     }
 }
 
-/// The bounds for links were computed before the number of bins was known, and so were others in a new instance than in
-/// one whose pools have been removed.
+/// The bounds for links were computed before the number of bins, and so differed between a new
+/// instance and one whose pools have been removed.
 #[test]
 fn group_c_an_instance_without_pools_is_as_new() {
     let control = Region::new(Tlsf::control_size(1 << 12), 0, 0xFF);
     let region = Region::new(1 << 10, 0, 0xFF);
-    // SAFETY: both regions are the test's.
+    // SAFETY: both regions belong to the test.
     unsafe {
         let tlsf = Tlsf::create(control.start(), 1 << 12).unwrap();
         let new = control.image();

@@ -1,9 +1,10 @@
-//! What realloc does to a block and its neighbours: shrinks, grows forward, grows backward, moves (group G).
+//! realloc, on a block and its neighbours: shrink, grow forward, grow backward, move (group G).
 
 mod support;
 
 use memoman_core::{Misuse, Refusal, Stats, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
@@ -12,7 +13,7 @@ const BLOCK_MIN: usize = Tlsf::BLOCK_SIZE_MIN + WORD;
 const USED: bool = true;
 const FREE: bool = false;
 
-/// One pool of quanta, filled with blocks of the given sizes (in quanta) in turn; the negative ones are free.
+/// A pool filled by blocks of the given sizes (in quanta) in order; negative ones are free.
 struct Heap {
     instance: Instance,
     region: Region,
@@ -26,7 +27,7 @@ impl Heap {
         let total: usize = sizes.iter().sum();
         let region = Region::new(Tlsf::POOL_OVERHEAD - WORD + total, 0, 0xFF);
         let tlsf = instance.tlsf;
-        // SAFETY: the region outlives the instance's use; blocks are filled as far as they go.
+        // SAFETY: the region outlives the instance's use; blocks are filled to their end.
         let blocks = unsafe {
             tlsf.add_pool(region.start(), region.bytes()).unwrap();
             let blocks: Vec<_> = sizes
@@ -40,7 +41,7 @@ impl Heap {
             }
             for (block, quanta) in blocks.iter().zip(quanta) {
                 if *quanta < 0 {
-                    let _ = tlsf.free(*block).unwrap();
+                    let _ = tlsf.free_by_turns(*block).unwrap();
                 }
             }
             blocks
@@ -84,7 +85,7 @@ impl Heap {
         self.layout().into_iter().map(signed).collect()
     }
 
-    /// Resizes block `index` to a block of `quanta` and checks that what it kept is still there.
+    /// Resizes block `index` to a block of `quanta` and checks its contents up to the smaller size.
     fn resize(&self, index: usize, quanta: usize) -> NonNull<u8> {
         let ptr = self.blocks[index];
         // SAFETY: live instance and block.
@@ -98,14 +99,14 @@ impl Heap {
     }
 
     fn holds(&self, block: NonNull<u8>, index: usize, bytes: usize) {
-        // SAFETY: a live block of at least so many bytes.
+        // SAFETY: a live block of at least `bytes` bytes.
         let contents = unsafe { std::slice::from_raw_parts(block.as_ptr(), bytes) };
         for (at, &byte) in contents.iter().enumerate() {
             assert_eq!(byte, tag(index, at), "byte {at}");
         }
     }
 
-    /// Every live block but `index` still holds what it was filled with.
+    /// Every live block but `index` still has its contents.
     fn others_hold(&self, quanta: &[isize], index: usize) {
         for (other, &size) in quanta.iter().enumerate() {
             if other != index && size > 0 {
@@ -123,7 +124,8 @@ fn tag(index: usize, at: usize) -> u8 {
     (index * 31 + at * 7 + at / 256) as u8
 }
 
-/// Resizes block `index` of a heap and compares the layout; gives how far the block moved, in quanta.
+/// Resizes block `index` of a heap and compares the layout; returns the distance that the block
+/// moved, in quanta.
 fn case(before: &[isize], index: usize, quanta: usize, after: &[isize]) -> isize {
     let heap = Heap::new(before);
     let peak = assert_sound(heap.tlsf()).peak;
@@ -133,13 +135,13 @@ fn case(before: &[isize], index: usize, quanta: usize, after: &[isize]) -> isize
     heap.others_hold(before, index);
     let stats = assert_sound(heap.tlsf());
     assert!(stats.peak >= peak);
-    // Given back, all is one free block at the end.
+    // After all frees, the pool is one free block.
     // SAFETY: live instance; each block is freed once.
     unsafe {
-        let _ = heap.tlsf().free(moved).unwrap();
+        let _ = heap.tlsf().free_by_turns(moved).unwrap();
         for (other, block) in heap.blocks.iter().enumerate() {
             if other != index && before[other] > 0 {
-                let _ = heap.tlsf().free(*block).unwrap();
+                let _ = heap.tlsf().free_by_turns(*block).unwrap();
             }
         }
     }
@@ -170,7 +172,7 @@ fn group_g_shrinking_before_a_free_block_gives_it_every_quantum() {
 fn group_g_growing_forward_takes_what_it_needs_of_the_free_block_behind() {
     assert_eq!(case(&[2, 4, -6, 2], 1, 5, &[2, 5, -5, 2]), 0);
     assert_eq!(case(&[2, 4, -6, 2], 1, 8, &[2, 8, -2, 2]), 0);
-    // One quantum left is no block.
+    // A rest of one quantum holds no block.
     assert_eq!(case(&[2, 4, -6, 2], 1, 9, &[2, 10, 2]), 0);
     assert_eq!(case(&[2, 4, -6, 2], 1, 10, &[2, 10, 2]), 0);
     assert_eq!(case(&[2, 4, -6], 1, 10, &[2, 10]), 0);
@@ -180,7 +182,7 @@ fn group_g_growing_forward_takes_what_it_needs_of_the_free_block_behind() {
 
 #[test]
 fn group_g_growing_backward_moves_the_contents_down() {
-    // Far enough, and so near that old and new place overlap.
+    // A long way, and so short that old and new place overlap.
     assert_eq!(case(&[-9, 4, 2], 1, 5, &[5, -8, 2]), -9);
     assert_eq!(case(&[-9, 4, 2], 1, 11, &[11, -2, 2]), -9);
     assert_eq!(case(&[-9, 4, 2], 1, 12, &[13, 2]), -9);
@@ -189,7 +191,7 @@ fn group_g_growing_backward_moves_the_contents_down() {
     assert_eq!(case(&[-2, 40, 2], 1, 42, &[42, 2]), -2);
     assert_eq!(case(&[-3, 40, 2], 1, 41, &[41, -2, 2]), -3);
     assert_eq!(case(&[2, -9, 4], 2, 11, &[2, 11, -2]), -9);
-    // With the free block behind, when neither side alone is enough.
+    // With both free neighbours, when neither alone suffices.
     assert_eq!(case(&[-3, 4, -3, 2], 1, 8, &[8, -2, 2]), -3);
     assert_eq!(case(&[-3, 4, -3, 2], 1, 9, &[10, 2]), -3);
     assert_eq!(case(&[-3, 4, -3, 2], 1, 10, &[10, 2]), -3);
@@ -208,7 +210,7 @@ fn group_g_without_room_on_either_side_it_moves() {
 #[test]
 fn group_g_a_move_copies_the_old_block_and_nothing_behind_it() {
     let heap = Heap::new(&[2, 4, 2, -20]);
-    // SAFETY: live instance; the free block's payload behind its links, of which nothing has been written since.
+    // SAFETY: live instance; the free block's payload behind its links, not written since.
     unsafe {
         let free = heap.blocks[3].as_ptr();
         free.add(2 * WORD).write_bytes(0xEE, 10 * QUANTUM);
@@ -218,9 +220,9 @@ fn group_g_a_move_copies_the_old_block_and_nothing_behind_it() {
         let behind = std::slice::from_raw_parts(free.add(kept), 10 * QUANTUM + 2 * WORD - kept);
         assert!(behind.iter().all(|&byte| byte == 0xEE), "{behind:x?}");
     }
-    // Backward: behind the contents lies what lay in the free block before.
+    // Backward: behind the contents lie the bytes of the former free block.
     let heap = Heap::new(&[-9, 4, 2]);
-    // SAFETY: as above.
+    // SAFETY: live instance; a live block.
     unsafe {
         let free = heap.blocks[0].as_ptr();
         free.add(2 * WORD).write_bytes(0xEE, 6 * QUANTUM);
@@ -298,14 +300,15 @@ fn group_g_the_greatest_request_is_the_instances() {
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let block = tlsf.malloc(64).unwrap();
         let block = tlsf.realloc(block, greatest).unwrap();
-        // (It has a little more: its size is cut at a bin's edge.)
+        // (It has a little more: its size is rounded up to a bin's edge.)
         let usable = Tlsf::block_size(block.as_ptr());
         assert_eq!(tlsf.realloc(block, usable + 1), Err(Refusal::Exhausted));
         assert_sound(tlsf);
     }
 }
 
-/// Found by the fuzzer: a block that was taken whole, of more than the greatest request, was refused what it had.
+/// Found by the fuzzer: a block taken whole, larger than the greatest request, was refused its own
+/// size.
 #[test]
 fn group_g_what_a_block_has_is_never_refused() {
     for most in [24, 4096] {
@@ -373,7 +376,7 @@ fn group_g_an_alignment_is_kept_or_made() {
 
 #[test]
 fn group_i_the_old_place_of_a_moved_block_is_no_block() {
-    // Behind the contents, under them, and where nothing has been moved to.
+    // Behind the contents, under them, and where nothing was moved.
     for (before, quanta) in [
         (&[-9isize, 4, 2][..], 5),
         (&[-9, 4, 2], 11),
@@ -388,8 +391,8 @@ fn group_i_the_old_place_of_a_moved_block_is_no_block() {
         let old = heap.blocks[1];
         let moved = heap.resize(1, quanta);
         assert_ne!(moved, old);
-        // SAFETY: live instance; what is wrong with the pointer is what is tested.
-        let misuse = unsafe { heap.tlsf().free(old) }.err();
+        // SAFETY: live instance, readable memory; the wrong pointer is reported.
+        let misuse = unsafe { heap.tlsf().free_by_turns(old) }.err();
         assert!(
             matches!(misuse, Some(Misuse::DoubleFree | Misuse::NotABlock)),
             "{before:?} to {quanta}: {misuse:?}"
@@ -400,7 +403,7 @@ fn group_i_the_old_place_of_a_moved_block_is_no_block() {
 
 #[test]
 fn group_i_an_overwritten_neighbour_stops_a_resize_and_nothing_changes() {
-    // Layout, new size in quanta, the free block that is overwritten, and where the answer points.
+    // Layout, new size in quanta, the overwritten free block, and the reported address.
     let forward = (&[2isize, 4, -6, 2][..], 8, 2, Misuse::SmashedLink, 2);
     let shrink = (&[2isize, 4, -6, 2][..], 2, 2, Misuse::SmashedLink, 2);
     let backward = (&[-9isize, 4, 2, 2][..], 8, 0, Misuse::SmashedPrev, 1);
@@ -431,7 +434,8 @@ fn group_i_an_overwritten_neighbour_stops_a_resize_and_nothing_changes() {
 
 #[test]
 fn group_i_a_move_is_taken_back_when_the_old_block_cannot_be_freed() {
-    // The block behind is too small to grow into, and its link is overwritten: seen only when the old one is freed.
+    // The next block is too small to grow into, and its link is overwritten: found only when the
+    // old one is freed.
     let heap = Heap::new(&[2, 4, -2, 2, -20]);
     let tlsf = heap.tlsf();
     // SAFETY: live instance; the damage is a link of a free block, undone.

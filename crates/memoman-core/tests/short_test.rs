@@ -1,4 +1,4 @@
-//! The short test of a small block in use held against the whole one (groups H and I).
+//! The short test of a small block in use, compared with the full one (groups H and I).
 
 use memoman_core::Tlsf;
 use std::ptr::NonNull;
@@ -10,10 +10,10 @@ const FREE: usize = 1;
 #[repr(C, align(64))]
 struct Memory([u8; 64 << 10]);
 
-/// An instance with blocks of 24 to 1,300 bytes, every third of them freed again.
+/// An instance with blocks of 24 to 1,300 bytes, every third one freed.
 fn with_blocks(test: impl Fn(Tlsf, usize, &[NonNull<u8>])) {
     let mut memory = Box::new(Memory([0; 64 << 10]));
-    // SAFETY: the memory is the test's.
+    // SAFETY: the memory belongs to the test.
     unsafe {
         let tlsf = Tlsf::create_with_pool(memory.0.as_mut_ptr(), memory.0.len()).unwrap();
         let blocks: Vec<_> = (0..60)
@@ -79,7 +79,7 @@ fn group_h_nothing_passes_before_the_seal_is_known() {
 fn group_h_no_freed_block_and_no_address_inside_one_passes() {
     with_blocks(|tlsf, seal, blocks| {
         for &block in blocks {
-            // SAFETY: addresses inside blocks in use, and behind them; all of it is the instance's.
+            // SAFETY: addresses inside blocks in use, and behind them, all in the instance's pool.
             unsafe {
                 let size = tlsf.live_bytes(block);
                 for inside in (ALIGN..size).step_by(ALIGN) {
@@ -102,7 +102,7 @@ fn group_i_no_damage_to_a_header_passes_that_the_core_finds() {
     with_blocks(|tlsf, seal, blocks| {
         let mut found = 0;
         for &block in blocks {
-            // SAFETY: live blocks; what is changed is put back.
+            // SAFETY: live blocks; changed words are restored.
             unsafe {
                 let size = tlsf.live_bytes(block);
                 if size >= MOST {
@@ -119,12 +119,13 @@ fn group_i_no_damage_to_a_header_passes_that_the_core_finds() {
                             let passes = tlsf.live_bytes_below(seal, block, MOST);
                             let says_free = (header_at(next).read() ^ seal) & FREE != 0;
                             header.write(sound);
-                            // The size of a free block behind is for the core to test, when it needs it.
+                            // The short test leaves the size of a free next block to the core.
                             if core == 0 && !(says_free && header == header_at(next)) {
                                 assert_eq!(passes, None, "bits {first}, {second} at {block:?}");
                                 found += 1;
                             }
-                            // It may pass as something else only if the core takes it for the same.
+                            // It may pass with another size only if the full test returns that size
+                            // too.
                             if let Some(size) = passes
                                 && core != 0
                             {

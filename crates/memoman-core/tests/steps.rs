@@ -1,16 +1,18 @@
-//! Validation in steps: how far a step goes, what it finds, and where the next one goes on after the heap has changed.
+//! Validation in steps: the extent of a step, its findings, and where the next one resumes after
+//! the heap has changed.
 
 mod support;
 
 use memoman_core::{Cursor, Invariant, Step, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 const SIZE: usize = 6 * QUANTUM;
 
-/// Pools of just `count` blocks each; all blocks are in use.
+/// Pools of exactly `count` blocks each, all in use.
 struct Heap {
     instance: Instance,
     region: Region,
@@ -47,7 +49,7 @@ impl Heap {
 
     fn free(&self, index: usize) {
         // SAFETY: a live block, freed once.
-        unsafe { self.tlsf().free(self.blocks[index]) }
+        unsafe { self.tlsf().free_by_turns(self.blocks[index]) }
             .map(drop)
             .unwrap();
     }
@@ -57,7 +59,7 @@ impl Heap {
         unsafe { self.tlsf().validate_step(cursor, max_blocks) }
     }
 
-    /// Steps until an end; how many went before it.
+    /// Steps until an end; the number of steps before it.
     fn run(&self, cursor: &mut Cursor, max_blocks: usize) -> (usize, Step) {
         for steps in 0.. {
             match self.step(cursor, max_blocks) {
@@ -70,7 +72,7 @@ impl Heap {
 
     /// Overwrites a word while `act` runs.
     fn damaged<R>(&self, place: *mut usize, value: usize, act: impl FnOnce() -> R) -> R {
-        // SAFETY: a word of the heap; put back.
+        // SAFETY: a word of the heap; restored.
         unsafe {
             let old = place.replace(value);
             let result = act();
@@ -83,7 +85,7 @@ impl Heap {
         self.blocks[index].as_ptr().cast::<usize>().wrapping_sub(1)
     }
 
-    /// What a header of this instance has above its size.
+    /// The seal of this instance's headers.
     fn seal(&self) -> usize {
         // SAFETY: the header of a live block.
         unsafe { self.header(0).read() & !(SIZE | (QUANTUM - 1)) }
@@ -126,7 +128,8 @@ fn a_step_rests_before_blocks_in_use_only() {
         heap.free(index);
     }
     assert_sound(heap.tlsf());
-    // Each step of one block runs over the free one behind it; then there are two heads, the wilderness's being one.
+    // Each step of one block passes the free one behind it; then two heads, the wilderness's and
+    // another.
     let mut cursor = Cursor::START;
     assert_eq!(heap.run(&mut cursor, 1), (8, Step::Sound));
 }
@@ -222,15 +225,15 @@ fn the_heap_may_change_between_steps() {
     for _ in 0..3 {
         assert_eq!(heap.step(&mut cursor, 1), Step::More);
     }
-    // The block that the cursor rests on is freed: its pool begins again, 6 resting places in all, one of them gone.
+    // The cursor's block is freed: its pool begins again, with one of its 6 resting places gone.
     heap.free(3);
     assert_eq!(heap.run(&mut cursor.clone(), 1), (5 + 6, Step::Sound));
-    // And in use again: it goes on.
+    // In use again: the step resumes there.
     // SAFETY: live instance.
     let again = unsafe { heap.tlsf().malloc(SIZE - WORD) }.unwrap();
     assert_eq!(again, heap.blocks[3]);
     assert_eq!(heap.run(&mut cursor.clone(), 1), (3 + 6, Step::Sound));
-    // The block before is freed, so that the cursor's block says PREV_FREE.
+    // The previous block is freed, which sets PREV_FREE in the cursor's block.
     heap.free(2);
     assert_eq!(heap.run(&mut cursor.clone(), 1), (3 + 6, Step::Sound));
     // The cursor rests on the first pool's sentinel.
@@ -241,21 +244,21 @@ fn the_heap_may_change_between_steps() {
     heap.free(5);
     assert_eq!(heap.run(&mut cursor.clone(), 1), (6, Step::Sound));
     assert_eq!(heap.step(&mut cursor, 1), Step::More);
-    // It is in the second pool; the first is removed: no matter.
+    // The cursor is in the second pool; removing the first changes nothing.
     for index in [0, 1, 3, 4] {
         heap.free(index);
     }
     // SAFETY: live instance; the pool is empty.
     assert!(unsafe { heap.tlsf().remove_pool(heap.region.start()) });
     assert_eq!(heap.run(&mut cursor.clone(), 1), (5, Step::Sound));
-    // The first is back, and is behind the cursor.
-    // SAFETY: live instance; the region is ours.
+    // The first is added again, before the cursor's place.
+    // SAFETY: live instance; the region belongs to the test.
     unsafe { heap.tlsf().add_pool(heap.region.start(), heap.pool_bytes) }.unwrap();
     assert_eq!(heap.run(&mut cursor.clone(), 1), (5, Step::Sound));
     for index in 6..12 {
         heap.free(index);
     }
-    // The second is removed: there is nothing left to look at.
+    // The second is removed: nothing is left to check.
     let second = heap.region.start().wrapping_add(heap.pool_bytes);
     // SAFETY: live instance; the pool is empty.
     assert!(unsafe { heap.tlsf().remove_pool(second) });
@@ -291,7 +294,8 @@ fn a_pool_that_came_back_otherwise_begins_again() {
             heap.free(index);
         }
         let start = heap.region.start();
-        // SAFETY: live instance; the pool is empty, its memory ours again.
+        // SAFETY: live instance; the pool is empty, so its memory belongs to the test after the
+        // removal.
         unsafe {
             let tlsf = heap.tlsf();
             assert!(tlsf.remove_pool(start));
@@ -306,7 +310,7 @@ fn a_pool_that_came_back_otherwise_begins_again() {
     }
 }
 
-/// A saved place that has become the inside of a block holds whatever the user wrote there.
+/// A saved place inside a later block holds user data.
 #[test]
 fn a_place_that_is_no_block_any_more_is_not_gone_on_from() {
     let heap = Heap::new(1, 8);
@@ -337,12 +341,13 @@ fn a_place_that_is_no_block_any_more_is_not_gone_on_from() {
         seal | 4,
     ] {
         heap.damaged(place, value, || {
-            // One block: its one resting place is the sentinel.
+            // One block: the only resting place is the sentinel.
             let end = heap.run(&mut cursor.clone(), 1);
             assert_eq!(end, (1, Step::Sound), "{value:#x}");
         });
     }
-    // What looks like a block in use is taken for one: the walk goes on from there, and ends where it says.
+    // Data that looks like a block in use passes for one: the walk resumes there and ends at its
+    // false size.
     for (value, more) in [(seal | room, 1), (seal | (2 * QUANTUM), 0)] {
         heap.damaged(place, value, || {
             let (steps, end) = heap.run(&mut cursor.clone(), 1);
@@ -359,7 +364,7 @@ fn a_ghost_before_a_saved_place_is_tested_before_it_is_followed() {
     heap.free(2);
     let mut cursor = Cursor::START;
     assert_eq!(heap.step(&mut cursor, 1), Step::More);
-    // It rests on block 3, before which lie two quanta of a free block.
+    // The cursor rests on block 3, behind a free block of two quanta.
     let (ghost, first) = (heap.header(3).wrapping_sub(1), heap.blocks[0]);
     let free = heap.blocks[1].as_ptr().addr();
     for value in [
@@ -407,7 +412,8 @@ fn one_pool_is_diagnosed_with_what_leads_to_it() {
         })
     };
     use Invariant::{List, Placement, Tiling};
-    // A block shows in its own pool only; a pool's header in both, since the list leads through it.
+    // Damage to a block shows in its own pool only; to a pool's header in both, since the list
+    // leads through it.
     assert_eq!(seen(heap.header(7), 0), [None, Some(Tiling)]);
     assert_eq!(seen(heap.header(2), 0), [Some(Tiling), None]);
     let header = |pool: memoman_core::Pool| pool.as_raw().cast::<usize>();
@@ -421,7 +427,7 @@ fn one_pool_is_diagnosed_with_what_leads_to_it() {
     );
     let control = heap.tlsf().as_raw().cast::<usize>();
     assert_eq!(seen(control, 0), [Some(Placement), Some(Placement)]);
-    // The head of the list is the block freed last, in the second pool.
+    // The list's head is the block freed last, in the second pool.
     let bin = SIZE / QUANTUM;
     let heads = size_of::<memoman_core::control::Control>() / WORD;
     let head = control.wrapping_add(heads + bin);

@@ -1,13 +1,14 @@
-//! Validation in steps while the allocator goes on working: no false alarm, and the cover is complete (group I).
+//! Validation in steps while the allocator is used: no false alarm, and complete cover (group I).
 
 mod support;
 
 use memoman_core::{Cursor, Invariant, Step, Tlsf};
 use std::ptr::NonNull;
+use support::fronts::Free;
 use support::{Instance, Random, Region, assert_sound};
 
 fn step(tlsf: Tlsf, cursor: &mut Cursor, max_blocks: usize) -> Step {
-    // SAFETY: the tests' instances are live, and the cursor is theirs.
+    // SAFETY: the tests' instances are live; the cursor belongs to this one.
     unsafe { tlsf.validate_step(cursor, max_blocks) }
 }
 
@@ -22,7 +23,7 @@ fn group_i_a_reset_between_two_steps_is_no_violation() {
             tlsf.add_pool(region.start(), region.bytes()).unwrap();
             let blocks: Vec<_> = (0..40).map(|_| tlsf.malloc(100).unwrap()).collect();
             for ptr in blocks.iter().skip(1).step_by(3) {
-                tlsf.free(*ptr).unwrap();
+                tlsf.free_by_turns(*ptr).unwrap();
             }
             let mut cursor = Cursor::START;
             assert_eq!(step(tlsf, &mut cursor, blocks_seen), Step::More);
@@ -35,9 +36,10 @@ fn group_i_a_reset_between_two_steps_is_no_violation() {
                 }
             }
             if size_of::<usize>() == 8 {
-                // A block of before is no block any more, although its header still lies there. 32-bit headers have no seal.
+                // A block from before the reset is none any more, although its header remains.
+                // 32-bit headers have no seal.
                 for ptr in blocks {
-                    assert!(tlsf.free(ptr).is_err());
+                    assert!(tlsf.free_by_turns(ptr).is_err());
                 }
             }
             assert_sound(tlsf);
@@ -45,7 +47,7 @@ fn group_i_a_reset_between_two_steps_is_no_violation() {
     }
 }
 
-/// What may happen between two steps.
+/// Makes a random change between two steps.
 fn work(
     tlsf: Tlsf,
     random: &mut Random,
@@ -53,19 +55,21 @@ fn work(
     extra: &Region,
     added: &mut bool,
 ) {
-    // SAFETY: a live instance; each block is freed or resized once; the region outlives the instance's use.
+    // SAFETY: a live instance; each block is freed or resized once; the region outlives the
+    // instance's use.
     unsafe {
         match random.below(40) {
             0 if !*added => *added = tlsf.add_pool(extra.start(), extra.bytes()).is_some(),
             1 if *added => *added = !tlsf.remove_pool(extra.start()),
-            // Without a seal, headers from before a reset look like later ones: the one false alarm that there may be.
+            // Without a seal, headers from before a reset look like later ones: the only possible
+            // false alarm.
             2 if random.below(8) == 0 && cfg!(target_pointer_width = "64") => {
                 assert!(tlsf.reset());
                 live.clear();
             }
             3..16 if !live.is_empty() => {
                 let ptr = live.swap_remove(random.below(live.len()));
-                tlsf.free(ptr).unwrap();
+                tlsf.free_by_turns(ptr).unwrap();
             }
             16..24 if !live.is_empty() => {
                 let at = random.below(live.len());
@@ -109,12 +113,12 @@ fn group_i_steps_raise_no_false_alarm_while_the_allocator_works() {
         }
         assert_sound(tlsf);
     }
-    // The heaps have up to 200 blocks: they are seen to their end again and again.
+    // The heaps have up to 200 blocks, so that the steps reach the end many times.
     assert!(covered > 40 * 20, "{covered}");
 }
 
-/// Seven blocks, of which three are freed in this order, so that the last one heads their list, and a link is overwritten. The block or
-/// link that a step names, as the index of its block.
+/// Seven blocks, three of them freed in this order, so that the last one heads their list; then a
+/// link is overwritten. The block or link that a step names, as the index of its block.
 fn named(
     freed: [usize; 3],
     link_of: usize,
@@ -129,7 +133,7 @@ fn named(
         tlsf.add_pool(region.start(), region.bytes()).unwrap();
         let blocks: Vec<_> = (0..7).map(|_| tlsf.malloc(100).unwrap()).collect();
         for index in freed {
-            let _ = tlsf.free(blocks[index]).unwrap();
+            let _ = tlsf.free_by_turns(blocks[index]).unwrap();
         }
         let mut cursor = Cursor::START;
         assert_eq!(step(tlsf, &mut cursor, 100), Step::Sound);
@@ -152,10 +156,10 @@ fn named(
 fn group_i_a_step_names_the_link_that_leads_astray_and_not_the_block_that_it_leads_to() {
     const NEXT: usize = 0;
     const PREV: usize = 1;
-    // The list is 1, 3, 5. Block 1 leads to 5, which 3 leads to as well, and 5 leads back to 3.
+    // The list is 1, 3, 5. Block 1 leads to 5, as 3 does, and 5 leads back to 3.
     assert_eq!(named([5, 3, 1], 1, NEXT, |blocks| blocks[5]), 1);
     // 5 leads back to 1, which leads to 3.
     assert_eq!(named([5, 3, 1], 5, PREV, |blocks| blocks[1]), 5);
-    // The list is 5, 3, 1, and 5 leads to 1: 3 is seen first, and its link back is right.
+    // The list is 5, 3, 1, and 5 leads to 1: the walk reaches 3 first, whose link back is right.
     assert_eq!(named([1, 3, 5], 5, NEXT, |blocks| blocks[1]), 5);
 }

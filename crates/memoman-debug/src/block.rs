@@ -1,4 +1,4 @@
-//! What lies around a block of the debug library.
+//! The surroundings of a block in the debug library.
 //!
 //! ```text
 //!   ┌ a block of the core ───────────────────────────────────────────────────────────────┐
@@ -7,12 +7,13 @@
 //!   └──────────────────────── lead: PREFIX, or more ────────────────┘
 //! ```
 //!
-//! The record lies right before the payload. For an alignment beyond the quantum there is a gap between base and
-//! record, which begins with two words that lead to the record: how a walk finds it.
+//! The record lies right before the payload. For an alignment beyond the quantum, a gap lies
+//! between base and record; its first two words lead a walk to the record.
 //!
-//! `check` is a hash of the record and its address, so that nothing in it is believed that was not written
-//! here. The first two words are outside the hash: the core's links lie on them once the block has left quarantine.
-//! The rest survives until the memory is handed out again, so a late second free still finds both sites.
+//! `check` is a hash of the record and its address; a record is used only after the hash matches.
+//! The hash leaves out the first two words, where the core's links lie once the block has left
+//! quarantine. The rest survives until the memory is reused, so a late second free finds both
+//! sites.
 
 use core::ptr::{self, NonNull};
 
@@ -24,19 +25,19 @@ use crate::fault::{Fault, Kind, Known};
 pub const GUARD: usize = 2 * WORD;
 /// Every byte of a guard.
 pub const GUARD_FILL: u8 = 0xFD;
-/// Every byte of a block that has been allocated and not written.
+/// Every byte of an allocated block before the first write.
 pub const FRESH: u8 = 0xAA;
-/// Every byte of a block that has been freed.
+/// Every byte of a freed block.
 pub const FREED: u8 = 0xDF;
-/// Of a greater block only so many bytes are filled: a huge block must not become resident.
+/// Most bytes of a block that are filled, so that a huge block does not become resident.
 pub const FILL_MAX: usize = 1 << 20;
 
 /// The record before a payload.
 #[repr(C)]
 struct Record {
-    /// In quarantine: the payload that was freed next.
+    /// In quarantine: the next block's payload in the order of frees.
     next: *mut u8,
-    /// Which allocation of the instance it was.
+    /// The allocation's number in the instance.
     number: usize,
     state: usize,
     size: usize,
@@ -49,28 +50,28 @@ struct Record {
 
 /// Bytes from the record's start to the payload.
 pub(crate) const PREFIX: usize = size_of::<Record>();
-/// What a block takes beyond the request and beyond the core's header.
+/// Bytes of a block beyond the request and the core's header.
 pub(crate) const EXTRA: usize = PREFIX + GUARD;
 
 const _: () = {
     assert!(PREFIX.is_multiple_of(QUANTUM) && GUARD.is_multiple_of(QUANTUM));
-    // Two words of a gap lead to the record.
+    // A gap holds the two words that lead to the record.
     assert!(PREFIX >= 2 * WORD);
 };
 
-/// What a block is, by its record.
+/// The state of a block, by its record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Live,
     Quarantined,
-    /// Back with the core; what is left of the record tells who freed it.
+    /// Free in the core; the rest of the record still names the freeing call.
     Released,
 }
 
 const LIVE: usize = 0x4C49_5645;
 const QUARANTINED: usize = 0x5155_4152;
 const RELEASED: usize = 0x474F_4E45;
-/// First word of a gap, with the base's address.
+/// First word of a gap, XORed with the base's address.
 const GAP: usize = 0xF1A6_5EED_DEB6_6A90_u64 as usize;
 
 /// Bytes before the payload of a block with this alignment (a power of two, at least the quantum).
@@ -102,10 +103,11 @@ unsafe fn first_other(start: *const u8, bytes: usize, fill: u8) -> Option<*const
     }
 }
 
-/// A block of the debug library, named by its payload.
+/// A block of the debug library: its payload address.
 ///
-/// The unsafe methods share one duty: the [`PREFIX`] bytes before the payload may be read, and where a method
-/// uses size or lead, the record is sealed and lies in a block of the core that holds it all.
+/// # Safety of the methods
+/// The [`PREFIX`] bytes before the payload may be read. For methods that use size or lead, the
+/// record is sealed, and a block of the core holds record, contents and guard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block(*mut u8);
 
@@ -122,7 +124,7 @@ impl Block {
         self.0.wrapping_sub(PREFIX).cast()
     }
 
-    /// Lays a live block of `size` bytes into a block of the core: record, guards; the contents are left.
+    /// Lays the record and guards of a live block of `size` bytes into a block of the core.
     pub(crate) unsafe fn lay(
         base: *mut u8,
         lead: usize,
@@ -155,7 +157,7 @@ impl Block {
         block
     }
 
-    /// The block that lies in a block of the core; its record may be anything.
+    /// The block in a block of the core; its record may be anything.
     pub(crate) unsafe fn inside(base: *mut u8, usable: usize) -> Block {
         // SAFETY: a used block of the core (caller) has at least three words.
         unsafe {
@@ -168,9 +170,9 @@ impl Block {
         }
     }
 
-    /// Record, contents and guard lie in this block of the core.
+    /// This block of the core holds record, contents and guard.
     pub(crate) unsafe fn fits(self, base: *mut u8, usable: usize) -> bool {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe {
             let (lead, size) = (self.lead(), self.size());
             base.wrapping_add(lead) == self.0
@@ -181,7 +183,7 @@ impl Block {
     }
 
     unsafe fn hash(self) -> usize {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe {
             let record = &*self.record();
             let next = if record.state == QUARANTINED {
@@ -202,13 +204,13 @@ impl Block {
     }
 
     unsafe fn seal(self) {
-        // SAFETY: the record is ours to write (caller).
+        // SAFETY: the record may be written (caller).
         unsafe { (*self.record()).check = self.hash() }
     }
 
-    /// The state, if the record is as it was written.
+    /// The state; None when the record does not match its hash.
     pub(crate) unsafe fn state(self) -> Option<State> {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe {
             let state = match (*self.record()).state {
                 LIVE => State::Live,
@@ -221,36 +223,36 @@ impl Block {
     }
 
     pub(crate) unsafe fn size(self) -> usize {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe { (*self.record()).size }
     }
 
     pub(crate) unsafe fn lead(self) -> usize {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe { (*self.record()).lead }
     }
 
     pub(crate) unsafe fn base(self) -> *mut u8 {
-        // SAFETY: sealed (type).
+        // SAFETY: the record is sealed (see `Block`).
         self.0.wrapping_sub(unsafe { self.lead() })
     }
 
     pub(crate) unsafe fn next(self) -> *mut u8 {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe { (*self.record()).next }
     }
 
     pub(crate) unsafe fn set_next(self, next: *mut u8) {
-        // SAFETY: the record is ours to write (caller).
+        // SAFETY: the record may be written (caller).
         unsafe {
             (*self.record()).next = next;
             self.seal();
         }
     }
 
-    /// Writes another requested size, and the guard behind it.
+    /// Sets the requested size, and writes the guard behind it.
     pub(crate) unsafe fn resize(self, size: usize, site: usize) {
-        // SAFETY: the core's block holds it (caller).
+        // SAFETY: the core's block holds size and guard (caller).
         unsafe {
             (*self.record()).size = size;
             (*self.record()).allocated = site;
@@ -259,20 +261,21 @@ impl Block {
         }
     }
 
-    /// Takes a live record's seal off while the core may move it, so that no copy passes for a block.
+    /// Inverts a live record's hash while the core may move it, so that no copy passes for a block;
+    /// a second call restores it.
     pub(crate) unsafe fn unseal(self) {
-        // SAFETY: the record is ours to write (caller).
+        // SAFETY: the record may be written (caller).
         unsafe { (*self.record()).check = !(*self.record()).check }
     }
 
-    /// Which allocation it was.
+    /// The allocation's number.
     pub(crate) unsafe fn number(self) -> usize {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe { (*self.record()).number }
     }
 
     pub(crate) unsafe fn set_freed(self, state: State, site: usize) {
-        // SAFETY: the record is ours to write (caller).
+        // SAFETY: the record may be written (caller).
         unsafe {
             (*self.record()).state = if state == State::Quarantined {
                 QUARANTINED
@@ -287,7 +290,7 @@ impl Block {
     }
 
     unsafe fn guard_behind(self) {
-        // SAFETY: the core's block holds size and guard (type).
+        // SAFETY: the core's block holds size and guard (see `Block`).
         unsafe {
             self.0
                 .wrapping_add(self.size())
@@ -295,15 +298,15 @@ impl Block {
         }
     }
 
-    /// Fills the contents, as far as they are filled.
+    /// Fills the contents, at most [`FILL_MAX`] bytes.
     pub(crate) unsafe fn fill(self, byte: u8) {
-        // SAFETY: the contents are ours to write (caller).
+        // SAFETY: the contents may be written (caller).
         unsafe { self.0.write_bytes(byte, self.size().min(FILL_MAX)) }
     }
 
-    /// What the record says.
+    /// The contents of a sealed record.
     pub(crate) unsafe fn known(self) -> Option<Known> {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         unsafe {
             let state = self.state()?;
             let record = &*self.record();
@@ -323,7 +326,7 @@ impl Block {
     }
 
     unsafe fn fault(self, kind: Kind, place: *const u8) -> Fault {
-        // SAFETY: readable (type).
+        // SAFETY: the record may be read (see `Block`).
         let block = unsafe { self.known() };
         Fault {
             kind,
@@ -335,7 +338,7 @@ impl Block {
 
     /// Tests both guards, and the fill of a block in quarantine.
     pub(crate) unsafe fn intact(self) -> Result<(), Fault> {
-        // SAFETY: sealed, and held by a block of the core (type).
+        // SAFETY: a block of the core holds the sealed record, contents and guard (see `Block`).
         unsafe {
             let freed = self.state() == Some(State::Quarantined);
             for (guard, kind) in [
@@ -355,7 +358,7 @@ impl Block {
     }
 }
 
-/// A payload as the core's type.
+/// A payload as the core's pointer type.
 pub(crate) fn non_null(payload: *mut u8) -> Option<NonNull<u8>> {
     NonNull::new(payload)
 }

@@ -1,4 +1,4 @@
-//! The tests of a pointer that a program gives back, and validation.
+//! The tests of a pointer that the program returns, and validation.
 
 use core::ptr::NonNull;
 
@@ -10,14 +10,15 @@ use crate::fault::{Fault, Kind, Step, Violation};
 use crate::heap::DebugTlsf;
 
 impl DebugTlsf {
-    /// The block behind a pointer that the program gives back; O(pools), and O(blocks) when it is none.
+    /// The live block at a pointer that the program returns; O(pools), and O(blocks) when there is
+    /// none.
     pub(crate) unsafe fn live(self, ptr: *mut u8) -> Result<Block, Fault> {
         let block = Block::at(ptr);
         // SAFETY: live instance (caller).
         unsafe {
             self.holds(block, State::Live)?;
             block.intact()?;
-            // The core's own tests: the headers around.
+            // The core's tests: the block's header and the next one.
             let probed = NonNull::new(block.base()).map(|base| self.inner().probe(base));
             if let Some(Err(misuse)) = probed {
                 return Err(Fault::new(Kind::Core(misuse), ptr, block.known()));
@@ -26,13 +27,14 @@ impl DebugTlsf {
         Ok(block)
     }
 
-    /// There is a block of this state here, whose record is sealed and fits its pool. Reads nothing outside the pools.
+    /// A block in this state lies here; its record is sealed and fits its pool. Reads only the
+    /// pools.
     pub(crate) unsafe fn holds(self, block: Block, wanted: State) -> Result<(), Fault> {
         let ptr = block.payload();
-        // SAFETY: live instance (caller); what is read lies in a pool.
+        // SAFETY: live instance (caller); every word read lies in a pool.
         unsafe {
             let Some(pool) = self.pool_of(ptr) else {
-                // Perhaps the list of pools cannot be followed any more.
+                // The cause may be an overwritten list of pools.
                 return Err(match self.inner().diagnose().map(Violation::from) {
                     Some(found) if found.invariant.number() == 7 => found.fault,
                     _ => Fault::new(Kind::Core(Misuse::Foreign), ptr, None),
@@ -50,7 +52,7 @@ impl DebugTlsf {
             let Some(state) = block.state() else {
                 return Err(self.explain(pool, ptr));
             };
-            // The record is as it was written: the block lies in its pool, unless the memory has been used otherwise since.
+            // A sealed record lies in its pool, unless the memory has been reused since.
             if state == wanted
                 && block.lead() <= offset
                 && block.size() <= bytes - offset
@@ -67,7 +69,7 @@ impl DebugTlsf {
         }
     }
 
-    /// What a pointer into a pool is that has no record before it.
+    /// The fault of a pointer into a pool that has no sealed record before it.
     unsafe fn explain(self, pool: Pool, ptr: *mut u8) -> Fault {
         // SAFETY: live instance and pool (caller).
         unsafe {
@@ -75,7 +77,7 @@ impl DebugTlsf {
                 Some(owner) if owner.payload() == ptr => Fault::new(Kind::Record, ptr, None),
                 Some(owner) => Fault::new(Kind::Core(Misuse::NotABlock), ptr, owner.known()),
                 None => {
-                    // Free memory: where a block was freed long ago, the core's header may still tell.
+                    // Free memory: the core's header may still show that a block was freed here.
                     let base = NonNull::new(ptr.wrapping_sub(PREFIX));
                     let said = base.map(|base| self.inner().probe(base));
                     let misuse = match said {
@@ -88,7 +90,7 @@ impl DebugTlsf {
         }
     }
 
-    /// The block in whose block of the core `ptr` lies.
+    /// The block whose block of the core contains `ptr`.
     unsafe fn owner(self, pool: Pool, ptr: *const u8) -> Option<Block> {
         let mut found = None;
         // SAFETY: a live pool (caller); the walk ends at a broken header.
@@ -104,13 +106,15 @@ impl DebugTlsf {
         found
     }
 
-    /// The first broken invariant: guards, fill and records as well as the core's. O(blocks) and the bytes in
-    /// quarantine. What names a block goes first: an overflow breaks headers too.
+    /// The first broken invariant: of guards, fill and records, then of the core. O(blocks) and the
+    /// bytes in quarantine. This layer's come first because they name a block: an overflow breaks
+    /// headers too.
     ///
     /// # Safety
-    /// As for [`Tlsf::diagnose`].
+    /// The duties of [`Tlsf::diagnose`].
     pub unsafe fn diagnose(self) -> Option<Violation> {
-        // SAFETY: the same duties; pools are walked only when the core has proved them.
+        // SAFETY: the instance's memory may be read (caller); pools are walked after the core has
+        // proved them.
         unsafe {
             let core = self.inner().diagnose();
             let core = core.map(Violation::from);
@@ -141,12 +145,13 @@ impl DebugTlsf {
         }
     }
 
-    /// As [`DebugTlsf::diagnose`], for one pool.
+    /// [`DebugTlsf::diagnose`] for one pool.
     ///
     /// # Safety
-    /// As for [`Tlsf::diagnose_pool`].
+    /// The duties of [`Tlsf::diagnose_pool`].
     pub unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
-        // SAFETY: the same duties; as above.
+        // SAFETY: the pool's memory may be read (caller); it is walked after the core has proved
+        // it.
         unsafe {
             let core = Tlsf::diagnose_pool(pool).map(Violation::from);
             if core.is_some_and(|found| found.invariant.number() == 7) {
@@ -156,12 +161,13 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::validate_step`]: the core's invariants only; guards and fill need [`DebugTlsf::diagnose`].
+    /// [`Tlsf::validate_step`]: the core's invariants only. [`DebugTlsf::diagnose`] tests guards
+    /// and fill.
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::validate_step`].
     pub unsafe fn validate_step(self, cursor: &mut Cursor, max_blocks: usize) -> Step {
-        // SAFETY: the same duties.
+        // SAFETY: readable memory, a cursor of this instance (caller).
         match unsafe { self.inner().validate_step(cursor, max_blocks) } {
             CoreStep::More => Step::More,
             CoreStep::Sound => Step::Sound,
@@ -169,10 +175,10 @@ impl DebugTlsf {
         }
     }
 
-    /// Calls `f` with what is known of each block in use; O(blocks).
+    /// Calls `f` with the record of each live block; O(blocks).
     ///
     /// # Safety
-    /// The instance is live, and `f` leaves it alone.
+    /// The instance is live, and `f` makes no call on it.
     pub unsafe fn live_blocks(self, f: &mut dyn FnMut(crate::Known)) {
         // SAFETY: live (caller).
         unsafe {
@@ -193,10 +199,11 @@ impl DebugTlsf {
     }
 }
 
-/// The records, guards and fills of a pool's blocks; `live` is called for each of the program's.
+/// Tests the records, guards and fills of a pool's blocks; calls `live` with each live one.
 unsafe fn check_blocks(pool: Pool, live: &mut dyn FnMut(Block)) -> Option<Violation> {
     let mut fault = None;
-    // SAFETY: a proved pool (caller); the walk ends at a broken header, and a block is read only inside its core block.
+    // SAFETY: a proved pool (caller); the walk ends at a broken header, and a block is read only
+    // inside its block of the core.
     unsafe {
         pool.walk(&mut |base, usable, used| {
             if !used || fault.is_some() {
@@ -205,7 +212,7 @@ unsafe fn check_blocks(pool: Pool, live: &mut dyn FnMut(Block)) -> Option<Violat
             let block = Block::inside(base.as_ptr(), usable);
             let state = block.state();
             if state == Some(State::Released) {
-                // Freed with a broken neighbour: the core would not take it.
+                // Freed beside a broken neighbour: the core refused it.
                 return;
             }
             if state == Some(State::Live) {

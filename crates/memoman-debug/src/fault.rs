@@ -1,53 +1,53 @@
-//! What the debug layer finds, and what it knows about the block.
+//! Faults that the debug layer finds, and the data of the block.
 
 use core::ffi::CStr;
 
 use memoman_core::{Misuse, Pool};
 
-/// What is wrong.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What the release library finds as well.
+    /// Misuse that the release library finds too.
     Core(Misuse),
     /// The guard before a block is overwritten.
     Underflow,
     /// The guard behind a block is overwritten.
     Overflow,
-    /// A block in quarantine has lost its fill.
+    /// The fill or a guard of a block in quarantine is overwritten.
     WriteAfterFree,
     /// The record before a block is overwritten: a far underflow, or a stray write.
     Record,
-    /// Validation met a broken invariant of the core.
+    /// Validation found a broken invariant of the core.
     Broken(memoman_core::Invariant),
 }
 
-/// What is known about a block.
+/// A block's data, from its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// What the program was given.
+    /// The address that the program has.
     pub payload: *const u8,
-    /// Requested size.
+    /// Requested size in bytes.
     pub size: usize,
-    /// Which allocation of the instance it was, from 1.
+    /// The allocation's number in the instance, from 1; 0: unknown.
     pub number: usize,
     /// Return address of the allocating call; 0: unknown.
     pub allocated: usize,
     /// Return address of the freeing call; 0: unknown, or not freed.
     pub freed: usize,
-    /// It has been freed.
+    /// The block has been freed.
     pub is_freed: bool,
 }
 
 /// Misuse, as far as the records show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What is wrong.
+    /// The kind.
     pub kind: Kind,
-    /// The pointer at which it shows; the block's, when a block is at fault.
+    /// The pointer at which it shows; the block's payload, if a block is at fault.
     pub address: *const u8,
-    /// The first overwritten byte; null when no byte can be named.
+    /// The first overwritten byte; null when none can be named.
     pub place: *const u8,
-    /// The block.
+    /// The block at fault, if known.
     pub block: Option<Known>,
 }
 
@@ -61,7 +61,7 @@ impl Fault {
         }
     }
 
-    /// Where it shows; `other` when that is not known.
+    /// Where the fault shows; `other` when that is not known.
     pub fn address_or(self, other: *const u8) -> *const u8 {
         if self.address.is_null() {
             other
@@ -70,7 +70,7 @@ impl Fault {
         }
     }
 
-    /// The fixed message that the error handler is given.
+    /// The fixed message for the error handler.
     pub const fn message(self) -> &'static CStr {
         match self.kind {
             Kind::Core(misuse) => misuse.message(),
@@ -83,7 +83,7 @@ impl Fault {
     }
 }
 
-/// Why an allocating call gives no block: the core's reasons, with more about misuse.
+/// Why an allocating call returns no block: the core's `Refusal`, with a [`Fault`] as misuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No block is large enough.
@@ -100,21 +100,21 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// The invariants by number: the core's, and the debug layer's own from 9 on.
+/// The invariants: the core's, and the debug layer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invariant {
-    /// 1 to 8.
+    /// I1 to I8.
     Core(memoman_core::Invariant),
-    /// The guards of a block hold.
+    /// D1: both guards of a block are intact.
     Guard,
-    /// A block in quarantine has its fill.
+    /// D2: a block in quarantine has its fill and guards.
     Fill,
-    /// A block's record is as it was written.
+    /// D3: a block's record matches its hash.
     Record,
 }
 
 impl Invariant {
-    /// 1 to 8 as in the release library; 9 to 11.
+    /// 1 to 8 for I1 to I8; 9 to 11 for D1 to D3.
     pub const fn number(self) -> u8 {
         match self {
             Invariant::Core(invariant) => invariant.number(),
@@ -135,16 +135,16 @@ impl Invariant {
     }
 }
 
-/// The first broken invariant that validation met.
+/// The first broken invariant that validation found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which invariant.
+    /// The broken invariant.
     pub invariant: Invariant,
     /// Where it shows.
     pub address: *const u8,
-    /// The pool in which it shows, if it does in one.
+    /// The pool in which it shows, if any.
     pub pool: Option<Pool>,
-    /// The same as misuse.
+    /// The violation as a fault.
     pub fault: Fault,
 }
 
@@ -174,12 +174,12 @@ impl Violation {
     }
 }
 
-/// What one step of validation found.
+/// The result of one step of validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Sound so far.
     More,
-    /// Sound, and all has been seen.
+    /// Sound, and the whole heap has been covered.
     Sound,
     /// Broken.
     Broken(Violation),

@@ -1,9 +1,4 @@
-//! An instance of the debug library: the core's interface, method by method. Its pools are in `pools.rs`.
-//!
-//! ```text
-//!   mem │ Ledger ││ the core's control structure …
-//!       ▲ the handle
-//! ```
+//! An instance of the debug library: the core's interface. The methods for pools are in `pools.rs`.
 
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
@@ -13,44 +8,21 @@ use memoman_core::{MisuseHandler, Pool, Refusal as CoreRefusal, Stats, Tlsf};
 
 use crate::block::{Block, EXTRA, FRESH, GUARD, State, lead_for};
 use crate::fault::{Fault, Kind, Refusal};
-use crate::quarantine::Queue;
+use crate::ledger::{LEDGER, Ledger, Queue};
 use crate::site::{Site, here};
 
-/// The whole heap is validated every so many operations, unless asked otherwise: 2^14.
+/// By default, the whole heap is validated every 2^14 operations.
 const VALIDATE_SHIFT: u32 = 14;
 
-/// The debug layer's state of an instance.
-#[repr(C)]
-pub(crate) struct Ledger {
-    pub(crate) queue: Queue,
-    /// Operations so far.
-    operations: usize,
-    /// Validation is due when these bits of `operations` are zero.
-    mask: usize,
-    /// Allocations so far.
-    pub(crate) numbers: usize,
-    /// The program's blocks, and what they take with their surroundings and the core's headers.
-    pub(crate) live: usize,
-    pub(crate) used: usize,
-    /// Highest `used` since creation or reset.
-    pub(crate) peak: usize,
-    /// Not zero: the layer above adds pools, so want of memory does not drain the quarantine.
-    grows: usize,
-}
-
-pub(crate) const LEDGER: usize = size_of::<Ledger>();
-const _: () = assert!(LEDGER.is_multiple_of(WORD) && align_of::<Ledger>() == WORD);
-
-/// An instance, with the call site that is working with it.
-///
-/// The duties of the methods are those of the core's [`Tlsf`], which see.
+/// An instance, with the call site that uses it. Its methods have the names, results and duties of
+/// the core's [`Tlsf`], with the differences that they state.
 #[derive(Clone, Copy, Debug)]
 pub struct DebugTlsf {
     pub(crate) ledger: NonNull<Ledger>,
     pub(crate) site: Site,
 }
 
-/// What a [`DebugTlsf::free`] left: a pool without a block in use.
+/// The result of [`DebugTlsf::free`]: the pool that has no block in use any more, if any.
 #[derive(Clone, Copy, Debug)]
 pub struct Freed(pub(crate) Option<Pool>);
 
@@ -61,26 +33,26 @@ impl DebugTlsf {
     pub const POOL_OVERHEAD: usize = Tlsf::POOL_OVERHEAD + EXTRA;
     /// Bytes that each block takes beyond its usable ones.
     pub const ALLOC_OVERHEAD: usize = Tlsf::ALLOC_OVERHEAD + EXTRA;
-    /// What the smallest block has room for. (A smaller request has a smaller usable size all the same.)
+    /// Bytes that the smallest block holds. (A smaller request has its own size as usable size.)
     pub const BLOCK_SIZE_MIN: usize = Tlsf::BLOCK_SIZE_MIN;
     /// Greatest request of a default instance.
     pub const BLOCK_SIZE_MAX: usize = Tlsf::BLOCK_SIZE_MAX;
     /// Alignment of every payload.
     pub const ALIGN: usize = Tlsf::ALIGN;
 
-    /// The instance, as called from `site`.
+    /// The instance, called from `site`.
     #[inline(always)]
     pub fn at(self, site: Site) -> DebugTlsf {
         DebugTlsf { site, ..self }
     }
 
-    /// Calls `f` for each block of the pool, as the core's walk does, with the program's payloads and sizes.
-    /// A block in quarantine is not in use.
+    /// [`Pool::walk`] with the program's payloads and sizes. A block in quarantine is not in use.
     ///
     /// # Safety
-    /// As for [`Pool::walk`].
+    /// The duties of [`Pool::walk`].
     pub unsafe fn walk_pool(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: the same duties; a used block of the core holds a block of this layer, or what is left of one.
+        // SAFETY: a live pool (caller); a used block of the core holds a block of this layer or its
+        // remains.
         unsafe {
             pool.walk(&mut |base, usable, used| {
                 let block = Block::inside(base.as_ptr(), usable);
@@ -88,7 +60,7 @@ impl DebugTlsf {
                     Some(payload) if used && block.state().is_some() => {
                         f(payload, block.size(), block.state() == Some(State::Live));
                     }
-                    // Of a free block, what could be asked for.
+                    // Of a free block, the greatest request that it serves.
                     _ if !used => f(base, usable.saturating_sub(EXTRA), false),
                     _ => f(base, usable, used),
                 }
@@ -111,10 +83,10 @@ impl DebugTlsf {
         }
     }
 
-    /// What the core is asked to serve, so that `max_block` bytes can be served.
+    /// The core's greatest request, so that this layer serves `max_block` bytes.
     const fn inner_max(max_block: usize) -> usize {
         if max_block > MAX_BLOCK_LIMIT - EXTRA {
-            // As far as the core goes; beyond its limit it says no.
+            // The core's limit; the core refuses what is above it.
             if max_block > MAX_BLOCK_LIMIT {
                 max_block
             } else {
@@ -136,13 +108,13 @@ impl DebugTlsf {
     /// [`Tlsf::create`].
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::create`], for [`DebugTlsf::control_size`] bytes.
     pub unsafe fn create(mem: *mut u8, max_block: usize) -> Option<DebugTlsf> {
         let ledger: *mut Ledger = mem.cast();
         if mem.is_null() || !ledger.is_aligned() {
             return None;
         }
-        // SAFETY: the caller's memory holds ledger and control structure.
+        // SAFETY: the memory holds ledger and control structure, and may be written (caller).
         unsafe {
             Tlsf::create(mem.wrapping_add(LEDGER), Self::inner_max(max_block))?;
             ledger.write(Ledger {
@@ -165,7 +137,7 @@ impl DebugTlsf {
     /// [`Tlsf::create_with_pool`].
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::create_with_pool`].
     pub unsafe fn create_with_pool(mem: *mut u8, bytes: usize) -> Option<DebugTlsf> {
         mem.addr().checked_add(bytes)?;
         let control_bytes = Self::control_size(Self::DEFAULT_MAX_BLOCK);
@@ -177,7 +149,8 @@ impl DebugTlsf {
         if mem.is_null() || bytes < least {
             return None;
         }
-        // SAFETY: the region holds it all (tested).
+        // SAFETY: the region holds ledger, control structure and pool (tested), and may be written
+        // (caller).
         unsafe {
             let tlsf = Self::create(start, Self::DEFAULT_MAX_BLOCK)?;
             tlsf.add_pool(rest, bytes - skip - control_bytes)?;
@@ -188,7 +161,7 @@ impl DebugTlsf {
     /// [`Tlsf::from_raw`]; the call site is that of the exported function.
     ///
     /// # Safety
-    /// As for it.
+    /// `raw` is NULL or came from [`DebugTlsf::as_raw`] of a live instance.
     #[inline(always)]
     pub unsafe fn from_raw(raw: *mut c_void) -> Option<DebugTlsf> {
         Some(DebugTlsf {
@@ -211,7 +184,7 @@ impl DebugTlsf {
         unsafe { (*self.ledger()).mask = (1usize << shift.min(31)) - 1 }
     }
 
-    /// The layer above adds pools: it drains the quarantine itself, when that fails.
+    /// States that the layer above adds pools, and drains the quarantine itself when it cannot.
     ///
     /// # Safety
     /// The instance is live.
@@ -223,9 +196,9 @@ impl DebugTlsf {
     /// [`Tlsf::destroy`].
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::destroy`].
     pub unsafe fn destroy(self) {
-        // SAFETY: the same duties.
+        // SAFETY: live; none of its pointers is used again (caller).
         unsafe {
             self.inner().destroy();
             ptr::write_bytes(self.ledger(), 0, 1);
@@ -235,22 +208,22 @@ impl DebugTlsf {
     /// [`Tlsf::misuse_handler`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live.
     pub unsafe fn misuse_handler(self) -> Option<(MisuseHandler, *mut c_void)> {
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe { self.inner().misuse_handler() }
     }
 
     /// [`Tlsf::set_misuse_handler`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live.
     pub unsafe fn set_misuse_handler(self, handler: Option<MisuseHandler>, user: *mut c_void) {
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe { self.inner().set_misuse_handler(handler, user) }
     }
 
-    /// Counts an operation, and validates the heap when that is due.
+    /// Counts an operation, and validates the heap when due.
     pub(crate) unsafe fn tick(self) -> Result<(), Fault> {
         // SAFETY: live (caller).
         unsafe {
@@ -269,19 +242,19 @@ impl DebugTlsf {
     /// [`Tlsf::malloc`]; the block is filled with [`FRESH`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live.
     pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe { self.memalign(QUANTUM, bytes) }
     }
 
     /// [`Tlsf::calloc`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live.
     pub unsafe fn calloc(self, count: usize, size: usize) -> Result<NonNull<u8>, Refusal> {
         let bytes = count.saturating_mul(size);
-        // SAFETY: the same duties; the block has `bytes` bytes.
+        // SAFETY: live (caller); the block has `bytes` bytes.
         unsafe {
             let payload = self.malloc(bytes)?;
             payload.as_ptr().write_bytes(0, bytes);
@@ -292,25 +265,25 @@ impl DebugTlsf {
     /// [`Tlsf::memalign`]; the block is filled with [`FRESH`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live.
     pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         if !align.is_power_of_two() || bytes == 0 {
             return Err(Refusal::Invalid);
         }
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe {
             self.tick()?;
             self.allocate(align.max(QUANTUM), bytes)
         }
     }
 
-    /// What a block takes in the core, header included.
+    /// Bytes of a block in the core, header included.
     pub(crate) unsafe fn taken(block: Block) -> usize {
-        // SAFETY: sealed, and a block in use of the core (caller).
+        // SAFETY: a sealed block in a block in use of the core (caller).
         unsafe { Tlsf::block_size(block.base()) + Tlsf::ALLOC_OVERHEAD }
     }
 
-    /// Counts blocks and bytes that come into the program's use, or, as a wrapped negative, leave it.
+    /// Counts blocks and bytes that come into the program's use or, negative (wrapped), leave it.
     pub(crate) unsafe fn count(self, blocks: isize, bytes: usize) {
         // SAFETY: live (caller).
         unsafe {
@@ -321,13 +294,14 @@ impl DebugTlsf {
         }
     }
 
-    /// Allocates a block with its surroundings. When no block of the core fits, the quarantine is drained first.
+    /// Allocates a block with its surroundings. When the core is exhausted, drains the quarantine
+    /// and tries again.
     pub(crate) unsafe fn allocate(
         self,
         align: usize,
         bytes: usize,
     ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live (caller); what the core gives is ours to write.
+        // SAFETY: live (caller); the core's block may be written.
         unsafe {
             let inner = self.inner();
             let lead = lead_for(align).unwrap_or(usize::MAX);
@@ -351,13 +325,13 @@ impl DebugTlsf {
         }
     }
 
-    /// Frees a block: fills it with [`crate::FREED`] and holds it back in quarantine. O(1), apart from the filling and from the
-    /// blocks that leave quarantine for it.
+    /// Frees a block: fills it with [`crate::FREED`] and holds it back in quarantine. O(pools), the
+    /// fill and the blocks that leave quarantine for it.
     ///
     /// # Safety
-    /// As for [`Tlsf::free`].
+    /// The duties of [`Tlsf::free`].
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<Freed, Fault> {
-        // SAFETY: the same duties; the block is tested before it is believed.
+        // SAFETY: live (caller); the block is tested before its record is used.
         unsafe {
             self.tick()?;
             let block = self.live(ptr.as_ptr())?;
@@ -368,28 +342,28 @@ impl DebugTlsf {
     /// [`Tlsf::emptied_pool`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live; `freed` is the result of its last [`DebugTlsf::free`].
     pub unsafe fn emptied_pool(self, freed: Freed) -> Option<Pool> {
-        // SAFETY: the pool was live when the block left; a second look, since quarantine may have drained further.
+        // SAFETY: the pool is live (caller). Tested again: the quarantine may have drained further.
         freed.0.filter(|pool| unsafe { pool.is_empty() })
     }
 
     /// [`Tlsf::withdraw_refusal`].
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::withdraw_refusal`].
     pub unsafe fn withdraw_refusal(self) {
-        // SAFETY: the same duties.
+        // SAFETY: live; its last call was refused as exhausted (caller).
         unsafe { self.inner().withdraw_refusal() }
     }
 
-    /// The requested size of a block in use; 0 for null and for what is not in use.
+    /// The requested size, in bytes, of a block in use; 0 for null and for a block not in use.
     ///
     /// # Safety
     /// `ptr` is null or a block of some live instance of this layer.
     pub unsafe fn block_size(ptr: *const u8) -> usize {
         let block = Block::at(ptr.cast_mut());
-        // SAFETY: a block (caller): its record lies before it.
+        // SAFETY: a block (caller): its record precedes it.
         unsafe {
             if !ptr.is_null() && block.state() == Some(State::Live) {
                 block.size()
@@ -402,19 +376,20 @@ impl DebugTlsf {
     /// [`Tlsf::usable_size`]: the requested size.
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::usable_size`].
     pub unsafe fn usable_size(self, ptr: NonNull<u8>) -> Result<usize, Fault> {
-        // SAFETY: the same duties; the block is tested before it is believed.
+        // SAFETY: live (caller); the block is tested before its record is used.
         unsafe { Ok(self.live(ptr.as_ptr())?.size()) }
     }
 
-    /// The figures. `used`, `peak` and `live_blocks` are those of the program's blocks, with records and guards; the
-    /// quarantine counts as free. A request of `largest` bytes succeeds; a greater one may, when the quarantine is drained for it.
+    /// The figures. `used`, `peak` and `live_blocks` are those of the program's blocks, with
+    /// records and guards; the quarantine counts as free. A request of `largest` bytes succeeds; a
+    /// greater one may, when the quarantine is drained for it.
     ///
     /// # Safety
-    /// As for [`Tlsf::stats`].
+    /// The instance is live.
     pub unsafe fn stats(self) -> Stats {
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe {
             let (core, ledger) = (self.inner().stats(), &*self.ledger());
             Stats {
@@ -440,7 +415,7 @@ pub(crate) fn refusal(refusal: CoreRefusal) -> Refusal {
     }
 }
 
-/// There is no such instance: stops without a panic's machinery.
+/// Unreachable. A loop, which needs no panic machinery.
 #[cold]
 fn unreachable_instance() -> ! {
     loop {

@@ -1,44 +1,45 @@
-//! An instance's pools, and giving all of their blocks up.
+//! An instance's pools, and reset.
 
 use memoman_core::Pool;
 use memoman_core::config::QUANTUM;
 
 use crate::block::{Block, FREED, State};
-use crate::heap::{DebugTlsf, LEDGER};
-use crate::quarantine::Queue;
+use crate::heap::DebugTlsf;
+use crate::ledger::{LEDGER, Queue};
 
 impl DebugTlsf {
     /// [`memoman_core::Tlsf::first_pool`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live.
     pub unsafe fn first_pool(self) -> Option<Pool> {
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe { self.inner().first_pool() }
     }
 
     /// [`memoman_core::Tlsf::next_pool`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live, and `pool` is a pool of it.
     pub unsafe fn next_pool(self, pool: Pool) -> Option<Pool> {
-        // SAFETY: the same duties.
+        // SAFETY: live instance and pool (caller).
         unsafe { self.inner().next_pool(pool) }
     }
 
     /// [`memoman_core::Tlsf::pool_of`].
     ///
     /// # Safety
-    /// As for it.
+    /// The instance is live.
     pub unsafe fn pool_of(self, ptr: *const u8) -> Option<Pool> {
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe { self.inner().pool_of(ptr) }
     }
 
-    /// [`memoman_core::Tlsf::add_pool`]; the region must hold one smallest block of this layer.
+    /// [`memoman_core::Tlsf::add_pool`]; None too when the region does not hold one block of this
+    /// layer.
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`memoman_core::Tlsf::add_pool`].
     pub unsafe fn add_pool(self, mem: *mut u8, bytes: usize) -> Option<Pool> {
         let end = mem.addr().checked_add(bytes)?;
         let skip = mem.addr().wrapping_neg() & (QUANTUM - 1);
@@ -48,7 +49,7 @@ impl DebugTlsf {
         {
             return None;
         }
-        // SAFETY: the same duties.
+        // SAFETY: live instance; the region may be written and is given to it (caller).
         unsafe { self.inner().add_pool(mem, bytes) }
     }
 
@@ -60,9 +61,10 @@ impl DebugTlsf {
     /// [`memoman_core::Tlsf::extend_pool`].
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`memoman_core::Tlsf::extend_pool`].
     pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
-        // SAFETY: a live pool (caller). Its end is known rounded down: up to a quantum is added.
+        // SAFETY: live instance and pool (caller). `end` is the pool's end rounded down by less
+        // than a quantum.
         unsafe {
             let (start, bytes) = pool.memory();
             let end = start.addr().wrapping_add(bytes);
@@ -73,21 +75,24 @@ impl DebugTlsf {
         }
     }
 
-    /// [`memoman_core::Tlsf::remove_pool`]. Drain the quarantine first: a block in it is in use for the core.
+    /// [`memoman_core::Tlsf::remove_pool`]. Drain the quarantine first: its blocks are in use for
+    /// the core.
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`memoman_core::Tlsf::remove_pool`].
     pub unsafe fn remove_pool(self, mem_or_pool: *mut u8) -> bool {
-        // SAFETY: the same duties.
+        // SAFETY: live (caller).
         unsafe { self.inner().remove_pool(mem_or_pool) }
     }
 
-    /// [`memoman_core::Tlsf::reset`]. Drain the quarantine first, to have it verified. All blocks are filled with [`FREED`]; O(blocks).
+    /// [`memoman_core::Tlsf::reset`]; fills all blocks with [`FREED`]. It does not test the
+    /// quarantine: drain that first. O(blocks).
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`memoman_core::Tlsf::reset`].
     pub unsafe fn reset(self) -> bool {
-        // SAFETY: the same duties; with sound pools a walk stays inside them.
+        // SAFETY: live; its blocks are given up (caller). A walk stays inside the pools, whose
+        // headers are proved.
         unsafe {
             if let Some(found) = self.inner().diagnose()
                 && found.invariant == memoman_core::Invariant::Placement

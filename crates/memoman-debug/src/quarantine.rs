@@ -1,7 +1,8 @@
-//! Quarantine: freed blocks are held back, first in first out, so that what is done to them after the free is seen.
+//! Quarantine: freed blocks are held back, first in first out, so that writes after free are
+//! detected.
 //!
-//! The queue runs through the records of the blocks themselves; its ends and sums are in the ledger. For the core the
-//! blocks are in use until they leave.
+//! The queue is linked through the blocks' records; its ends and sums are in the ledger. For the
+//! core, a block is in use until it leaves.
 
 use core::ptr;
 
@@ -10,37 +11,19 @@ use memoman_core::Pool;
 use crate::block::{Block, FREED, State, non_null};
 use crate::fault::{Fault, Kind};
 use crate::heap::{DebugTlsf, Freed};
+use crate::ledger::Queue;
 
-/// Most blocks that an instance holds back.
+/// Most blocks in an instance's quarantine.
 pub const QUARANTINE_BLOCKS: usize = 4096;
-/// Most bytes that an instance holds back; at most a quarter of its pools too.
+/// Most bytes in an instance's quarantine, which also holds at most a quarter of its pools.
 pub const QUARANTINE_BYTES: usize = 8 << 20;
 const PART: usize = 4;
 
-/// The blocks in quarantine.
-#[repr(C)]
-pub(crate) struct Queue {
-    /// The payload that was freed first.
-    first: *mut u8,
-    last: *mut u8,
-    blocks: usize,
-    /// What the blocks take in the core.
-    bytes: usize,
-}
-
-impl Queue {
-    pub(crate) const EMPTY: Queue = Queue {
-        first: ptr::null_mut(),
-        last: ptr::null_mut(),
-        blocks: 0,
-        bytes: 0,
-    };
-}
-
 impl DebugTlsf {
-    /// Puts a tested live block into quarantine, or, when it is too large for that, gives it to the core.
+    /// Puts a tested live block into quarantine or, when it is too large for that, frees it in the
+    /// core.
     ///
-    /// Older blocks leave first: on a fault of one of them nothing has happened to this one.
+    /// Older blocks leave first: a fault of one of them leaves this one unchanged.
     pub(crate) unsafe fn retire(self, block: Block) -> Result<Freed, Fault> {
         // SAFETY: live instance and block (caller).
         unsafe {
@@ -73,10 +56,10 @@ impl DebugTlsf {
         }
     }
 
-    /// Gives a block to the core; a pool that it leaves without a block in use.
+    /// Frees a block in the core; gives the pool if that has no block in use any more.
     unsafe fn release(self, block: Block) -> Result<Option<Pool>, Fault> {
-        // SAFETY: a tested block (caller). Behind the core's free, the record (but its first two words) and the contents lie
-        // inside a free block, away from its links and ghost.
+        // SAFETY: a tested block (caller). After the core's free, the record (except its first two
+        // words) and the contents lie inside a free block, apart from its links and ghost.
         unsafe {
             let fault = |misuse| Fault::new(Kind::Core(misuse), block.payload(), block.known());
             let base = non_null(block.base()).ok_or(fault(memoman_core::Misuse::NotABlock))?;
@@ -91,14 +74,14 @@ impl DebugTlsf {
         }
     }
 
-    /// Lets the oldest block leave; tells what was wrong with it.
+    /// Releases the oldest block. Returns its fault, if it was written to.
     unsafe fn evict(self) -> Result<Option<Pool>, Fault> {
         // SAFETY: live (caller); the block is tested before its link is followed.
         unsafe {
             let queue = &raw mut (*self.ledger()).queue;
             let block = Block::at((*queue).first);
             if let Err(fault) = self.holds(block, State::Quarantined) {
-                // Where the queue goes on is not known: what is in it stays out of use.
+                // The rest of the queue cannot be found: its blocks stay out of use.
                 (*queue) = Queue::EMPTY;
                 return Err(fault);
             }
@@ -111,7 +94,8 @@ impl DebugTlsf {
         }
     }
 
-    /// Lets all blocks leave; true if there was one. On a fault, those behind the faulty one are still held.
+    /// Releases all blocks; true if there was one. On a fault, those after the faulty one stay in
+    /// quarantine.
     ///
     /// # Safety
     /// The instance is live.

@@ -1,5 +1,5 @@
-//! Resizing. Growing moves whenever there is room, so that a pointer into the old block is soon seen; in place only
-//! when there is not.
+//! Resizing. A block that grows moves if there is room, so that uses of the old pointer are found;
+//! it grows in place only if there is none.
 
 use core::ptr::{self, NonNull};
 
@@ -14,16 +14,16 @@ impl DebugTlsf {
     /// [`Tlsf::realloc`].
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::realloc`].
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duties.
+        // SAFETY: live; the old pointer is given up on success (caller).
         unsafe { self.resize(ptr, QUANTUM, bytes) }
     }
 
     /// [`Tlsf::realloc_aligned`].
     ///
     /// # Safety
-    /// As for it.
+    /// The duties of [`Tlsf::realloc_aligned`].
     pub unsafe fn realloc_aligned(
         self,
         ptr: NonNull<u8>,
@@ -33,7 +33,7 @@ impl DebugTlsf {
         if !align.is_power_of_two() {
             return Err(Refusal::Invalid);
         }
-        // SAFETY: the same duties.
+        // SAFETY: live; the old pointer is given up on success (caller).
         unsafe { self.resize(ptr, align.max(QUANTUM), bytes) }
     }
 
@@ -43,7 +43,7 @@ impl DebugTlsf {
         align: usize,
         bytes: usize,
     ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live instance (caller); the block is tested before it is believed.
+        // SAFETY: live (caller); the block is tested before its record is used.
         unsafe {
             self.tick()?;
             let block = self.live(ptr.as_ptr())?;
@@ -61,7 +61,7 @@ impl DebugTlsf {
         }
     }
 
-    /// Copies the contents to a fresh block and retires the old one.
+    /// Copies the contents to a new block and retires the old one.
     unsafe fn relocate(
         self,
         old: Block,
@@ -72,7 +72,7 @@ impl DebugTlsf {
         unsafe {
             ptr::copy_nonoverlapping(old.payload(), new.as_ptr(), old.size().min(bytes));
             if let Err(fault) = self.retire(old) {
-                // As if nothing had been asked.
+                // Undo the allocation.
                 let _ = self.retire(Block::at(new.as_ptr()));
                 return Err(fault.into());
             }
@@ -80,10 +80,11 @@ impl DebugTlsf {
         Ok(new)
     }
 
-    /// Cuts the tail off, and fills what was there.
+    /// Cuts the tail off, and fills it.
     unsafe fn shrink(self, block: Block, bytes: usize) -> Result<(), Refusal> {
-        // SAFETY: a tested block (caller). The core's shrink of an aligned block never moves it. The tail is then slack of this
-        // block, or the header and two links of a remainder, behind which all is free up to the old end and beyond.
+        // SAFETY: a tested block (caller). The core shrinks an aligned block in place. The tail is
+        // then slack of this block, or the header and two links of a free remainder, which reaches
+        // to the old end or beyond.
         unsafe {
             let old_end = block.payload().wrapping_add(block.size());
             let total = block.lead() + bytes + GUARD;
@@ -101,21 +102,21 @@ impl DebugTlsf {
         Ok(())
     }
 
-    /// Lets the core resize, when there is no room for a second block.
+    /// Resizes with the core's realloc, when there is no room for a second block.
     unsafe fn resize_in_place(
         self,
         block: Block,
         align: usize,
         bytes: usize,
     ) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: a tested block (caller), which the core moves with its record and contents.
+        // SAFETY: a tested block (caller); the core moves it with its record and contents.
         unsafe {
             let (lead, size, number) = (block.lead(), block.size(), block.number());
             let total = lead.saturating_add(bytes).saturating_add(GUARD);
             if !lead.is_multiple_of(align) {
                 return Err(Refusal::Exhausted);
             }
-            // The allocation before was refused and counted; this is the same request.
+            // The refused allocation of the same request has been counted.
             self.inner().withdraw_refusal();
             let base = NonNull::new_unchecked(block.base());
             let before = Self::taken(block);
@@ -139,9 +140,9 @@ impl DebugTlsf {
     }
 }
 
-/// Fills from `start` to `end`, if that is behind it, as far as contents are filled.
+/// Fills from `start` to `end`, at most [`FILL_MAX`] bytes; nothing if `end` is before `start`.
 unsafe fn fill(start: *mut u8, end: *mut u8, byte: u8) {
     let bytes = end.addr().saturating_sub(start.addr()).min(FILL_MAX);
-    // SAFETY: the bytes are ours to write (caller).
+    // SAFETY: the bytes may be written (caller).
     unsafe { start.write_bytes(byte, bytes) }
 }

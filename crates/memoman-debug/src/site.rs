@@ -1,13 +1,13 @@
-//! Call sites: the address to which an exported function will return.
+//! Call sites: the return address of an exported function.
 
 /// A return address; 0: unknown.
 pub type Site = usize;
 
-/// The return address of the exported function into which this is inlined. 0 without `--cfg memoman_debug`, where no
-/// frame pointers are kept, and on targets that are not listed here.
+/// The return address of the exported function into which this is inlined; 0 without
+/// `--cfg memoman_debug` (no frame pointers) and on targets not listed here.
 ///
-/// It *calls* a naked function, so that the compiler has set up the frame before: a bare read of the frame
-/// pointer could be moved before the prologue.
+/// It *calls* a naked function, so that the compiler has set up the frame before: a bare read of
+/// the frame pointer could be moved before the prologue.
 #[inline(always)]
 pub fn here() -> Site {
     #[cfg(all(
@@ -20,8 +20,8 @@ pub fn here() -> Site {
             target_arch = "riscv64"
         )
     ))]
-    // SAFETY: the build keeps frame pointers (scripts/build-lib.sh), so the frame of the function that this call is in
-    // has the return address beside the saved frame pointer.
+    // SAFETY: the build keeps frame pointers (scripts/build-lib.sh), so the return address lies
+    // beside the saved frame pointer in the frame of the function that contains this call.
     unsafe {
         frame_return_address()
     }
@@ -38,7 +38,7 @@ pub fn here() -> Site {
     0
 }
 
-/// The return address in the frame that the frame pointer names: that of the function which calls this one.
+/// The return address in the caller's frame, which the frame pointer names.
 #[cfg(all(
     memoman_debug,
     any(

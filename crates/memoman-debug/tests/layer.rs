@@ -1,5 +1,5 @@
-//! The debug layer over random traffic and at its edges, through the core's interface. The layer that the libraries use is
-//! the same; here it is named directly, without `--cfg memoman_debug`.
+//! The debug layer under random traffic and at its edges, through the core's interface: the layer
+//! of the debug libraries, named directly instead of chosen by `--cfg memoman_debug`.
 
 use std::ptr::NonNull;
 
@@ -40,7 +40,7 @@ fn seed() -> u64 {
 
 /// All bytes of a block.
 unsafe fn all(block: NonNull<u8>, bytes: usize, value: u8) -> bool {
-    // SAFETY: the block has so many bytes (caller).
+    // SAFETY: the block has `bytes` bytes (caller).
     unsafe { std::slice::from_raw_parts(block.as_ptr(), bytes) }
         .iter()
         .all(|&byte| byte == value)
@@ -58,7 +58,7 @@ fn random_traffic_keeps_contents_alignment_and_figures() {
         let size = 1 + random.below(most);
         let align = 1 << random.below(10);
         let tag = turn as u8 ^ 0x5A;
-        // SAFETY: live instance; blocks are those that it gave.
+        // SAFETY: live instance; the blocks came from it.
         unsafe {
             match random.below(5) {
                 0 | 1 => match tlsf.memalign(align, size) {
@@ -117,7 +117,7 @@ fn random_traffic_keeps_contents_alignment_and_figures() {
     }
     assert!(refused > 100, "the heap was full at times: {refused}");
     assert_eq!(evicted, 0, "the pool was never empty");
-    // SAFETY: as above.
+    // SAFETY: live instance; the blocks came from it.
     unsafe {
         for (block, ..) in blocks {
             tlsf.free(block).expect("a live block");
@@ -134,11 +134,11 @@ fn random_traffic_keeps_contents_alignment_and_figures() {
 fn quarantine_is_bounded_in_blocks_and_bytes() {
     let heap = heap(1 << 22);
     let tlsf = heap.tlsf;
-    // SAFETY: live instance; blocks are those that it gave.
+    // SAFETY: live instance; the blocks came from it.
     unsafe {
         let first = tlsf.malloc(8).unwrap();
         tlsf.free(first).unwrap();
-        // So many later frees push it out by number, and not earlier.
+        // This number of later frees pushes it out, and no smaller one.
         for turn in 0..QUARANTINE_BLOCKS {
             assert!(all(first, 8, FREED), "turn {turn}");
             assert_eq!(held(tlsf, first), turn < QUARANTINE_BLOCKS, "turn {turn}");
@@ -164,7 +164,7 @@ fn quarantine_is_bounded_in_blocks_and_bytes() {
     }
 }
 
-/// A freed block is still in quarantine: for the core it is in use.
+/// A freed block is still in quarantine: in use for the core.
 unsafe fn held(tlsf: DebugTlsf, block: NonNull<u8>) -> bool {
     let mut found = false;
     // SAFETY: live instance (caller).
@@ -181,7 +181,7 @@ unsafe fn held(tlsf: DebugTlsf, block: NonNull<u8>) -> bool {
 fn every_guard_byte_counts_on_both_sides() {
     let heap = heap(1 << 16);
     let tlsf = heap.tlsf;
-    // SAFETY: live instance; what is overwritten is put back.
+    // SAFETY: live instance; the overwritten bytes are restored.
     unsafe {
         for size in [1, 7, 8, 24, 25, 100] {
             for align in [16, 64, 1024] {
@@ -222,7 +222,7 @@ fn an_exact_pool_serves_its_one_block_again_and_again() {
             let bytes = DebugTlsf::POOL_OVERHEAD + n;
             assert!(tlsf.add_pool(memory.as_mut_ptr().cast(), bytes).is_some());
             for _ in 0..3 {
-                // What is in quarantine gives way.
+                // The quarantine is drained for it.
                 let block = tlsf.malloc(n).expect("exact");
                 assert_eq!(tlsf.malloc(1), Err(Refusal::Exhausted));
                 tlsf.free(block).unwrap();

@@ -1,4 +1,5 @@
-//! A Rust program whose every allocation is memoman's: `cargo run -p memoman-global --example global`
+//! A Rust program whose every allocation is memoman's: `cargo run -p memoman-global --example
+//! global`
 
 use std::collections::HashMap;
 

@@ -2,7 +2,8 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use memoman_debug::allocator::{Stats, Tlsf};
+use crate::allocator::{ALIGN, Stats};
+use crate::{imp, inspect};
 
 /// The process-wide allocator, for `#[global_allocator]`.
 ///
@@ -21,30 +22,31 @@ use memoman_debug::allocator::{Stats, Tlsf};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memoman;
 
-// SAFETY: the functions of the process-wide allocator take any thread at any time, unwind never, and give blocks of at
-// least the size and alignment that were asked for, which stay where they are until they are freed.
+// SAFETY: any thread may call the functions of the process-wide allocator at any time; they never
+// unwind, and return blocks of at least the requested size and alignment, which stay in place until
+// they are freed.
 unsafe impl GlobalAlloc for Memoman {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= Tlsf::ALIGN {
-            crate::malloc(layout.size())
+        if layout.align() <= ALIGN {
+            imp::malloc(layout.size())
         } else {
-            crate::memalign(layout.align(), layout.size())
+            imp::memalign(layout.align(), layout.size())
         }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
         // SAFETY: a live block of this allocator (caller).
-        unsafe { crate::free(block) }
+        unsafe { imp::free(block) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= Tlsf::ALIGN {
-            return crate::calloc(1, layout.size());
+        if layout.align() <= ALIGN {
+            return imp::calloc(1, layout.size());
         }
-        let block = crate::memalign(layout.align(), layout.size());
+        let block = imp::memalign(layout.align(), layout.size());
         if !block.is_null() {
             // SAFETY: a fresh block of that size.
             unsafe { block.write_bytes(0, layout.size()) };
@@ -54,17 +56,17 @@ unsafe impl GlobalAlloc for Memoman {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: a live block of this allocator (caller), and one of the new size; the new size rounded up to the
-        // alignment does not overflow (caller), so that the layout is valid.
+        // SAFETY: `block` is live and of this allocator (caller), and `new` has the new size; the
+        // new size rounded up to the alignment does not overflow (caller), so the layout is valid.
         unsafe {
-            // To move is to lose an alignment beyond the quantum.
-            if layout.align() <= Tlsf::ALIGN {
-                return crate::realloc(block, new_size);
+            // `realloc` keeps no alignment beyond the quantum when it moves a block.
+            if layout.align() <= ALIGN {
+                return imp::realloc(block, new_size);
             }
             let new = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !new.is_null() {
                 new.copy_from_nonoverlapping(block, layout.size().min(new_size));
-                crate::free(block);
+                imp::free(block);
             }
             new
         }
@@ -72,7 +74,7 @@ unsafe impl GlobalAlloc for Memoman {
 }
 
 impl Memoman {
-    /// The allocator's figures. O(1), under the lock.
+    /// The allocator's figures. O(thread heaps + blocks in their inboxes), under the lock.
     ///
     /// ```
     /// use memoman_global::Memoman;
@@ -80,7 +82,7 @@ impl Memoman {
     /// assert_eq!(stats.used + stats.free + stats.overhead, stats.pool_bytes);
     /// ```
     pub fn stats(&self) -> Stats {
-        crate::stats()
+        inspect::stats()
     }
 
     /// The heap is sound. O(blocks), under the lock.
@@ -89,11 +91,11 @@ impl Memoman {
     /// assert!(memoman_global::Memoman.validate());
     /// ```
     pub fn validate(&self) -> bool {
-        crate::validate()
+        inspect::validate()
     }
 
-    /// Gives back to the system what it can: empty regions, and whole pages inside free blocks. True if it was something.
-    /// O(blocks), under the lock.
+    /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if
+    /// any was given back. O(blocks), under the lock.
     ///
     /// ```
     /// # #[global_allocator]
@@ -104,6 +106,6 @@ impl Memoman {
     /// assert!(memoman_global::Memoman.validate());
     /// ```
     pub fn trim(&self) -> bool {
-        crate::trim(0)
+        inspect::trim(0)
     }
 }

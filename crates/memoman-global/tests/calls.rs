@@ -1,4 +1,5 @@
-//! The rules of each call: NULL, zero, errno, misuse; and that fork leaves a heap that both sides can use.
+//! The rules of each call: NULL, zero, errno, misuse; and that both sides of a fork can use the
+//! heap.
 
 mod support;
 
@@ -34,11 +35,11 @@ fn zero_bytes_give_unique_pointers() {
     });
 }
 
-/// Found by the fuzzer: zero bytes were refused whenever they met a heap that had to grow.
+/// Found by the fuzzer: a heap that has to grow must serve zero bytes too.
 #[test]
 fn zero_bytes_make_a_heap_grow() {
     quietly("zero_bytes_make_a_heap_grow", &[], || {
-        // After this the thread has a heap, and nothing in it.
+        // The thread has a heap from here on, without a segment.
         assert!(heap::memalign(1 << 63, 66).is_null());
         let blocks: Vec<_> = (0..100_000).map(|_| heap::malloc(0)).collect();
         assert!(blocks.iter().all(|block| !block.is_null()));
@@ -47,7 +48,7 @@ fn zero_bytes_make_a_heap_grow() {
     });
 }
 
-/// Two blocks of which the second lies right behind the first: across a header.
+/// Two blocks of which the second lies directly behind the first, across a header.
 fn neighbours(bytes: usize) -> [*mut u8; 2] {
     let blocks: Vec<_> = (0..40).map(|_| heap::malloc(bytes)).collect();
     for &block in &blocks {
@@ -57,7 +58,7 @@ fn neighbours(bytes: usize) -> [*mut u8; 2] {
             return [block, other];
         }
     }
-    panic!("no two of them are neighbours");
+    panic!("no two blocks are neighbours");
 }
 
 #[test]
@@ -66,13 +67,13 @@ fn realloc_copies_what_was_there_and_no_more() {
         // From the thread's heap, and from the process-wide instance.
         for bytes in [100, 200 << 10] {
             let [block, behind] = neighbours(bytes);
-            // SAFETY: live blocks, and the bytes that they have.
+            // SAFETY: live blocks, within their usable bytes.
             unsafe {
                 let usable = heap::usable_size(block);
                 block.write_bytes(0x11, usable);
                 behind.write_bytes(0x5A, heap::usable_size(behind));
                 let moved = heap::realloc(block, 3 * usable);
-                assert_ne!(moved, block, "what is behind it is in use");
+                assert_ne!(moved, block, "the block behind it is in use");
                 let contents = std::slice::from_raw_parts(moved, 3 * usable);
                 assert!(contents[..usable].iter().all(|&byte| byte == 0x11));
                 let beyond = &contents[usable..];
@@ -122,7 +123,7 @@ fn errno_is_set_by_failures_only() {
             assert!(heap::memalign(align, 8).is_null());
             assert_eq!(errno(), libc::EINVAL);
         }
-        // Neither is a want of memory.
+        // Neither counts as a request refused for want of memory.
         assert_eq!(heap::stats().failed_requests, 0);
         assert!(heap::memalign(1 << 63, usize::MAX).is_null());
         assert_eq!(errno(), libc::ENOMEM);
@@ -150,7 +151,7 @@ fn validation_sees_an_overwritten_header() {
     quietly("validation_sees_an_overwritten_header", &[], || {
         let block = heap::malloc(100);
         assert!(heap::validate());
-        // SAFETY: the header of a live block; put back.
+        // SAFETY: the header of a live block, restored below.
         unsafe {
             let header = block.cast::<usize>().sub(1);
             let old = header.replace(0);
@@ -180,7 +181,7 @@ fn misuse_goes_to_the_handler_and_has_no_effect() {
         assert!(heap::handle().is_some_and(|again| again.as_raw() == tlsf.as_raw()));
         let block = heap::malloc(100);
         let guard = heap::malloc(100);
-        // SAFETY: live instance; the second free is what is tested.
+        // SAFETY: the instance is live; the second free is the misuse under test.
         unsafe {
             tlsf.set_misuse_handler(Some(handler), block.cast());
             heap::free(block);
@@ -220,7 +221,7 @@ fn threads_share_one_heap_from_its_first_use_on() {
                     for round in 0..2_000 {
                         let bytes = 1 + (round * 37 + index * 11) % 3_000;
                         let block = heap::malloc(bytes);
-                        // SAFETY: a live block of so many bytes.
+                        // SAFETY: a live block of `bytes` bytes.
                         unsafe {
                             block.write_bytes(index as u8, bytes);
                             let contents = std::slice::from_raw_parts(block, bytes);
@@ -250,7 +251,7 @@ fn a_fork_while_other_threads_allocate_leaves_the_child_a_sound_heap() {
                     while !STOP.load(Ordering::Relaxed) {
                         let blocks =
                             [100, 5000, 300 << 10].map(|bytes| heap::malloc(bytes + index));
-                        // Walks the heap under the lock: it is held most of the time.
+                        // Walks the heap under the lock, which is held most of the time.
                         assert!(heap::validate());
                         blocks.into_iter().for_each(free);
                     }
@@ -262,7 +263,7 @@ fn a_fork_while_other_threads_allocate_leaves_the_child_a_sound_heap() {
                 let block = heap::malloc(2000);
                 let sound = !block.is_null() && heap::validate();
                 free(block);
-                // A thread of the child's finds the lock free.
+                // A thread of the child can take the lock.
                 thread::spawn(|| {
                     free(heap::malloc(100));
                     heap::validate()

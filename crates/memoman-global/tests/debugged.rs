@@ -1,4 +1,4 @@
-//! The debug library's calls, its reports, its variables, and its list of leaks.
+//! The debug library: calls, reports, environment variables, leak listing.
 #![cfg(memoman_debug)]
 
 #[path = "debugged/memory.rs"]
@@ -10,7 +10,7 @@ use support::{PAGE, alone, errno, free, pool_pages, quietly};
 
 const MIB: usize = 1 << 20;
 
-/// Blocks that are "allocated" at a place which no program has, so that its line is known.
+/// Allocates with a made-up call site, so that the report's text is known.
 fn malloc_at(bytes: usize, site: usize) -> *mut u8 {
     let block = heap::malloc_at(bytes, site);
     assert!(!block.is_null());
@@ -18,18 +18,18 @@ fn malloc_at(bytes: usize, site: usize) -> *mut u8 {
 }
 
 fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
-    // SAFETY: a live block or NULL, given up if it is resized.
+    // SAFETY: a live block, not used any more if it is resized, or NULL.
     unsafe { heap::realloc(block, bytes) }
 }
 
 fn usable(block: *mut u8) -> usize {
-    // SAFETY: a live block or NULL, or one whose misuse is told.
+    // SAFETY: a live block, NULL, or one whose misuse is reported.
     unsafe { heap::usable_size(block) }
 }
 
-/// Writes a byte around or in a block, past its end or after its life as well: what the library is to find.
+/// Writes a byte in or around a block, live or freed: the damage that the library is to find.
 fn smash(block: *mut u8, at: isize) {
-    // SAFETY: in the heap's pools still.
+    // SAFETY: the address still lies in one of the heap's pools.
     unsafe { block.offset(at).write_volatile(0x41) };
 }
 
@@ -38,7 +38,8 @@ fn filled_with(block: *mut u8, bytes: usize, value: u8) -> bool {
     (0..bytes).all(|at| unsafe { block.add(at).read_volatile() } == value)
 }
 
-/// The text with each hexadecimal number replaced by `@`, and the name of the test program by `program`. (Addresses differ from run to run.)
+/// The text with `@` for each hexadecimal number and `program` for the test program's name.
+/// (Addresses differ from run to run.)
 fn plain(text: &str) -> String {
     let program = std::env::current_exe().unwrap();
     let text = text.replace(program.file_name().unwrap().to_str().unwrap(), "program");
@@ -66,8 +67,8 @@ const SITE: usize = 0x123;
 const EVERY_CALL: &[(&str, &str)] = &[("MM_DEBUG_VALIDATE_SHIFT", "0")];
 
 #[test]
-fn an_overflow_is_told_with_the_place_and_the_block() {
-    let name = "an_overflow_is_told_with_the_place_and_the_block";
+fn an_overflow_is_reported_with_the_place_and_the_block() {
+    let name = "an_overflow_is_reported_with_the_place_and_the_block";
     let report = "\
 memoman: write behind the block (overflow): @
 memoman:   first overwritten byte: @, 2 behind the block's end, is now @
@@ -83,7 +84,7 @@ memoman:   block of 48 bytes allocated at @; allocation number 2
         let (address, lines) = end.stderr.split_once('\n').unwrap();
         assert_eq!(plain(lines), report);
         assert_eq!(end.signal, Some(libc::SIGABRT));
-        // The numbers that `plain` has taken out.
+        // The numbers that `plain` has replaced.
         let start = usize::from_str_radix(&address[2..], 16).unwrap();
         for line in [
             format!("overflow): {start:#x}\n"),
@@ -99,14 +100,14 @@ memoman:   block of 48 bytes allocated at @; allocation number 2
 }
 
 #[test]
-fn an_underflow_is_told_with_its_distance() {
+fn an_underflow_is_reported_with_its_distance() {
     let report = "\
 memoman: write before the block (underflow): @
 memoman:   first overwritten byte: @, 3 before the block's start, is now @
 memoman:   block of 48 bytes allocated at @; allocation number 1
 ";
     dies(
-        "an_underflow_is_told_with_its_distance",
+        "an_underflow_is_reported_with_its_distance",
         &[],
         report,
         || {
@@ -117,8 +118,8 @@ memoman:   block of 48 bytes allocated at @; allocation number 1
     );
 }
 
-/// A write so many bytes behind the start of a freed block of 48.
-fn write_after_free_is_told<const AT: isize>(name: &str) {
+/// A write `AT` bytes behind the start of a freed block of 48.
+fn write_after_free_is_reported<const AT: isize>(name: &str) {
     let report = format!(
         "\
 memoman: write after free: @
@@ -135,18 +136,18 @@ memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation 
 }
 
 #[test]
-fn a_write_at_the_first_byte_after_free_is_told() {
-    write_after_free_is_told::<0>("a_write_at_the_first_byte_after_free_is_told");
+fn a_write_at_the_first_byte_after_free_is_reported() {
+    write_after_free_is_reported::<0>("a_write_at_the_first_byte_after_free_is_reported");
 }
 
 #[test]
-fn a_write_at_the_last_byte_after_free_is_told() {
-    write_after_free_is_told::<47>("a_write_at_the_last_byte_after_free_is_told");
+fn a_write_at_the_last_byte_after_free_is_reported() {
+    write_after_free_is_reported::<47>("a_write_at_the_last_byte_after_free_is_reported");
 }
 
 #[test]
-fn a_double_free_has_no_place_and_knows_its_program() {
-    let name = "a_double_free_has_no_place_and_knows_its_program";
+fn a_double_free_is_reported_with_offsets_in_the_program() {
+    let name = "a_double_free_is_reported_with_offsets_in_the_program";
     if let Some(end) = alone(name, &[], || {
         let block = heap::malloc(48);
         free(block);
@@ -160,7 +161,7 @@ memoman: double free: @
 memoman:   block of 48 bytes allocated at @ (program+@), freed at @ (program+@); allocation number 1
 "
         );
-        // A place in the program is as far behind a page of its start as the address behind a page.
+        // A program is loaded at a page: address and offset differ by whole pages.
         let (_, places) = end.stderr.split_once("allocated at ").unwrap();
         for place in [places, places.split_once("freed at ").unwrap().1] {
             let (address, rest) = place.split_once(" (").unwrap();
@@ -177,38 +178,43 @@ memoman:   block of 48 bytes allocated at @ (program+@), freed at @ (program+@);
 }
 
 #[test]
-fn a_pointer_into_a_block_is_told_with_its_distance() {
-    let name = "a_pointer_into_a_block_is_told_with_its_distance";
+fn a_pointer_into_a_block_is_reported_with_its_distance() {
+    let name = "a_pointer_into_a_block_is_reported_with_its_distance";
     let report = "\
 memoman: not a live block (or its header is overwritten): @
 memoman:   32 bytes into a block of 48 bytes allocated at @; allocation number 1
 ";
     dies(name, &[], report, || {
         let block = malloc_at(48, SITE);
-        // SAFETY: inside of the block.
+        // SAFETY: inside the block.
         free(unsafe { block.add(32) });
     });
 }
 
 #[test]
-fn an_unknown_place_is_called_so() {
+fn an_unknown_call_site_is_reported_as_such() {
     let report = "\
 memoman: double free: @
 memoman:   block of 48 bytes allocated at an unknown place, freed at @ (program+@); allocation number 1
 ";
-    dies("an_unknown_place_is_called_so", &[], report, || {
-        let block = heap::memalign_at(64, 48, 0);
-        assert!(block.addr().is_multiple_of(64));
-        free(block);
-        free(block);
-    });
+    dies(
+        "an_unknown_call_site_is_reported_as_such",
+        &[],
+        report,
+        || {
+            let block = heap::memalign_at(64, 48, 0);
+            assert!(block.addr().is_multiple_of(64));
+            free(block);
+            free(block);
+        },
+    );
 }
 
 #[test]
-fn what_is_in_no_pool_is_told_without_a_block() {
+fn a_pointer_outside_every_pool_is_reported_without_a_block() {
     let report = "memoman: pointer outside every pool: @\n";
     dies(
-        "what_is_in_no_pool_is_told_without_a_block",
+        "a_pointer_outside_every_pool_is_reported_without_a_block",
         &[],
         report,
         || {
@@ -220,25 +226,30 @@ fn what_is_in_no_pool_is_told_without_a_block() {
 }
 
 #[test]
-fn usable_size_of_a_freed_block_is_told() {
+fn usable_size_of_a_freed_block_is_reported() {
     let report = "\
 memoman: double free: @
 memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
 ";
-    dies("usable_size_of_a_freed_block_is_told", &[], report, || {
-        let block = malloc_at(48, SITE);
-        free(block);
-        usable(block);
-    });
+    dies(
+        "usable_size_of_a_freed_block_is_reported",
+        &[],
+        report,
+        || {
+            let block = malloc_at(48, SITE);
+            free(block);
+            usable(block);
+        },
+    );
 }
 
 #[test]
-fn realloc_of_a_freed_block_is_told() {
+fn realloc_of_a_freed_block_is_reported() {
     let report = "\
 memoman: double free: @
 memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
 ";
-    dies("realloc_of_a_freed_block_is_told", &[], report, || {
+    dies("realloc_of_a_freed_block_is_reported", &[], report, || {
         let block = malloc_at(48, SITE);
         free(block);
         resized(block, 100);
@@ -246,8 +257,8 @@ memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation 
 }
 
 #[test]
-fn damage_is_found_within_the_calls_that_the_variable_says() {
-    let name = "damage_is_found_within_the_calls_that_the_variable_says";
+fn damage_is_found_within_the_calls_that_the_variable_sets() {
+    let name = "damage_is_found_within_the_calls_that_the_variable_sets";
     if let Some(end) = alone(name, &[("MM_DEBUG_VALIDATE_SHIFT", "5")], || {
         smash(malloc_at(48, SITE), 48);
         for _ in 0..100 {
@@ -255,7 +266,7 @@ fn damage_is_found_within_the_calls_that_the_variable_says() {
             assert!(!heap::malloc(1).is_null());
         }
     }) {
-        // The allocation was the first of these calls.
+        // The allocation was the first of the 32 calls.
         let dots = end.stderr.bytes().take_while(|&byte| byte == b'.').count();
         assert_eq!(dots, 31, "{}", end.stderr);
         assert_eq!(end.signal, Some(libc::SIGABRT));
@@ -279,8 +290,8 @@ memoman: MEMOMAN_LEAKS=yes ignored: expected 0 or 1
 }
 
 #[test]
-fn damage_that_no_call_meets_is_found_at_exit() {
-    let name = "damage_that_no_call_meets_is_found_at_exit";
+fn damage_that_no_call_finds_is_found_at_exit() {
+    let name = "damage_that_no_call_finds_is_found_at_exit";
     let report = "\
 memoman: write behind the block (overflow): @
 memoman:   first overwritten byte: @, 0 behind the block's end, is now @
@@ -297,7 +308,7 @@ fn validation_prints_what_it_finds_and_returns() {
         assert!(heap::validate());
         smash(block, 48);
         assert!(!heap::validate());
-        // SAFETY: what the guard has there.
+        // SAFETY: restores the guard's byte.
         unsafe { block.add(48).write(0xFD) };
         assert!(heap::validate());
     }) {
@@ -311,16 +322,16 @@ fn validation_prints_what_it_finds_and_returns() {
 }
 
 #[test]
-fn leaks_are_not_listed_unless_asked_for() {
-    let name = "leaks_are_not_listed_unless_asked_for";
+fn leaks_are_not_listed_unless_the_variable_says_so() {
+    let name = "leaks_are_not_listed_unless_the_variable_says_so";
     quietly(name, &[("MEMOMAN_LEAKS", "0")], || {
         malloc_at(48, SITE);
     });
 }
 
 #[test]
-fn leaks_are_listed_by_place_most_bytes_first() {
-    let name = "leaks_are_listed_by_place_most_bytes_first";
+fn leaks_are_listed_by_call_site_most_bytes_first() {
+    let name = "leaks_are_listed_by_call_site_most_bytes_first";
     if let Some(end) = alone(name, &[("MEMOMAN_LEAKS", "1")], || {
         malloc_at(100, 0x111);
         for _ in 0..3 {
@@ -343,10 +354,10 @@ memoman: 350 bytes in 6 blocks in use at exit
 }
 
 #[test]
-fn of_many_places_forty_are_listed_and_the_rest_is_summed_up() {
-    let name = "of_many_places_forty_are_listed_and_the_rest_is_summed_up";
+fn of_many_call_sites_forty_are_listed_and_the_rest_is_one_sum() {
+    let name = "of_many_call_sites_forty_are_listed_and_the_rest_is_one_sum";
     if let Some(end) = alone(name, &[("MEMOMAN_LEAKS", "1")], || {
-        // 300 places: 256 are told apart.
+        // 300 call sites, of which 256 are distinguished.
         for place in 0..300 {
             malloc_at(1000 - place, 0x1000 + place);
         }
@@ -355,7 +366,7 @@ fn of_many_places_forty_are_listed_and_the_rest_is_summed_up() {
         }
     }) {
         let mut expected = String::new();
-        // The blocks that the walk meets first are those of the 256 places: which these are is the heap's affair.
+        // The 256 are those of the blocks that the walk visits first, in an order not specified.
         let lines: Vec<_> = end.stderr.lines().collect();
         assert_eq!(lines.len(), 42, "{}", end.stderr);
         let mut bytes = 0;

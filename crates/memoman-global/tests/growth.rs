@@ -1,4 +1,4 @@
-//! Where pools come from and when they go back: the sizes of regions, the spares, trimming.
+//! When pools are mapped and given back: the sizes of regions, the spares, trimming.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use support::{PAGE, free, pool_pages, quietly, random};
 
-/// What the heap reckons with beyond a request: four quanta and a header.
+/// What the heap adds to a request when it grows: four quanta and a header.
 const SLACK: usize = 4 * 16 + 8;
 const MIB: usize = 1 << 20;
 
@@ -63,16 +63,16 @@ fn a_large_request_gets_a_region_that_fits() {
     quietly("a_large_request_gets_a_region_that_fits", &[], || {
         let full = heap::malloc(MIB - 4096);
         assert_eq!(pool_pages(), 16);
-        // One byte decides between a region of its own and an ordinary one.
+        // One byte more, and the request gets a region of its own instead of an ordinary one.
         let large = (256 << 10) - SLACK;
         assert!(!heap::malloc(large).is_null());
         assert_eq!(pool_pages(), 16 + 5);
         assert!(!heap::malloc(large - 1).is_null());
         assert_eq!(pool_pages(), 16 + 5 + 16);
-        // Header, pool and rounding are reckoned with: 2 MiB need one page more.
+        // Header, pool overhead and rounding count: 2 MiB need one page more.
         assert!(!heap::malloc(2 * MIB).is_null());
         assert_eq!(pool_pages(), 37 + 33);
-        // One that just fills its pages.
+        // A request that just fills its pages.
         assert!(!heap::malloc(2 * MIB - SLACK - 56).is_null());
         assert_eq!(pool_pages(), 70 + 32);
         assert!(!heap::malloc(2 * MIB - SLACK - 55).is_null());
@@ -92,7 +92,7 @@ fn an_aligned_request_gets_room_for_its_gap() {
                 let block = heap::memalign(align, bytes);
                 assert!(!block.is_null());
                 assert_eq!(block.addr() % align, 0);
-                // No more than the alignment and the request ask for, each rounded up.
+                // No more than the alignment and the request need, each rounded up.
                 let most = (align + bytes) / PAGE + 3;
                 assert!(pool_pages() - before <= most.max(16));
             }
@@ -110,7 +110,7 @@ fn an_emptied_region_is_spared_up_to_two_mebibytes() {
         || {
             free(heap::malloc(100));
             assert_eq!(pool_pages(), 16);
-            // Just 2 MiB may be kept, no page more.
+            // Exactly 2 MiB may be kept.
             let fits = 2 * MIB - SLACK - 56;
             for _ in 0..3 {
                 free(heap::malloc(fits));
@@ -121,7 +121,7 @@ fn an_emptied_region_is_spared_up_to_two_mebibytes() {
             assert_eq!(pool_pages(), 16 + 32 + 33);
             free(block);
             assert_eq!(pool_pages(), 16 + 32);
-            // The spare serves again, is full, and counts anew when it is emptied.
+            // The spare serves again, is full, and counts as a spare again when it is emptied.
             let block = heap::malloc(fits);
             assert_eq!(pool_pages(), 16 + 32);
             let other = heap::malloc(MIB);
@@ -130,10 +130,10 @@ fn an_emptied_region_is_spared_up_to_two_mebibytes() {
             assert_eq!(
                 pool_pages(),
                 16 + 32 + 17,
-                "the other is no spare while it is in use"
+                "the first one is no spare while it is in use"
             );
             free(block);
-            assert_eq!(pool_pages(), 16 + 17, "both together are too much");
+            assert_eq!(pool_pages(), 16 + 17, "both together exceed the bound");
             assert!(heap::validate());
         },
     );
@@ -175,7 +175,7 @@ fn a_great_heap_keeps_a_part_in_at_most_sixteen_spares() {
                 free(block);
             }
             assert_eq!(pool_pages(), all + 16 * 5);
-            // Used again and emptied in another order, they are still sixteen.
+            // Used again and emptied in another order, still sixteen are kept.
             for _ in 0..3 {
                 let blocks: Vec<_> = (0..20).map(|_| heap::malloc(300 << 10)).collect();
                 for &block in blocks.iter().rev() {
@@ -185,7 +185,7 @@ fn a_great_heap_keeps_a_part_in_at_most_sixteen_spares() {
             }
             assert!(heap::trim(0));
             assert_eq!(pool_pages(), all);
-            // All places are free again.
+            // All sixteen places are free again.
             let blocks: Vec<_> = (0..20).map(|_| heap::malloc(300 << 10)).collect();
             for &block in &blocks {
                 free(block);
@@ -220,14 +220,14 @@ fn a_thirty_second_of_all_may_be_one_spare() {
 }
 
 #[test]
-fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
-    let name = "what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all";
+fn regions_given_back_and_mapped_again_are_kept_up_to_half_of_all() {
+    let name = "regions_given_back_and_mapped_again_are_kept_up_to_half_of_all";
     quietly(name, &[], || {
         let full = heap::malloc(MIB - 4096);
         let great = heap::malloc(20 * MIB);
         let low = pool_pages();
-        // Four regions of 33 pages come and go: at first none is kept, since 2 MiB are not enough, then one with 4 MiB, three with 8,
-        // then all.
+        // Four regions of 33 pages come and go. The bound is 2 MiB, too little for one; then it is
+        // 4 MiB, which keeps one; 8 MiB, three; then all are kept.
         let mut kept = Vec::new();
         for _ in 0..6 {
             let blocks: Vec<_> = (0..4).map(|_| heap::malloc(2 * MIB)).collect();
@@ -238,7 +238,7 @@ fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
             kept.push((pool_pages() - low) / 33);
         }
         assert_eq!(kept, [0, 1, 3, 4, 4, 4]);
-        // Half of all, 16 + 4 * 33 pages: two may be kept.
+        // Half of all 16 + 4 * 33 pages: two may be kept.
         free(great);
         assert!(heap::trim(0));
         let blocks: Vec<_> = (0..4).map(|_| heap::malloc(2 * MIB)).collect();
@@ -252,16 +252,17 @@ fn what_is_given_back_and_mapped_again_is_kept_up_to_half_of_all() {
 }
 
 #[test]
-fn what_has_been_outgrown_is_not_kept() {
-    quietly("what_has_been_outgrown_is_not_kept", &[], || {
+fn a_region_that_was_outgrown_is_not_kept() {
+    quietly("a_region_that_was_outgrown_is_not_kept", &[], || {
         let great = heap::malloc(40 * MIB);
         let low = pool_pages();
-        // None would have served the next one.
+        // No region given back could have served the next request.
         for mib in 3..12 {
             free(heap::malloc(mib * MIB));
             assert_eq!(pool_pages(), low, "{mib}");
         }
-        // The last one would have served this one, which is kept: the bound is 4 MiB now.
+        // The last one could have served this request, so the bound is 4 MiB, and this region is
+        // kept.
         free(heap::malloc(3 * MIB));
         assert_eq!(pool_pages(), low + 49);
         free(great);
@@ -269,8 +270,8 @@ fn what_has_been_outgrown_is_not_kept() {
 }
 
 #[test]
-fn what_is_larger_than_all_that_may_be_kept_leaves_no_more_to_be_kept() {
-    let name = "what_is_larger_than_all_that_may_be_kept_leaves_no_more_to_be_kept";
+fn a_region_larger_than_the_greatest_bound_does_not_raise_it() {
+    let name = "a_region_larger_than_the_greatest_bound_does_not_raise_it";
     quietly(name, &[], || {
         let great = heap::malloc(20 * MIB);
         let low = pool_pages();
@@ -278,7 +279,7 @@ fn what_is_larger_than_all_that_may_be_kept_leaves_no_more_to_be_kept() {
             free(heap::malloc(33 * MIB));
             assert_eq!(pool_pages(), low);
         }
-        // The bound is still 2 MiB, which is not enough for this one.
+        // The bound is still 2 MiB, too little for this region.
         free(heap::malloc(2 * MIB));
         assert_eq!(pool_pages(), low);
         free(great);
@@ -290,7 +291,8 @@ fn aligned_requests_of_any_size_leave_no_segments_behind() {
     let name = "aligned_requests_of_any_size_leave_no_segments_behind";
     quietly(name, &[], || {
         let mut below = random();
-        // At most 512 blocks of at most 40,000 bytes, 10 MB or so: what lies free between others serves most requests.
+        // At most 512 blocks of at most 40,000 bytes, about 10 MB: free blocks between others serve
+        // most requests.
         let mut blocks = [std::ptr::null_mut::<u8>(); 512];
         for _ in 0..200_000 {
             let place = &mut blocks[below(512)];
@@ -313,7 +315,8 @@ fn aligned_requests_of_any_size_leave_no_segments_behind() {
     });
 }
 
-/// Allocates `count` blocks that another thread frees, `between` of them in between at most.
+/// Allocates `count` blocks that another thread frees; at most `between` of them are under way at a
+/// time.
 fn handed_over(count: usize, between: usize, mut allocate: impl FnMut() -> *mut u8) {
     let (give, take) = sync_channel::<usize>(between);
     let other = thread::spawn(move || {
@@ -333,10 +336,10 @@ fn handed_over(count: usize, between: usize, mut allocate: impl FnMut() -> *mut 
 }
 
 #[test]
-fn what_another_thread_has_freed_serves_before_the_heap_grows() {
-    let name = "what_another_thread_has_freed_serves_before_the_heap_grows";
+fn blocks_freed_by_another_thread_serve_before_the_heap_grows() {
+    let name = "blocks_freed_by_another_thread_serve_before_the_heap_grows";
     quietly(name, &[], || {
-        // 128 KiB at a time, of sizes in no order: the cache does not have what is asked for next.
+        // 128 KiB at a time, of random sizes: the cache seldom has a block for the next request.
         let mut below = random();
         handed_over(400_000, 1024, || heap::malloc(16 + below(112)));
         let peak = heap::stats().peak;
@@ -345,15 +348,16 @@ fn what_another_thread_has_freed_serves_before_the_heap_grows() {
 }
 
 #[test]
-fn figures_are_those_after_the_segments_that_the_inbox_empties_have_gone_back() {
-    let name = "figures_are_those_after_the_segments_that_the_inbox_empties_have_gone_back";
+fn figures_count_segments_that_the_inbox_empties_as_given_back() {
+    let name = "figures_count_segments_that_the_inbox_empties_as_given_back";
     quietly(name, &[], || {
         let blocks: Vec<_> = (0..20_000)
             .map(|_| heap::malloc(1000).expose_provenance())
             .collect();
         let peak = pool_pages();
         let other = move || {
-            // With a heap of its own, it puts them into the inbox of this thread's, which empties many segments at once.
+            // With a heap of its own, the thread puts them into the inbox of this thread's heap,
+            // which empties many segments at once.
             free(heap::malloc(1));
             for block in blocks {
                 free(std::ptr::with_exposed_provenance_mut(block));
@@ -364,14 +368,14 @@ fn figures_are_those_after_the_segments_that_the_inbox_empties_have_gone_back() 
         assert_eq!((first.used, first.live_blocks), (0, 0));
         assert_eq!(first.free + first.overhead, first.pool_bytes);
         assert_eq!(heap::stats(), first);
-        // All but the segment that is kept, and what lies in one region with it, and the regions that are.
+        // All have gone but the kept segment, its region, and the kept regions.
         assert!(pool_pages() < peak / 2, "{} of {peak}", pool_pages());
     });
 }
 
 #[test]
-fn what_another_thread_has_freed_serves_aligned_requests() {
-    let name = "what_another_thread_has_freed_serves_aligned_requests";
+fn blocks_freed_by_another_thread_serve_aligned_requests() {
+    let name = "blocks_freed_by_another_thread_serve_aligned_requests";
     quietly(name, &[], || {
         // 64 KiB at a time, of 20 MiB.
         handed_over(20_000, 64, || heap::memalign(64, 1000));
@@ -380,9 +384,9 @@ fn what_another_thread_has_freed_serves_aligned_requests() {
     });
 }
 
-/// The bytes of a block that are not `value`, from the first to behind the last one.
+/// The addresses of the first byte of a block that is not `value`, and of the end of the last one.
 fn differing(block: *mut u8, bytes: usize, value: u8) -> Option<(usize, usize)> {
-    // SAFETY: a live block whose bytes have been written, or are zero.
+    // SAFETY: a live block whose bytes are initialised.
     let contents = unsafe { std::slice::from_raw_parts(block, bytes) };
     let first = contents.iter().position(|&byte| byte != value)?;
     let last = contents.iter().rposition(|&byte| byte != value)?;
@@ -390,14 +394,14 @@ fn differing(block: *mut u8, bytes: usize, value: u8) -> Option<(usize, usize)> 
 }
 
 #[test]
-fn trim_lets_the_whole_pages_inside_free_blocks_go() {
+fn trim_releases_the_whole_pages_inside_free_blocks() {
     quietly(
-        "trim_lets_the_whole_pages_inside_free_blocks_go",
+        "trim_releases_the_whole_pages_inside_free_blocks",
         &[],
         || {
             let page = 4096;
             let bytes = 4 * page;
-            // At every alignment of the block to the page, roughly.
+            // At several offsets of the block in its page.
             for lead in [8, 1000, 2000, 3000, 4000] {
                 let lead = heap::malloc(lead);
                 let block = heap::malloc(bytes);
@@ -411,11 +415,11 @@ fn trim_lets_the_whole_pages_inside_free_blocks_go() {
                 assert!(heap::validate());
                 let again = heap::malloc(bytes);
                 assert_eq!(again, block);
-                // The free block's links lay in its first two words, its neighbour's ghost in the last one.
+                // The free block's links lay in its first two words, its ghost in the last one.
                 let word = size_of::<usize>();
                 let (start, end) = (block.wrapping_add(2 * word), block.addr() + usable - word);
                 let (gone, gone_end) =
-                    differing(start, end - start.addr(), 0x5A).expect("nothing was let go");
+                    differing(start, end - start.addr(), 0x5A).expect("no page was released");
                 assert_eq!(gone, start.addr().next_multiple_of(page));
                 assert_eq!(gone_end % page, 0);
                 assert!(end - gone_end < page);
@@ -435,7 +439,7 @@ fn trim_keeps_the_links_of_a_free_block_that_starts_with_a_page() {
     let name = "trim_keeps_the_links_of_a_free_block_that_starts_with_a_page";
     quietly(name, &[], || {
         let page = 4096;
-        // One block of just a page, aligned: what comes behind it starts with a page too.
+        // One block of just a page, aligned: the block behind it starts with a page too.
         let before = heap::memalign(page, page - size_of::<usize>());
         let block = heap::malloc(4 * page);
         assert_eq!(block.addr(), before.addr() + page);
@@ -450,14 +454,14 @@ fn trim_keeps_the_links_of_a_free_block_that_starts_with_a_page() {
 }
 
 #[test]
-fn trim_says_whether_something_went_back() {
-    quietly("trim_says_whether_something_went_back", &[], || {
+fn trim_returns_whether_memory_went_back() {
+    quietly("trim_returns_whether_memory_went_back", &[], || {
         // The first region is one free block of whole pages.
         assert!(heap::trim(0));
         let full = heap::malloc(heap::stats().largest);
         assert_eq!(heap::stats().free, 0);
         assert!(!heap::trim(0));
-        // A spare goes back, and that is something.
+        // A spare goes back, which counts.
         let block = heap::malloc(MIB);
         assert!(!heap::trim(0) || heap::stats().free > 4096);
         free(block);
@@ -471,31 +475,27 @@ fn trim_says_whether_something_went_back() {
 }
 
 #[test]
-fn trim_leaves_free_blocks_without_a_whole_page_alone() {
-    quietly(
-        "trim_leaves_free_blocks_without_a_whole_page_alone",
-        &[],
-        || {
-            let mut blocks = Vec::new();
-            while heap::stats().largest > 8000 || heap::stats().pool_bytes == 0 {
-                blocks.push(heap::malloc(2000));
-                assert!(!blocks[blocks.len() - 1].is_null());
-            }
-            let last = heap::malloc(heap::stats().largest);
-            for block in blocks.iter().step_by(2) {
-                free(*block);
-            }
-            assert!(heap::stats().free > 100_000);
-            assert!(!heap::trim(0));
-            free(last);
-            assert!(heap::validate());
-        },
-    );
+fn trim_keeps_free_blocks_without_a_whole_page() {
+    quietly("trim_keeps_free_blocks_without_a_whole_page", &[], || {
+        let mut blocks = Vec::new();
+        while heap::stats().largest > 8000 || heap::stats().pool_bytes == 0 {
+            blocks.push(heap::malloc(2000));
+            assert!(!blocks[blocks.len() - 1].is_null());
+        }
+        let last = heap::malloc(heap::stats().largest);
+        for block in blocks.iter().step_by(2) {
+            free(*block);
+        }
+        assert!(heap::stats().free > 100_000);
+        assert!(!heap::trim(0));
+        free(last);
+        assert!(heap::validate());
+    });
 }
 
 #[test]
-fn what_goes_back_is_no_longer_mapped() {
-    quietly("what_goes_back_is_no_longer_mapped", &[], || {
+fn a_region_that_goes_back_is_unmapped() {
+    quietly("a_region_that_goes_back_is_unmapped", &[], || {
         let mapped = |address: usize| {
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
             maps.lines().any(|line| {

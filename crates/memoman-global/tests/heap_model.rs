@@ -1,31 +1,38 @@
-//! Inbox, gate and adoption under loom: every order in which a few threads can meet, with every value that the memory model
-//! lets a load see. The sources are the library's own, compiled here once more over loom's atomics (`src/sync.rs`); a
-//! block's contents lie in a cell in which loom reports two threads that are not in order.
+//! Inbox, gate and change of owner under loom: every interleaving of a few threads, with every
+//! value that the memory model lets a load return. The library's own sources are compiled here once
+//! more, over loom's atomics (`model/sync.rs`); a block's contents lie in a cell in which loom
+//! reports two accesses that are not ordered.
 //!
-//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test heap_model`; without the flag there is nothing here.
+//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test heap_model`; without the flag
+//! this file is empty.
 #![cfg(loom)]
 #![allow(dead_code, reason = "the model uses a part of each source")]
 
-#[path = "../src/gate.rs"]
+#[path = "../src/thread/gate.rs"]
 mod gate;
-#[path = "../src/lock.rs"]
+#[path = "../src/thread/inbox.rs"]
+mod inbox;
+#[path = "../src/process/lock.rs"]
 mod lock;
-#[path = "../src/remote.rs"]
-mod remote;
-#[path = "../src/sync.rs"]
+#[path = "model/sync.rs"]
 mod sync;
 
+/// The path by which the library's sources import `sync`.
+mod system {
+    pub(crate) use crate::sync;
+}
+
 use gate::Gate;
+use inbox::{Inbox, Taken};
 use lock::Lock;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use remote::{Inbox, Taken};
 use sync::{AtomicUsize, Ordering};
 
 const KEY: usize = 1 << (usize::BITS - 1) | 5;
 
-/// A block: its first word is the link, its contents are written by whoever frees it.
+/// A block: its first word is the link; the thread that frees it writes its contents.
 #[repr(C)]
 struct Block {
     link: AtomicUsize,
@@ -45,13 +52,13 @@ impl Block {
     }
 
     fn write(&self, value: usize) {
-        // SAFETY: loom ends the test if anyone else looks at it meanwhile.
+        // SAFETY: loom fails the test if another thread accesses the contents meanwhile.
         self.contents
             .with_mut(|contents| unsafe { *contents = value });
     }
 
     fn read(&self) -> usize {
-        // SAFETY: as above.
+        // SAFETY: loom fails the test if another thread writes the contents meanwhile.
         self.contents.with(|contents| unsafe { *contents })
     }
 }
@@ -59,14 +66,14 @@ impl Block {
 struct Shared {
     inbox: Inbox,
     lock: Lock,
-    /// 1 while some thread has the heap.
+    /// 1 while a thread owns the heap.
     owned: AtomicUsize,
     blocks: [Arc<Block>; 3],
 }
 
-// SAFETY: that threads keep out of each other's way is what these tests are about.
+// SAFETY: these tests are to show that the threads' accesses are ordered.
 unsafe impl Sync for Shared {}
-// SAFETY: as above; loom's threads are one thread of the system.
+// SAFETY: loom runs its threads one at a time, on one thread of the system.
 unsafe impl Send for Shared {}
 
 fn shared() -> Arc<Shared> {
@@ -76,7 +83,7 @@ fn shared() -> Arc<Shared> {
         owned: AtomicUsize::new(1),
         blocks: [Block::new(), Block::new(), Block::new()],
     });
-    // SAFETY: nobody else knows it yet, and it stays where it is.
+    // SAFETY: no other thread knows the queue yet, and it is not moved.
     unsafe { shared.inbox.open() };
     shared
 }
@@ -89,7 +96,7 @@ impl Shared {
         unsafe { self.inbox.put(self.blocks[index].address(), KEY) };
     }
 
-    /// Takes one block out and reads it: which one, or None.
+    /// Takes one block out and reads it. Returns its index, or None.
     fn take(&self) -> Option<usize> {
         let belongs = |address| self.blocks.iter().any(|block| block.address() == address);
         // SAFETY: one thread at a time takes out.
@@ -102,11 +109,11 @@ impl Shared {
                     .position(|block| block.address() == address)
                     .unwrap();
                 assert_eq!(self.blocks[index].read(), index + 100);
-                // It is handed out again and written to.
+                // The block is allocated again and written to.
                 self.blocks[index].write(7);
                 Some(index)
             }
-            Taken::Broken(address) => panic!("a link leads astray at {address:#x}"),
+            Taken::Broken(address) => panic!("a link is broken at {address:#x}"),
         }
     }
 
@@ -122,7 +129,8 @@ fn spawn(shared: &Arc<Shared>, work: impl FnOnce(&Shared) + 'static) -> thread::
     thread::spawn(move || work(&shared))
 }
 
-/// Every order with up to this many switches away from a thread that could go on, and `MEMOMAN_PREEMPTIONS` more.
+/// Every order with up to this many switches away from a thread that could go on, and
+/// `MEMOMAN_PREEMPTIONS` more.
 fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     let more = std::env::var("MEMOMAN_PREEMPTIONS").map_or(0, |more| more.parse().unwrap());
     let mut builder = loom::model::Builder::new();
@@ -136,7 +144,7 @@ fn two_threads_put_in_while_the_owner_takes_out() {
         let shared = shared();
         let others = [0, 1].map(|index| spawn(&shared, move |shared| shared.put(index)));
         let mut taken = Vec::new();
-        // Three times, whatever is there: no call waits.
+        // Three times, with a block there or not: no call waits.
         for _ in 0..3 {
             taken.extend(shared.take());
         }
@@ -151,7 +159,7 @@ fn two_threads_put_in_while_the_owner_takes_out() {
 }
 
 #[test]
-fn one_thread_puts_in_in_order() {
+fn one_threads_blocks_come_out_in_order() {
     explore(None, || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
@@ -168,22 +176,24 @@ fn one_thread_puts_in_in_order() {
     });
 }
 
-/// The heap's owner gives it up; another thread adopts it and takes out what a third one puts in meanwhile.
+/// The heap's owner gives it up; another thread attaches to it and takes out what a third one puts
+/// in meanwhile.
 #[test]
 fn a_heap_changes_hands_while_blocks_come_in() {
     explore(Some(2), || {
         let shared = shared();
-        // Made before they meet: threads that spin for each other have no end of orders.
+        // Initialised before they meet: threads that spin for each other have infinitely many
+        // orders.
         shared.lock.with(|| ());
         let puts = spawn(&shared, |shared| {
-            // The look without the lock may be out of date either way.
+            // Read without the lock, the value may be stale either way.
             if shared.owned.load(Ordering::Relaxed) == 1 {
                 shared.put(0);
             } else {
                 shared.lock.with(|| shared.put(0));
             }
         });
-        let adopts = spawn(&shared, |shared| {
+        let attaches = spawn(&shared, |shared| {
             let idle = shared.lock.with(|| {
                 let idle = shared.owned.load(Ordering::Relaxed) == 0;
                 shared.owned.store(1, Ordering::Relaxed);
@@ -207,21 +217,21 @@ fn a_heap_changes_hands_while_blocks_come_in() {
             .lock
             .with(|| shared.owned.store(0, Ordering::Relaxed));
         puts.join().unwrap();
-        adopts.join().unwrap();
+        attaches.join().unwrap();
     });
 }
 
 /// A heap's contents behind its gate.
 struct Gated {
     gate: Gate,
-    /// A guest has it from before it closes the gate until it has opened it.
+    /// Held by the thread that closes the gate, from before it closes it until it has opened it.
     lock: Lock,
     contents: UnsafeCell<usize>,
 }
 
-// SAFETY: that the gate keeps threads apart is what these tests are about.
+// SAFETY: these tests are to show that the gate keeps threads apart.
 unsafe impl Sync for Gated {}
-// SAFETY: as above.
+// SAFETY: loom runs its threads one at a time, on one thread of the system.
 unsafe impl Send for Gated {}
 
 impl Gated {
@@ -236,11 +246,11 @@ impl Gated {
     }
 
     fn work(&self) {
-        // SAFETY: loom ends the test if anyone else is there.
+        // SAFETY: loom fails the test if another thread accesses the contents meanwhile.
         self.contents.with_mut(|contents| unsafe { *contents += 1 });
     }
 
-    fn be_guest(&self, fence: impl Fn(), waits: bool) {
+    fn be_lock_holder(&self, fence: impl Fn(), waits: bool) {
         self.lock.with(|| {
             self.gate.close();
             fence();
@@ -260,7 +270,7 @@ impl Gated {
 }
 
 #[test]
-fn owner_and_guest_are_never_in_together() {
+fn owner_and_lock_holder_are_never_in_together() {
     explore(Some(3), || {
         let gated = Gated::new();
         let owner = {
@@ -270,41 +280,41 @@ fn owner_and_guest_are_never_in_together() {
                 gated.be_owner();
             })
         };
-        gated.be_guest(gate::closed_all, true);
+        gated.be_lock_holder(gate::closed_all, true);
         owner.join().unwrap();
-        // SAFETY: the other thread is gone.
+        // SAFETY: the other thread has ended.
         gated
             .contents
             .with(|contents| unsafe { assert_eq!(*contents, 3) });
     });
 }
 
-// That the model sees what it is there to see.
+// The model reports the faults that it is there to find.
 
 #[test]
 #[should_panic(expected = "Causality violation")]
-fn notices_a_guest_without_a_fence() {
+fn notices_a_lock_holder_without_a_fence() {
     explore(Some(3), || {
         let gated = Gated::new();
         let owner = {
             let gated = Arc::clone(&gated);
             thread::spawn(move || gated.be_owner())
         };
-        gated.be_guest(|| (), true);
+        gated.be_lock_holder(|| (), true);
         owner.join().unwrap();
     });
 }
 
 #[test]
 #[should_panic(expected = "Causality violation")]
-fn notices_a_guest_that_does_not_wait() {
+fn notices_a_lock_holder_that_does_not_wait() {
     explore(Some(3), || {
         let gated = Gated::new();
         let owner = {
             let gated = Arc::clone(&gated);
             thread::spawn(move || gated.be_owner())
         };
-        gated.be_guest(gate::closed_all, false);
+        gated.be_lock_holder(gate::closed_all, false);
         owner.join().unwrap();
     });
 }

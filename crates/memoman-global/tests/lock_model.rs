@@ -1,26 +1,33 @@
-//! The lock under loom: every order in which a few threads can meet at its first use, at its later ones and around a
-//! fork, with every value that the memory model lets a load see. The lock's own source is compiled here once more, over
-//! loom's atomics and a model of the mutex (`src/sync.rs`); the heap behind it is a real one of the core, in a cell in which
-//! loom reports two threads at once.
+//! The lock under loom: every interleaving of a few threads at its first use, at later uses and
+//! around a fork, with every value that the memory model lets a load return. The library's own
+//! source of the lock is compiled here once more, over loom's atomics and a model of the mutex
+//! (`model/sync.rs`); the heap behind the lock is an instance of the core, in a cell in which loom
+//! reports two threads at once.
 //!
-//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test lock_model`; without the flag there is nothing here.
+//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test lock_model`; without the flag
+//! this file is empty.
 #![cfg(loom)]
 #![allow(
     dead_code,
     unused_imports,
-    reason = "the lock is made of a part of `sync.rs`"
+    reason = "the lock uses a part of `sync.rs`"
 )]
 
-#[path = "../src/lock.rs"]
+#[path = "../src/process/lock.rs"]
 mod lock;
-#[path = "../src/sync.rs"]
+#[path = "model/sync.rs"]
 mod sync;
+
+/// The path by which the library's sources import `sync`.
+mod system {
+    pub(crate) use crate::sync;
+}
 
 use lock::Lock;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use memoman_debug::allocator::Tlsf;
+use memoman_core::Tlsf;
 use std::ptr::NonNull;
 use sync::{AtomicU8, Mutex, Ordering};
 
@@ -29,21 +36,21 @@ const CONTROL: usize = Tlsf::control_size(512);
 /// A heap of the core, as the process-wide allocator has one.
 struct Heap {
     tlsf: UnsafeCell<Tlsf>,
-    // The words that the heap lies in.
+    // The memory of the instance and of its pool.
     _control: Box<[usize]>,
     _pool: Box<[usize]>,
 }
 
-// SAFETY: that the lock keeps threads apart is what these tests are about.
+// SAFETY: these tests are to show that the lock keeps threads apart.
 unsafe impl Sync for Heap {}
-// SAFETY: as above; loom's threads are one thread of the system.
+// SAFETY: loom runs its threads one at a time, on one thread of the system.
 unsafe impl Send for Heap {}
 
 impl Heap {
     fn new() -> Heap {
         let mut control = vec![0usize; CONTROL / size_of::<usize>()].into_boxed_slice();
         let mut pool = vec![0usize; 128].into_boxed_slice();
-        // SAFETY: both are as large as said, and stay where they are while the heap is used.
+        // SAFETY: both have the sizes given, and stay in place while the heap is used.
         let tlsf = unsafe {
             let tlsf = Tlsf::create(control.as_mut_ptr().cast(), 512).unwrap();
             tlsf.add_pool(pool.as_mut_ptr().cast(), size_of_val(&*pool))
@@ -57,10 +64,10 @@ impl Heap {
         }
     }
 
-    /// What happens under the lock: blocks are taken from the free lists and given back to them.
+    /// The work under the lock: takes blocks from the free lists and gives one back.
     fn update(&self) -> NonNull<u8> {
         self.tlsf.with_mut(|tlsf| {
-            // SAFETY: live, and nobody else is here, or loom ends the test.
+            // SAFETY: the instance is live; loom fails the test if another thread is in it.
             unsafe {
                 let kept = (*tlsf).malloc(40).unwrap();
                 let passing = (*tlsf).malloc(100).unwrap();
@@ -72,7 +79,7 @@ impl Heap {
 
     fn assert_sound(&self, live_blocks: usize) {
         self.tlsf.with(|tlsf| {
-            // SAFETY: as above.
+            // SAFETY: the instance is live; loom fails the test if another thread is in it.
             unsafe {
                 assert_eq!((*tlsf).diagnose(), None);
                 assert_eq!((*tlsf).stats().live_blocks, live_blocks);
@@ -120,11 +127,13 @@ fn two_threads_race_for_the_first_use() {
 fn three_threads_take_turns() {
     let more: usize = std::env::var("MEMOMAN_PREEMPTIONS").map_or(0, |more| more.parse().unwrap());
     let mut builder = loom::model::Builder::new();
-    // Every order with up to this many switches away from a thread that could go on, and as many more as the variable says.
+    // Every order with up to this many switches away from a thread that could go on, and
+    // `MEMOMAN_PREEMPTIONS` more.
     builder.preemption_bound = Some(2 + more);
     builder.check(|| {
         let shared = shared();
-        // Made before they meet: two that spin for a third one have no end of orders.
+        // Initialised before they meet: two threads that spin for a third have infinitely many
+        // orders.
         shared.lock.with(|| ());
         let others = [(); 2].map(|()| {
             spawn(&shared, |shared| {
@@ -147,7 +156,8 @@ fn the_parent_keeps_others_out_until_it_releases() {
             shared.lock.with(|| shared.heap.update());
         });
         shared.lock.prefork();
-        // Handlers of other libraries allocate while the lock is held: the forking thread enters again.
+        // Fork handlers of other libraries allocate while the lock is held: the forking thread
+        // takes it again.
         shared.lock.with(|| shared.heap.update());
         shared.lock.with(|| shared.heap.update());
         shared.lock.postfork_parent();
@@ -157,7 +167,7 @@ fn the_parent_keeps_others_out_until_it_releases() {
     });
 }
 
-/// The child is the forking thread alone, with the memory as it was: whatever the others had done by then.
+/// The child is the forking thread alone, with the memory as the other threads had left it.
 #[test]
 fn the_child_finds_the_lock_usable() {
     explore(|| {
@@ -170,7 +180,7 @@ fn the_child_finds_the_lock_usable() {
         shared.lock.with(|| shared.heap.update());
         shared.lock.postfork_child();
         shared.lock.with(|| shared.heap.update());
-        // It may have threads and children of its own.
+        // The child may have threads and children of its own.
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
         });
@@ -181,7 +191,7 @@ fn the_child_finds_the_lock_usable() {
     });
 }
 
-// That the model sees what it is there to see.
+// The model reports the faults that it is there to find.
 
 #[test]
 #[should_panic(expected = "Causality violation")]
@@ -205,13 +215,13 @@ fn notices_a_mutex_that_is_published_without_order() {
         let other = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                // SAFETY: the other thread waits for the word below.
+                // SAFETY: the other thread uses the mutex only after it reads 1.
                 unsafe { shared.1.init() };
                 shared.0.store(1, Ordering::Relaxed);
             })
         };
         if shared.0.load(Ordering::Acquire) == 1 {
-            // SAFETY: made, as it seems.
+            // SAFETY: it seems initialised; loom reports that the order is missing.
             unsafe { shared.1.lock() };
         }
         other.join().unwrap();

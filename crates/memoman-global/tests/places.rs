@@ -1,4 +1,5 @@
-//! Blocks that do not lie in the calling thread's heap: another thread's, nobody's, and the process-wide instance's.
+//! Blocks outside the calling thread's heap: of another thread's heap, of one without an owner, of
+//! the process-wide instance.
 
 mod support;
 
@@ -9,25 +10,26 @@ use std::sync::Mutex;
 use std::thread;
 use support::{errno, free, quietly};
 
-/// Sizes that a thread's heap has, cached or not.
+/// Sizes that a thread heap serves, with and without its cache.
 const SIZES: [usize; 6] = [24, 40, 1000, 3000, 10_000, 30_000];
 
 fn usable(block: *mut u8) -> usize {
-    // SAFETY: a live block, or one whose misuse is told.
+    // SAFETY: a live block, or one whose misuse is reported.
     unsafe { heap::usable_size(block) }
 }
 
 fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
-    // SAFETY: a live block, given up if it is resized.
+    // SAFETY: a live block, not used any more if it is resized.
     unsafe { heap::realloc(block, bytes) }
 }
 
-/// So much may be usable of a block of `bytes`: blocks are cut at a bin's edge, which is a thirty-second more at most.
+/// A block of `bytes` may have this many usable bytes: blocks are cut at a bin's edge, at most a
+/// thirty-second beyond.
 fn fits(usable: usize, bytes: usize) -> bool {
     (bytes..=bytes + bytes / 32 + 24).contains(&usable)
 }
 
-/// Writes all of a block that the caller may use, so that it can be told where it has come to.
+/// Fills a block with a pattern, by which [`holds`] recognises it after a move.
 fn filled(block: *mut u8) -> *mut u8 {
     assert!(!block.is_null());
     for at in 0..usable(block) {
@@ -43,22 +45,22 @@ fn holds(block: *mut u8, bytes: usize) -> bool {
 }
 
 /// Runs `work` on another thread with the address of a block.
-fn elsewhere<R: Send>(block: *mut u8, work: impl Fn(*mut u8) -> R + Send) -> R {
+fn on_another_thread<R: Send>(block: *mut u8, work: impl Fn(*mut u8) -> R + Send) -> R {
     let address = block.expose_provenance();
     let run = move || work(ptr::with_exposed_provenance_mut(address));
     thread::scope(|scope| scope.spawn(run).join().unwrap())
 }
 
 #[test]
-fn another_threads_block_stays_where_it_is_while_it_is_half_full() {
-    let name = "another_threads_block_stays_where_it_is_while_it_is_half_full";
+fn another_threads_block_stays_in_place_while_it_is_half_full() {
+    let name = "another_threads_block_stays_in_place_while_it_is_half_full";
     quietly(name, &[], || {
         for size in SIZES {
             let block = filled(heap::malloc(size));
             let have = usable(block);
             assert!(fits(have, size));
-            elsewhere(block, move |block| {
-                // A heap of its own, in which what is moved comes to lie.
+            on_another_thread(block, move |block| {
+                // The thread has a heap of its own, which gets the moved block.
                 free(heap::malloc(1));
                 assert_eq!(usable(block), have);
                 for bytes in [have, have / 2] {
@@ -70,7 +72,7 @@ fn another_threads_block_stays_where_it_is_while_it_is_half_full() {
                 free(moved);
             });
             let block = filled(heap::malloc(size));
-            elsewhere(block, move |block| {
+            on_another_thread(block, move |block| {
                 let moved = resized(block, have + 1);
                 assert!(moved != block && holds(moved, have), "{have}");
                 free(moved);
@@ -101,7 +103,7 @@ fn blocks_of_a_thread_that_has_ended_are_freed_and_resized() {
                 free(moved);
             }
             assert_eq!(heap::stats().live_blocks, 0);
-            // One after the other, and the last one empties the pool.
+            // One after the other; the last one empties the pool.
             for block in ended() {
                 free(ptr::with_exposed_provenance_mut(block));
             }
@@ -112,71 +114,67 @@ fn blocks_of_a_thread_that_has_ended_are_freed_and_resized() {
 }
 
 #[test]
-fn a_large_block_is_resized_where_it_lies_or_moved() {
-    quietly(
-        "a_large_block_is_resized_where_it_lies_or_moved",
-        &[],
-        || {
-            let block = filled(heap::malloc(100 << 10));
-            assert!(fits(usable(block), 100 << 10));
-            let larger = resized(block, 300 << 10);
-            assert_eq!(larger, block, "nothing lies behind it");
-            assert!(holds(larger, 100 << 10) && usable(larger) >= 300 << 10);
-            let smaller = resized(larger, 60 << 10);
-            assert_eq!(smaller, block);
-            assert!(fits(usable(smaller), 60 << 10));
-            // Something behind it.
-            let behind = filled(heap::malloc(200 << 10));
-            let moved = resized(smaller, 400 << 10);
-            assert!(moved != smaller && holds(moved, 60 << 10));
-            assert!(holds(behind, 200 << 10));
-            assert_eq!(heap::stats().live_blocks, 2);
-            // Refused: nothing changes but the count of what was refused.
-            heap::set_errno(0);
-            let before = heap::stats();
-            assert!(resized(moved, usize::MAX / 4).is_null());
-            assert_eq!(errno(), libc::ENOMEM);
-            assert!(holds(moved, 60 << 10));
-            let after = heap::stats();
-            assert_eq!(after.failed_requests, before.failed_requests + 1);
-            assert_eq!(
-                (after.used, after.live_blocks),
-                (before.used, before.live_blocks)
-            );
-            // Into the thread's heap.
-            let small = resized(moved, 100);
-            assert!(holds(small, 100));
-            free(small);
-            free(behind);
-            assert_eq!(heap::stats().live_blocks, 0);
-            assert!(heap::validate());
-        },
-    );
+fn a_large_block_is_resized_in_place_or_moved() {
+    quietly("a_large_block_is_resized_in_place_or_moved", &[], || {
+        let block = filled(heap::malloc(100 << 10));
+        assert!(fits(usable(block), 100 << 10));
+        let larger = resized(block, 300 << 10);
+        assert_eq!(larger, block, "only free memory lies behind it");
+        assert!(holds(larger, 100 << 10) && usable(larger) >= 300 << 10);
+        let smaller = resized(larger, 60 << 10);
+        assert_eq!(smaller, block);
+        assert!(fits(usable(smaller), 60 << 10));
+        // With a block behind it.
+        let behind = filled(heap::malloc(200 << 10));
+        let moved = resized(smaller, 400 << 10);
+        assert!(moved != smaller && holds(moved, 60 << 10));
+        assert!(holds(behind, 200 << 10));
+        assert_eq!(heap::stats().live_blocks, 2);
+        // Refused: nothing changes but the count of refused requests.
+        heap::set_errno(0);
+        let before = heap::stats();
+        assert!(resized(moved, usize::MAX / 4).is_null());
+        assert_eq!(errno(), libc::ENOMEM);
+        assert!(holds(moved, 60 << 10));
+        let after = heap::stats();
+        assert_eq!(after.failed_requests, before.failed_requests + 1);
+        assert_eq!(
+            (after.used, after.live_blocks),
+            (before.used, before.live_blocks)
+        );
+        // Into the thread's heap.
+        let small = resized(moved, 100);
+        assert!(holds(small, 100));
+        free(small);
+        free(behind);
+        assert_eq!(heap::stats().live_blocks, 0);
+        assert!(heap::validate());
+    });
 }
 
-/// What has been told, and of which address.
-static TOLD: Mutex<Vec<(&CStr, usize)>> = Mutex::new(Vec::new());
+/// The misuse reported so far: message and address.
+static REPORTS: Mutex<Vec<(&CStr, usize)>> = Mutex::new(Vec::new());
 
 unsafe extern "C" fn note(message: *const c_char, address: *const c_void, _: *mut c_void) {
-    // SAFETY: messages are constants.
+    // SAFETY: a message is a constant C string.
     let message: &'static CStr = unsafe { CStr::from_ptr(message) };
-    TOLD.lock().unwrap().push((message, address.addr()));
+    REPORTS.lock().unwrap().push((message, address.addr()));
 }
 
 #[test]
-fn misuse_of_what_lies_elsewhere_is_told_and_has_no_effect() {
+fn misuse_of_blocks_outside_the_heap_is_reported_and_has_no_effect() {
     quietly(
-        "misuse_of_what_lies_elsewhere_is_told_and_has_no_effect",
+        "misuse_of_blocks_outside_the_heap_is_reported_and_has_no_effect",
         &[],
         || {
-            let told = noted();
+            let reports = reports_from_here();
             for size in [1000, 100 << 10] {
                 let block = filled(heap::malloc(size));
                 let have = usable(block);
                 let before = heap::stats();
                 let inside = |at| block.wrapping_add(at).expose_provenance();
                 let places = [inside(8), inside(64), inside(16)];
-                elsewhere(block, move |block| {
+                on_another_thread(block, move |block| {
                     free(heap::malloc(1));
                     for place in places {
                         let place = ptr::with_exposed_provenance_mut(place);
@@ -186,22 +184,22 @@ fn misuse_of_what_lies_elsewhere_is_told_and_has_no_effect() {
                     }
                     assert_eq!(usable(block), have);
                 });
-                // Three calls for each, and each has told of its own.
-                let addresses: Vec<_> = told().into_iter().map(|(_, address)| address).collect();
+                // Three calls for each address, and each has reported it.
+                let addresses: Vec<_> = reports().into_iter().map(|(_, address)| address).collect();
                 let expected: Vec<_> = places.iter().flat_map(|&place| [place; 3]).collect();
                 assert_eq!(addresses, expected);
                 assert!(holds(block, have));
                 assert_eq!(heap::stats().live_blocks, before.live_blocks);
-                // Freed twice by the other thread, and once more by this one.
-                elsewhere(block, |block| {
+                // Freed twice by the other thread, and once more by this thread.
+                on_another_thread(block, |block| {
                     free(heap::malloc(1));
                     free(block);
-                    assert!(TOLD.lock().unwrap().is_empty());
+                    assert!(REPORTS.lock().unwrap().is_empty());
                     free(block);
                     assert_eq!(usable(block), 0);
                 });
                 free(block);
-                assert_eq!(told(), [(c"double free", block.addr()); 3]);
+                assert_eq!(reports(), [(c"double free", block.addr()); 3]);
                 assert_eq!(heap::stats().live_blocks, before.live_blocks - 1);
             }
             assert!(heap::validate());
@@ -209,13 +207,13 @@ fn misuse_of_what_lies_elsewhere_is_told_and_has_no_effect() {
     );
 }
 
-/// Tells misuse to [`note`] from here on; what this gives takes out what has been told.
-fn noted() -> impl Fn() -> Vec<(&'static CStr, usize)> {
+/// Has misuse reported to [`note`] from here on; the returned function takes the reports.
+fn reports_from_here() -> impl Fn() -> Vec<(&'static CStr, usize)> {
     let tlsf = heap::handle().unwrap();
-    // SAFETY: live instance.
+    // SAFETY: the instance is live.
     unsafe { tlsf.set_misuse_handler(Some(note), ptr::null_mut()) };
-    TOLD.lock().unwrap().reserve(100);
-    || TOLD.lock().unwrap().drain(..).collect()
+    REPORTS.lock().unwrap().reserve(100);
+    || REPORTS.lock().unwrap().drain(..).collect()
 }
 
 /// Runs `work` while a word at `distance` bytes from the block is changed.
@@ -226,7 +224,7 @@ fn with_smashed(
     work: impl FnOnce(),
 ) {
     let word: *mut usize = block.wrapping_offset(distance).cast();
-    // SAFETY: a header, or a word of a block; put back.
+    // SAFETY: a header, or a word of a block, restored below.
     unsafe {
         let sound = word.read();
         word.write(value(sound));
@@ -236,10 +234,10 @@ fn with_smashed(
 }
 
 #[test]
-fn a_header_of_another_threads_block_is_believed_in_no_size_beyond_a_heaps_own() {
-    let name = "a_header_of_another_threads_block_is_believed_in_no_size_beyond_a_heaps_own";
+fn another_threads_header_with_a_size_beyond_a_heaps_greatest_is_misuse() {
+    let name = "another_threads_header_with_a_size_beyond_a_heaps_greatest_is_misuse";
     quietly(name, &[], || {
-        let told = noted();
+        let reports = reports_from_here();
         let block = filled(heap::malloc(1000));
         for bit in 17..30 {
             with_smashed(
@@ -247,42 +245,42 @@ fn a_header_of_another_threads_block_is_believed_in_no_size_beyond_a_heaps_own()
                 -8,
                 |header| header ^ 1 << bit,
                 || {
-                    elsewhere(block, |block| {
+                    on_another_thread(block, |block| {
                         free(heap::malloc(1));
                         assert_eq!(usable(block), 0, "{bit}");
                         free(block);
                     });
                 },
             );
-            assert_eq!(told().len(), 2, "{bit}");
+            assert_eq!(reports().len(), 2, "{bit}");
         }
         assert_eq!(heap::stats().live_blocks, 1);
         free(block);
-        assert!(told().is_empty());
+        assert!(reports().is_empty());
     });
 }
 
 #[test]
-fn what_is_met_under_the_lock_is_told_without_it() {
-    let name = "what_is_met_under_the_lock_is_told_without_it";
+fn misuse_found_under_the_lock_is_reported_without_it() {
+    let name = "misuse_found_under_the_lock_is_reported_without_it";
     quietly(name, &[], || {
-        let told = noted();
+        let reports = reports_from_here();
         free(heap::malloc(1));
-        // Two neighbours of a thread that has ended: the header between them.
+        // Neighbours in the heap of a thread that has ended: the header between the first two.
         let run = || [(); 3].map(|()| heap::malloc(1000).expose_provenance());
         let [first, second, third] = thread::spawn(run).join().unwrap();
         let [first, second, third] =
             [first, second, third].map(ptr::with_exposed_provenance_mut::<u8>);
         with_smashed(second, -8, |_| 0, || free(first));
-        let [(message, address)] = told()[..] else {
-            panic!("not told once");
+        let [(message, address)] = reports()[..] else {
+            panic!("not reported once");
         };
         assert_eq!(
             (message, address),
             (c"header of the next block overwritten", first.addr())
         );
         assert_eq!(heap::stats().live_blocks, 3);
-        // An allocation that meets an overwritten free block of the process-wide instance.
+        // An allocation that finds an overwritten free block of the process-wide instance.
         let [large, guard] = [(); 2].map(|()| heap::malloc(100 << 10));
         free(large);
         with_smashed(
@@ -294,12 +292,12 @@ fn what_is_met_under_the_lock_is_told_without_it() {
                 assert!(heap::malloc(100 << 10).is_null());
             },
         );
-        assert_eq!(told().len(), 1);
+        assert_eq!(reports().len(), 1);
         assert_eq!(heap::malloc(100 << 10), large);
         [first, second, third, large, guard]
             .into_iter()
             .for_each(free);
-        assert!(told().is_empty());
+        assert!(reports().is_empty());
         assert_eq!(heap::stats().live_blocks, 0);
         assert!(heap::validate());
     });
@@ -323,7 +321,7 @@ fn large_blocks_count_as_allocations_and_for_the_peak() {
         free(small);
     });
     if let Some(end) = end {
-        // Three, and the one that realloc has resized.
+        // Three allocations, and the block that realloc has resized.
         let first = end.stderr.lines().next();
         assert_eq!(first, Some("memoman: allocations                   4"));
         assert_eq!(end.signal, None);
@@ -331,12 +329,12 @@ fn large_blocks_count_as_allocations_and_for_the_peak() {
 }
 
 #[test]
-fn a_freed_block_that_was_written_to_is_told_when_its_turn_comes_and_not_handed_out() {
-    let name = "a_freed_block_that_was_written_to_is_told_when_its_turn_comes_and_not_handed_out";
+fn a_block_written_to_after_free_is_reported_and_not_handed_out() {
+    let name = "a_block_written_to_after_free_is_reported_and_not_handed_out";
     quietly(name, &[], || {
-        let told = noted();
+        let reports = reports_from_here();
         for (word, size) in [(0, 100), (8, 200)] {
-            // Room for blocks of this size comes with use.
+            // The cache makes room for blocks of this size with use.
             for _ in 0..10 {
                 let blocks = [(); 20].map(|()| heap::malloc(size));
                 blocks.into_iter().for_each(free);
@@ -349,9 +347,9 @@ fn a_freed_block_that_was_written_to_is_told_when_its_turn_comes_and_not_handed_
                 |_| 1,
                 || {
                     assert!(heap::malloc(size).is_null());
-                    assert_eq!(told(), [(c"free-list link overwritten", block.addr())]);
+                    assert_eq!(reports(), [(c"free-list link overwritten", block.addr())]);
                     assert_ne!(heap::malloc(size), block);
-                    // Whoever looks finds this thread outside.
+                    // Another thread can stop this one: it is outside its gate.
                     thread::spawn(|| assert_eq!(heap::stats().failed_requests, 0))
                         .join()
                         .unwrap();
@@ -362,10 +360,10 @@ fn a_freed_block_that_was_written_to_is_told_when_its_turn_comes_and_not_handed_
 }
 
 #[test]
-fn what_was_freed_last_is_handed_out_first() {
-    quietly("what_was_freed_last_is_handed_out_first", &[], || {
+fn the_block_freed_last_is_handed_out_first() {
+    quietly("the_block_freed_last_is_handed_out_first", &[], || {
         for size in [24, 100, 400] {
-            // Room for blocks of this size comes with use.
+            // The cache makes room for blocks of this size with use.
             for _ in 0..10 {
                 let blocks = [(); 20].map(|()| heap::malloc(size));
                 blocks.into_iter().for_each(free);
@@ -386,7 +384,7 @@ fn the_rust_allocators_figures_are_the_heaps() {
         assert_eq!(Memoman.stats(), heap::stats());
         assert_eq!(Memoman.stats().live_blocks, 1);
         assert!(Memoman.validate());
-        // SAFETY: the header of a live block; put back.
+        // SAFETY: the header of a live block, restored below.
         unsafe {
             let header = block.cast::<usize>().sub(1);
             let old = header.replace(0);

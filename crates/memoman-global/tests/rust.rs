@@ -1,4 +1,4 @@
-//! This test program itself, its harness and its threads live in the allocator.
+//! Memoman as the global allocator of this test program, its harness and its threads.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::{BTreeMap, HashMap};
@@ -10,11 +10,11 @@ use memoman_global::Memoman;
 static ALLOCATOR: Memoman = Memoman;
 
 #[test]
-fn the_program_lives_in_it() {
+fn the_programs_blocks_are_memomans() {
     let numbers: BTreeMap<u32, String> = (0..1000).map(|n| (n, n.to_string())).collect();
     assert_eq!(numbers[&999], "999");
     for text in numbers.values() {
-        // SAFETY: a live block, if it is one of this allocator, which the call reports if it is not.
+        // SAFETY: a live block of this allocator; the call would report another one.
         assert!(unsafe { memoman_global::usable_size(text.as_ptr()) } >= text.capacity());
     }
     assert!(ALLOCATOR.stats().live_blocks > 1000);
@@ -45,7 +45,7 @@ fn group_b_layouts_keep_their_alignment_and_contents() {
     for align in (0..16).map(|log2| 1usize << log2) {
         for size in [1usize, 15, 4000] {
             let layout = Layout::from_size_align(size, align).unwrap();
-            // SAFETY: a block of this layout, resized and freed with the layout that it then has.
+            // SAFETY: a block of this layout, resized and freed with its layout at that time.
             unsafe {
                 let block = ALLOCATOR.alloc_zeroed(layout);
                 assert!(!block.is_null() && block.addr().is_multiple_of(align));
@@ -68,10 +68,10 @@ fn group_b_layouts_keep_their_alignment_and_contents() {
 }
 
 #[test]
-fn group_a_what_cannot_be_had_is_null_and_harms_nothing() {
+fn group_a_a_refused_request_is_null_and_changes_nothing() {
     let layout = Layout::from_size_align(isize::MAX as usize & !15, 16).unwrap();
     let small = Layout::new::<[u8; 100]>();
-    // SAFETY: no block comes of the first; the second is a block of its layout.
+    // SAFETY: the first call returns no block; `block` has the layout `small`.
     unsafe {
         assert!(ALLOCATOR.alloc(layout).is_null());
         let block = ALLOCATOR.alloc(small);

@@ -1,4 +1,4 @@
-//! What the environment asks for, and what is said about it on stderr.
+//! The settings in the environment, and the messages about them on stderr.
 
 mod support;
 
@@ -13,21 +13,21 @@ fn limit(resource: libc::__rlimit_resource_t, bytes: usize) {
         rlim_cur: bytes as libc::rlim_t,
         rlim_max: bytes as libc::rlim_t,
     };
-    // SAFETY: the struct is ours.
+    // SAFETY: reads the struct.
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
 }
 
 #[test]
-fn a_reserve_is_the_first_pool_and_there_at_once() {
+fn a_reserve_is_the_first_pool_and_in_memory_at_once() {
     quietly(
-        "a_reserve_is_the_first_pool_and_there_at_once",
+        "a_reserve_is_the_first_pool_and_in_memory_at_once",
         &[("MEMOMAN_RESERVE", "12M")],
         || {
             let before = status("VmRSS:");
             assert!(heap::handle().is_some());
             assert_eq!(pool_pages(), 12 * 16);
             assert!(status("VmRSS:") - before >= 11 << 10);
-            // It stays there: trimming leaves it alone.
+            // It stays in memory: trimming releases none of it.
             let block = heap::malloc(8 * MIB);
             // SAFETY: a live block.
             unsafe { block.add(4 * MIB).write(0x77) };
@@ -37,7 +37,7 @@ fn a_reserve_is_the_first_pool_and_there_at_once() {
             assert_eq!(again, block);
             // SAFETY: a live block whose memory was written before.
             assert_eq!(unsafe { again.add(4 * MIB).read() }, 0x77);
-            // A page more than the reserve is found elsewhere.
+            // What the reserve cannot serve gets a region of its own.
             let other = heap::malloc(8 * MIB);
             assert_eq!(pool_pages(), 12 * 16 + 129);
             free(other);
@@ -92,9 +92,9 @@ fn without_growth_and_reserve_there_is_one_region() {
 }
 
 #[test]
-fn growth_can_be_asked_for() {
+fn growth_can_be_set() {
     quietly(
-        "growth_can_be_asked_for",
+        "growth_can_be_set",
         &[
             ("MEMOMAN_GROW", "1"),
             ("MEMOMAN_LOCK", "0"),
@@ -109,9 +109,9 @@ fn growth_can_be_asked_for() {
 }
 
 #[test]
-fn a_reserve_that_the_system_does_not_have_is_named_and_ignored() {
+fn a_reserve_that_the_system_does_not_have_is_reported_and_ignored() {
     let end = alone(
-        "a_reserve_that_the_system_does_not_have_is_named_and_ignored",
+        "a_reserve_that_the_system_does_not_have_is_reported_and_ignored",
         &[("MEMOMAN_RESERVE", "64G")],
         || {
             limit(libc::RLIMIT_AS, 4 << 30);
@@ -159,7 +159,8 @@ fn when_the_system_has_no_memory_a_request_fails_and_nothing_else_does() {
     );
 }
 
-/// Allocates small blocks until there is a region more, where the system has no room for an ordinary one: so many pages it has.
+/// Allocates small blocks until the heap grows, while the system has no room for an ordinary
+/// region. Returns the pages of the new one.
 fn pages_of_the_next_region() -> usize {
     limit(libc::RLIMIT_AS, (status("VmSize:") << 10) + MIB / 2);
     let before = pool_pages();
@@ -170,8 +171,8 @@ fn pages_of_the_next_region() -> usize {
 }
 
 #[test]
-fn a_region_for_a_segment_alone_has_room_for_it_wherever_it_begins() {
-    let name = "a_region_for_a_segment_alone_has_room_for_it_wherever_it_begins";
+fn a_region_for_a_segment_alone_has_room_for_its_alignment() {
+    let name = "a_region_for_a_segment_alone_has_room_for_its_alignment";
     quietly(name, &[], || {
         free(heap::malloc(1000));
         // 64 KiB at a multiple of 16 KiB.
@@ -183,7 +184,8 @@ fn a_region_for_a_segment_alone_has_room_for_it_wherever_it_begins() {
 fn a_region_for_a_segment_has_room_for_its_headers_too() {
     let name = "a_region_for_a_segment_has_room_for_its_headers_too";
     quietly(name, &[], || {
-        // Segments have a sixteenth of the heap: 112 KiB, which with 16 KiB more is just two pages.
+        // A segment is a sixteenth of the heap: 112 KiB, which with 16 KiB more make exactly two
+        // pages.
         while heap::stats().used < 1900 << 10 {
             heap::malloc(1000);
         }
@@ -192,9 +194,9 @@ fn a_region_for_a_segment_has_room_for_its_headers_too() {
 }
 
 #[test]
-fn pools_are_kept_in_memory_when_asked_for() {
+fn pools_are_locked_in_memory() {
     quietly(
-        "pools_are_kept_in_memory_when_asked_for",
+        "pools_are_locked_in_memory",
         &[("MEMOMAN_LOCK", "1")],
         || {
             assert!(heap::handle().is_some());
@@ -206,12 +208,12 @@ fn pools_are_kept_in_memory_when_asked_for() {
 }
 
 #[test]
-fn with_a_reserve_what_threads_will_need_is_kept_in_memory_as_well() {
-    let name = "with_a_reserve_what_threads_will_need_is_kept_in_memory_as_well";
+fn with_a_reserve_the_first_thread_heap_and_the_map_are_locked_too() {
+    let name = "with_a_reserve_the_first_thread_heap_and_the_map_are_locked_too";
     let variables = &[("MEMOMAN_LOCK", "1"), ("MEMOMAN_RESERVE", "1M")];
     quietly(name, variables, || {
         assert!(heap::handle().is_some());
-        // The first heap, and the map's words: some pages.
+        // The first thread heap and the map's words: a few pages.
         let locked = status("VmLck:");
         assert!((1024 + 8..1024 + 32).contains(&locked), "{locked}");
         free(heap::malloc(100));
@@ -220,13 +222,13 @@ fn with_a_reserve_what_threads_will_need_is_kept_in_memory_as_well() {
 }
 
 #[test]
-fn a_region_that_cannot_be_locked_is_said_once() {
+fn a_region_that_cannot_be_locked_is_reported_once() {
     let end = alone(
-        "a_region_that_cannot_be_locked_is_said_once",
+        "a_region_that_cannot_be_locked_is_reported_once",
         &[("MEMOMAN_LOCK", "1")],
         || {
             limit(libc::RLIMIT_MEMLOCK, 0);
-            // SAFETY: gives up root, whom no limit holds; without it the limit is enough.
+            // SAFETY: setuid has no precondition. Without root's privileges the limit is in force.
             unsafe { libc::setuid(65534) };
             assert!(!heap::malloc(100).is_null());
             assert!(!heap::malloc(2 * MIB).is_null());
@@ -275,7 +277,7 @@ fn statistics_are_printed_at_exit() {
                 "memoman: failed requests               1",
             ]
         );
-        // Where in the region the segment lies depends on the region's address.
+        // The segment's place in the region depends on the region's address.
         let largest: usize = largest[0]
             .split_whitespace()
             .last()
@@ -314,9 +316,9 @@ fn the_table_can_be_printed_at_any_time() {
 }
 
 #[test]
-fn a_malformed_value_is_named_and_ignored() {
+fn a_malformed_value_is_reported_and_ignored() {
     let end = alone(
-        "a_malformed_value_is_named_and_ignored",
+        "a_malformed_value_is_reported_and_ignored",
         &[
             ("MEMOMAN_RESERVE", "12T"),
             ("MEMOMAN_GROW", "no"),
@@ -347,10 +349,10 @@ memoman: MEMOMAN_STATS=012345678901234567890123456789012345678901234567890123456
 }
 
 #[test]
-fn a_closed_stderr_is_nothing_to_wait_for() {
-    quietly("a_closed_stderr_is_nothing_to_wait_for", &[], || {
+fn a_closed_stderr_is_ignored() {
+    quietly("a_closed_stderr_is_ignored", &[], || {
         free(heap::malloc(1000));
-        // SAFETY: nobody else uses it here.
+        // SAFETY: closes stderr, which this process does not use any more.
         unsafe { libc::close(2) };
         heap::set_errno(7);
         heap::print_table();
@@ -365,7 +367,8 @@ fn a_line_is_written_whole_though_signals_interrupt_it() {
         extern "C" fn nothing(_: i32) {}
         free(heap::malloc(1000));
         let mut ends = [0; 2];
-        // SAFETY: system calls on our own file descriptors; a handler that does nothing, and does not restart calls.
+        // SAFETY: system calls on this test's file descriptors; a handler that does nothing,
+        // without SA_RESTART.
         let writer = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
@@ -383,16 +386,16 @@ fn a_line_is_written_whole_though_signals_interrupt_it() {
             libc::pthread_self()
         };
         let reader = std::thread::spawn(move || {
-            // However long this takes, the table must come whole; interrupted, if it is waiting by then.
+            // The table must come whole, whether the signals interrupt its write or come before it.
             for _ in 0..10 {
                 std::thread::sleep(std::time::Duration::from_millis(20));
-                // SAFETY: the thread lives until it has joined this one.
+                // SAFETY: the writer lives until it has joined this thread.
                 unsafe { libc::pthread_kill(writer, libc::SIGUSR1) };
             }
             let mut text = Vec::new();
             let mut buffer = [0u8; 4096];
             while !text.ends_with(b"failed requests               0\n") {
-                // SAFETY: the buffer is ours.
+                // SAFETY: the buffer has 4,096 bytes.
                 let got = unsafe { libc::read(ends[0], buffer.as_mut_ptr().cast(), 4096) };
                 text.extend_from_slice(&buffer[..got as usize]);
             }

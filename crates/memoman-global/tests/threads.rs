@@ -1,4 +1,4 @@
-//! Threads that come and go, and threads that look at the heap while others use theirs.
+//! Threads that start and end, and threads that examine the whole heap while others use theirs.
 
 mod support;
 
@@ -11,8 +11,8 @@ use std::{ptr, thread};
 use support::{child_succeeds, errno, free, pool_pages, quietly, status};
 
 #[test]
-fn threads_that_come_one_after_the_other_go_on_with_one_heap() {
-    let name = "threads_that_come_one_after_the_other_go_on_with_one_heap";
+fn threads_that_run_one_after_the_other_use_one_heap() {
+    let name = "threads_that_run_one_after_the_other_use_one_heap";
     quietly(name, &[], || {
         let life = || {
             let block = heap::malloc(1000);
@@ -28,15 +28,15 @@ fn threads_that_come_one_after_the_other_go_on_with_one_heap() {
 }
 
 #[test]
-fn what_a_thread_leaves_goes_back_to_the_system_as_others_free_it() {
-    let name = "what_a_thread_leaves_goes_back_to_the_system_as_others_free_it";
+fn a_thread_heaps_memory_goes_back_as_other_threads_free_its_blocks() {
+    let name = "a_thread_heaps_memory_goes_back_as_other_threads_free_its_blocks";
     quietly(name, &[], || {
         free(heap::malloc(1));
         let run = || {
             let block = || heap::malloc(1000).expose_provenance();
             (0..32_000).map(|_| block()).collect::<Vec<_>>()
         };
-        // (In memory, not by the heap's own figures: to sum those up empties inboxes.)
+        // (By resident memory, not by the heap's own figures: summing these empties inboxes.)
         let before = status("VmRSS:");
         let blocks = thread::spawn(run).join().unwrap();
         assert!(status("VmRSS:") > before + (24 << 10));
@@ -57,14 +57,14 @@ fn empty_segments_go_back_while_their_thread_lives() {
         let blocks: Vec<_> = (0..32_000).map(|_| heap::malloc(1000)).collect();
         let most = pool_pages();
         blocks.into_iter().for_each(free);
-        // (The cache has some of the rest.)
+        // (The cache holds some of the rest.)
         assert!(pool_pages() < most / 2, "{} of {most}", pool_pages());
     });
 }
 
 #[test]
-fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
-    let name = "whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own";
+fn figures_and_validation_find_each_thread_outside_its_heap() {
+    let name = "figures_and_validation_find_each_thread_outside_its_heap";
     quietly(name, &[], || {
         static DONE: AtomicBool = AtomicBool::new(false);
         let work = |mut number: usize| {
@@ -80,7 +80,7 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
             }
             blocks.into_iter().for_each(free);
         };
-        // One of them is nearly always on the fast path.
+        // This thread is nearly always on the fast path.
         let tight = || {
             while !DONE.load(Ordering::Relaxed) {
                 let blocks = [(); 4].map(|()| heap::malloc(40));
@@ -89,7 +89,7 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
         };
         let mut workers = vec![thread::spawn(tight)];
         workers.extend((1..3).map(|seed| thread::spawn(move || work(seed))));
-        // (On a busy machine, fewer.)
+        // (Fewer rounds on a busy machine.)
         let begun = Instant::now();
         for round in 0..2000 {
             if round > 50 && begun.elapsed() > Duration::from_secs(5) {
@@ -110,16 +110,17 @@ fn whoever_looks_at_the_whole_heap_finds_each_thread_outside_of_its_own() {
     });
 }
 
-/// What a destructor of another key does in its second round: the thread has no heap any more.
+/// Blocks allocated by the destructor of another key in its second round, when the thread has no
+/// heap any more.
 static LATE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 static KEY: AtomicUsize = AtomicUsize::new(0);
 
-/// Instead of that, allocates all that the process-wide instance has.
+/// The destructor exhausts the process-wide instance instead.
 static FILLS: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn late(value: *mut c_void) {
     if value.addr() == 1 {
-        // SAFETY: the key is made.
+        // SAFETY: the key exists.
         unsafe {
             libc::pthread_setspecific(KEY.load(Ordering::Relaxed) as _, ptr::without_provenance(2))
         };
@@ -134,7 +135,7 @@ extern "C" fn late(value: *mut c_void) {
     let small = heap::malloc(1000);
     assert!(!small.is_null());
     LATE.lock().unwrap().push(small.addr());
-    // SAFETY: a live block, given up if it is resized.
+    // SAFETY: a live block, not used any more when it is resized.
     let (usable, small) = unsafe { (heap::usable_size(small), heap::realloc(small, 3000)) };
     assert!(usable >= 1000);
     let others = [
@@ -148,11 +149,11 @@ extern "C" fn late(value: *mut c_void) {
     }
 }
 
-/// Runs a thread that ends with [`late`], and tells where its first block was.
+/// Runs a thread that ends with [`late`]. Returns the address of its first block.
 fn life_with_late_end() -> usize {
     let key = KEY.load(Ordering::Relaxed) as libc::pthread_key_t;
     let life = move || {
-        // SAFETY: the key is made.
+        // SAFETY: the key exists.
         unsafe { libc::pthread_setspecific(key, ptr::without_provenance(1)) };
         let block = heap::malloc(1000);
         free(block);
@@ -163,14 +164,14 @@ fn life_with_late_end() -> usize {
 
 fn make_key() {
     let mut key = 0;
-    // SAFETY: writes our variable.
+    // SAFETY: writes to `key`.
     assert_eq!(unsafe { libc::pthread_key_create(&mut key, Some(late)) }, 0);
     KEY.store(key as usize, Ordering::Relaxed);
 }
 
 #[test]
-fn a_thread_that_has_given_its_heap_up_is_served_without_one() {
-    let name = "a_thread_that_has_given_its_heap_up_is_served_without_one";
+fn a_thread_that_has_given_up_its_heap_is_served_without_one() {
+    let name = "a_thread_that_has_given_up_its_heap_is_served_without_one";
     quietly(name, &[], || {
         free(heap::malloc(1));
         make_key();
@@ -189,10 +190,10 @@ fn a_thread_that_has_given_its_heap_up_is_served_without_one() {
 }
 
 #[test]
-fn trim_says_that_something_of_a_threads_own_went_back() {
-    let name = "trim_says_that_something_of_a_threads_own_went_back";
+fn trim_returns_true_for_pages_of_a_thread_heap() {
+    let name = "trim_returns_true_for_pages_of_a_thread_heap";
     quietly(name, &[("MEMOMAN_GROW", "0")], || {
-        // Of its segment one block is in use, and whole pages are free.
+        // One block of the thread's segment is live, and whole pages are free.
         let block = heap::malloc(1000);
         make_key();
         FILLS.store(true, Ordering::Relaxed);
@@ -204,8 +205,8 @@ fn trim_says_that_something_of_a_threads_own_went_back() {
 }
 
 #[test]
-fn in_the_child_of_a_fork_the_heaps_of_threads_that_are_gone_go_to_new_ones() {
-    let name = "in_the_child_of_a_fork_the_heaps_of_threads_that_are_gone_go_to_new_ones";
+fn in_the_child_of_a_fork_new_threads_get_the_heaps_of_the_parents_threads() {
+    let name = "in_the_child_of_a_fork_new_threads_get_the_heaps_of_the_parents_threads";
     quietly(name, &[], || {
         let own = heap::malloc(1000);
         free(own);
@@ -224,7 +225,7 @@ fn in_the_child_of_a_fork_the_heaps_of_threads_that_are_gone_go_to_new_ones() {
                 free(block);
                 block.addr()
             };
-            // At the same time, so that each has a heap.
+            // At the same time, so that each thread has a heap of its own.
             let both = Barrier::new(2);
             let run = || {
                 let address = life();
@@ -247,8 +248,8 @@ fn in_the_child_of_a_fork_the_heaps_of_threads_that_are_gone_go_to_new_ones() {
 }
 
 #[test]
-fn a_fork_before_the_first_use_does_not_begin_to_use_it() {
-    let name = "a_fork_before_the_first_use_does_not_begin_to_use_it";
+fn a_fork_before_the_first_use_does_not_create_the_heap() {
+    let name = "a_fork_before_the_first_use_does_not_create_the_heap";
     quietly(name, &[], || {
         assert!(child_succeeds(|| {
             // SAFETY: the child has one thread.
@@ -259,22 +260,32 @@ fn a_fork_before_the_first_use_does_not_begin_to_use_it() {
     });
 }
 
-/// (Elsewhere barriers are instructions.)
+/// Figures stop the other threads by a barrier that each of them executes. (On other processors
+/// each side executes a barrier itself.)
 #[cfg(target_arch = "x86_64")]
-#[test]
-fn whoever_looks_has_every_thread_pass_a_barrier() {
-    quietly("whoever_looks_has_every_thread_pass_a_barrier", &[], || {
-        const QUERY: libc::c_long = 0;
-        const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
-        // SAFETY: membarrier touches no memory.
-        let ask =
-            |command: libc::c_long| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
-        // The process must have said that it will ask for such a barrier; where the system has none, there is another way.
-        let has_asked = || ask(PRIVATE_EXPEDITED) == 0;
-        let can = ask(QUERY) > 0 && ask(QUERY) & PRIVATE_EXPEDITED != 0;
-        free(heap::malloc(1));
-        heap::stats();
-        assert!(!has_asked(), "one thread needs none");
+mod barrier {
+    use super::*;
+
+    const QUERY: libc::c_long = 0;
+    const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+
+    fn membarrier(command: libc::c_long) -> libc::c_long {
+        // SAFETY: membarrier accesses no memory.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
+    }
+
+    /// The process has registered for such barriers: it has made one.
+    fn is_registered() -> bool {
+        membarrier(PRIVATE_EXPEDITED) == 0
+    }
+
+    /// The system has such barriers. Without them, pages are unmapped instead.
+    fn exists() -> bool {
+        membarrier(QUERY) > 0 && membarrier(QUERY) & PRIVATE_EXPEDITED != 0
+    }
+
+    /// Reads the figures while another thread has a heap.
+    fn figures_beside_another_thread() {
         let (done, wait) = mpsc::channel::<()>();
         let (send, receive) = mpsc::channel();
         let other = thread::spawn(move || {
@@ -286,15 +297,36 @@ fn whoever_looks_has_every_thread_pass_a_barrier() {
         heap::set_errno(7);
         heap::stats();
         assert_eq!(errno(), 7);
-        assert_eq!(has_asked(), can);
         drop(done);
         other.join().unwrap();
-    });
+    }
+
+    #[test]
+    fn figures_make_every_thread_execute_a_barrier() {
+        quietly("figures_make_every_thread_execute_a_barrier", &[], || {
+            free(heap::malloc(1));
+            heap::stats();
+            assert!(!is_registered(), "one thread needs no barrier");
+            figures_beside_another_thread();
+            assert_eq!(is_registered(), exists());
+        });
+    }
+
+    #[test]
+    fn a_child_forked_before_the_first_use_stops_its_threads_too() {
+        let name = "a_child_forked_before_the_first_use_stops_its_threads_too";
+        quietly(name, &[], || {
+            assert!(child_succeeds(|| {
+                figures_beside_another_thread();
+                is_registered() == exists()
+            }));
+        });
+    }
 }
 
 #[test]
-fn what_other_threads_have_free_serves_before_a_request_is_refused() {
-    let name = "what_other_threads_have_free_serves_before_a_request_is_refused";
+fn memory_free_in_other_threads_heaps_serves_before_a_request_is_refused() {
+    let name = "memory_free_in_other_threads_heaps_serves_before_a_request_is_refused";
     quietly(name, &[("MEMOMAN_GROW", "0")], || {
         let (done, wait) = mpsc::channel::<()>();
         let (send, receive) = mpsc::channel();
@@ -308,7 +340,7 @@ fn what_other_threads_have_free_serves_before_a_request_is_refused() {
             wait.recv().unwrap_err();
         });
         receive.recv().unwrap();
-        // Nothing that the other one's cache, inbox and spare segment could have in its way.
+        // Larger than what the other thread's cache, inbox and spare segment would leave.
         let block = heap::malloc(1010 << 10);
         assert!(!block.is_null());
         assert_eq!(heap::stats().failed_requests, 0);
@@ -319,11 +351,11 @@ fn what_other_threads_have_free_serves_before_a_request_is_refused() {
 }
 
 #[test]
-fn the_heap_of_the_first_thread_that_ends_is_left_warm_and_no_other() {
-    let name = "the_heap_of_the_first_thread_that_ends_is_left_warm_and_no_other";
+fn only_the_first_idle_heap_keeps_its_segments() {
+    let name = "only_the_first_idle_heap_keeps_its_segments";
     quietly(name, &[], || {
         free(heap::malloc(1));
-        // Each keeps a segment or two when all has been freed; they end one after the other.
+        // Each keeps a segment or two when all its blocks are freed; they end one after the other.
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let (end, wait) = mpsc::channel::<()>();
@@ -338,7 +370,7 @@ fn the_heap_of_the_first_thread_that_ends_is_left_warm_and_no_other() {
                 (thread, end)
             })
             .collect();
-        // Each segment costs something, whoever has it.
+        // Each segment has some overhead, in whichever heap.
         let overhead = || heap::stats().overhead;
         let mut before = overhead();
         for (ended, (thread, end)) in threads.into_iter().enumerate() {
@@ -354,8 +386,8 @@ fn the_heap_of_the_first_thread_that_ends_is_left_warm_and_no_other() {
 }
 
 #[test]
-fn the_largest_block_is_what_the_calling_thread_can_have() {
-    let name = "the_largest_block_is_what_the_calling_thread_can_have";
+fn the_largest_block_is_the_calling_threads() {
+    let name = "the_largest_block_is_the_calling_threads";
     quietly(name, &[("MEMOMAN_GROW", "0")], || {
         let kept = heap::malloc(1000);
         let (done, wait) = mpsc::channel::<()>();
@@ -370,7 +402,7 @@ fn the_largest_block_is_what_the_calling_thread_can_have() {
             largest
         });
         receive.recv().unwrap();
-        // Nothing of that size is left that is nobody's.
+        // Until the process-wide instance has no block of that size left.
         while !heap::malloc(33 << 10).is_null() {}
         let own = heap::stats().largest;
         drop(done);
@@ -382,10 +414,10 @@ fn the_largest_block_is_what_the_calling_thread_can_have() {
 }
 
 #[test]
-fn what_the_threads_own_cache_has_serves_before_a_request_is_refused() {
-    let name = "what_the_threads_own_cache_has_serves_before_a_request_is_refused";
+fn the_threads_own_cached_blocks_serve_before_a_request_is_refused() {
+    let name = "the_threads_own_cached_blocks_serve_before_a_request_is_refused";
     quietly(name, &[("MEMOMAN_GROW", "0")], || {
-        // Room for blocks of this size comes with use.
+        // The cache makes room for blocks of this size with use.
         for _ in 0..40 {
             let blocks = [(); 60].map(|()| heap::malloc(100));
             blocks.into_iter().for_each(free);
@@ -400,7 +432,7 @@ fn what_the_threads_own_cache_has_serves_before_a_request_is_refused() {
         }
         while !heap::malloc(4500).is_null() {}
         blocks.drain(1000..1060).for_each(free);
-        // They are in the cache: the core has none of them, and is given half of them first.
+        // They are in the cache, so the core has none of them; it gets half of them first.
         assert!(heap::stats().largest < 1000);
         assert!(!heap::malloc(4500).is_null());
         assert_eq!(heap::stats().failed_requests, 2);

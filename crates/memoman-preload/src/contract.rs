@@ -1,15 +1,15 @@
-//! The rules of C, POSIX and glibc: which arguments are refused, with which errno, and what is rounded.
+//! The rules of C, POSIX and glibc: arguments that are refused, errno, rounding.
 
 use core::ptr;
 
 use memoman_global as heap;
 
-/// glibc's `memalign` rounds an alignment that is no power of two up to the next one; 0 becomes the smallest.
+/// glibc's `memalign` rounds an alignment up to a power of two; 0 becomes 1.
 pub(crate) fn rounded_alignment(align: usize) -> Option<usize> {
     align.max(1).checked_next_power_of_two()
 }
 
-/// `posix_memalign`: gives the error; `out` is written only on success, errno never.
+/// `posix_memalign`: returns the error; `out` is written on success only, errno never.
 ///
 /// # Safety
 /// `out` may be written.
@@ -24,15 +24,16 @@ pub(crate) unsafe fn posix_memalign(out: *mut *mut u8, align: usize, bytes: usiz
     if payload.is_null() {
         return libc::ENOMEM;
     }
-    // SAFETY: the caller's duty.
+    // SAFETY: `out` may be written (caller).
     unsafe { out.write(payload) };
     0
 }
 
-/// `aligned_alloc`: EINVAL for what is no power of two. (C17 dropped the rule that the size be a multiple.)
+/// `aligned_alloc`: EINVAL for an alignment that is no power of two. (C17 has dropped the rule that
+/// the size be a multiple of it.)
 #[cfg_attr(memoman_debug, inline(always))]
 pub(crate) fn aligned_alloc(align: usize, bytes: usize) -> *mut u8 {
-    // `heap::memalign` has just these rules.
+    // The rules of `heap::memalign`.
     heap::memalign(align, bytes)
 }
 
@@ -61,14 +62,14 @@ pub(crate) fn pvalloc(bytes: usize) -> *mut u8 {
     }
 }
 
-/// `reallocarray`: a product beyond the address space is ENOMEM, and the block is as it was.
+/// `reallocarray`: a product beyond the address space is ENOMEM, and the block is unchanged.
 ///
 /// # Safety
-/// As for realloc.
+/// The duties of `realloc`.
 #[cfg_attr(memoman_debug, inline(always))]
 pub(crate) unsafe fn reallocarray(ptr: *mut u8, count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
-        // SAFETY: the caller's duty.
+        // SAFETY: the caller keeps the duties of `realloc`.
         Some(bytes) => unsafe { heap::realloc(ptr, bytes) },
         None => refused(libc::ENOMEM),
     }
@@ -80,12 +81,12 @@ fn refused(error: i32) -> *mut u8 {
 }
 
 fn errno() -> i32 {
-    // SAFETY: the thread's own errno.
+    // SAFETY: the C library's pointer to the thread's own errno.
     unsafe { *libc::__errno_location() }
 }
 
 fn page_size() -> usize {
-    // From the auxiliary vector: no system call, no lock, at any time of the process.
+    // From the auxiliary vector: no system call and no lock, at any time of the process.
     // SAFETY: getauxval has no precondition.
     let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
     if size.is_power_of_two() { size } else { 4096 }

@@ -1,10 +1,10 @@
-//! glibc's functions that look at the heap or give memory back, with memoman's figures.
+//! glibc's functions that return figures of the heap or give memory back.
 
 use core::ffi::c_int;
 
 use memoman_global as heap;
 
-/// glibc's `struct mallinfo2`, in its order. In bytes, unless the name says otherwise.
+/// glibc's `struct mallinfo2`, fields in its order. Unused fields are 0; the others are bytes.
 #[repr(C)]
 pub struct MallInfo2 {
     /// All pools.
@@ -14,18 +14,19 @@ pub struct MallInfo2 {
     smblks: usize,
     hblks: usize,
     hblkhd: usize,
-    /// glibc: the most ever allocated; here the highest use.
+    /// Peak bytes in use. (glibc: the most ever allocated.)
     usmblks: usize,
     fsmblks: usize,
-    /// In use.
+    /// Bytes in use.
     uordblks: usize,
-    /// Free.
+    /// Free bytes.
     fordblks: usize,
-    /// Could be given back at the top; here the greatest request that can be served now.
+    /// The greatest request that can be served without growing. (glibc: bytes at the top that
+    /// can be given back.)
     keepcost: usize,
 }
 
-/// glibc's older `struct mallinfo`: the same in ints.
+/// glibc's older `struct mallinfo`: the fields of [`MallInfo2`] as ints.
 #[repr(C)]
 pub struct MallInfo {
     arena: c_int,
@@ -58,7 +59,7 @@ pub extern "C" fn mallinfo2() -> MallInfo2 {
     }
 }
 
-/// glibc's `mallinfo`: what does not fit an int is the greatest int, where glibc would wrap.
+/// glibc's `mallinfo`: a figure that does not fit an int is the greatest int, where glibc wraps.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> MallInfo {
     let info = mallinfo2();

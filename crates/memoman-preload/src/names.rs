@@ -1,4 +1,4 @@
-//! The C library's malloc family. Each function is one call; the rules are in `contract.rs`.
+//! The C library's malloc family. Each function is one call.
 
 use core::ffi::{c_int, c_void};
 
@@ -21,26 +21,26 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// C's `realloc`; size 0 frees, as in glibc.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(ptr: *mut c_void, bytes: usize) -> *mut c_void {
-    // SAFETY: the standard's duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { heap::realloc(ptr.cast(), bytes).cast() }
 }
 
 /// glibc's and BSD's `reallocarray`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reallocarray(ptr: *mut c_void, count: usize, size: usize) -> *mut c_void {
-    // SAFETY: the standard's duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { contract::reallocarray(ptr.cast(), count, size).cast() }
 }
 
 /// C's `free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(ptr: *mut c_void) {
-    // SAFETY: the standard's duties.
+    // SAFETY: the caller keeps the standard's duties.
     #[cfg(not(memoman_debug))]
     unsafe {
         heap::free_inlined(ptr.cast());
     }
-    // SAFETY: as above.
+    // SAFETY: the caller keeps the standard's duties.
     #[cfg(memoman_debug)]
     unsafe {
         heap::free(ptr.cast());
@@ -50,21 +50,21 @@ pub unsafe extern "C" fn free(ptr: *mut c_void) {
 /// SunOS's `cfree`, gone from glibc's headers but not from old programs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(ptr: *mut c_void) {
-    // SAFETY: the standard's duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { heap::free(ptr.cast()) }
 }
 
-/// C23's `free_sized`. The size is not needed, and not believed.
+/// C23's `free_sized`. The size is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(ptr: *mut c_void, _bytes: usize) {
-    // SAFETY: the standard's duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { heap::free(ptr.cast()) }
 }
 
-/// C23's `free_aligned_sized`.
+/// C23's `free_aligned_sized`. Alignment and size are ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(ptr: *mut c_void, _align: usize, _bytes: usize) {
-    // SAFETY: the standard's duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { heap::free(ptr.cast()) }
 }
 
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn posix_memalign(
     align: usize,
     bytes: usize,
 ) -> c_int {
-    // SAFETY: the standard's duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { contract::posix_memalign(out.cast(), align, bytes) }
 }
 
@@ -106,12 +106,12 @@ pub extern "C" fn pvalloc(bytes: usize) -> *mut c_void {
 /// glibc's `malloc_usable_size`: all of it may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_usable_size(ptr: *const c_void) -> usize {
-    // SAFETY: glibc's duties.
+    // SAFETY: the caller keeps glibc's duties.
     unsafe { heap::usable_size(ptr.cast()) }
 }
 
-// glibc's inner names. A program that takes a block from one of these and gives it to `free` would mix heaps
-// if they stayed glibc's.
+// glibc's inner names. If these stayed glibc's, a program that frees a block of one of them with
+// `free` would mix heaps.
 
 /// glibc's inner name of `malloc`.
 #[unsafe(no_mangle)]
@@ -128,21 +128,21 @@ pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
 /// glibc's inner name of `realloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_realloc(ptr: *mut c_void, bytes: usize) -> *mut c_void {
-    // SAFETY: the same duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { realloc(ptr, bytes) }
 }
 
 /// glibc's inner name of `free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_free(ptr: *mut c_void) {
-    // SAFETY: the same duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { free(ptr) }
 }
 
 /// glibc's inner name of `cfree`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_cfree(ptr: *mut c_void) {
-    // SAFETY: the same duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { free(ptr) }
 }
 
@@ -171,6 +171,6 @@ pub unsafe extern "C" fn __posix_memalign(
     align: usize,
     bytes: usize,
 ) -> c_int {
-    // SAFETY: the same duties.
+    // SAFETY: the caller keeps the standard's duties.
     unsafe { posix_memalign(out, align, bytes) }
 }

@@ -1,23 +1,25 @@
 //! C++'s operator new and delete, by their mangled names (Itanium ABI, `size_t` = `unsigned long`).
 //!
-//! When there is no memory, `new` has to run the program's new_handler in a loop and then throw `std::bad_alloc` (the
-//! nothrow forms: return null). The C++ runtime knows how: on failure, each form here *jumps* to the next
-//! definition of the same name, which asks `malloc` again, runs the handler, and throws. A
-//! jump from a naked function leaves no Rust frame for the exception to cross.
+//! Without memory, `new` must run the program's new_handler in a loop and then throw
+//! `std::bad_alloc` (the nothrow forms: return null). The C++ runtime does that: on failure, each
+//! form here *jumps* to the next definition of its name, which calls `malloc` again, runs the
+//! handler, and throws. A jump from a naked function leaves no Rust frame for the exception to
+//! cross.
 
 use core::arch::naked_asm;
 use core::ffi::{c_char, c_void};
 
 use memoman_global as heap;
 
-/// The next definition of an operator after this library's. Without one there is nobody to throw: stop.
+/// The next definition of an operator after this library's. Without one, no C++ runtime can throw:
+/// one line and abort.
 unsafe extern "C" fn next_definition(name: *const c_char) -> *mut c_void {
-    // SAFETY: a C string; no lock is held here.
+    // SAFETY: a C string; the thread holds no lock.
     let next = unsafe { libc::dlsym(libc::RTLD_NEXT, name) };
     if next.is_null() {
         const LINE: &[u8] =
             b"memoman: out of memory in operator new, and no C++ runtime to throw std::bad_alloc\n";
-        // SAFETY: the bytes are ours; abort has no precondition.
+        // SAFETY: the bytes are a constant; abort has no precondition.
         unsafe {
             libc::write(2, LINE.as_ptr().cast(), LINE.len());
             libc::abort();
@@ -36,7 +38,8 @@ extern "C" fn allocate_aligned(bytes: usize, align: usize) -> *mut u8 {
     heap::memalign(align, bytes)
 }
 
-// In the debug library the third argument is the operator's return address: these functions' own one lies in the operator.
+// In the debug library the third argument is the operator's return address: the return address of
+// these functions lies in the operator.
 #[cfg(memoman_debug)]
 extern "C" fn allocate(bytes: usize, _: usize, site: usize) -> *mut u8 {
     heap::malloc_at(bytes, site)
@@ -47,7 +50,8 @@ extern "C" fn allocate_aligned(bytes: usize, align: usize, site: usize) -> *mut 
     heap::memalign_at(align, bytes, site)
 }
 
-/// The debug library's third argument: the return address, on x86-64 above the three registers that are kept.
+/// Sets the debug library's third argument, the return address: on x86-64 it lies above the three
+/// saved registers.
 #[cfg(all(memoman_debug, target_arch = "x86_64"))]
 macro_rules! pass_site {
     () => {
@@ -67,8 +71,8 @@ macro_rules! pass_site {
     };
 }
 
-/// One form of `operator new`: calls `$allocate` with the arguments; if that gives null, jumps to the next
-/// definition of the same name with the same arguments.
+/// One form of `operator new`: calls `$allocate` with the arguments; if that returns null, jumps to
+/// the next definition of the same name with the same arguments.
 macro_rules! operator_new {
     ($($name:ident $allocate:ident $arguments:literal;)*) => {$(
         #[doc = concat!("`operator new", $arguments, "`.")]
@@ -76,7 +80,7 @@ macro_rules! operator_new {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name() -> *mut c_void {
             static NAME: Name = Name(concat!(stringify!($name), "\0").as_ptr());
-            // Three argument registers are kept over the calls; the stack stays aligned to 16.
+            // Three argument registers are saved across the calls; the stack stays aligned to 16.
             #[cfg(target_arch = "x86_64")]
             naked_asm!(
                 ".cfi_startproc",
@@ -130,7 +134,7 @@ macro_rules! operator_new {
     )*};
 }
 
-/// The name of an operator, where the assembly finds it.
+/// The name of an operator, for the assembly.
 #[repr(transparent)]
 struct Name(*const u8);
 
@@ -148,13 +152,13 @@ operator_new! {
     _ZnamSt11align_val_tRKSt9nothrow_t allocate_aligned "[](size_t, align_val_t, nothrow)";
 }
 
-/// The forms of `operator delete`: the size, alignment and nothrow arguments are not needed.
+/// The forms of `operator delete`: size, alignment and nothrow arguments are ignored.
 macro_rules! operator_delete {
     ($($name:ident $arguments:literal;)*) => {$(
         #[doc = concat!("`operator delete", $arguments, "`.")]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(ptr: *mut c_void) {
-            // SAFETY: the standard's duties.
+                        // SAFETY: the caller keeps the standard's duties.
             unsafe { heap::free(ptr.cast()) }
         }
     )*};

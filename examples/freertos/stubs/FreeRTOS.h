@@ -1,6 +1,6 @@
 /*
- * What a heap file uses of the FreeRTOS kernel's headers, declared as its manual documents it. Stubs, so that
- * heap_memoman.c can be compiled and tested here without the kernel. Your project has the real headers.
+ * The part of the FreeRTOS kernel's headers that a heap file uses, declared as in its manual: stubs
+ * to compile and test heap_memoman.c without the kernel. Your project has the real headers.
  */
 #ifndef FREERTOS_H
 #define FREERTOS_H

@@ -1,4 +1,4 @@
-//! The allocators with a C interface, and the null one.
+//! The allocators with a C interface, and the harness alone.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -9,8 +9,9 @@ unsafe extern "C" {
     fn mm_create(mem: *mut c_void) -> *mut c_void;
     fn mm_add_pool(allocator: *mut c_void, mem: *mut c_void, bytes: usize) -> *mut c_void;
     fn mm_malloc(allocator: *mut c_void, bytes: usize) -> *mut c_void;
-    // The harness passes the size as one argument more: in a register that the functions do not read, on every target that
-    // these measurements run on. It spares a jump that the other peers do not have either.
+    // Declared with the size as one more argument, which C callers do not pass: on every target of
+    // these measurements it is in a register that the function does not read. That spares a jump
+    // that the other peers do not have either.
     fn mm_free(allocator: *mut c_void, block: *mut c_void, bytes: usize);
     fn mm_realloc(allocator: *mut c_void, block: *mut c_void, bytes: usize) -> *mut c_void;
     fn mm_memalign(allocator: *mut c_void, align: usize, bytes: usize) -> *mut c_void;
@@ -32,7 +33,7 @@ pub(super) const MEMOMAN: Peer = Peer {
 };
 
 unsafe fn memoman_create(control: *mut u8, pool: *mut u8, bytes: usize) -> *mut c_void {
-    // SAFETY: the region's memory, which nobody else uses (caller).
+    // SAFETY: both parts are the region's, which holds no other live heap (caller).
     unsafe {
         let allocator = mm_create(control.cast());
         assert!(!mm_add_pool(allocator, pool.cast(), bytes).is_null());
@@ -46,7 +47,7 @@ unsafe extern "C" fn memoman_realloc(
     _old: usize,
     new: usize,
 ) -> *mut c_void {
-    // SAFETY: the caller's duties are mm_realloc's.
+    // SAFETY: the block is live and of this heap (caller).
     unsafe { mm_realloc(context, block, new) }
 }
 
@@ -56,11 +57,11 @@ unsafe extern "C" fn memoman_free_aligned(
     bytes: usize,
     _align: usize,
 ) {
-    // SAFETY: the caller's duties are mm_free's.
+    // SAFETY: the block is live and of this heap (caller).
     unsafe { mm_free(context, block, bytes) }
 }
 
-/// The harness alone: every request is given the same block.
+/// The harness alone: every request returns the same block.
 pub(super) const NULL: Peer = Peer {
     name: "null",
     kind: Kind::Null,
@@ -101,23 +102,23 @@ pub(super) const O1HEAP: Peer = Peer {
 };
 
 unsafe fn o1heap_create(_: *mut u8, pool: *mut u8, bytes: usize) -> *mut c_void {
-    // SAFETY: the region's memory (caller), which is aligned to a page.
+    // SAFETY: the pool is the region's, aligned to a page, and holds no other live heap (caller).
     let handle = unsafe { o1heapInit(pool.cast(), bytes) };
     assert!(!handle.is_null());
     handle
 }
 unsafe extern "C" fn o1heap_free(context: *mut c_void, block: *mut c_void, _: usize) {
-    // SAFETY: the caller's duties are o1heapFree's.
+    // SAFETY: the block is live and of this heap (caller).
     unsafe { o1heapFree(context, block) }
 }
-/// This version has no realloc: what its users write.
+/// This version of o1heap has no realloc: allocate, copy, free.
 unsafe extern "C" fn o1heap_realloc(
     context: *mut c_void,
     block: *mut c_void,
     old: usize,
     new: usize,
 ) -> *mut c_void {
-    // SAFETY: two blocks of the heap, the smaller of whose sizes is copied.
+    // SAFETY: the block is live and of this heap (caller); both blocks have the copied bytes.
     unsafe {
         let moved = o1heapAllocate(context, new);
         if !moved.is_null() {
@@ -140,11 +141,11 @@ pub(super) const GLIBC: Peer = Peer {
 };
 
 unsafe extern "C" fn glibc_malloc(_: *mut c_void, bytes: usize) -> *mut c_void {
-    // SAFETY: no duties.
+    // SAFETY: the call has no precondition.
     unsafe { libc::malloc(bytes) }
 }
 unsafe extern "C" fn glibc_free(_: *mut c_void, block: *mut c_void, _: usize) {
-    // SAFETY: the caller's duties are libc's.
+    // SAFETY: the block is live and of libc (caller).
     unsafe { libc::free(block) }
 }
 unsafe extern "C" fn glibc_realloc(
@@ -153,15 +154,15 @@ unsafe extern "C" fn glibc_realloc(
     _: usize,
     new: usize,
 ) -> *mut c_void {
-    // SAFETY: as above.
+    // SAFETY: the block is live and of libc (caller).
     unsafe { libc::realloc(block, new) }
 }
 unsafe extern "C" fn glibc_memalign(_: *mut c_void, align: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: as above.
+    // SAFETY: the alignment is a power of two (caller).
     unsafe { libc::memalign(align, bytes) }
 }
 unsafe extern "C" fn glibc_free_aligned(_: *mut c_void, block: *mut c_void, _: usize, _: usize) {
-    // SAFETY: as above.
+    // SAFETY: the block is live and of libc (caller).
     unsafe { libc::free(block) }
 }
 
@@ -177,11 +178,11 @@ pub(super) const MIMALLOC: Peer = Peer {
 };
 
 unsafe extern "C" fn mi_malloc(_: *mut c_void, bytes: usize) -> *mut c_void {
-    // SAFETY: no duties.
+    // SAFETY: the call has no precondition.
     unsafe { libmimalloc_sys::mi_malloc(bytes).cast() }
 }
 unsafe extern "C" fn mi_free(_: *mut c_void, block: *mut c_void, _: usize) {
-    // SAFETY: the caller's duties are mimalloc's.
+    // SAFETY: the block is live and of mimalloc (caller).
     unsafe { libmimalloc_sys::mi_free(block.cast()) }
 }
 unsafe extern "C" fn mi_realloc(
@@ -190,14 +191,14 @@ unsafe extern "C" fn mi_realloc(
     _: usize,
     new: usize,
 ) -> *mut c_void {
-    // SAFETY: as above.
+    // SAFETY: the block is live and of mimalloc (caller).
     unsafe { libmimalloc_sys::mi_realloc(block.cast(), new).cast() }
 }
 unsafe extern "C" fn mi_memalign(_: *mut c_void, align: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: as above.
+    // SAFETY: the alignment is a power of two (caller).
     unsafe { libmimalloc_sys::mi_malloc_aligned(bytes, align).cast() }
 }
 unsafe extern "C" fn mi_free_aligned(_: *mut c_void, block: *mut c_void, _: usize, _: usize) {
-    // SAFETY: as above.
+    // SAFETY: the block is live and of mimalloc (caller).
     unsafe { libmimalloc_sys::mi_free(block.cast()) }
 }

@@ -1,16 +1,17 @@
-//! The Rust crates, each behind functions of the C shape into which it is inlined.
+//! The Rust crates, each inlined into functions of the C shape.
 
 use std::alloc::Layout;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
-use super::{CONTROL, Growth, Kind, Peer};
+use super::{Growth, Kind, Peer};
+use crate::region::CONTROL;
 
-/// What `malloc` promises in C.
+/// The alignment that C's `malloc` guarantees.
 const ALIGN: usize = 16;
 
 fn layout(bytes: usize, align: usize) -> Layout {
-    // SAFETY: the workloads ask for sizes far below isize::MAX and alignments that are powers of two.
+    // SAFETY: the workloads' sizes are far below isize::MAX, their alignments powers of two.
     unsafe { Layout::from_size_align_unchecked(bytes, align) }
 }
 
@@ -18,20 +19,21 @@ fn give(block: Option<NonNull<u8>>) -> *mut c_void {
     block.map_or(ptr::null_mut(), |block| block.as_ptr().cast())
 }
 
-/// What a crate has to offer; blocks are freed with the layout that they were asked for.
+/// A crate's heap. A block is freed with the layout of its request.
 trait Crate: Sized {
     const EMPTY: Self;
     unsafe fn give_pool(&mut self, pool: *mut u8, bytes: usize);
     unsafe fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>>;
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout);
-    /// In place or by moving.
+    /// Resizes in place or by moving; the default always moves.
     unsafe fn resize(
         &mut self,
         block: NonNull<u8>,
         old: Layout,
         new: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: `block` is one of this heap (caller); the new one is another.
+        // SAFETY: `block` is live and of this heap (caller); the new block is distinct; both have
+        // the copied bytes.
         unsafe {
             let moved = self.allocate(layout(new, old.align()))?;
             ptr::copy_nonoverlapping(block.as_ptr(), moved.as_ptr(), old.size().min(new));
@@ -43,7 +45,8 @@ trait Crate: Sized {
 
 unsafe fn create<C: Crate>(control: *mut u8, pool: *mut u8, bytes: usize) -> *mut c_void {
     const { assert!(size_of::<C>() <= CONTROL && align_of::<C>() <= 64) };
-    // SAFETY: the region's memory, which nobody else uses (caller); the control part is large enough.
+    // SAFETY: both parts are the region's, which holds no other live heap (caller); the control
+    // part is large and aligned enough (asserted).
     unsafe {
         let heap: *mut C = control.cast();
         heap.write(C::EMPTY);
@@ -52,11 +55,11 @@ unsafe fn create<C: Crate>(control: *mut u8, pool: *mut u8, bytes: usize) -> *mu
     }
 }
 unsafe extern "C" fn malloc<C: Crate>(context: *mut c_void, bytes: usize) -> *mut c_void {
-    // SAFETY: the context is what `create` gave, and used by this call only.
+    // SAFETY: `create` returned the context; no other call uses it meanwhile (one thread).
     unsafe { give((*context.cast::<C>()).allocate(layout(bytes, ALIGN))) }
 }
 unsafe extern "C" fn free<C: Crate>(context: *mut c_void, block: *mut c_void, bytes: usize) {
-    // SAFETY: as above; `block` is a block of this heap (caller).
+    // SAFETY: `create` returned the context; the block is live and of this heap (caller).
     unsafe {
         (*context.cast::<C>())
             .deallocate(NonNull::new_unchecked(block.cast()), layout(bytes, ALIGN));
@@ -68,7 +71,7 @@ unsafe extern "C" fn realloc<C: Crate>(
     old: usize,
     new: usize,
 ) -> *mut c_void {
-    // SAFETY: as above.
+    // SAFETY: `create` returned the context; the block is live and of this heap (caller).
     unsafe {
         let block = NonNull::new_unchecked(block.cast());
         give((*context.cast::<C>()).resize(block, layout(old, ALIGN), new))
@@ -79,7 +82,7 @@ unsafe extern "C" fn memalign<C: Crate>(
     align: usize,
     bytes: usize,
 ) -> *mut c_void {
-    // SAFETY: as above.
+    // SAFETY: `create` returned the context; no other call uses it meanwhile (one thread).
     unsafe { give((*context.cast::<C>()).allocate(layout(bytes, align))) }
 }
 unsafe extern "C" fn free_aligned<C: Crate>(
@@ -88,7 +91,7 @@ unsafe extern "C" fn free_aligned<C: Crate>(
     bytes: usize,
     align: usize,
 ) {
-    // SAFETY: as above.
+    // SAFETY: `create` returned the context; the block is live and of this heap (caller).
     unsafe {
         (*context.cast::<C>())
             .deallocate(NonNull::new_unchecked(block.cast()), layout(bytes, align));
@@ -113,7 +116,7 @@ pub(super) const TALC: Peer = peer::<Talc>("talc", Growth::Sometimes);
 pub(super) const BUDDY: Peer = peer::<Buddy>("buddy_system_allocator", Growth::Sometimes);
 pub(super) const LINKED_LIST: Peer = peer::<LinkedList>("linked_list_allocator", Growth::Linear);
 
-/// 25 first levels: blocks of up to 512 MiB, more than any pool here.
+/// 25 first levels: blocks of up to 512 MiB, more than every pool here.
 type Rlsf = rlsf::Tlsf<'static, u32, u32, 25, 32>;
 
 impl Crate for Rlsf {
@@ -131,7 +134,7 @@ impl Crate for Rlsf {
     }
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: allocated with this alignment (caller).
+        // SAFETY: the block is live, of this heap, with this alignment (caller).
         unsafe { rlsf::Tlsf::deallocate(self, block, layout.align()) }
     }
     #[inline(always)]
@@ -141,7 +144,7 @@ impl Crate for Rlsf {
         old: Layout,
         new: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: as above.
+        // SAFETY: the block is live, of this heap, with this alignment (caller).
         unsafe { self.reallocate(block, layout(new, old.align())) }
     }
 }
@@ -156,12 +159,12 @@ impl Crate for Talc {
     }
     #[inline(always)]
     unsafe fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        // SAFETY: no size is zero.
+        // SAFETY: the size is not zero (caller).
         unsafe { talc::base::Talc::allocate(self, layout) }
     }
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: allocated with this layout (caller).
+        // SAFETY: the block is live, of this heap, with this layout (caller).
         unsafe { talc::base::Talc::deallocate(self, block.as_ptr(), layout) }
     }
     #[inline(always)]
@@ -171,7 +174,7 @@ impl Crate for Talc {
         old: Layout,
         new: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: allocated with this layout (caller).
+        // SAFETY: the block is live, of this heap, with this layout (caller).
         unsafe {
             if self.try_realloc_in_place(block.as_ptr(), old, new) {
                 return Some(block);
@@ -199,7 +202,7 @@ impl Crate for Buddy {
     }
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: allocated with this layout (caller).
+        // SAFETY: the block is live, of this heap, with this layout (caller).
         unsafe { self.dealloc(block, layout) }
     }
 }
@@ -218,7 +221,7 @@ impl Crate for LinkedList {
     }
     #[inline(always)]
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: allocated with this layout (caller).
+        // SAFETY: the block is live, of this heap, with this layout (caller).
         unsafe { linked_list_allocator::Heap::deallocate(self, block, layout) }
     }
 }

@@ -1,23 +1,25 @@
 //! The allocators that are compared, each through the same C call shape.
 //!
-//! A heap is a word (`context`) and functions that take it first. `free` and `realloc` get the size that was asked for,
-//! since some peers cannot do without; the C allocators ignore it. What is called is the allocator's own function where
-//! its signature allows (memoman), and one `extern "C"` function into which the allocator is inlined where it is a
-//! Rust crate.
+//! A heap is a word (`context`) and functions that take it first. `free` and `realloc` get the
+//! requested size, which the Rust crates need and the C allocators ignore. The pointer is the
+//! allocator's own function where its signature allows (memoman), and an `extern "C"` function into
+//! which the allocator is inlined where it is a Rust crate.
 
 mod c;
 mod crates;
 
 use std::ffi::c_void;
 
-/// What a peer is compared as.
+use crate::region::Region;
+
+/// The role of a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     /// The harness alone.
     Null,
-    /// Manages memory that the caller supplies: memoman's kind.
+    /// Manages the caller's memory, as memoman does.
     Pool,
-    /// Brings its own memory, and caches: shown beside.
+    /// Obtains its own memory, and caches it: shown beside the others.
     System,
 }
 
@@ -26,9 +28,9 @@ pub(crate) enum Kind {
 pub(crate) enum Growth {
     /// Not at all.
     Constant,
-    /// In states that are rare.
+    /// In rare states.
     Sometimes,
-    /// With the free blocks: it is given fewer calls, and left out where that does not help.
+    /// With the free blocks: `make bench` makes fewer calls, the other measurements leave it out.
     Linear,
 }
 
@@ -54,10 +56,7 @@ pub(crate) struct Peer {
     pub(crate) growth: Growth,
 }
 
-/// Bytes of control structure that a peer may use outside its pool.
-pub(crate) const CONTROL: usize = 64 << 10;
-
-/// All of them; the first is the harness alone, the second memoman.
+/// All peers but mimalloc; the first is the harness alone, the second memoman.
 pub(crate) static PEERS: [Peer; 8] = [
     c::NULL,
     c::MEMOMAN,
@@ -69,10 +68,10 @@ pub(crate) static PEERS: [Peer; 8] = [
     c::GLIBC,
 ];
 
-/// mimalloc, apart: its crate replaces nothing, but brings its own threads' data.
+/// mimalloc; its crate does not replace the process's malloc.
 pub(crate) static MIMALLOC: Peer = c::MIMALLOC;
 
-/// The names of all peers but the null one.
+/// Every peer, the harness alone first.
 pub(crate) fn all() -> Vec<&'static Peer> {
     PEERS.iter().chain(std::iter::once(&MIMALLOC)).collect()
 }
@@ -85,36 +84,33 @@ pub(crate) struct Heap<'a> {
 
 impl<'a> Heap<'a> {
     /// # Safety
-    /// The region's memory is the heap's until it is dropped and all its blocks are forgotten.
-    pub(crate) unsafe fn new(
-        peer: &'a Peer,
-        region: &crate::region::Region,
-        bytes: usize,
-    ) -> Heap<'a> {
-        // SAFETY: the region holds the control structure and the pool (tested by `pool`).
+    /// No other heap lives in `region` until this one is dropped and its blocks are out of use.
+    pub(crate) unsafe fn new(peer: &'a Peer, region: &Region, bytes: usize) -> Heap<'a> {
+        // SAFETY: the region holds the control structure and the pool (`pool` panics else), and no
+        // other live heap (caller).
         let context = unsafe { (peer.create)(region.control(), region.pool(bytes), bytes) };
         Heap { peer, context }
     }
 
     #[inline(always)]
     pub(crate) fn malloc(&self, bytes: usize) -> *mut u8 {
-        // SAFETY: the context is the peer's own; every size is greater than zero.
+        // SAFETY: `create` of this peer returned the context; every size is greater than zero.
         unsafe { (self.peer.malloc)(self.context, bytes).cast() }
     }
 
     /// # Safety
-    /// `block` was given by this heap for `bytes` bytes, without an alignment.
+    /// `block` is a live block that this heap's `malloc` or `realloc` returned for `bytes` bytes.
     #[inline(always)]
     pub(crate) unsafe fn free(&self, block: *mut u8, bytes: usize) {
-        // SAFETY: the caller's duty.
+        // SAFETY: the block is live and of this heap (caller).
         unsafe { (self.peer.free)(self.context, block.cast(), bytes) }
     }
 
     /// # Safety
-    /// As for `free`.
+    /// `block` is a live block that this heap's `malloc` or `realloc` returned for `old` bytes.
     #[inline(always)]
     pub(crate) unsafe fn realloc(&self, block: *mut u8, old: usize, new: usize) -> *mut u8 {
-        // SAFETY: the caller's duty.
+        // SAFETY: the block is live and of this heap (caller).
         unsafe { (self.peer.realloc)(self.context, block.cast(), old, new).cast() }
     }
 }
@@ -126,16 +122,17 @@ impl Heap<'_> {
         let Some((memalign, _)) = self.peer.memalign else {
             return std::ptr::null_mut();
         };
-        // SAFETY: the context is the peer's own; the alignment is a power of two, the size greater than zero.
+        // SAFETY: `create` of this peer returned the context; the alignment is a power of two, the
+        // size greater than zero.
         unsafe { memalign(self.context, align, bytes).cast() }
     }
 
     /// # Safety
-    /// `block` was given by this heap's `memalign` with this size and alignment.
+    /// `block` is a live block that this heap's `memalign` returned for this size and alignment.
     #[inline(always)]
     pub(crate) unsafe fn free_aligned(&self, block: *mut u8, bytes: usize, align: usize) {
         if let Some((_, free)) = self.peer.memalign {
-            // SAFETY: the caller's duty.
+            // SAFETY: the block is live, of this heap, and of this layout (caller).
             unsafe { free(self.context, block.cast(), bytes, align) }
         }
     }

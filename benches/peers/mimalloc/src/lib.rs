@@ -1,4 +1,4 @@
-//! The current mimalloc, from the crate `libmimalloc-sys`, with the C library's names: to be preloaded.
+//! mimalloc 3, from the crate `libmimalloc-sys`, under the C library's names: to be preloaded.
 #![no_std]
 
 use libmimalloc_sys as _;

@@ -1,4 +1,4 @@
-//! snmalloc, from the crate `snmalloc-sys`, with the C library's names: to be preloaded.
+//! snmalloc, from the crate `snmalloc-sys`, under the C library's names: to be preloaded.
 #![no_std]
 
 use snmalloc_sys as _;

@@ -1,23 +1,23 @@
-//! Allocating in the small build: one search, one cut.
+//! Allocation in the small build: one search, one split.
 
 use core::ptr::{self, NonNull};
 
+use super::free_list;
 use crate::block::{Block, Header};
 use crate::config::{BLOCK_MIN, QUANTUM};
 use crate::control::{Control, WILDERNESS};
-use crate::free_list;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::Tlsf;
 
-/// What an allocating function of this build gives, in two registers: a payload, or null and nothing, or where there is
-/// misuse and which.
+/// The result of an allocating function of this build, in two registers: a payload and None; null
+/// and None when it is refused; the address of the misuse and the misuse.
 pub(crate) type Outcome = (*mut u8, Option<Misuse>);
 
-/// No block: the request is refused.
+/// The request is refused.
 pub(crate) const REFUSED: Outcome = (ptr::null_mut(), None);
 
-/// An outcome as the interface has it; a request of `bytes` bytes.
+/// The public result of a request of `bytes` bytes.
 #[inline(always)]
 pub(crate) fn result(outcome: Outcome, bytes: usize) -> Result<NonNull<u8>, Refusal> {
     match (outcome, NonNull::new(outcome.0)) {
@@ -35,12 +35,12 @@ impl Tlsf {
     /// The instance is live.
     #[inline(always)]
     pub unsafe fn malloc(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: the same duty.
+        // SAFETY: live (caller).
         result(unsafe { malloc(self.control(), bytes) }, bytes)
     }
 
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
-    /// What is skipped in front becomes a free block.
+    /// The alignment gap becomes a free block.
     ///
     /// # Safety
     /// The instance is live.
@@ -49,7 +49,7 @@ impl Tlsf {
         if !align.is_power_of_two() {
             return Err(Refusal::Invalid);
         }
-        // SAFETY: the same duty; the alignment is tested.
+        // SAFETY: live (caller); the alignment is tested.
         result(unsafe { memalign(self.control(), align, bytes) }, bytes)
     }
 }
@@ -77,8 +77,7 @@ pub(crate) unsafe fn malloc(control: *mut Control, bytes: usize) -> Outcome {
 /// The instance is live; `align` is a power of two.
 #[inline(never)]
 pub(crate) unsafe fn memalign(control: *mut Control, align: usize, bytes: usize) -> Outcome {
-    // SAFETY: live (caller); `find` gives an unlinked block that is large enough for the worst gap in front of an
-    // aligned payload.
+    // SAFETY: live (caller); `find` unlinks a block that holds the greatest gap and `size` bytes.
     unsafe {
         if align <= QUANTUM {
             return malloc(control, bytes);
@@ -87,8 +86,8 @@ pub(crate) unsafe fn memalign(control: *mut Control, align: usize, bytes: usize)
             return refuse(control, bytes);
         }
         let size = block_size_for(bytes);
-        // The gap is zero or holds a block: at most align - QUANTUM, or one alignment more than
-        // a single quantum that would be too small.
+        // The gap is zero or holds a block: at most align - QUANTUM bytes, or align + QUANTUM in
+        // place of a single quantum, which holds none.
         let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
             return refuse(control, usize::MAX);
         };
@@ -109,13 +108,14 @@ pub(crate) unsafe fn memalign(control: *mut Control, align: usize, bytes: usize)
     }
 }
 
-/// Takes an unlinked free block into use, from `gap` bytes on, for `size` bytes.
+/// Takes `size` bytes of an unlinked free block, from `gap` bytes on, into use.
 ///
 /// # Safety
-/// The instance is live, and the block has so many bytes.
+/// The instance is live; the block has at least `gap + size` bytes.
 #[inline(always)]
 unsafe fn take(control: *mut Control, block: Block, gap: usize, size: usize) {
-    // SAFETY: the caller's duties. The header is as it was in the list.
+    // SAFETY: an unlinked block of a live instance (caller), its header still that of the free
+    // block.
     unsafe {
         (*control).live_blocks = (*control).live_blocks.wrapping_add(1);
         let total = block.header((*control).cookie).size() - gap;
@@ -129,14 +129,15 @@ unsafe fn take(control: *mut Control, block: Block, gap: usize, size: usize) {
     }
 }
 
-/// Unlinks a free block of at least `size` bytes: the head of the own bin, if it is large enough, or of the first bin
-/// above it, or the wilderness. At most three heads are looked at.
+/// Unlinks a free block of at least `size` bytes. The search reads at most three heads: the size's
+/// own bin, the next non-empty bin, the wilderness.
 ///
 /// # Safety
 /// The instance is live.
 #[inline(never)]
 unsafe fn find(control: *mut Control, size: usize) -> Outcome {
-    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2). It is tested before it is believed.
+    // SAFETY: live (caller): a marked bin's head is a listed block (I1, I2), tested before it is
+    // used.
     unsafe {
         let own = (*control).bin_of(size);
         let mut from = own;
@@ -147,7 +148,7 @@ unsafe fn find(control: *mut Control, size: usize) -> Outcome {
                 return exhausted(control);
             }
             let found = free_list::free_size(control, block);
-            // Its size must be one of the bin that it is listed in.
+            // Its size must map to the bin that lists it.
             if found == 0 || (*control).bin_of_block(block, found) != bin {
                 return (block.payload(), Some(Misuse::NotABlock));
             }
@@ -166,11 +167,13 @@ unsafe fn find(control: *mut Control, size: usize) -> Outcome {
     }
 }
 
-/// Makes `total` bytes at `block` one block in use of `size` bytes and a listed remainder, if that is large enough to
-/// be a block. `before` carries the PREV_FREE to keep and how many of the bytes were in use.
+/// Makes `total` bytes at `block` one block in use of `size` bytes and, if the rest holds a block,
+/// a listed remainder. `before` has the PREV_FREE to keep and, as its size, the bytes that were in
+/// use.
 ///
 /// # Safety
-/// The bytes are one block's or unlinked neighbours'; a block or sentinel lies behind them.
+/// The instance is live; the bytes are one block or unlinked neighbours, followed by a block or
+/// sentinel.
 #[inline(never)]
 pub(crate) unsafe fn settle(
     control: *mut Control,
@@ -180,7 +183,7 @@ pub(crate) unsafe fn settle(
     size: usize,
 ) {
     let mut taken = total;
-    // SAFETY: the caller's duties.
+    // SAFETY: unlinked bytes of a live instance, followed by a header (caller).
     unsafe {
         if total >= size + BLOCK_MIN {
             taken = size;
@@ -193,7 +196,7 @@ pub(crate) unsafe fn settle(
     }
 }
 
-/// The refusal of a request that was not looked for: zero, or beyond this instance.
+/// Refuses a request without a search: of zero bytes, or beyond this instance.
 #[inline(always)]
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Outcome {
     // SAFETY: live (caller).

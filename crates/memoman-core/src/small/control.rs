@@ -1,69 +1,14 @@
-//! What of the control structure the small build does in fewer instructions.
+//! Functions of the control structure in fewer instructions, for the small build.
 
 use core::ptr;
 
-use crate::config::{BINS_MAX, HEADER, MAX_BLOCK_LIMIT, SL_WORDS};
+use super::free_list::free_size;
+use crate::config::{HEADER, SL_WORDS};
 use crate::control::{Control, WILDERNESS, cookie_for};
-use crate::free_list::free_size;
-use crate::pool::{Pool, PoolHeader};
 use crate::pools::refresh;
 use crate::size_class::{block_size_for, floor_bin};
 
 const WORD_BITS: usize = usize::BITS as usize;
-
-/// Words from `low` to `limit`, and from `first_pool` to `handler_user`: what `check` covers.
-const FIRST_WORDS: usize = 9;
-const LAST_WORDS: usize = 6;
-
-const _: () = {
-    let word = size_of::<usize>();
-    assert!(core::mem::offset_of!(Control, low) == 0);
-    assert!(core::mem::offset_of!(Control, limit) == (FIRST_WORDS - 1) * word);
-    let last = core::mem::offset_of!(Control, first_pool);
-    assert!(core::mem::offset_of!(Control, check) == last + LAST_WORDS * word);
-    assert!(core::mem::offset_of!(PoolHeader, check) == 4 * word);
-    // One bin above an instance's last one still has its word in the bitmap.
-    assert!(Control::bins_for(MAX_BLOCK_LIMIT) < BINS_MAX);
-};
-
-/// Mixes words into one: multiply and fold, so that any changed bit changes the result. With machine words, where the
-/// normal build takes 64 bits; the same on 64-bit targets.
-pub(crate) fn mix(words: &[usize]) -> usize {
-    match words {
-        // SAFETY: a slice's words may be read.
-        [first, rest @ ..] => unsafe { hash_at(*first, rest.as_ptr(), rest.len()) },
-        [] => SEED,
-    }
-}
-
-const SEED: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
-
-/// The hash of an address and the words at `from`.
-///
-/// # Safety
-/// `words` words at `from` may be read.
-#[inline(never)]
-unsafe fn hash_at(address: usize, from: *const usize, words: usize) -> usize {
-    // SAFETY: the caller's duty.
-    unsafe { fold(step(SEED, address), from, words) }
-}
-
-/// # Safety
-/// As for [`hash_at`].
-#[inline(never)]
-unsafe fn fold(mut hash: usize, from: *const usize, words: usize) -> usize {
-    for index in 0..words {
-        // SAFETY: the caller's duty.
-        hash = step(hash, unsafe { from.add(index).read() });
-    }
-    hash
-}
-
-#[inline(always)]
-fn step(hash: usize, word: usize) -> usize {
-    let hash = (hash ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93_u64 as usize);
-    hash ^ (hash >> (WORD_BITS / 2))
-}
 
 impl Control {
     /// Lays an instance without pools into `mem`.
@@ -73,7 +18,7 @@ impl Control {
     /// `size_for(max_block)` bytes at `mem` may be written.
     pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
-        // SAFETY: the caller gives this memory; all-zero is a valid Control.
+        // SAFETY: the memory may be written (caller); all-zero is a valid Control.
         unsafe {
             ptr::write_bytes(control, 0, 1);
             (*control).cookie = cookie_for(mem.addr(), 0);
@@ -90,32 +35,22 @@ impl Control {
         control
     }
 
-    /// What `check` must be.
-    #[inline(never)]
-    pub(crate) fn checksum(&self) -> usize {
-        let this = ptr::from_ref(self);
-        // SAFETY: the words of this structure: see the proofs above.
-        unsafe {
-            let hash = hash_at(this.addr(), this.cast(), FIRST_WORDS);
-            fold(hash, (&raw const self.first_pool).cast(), LAST_WORDS)
-        }
-    }
-
-    /// The bin that a size maps to: the last one takes whatever exceeds the classes.
+    /// The bin that a size maps to; sizes beyond the last bin map to it.
     #[inline(never)]
     pub(crate) fn bin_of(&self, size: usize) -> usize {
         floor_bin(size).min(self.top_bin)
     }
 
-    /// The first bin at or above `bin` that is not empty, or the wilderness's: two find-first-set, no loop.
+    /// The first bin at or above `bin` that is not empty, or the wilderness's: two find-first-set,
+    /// no loop.
     ///
     /// # Safety
-    /// `bin` is at most one above the last one.
+    /// `bin` is at most `top_bin + 1`.
     #[inline(always)]
     pub(crate) unsafe fn serving_bin(&self, bin: usize) -> usize {
         let mut word = bin / WORD_BITS;
         debug_assert!(word < SL_WORDS);
-        // SAFETY: proved above.
+        // SAFETY: `bin` is below BINS_MAX (caller; proved above), so its word exists.
         let mut bits = unsafe { *self.sl_bitmap.get_unchecked(word) };
         bits &= usize::MAX << (bin % WORD_BITS);
         if bits == 0 {
@@ -131,26 +66,19 @@ impl Control {
         word * WORD_BITS + bits.trailing_zeros() as usize
     }
 
-    /// The greatest request that can succeed now: the head of the last non-empty bin, or the wilderness. O(1).
+    /// The greatest request, in bytes, that would succeed: that of the last non-empty bin's head or
+    /// the wilderness. O(1).
     ///
     /// # Safety
     /// `this` is a live instance.
     pub(crate) unsafe fn largest(this: *mut Control) -> usize {
-        // SAFETY: live (caller). An empty list's head is outside the pools, and an overwritten block no request would
-        // get: both have size 0.
+        // SAFETY: live (caller). An empty list's head is outside the pools, and no request gets an
+        // overwritten block: both have size 0.
         unsafe {
             let size_in = |bin: usize| free_size(this, Control::head(this, bin).read());
             let listed = size_in((*this).last_nonempty().unwrap_or(WILDERNESS));
             let size = listed.max(size_in(WILDERNESS));
             size.min((*this).max_size).saturating_sub(HEADER)
         }
-    }
-}
-
-impl Pool {
-    /// What `check` must be.
-    pub(crate) unsafe fn checksum(self) -> usize {
-        // SAFETY: the header may be read (caller); its first four words.
-        unsafe { hash_at(self.start(), self.header().cast_const().cast(), 4) }
     }
 }

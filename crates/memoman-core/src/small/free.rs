@@ -1,29 +1,25 @@
-//! Freeing in the small build: one way for every kind of neighbour.
+//! Freeing in the small build: one function for all states of the neighbours.
 
 use core::ptr::NonNull;
 
-use crate::block::{Block, Header};
+use super::free_list;
+use crate::block::{Block, FreeBlock, Header};
 use crate::config::BLOCK_MIN;
 use crate::control::Control;
-use crate::free_list;
-use crate::live::explain;
+use crate::instance::Tlsf;
 use crate::misuse::Misuse;
 use crate::pool::Pool;
-use crate::tlsf::Tlsf;
+use crate::returned::explain;
 
-/// A block that [`Tlsf::free`] has just coalesced and listed.
-#[derive(Clone, Copy)]
-pub struct FreeBlock(pub(crate) Block);
-
-/// The headers of a block in use and of what lies behind it, tested as `live` tests them. When they do not make sense,
-/// the first has size 0. (Two words are given in registers.)
+/// The headers of a block in use and of the next block, after the tests of `live`; the first has
+/// size 0 when these fail. (Two words are returned in registers.)
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read.
 #[inline(never)]
 pub(crate) unsafe fn headers(control: *mut Control, block: Block) -> (Header, Header) {
-    // SAFETY: live (caller); the header is read only of an aligned address inside the bounds, the next one only when the
-    // size stays inside them.
+    // SAFETY: readable memory (caller); the header is read only at an aligned address inside the
+    // bounds, the next one only when the size stays inside them.
     unsafe {
         if (*control).may_be_payload(block.addr()) {
             let (cookie, room) = ((*control).cookie, (*control).high - block.addr());
@@ -47,14 +43,15 @@ pub(crate) unsafe fn headers(control: *mut Control, block: Block) -> (Header, He
     }
 }
 
-/// A pool of this instance ends at `next`: the distance in its header leads to the pool's own.
+/// A pool of this instance ends at `next`: the distance in `header` leads to a sound pool header.
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read.
 #[inline(always)]
 unsafe fn ends_pool(control: *mut Control, next: Block, header: Header) -> bool {
     let start = next.payload().wrapping_sub(header.size());
-    // SAFETY: live (caller): a pool's header is read only where its first block lies inside the bounds.
+    // SAFETY: readable memory (caller); a pool's header is read only when its first block lies
+    // inside the bounds.
     Pool::new(start.cast()).is_some_and(|pool| unsafe {
         (*control).may_be_payload(pool.first_block().addr())
             && pool.is_sound(control)
@@ -62,13 +59,15 @@ unsafe fn ends_pool(control: *mut Control, next: Block, header: Header) -> bool 
     })
 }
 
-/// The size of the free block right before `block`, whose PREV_FREE is set; 0 when it has been overwritten.
+/// The size of the free block right before `block`; 0 when its header, ghost or links are
+/// overwritten.
 ///
 /// # Safety
 /// `control` is live; `block` is a block of one of its pools with PREV_FREE set.
 #[inline(never)]
 pub(crate) unsafe fn size_before(control: *mut Control, block: Block) -> usize {
-    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the bounds.
+    // SAFETY: PREV_FREE is set (caller), so the ghost exists; it is followed only inside the
+    // bounds.
     unsafe {
         let prev = block.prev_phys();
         let size = free_list::free_size(control, prev);
@@ -83,10 +82,10 @@ pub(crate) unsafe fn size_before(control: *mut Control, block: Block) -> usize {
 /// Frees a block and coalesces it with its free neighbours. On misuse nothing is changed.
 ///
 /// # Safety
-/// As for [`Tlsf::free`].
+/// The instance is live, and memory between its pools' outer bounds may be read.
 #[inline(never)]
 unsafe fn coalesce(control: *mut Control, mut block: Block) -> (Block, Option<Misuse>) {
-    // SAFETY: live (caller); the block and both neighbours are tested before anything is written.
+    // SAFETY: live (caller); the block and both neighbours are tested before the first write.
     unsafe {
         let (header, next_header) = headers(control, block);
         let freed = header.size();
@@ -121,14 +120,15 @@ unsafe fn coalesce(control: *mut Control, mut block: Block) -> (Block, Option<Mi
 }
 
 impl Tlsf {
-    /// Frees a block and coalesces it with its free neighbours at once; O(1). On misuse nothing is changed.
+    /// Frees a block and coalesces it with its free neighbours at once; O(1). Misuse that the
+    /// headers show is returned, and nothing is changed.
     ///
     /// # Safety
-    /// The instance is live. The contents of the block are given up. (A pointer that is no live block is found
-    /// wherever the headers show it, provided that the memory between the instance's pools can be read.)
+    /// The instance is live, and memory between its pools' outer bounds may be read. The contents
+    /// of the block are given up.
     #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
-        // SAFETY: the same duties.
+        // SAFETY: live instance, readable memory (caller).
         match unsafe { coalesce(self.control(), Block::at(ptr.as_ptr())) } {
             (block, None) => Ok(FreeBlock(block)),
             (_, Some(misuse)) => Err(misuse),

@@ -1,25 +1,25 @@
-//! The bins' lists of the small build: each step is one function, called from wherever it is needed.
+//! The bins' lists in the small build: each step is one function that is not inlined.
 
 use crate::block::{Block, Header, Link};
 use crate::control::Control;
 use crate::misuse::Misuse;
 
-/// Enters `block` into `bin` as its head.
+/// Makes `block` the head of `bin`.
 ///
 /// # Safety
-/// `this` is a live instance, `bin` at most its last one, `block` a block of one of its pools that is in no list.
+/// The instance is live; `bin` is at most `top_bin`; `block` lies in its pools, unlisted.
 #[inline(never)]
 pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     let head = Control::head(this, bin);
-    // SAFETY: the head exists; the block's payload starts with its two links; a head that is not the list's end is
-    // a listed free block (I2), whose links may be written.
+    // SAFETY: the head exists (`bin`, caller); the block's payload starts with its two links; a
+    // head that is not the list's end is a listed free block (I2), whose links may be written.
     unsafe {
         let old = head.read();
         block.set_next_free(old);
         block.set_prev_link(head);
         head.write(block);
         if old == Control::list_end(this) {
-            // As `mark`, without the test that mostly spares the second one.
+            // `Control::mark` without the test that mostly spares the first-level word.
             let word = bin / usize::BITS as usize;
             *(*this).sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % usize::BITS as usize);
             (*this).fl_bitmap |= 1 << word;
@@ -32,10 +32,10 @@ pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
 /// Makes `size` bytes a listed free block: header, ghost, the next block's PREV_FREE, the list.
 ///
 /// # Safety
-/// The bytes are unlinked and nobody's; a block or sentinel lies behind them.
+/// The instance is live; the bytes are unlisted and not in use, followed by a block or sentinel.
 #[inline(never)]
 pub(crate) unsafe fn list(this: *mut Control, block: Block, size: usize) {
-    // SAFETY: the caller's duties.
+    // SAFETY: unused bytes of a live instance, followed by a header (caller).
     unsafe {
         block.set_header((*this).cookie, Header::free(size));
         let next = block.offset(size);
@@ -45,15 +45,15 @@ pub(crate) unsafe fn list(this: *mut Control, block: Block, size: usize) {
     }
 }
 
-/// The checked unlink, first half: both neighbours in the list point back at `block`. Nothing is followed that lies
-/// outside the instance's outer bounds.
+/// The checked unlink, first half: both neighbours in the list point back at `block`. No link out
+/// of the instance's outer bounds is followed.
 ///
 /// # Safety
-/// `this` is a live instance and `block` lies in one of its pools.
+/// The instance is live; `block` lies in its pools.
 #[inline(never)]
 pub(crate) unsafe fn links_sound(this: *mut Control, block: Block) -> bool {
-    // SAFETY: live (caller); the payload of any block holds two words; a link is followed when it is aligned and inside
-    // the bounds.
+    // SAFETY: live (caller); the payload of any block holds two links, followed only when aligned
+    // and inside the bounds.
     unsafe {
         let control = &*this;
         let (link, next) = (block.prev_link(), block.next_free());
@@ -64,17 +64,17 @@ pub(crate) unsafe fn links_sound(this: *mut Control, block: Block) -> bool {
     }
 }
 
-/// [`links_sound`] has been asked.
+/// Proof that [`links_sound`] returned true.
 #[derive(Clone, Copy)]
 pub(crate) struct Links;
 
-/// [`links_sound`], where the normal build goes on with the links.
+/// [`links_sound`], with the signature of the normal build, which returns the links.
 ///
 /// # Safety
-/// As for it.
+/// The instance is live; `block` lies in its pools.
 #[inline(always)]
 pub(crate) unsafe fn links_of(this: *mut Control, block: Block) -> Option<Links> {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, a block of its pools (caller).
     unsafe { links_sound(this, block) }.then_some(Links)
 }
 
@@ -84,7 +84,7 @@ pub(crate) unsafe fn links_of(this: *mut Control, block: Block) -> Option<Links>
 /// `block` is listed, and [`links_sound`].
 #[inline(never)]
 pub(crate) unsafe fn unlink(this: *mut Control, block: Block) {
-    // SAFETY: the caller's duties: both neighbours point back at `block`.
+    // SAFETY: both neighbours point back at `block` (`links_sound`, caller).
     unsafe {
         let link: Link = block.prev_link();
         let next = block.next_free();
@@ -98,13 +98,14 @@ pub(crate) unsafe fn unlink(this: *mut Control, block: Block) {
     }
 }
 
-/// The size of a free block, when its header says free and the ghost at its end confirms the size; else 0.
+/// The size of a free block; 0 unless its header is plain free and its end confirms the size.
 ///
 /// # Safety
-/// The instance is live, and memory between its pools' outer bounds may be read. `block` may be anything.
+/// The instance is live, and memory between its pools' outer bounds may be read. `block` may be
+/// anything.
 #[inline(never)]
 pub(crate) unsafe fn free_size(this: *mut Control, block: Block) -> usize {
-    // SAFETY: live (caller); what is read lies inside the bounds.
+    // SAFETY: readable memory (caller); every word read lies inside the bounds.
     unsafe {
         let control = &*this;
         if control.may_be_payload(block.addr())
@@ -119,24 +120,23 @@ pub(crate) unsafe fn free_size(this: *mut Control, block: Block) -> usize {
     }
 }
 
-/// The same for a bin's head.
+/// [`free_size`] of a bin's head, with the signature of the normal build.
 ///
 /// # Safety
-/// As for [`free_size`].
+/// The instance is live, and memory between its pools' outer bounds may be read.
 pub(crate) unsafe fn size_of_head(this: *mut Control, block: Block) -> Option<usize> {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, readable memory (caller).
     let size = unsafe { free_size(this, block) };
     (size != 0).then_some(size)
 }
 
-/// May the free block behind a block in use be merged with it? Its header, with the next block's ghost as witness of
-/// its size, and its links.
+/// Tests size (at its end) and links of the free block behind a block in use.
 ///
 /// # Safety
-/// `this` is a live instance, and `next` lies in one of its pools.
+/// The instance is live; `next` lies in its pools.
 #[inline(never)]
 pub(crate) unsafe fn next_sound_to_merge(this: *mut Control, next: Block) -> Option<Misuse> {
-    // SAFETY: the same duties.
+    // SAFETY: live instance, a block of its pools (caller).
     unsafe {
         if free_size(this, next) == 0 {
             Some(Misuse::SmashedNext)

@@ -1,28 +1,30 @@
-//! Resizing in the small build: one way for shrinking and growing, forward or backward.
+//! Resizing in the small build: one function to shrink and to grow, forward or backward.
 
 use core::ptr::{self, NonNull};
 
-use crate::allocate::{Outcome, REFUSED, exhausted, malloc, memalign, result, settle};
+use super::allocate::{Outcome, REFUSED, exhausted, malloc, memalign, result, settle};
+use super::free::{headers, size_before};
+use super::free_list;
 use crate::block::{Block, Header};
 use crate::config::{HEADER, QUANTUM};
 use crate::control::Control;
-use crate::free::{headers, size_before};
-use crate::free_list;
-use crate::live::explain;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
+use crate::returned::explain;
 use crate::size_class::{block_size_for, cut_size};
-use crate::tlsf::Tlsf;
 
 impl Tlsf {
-    /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in place
-    /// forward, then backward, then by moving; O(1) and the copying. On failure the block is as it was.
+    /// Resizes a block to at least `bytes` bytes and keeps its contents up to the smaller size: in
+    /// place forward, else backward, else by a move; O(1) and the copying. On failure the block is
+    /// unchanged.
     ///
     /// # Safety
-    /// As for [`Tlsf::free`]; only on success is the old pointer given up.
+    /// The instance is live, and memory between its pools' outer bounds may be read. On success,
+    /// only the returned pointer is used.
     #[inline(always)]
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         let (control, old) = (self.control(), ptr.as_ptr());
-        // SAFETY: the same duties.
+        // SAFETY: live instance, readable memory, the old pointer given up (caller).
         unsafe {
             let mut outcome = resize(control, old, QUANTUM, bytes);
             if outcome == MUST_MOVE {
@@ -33,10 +35,11 @@ impl Tlsf {
         }
     }
 
-    /// [`Tlsf::realloc`] whose result is aligned to `align`, a power of two, whether the block moves or not.
+    /// [`Tlsf::realloc`] whose result is aligned to `align`, a power of two, whether the block
+    /// moves or not.
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc`].
+    /// The duties of [`Tlsf::realloc`].
     pub unsafe fn realloc_aligned(
         self,
         ptr: NonNull<u8>,
@@ -47,7 +50,7 @@ impl Tlsf {
             return Err(Refusal::Invalid);
         }
         let (control, old) = (self.control(), ptr.as_ptr());
-        // SAFETY: the same duties.
+        // SAFETY: live instance, readable memory, the old pointer given up (caller).
         unsafe {
             let mut outcome = resize(control, old, align.max(QUANTUM), bytes);
             if outcome == MUST_MOVE {
@@ -58,17 +61,17 @@ impl Tlsf {
         }
     }
 
-    /// [`Tlsf::realloc_in_place`]'s half.
+    /// The body of [`Tlsf::realloc_in_place`].
     ///
     /// # Safety
-    /// As for [`Tlsf::realloc`].
+    /// The duties of [`Tlsf::realloc`].
     pub(crate) unsafe fn resize_in_place(
         self,
         ptr: NonNull<u8>,
         align: usize,
         bytes: usize,
     ) -> Result<Resized, Refusal> {
-        // SAFETY: the same duties.
+        // SAFETY: live instance, readable memory, the old pointer given up (caller).
         let outcome = unsafe { resize(self.control(), ptr.as_ptr(), align, bytes) };
         if outcome == MUST_MOVE {
             Ok(Resized::Not(0))
@@ -77,13 +80,14 @@ impl Tlsf {
         }
     }
 
-    /// Copies a block's contents into a new one, if there is one, and frees it.
+    /// Copies a block's contents into `new`, if that is a block, and frees the old one.
     ///
     /// # Safety
-    /// `ptr` is a tested block in use; `new` another one of at least `bytes` bytes.
+    /// The instance is live; `ptr` is a tested block in use; `new` is another of at least `bytes`
+    /// bytes, or a failure.
     #[inline(never)]
     unsafe fn relocate(self, ptr: *mut u8, new: Outcome, bytes: usize, peak: usize) -> Outcome {
-        // SAFETY: tested (caller); the new block is another one, and holds what is copied.
+        // SAFETY: two blocks in use (caller); both hold the bytes that are copied.
         unsafe {
             if new.1.is_some() || new.0.is_null() {
                 return new;
@@ -91,7 +95,7 @@ impl Tlsf {
             let size = Block::at(ptr).header((*self.control()).cookie).size();
             ptr::copy_nonoverlapping(ptr, new.0, (size - HEADER).min(bytes));
             if let Err(misuse) = self.free(NonNull::new_unchecked(ptr)) {
-                // A neighbour of the old block is overwritten: as if nothing had been asked.
+                // A neighbour of the old block is overwritten: undo the allocation.
                 let _ = self.free(NonNull::new_unchecked(new.0));
                 (*self.control()).peak = peak;
                 return (ptr, Some(misuse));
@@ -101,17 +105,18 @@ impl Tlsf {
     }
 }
 
-/// Said of a block that has no room where it is; no outcome of a resized one.
+/// The block cannot be resized in place. No other outcome of [`resize`] has this value.
 const MUST_MOVE: Outcome = (ptr::null_mut(), Some(Misuse::Foreign));
 
-/// The resized block, or [`MUST_MOVE`].
+/// Resizes a block in place, else [`MUST_MOVE`].
 ///
 /// # Safety
-/// As for [`Tlsf::realloc`].
+/// The duties of [`Tlsf::realloc`].
 #[inline(never)]
 unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize) -> Outcome {
     let block = Block::at(ptr);
-    // SAFETY: live instance (caller); the block and its neighbours are tested before they are believed.
+    // SAFETY: live instance (caller); the block and its neighbours are tested before the first
+    // write.
     unsafe {
         let (header, next_header) = headers(control, block);
         let have = header.size();
@@ -121,7 +126,8 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
         if bytes == 0 {
             return REFUSED;
         }
-        // What the block has already is not refused: taken whole, it may be a little more than the greatest request.
+        // A block taken whole may exceed the greatest request: a size that it already has is not
+        // refused.
         if bytes > (*control).limit && bytes > have - HEADER {
             return exhausted(control);
         }
@@ -160,7 +166,8 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
         }
         if start != block {
             free_list::unlink(control, start);
-            // The two may overlap. What stays of the old header would look like a live block: bury it first.
+            // The two may overlap. The old header would pass for a live block: a tombstone replaces
+            // it first.
             block.set_header((*control).cookie, Header::tombstone());
             ptr::copy(ptr, start.payload(), (have - HEADER).min(bytes));
         }
@@ -169,9 +176,9 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
     }
 }
 
-/// What became of a block that was to be resized where it is.
+/// The result of resizing in place.
 pub(crate) enum Resized {
     InPlace(NonNull<u8>),
-    /// There is no room: it is as it was.
+    /// No room: the block is unchanged.
     Not(usize),
 }

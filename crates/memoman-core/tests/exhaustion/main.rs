@@ -1,12 +1,13 @@
 //! Every sequence of operations on small heaps (group L).
 //!
-//! The heap's states are few when blocks are told apart by place and size only, and not by when and by whom they were
-//! allocated. So the search does every operation once in every state, until no operation leads to a new one: that
-//! covers every sequence of any length. That the reduction loses nothing is checked, not believed: another search
-//! runs all sequences up to a length one by one, unreduced, and each step must lead where the first search says.
+//! A state is the place, size and use of each block, and the order of the lists, not the history:
+//! so states are few. The search does every operation once in every state, until no operation leads
+//! to a new one: that covers every sequence of any length. A second search tests the reduction: it
+//! runs all sequences up to a length one by one, unreduced, and each step must lead to the state
+//! that the first search recorded.
 //!
-//! `MEMOMAN_EXHAUST_BYTES` is the pool's size (default: small, for every day), `MEMOMAN_EXHAUST_DEPTH` ends the search
-//! at sequences of that length, `MEMOMAN_EXHAUST_RAW` is the length of the unreduced ones.
+//! `MEMOMAN_EXHAUST_BYTES` is the pool's size (default: small), `MEMOMAN_EXHAUST_DEPTH` ends the
+//! search at sequences of that length, `MEMOMAN_EXHAUST_RAW` is the length of the unreduced ones.
 
 mod space;
 #[path = "../support/mod.rs"]
@@ -23,21 +24,21 @@ fn setting(name: &str, default: usize) -> usize {
     })
 }
 
-/// Which state each operation leads to from each state.
+/// The state that each operation leads to from each state.
 struct Graph {
     numbers: HashMap<Box<[u8]>, u32>,
-    /// Of each state that was searched: where its operations begin in `targets`.
+    /// The index in `targets` of each searched state's first operation.
     first: Vec<usize>,
-    /// A state's number, or the state itself where the operation was refused.
+    /// The number of the state reached; after a refusal, that of the same state.
     targets: Vec<u32>,
     refused: usize,
-    /// States by the length of the shortest sequence that leads there.
+    /// Numbers of states, by the length of the shortest sequence to them.
     levels: Vec<usize>,
     complete: bool,
 }
 
 impl Graph {
-    /// Searches breadth first, to sequences of `depth` operations or until nothing new is found.
+    /// Searches breadth first, to sequences of `depth` operations or until no new state is found.
     fn search(space: &Space, depth: usize) -> Graph {
         let mut graph = Graph {
             numbers: HashMap::from([(space.key(), 0)]),
@@ -61,7 +62,7 @@ impl Graph {
         graph
     }
 
-    /// Does everything that can be done in one state.
+    /// Does every operation in one state.
     fn leave(&mut self, space: &Space, image: &[u8], last: bool, found: &mut Vec<Vec<u8>>) {
         space.load(image);
         let live = space.live();
@@ -94,7 +95,7 @@ impl Graph {
         &self.targets[self.first[state]..end.unwrap_or(self.targets.len())]
     }
 
-    /// How many sequences of exactly `length` operations there are.
+    /// The number of sequences of exactly `length` operations.
     fn sequences(&self, length: usize) -> f64 {
         let mut ways = vec![1.0; self.first.len()];
         for _ in 0..length {
@@ -109,7 +110,7 @@ impl Graph {
     }
 }
 
-/// Runs every sequence of up to `left` more operations, unreduced; returns how many.
+/// Runs every sequence of up to `left` more operations, unreduced; returns their number.
 fn run_all(space: &Space, graph: &Graph, left: usize) -> usize {
     let live = space.live();
     space.tag(&live);
@@ -144,7 +145,8 @@ fn exhaust(pools: &[(usize, usize)], depth: usize, raw: usize) -> Graph {
     let graph = Graph::search(&space, depth);
     let longest = graph.levels.len() - 1;
     println!(
-        "pools {pools:?}: {} states, {} operations ({} refused), farthest state {longest} operations away, {}",
+        "pools {pools:?}: {} states, {} operations ({} refused), \
+         farthest state {longest} operations away, {}",
         graph.numbers.len(),
         graph.targets.len(),
         graph.refused,
@@ -169,7 +171,7 @@ fn exhaust(pools: &[(usize, usize)], depth: usize, raw: usize) -> Graph {
 }
 
 const QUANTUM: usize = memoman_core::Tlsf::ALIGN;
-/// 288 bytes on 64-bit targets: seconds. Each two quanta more make it nearly four times as many states.
+/// 288 bytes on 64-bit targets take seconds. Two more quanta make nearly four times as many states.
 const BYTES: usize = 18 * QUANTUM;
 const RAW: usize = 4;
 
@@ -178,7 +180,7 @@ fn group_l_every_sequence_in_one_small_pool() {
     let bytes = setting("MEMOMAN_EXHAUST_BYTES", BYTES);
     let depth = setting("MEMOMAN_EXHAUST_DEPTH", usize::MAX - 1);
     let raw = setting("MEMOMAN_EXHAUST_RAW", RAW);
-    // The first payload a multiple of twice the quantum, and between two such.
+    // The first payload at a multiple of twice the quantum, and between two of them.
     for offset in [0, QUANTUM] {
         let graph = exhaust(&[(bytes, offset)], depth, raw);
         assert!(graph.complete || graph.levels.len() > depth);

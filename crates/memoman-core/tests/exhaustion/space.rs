@@ -1,20 +1,21 @@
-//! A small heap that can be put back into any of its states, and what tells two states apart.
+//! A small heap that can be restored to any of its states, and the definition of a state.
 
+use crate::support::fronts::Free;
 use crate::support::{Instance, Region, assert_sound};
 use memoman_core::{Refusal, Tlsf};
 use std::ptr::NonNull;
 
-/// What is asked for, in words: the smallest block, the first beyond it, and on.
+/// Request sizes in words: the smallest block, the first beyond it, and on.
 pub(crate) const SIZES: [usize; 4] = [
     2 * size_of::<usize>(),
     3 * size_of::<usize>(),
     4 * size_of::<usize>(),
     6 * size_of::<usize>(),
 ];
-/// Twice the quantum: the smallest alignment that is not met by itself.
+/// Twice the quantum: the smallest alignment that not every payload has.
 pub(crate) const ALIGN: usize = 2 * Tlsf::ALIGN;
 
-/// One operation. Blocks are numbered in address order, sizes by their place in [`SIZES`].
+/// One operation. Blocks are numbered in address order, sizes by their index in [`SIZES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Malloc(usize),
@@ -41,7 +42,7 @@ pub(crate) struct Live {
     pub(crate) ptr: NonNull<u8>,
     /// Usable bytes.
     pub(crate) bytes: usize,
-    /// Where the contents lie in an image.
+    /// Offset of the contents in an image.
     at: usize,
 }
 
@@ -50,12 +51,13 @@ pub(crate) struct Space {
     instance: Instance,
     regions: Vec<Region>,
     control_bytes: usize,
-    /// Where `failed_requests` lies in an image: found by a refusal, not by knowing the layout.
+    /// Offset of `failed_requests` in an image, found by a refusal, without knowledge of the
+    /// layout.
     failed_at: usize,
 }
 
 impl Space {
-    /// An instance over pools of these many bytes, each at an offset from a multiple of 64.
+    /// An instance over pools of these lengths in bytes, each at an offset from a multiple of 64.
     pub(crate) fn new(pools: &[(usize, usize)]) -> Space {
         let max_block = pools.iter().map(|pool| pool.0).max().unwrap_or(0);
         let instance = Instance::new(max_block);
@@ -119,7 +121,7 @@ impl Space {
         }
     }
 
-    /// Panics unless nothing but `failed_requests` has changed since `image` was taken, and that by `count`.
+    /// Panics unless `failed_requests` has changed by `count` since `image`, and nothing else has.
     fn assert_unchanged_since(&self, image: &[u8], count: u8) {
         let mut at = 0;
         for (start, bytes) in self.parts() {
@@ -140,12 +142,12 @@ impl Space {
         }
     }
 
-    /// Takes `failed_requests` out of an image, so that it never grows along a path.
+    /// Clears `failed_requests` in an image, so that it never grows along a path.
     fn forget_refusals(&self, image: &mut [u8]) {
         image[self.failed_at] = 0;
     }
 
-    /// The blocks in use, in address order within each pool, as the walk finds them.
+    /// The blocks in use, by a walk, in address order within each pool.
     pub(crate) fn live(&self) -> Vec<Live> {
         let mut live = Vec::new();
         let mut at = self.control_bytes;
@@ -167,22 +169,23 @@ impl Space {
         live
     }
 
-    /// Gives every block in use contents of its own, so that an image shows what happens to them.
+    /// Fills every block in use with distinct contents, so that an image shows their changes.
     pub(crate) fn tag(&self, live: &[Live]) {
         for (number, block) in live.iter().enumerate() {
             for i in 0..block.bytes {
-                // SAFETY: a live block of so many bytes.
+                // SAFETY: a live block, filled to its end.
                 unsafe { block.ptr.as_ptr().add(i).write((number * 59 + i * 7) as u8) };
             }
         }
     }
 
-    /// The state: sizes and uses of all blocks in order, and of each free one which comes behind it in its list. What
-    /// else the heap's bytes hold (contents, counters, stale links) decides nothing that a sound call does.
+    /// The state: size and use of each block in order, and the successor in its list of each free
+    /// one. The heap's other bytes (contents, counters, stale links) have no effect on a sound
+    /// call.
     pub(crate) fn key(&self) -> Box<[u8]> {
         let mut blocks: Vec<(NonNull<u8>, u8, bool)> = Vec::with_capacity(16);
         for region in &self.regions {
-            // SAFETY: as in `live`.
+            // SAFETY: a live instance of this test.
             unsafe {
                 self.tlsf
                     .pool_of(region.start().wrapping_add(Tlsf::ALIGN))
@@ -207,20 +210,20 @@ impl Space {
         key.into_boxed_slice()
     }
 
-    /// Does `op` in the state `image` (loaded, tagged, with these blocks in use) and checks all that must hold behind it.
-    /// Returns false when it was refused.
+    /// Does `op` in the state `image` (loaded, tagged, with these blocks in use) and checks all
+    /// that must hold afterwards. False when it was refused.
     pub(crate) fn apply(&self, image: &[u8], live: &[Live], op: Op) -> bool {
         let largest = {
             // SAFETY: the instance is live.
             unsafe { self.tlsf.stats() }.largest
         };
-        // SAFETY: the instance is live; what is given back is live.
+        // SAFETY: the instance is live; freed and resized blocks are live.
         let (touched, result) = unsafe {
             match op {
                 Op::Malloc(size) => (None, self.tlsf.malloc(SIZES[size]).map(Some)),
                 Op::Memalign(size) => (None, self.tlsf.memalign(ALIGN, SIZES[size]).map(Some)),
                 Op::Free(block) => {
-                    self.tlsf.free(live[block].ptr).unwrap();
+                    self.tlsf.free_by_turns(live[block].ptr).unwrap();
                     (Some(block), Ok(None))
                 }
                 Op::Realloc(block, size) => (
@@ -268,7 +271,7 @@ impl Space {
             unsafe { assert!(Tlsf::block_size(payload.as_ptr()) >= SIZES[size], "{op:?}") };
             if let Some(block) = touched.map(|block| live[block]) {
                 let kept = block.bytes.min(SIZES[size]);
-                // SAFETY: a live block of at least so many bytes.
+                // SAFETY: a live block of at least `kept` bytes.
                 let now = unsafe { std::slice::from_raw_parts(payload.as_ptr(), kept) };
                 assert!(now == &image[block.at..][..kept], "{op:?} lost contents");
             }
@@ -276,19 +279,19 @@ impl Space {
         true
     }
 
-    /// The image of the state that `apply` has led to.
+    /// The image of the state after `apply`.
     pub(crate) fn reached(&self) -> Vec<u8> {
         let mut image = self.image();
         self.forget_refusals(&mut image);
         image
     }
 
-    /// Frees everything: each pool must be one block again.
+    /// Frees all blocks: each pool must be one block again.
     pub(crate) fn assert_ends_whole(&self, live: &[Live]) {
         // SAFETY: each is live and freed once.
         unsafe {
             for block in live {
-                self.tlsf.free(block.ptr).unwrap();
+                self.tlsf.free_by_turns(block.ptr).unwrap();
             }
             let mut pool = self.tlsf.first_pool();
             while let Some(this) = pool {

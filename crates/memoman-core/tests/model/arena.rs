@@ -1,10 +1,10 @@
-//! The memory that a program runs in, and what a walk sees there.
+//! The memory of a program, and its blocks as a walk finds them.
 
 use crate::ops::ARENA;
 use crate::support::Region;
 use memoman_core::Tlsf;
 
-/// One stretch of memory for control structure and pools, with guards around it.
+/// One range of memory for control structure and pools, with guards around it.
 pub(crate) struct Arena(Region);
 
 impl Arena {
@@ -16,7 +16,7 @@ impl Arena {
         self.0.start().wrapping_add(offset)
     }
 
-    /// Where an address lies in an image.
+    /// The offset of an address in an image.
     pub(crate) fn offset(&self, address: usize) -> usize {
         address - self.0.start().addr()
     }
@@ -29,7 +29,7 @@ impl Arena {
 
     pub(crate) fn load(&self, image: &[u8]) {
         assert_eq!(image.len(), ARENA);
-        // SAFETY: the arena holds so many bytes.
+        // SAFETY: the image has as many bytes as the arena.
         unsafe {
             self.0
                 .start()
@@ -49,7 +49,7 @@ impl Arena {
                 let now = unsafe { std::slice::from_raw_parts(self.at(at), start - from) };
                 assert!(
                     now == &image[at..][..start - from],
-                    "a byte that is nobody's was written"
+                    "a byte outside the heap was written"
                 );
             }
             from = from.max(end);
@@ -57,7 +57,7 @@ impl Arena {
     }
 }
 
-/// A block as the walk shows it.
+/// A block found by the walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) addr: usize,
@@ -91,10 +91,10 @@ fn word(tag: u64, index: usize) -> u64 {
     (z ^ (z >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) | 1
 }
 
-/// Fills a live block with contents in which every place differs, so that moved contents show too.
+/// Fills a live block with contents that differ at every place, so that moved contents show too.
 pub(crate) fn fill(ptr: *mut u8, bytes: usize, tag: u64) {
     for i in 0..bytes / 8 {
-        // SAFETY: a live block of so many bytes (caller).
+        // SAFETY: a live block of `bytes` bytes (caller).
         unsafe {
             ptr.add(8 * i)
                 .cast::<u64>()
@@ -108,19 +108,19 @@ pub(crate) fn fill(ptr: *mut u8, bytes: usize, tag: u64) {
         .take(bytes - tail)
         .enumerate()
     {
-        // SAFETY: as above.
+        // SAFETY: inside the same block (caller).
         unsafe { ptr.add(tail + i).write(byte) };
     }
 }
 
-/// The first `bytes` bytes are still what [`fill`] wrote.
+/// The first `bytes` bytes are unchanged since [`fill`].
 pub(crate) fn is_filled(ptr: *const u8, bytes: usize, tag: u64) -> bool {
     let whole = (0..bytes / 8).all(|i| {
-        // SAFETY: a live, initialised block of so many bytes (caller).
+        // SAFETY: a live, initialised block of `bytes` bytes (caller).
         u64::from_le(unsafe { ptr.add(8 * i).cast::<u64>().read_unaligned() }) == word(tag, i)
     });
     let tail = bytes & !7;
     let rest = word(tag, tail / 8).to_le_bytes();
-    // SAFETY: as above.
+    // SAFETY: inside the same block (caller).
     whole && (tail..bytes).all(|i| unsafe { ptr.add(i).read() } == rest[i - tail])
 }

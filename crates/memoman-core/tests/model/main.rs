@@ -1,11 +1,14 @@
-//! Random programs over the whole API beside a shadow of what is live (group L), as a proptest state machine.
+//! Random programs over the whole API, with a shadow of the live blocks (group L), as a proptest
+//! state machine.
 //!
-//! After every operation: no overlap, alignment, containment, contents of every live block, every counter exact, `largest`
-//! allocatable and one byte more not, bytes that are nobody's untouched. Whether a call succeeds is predicted before it is
-//! made, from a walk; a failed call changes nothing but `failed_requests`. At the end everything is freed,
-//! and the memory must be, bit for bit, that of an instance newly made over the same pools.
+//! Checked after every operation: no overlap, alignment, containment, contents of every live block,
+//! every counter, `largest` allocatable and one byte more not, all other memory unchanged. A walk
+//! predicts whether a call succeeds; a failed call changes nothing but `failed_requests`. At the
+//! end all blocks are freed, and the memory must equal, bit for bit, that of a new instance over
+//! the same pools.
 //!
-//! The seed is fixed; `PROPTEST_RNG_SEED=n` takes another, `PROPTEST_CASES=n` runs more. A failing program is shrunk and printed.
+//! The seed is fixed; `PROPTEST_RNG_SEED=n` sets another, `PROPTEST_CASES=n` runs more. A failing
+//! program is shrunk and printed.
 
 mod arena;
 mod ops;

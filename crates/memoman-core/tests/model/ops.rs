@@ -1,22 +1,22 @@
-//! What a program consists of: a set-up and operations. Blocks and pools are named by a number that is taken modulo
-//! how many there are, sizes by what they are measured at, so that every operation makes sense in every state, and a
-//! program stays one when proptest takes operations away.
+//! A program: a set-up and operations. Blocks and pools are named by a number modulo their count,
+//! sizes relative to a bound, so that every operation has a meaning in every state, and a program
+//! remains valid when proptest removes operations.
 
 use memoman_core::Tlsf;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-/// Bytes of memory in which control structure and pools lie.
+/// Bytes of memory for control structure and pools.
 pub(crate) const ARENA: usize = 40 << 10;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Size {
     Bytes(usize),
-    /// So far from the greatest request that can succeed now.
+    /// This far from the greatest request that would succeed.
     Largest(isize),
-    /// So far from the greatest request that the instance can serve at all.
+    /// This far from the greatest request of the instance.
     Limit(isize),
-    /// So far below an end of the address space.
+    /// This far below an end of the address space.
     Huge(u32, usize),
 }
 
@@ -37,24 +37,24 @@ pub(crate) enum Op {
     Memalign(usize, Size),
     Realloc(usize, Size),
     ReallocAligned(usize, usize, Size),
-    /// Resized where it lies or not at all; the alignment is the quantum times two to this power.
+    /// Resized in place or not at all; the alignment is the quantum times two to this power.
     InPlace(usize, u32, Size),
     Free(usize),
-    /// free, realloc and realloc_aligned of what is no block.
+    /// free, realloc and realloc_aligned of a pointer that is no live block.
     Misuse(usize, Wild),
     /// Every hot call on an intercepted instance.
     Intercepted(usize),
     /// Any range of the arena.
     AddPool(usize, usize),
     ExtendPool(usize, Size),
-    /// The number of a pool, and how far from its start the pointer is.
+    /// The number of a pool, and the pointer's distance from its start.
     RemovePool(usize, usize),
     Reset,
-    /// One step of the validation that goes on between all other operations.
+    /// One step of the validation that runs between all other operations.
     Step(usize),
     /// All steps from the start.
     Sweep(usize),
-    /// A refused request that the layer above takes back.
+    /// A refused request that the layer above withdraws.
     Withdraw(Size),
 }
 
@@ -97,8 +97,8 @@ fn range() -> impl Strategy<Value = (usize, usize)> {
     })
 }
 
-/// The programs. The reference state is the set-up alone: where blocks come to lie is not the reference's to say, so
-/// the shadow is kept beside the heap.
+/// The programs. The reference state is the set-up only, since it cannot predict the placement of
+/// blocks; the shadow is kept beside the heap.
 #[derive(Clone, Debug)]
 pub(crate) struct Program;
 

@@ -1,4 +1,4 @@
-//! Operations on pools: whether a range can be one follows from the ranges that are.
+//! Operations on pools: the present pools decide whether a range can be one.
 
 use crate::arena;
 use crate::ops::ARENA;
@@ -18,7 +18,7 @@ impl Shadow {
         };
         let (start, end) = given.bounds();
         let room = end.checked_sub(start).is_some_and(|room| room >= POOL_MIN);
-        // Nothing that an instance was given is given again: a pool's bytes up to its end, rounded or not.
+        // No memory is given twice: a pool has its bytes up to its unrounded end.
         let overlaps = self.pools.values().any(|other| {
             let below = other.start() < start;
             if below {
@@ -28,7 +28,7 @@ impl Shadow {
             }
         });
         let expected = room && !overlaps && !self.overlaps_control(given.mem, given.end);
-        // SAFETY: the instance is live, the range is the arena's.
+        // SAFETY: the instance is live, the range lies in the arena.
         let pool = unsafe { self.tlsf.add_pool(mem, bytes) };
         assert_eq!(
             pool.is_some(),
@@ -48,7 +48,7 @@ impl Shadow {
         let Some(given) = self.nth_pool(pool) else {
             return;
         };
-        // What lies beyond the arena is not ours to give, unless no one could have it.
+        // Memory beyond the arena cannot be given, except ranges that every call must refuse.
         let room = self.arena.at(ARENA).addr() - given.end;
         let more = if given.end.checked_add(more).is_none() {
             more
@@ -66,7 +66,7 @@ impl Shadow {
                 && !self.overlaps_control(given.end, new_end)
                 && grown >= least
         });
-        // SAFETY: the instance is live, the pool is one of its, and the bytes behind it are the arena's.
+        // SAFETY: the instance and its pool are live, and the bytes behind it lie in the arena.
         let extended = unsafe {
             let pool = self.tlsf.pool_of(self.arena.at(self.arena.offset(start)));
             self.tlsf.extend_pool(pool.unwrap(), more)
@@ -87,16 +87,16 @@ impl Shadow {
         let (start, end) = given.bounds();
         let named = address.next_multiple_of(QUANTUM) == start;
         let used = self.live.range(start..end).next().is_some();
-        // Another pool may begin where the pointer leads.
+        // Another pool may begin at the pointer.
         if !named && self.pools.contains_key(&address.next_multiple_of(QUANTUM)) {
             return;
         }
-        // SAFETY: the instance is live, all memory between its pools is the arena's.
+        // SAFETY: the instance is live, all memory between its pools lies in the arena.
         let removed = unsafe { self.tlsf.remove_pool(self.arena.at(0).with_addr(address)) };
         assert_eq!(removed, named && !used, "remove_pool");
         if removed {
             self.pools.remove(&start);
-            // SAFETY: as above: it is no pool any more.
+            // SAFETY: the instance is live, and the memory, no pool any more, lies in the arena.
             assert!(!unsafe { self.tlsf.remove_pool(self.arena.at(0).with_addr(address)) });
         } else {
             self.assert_unchanged(0);

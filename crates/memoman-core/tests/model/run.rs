@@ -3,6 +3,7 @@
 use crate::arena::{self, Seen};
 use crate::ops::{Op, Wild};
 use crate::shadow::Shadow;
+use crate::support::fronts::Free;
 use memoman_core::config::{QUANTUM, WORD};
 use memoman_core::size_class::block_size_for;
 use memoman_core::{Misuse, Refusal, Step, Tlsf};
@@ -10,15 +11,15 @@ use std::ptr::NonNull;
 
 type Given = Result<NonNull<u8>, Refusal>;
 
-/// What a call must do.
+/// The predicted outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
-    /// Give this very block.
+    /// Returns this block.
     At(usize),
-    /// Give some block.
+    /// Returns some block.
     Served,
     Refused(Refusal),
-    /// Depends on where the free blocks lie: the alignment gap decides.
+    /// Open: the free blocks' addresses and the alignment gap decide.
     ServedOrExhausted,
 }
 
@@ -28,7 +29,7 @@ impl Shadow {
             Op::Malloc(size) => {
                 let bytes = self.resolve(size);
                 let expected = self.expect_new(1, bytes);
-                // SAFETY: the instance is live, here and in all that follows.
+                // SAFETY: the instance is live.
                 let given = unsafe { self.tlsf.malloc(bytes) };
                 self.account(given, expected, bytes, 1);
             }
@@ -36,10 +37,10 @@ impl Shadow {
                 let count = self.resolve(count) / size.clamp(1, 64);
                 let bytes = count.saturating_mul(size);
                 let expected = self.expect_new(1, bytes);
-                // SAFETY: live.
+                // SAFETY: the instance is live.
                 let given = unsafe { self.tlsf.calloc(count, size) };
                 if let Ok(ptr) = given {
-                    // SAFETY: a fresh block of so many bytes.
+                    // SAFETY: a new block of this many bytes.
                     let contents = unsafe { std::slice::from_raw_parts(ptr.as_ptr(), bytes) };
                     assert!(
                         contents.iter().all(|&byte| byte == 0),
@@ -51,7 +52,7 @@ impl Shadow {
             Op::Memalign(align, size) => {
                 let bytes = self.resolve(size);
                 let expected = self.expect_new(align, bytes);
-                // SAFETY: live.
+                // SAFETY: the instance is live.
                 let given = unsafe { self.tlsf.memalign(align, bytes) };
                 self.account(given, expected, bytes, align);
             }
@@ -69,14 +70,14 @@ impl Shadow {
             Op::ExtendPool(pool, more) => self.extend_pool(pool, self.resolve(more)),
             Op::RemovePool(pool, off) => self.remove_pool(pool, off),
             Op::Reset => {
-                // SAFETY: live; the shadow forgets every block.
+                // SAFETY: the instance is live; the shadow drops every block.
                 assert!(unsafe { self.tlsf.reset() });
                 self.live.clear();
                 (self.peak, self.failed) = (0, 0);
                 self.resets += 1;
             }
             Op::Step(blocks) => {
-                // SAFETY: live; the cursor was written by earlier steps.
+                // SAFETY: the instance is live; earlier steps wrote the cursor.
                 let step = unsafe { self.tlsf.validate_step(&mut self.cursor, blocks) };
                 assert!(!matches!(step, Step::Broken(_)), "{step:?}");
                 self.assert_unchanged(0);
@@ -85,7 +86,7 @@ impl Shadow {
             Op::Withdraw(size) => {
                 let bytes = self.resolve(size);
                 let expected = self.expect_new(1, bytes);
-                // SAFETY: live; a refusal for want of memory is taken back at once.
+                // SAFETY: the instance is live; the refusal is withdrawn at once.
                 let given = unsafe { self.tlsf.malloc(bytes) };
                 self.account(given, expected, bytes, 1);
                 if given == Err(Refusal::Exhausted) {
@@ -98,7 +99,7 @@ impl Shadow {
         }
     }
 
-    /// What a call for a new block must do.
+    /// The outcome of a call for a new block.
     fn expect_new(&self, align: usize, bytes: usize) -> Expected {
         let largest = self.stats().largest;
         if !align.is_power_of_two() || bytes == 0 {
@@ -132,14 +133,14 @@ impl Shadow {
         assert!(right, "expected {expected:x?}, got {given:?}");
     }
 
-    /// A refusal changes nothing but `failed_requests`, and that only for want of memory.
+    /// A refusal changes nothing but `failed_requests`, and that only when memory is short.
     fn refused(&mut self, refusal: Refusal) {
         let count = usize::from(refusal == Refusal::Exhausted);
         self.failed += count;
         self.assert_unchanged(count);
     }
 
-    /// Nothing has changed since before the operation, but one word of the control structure by `count`.
+    /// The operation changed nothing but `failed_requests`, by `count`.
     pub(crate) fn assert_unchanged(&self, count: usize) {
         let mut now = Vec::new();
         self.arena.copy_to(&mut now);
@@ -192,7 +193,7 @@ impl Shadow {
                 if relocated {
                     self.assert_only_copied(moved, old.bytes, bytes);
                 }
-                // An address once aligned stays so only if it was asked for.
+                // Only a requested alignment is kept.
                 self.enter(moved, bytes, align.unwrap_or(1));
                 if relocated {
                     // While the contents were copied, both blocks were in use.
@@ -204,15 +205,16 @@ impl Shadow {
         }
     }
 
-    /// Behind the contents that moved, the new block is what the free memory was: nothing was copied from beyond the old one.
+    /// Behind the moved contents, the new block holds the bytes of the former free memory: nothing
+    /// beyond the old block was copied.
     fn assert_only_copied(&self, moved: NonNull<u8>, old_bytes: usize, bytes: usize) {
         let at = self.arena.offset(moved.as_ptr().addr());
-        // A free block's last word was its ghost, which may go.
+        // A free block's last word was its ghost, which may change.
         let end = bytes.saturating_sub(size_of::<usize>());
         if end <= old_bytes {
             return;
         }
-        // SAFETY: a live, initialised block of so many bytes.
+        // SAFETY: a live, initialised block.
         let now = unsafe { std::slice::from_raw_parts(moved.as_ptr(), end) };
         assert!(
             now[old_bytes..] == self.before[at + old_bytes..at + end],
@@ -220,19 +222,21 @@ impl Shadow {
         );
     }
 
-    /// A block's bytes, the free block right before it, and the bytes of the one right behind it.
+    /// A block's bytes, the free block right before it, and the bytes of the free one right behind
+    /// it.
     fn neighbours(&self, start: usize) -> (usize, Option<Seen>, usize) {
         let seen = arena::walk(self.tlsf);
         let own = seen.iter().position(|block| block.addr == start).unwrap();
         let free = |block: Option<&Seen>| block.filter(|block| !block.used).copied();
-        // The walk goes on into the next pool: a neighbour touches.
+        // The walk continues into the next pool: a neighbour must touch.
         let next = free(seen.get(own + 1)).filter(|next| next.addr == start + seen[own].size);
         let prev = own.checked_sub(1).and_then(|prev| free(seen.get(prev)));
         let prev = prev.filter(|prev| prev.addr + prev.size == start);
         (seen[own].size, prev, next.map_or(0, |next| next.size))
     }
 
-    /// What resizing must do (in place forward, then backward, then by moving), and the free block before.
+    /// The outcome of a resize (in place forward, else backward, else by a move), and the free
+    /// block before.
     fn expect_resize(
         &self,
         start: usize,
@@ -245,7 +249,7 @@ impl Shadow {
         if !align.is_power_of_two() || bytes == 0 {
             return (Expected::Refused(Refusal::Invalid), before);
         }
-        // What the block has already is never beyond the instance.
+        // A size that the block already has is never beyond the instance.
         if bytes > self.limit() && bytes > own - Tlsf::ALLOC_OVERHEAD {
             return (Expected::Refused(Refusal::Exhausted), before);
         }
@@ -262,7 +266,8 @@ impl Shadow {
         (self.expect_new(align, bytes), before)
     }
 
-    /// As resizing, but where the block would have to move nothing happens, and no refusal is counted.
+    /// A resize that never moves the block elsewhere: instead, nothing changes, and no refusal is
+    /// counted.
     fn resize_in_place(&mut self, block: usize, align: usize, bytes: usize) {
         let Some(start) = self.nth_live(block) else {
             return;
@@ -305,11 +310,11 @@ impl Shadow {
         }
     }
 
-    /// An intercepted instance does nothing, and is as before when the interception ends.
+    /// An intercepted instance does nothing; the end of the interception restores it.
     fn intercepted(&mut self, block: usize) {
         let ptr = self.nth_live(block).map(|start| self.live[&start].ptr);
         let bytes = 1 + block % 300;
-        // SAFETY: live; only the calls that an intercepted instance allows.
+        // SAFETY: the instance is live; only calls that an intercepted instance allows.
         unsafe {
             self.tlsf.intercept();
             assert!(self.tlsf.is_intercepted());
@@ -329,7 +334,10 @@ impl Shadow {
                     found,
                     Err(Refusal::Misuse(Misuse::Intercepted, _))
                 ));
-                assert!(matches!(self.tlsf.free(ptr), Err(Misuse::Intercepted)));
+                assert!(matches!(
+                    self.tlsf.free_by_turns(ptr),
+                    Err(Misuse::Intercepted)
+                ));
             }
             self.tlsf.end_interception();
             assert!(!self.tlsf.is_intercepted());
@@ -344,11 +352,11 @@ impl Shadow {
         let live = self.live.remove(&start).unwrap();
         let pool = self.pool_around(start).unwrap();
         let (first, end) = pool.bounds();
-        // SAFETY: a live block; `emptied_pool` is asked at once.
+        // SAFETY: a live block; `emptied_pool` follows its free.
         unsafe {
             let freed = self
                 .tlsf
-                .free(live.ptr)
+                .free_by_turns(live.ptr)
                 .map_err(drop)
                 .expect("a live block");
             let emptied = self
@@ -360,7 +368,7 @@ impl Shadow {
         }
     }
 
-    /// What is no live block is refused by every call that takes one, and nothing changes.
+    /// Every call that takes a block refuses a pointer that is none, and changes nothing.
     fn misuse(&mut self, block: usize, wild: Wild) {
         let seen = arena::walk(self.tlsf);
         let pick = |used: bool, least: usize| {
@@ -381,8 +389,8 @@ impl Shadow {
         };
         let Some(address) = address else { return };
         let ptr = NonNull::new(self.arena.at(0).with_addr(address)).unwrap();
-        // SAFETY: live instance; the pointer is refused, which this tests.
-        let found = unsafe { self.tlsf.free(ptr) }
+        // SAFETY: live instance, readable memory; the pointer is refused.
+        let found = unsafe { self.tlsf.free_by_turns(ptr) }
             .err()
             .expect("freed what is no block");
         match wild {
@@ -406,10 +414,10 @@ impl Shadow {
 
     fn sweep(&mut self, blocks: usize) {
         let mut cursor = memoman_core::Cursor::START;
-        // Blocks, and then the heads of the bins that they fill.
+        // Blocks, then the heads of their bins.
         let bound = 2 * arena::walk(self.tlsf).len() + 2;
         let steps = (1..=bound).find(|_| {
-            // SAFETY: live.
+            // SAFETY: the instance is live.
             let step = unsafe { self.tlsf.validate_step(&mut cursor, blocks) };
             assert!(!matches!(step, Step::Broken(_)), "{step:?}");
             step == Step::Sound

@@ -1,7 +1,8 @@
-//! The shadow: what is live, what the counters must be, and the checks behind every operation.
+//! The shadow: live blocks, expected counters, and the checks after every operation.
 
 use crate::arena::{self, Arena, Seen};
 use crate::ops::{Op, Setup, Size};
+use crate::support::fronts::Free;
 use memoman_core::config::{BLOCK_MIN, QUANTUM, WORD};
 use memoman_core::size_class::block_size_for;
 use memoman_core::{Cursor, Misuse, Refusal, Stats, Tlsf};
@@ -16,7 +17,7 @@ pub(crate) struct Live {
     pub(crate) tag: u64,
 }
 
-/// A pool as it was given.
+/// A pool's region as it was added.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Given {
     pub(crate) mem: usize,
@@ -49,11 +50,11 @@ pub(crate) struct Shadow {
     pub(crate) before: Vec<u8>,
     scratch: Vec<u8>,
     tags: u64,
-    // Last, so that it outlives what points into it.
+    // Last, so that it outlives the pointers into it.
     pub(crate) arena: Arena,
 }
 
-/// Bytes that a pool takes for itself.
+/// Bytes of a pool that belong to no block.
 pub(crate) const POOL_COST: usize = Tlsf::POOL_OVERHEAD - Tlsf::ALLOC_OVERHEAD;
 pub(crate) const POOL_MIN: usize = POOL_COST + BLOCK_MIN;
 
@@ -69,7 +70,7 @@ impl Shadow {
         };
         let tlsf = created.unwrap_or_else(|| {
             let mem = arena.at(setup.control_at & !(WORD - 1));
-            // SAFETY: the arena holds the control structure there; the refused ones write nothing.
+            // SAFETY: the arena holds the control structure there; refused calls write nothing.
             unsafe {
                 assert_eq!(Tlsf::create(mem.wrapping_add(1), max_block), None);
                 assert_eq!(Tlsf::create(std::ptr::null_mut(), max_block), None);
@@ -101,7 +102,7 @@ impl Shadow {
         shadow
     }
 
-    /// A default instance and its first pool in one stretch of memory, if that is large enough.
+    /// A default instance and its first pool in one range of memory, if that is large enough.
     fn create_with_pool(
         arena: &Arena,
         setup: &Setup,
@@ -113,7 +114,7 @@ impl Shadow {
         let rest = control + Tlsf::control_size(Tlsf::DEFAULT_MAX_BLOCK);
         let end = mem.addr() + bytes;
         let fits = end >= rest.next_multiple_of(QUANTUM) + POOL_MIN;
-        // SAFETY: the arena holds so many bytes there.
+        // SAFETY: the arena holds the range.
         let tlsf = unsafe { Tlsf::create_with_pool(mem, bytes) };
         assert_eq!(tlsf.is_some(), fits, "create_with_pool of {bytes} bytes");
         if tlsf.is_some() {
@@ -123,7 +124,7 @@ impl Shadow {
         tlsf
     }
 
-    /// The greatest request that this instance can serve.
+    /// The greatest request of this instance.
     pub(crate) fn limit(&self) -> usize {
         block_size_for(self.max_block) - Tlsf::ALLOC_OVERHEAD
     }
@@ -152,7 +153,7 @@ impl Shadow {
         (count > 0).then(|| *self.pools.values().nth(number % count).unwrap())
     }
 
-    /// The pool that an address lies in.
+    /// The pool that contains an address.
     pub(crate) fn pool_around(&self, address: usize) -> Option<Given> {
         let (_, given) = self.pools.range(..=address).next_back()?;
         (address < given.bounds().1).then_some(*given)
@@ -166,7 +167,8 @@ impl Shadow {
         sizes.sum()
     }
 
-    /// Enters a block that a call has given: aligned, apart from all others, inside a pool, not wasteful.
+    /// Checks and enters a returned block: aligned, apart from all others, inside a pool, not
+    /// wasteful.
     pub(crate) fn enter(&mut self, ptr: NonNull<u8>, bytes: usize, align: usize) {
         let start = ptr.as_ptr().addr();
         // SAFETY: a live block.
@@ -235,7 +237,7 @@ impl Shadow {
         pools.chain([self.control]).collect()
     }
 
-    /// Everything that must hold between two operations.
+    /// Checks all that must hold between two operations.
     pub(crate) fn check(&mut self) {
         // SAFETY: the instance is live.
         assert_eq!(unsafe { self.tlsf.diagnose() }, None);
@@ -306,7 +308,8 @@ impl Shadow {
         }
     }
 
-    /// `largest` can be had now, and a byte more cannot. Done on the heap itself, which is put back.
+    /// `largest` bytes can be allocated, and a byte more cannot. Tried on the heap itself, which is
+    /// restored.
     fn check_largest(&mut self, largest: usize) {
         let mut image = std::mem::take(&mut self.scratch);
         self.arena.copy_to(&mut image);
@@ -328,9 +331,10 @@ impl Shadow {
         self.scratch = image;
     }
 
-    /// Frees everything and compares the memory with that of an instance newly made over the same pools.
+    /// Frees all blocks and compares the memory with that of a new instance over the same pools.
     pub(crate) fn end(mut self) {
-        // Fill the heap, so that in freeing every pool becomes whole anew, in address order: that fixes the order of the lists.
+        // Fill the heap first, so that the frees make the pools whole in address order, which fixes
+        // the order of the lists.
         loop {
             let largest = self.stats().largest;
             if largest == 0 {
@@ -346,7 +350,9 @@ impl Shadow {
             assert_eq!(address % live.align.max(1), 0);
             Shadow::assert_contents(&live);
             // SAFETY: a live block.
-            unsafe { self.tlsf.free(live.ptr) }.map(drop).unwrap();
+            unsafe { self.tlsf.free_by_turns(live.ptr) }
+                .map(drop)
+                .unwrap();
         }
         self.check();
         let stats = self.stats();
@@ -354,7 +360,7 @@ impl Shadow {
         let (mut freed, mut fresh) = (Vec::new(), Vec::new());
         self.arena.copy_to(&mut freed);
         let control = self.arena.at(self.arena.offset(self.control.0));
-        // SAFETY: the old instance is given up; the memory is what it was made of.
+        // SAFETY: the old instance is given up; the memory was its own.
         unsafe {
             for (start, end) in self.owned() {
                 self.arena
@@ -363,12 +369,12 @@ impl Shadow {
             }
             assert_eq!(Tlsf::create(control, self.max_block), Some(self.tlsf));
             for given in self.pools.values() {
-                // Without the bytes that rounding skips: a later pool below may have been given them.
+                // Without the bytes that rounding skips, which a later pool below may contain.
                 let start = given.start();
                 let mem = self.arena.at(self.arena.offset(start));
                 self.tlsf.add_pool(mem, given.end - start).unwrap();
             }
-            // Resets are counted; otherwise a reset of a new instance changes nothing.
+            // The seal counts resets; otherwise a reset of a new instance changes nothing.
             for _ in 0..self.resets {
                 assert!(self.tlsf.reset());
             }
@@ -379,7 +385,7 @@ impl Shadow {
             let word =
                 |image: &[u8]| usize::from_ne_bytes(image[at..at + WORD].try_into().unwrap());
             let (was, new) = (word(&freed), word(&fresh));
-            // What a new instance has not seen yet.
+            // Counters that a new instance has at zero.
             let history = new == 0 && (was == stats.peak || was == stats.failed_requests);
             assert!(
                 was == new || history,
@@ -392,11 +398,11 @@ impl Shadow {
             assert!(self.tlsf.malloc(1).is_err());
             assert_eq!(self.tlsf.stats().pool_bytes, 0);
             let old = NonNull::new(control).unwrap();
-            assert!(matches!(self.tlsf.free(old), Err(Misuse::Foreign)));
+            assert!(matches!(self.tlsf.free_by_turns(old), Err(Misuse::Foreign)));
         }
     }
 
-    /// Clears what no header or link occupies, where every pool is one free block.
+    /// Clears all bytes except headers and links, where every pool is one free block.
     fn clear_user_data(&self) {
         for block in arena::walk(self.tlsf) {
             let bytes = block.size - Tlsf::ALLOC_OVERHEAD - 3 * WORD;

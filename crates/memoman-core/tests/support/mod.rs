@@ -1,6 +1,7 @@
-//! What the core's tests share: memory with guard bytes, a seeded generator, a checked instance.
+//! Shared by the core's tests: memory with guard bytes, a seeded generator, a checked instance.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod fronts;
 pub(crate) mod one_pool;
 pub(crate) mod pools;
 
@@ -11,7 +12,8 @@ use std::alloc::{Layout, alloc, dealloc};
 const GUARD: usize = 64;
 const GUARD_BYTE: u8 = 0xA5;
 
-/// A region of caller memory at a chosen offset from a 64-byte boundary, filled with `fill`, between guards.
+/// A region of caller memory at a chosen offset from a 64-byte boundary, filled with `fill`,
+/// between guards.
 pub(crate) struct Region {
     base: *mut u8,
     layout: Layout,
@@ -25,7 +27,7 @@ impl Region {
         // SAFETY: the layout is not empty.
         let base = unsafe { alloc(layout) };
         assert!(!base.is_null());
-        // SAFETY: the whole allocation is ours.
+        // SAFETY: the whole allocation belongs to this value.
         unsafe {
             base.write_bytes(GUARD_BYTE, layout.size());
             base.add(GUARD + offset).write_bytes(fill, bytes);
@@ -55,7 +57,7 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         let front = GUARD + self.offset;
-        // SAFETY: the whole allocation is ours and initialised.
+        // SAFETY: the whole allocation belongs to this value and is initialised.
         unsafe {
             let all = std::slice::from_raw_parts(self.base, self.layout.size());
             let untouched = all[..front]
@@ -71,7 +73,7 @@ impl Drop for Region {
     }
 }
 
-/// A small generator with a printed seed (splitmix64, Steele, Lea, Flood, OOPSLA 2014).
+/// A random generator with a printed seed (splitmix64, Steele, Lea, Flood, OOPSLA 2014).
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -88,7 +90,7 @@ impl Random {
     }
 }
 
-/// Sound, and the counters add up to what a walk finds.
+/// Asserts that the heap is sound and the counters equal what a walk finds.
 pub(crate) fn assert_sound(tlsf: Tlsf) -> Stats {
     // SAFETY: the tests' instances are live.
     unsafe {
@@ -127,7 +129,7 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn new(max_block: usize) -> Instance {
         let control = Region::new(Tlsf::control_size(max_block), 0, 0xFF);
-        // SAFETY: the region is writable and as large as asked.
+        // SAFETY: the region may be written and is large enough.
         let tlsf = unsafe { Tlsf::create(control.start(), max_block) }.unwrap();
         Instance {
             tlsf,

@@ -1,6 +1,7 @@
-//! A heap of one pool, in which each block is known.
+//! A heap of one pool with known blocks.
 
 use super::{Instance, Region, assert_sound};
+use crate::support::fronts::Free;
 use memoman_core::Tlsf;
 use std::ptr::NonNull;
 
@@ -41,7 +42,7 @@ impl Heap {
         found
     }
 
-    /// Allocates a block of just `size` bytes, header included.
+    /// Allocates a block of exactly `size` bytes, header included.
     pub(crate) fn take(&self, size: usize) -> NonNull<u8> {
         // SAFETY: live instance.
         let block = unsafe { self.tlsf().malloc(size - WORD) }.unwrap();
@@ -52,6 +53,8 @@ impl Heap {
 
     pub(crate) fn free(&self, block: NonNull<u8>) {
         // SAFETY: a live block, freed once.
-        unsafe { self.tlsf().free(block) }.map(drop).unwrap();
+        unsafe { self.tlsf().free_by_turns(block) }
+            .map(drop)
+            .unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of pools share.
+//! Shared by the tests of pools.
 
 use super::{Region, assert_sound};
 use memoman_core::{Pool, Stats, Tlsf};
@@ -8,7 +8,7 @@ pub(crate) fn add(tlsf: Tlsf, start: *mut u8, bytes: usize) -> Option<Pool> {
     unsafe { tlsf.add_pool(start, bytes) }
 }
 
-/// The pools' starts in list order; from the links in the other direction the same is required by `assert_sound`.
+/// The pools' starts in list order; `assert_sound` tests the links in the other direction.
 pub(crate) fn starts(tlsf: Tlsf) -> Vec<usize> {
     let mut found = Vec::new();
     // SAFETY: live instance.
@@ -30,7 +30,8 @@ pub(crate) fn blocks(pool: Pool) -> Vec<(usize, bool)> {
     found
 }
 
-/// Runs what must be refused and compares control structure, counters and pools with what they were.
+/// Runs a call that must be refused, and asserts that control structure, counters and pools are
+/// unchanged.
 pub(crate) fn unchanged(tlsf: Tlsf, regions: &[&Region], what: &str, act: impl FnOnce() -> bool) {
     let image = || -> (Stats, Vec<usize>, Vec<Vec<u8>>) {
         let regions = regions.iter().map(|region| region.image()).collect();

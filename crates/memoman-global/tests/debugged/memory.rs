@@ -1,10 +1,10 @@
-//! What its memory looks like, where it comes from, and when it goes back.
+//! The debug library's memory: fill patterns, pools, quarantine.
 
 use super::*;
 
 #[test]
-fn fresh_memory_freed_memory_and_cleared_memory_show_what_they_are() {
-    let name = "fresh_memory_freed_memory_and_cleared_memory_show_what_they_are";
+fn fresh_freed_and_cleared_memory_have_their_patterns() {
+    let name = "fresh_freed_and_cleared_memory_have_their_patterns";
     quietly(name, &[], || {
         let block = heap::malloc(1000);
         assert!(filled_with(block, 1000, 0xAA));
@@ -29,8 +29,8 @@ fn fresh_memory_freed_memory_and_cleared_memory_show_what_they_are() {
 }
 
 #[test]
-fn requests_that_nothing_can_serve_leave_errno_and_no_trace() {
-    let name = "requests_that_nothing_can_serve_leave_errno_and_no_trace";
+fn refused_requests_set_errno_and_change_nothing() {
+    let name = "refused_requests_set_errno_and_change_nothing";
     quietly(name, &[], || {
         let block = heap::calloc(1, 100);
         let before = heap::stats();
@@ -58,8 +58,8 @@ fn requests_that_nothing_can_serve_leave_errno_and_no_trace() {
 }
 
 #[test]
-fn aligned_blocks_of_all_sizes_come_from_pools_that_are_just_large_enough() {
-    let name = "aligned_blocks_of_all_sizes_come_from_pools_that_are_just_large_enough";
+fn pools_for_aligned_blocks_are_just_large_enough() {
+    let name = "pools_for_aligned_blocks_are_just_large_enough";
     quietly(name, &[], || {
         for align in [1, 16, 64, 4096, PAGE, 4 * MIB] {
             for bytes in [0, 1, 100, MIB, 3 * MIB] {
@@ -76,8 +76,8 @@ fn aligned_blocks_of_all_sizes_come_from_pools_that_are_just_large_enough() {
 }
 
 #[test]
-fn a_large_blocks_pool_is_as_large_as_the_block_and_goes_back() {
-    let name = "a_large_blocks_pool_is_as_large_as_the_block_and_goes_back";
+fn a_large_blocks_pool_just_fits_and_goes_back() {
+    let name = "a_large_blocks_pool_just_fits_and_goes_back";
     quietly(name, &[], || {
         free(heap::malloc(1));
         let start = pool_pages();
@@ -86,7 +86,7 @@ fn a_large_blocks_pool_is_as_large_as_the_block_and_goes_back() {
         free(block);
         assert_eq!(pool_pages(), start);
         let block = heap::memalign(MIB, 8 * MIB);
-        // The alignment may be skipped twice.
+        // A gap of one alignment may be skipped twice.
         assert!(
             pool_pages() <= start + 10 * 16 + 1,
             "{}",
@@ -98,8 +98,8 @@ fn a_large_blocks_pool_is_as_large_as_the_block_and_goes_back() {
 }
 
 #[test]
-fn a_region_is_as_large_as_the_request_wants_whatever_is_rounded() {
-    let name = "a_region_is_as_large_as_the_request_wants_whatever_is_rounded";
+fn a_region_is_no_page_larger_than_the_request_needs() {
+    let name = "a_region_is_no_page_larger_than_the_request_needs";
     quietly(name, &[], || {
         free(heap::malloc(1));
         let start = pool_pages();
@@ -112,7 +112,7 @@ fn a_region_is_as_large_as_the_request_wants_whatever_is_rounded() {
         let block = heap::malloc(8 * MIB - 1000);
         assert_eq!(pool_pages() - start, 8 * 16);
         free(block);
-        // Behind an alignment's gap as well.
+        // Behind an alignment gap too.
         for align in [32, 64, 128, 4096, MIB] {
             let most = 10 * MIB - 2 * align;
             for bytes in (most - 400..most + 20).step_by(4) {
@@ -123,7 +123,7 @@ fn a_region_is_as_large_as_the_request_wants_whatever_is_rounded() {
             }
         }
         assert_eq!(heap::stats().failed_requests, 0);
-        // Up to 256 KiB an ordinary region, which others find room in, beyond that just what fits.
+        // Below 256 KiB an ordinary region, with room for other blocks; above, one that just fits.
         let full = heap::malloc(900 << 10);
         heap::malloc(300 << 10);
         assert_eq!(pool_pages() - start, 5);
@@ -151,8 +151,8 @@ fn the_quarantine_is_drained_before_a_request_is_refused() {
 }
 
 #[test]
-fn a_refusal_that_growing_has_mended_does_not_count() {
-    let name = "a_refusal_that_growing_has_mended_does_not_count";
+fn a_refusal_that_growing_resolves_does_not_count() {
+    let name = "a_refusal_that_growing_resolves_does_not_count";
     if let Some(end) = alone(name, &[], || {
         let blocks = [(); 5].map(|()| heap::malloc(MIB));
         assert!(blocks.iter().all(|block| !block.is_null()));
@@ -177,8 +177,8 @@ fn a_refusal_that_growing_has_mended_does_not_count() {
 }
 
 #[test]
-fn damage_in_the_quarantine_that_a_drain_meets_is_told() {
-    let name = "damage_in_the_quarantine_that_a_drain_meets_is_told";
+fn damage_in_the_quarantine_is_reported_by_a_drain() {
+    let name = "damage_in_the_quarantine_is_reported_by_a_drain";
     let report = "\
 memoman: write after free: @
 memoman:   first overwritten byte: @, 5 behind the block's start, is now @

@@ -1,21 +1,23 @@
-//! Each scenario runs in a process of its own: the heap, its settings and what it prints at exit are the process's.
-#![allow(dead_code, reason = "each test file uses its part")]
+//! Each scenario runs in a process of its own: the heap, its settings and its output at exit belong
+//! to the process.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
-/// Which scenario this process is: set for the child only.
+/// Names the scenario of this process; set in a child only.
 const SCENARIO: &str = "MEMOMAN_TEST_SCENARIO";
 
-/// How a scenario ended: exit status or signal, and what it printed on stderr.
+/// The end of a scenario: the signal, if it died of one, and its stderr.
 pub(crate) struct End {
     pub(crate) signal: Option<i32>,
     pub(crate) stderr: String,
 }
 
-/// Runs the test `name`, which no other test's name contains, again in a child with these variables, where `body` is called; None in that child.
-/// The child is ended by an alarm if it hangs. In the parent, a child that failed fails the test, unless by a signal.
+/// Runs the test `name`, a part of no other test's name, again in a child with these environment
+/// variables, where `body` is called; returns None in the child. An alarm ends a child that hangs.
+/// In the parent, a child that fails fails the test, except by a signal.
 pub(crate) fn alone(name: &str, variables: &[(&str, &str)], body: fn()) -> Option<End> {
     if env::var(SCENARIO).as_deref() == Ok(name) {
         // SAFETY: alarm has no precondition.
@@ -48,7 +50,7 @@ pub(crate) fn alone(name: &str, variables: &[(&str, &str)], body: fn()) -> Optio
     Some(End { signal, stderr })
 }
 
-/// Runs a scenario that ends well and prints nothing.
+/// Runs a scenario that succeeds and prints nothing.
 pub(crate) fn quietly(name: &str, variables: &[(&str, &str)], body: fn()) {
     if let Some(end) = alone(name, variables, body) {
         assert_eq!(end.signal, None, "{}", end.stderr);
@@ -56,7 +58,7 @@ pub(crate) fn quietly(name: &str, variables: &[(&str, &str)], body: fn()) {
     }
 }
 
-/// Numbers below a bound, the same in each run.
+/// Pseudo-random numbers below a bound, the same in each run.
 pub(crate) fn random() -> impl FnMut(usize) -> usize {
     let mut state = 88_172_645_463_325_252_u64;
     move |bound| {
@@ -67,7 +69,7 @@ pub(crate) fn random() -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Regions are multiples of this.
+/// The rounding unit of regions.
 pub(crate) const PAGE: usize = 64 << 10;
 
 pub(crate) fn pool_pages() -> usize {
@@ -88,13 +90,13 @@ pub(crate) fn errno() -> i32 {
 }
 
 pub(crate) fn free(block: *mut u8) {
-    // SAFETY: a live block, given up by the caller, or NULL.
+    // SAFETY: a live block, which the caller does not use any more, or NULL.
     unsafe { memoman_global::free(block) };
 }
 
-/// Forks; the child runs `work` and gives its verdict. A child that hangs is ended by its alarm.
+/// Forks; the child runs `work` and exits with its result. An alarm ends a child that hangs.
 pub(crate) fn child_succeeds(work: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child calls what a forked child may and ends without returning.
+    // SAFETY: the child calls what a forked child may, and exits without returning.
     unsafe {
         let child = libc::fork();
         assert!(child >= 0);

@@ -1,0 +1,8 @@
+//! The unit tests of private items. Tests of the public interface are in `tests/` beside `src/`.
+
+mod control;
+#[cfg(unix)]
+mod corruption;
+mod hash;
+mod pool;
+mod size_class;

@@ -1,0 +1,19 @@
+//! Validation: proves invariants I1 to I8 (`lib.rs`) on a heap whose every word may have been
+//! overwritten.
+//!
+//! Nothing is followed before it is proved: the control structure by its hash, each pool by its
+//! header's hash, each block by the walk that reaches it from its pool's start, the links by the
+//! sums of [`links`]. So validation reads nothing outside the pools and the control structure, and
+//! ends within blocks + bins + pools steps; a broken link takes a constant number of further
+//! passes.
+
+mod check;
+mod links;
+mod step;
+mod violation;
+mod walk;
+
+pub use step::{Cursor, Step};
+pub use violation::{Invariant, Violation};
+#[cfg(test)]
+pub(crate) use walk::TURNS_LEFT;

@@ -1,0 +1,53 @@
+//! The debug layer's state of an instance, in front of the core's control structure.
+//!
+//! ```text
+//!   mem │ Ledger ││ the core's control structure …
+//!       ▲ the handle
+//! ```
+
+use core::ptr;
+
+use memoman_core::config::WORD;
+
+/// The debug layer's state of an instance.
+#[repr(C)]
+pub(crate) struct Ledger {
+    pub(crate) queue: Queue,
+    /// Number of operations.
+    pub(crate) operations: usize,
+    /// The heap is validated when these bits of `operations` are zero.
+    pub(crate) mask: usize,
+    /// Number of allocations.
+    pub(crate) numbers: usize,
+    /// Number of the program's blocks, and their bytes with surroundings and the core's headers.
+    pub(crate) live: usize,
+    pub(crate) used: usize,
+    /// Highest `used` since creation or reset.
+    pub(crate) peak: usize,
+    /// Not zero: the layer above adds pools, so an exhausted allocation does not drain the
+    /// quarantine.
+    pub(crate) grows: usize,
+}
+
+pub(crate) const LEDGER: usize = size_of::<Ledger>();
+const _: () = assert!(LEDGER.is_multiple_of(WORD) && align_of::<Ledger>() == WORD);
+
+/// The blocks in quarantine.
+#[repr(C)]
+pub(crate) struct Queue {
+    /// The payload that has been freed first.
+    pub(crate) first: *mut u8,
+    pub(crate) last: *mut u8,
+    pub(crate) blocks: usize,
+    /// Bytes of the blocks in the core, headers included.
+    pub(crate) bytes: usize,
+}
+
+impl Queue {
+    pub(crate) const EMPTY: Queue = Queue {
+        first: ptr::null_mut(),
+        last: ptr::null_mut(),
+        blocks: 0,
+        bytes: 0,
+    };
+}

@@ -1,0 +1,88 @@
+//! The debug library's report of a fault on stderr.
+
+use core::mem::MaybeUninit;
+
+use memoman_debug::{Fault, Kind, Known};
+
+use crate::system::stderr::Line;
+
+/// Prints a fault and its block on stderr, in one `write`. Called without the lock: a symbol's
+/// lookup may take the dynamic linker's.
+pub fn print(fault: &Fault) {
+    let mut line = Line::headline(fault.message().to_bytes(), fault.address);
+    if let Some(block) = &fault.block {
+        if !fault.place.is_null() {
+            line = line.place(fault, block);
+        }
+        line = line.text(b"memoman:   ");
+        if fault.address != block.payload && !matches!(fault.kind, Kind::Broken(_)) {
+            line = line
+                .number(fault.address.addr().wrapping_sub(block.payload.addr()), 0)
+                .text(b" bytes into a ");
+        }
+        line = line
+            .text(b"block of ")
+            .number(block.size, 0)
+            .text(b" bytes");
+        line = line.text(b" allocated at ").site(block.allocated);
+        if block.is_freed {
+            line = line.text(b", freed at ").site(block.freed);
+        }
+        if block.number != 0 {
+            line = line.text(b"; allocation number ").number(block.number, 0);
+        }
+        line = line.text(b"\n");
+    }
+    line.print();
+}
+
+impl Line {
+    /// Appends the first overwritten byte, and where it lies.
+    fn place(self, fault: &Fault, block: &Known) -> Line {
+        let (place, start) = (fault.place.addr(), block.payload.addr());
+        // SAFETY: the place lies in a pool: it was read when the fault was found.
+        let value = unsafe { fault.place.read_volatile() };
+        let line = self
+            .text(b"memoman:   first overwritten byte: ")
+            .address(place)
+            .text(b", ");
+        let line = if place < start {
+            line.number(start - place, 0)
+                .text(b" before the block's start")
+        } else if place < start + block.size {
+            line.number(place - start, 0)
+                .text(b" behind the block's start")
+        } else {
+            line.number(place - start - block.size, 0)
+                .text(b" behind the block's end")
+        };
+        line.text(b", is now ").address(value.into()).text(b"\n")
+    }
+
+    /// Appends a return address, and where it lies in its program or library.
+    pub(crate) fn site(self, site: usize) -> Line {
+        if site == 0 {
+            return self.text(b"an unknown place");
+        }
+        let line = self.address(site);
+        let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+        // SAFETY: dladdr writes `info` when it succeeds; the names in it are C strings of the
+        // dynamic linker.
+        unsafe {
+            if libc::dladdr(site as *const _, info.as_mut_ptr()) == 0 {
+                return line;
+            }
+            let info = info.assume_init();
+            if info.dli_fname.is_null() {
+                return line;
+            }
+            let path = core::ffi::CStr::from_ptr(info.dli_fname).to_bytes();
+            let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+            line.text(b" (")
+                .text(name.get(..96).unwrap_or(name))
+                .text(b"+")
+                .address(site.wrapping_sub(info.dli_fbase.addr()))
+                .text(b")")
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The calls of the release library: each goes to the calling thread's heap, to another thread's,
+//! or to the process-wide instance.
+
+use core::ptr::{self, NonNull};
+
+use crate::allocator::ALIGN;
+use crate::process::{large, segments, start};
+use crate::system::errno::set_errno;
+use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
+use crate::thread::{attach, calls, lifetime, remote};
+
+/// The calling thread's heap; null when it can have none.
+#[inline(always)]
+fn heap() -> *mut ThreadHeap {
+    let current = lifetime::current();
+    if current.is_heap() {
+        current.heap()
+    } else {
+        attached()
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn attached() -> *mut ThreadHeap {
+    let heap = attach::attach();
+    start::settle();
+    heap
+}
+
+/// `malloc`: NULL and ENOMEM when there is no memory; a unique pointer for 0 bytes. O(1), apart
+/// from growing.
+#[inline(always)]
+pub fn malloc(bytes: usize) -> *mut u8 {
+    let current = lifetime::current();
+    if bytes > calls::CACHED_MAX {
+        return malloc_outlined(bytes);
+    }
+    if !current.is_heap() {
+        return malloc_first(bytes);
+    }
+    // SAFETY: the calling thread's heap.
+    unsafe { calls::malloc_small(current.heap(), bytes) }
+}
+
+/// A second name of [`malloc_outlined`]: with one name, the compiler would merge the two tests of
+/// [`malloc`] into one, which takes longer.
+#[cold]
+#[inline(never)]
+fn malloc_first(bytes: usize) -> *mut u8 {
+    malloc_outlined(bytes)
+}
+
+#[inline(never)]
+fn malloc_outlined(bytes: usize) -> *mut u8 {
+    let bytes = bytes.max(1);
+    let heap = heap();
+    // SAFETY: the calling thread's heap, or null.
+    unsafe {
+        if bytes > REQUEST_MAX || heap.is_null() {
+            return segments::allocate(heap, ALIGN, bytes);
+        }
+        calls::malloc(heap, bytes)
+    }
+}
+
+/// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with
+/// ENOMEM.
+#[inline]
+pub fn calloc(count: usize, size: usize) -> *mut u8 {
+    let Some(bytes) = count.checked_mul(size) else {
+        set_errno(libc::ENOMEM);
+        return ptr::null_mut();
+    };
+    let payload = malloc_outlined(bytes);
+    if !payload.is_null() {
+        // SAFETY: a fresh block of at least `bytes` bytes.
+        unsafe { payload.write_bytes(0, bytes) };
+    }
+    payload
+}
+
+/// Aligned allocation: EINVAL for an alignment that is no power of two, else as [`malloc`].
+#[inline(never)]
+pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
+    if !align.is_power_of_two() {
+        set_errno(libc::EINVAL);
+        return ptr::null_mut();
+    }
+    if align <= ALIGN {
+        return malloc_outlined(bytes);
+    }
+    let bytes = bytes.max(1);
+    let heap = heap();
+    // SAFETY: the calling thread's heap, or null.
+    unsafe {
+        if heap.is_null() || !ThreadHeap::serves(align, bytes) {
+            return segments::allocate(heap, align, bytes);
+        }
+        calls::memalign(heap, align, bytes)
+    }
+}
+
+/// `free`: NULL does nothing. Keeps errno.
+///
+/// # Safety
+/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+#[inline(never)]
+pub unsafe fn free(ptr: *mut u8) {
+    // SAFETY: NULL or a live block (caller).
+    unsafe { free_inlined(ptr) }
+}
+
+/// [`free`], compiled into its caller.
+///
+/// # Safety
+/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+#[inline(always)]
+pub unsafe fn free_inlined(ptr: *mut u8) {
+    // The heap's address comes from the thread's word, not from the map: its use need not wait for
+    // the map's loads.
+    let heap = lifetime::current().heap();
+    let owner = ThreadHeap::of(ptr.addr());
+    // SAFETY: an address that the map gives a thread heap lies in one of its segments, and is not
+    // 0; the block is not used any more (caller).
+    unsafe {
+        // (`heap` is never null: an address outside all segments does not pass for one of the
+        // thread's.)
+        if owner == heap {
+            calls::free(heap, NonNull::new_unchecked(ptr));
+        } else {
+            free_elsewhere(owner, ptr);
+        }
+    }
+}
+
+/// # Safety
+/// `ptr` is NULL, or a block in a segment of `owner`, or if that is null one of the process-wide
+/// instance.
+#[inline(never)]
+unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
+    let Some(block) = NonNull::new(ptr) else {
+        return;
+    };
+    // SAFETY: the map says whose the block is; it is not used any more (caller).
+    unsafe {
+        if owner.is_null() {
+            large::free(block);
+        } else {
+            remote::free(heap(), owner, block);
+        }
+    }
+}
+
+/// `realloc`: NULL allocates, 0 bytes frees and gives NULL; on ENOMEM the block is unchanged.
+///
+/// # Safety
+/// `ptr` is NULL or a live block of this heap; on success it is not used any more.
+#[inline]
+pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
+    let Some(block) = NonNull::new(ptr) else {
+        return malloc_outlined(bytes);
+    };
+    // SAFETY: a live block (caller).
+    unsafe { resize(block, bytes) }
+}
+
+/// # Safety
+/// `block` is a live block of this heap; on success it is not used any more.
+#[inline(never)]
+unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
+    // SAFETY: a live block (caller), of the heap that the map names.
+    unsafe {
+        if bytes == 0 {
+            free(block.as_ptr());
+            return ptr::null_mut();
+        }
+        let owner = ThreadHeap::of(block.as_ptr().addr());
+        let in_place = if owner.is_null() {
+            large::realloc(block, bytes)
+        } else if owner == lifetime::current().heap() {
+            calls::realloc(owner, block, bytes)
+        } else {
+            match remote::usable_size(owner, block) {
+                0 => Ok(ptr::null_mut()),
+                // A request that wastes less than half of the block leaves it where it is.
+                usable if bytes <= usable && bytes >= usable / 2 => Ok(block.as_ptr()),
+                usable => Err(usable),
+            }
+        };
+        let usable = match in_place {
+            Ok(resized) => return resized,
+            Err(usable) => usable,
+        };
+        let moved = malloc_outlined(bytes);
+        if !moved.is_null() {
+            // Copied without the lock: only the caller uses either block.
+            moved.copy_from_nonoverlapping(block.as_ptr(), usable.min(bytes));
+            free(block.as_ptr());
+        }
+        moved
+    }
+}
+
+/// Usable bytes of a live block; 0 for NULL.
+///
+/// # Safety
+/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+#[inline]
+pub unsafe fn usable_size(ptr: *const u8) -> usize {
+    let Some(block) = NonNull::new(ptr.cast_mut()) else {
+        return 0;
+    };
+    let owner = ThreadHeap::of(ptr.addr());
+    // SAFETY: a live block (caller), of the heap that the map names.
+    unsafe {
+        if owner.is_null() {
+            large::usable_size(block)
+        } else if owner == lifetime::current().heap() {
+            calls::usable_size(owner, block)
+        } else {
+            remote::usable_size(owner, block)
+        }
+    }
+}

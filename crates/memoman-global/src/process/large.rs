@@ -1,0 +1,123 @@
+//! Blocks of the process-wide instance, under its lock: those too large for a thread heap, and
+//! those allocated while no segment was to be had.
+
+use core::ptr::{self, NonNull};
+
+use crate::allocator::{ALIGN, HEADER, Refusal, Tlsf};
+use crate::process::heap::{LARGE, State, with_heap};
+use crate::process::{core_calls, misuse};
+
+/// Allocates from the instance; with `grow`, from a new region if no pool can serve the request.
+/// Exhaustion is not counted as a refused request. Under the lock.
+pub(crate) fn allocate(
+    state: &mut State,
+    tlsf: Tlsf,
+    align: usize,
+    bytes: usize,
+    grow: bool,
+) -> Result<NonNull<u8>, Refusal> {
+    let result = allocate_uncounted(state, tlsf, align, bytes, grow);
+    if result.is_ok() {
+        state.count_allocation(tlsf);
+    }
+    result
+}
+
+/// [`allocate`] without the count of allocations: segments are not counted.
+pub(crate) fn allocate_uncounted(
+    state: &mut State,
+    tlsf: Tlsf,
+    align: usize,
+    bytes: usize,
+    grow: bool,
+) -> Result<NonNull<u8>, Refusal> {
+    // SAFETY: the instance is live and under the lock.
+    let attempt = || unsafe { core_calls::allocate(tlsf, align, bytes) };
+    let result = attempt();
+    if !grow || result != Err(Refusal::Exhausted) {
+        return result;
+    }
+    let gap = if align <= ALIGN { 0 } else { align };
+    let need = bytes
+        .checked_add(gap)
+        .and_then(|bytes| bytes.checked_add(4 * ALIGN + HEADER));
+    match need {
+        Some(need) if state.grow(tlsf, need, need < LARGE) => attempt(),
+        _ => result,
+    }
+}
+
+/// Frees a block.
+///
+/// # Safety
+/// The block is in no segment, and not used any more. (Misuse is reported as far as the headers
+/// show it.)
+pub(crate) unsafe fn free(block: NonNull<u8>) {
+    let misuse = with_heap(|state, tlsf| {
+        // SAFETY: the instance is live and under the lock; the core tests the block.
+        unsafe {
+            match core_calls::free(tlsf, block) {
+                Ok(Some(pool)) => {
+                    state.emptied(tlsf, pool);
+                    None
+                }
+                Ok(None) => None,
+                Err(misuse) => Some(misuse),
+            }
+        }
+    });
+    if let Some(Some(misuse)) = misuse {
+        misuse::report_global(misuse, block.as_ptr());
+    }
+}
+
+/// Resizes a block in place to `bytes`, not 0. Null after misuse, which is reported. An error when
+/// there is no room: the block's usable bytes; it is unchanged.
+///
+/// # Safety
+/// The block is in no segment; on success its former pointer is not used any more.
+pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8, usize> {
+    let mut usable = 0;
+    let result = with_heap(|state, tlsf| {
+        // SAFETY: the instance is live and under the lock; the core tests the block before all
+        // else.
+        unsafe {
+            let result = tlsf.realloc_in_place(block, ALIGN, bytes);
+            match result {
+                Ok(Some(_)) => state.count_allocation(tlsf),
+                Err(Refusal::Misuse(..)) => {}
+                Ok(None) | Err(_) => usable = Tlsf::block_size(block.as_ptr()),
+            }
+            if result == Err(Refusal::Exhausted) {
+                // Counted only if no other heap serves the request.
+                tlsf.withdraw_refusal();
+            }
+            result
+        }
+    });
+    match result {
+        Some(Ok(Some(resized))) => Ok(resized.as_ptr()),
+        Some(Err(Refusal::Misuse(misuse, address))) => {
+            misuse::report_global(misuse, address);
+            Ok(ptr::null_mut())
+        }
+        _ => Err(usable),
+    }
+}
+
+/// Usable bytes; 0 if it is not a live block, which is reported.
+///
+/// # Safety
+/// The block is in no segment. (Misuse is reported as far as the headers show it.)
+pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
+    // Under the lock: freeing a neighbour writes a flag into this block's header.
+    // SAFETY: the instance is live and under the lock; the core tests the block.
+    match with_heap(|_, tlsf| unsafe { tlsf.usable_size(block) }) {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(misuse)) => {
+            misuse::report_global(misuse, block.as_ptr());
+            0
+        }
+        None => 0,
+    }
+}

@@ -1,0 +1,36 @@
+//! Shared by all threads: the process-wide instance of the core, its lock, and its services for the
+//! thread heaps.
+//!
+//! | file | what |
+//! |---|---|
+//! | `start.rs` | start-up: registers the fork handlers and what runs at exit |
+//! | `figures/` | figures, validation and trim over every heap |
+//! | `segments.rs` | segments from the process-wide instance to a thread heap and back |
+//! | `large.rs` | blocks of the process-wide instance itself |
+//! | `misuse.rs` | misuse: the error handler, or one line and abort |
+//! | `heap.rs` | the process-wide instance: create, grow, give back |
+//! | `fork.rs` | every heap survives `fork` |
+//! | `registry.rs` | all thread heaps; stopping their owners |
+//! | `map.rs` | which thread heap has an address |
+//! | `core_calls.rs` | the core's malloc and free, one copy of each |
+//! | `lock.rs` | the lock |
+//!
+//! The debug library has no thread heaps: it serves every thread from the process-wide instance.
+
+pub(crate) mod figures;
+pub(crate) mod fork;
+pub(crate) mod heap;
+pub(crate) mod lock;
+pub mod misuse;
+pub(crate) mod start;
+
+#[cfg(not(memoman_debug))]
+pub(crate) mod core_calls;
+#[cfg(not(memoman_debug))]
+pub(crate) mod large;
+#[cfg(not(memoman_debug))]
+pub(crate) mod map;
+#[cfg(not(memoman_debug))]
+pub(crate) mod registry;
+#[cfg(not(memoman_debug))]
+pub(crate) mod segments;

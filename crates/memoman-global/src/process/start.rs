@@ -1,0 +1,56 @@
+//! Start-up: what the process registers once, when the library is loaded or at the first use of the
+//! heap.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+#[cfg(memoman_debug)]
+use crate::debug::leaks;
+use crate::process::{figures, fork, heap};
+use crate::system::errno::{errno, set_errno};
+#[cfg(not(memoman_debug))]
+use crate::thread::attach;
+
+/// [`register`] has been called.
+static SETTLED: AtomicBool = AtomicBool::new(false);
+
+/// Runs when the library is loaded: before a second thread can use the heap, so that no fork finds
+/// a heap in use without handlers. The number in the section's name orders it before the
+/// constructors of the program that the library is linked into.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static AT_LOAD: extern "C" fn() = {
+    extern "C" fn at_load() {
+        #[cfg(not(memoman_debug))]
+        attach::prepare();
+        fork::register();
+    }
+    at_load
+};
+
+/// Registers the fork handlers and what runs at exit, once. Called without the lock, after the
+/// first use of the heap: under the shim that may be before the library's constructor runs, and
+/// before other libraries register handlers, so that in a fork ours run last before it and first
+/// after it. Keeps errno.
+#[inline]
+pub(crate) fn settle() {
+    if !SETTLED.load(Ordering::Relaxed) {
+        register();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn register() {
+    if SETTLED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let saved = errno();
+    fork::register();
+    if heap::with_heap(|state, _| state.settings.stats) == Some(true) {
+        figures::print_at_exit();
+    }
+    #[cfg(memoman_debug)]
+    leaks::list_at_exit();
+    set_errno(saved);
+}

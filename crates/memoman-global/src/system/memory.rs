@@ -1,0 +1,71 @@
+//! Regions of memory from the operating system.
+
+use core::ptr;
+
+use crate::system::errno::{errno, set_errno};
+
+/// Rounding unit of regions: a multiple of the OS page on Linux targets with pages of 4, 16 or 64
+/// KiB.
+pub(crate) const PAGE: usize = 1 << 16;
+
+/// A region of `bytes` (a multiple of [`PAGE`]) zero bytes; with `prefault`, in memory at once.
+/// None when the system refuses. Keeps errno.
+pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
+    let populate = if prefault { libc::MAP_POPULATE } else { 0 };
+    let saved = errno();
+    // SAFETY: a fresh anonymous mapping touches no existing memory.
+    let start = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate,
+            -1,
+            0,
+        )
+    };
+    set_errno(saved);
+    (start != libc::MAP_FAILED).then_some(start.cast())
+}
+
+/// Gives a region back to the system. Keeps errno.
+///
+/// # Safety
+/// The region came from [`map`], and nothing in it is used any more.
+pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) {
+    let saved = errno();
+    // SAFETY: a whole region from `map`, no longer used (caller).
+    unsafe { libc::munmap(start.cast(), bytes) };
+    set_errno(saved);
+}
+
+/// Releases the OS pages that lie wholly inside these bytes; they read as zero when touched again.
+/// Returns the number of bytes released. Keeps errno.
+///
+/// # Safety
+/// The bytes are part of a region from [`map`], and their contents are not needed.
+pub(crate) unsafe fn discard(start: *mut u8, bytes: usize, page: usize) -> usize {
+    let skip = start.addr().wrapping_neg() & (page - 1);
+    let inside = bytes.saturating_sub(skip) & !(page - 1);
+    if inside == 0 {
+        return 0;
+    }
+    let saved = errno();
+    // SAFETY: whole pages inside the caller's bytes.
+    unsafe { libc::madvise(start.wrapping_add(skip).cast(), inside, libc::MADV_DONTNEED) };
+    set_errno(saved);
+    inside
+}
+
+/// The size of an OS page, from the auxiliary vector: no system call.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: getauxval has no precondition.
+    let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    if size.is_power_of_two() { size } else { 4096 }
+}
+
+/// Locks a region in memory; false, with the reason in errno, when the system refuses.
+pub(crate) fn lock(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: mlock changes no contents.
+    unsafe { libc::mlock(start.cast(), bytes) == 0 }
+}

@@ -1,0 +1,103 @@
+//! Text for stderr, composed on the stack and written with one `write(2)`: nothing here allocates,
+//! locks or formats through the standard library.
+
+use crate::system::errno::{errno, set_errno};
+
+/// Text under construction, of at most 1,024 bytes: the rest is dropped.
+pub(crate) struct Line {
+    bytes: [u8; 1024],
+    used: usize,
+}
+
+impl Line {
+    pub(crate) fn new() -> Line {
+        Line {
+            bytes: [0; 1024],
+            used: 0,
+        }
+    }
+
+    /// The first line of a report: the fault and its address.
+    pub(crate) fn headline(message: &[u8], address: *const u8) -> Line {
+        Line::new()
+            .text(b"memoman: ")
+            .text(message)
+            .text(b": ")
+            .address(address.addr())
+            .text(b"\n")
+    }
+
+    pub(crate) fn text(mut self, text: &[u8]) -> Line {
+        self.add(text);
+        self
+    }
+
+    #[inline(never)]
+    fn add(&mut self, text: &[u8]) {
+        for &byte in text {
+            if let Some(place) = self.bytes.get_mut(self.used) {
+                *place = byte;
+                self.used += 1;
+            }
+        }
+    }
+
+    /// A number, right-aligned to `width` characters.
+    pub(crate) fn number(self, value: usize, width: usize) -> Line {
+        self.digits(value, 10, width)
+    }
+
+    /// An address, as C's `%p` prints it.
+    pub(crate) fn address(self, address: usize) -> Line {
+        self.text(b"0x").digits(address, 16, 0)
+    }
+
+    fn digits(mut self, value: usize, base: usize, width: usize) -> Line {
+        self.add_digits(value, base, width);
+        self
+    }
+
+    #[inline(never)]
+    fn add_digits(&mut self, mut value: usize, base: usize, width: usize) {
+        let mut digits = [b' '; 24];
+        let mut start = digits.len();
+        for place in digits.iter_mut().rev() {
+            *place = *b"0123456789abcdef".get(value % base).unwrap_or(&b'?');
+            start -= 1;
+            value /= base;
+            if value == 0 {
+                break;
+            }
+        }
+        let padded = start.min(digits.len().saturating_sub(width));
+        self.add(digits.get(padded..).unwrap_or_default());
+    }
+
+    /// Writes the text to stderr, in one call unless the system takes only part of it. Keeps errno.
+    pub(crate) fn print(&self) {
+        let saved = errno();
+        let mut rest = self.as_bytes();
+        while !rest.is_empty() {
+            let written = write(rest);
+            if written <= 0 {
+                if written < 0 && errno() == libc::EINTR {
+                    continue;
+                }
+                break;
+            }
+            rest = rest.get(written as usize..).unwrap_or_default();
+        }
+        set_errno(saved);
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or_default()
+    }
+}
+
+/// Returns what write(2) to stderr does. A raw system call: the C library's `write` is a
+/// cancellation point, and the calling thread may hold the lock.
+fn write(bytes: &[u8]) -> isize {
+    // SAFETY: the bytes are readable.
+    unsafe { libc::syscall(libc::SYS_write, 2, bytes.as_ptr(), bytes.len()) as isize }
+}

@@ -1,0 +1,19 @@
+//! The unit tests, one file for each module that has some.
+
+mod env;
+mod fork;
+mod stderr;
+
+#[cfg(not(memoman_debug))]
+mod cache;
+#[cfg(not(loom))]
+mod lock;
+// (It counts pages of 4 KiB, in 64-bit addresses.)
+#[cfg(all(not(memoman_debug), target_arch = "x86_64"))]
+mod map;
+#[cfg(not(memoman_debug))]
+mod segments;
+#[cfg(memoman_debug)]
+mod settings;
+#[cfg(not(memoman_debug))]
+mod thread_heap;

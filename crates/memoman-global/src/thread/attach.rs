@@ -1,0 +1,74 @@
+//! A thread gets a heap, and gives it up when it ends: the next new thread gets it as it is.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use crate::process::heap::with_heap;
+use crate::process::{misuse, registry, segments};
+use crate::thread::heap::ThreadHeap;
+use crate::thread::lifetime;
+
+/// Gives the calling thread a heap. Null when the thread is ending, or the system has no memory or
+/// no key: its calls are then served under the lock.
+#[cold]
+#[inline(never)]
+pub(crate) fn attach() -> *mut ThreadHeap {
+    if lifetime::current().is_ended() {
+        return ptr::null_mut();
+    }
+    prepare();
+    let heap = with_heap(|state, _| registry::take_heap(&state.settings));
+    let heap = heap.unwrap_or(ptr::null_mut());
+    if heap.is_null() {
+        return heap;
+    }
+    lifetime::set(heap);
+    if lifetime::current().heap() != heap {
+        // The process has no key left, and the thread's word is the key's value.
+        // SAFETY: taken above, and not used yet.
+        unsafe { give_up(heap) };
+        return ptr::null_mut();
+    }
+    // From here on the thread has a heap, and this call may allocate from it.
+    lifetime::watch(heap);
+    heap
+}
+
+/// Creates the key of [`lifetime`]: when the library is loaded, so that its number is small and
+/// setting its value allocates nothing.
+pub(crate) fn prepare() {
+    lifetime::prepare(ended);
+}
+
+/// The destructor of the key.
+extern "C" fn ended(value: *mut c_void) {
+    // Destructors of other keys may still allocate and free: they are served under the lock,
+    // without a heap.
+    lifetime::end();
+    if value.addr() > lifetime::ENDED {
+        // SAFETY: the key's value is the ending thread's heap, which `end` has detached.
+        unsafe { give_up(value.cast()) };
+    }
+}
+
+/// Gives up a heap of the calling thread, for the next thread.
+///
+/// # Safety
+/// The calling thread owns it, is outside its gate, and does not use it again.
+pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
+    with_heap(|state, tlsf| {
+        // SAFETY: the lock is held, and the heap is the calling thread's until `add_idle` (caller).
+        unsafe {
+            // One idle heap keeps its cache and its segments: threads that run one after the other
+            // reuse them.
+            if registry::has_idle() || ThreadHeap::is_heavy(heap) {
+                segments::drain(state, tlsf, heap);
+                segments::give_back_all(state, tlsf, heap);
+            } else {
+                segments::drain_inbox(state, tlsf, heap);
+            }
+            registry::add_idle(heap);
+        }
+    });
+    misuse::report_deferred();
+}

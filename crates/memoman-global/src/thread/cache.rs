@@ -1,0 +1,339 @@
+//! The blocks that a thread has freed, by size, last in, first out: `malloc` takes from here first,
+//! and `free` puts here last.
+//!
+//! A cached block is live for the core, so the core's invariants hold unchanged. It is marked: its
+//! second word is its address under the heap's key; its first word is the link to the next block
+//! under that key, with upper bits that no address has. So a second free of it is found at once,
+//! and a write after the free when it is taken out. (A second free is recognised by the second word
+//! alone: programs often write the first one last, and in part, and a processor loads such a word
+//! late.)
+//!
+//! A class begins without room. It gets some when `malloc` misses it after `free` has found no room
+//! there: as much as was turned away, at most half as much again. So a program that does not need
+//! the cache does not pay for it in memory, and its blocks go to the core at once, where a write
+//! after free shows earliest. A class loses room, down to [`CLASS_LEAST`], when blocks are turned
+//! away and none is taken, and when the heap needs memory: cached blocks are used before a new
+//! segment.
+
+use core::ptr::{self, NonNull};
+
+use crate::allocator::ALIGN;
+use crate::process::map;
+
+/// A class for each block size up to 128 quanta: class `c` has the blocks of `c` quanta, header
+/// included.
+pub(crate) const CLASSES: usize = 129;
+/// Most bytes of a class: this part of the heap's bytes, within these bounds.
+const CLASS_PART: usize = 8;
+const CLASS_LEAST: usize = 8 << 10;
+const CLASS_MOST: usize = 512 << 10;
+/// Misses before a class gets room.
+pub(crate) const COLD: u8 = 16;
+
+/// The bits that a block's address may have.
+const ADDRESS: usize = map::ADDRESS_MAX & !(ALIGN - 1);
+
+/// The blocks of a class that fit into `bytes`. (Classes 0 and 1 have no blocks.)
+#[inline(always)]
+fn blocks_in(bytes: usize, class: usize) -> usize {
+    bytes / ALIGN / class.max(1)
+}
+
+/// The blocks of one size.
+#[repr(C)]
+pub(crate) struct Class {
+    /// The block that is taken out next, or null.
+    head: *mut u8,
+    /// How many more may be put in.
+    pub(crate) left: usize,
+}
+
+/// All-zero but for the key: an empty cache without room.
+#[repr(C)]
+pub(crate) struct Cache {
+    /// Hides links and makes marks.
+    key: usize,
+    /// The seal of the core's headers, once a block has shown it.
+    pub(crate) seal: usize,
+    classes: [Class; CLASSES],
+    /// Room of each class: its cached blocks and `left`.
+    rooms: [u16; CLASSES],
+    /// Blocks that found no room, less the room their class has got for them.
+    turned_away: [u16; CLASSES],
+    /// Misses of each class, until it may have room.
+    misses: [u8; CLASSES],
+    /// The class that [`Cache::next_to_shrink`] returned last.
+    cursor: u8,
+    /// The next drains to skip: the last one gave too little.
+    pub(crate) pause: u8,
+}
+
+const _: () = assert!(CLASS_MOST / (2 * ALIGN) <= u16::MAX as usize);
+
+/// The result of [`Cache::take`].
+pub(crate) enum Taken {
+    Nothing,
+    Block(NonNull<u8>),
+    /// This block has been written to since it was freed. The blocks behind it are lost.
+    Smashed(NonNull<u8>),
+}
+
+/// A block's first two words.
+#[inline(always)]
+fn words(block: NonNull<u8>) -> *mut usize {
+    block.as_ptr().cast()
+}
+
+/// The second word of a marked block, under its heap's key.
+#[inline(always)]
+pub(crate) fn mark(key: usize, block: NonNull<u8>) -> usize {
+    block.as_ptr().addr() ^ key
+}
+
+/// [`Cache::has_mark`] for other threads, which must not touch the owner's cache lines.
+///
+/// # Safety
+/// The block's first two words may be read.
+#[inline(always)]
+pub(crate) unsafe fn has_mark_of(key: usize, block: NonNull<u8>) -> bool {
+    // SAFETY: the second word may be read (caller).
+    unsafe { words(block).add(1).read() == mark(key, block) }
+}
+
+/// Marks a block that another thread frees.
+///
+/// # Safety
+/// The block is freed and in no queue; its first two words may be written.
+#[inline(always)]
+pub(crate) unsafe fn set_mark_of(key: usize, block: NonNull<u8>) {
+    // SAFETY: the second word may be written (caller).
+    unsafe { words(block).add(1).write(mark(key, block)) }
+}
+
+/// The duties of all unsafe methods: `this` is a cache that only the caller uses, `class` is below
+/// [`CLASSES`], and the first two words of `block` may be read, and written where the method writes
+/// them.
+impl Cache {
+    /// Makes an empty cache of zeroed memory.
+    pub(crate) unsafe fn open(this: *mut Cache, key: usize) {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe { (*this).key = key };
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn class(this: *mut Cache, class: usize) -> *mut Class {
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
+        unsafe { (&raw mut (*this).classes).cast::<Class>().add(class) }
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn room(this: *mut Cache, class: usize) -> *mut u16 {
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
+        unsafe { (&raw mut (*this).rooms).cast::<u16>().add(class) }
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn turned(this: *mut Cache, class: usize) -> *mut u16 {
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
+        unsafe { (&raw mut (*this).turned_away).cast::<u16>().add(class) }
+    }
+
+    /// Cached blocks of a class.
+    #[inline(always)]
+    pub(crate) unsafe fn count(this: *mut Cache, class: usize) -> usize {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            usize::from(*Cache::room(this, class)).wrapping_sub((*Cache::class(this, class)).left)
+        }
+    }
+
+    /// The second word of a marked block.
+    #[inline(always)]
+    pub(crate) unsafe fn mark(this: *const Cache, block: NonNull<u8>) -> usize {
+        // SAFETY: the cache is this thread's (caller).
+        mark(unsafe { (*this).key }, block)
+    }
+
+    /// The block lies in this cache, or in the heap's inbox.
+    #[inline(always)]
+    pub(crate) unsafe fn has_mark(this: *const Cache, block: NonNull<u8>) -> bool {
+        // SAFETY: the second word may be read (caller). Another thread writes it only in misuse.
+        unsafe { Cache::second_word(block) == Cache::mark(this, block) }
+    }
+
+    /// The word in which a marked block has its mark.
+    #[inline(always)]
+    pub(crate) unsafe fn second_word(block: NonNull<u8>) -> usize {
+        // SAFETY: the second word may be read (caller).
+        unsafe { words(block).add(1).read() }
+    }
+
+    /// The next block, if `word` is a sound link. A null one is sound: none.
+    #[inline(always)]
+    unsafe fn link(this: *const Cache, word: usize) -> Option<*mut u8> {
+        // SAFETY: the cache is this thread's (caller).
+        let next = word ^ unsafe { (*this).key };
+        (next & !ADDRESS == 0).then(|| ptr::with_exposed_provenance_mut(next))
+    }
+
+    /// Removes a mark: a block that leaves cache or inbox has none.
+    #[inline(always)]
+    pub(crate) unsafe fn clear_mark(block: NonNull<u8>) {
+        // SAFETY: the second word may be written (caller).
+        unsafe { words(block).add(1).write(0) }
+    }
+
+    /// Puts a block in, if there is room: its words are written, the second one with its mark.
+    #[inline(always)]
+    pub(crate) unsafe fn put(
+        this: *mut Cache,
+        class: usize,
+        block: NonNull<u8>,
+        mark: usize,
+    ) -> bool {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            let entry = Cache::class(this, class);
+            let Some(left) = (*entry).left.checked_sub(1) else {
+                return false;
+            };
+            let link = (*entry).head.expose_provenance() ^ (*this).key;
+            (*entry).left = left;
+            (*entry).head = block.as_ptr();
+            words(block).write(link);
+            words(block).add(1).write(mark);
+        }
+        true
+    }
+
+    /// Takes out the block put in last.
+    #[inline(always)]
+    pub(crate) unsafe fn take(this: *mut Cache, class: usize) -> Taken {
+        // SAFETY: this thread's cache (caller); the words of a cached block may be read and
+        // written, and a link is followed only when it is sound.
+        unsafe {
+            let entry = Cache::class(this, class);
+            let Some(block) = NonNull::new((*entry).head) else {
+                return Taken::Nothing;
+            };
+            if !Cache::has_mark(this, block) {
+                return Taken::Smashed(block);
+            }
+            let Some(next) = Cache::link(this, words(block).read()) else {
+                return Taken::Smashed(block);
+            };
+            (*entry).head = next;
+            (*entry).left = (*entry).left.wrapping_add(1);
+            Cache::clear_mark(block);
+            Taken::Block(block)
+        }
+    }
+
+    /// Empties a class whose first block is smashed: the blocks behind it cannot be found any more.
+    #[cold]
+    pub(crate) unsafe fn give_up(this: *mut Cache, class: usize) {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            (*Cache::class(this, class)).head = ptr::null_mut();
+            (*Cache::class(this, class)).left = usize::from(*Cache::room(this, class));
+        }
+    }
+
+    /// `malloc` has found nothing in this class, which may get room for what was turned away.
+    /// `bytes` returns the heap's bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn missed(this: *mut Cache, class: usize, bytes: impl FnOnce() -> usize) {
+        // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
+        unsafe {
+            let misses = (&raw mut (*this).misses).cast::<u8>().add(class);
+            if *misses < COLD {
+                *misses += 1;
+                return;
+            }
+            let (room, turned) = (Cache::room(this, class), Cache::turned(this, class));
+            if *turned == 0 {
+                return;
+            }
+            let most = (bytes() / CLASS_PART).clamp(CLASS_LEAST, CLASS_MOST);
+            let most = blocks_in(most, class).saturating_sub(usize::from(*room)) as u16;
+            let more = (*turned).min(*room / 2 + 1).min(most);
+            *room += more;
+            *turned -= more;
+            (*Cache::class(this, class)).left += usize::from(more);
+        }
+    }
+
+    /// A block of this class has found no room. True if the class is to [`Cache::shrink`]: more
+    /// blocks were turned away than it has room for, `malloc` did not miss it meanwhile, and its
+    /// room is beyond the least.
+    pub(crate) unsafe fn turned_away(this: *mut Cache, class: usize) -> bool {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            let (room, turned) = (Cache::room(this, class), Cache::turned(this, class));
+            *turned = (*turned).saturating_add(1);
+            *turned > *room && usize::from(*room) > blocks_in(CLASS_LEAST, class)
+        }
+    }
+
+    /// Removes the room that the last [`Cache::take`] has left.
+    pub(crate) unsafe fn shrink(this: *mut Cache, class: usize) {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            *Cache::room(this, class) -= 1;
+            (*Cache::class(this, class)).left -= 1;
+        }
+    }
+
+    /// The next class in turn, and half the number of its blocks.
+    pub(crate) unsafe fn next_to_shrink(this: *mut Cache) -> (usize, usize) {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            let class = (usize::from((*this).cursor) + 1) % CLASSES;
+            (*this).cursor = class as u8;
+            (class, Cache::count(this, class).div_ceil(2))
+        }
+    }
+
+    /// Bytes (headers included) and number of the cached blocks.
+    pub(crate) unsafe fn contents(this: *mut Cache) -> (usize, usize) {
+        let (mut bytes, mut blocks) = (0, 0);
+        for class in 0..CLASSES {
+            // SAFETY: the cache is this thread's (caller).
+            let count = unsafe { Cache::count(this, class) };
+            bytes += class * ALIGN * count;
+            blocks += count;
+        }
+        (bytes, blocks)
+    }
+
+    /// Every class holds as many blocks as it counts, each marked, and `is_sound` for its class.
+    pub(crate) unsafe fn is_sound(
+        this: *mut Cache,
+        is_sound: impl Fn(NonNull<u8>, usize) -> bool,
+    ) -> bool {
+        for class in 0..CLASSES {
+            // SAFETY: this thread's cache (caller); a link is followed only from a block with its
+            // mark.
+            unsafe {
+                let mut next = (*Cache::class(this, class)).head;
+                for _ in 0..Cache::count(this, class) {
+                    let Some(block) = NonNull::new(next) else {
+                        return false;
+                    };
+                    // `is_sound` comes first: it reads nothing outside the heap.
+                    if !is_sound(block, class) || !Cache::has_mark(this, block) {
+                        return false;
+                    }
+                    let Some(link) = Cache::link(this, words(block).read()) else {
+                        return false;
+                    };
+                    next = link;
+                }
+                if !next.is_null() {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,361 @@
+//! The owner's calls on its heap. None of them waits, unless the gate is closed;
+//! `process/segments.rs` serves what the heap cannot.
+
+use core::ptr::{self, NonNull};
+
+use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
+use crate::process::lock::LOCK;
+use crate::process::{misuse, segments};
+use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
+
+/// Greatest request that the cache serves.
+pub(crate) const CACHED_MAX: usize = (CLASSES - 1) * ALIGN - HEADER;
+
+/// The class whose blocks serve a request of at most [`CACHED_MAX`] bytes.
+#[inline(always)]
+fn class_of(bytes: usize) -> usize {
+    (bytes.max(Tlsf::BLOCK_SIZE_MIN) + (HEADER + ALIGN - 1)) / ALIGN
+}
+
+/// The owner enters its heap. While the gate is closed, it waits for the lock: the thread that has
+/// closed the gate holds it.
+///
+/// # Safety
+/// `heap` is the calling thread's heap.
+#[inline(never)]
+pub(crate) unsafe fn enter(heap: *mut ThreadHeap) {
+    // SAFETY: the heap is open, and any thread may access its gate.
+    unsafe { (*heap).gate.enter(|| LOCK.with(|| ())) }
+}
+
+/// `malloc` of at most [`CACHED_MAX`] bytes. Every case but a cached block ends in a tail call, so
+/// that no register has to be saved.
+///
+/// # Safety
+/// `heap` is the calling thread's heap.
+#[inline(always)]
+pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+    // SAFETY: the owner (caller), inside its gate.
+    unsafe {
+        if !ThreadHeap::try_enter(heap) {
+            return malloc(heap, bytes);
+        }
+        match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
+            Taken::Block(block) => {
+                let block = ThreadHeap::hand_out(heap, block);
+                ThreadHeap::leave(heap);
+                block
+            }
+            Taken::Nothing => missed(heap, bytes),
+            Taken::Smashed(_) => smashed(heap, bytes),
+        }
+    }
+}
+
+/// `malloc`, waiting while the gate is closed.
+///
+/// # Safety
+/// `heap` is the calling thread's heap.
+#[inline(never)]
+pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+    // SAFETY: the owner (caller), inside its gate.
+    unsafe {
+        enter(heap);
+        if bytes <= CACHED_MAX {
+            match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
+                Taken::Block(block) => {
+                    let block = ThreadHeap::hand_out(heap, block);
+                    leave(heap);
+                    return block;
+                }
+                Taken::Nothing => {}
+                Taken::Smashed(_) => return smashed(heap, bytes),
+            }
+        }
+        missed(heap, bytes)
+    }
+}
+
+/// The cached block for this request has been written to since it was freed: reported, and not
+/// handed out.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
+#[cold]
+#[inline(never)]
+unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+    // SAFETY: the owner, inside its gate (caller), which it leaves here.
+    unsafe {
+        let class = class_of(bytes);
+        let taken = Cache::take(ThreadHeap::cache(heap), class);
+        Cache::give_up(ThreadHeap::cache(heap), class);
+        ThreadHeap::leave(heap);
+        if let Taken::Smashed(block) = taken {
+            misuse::report_global(Misuse::SmashedLink, block.as_ptr());
+        }
+    }
+    ptr::null_mut()
+}
+
+/// The rest of `malloc`, inside the gate: the cache has no block, or is too small for the request.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
+#[inline(never)]
+unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+    let bytes = bytes.max(1); // Of the same class; the core would refuse zero.
+    // SAFETY: the owner (caller), inside its gate.
+    unsafe {
+        let mut collected = Ok(0);
+        let mut result = Err(Refusal::Exhausted);
+        let small = bytes <= CACHED_MAX;
+        if (*heap).inbox.is_worth_a_look() {
+            collected = ThreadHeap::collect(heap, TAKEN_AT_ONCE, true);
+            if small
+                && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class_of(bytes))
+            {
+                ThreadHeap::hand_out(heap, block);
+                result = Ok(block);
+            }
+        }
+        if result.is_err() {
+            if small {
+                let pool_bytes = || ThreadHeap::tlsf(heap).stats().pool_bytes;
+                Cache::missed(ThreadHeap::cache(heap), class_of(bytes), pool_bytes);
+            }
+            result = ThreadHeap::allocate(heap, ALIGN, bytes);
+            if result == Err(Refusal::Exhausted) {
+                result = retry(heap, ALIGN, bytes, &mut collected);
+            }
+        }
+        finish(heap, collected.err(), ALIGN, bytes, result)
+    }
+}
+
+/// The core is exhausted: calls it again after giving it the blocks of the inbox, and then those of
+/// the cache, at most [`GIVEN_AT_ONCE`] of each. After a misuse the call goes no further: it
+/// reports one.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
+#[inline(never)]
+pub(crate) unsafe fn retry(
+    heap: *mut ThreadHeap,
+    align: usize,
+    bytes: usize,
+    found: &mut Result<usize, (Misuse, *const u8)>,
+) -> Result<NonNull<u8>, Refusal> {
+    let mut result = Err(Refusal::Exhausted);
+    // SAFETY: the owner (caller), inside its gate.
+    unsafe {
+        if found.is_ok() && (*heap).inbox.is_worth_a_look() {
+            *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
+            if *found != Ok(0) {
+                result = ThreadHeap::allocate(heap, align, bytes);
+            }
+        }
+        if found.is_ok() && result == Err(Refusal::Exhausted) {
+            *found = ThreadHeap::drain(heap);
+            // Fewer would not last for the next calls.
+            if *found == Ok(GIVEN_AT_ONCE) {
+                result = ThreadHeap::allocate(heap, align, bytes);
+            }
+        }
+    }
+    result
+}
+
+/// `memalign`. `align` is a power of two, `bytes` at least 1.
+///
+/// # Safety
+/// `heap` is the calling thread's heap.
+pub(crate) unsafe fn memalign(heap: *mut ThreadHeap, align: usize, bytes: usize) -> *mut u8 {
+    // SAFETY: the owner (caller), inside its gate.
+    unsafe {
+        enter(heap);
+        let mut collected = Ok(0);
+        let mut result = ThreadHeap::allocate(heap, align, bytes);
+        if result == Err(Refusal::Exhausted) {
+            result = retry(heap, align, bytes, &mut collected);
+        }
+        finish(heap, collected.err(), align, bytes, result)
+    }
+}
+
+/// Leaves the heap, reports misuse, and has a request that the heap cannot serve served under the
+/// lock.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
+unsafe fn finish(
+    heap: *mut ThreadHeap,
+    found: Option<(Misuse, *const u8)>,
+    align: usize,
+    bytes: usize,
+    result: Result<NonNull<u8>, Refusal>,
+) -> *mut u8 {
+    // SAFETY: the owner, inside its gate (caller), which it leaves here.
+    unsafe {
+        leave(heap);
+        if let Some((misuse, address)) = found {
+            misuse::report_global(misuse, address);
+        }
+        match result {
+            Ok(block) => block.as_ptr(),
+            Err(Refusal::Misuse(misuse, address)) => {
+                misuse::report_global(misuse, address);
+                ptr::null_mut()
+            }
+            Err(_) => segments::allocate(heap, align, bytes),
+        }
+    }
+}
+
+/// Leaves the heap, and gives back a surplus pool.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it.
+#[inline(always)]
+unsafe fn leave(heap: *mut ThreadHeap) {
+    // SAFETY: the owner, inside its gate (caller), which it leaves here.
+    unsafe {
+        let surplus = ThreadHeap::take_surplus(heap);
+        ThreadHeap::leave(heap);
+        if let Some(pool) = surplus {
+            segments::give_back(heap, pool);
+        }
+    }
+}
+
+/// `free`.
+///
+/// # Safety
+/// `heap` is the calling thread's heap; `block` lies in one of its segments and is not used any
+/// more.
+#[inline(always)]
+pub(crate) unsafe fn free(heap: *mut ThreadHeap, block: NonNull<u8>) {
+    // SAFETY: the owner (caller), inside its gate; the address lies in a segment (caller), so it
+    // may be read.
+    unsafe {
+        if !ThreadHeap::try_enter(heap) {
+            return free_later(heap, block);
+        }
+        if block.as_ptr().addr().is_multiple_of(ALIGN) && ThreadHeap::keep(heap, block) {
+            ThreadHeap::leave(heap);
+            return;
+        }
+        free_to_core(heap, block)
+    }
+}
+
+/// `free`, waiting while the gate is closed.
+///
+/// # Safety
+/// The duties of [`free`].
+#[cold]
+#[inline(never)]
+unsafe fn free_later(heap: *mut ThreadHeap, block: NonNull<u8>) {
+    // SAFETY: the owner (caller), inside its gate; the block is in one of its segments (caller).
+    unsafe {
+        enter(heap);
+        free_to_core(heap, block)
+    }
+}
+
+/// The rest of `free`, inside the gate: the cache has no room, or the block fails a test.
+///
+/// # Safety
+/// The duties of [`free`], and the thread is in the heap.
+#[inline(never)]
+unsafe fn free_to_core(heap: *mut ThreadHeap, block: NonNull<u8>) {
+    // SAFETY: the owner, inside its gate; the block is in one of its segments (caller).
+    unsafe {
+        let result = match tested(heap, block) {
+            Ok(()) => ThreadHeap::turn_away(heap, block),
+            Err(misuse) => Err((misuse, block.as_ptr().cast_const())),
+        };
+        leave(heap);
+        if let Err((misuse, address)) = result {
+            misuse::report_global(misuse, address);
+        }
+    }
+}
+
+/// An error if the block has a mark: it is in the cache or in the inbox. (The core tests whether it
+/// is a block.)
+///
+/// # Safety
+/// `heap` is the calling thread's heap, and the thread is in it; `block` lies in one of its
+/// segments.
+#[inline(always)]
+unsafe fn tested(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse> {
+    let aligned = block.as_ptr().addr().is_multiple_of(ALIGN);
+    // SAFETY: in the heap; the address lies in a segment (caller), and is aligned when its words
+    // are read.
+    if aligned && unsafe { Cache::has_mark(ThreadHeap::cache(heap), block) } {
+        return Err(Misuse::DoubleFree);
+    }
+    Ok(())
+}
+
+/// Usable bytes of a block; 0 if it is not a live one, which is reported.
+///
+/// # Safety
+/// `heap` is the calling thread's heap; `block` lies in one of its segments.
+pub(crate) unsafe fn usable_size(heap: *mut ThreadHeap, block: NonNull<u8>) -> usize {
+    // SAFETY: the owner (caller), inside its gate.
+    let result = unsafe {
+        enter(heap);
+        let result = tested(heap, block).and_then(|()| ThreadHeap::tlsf(heap).usable_size(block));
+        ThreadHeap::leave(heap);
+        result
+    };
+    result.unwrap_or_else(|misuse| {
+        misuse::report_global(misuse, block.as_ptr());
+        0
+    })
+}
+
+/// Resizes a block in place to `bytes`, not 0. Null after misuse, which is reported. An error when
+/// there is no room: the block's usable bytes; it is unchanged.
+///
+/// # Safety
+/// `heap` is the calling thread's heap; `block` lies in one of its segments; on success its former
+/// pointer is not used any more.
+pub(crate) unsafe fn realloc(
+    heap: *mut ThreadHeap,
+    block: NonNull<u8>,
+    bytes: usize,
+) -> Result<*mut u8, usize> {
+    // SAFETY: the owner (caller), inside its gate.
+    unsafe {
+        enter(heap);
+        let tlsf = ThreadHeap::tlsf(heap);
+        let result = match tested(heap, block) {
+            Ok(()) => tlsf.realloc_in_place(block, ALIGN, bytes),
+            Err(misuse) => Err(Refusal::Misuse(misuse, block.as_ptr())),
+        };
+        let mut usable = 0;
+        match result {
+            Ok(Some(resized)) => {
+                ThreadHeap::hand_out(heap, resized);
+            }
+            Ok(None) => usable = Tlsf::block_size(block.as_ptr()),
+            Err(Refusal::Exhausted) => {
+                tlsf.withdraw_refusal();
+                usable = Tlsf::block_size(block.as_ptr());
+            }
+            Err(_) => {}
+        }
+        ThreadHeap::leave(heap);
+        match result {
+            Ok(Some(resized)) => Ok(resized.as_ptr()),
+            Err(Refusal::Misuse(misuse, address)) => {
+                misuse::report_global(misuse, address);
+                Ok(ptr::null_mut())
+            }
+            _ => Err(usable),
+        }
+    }
+}

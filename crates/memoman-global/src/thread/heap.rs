@@ -1,0 +1,440 @@
+//! A thread's heap: an instance of the core over segments, with the cache in front and the inbox
+//! beside it. Nothing here takes the lock: `process/segments.rs` brings segments and takes them
+//! back.
+
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicBool;
+
+use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
+use crate::process::{core_calls, map};
+use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::gate::Gate;
+use crate::thread::inbox::{self, Inbox};
+
+/// Greatest request that a thread heap serves; a greater one goes to the process-wide instance.
+pub(crate) const REQUEST_MAX: usize = 32 << 10;
+const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
+/// Blocks that one call takes out of the inbox before it calls the core.
+pub(crate) const TAKEN_AT_ONCE: usize = 16;
+/// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
+const DRAIN_PAUSE: u8 = 15;
+/// Greatest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
+const WARM_MOST: usize = 256 << 10;
+/// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
+/// segment.
+pub(crate) const GIVEN_AT_ONCE: usize = 64;
+
+/// What other threads read when they free a block of the heap, in a cache line that hardly ever
+/// changes.
+#[repr(C, align(64))]
+pub(crate) struct Shared {
+    /// The key of marks and links.
+    pub(crate) key: usize,
+    /// A thread owns the heap. Changes under the lock only; a value read without the lock may be
+    /// stale.
+    pub(crate) owned: AtomicBool,
+}
+
+/// [`ThreadHeap::open`] expects it all-zero. Its memory is never given back.
+#[repr(C, align(64))]
+pub(crate) struct ThreadHeap {
+    pub(crate) gate: Gate,
+    tlsf: MaybeUninit<Tlsf>,
+    /// Successful allocations.
+    allocations: usize,
+    /// A pool without a live block, kept for the next allocations.
+    pub(crate) spare: Option<Pool>,
+    /// A second one, to be given back as soon as the owner is outside.
+    pub(crate) surplus: Option<Pool>,
+    pub(crate) cache: Cache,
+    pub(crate) inbox: Inbox,
+    pub(crate) shared: Shared,
+    // The rest of the shared cache line holds what changes rarely.
+    /// The heap made before this one. Accessed under the lock.
+    pub(crate) next: *mut ThreadHeap,
+    /// The next heap without an owner. Accessed under the lock.
+    pub(crate) next_idle: *mut ThreadHeap,
+    control: [MaybeUninit<usize>; CONTROL_BYTES.div_ceil(size_of::<usize>())],
+}
+
+/// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
+/// *in* it. The caller is in a heap as its owner, inside its gate; or as the holder of the lock,
+/// while the heap is the caller's own, has no owner, or has its owner outside a closed gate.
+impl ThreadHeap {
+    /// Makes an empty heap of zeroed memory that no other thread knows.
+    pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
+        // Neither an aligned address nor one of user memory: links and marks differ from both.
+        let key =
+            heap.addr().wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) | 1 << (usize::BITS - 1);
+        // SAFETY: no other thread knows the memory (caller); the control structure's part is large
+        // enough, and aligned for words.
+        unsafe {
+            let control = (&raw mut (*heap).control).cast();
+            if let Some(tlsf) = Tlsf::create(control, REQUEST_MAX) {
+                (*heap).tlsf.write(tlsf);
+            }
+            Cache::open(&raw mut (*heap).cache, key | 5);
+            (*heap).shared.key = key | 5;
+            (*heap).inbox.open();
+        }
+    }
+
+    /// The heap's core instance.
+    #[inline(always)]
+    pub(crate) unsafe fn tlsf(heap: *mut ThreadHeap) -> Tlsf {
+        // SAFETY: `open` has written it: creation fails for invalid arguments only.
+        unsafe { (*heap).tlsf.assume_init() }
+    }
+
+    /// The heap whose segment has this address, or null.
+    #[inline(always)]
+    pub(crate) fn of(address: usize) -> *mut ThreadHeap {
+        map::owner(address).cast()
+    }
+
+    /// The owner enters, unless the gate is closed.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) unsafe fn try_enter(heap: *mut ThreadHeap) -> bool {
+        // SAFETY: the heap is open (caller), and any thread may access the gate.
+        unsafe { (*heap).gate.try_enter() }
+    }
+
+    /// The owner leaves.
+    #[inline(always)]
+    pub(crate) unsafe fn leave(heap: *mut ThreadHeap) {
+        // SAFETY: the heap is open (caller), and any thread may access the gate.
+        unsafe { (*heap).gate.leave() }
+    }
+
+    /// The heap's cache.
+    #[inline(always)]
+    pub(crate) fn cache(heap: *mut ThreadHeap) -> *mut Cache {
+        // SAFETY: the address of a field of an open heap; nothing is read.
+        unsafe { &raw mut (*heap).cache }
+    }
+
+    /// Counts a successful allocation. Returns its address.
+    #[inline(always)]
+    pub(crate) unsafe fn hand_out(heap: *mut ThreadHeap, block: NonNull<u8>) -> *mut u8 {
+        // SAFETY: the caller is in the heap.
+        unsafe { (*heap).allocations = (*heap).allocations.wrapping_add(1) };
+        block.as_ptr()
+    }
+
+    /// Successful allocations of this heap.
+    pub(crate) unsafe fn allocations(heap: *mut ThreadHeap) -> usize {
+        // SAFETY: the caller is in the heap.
+        unsafe { (*heap).allocations }
+    }
+
+    /// Allocates from the core. Exhaustion is not counted as a refused request.
+    pub(crate) unsafe fn allocate(
+        heap: *mut ThreadHeap,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            let result = core_calls::allocate(ThreadHeap::tlsf(heap), align, bytes);
+            if let Ok(block) = result {
+                if (*heap).cache.seal == 0 {
+                    (*heap).cache.seal = Tlsf::seal_of(block);
+                }
+                ThreadHeap::hand_out(heap, block);
+            }
+            result
+        }
+    }
+
+    /// Frees a block without a mark to the core, and keeps its pool if that leaves it empty.
+    pub(crate) unsafe fn release(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse> {
+        // SAFETY: the caller is in the heap; the core tests the block.
+        unsafe {
+            if let Some(pool) = core_calls::free(ThreadHeap::tlsf(heap), block)? {
+                ThreadHeap::emptied(heap, pool);
+            }
+            Ok(())
+        }
+    }
+
+    /// A thread heap serves this request: only for such requests may it grow.
+    #[inline(always)]
+    pub(crate) const fn serves(align: usize, bytes: usize) -> bool {
+        if align <= ALIGN {
+            bytes <= REQUEST_MAX
+        } else {
+            bytes <= REQUEST_MAX / 2 && align <= REQUEST_MAX / 2
+        }
+    }
+
+    /// Keeps a pool that was added and not needed, if it is empty.
+    pub(crate) unsafe fn keep_if_empty(heap: *mut ThreadHeap, pool: Pool) {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            if pool.is_empty() {
+                ThreadHeap::emptied(heap, pool);
+            }
+        }
+    }
+
+    /// An empty pool becomes the spare; a second one is surplus.
+    #[cold]
+    unsafe fn emptied(heap: *mut ThreadHeap, pool: Pool) {
+        // SAFETY: the caller is in the heap; the spare is one of its pools: `forget` strikes a pool
+        // that goes.
+        unsafe {
+            match (*heap).spare {
+                Some(spare) if spare != pool && spare.is_empty() => (*heap).surplus = Some(pool),
+                _ => (*heap).spare = Some(pool),
+            }
+        }
+    }
+
+    /// The surplus pool, if there is one.
+    pub(crate) unsafe fn take_surplus(heap: *mut ThreadHeap) -> Option<Pool> {
+        // SAFETY: the caller is in the heap.
+        unsafe { (*heap).surplus.take() }
+    }
+
+    /// An empty pool, if there is one: the surplus, or the spare.
+    pub(crate) unsafe fn take_emptied(heap: *mut ThreadHeap) -> Option<Pool> {
+        // SAFETY: the caller is in the heap; the spare is one of its pools.
+        unsafe {
+            if let Some(pool) = (*heap).surplus.take() {
+                return Some(pool);
+            }
+            (*heap).spare.take().filter(|spare| spare.is_empty())
+        }
+    }
+
+    /// The heap loses this pool: it is neither spare nor surplus any more.
+    pub(crate) unsafe fn forget(heap: *mut ThreadHeap, pool: Pool) {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            for kept in [&mut (*heap).spare, &mut (*heap).surplus] {
+                if *kept == Some(pool) {
+                    *kept = None;
+                }
+            }
+        }
+    }
+
+    /// Moves up to `most` blocks from the inbox to the cache or to the core, and returns how many;
+    /// ends early when a pool becomes surplus. Returns the first misuse it finds as an error.
+    #[inline(never)]
+    pub(crate) unsafe fn collect(
+        heap: *mut ThreadHeap,
+        most: usize,
+        to_cache: bool,
+    ) -> Result<usize, (Misuse, *const u8)> {
+        let mut taken = 0;
+        // SAFETY: the caller is in the heap, so no other thread takes out; a block taken out is
+        // tested.
+        unsafe {
+            while taken < most && (*heap).surplus.is_none() {
+                match (*heap)
+                    .inbox
+                    .take((*heap).shared.key, |address| belongs(heap, address))
+                {
+                    inbox::Taken::Nothing => break,
+                    inbox::Taken::Broken(address) => {
+                        return Err((Misuse::SmashedLink, ptr::with_exposed_provenance(address)));
+                    }
+                    inbox::Taken::Block(address) => {
+                        let Some(block) =
+                            NonNull::new(ptr::with_exposed_provenance_mut::<u8>(address))
+                        else {
+                            break;
+                        };
+                        taken += 1;
+                        if !Cache::has_mark(ThreadHeap::cache(heap), block) {
+                            return Err((Misuse::SmashedLink, block.as_ptr()));
+                        }
+                        Cache::clear_mark(block);
+                        if !to_cache {
+                            ThreadHeap::release(heap, block)
+                                .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
+                        } else if !ThreadHeap::keep(heap, block) {
+                            ThreadHeap::turn_away(heap, block)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The class of a block that the cache may hold. None for a larger block, and for one that is
+    /// not live.
+    ///
+    /// # Safety
+    /// The duties of [`ThreadHeap`]; `block` is aligned and lies in one of the heap's segments.
+    #[inline(always)]
+    unsafe fn class_of(heap: *mut ThreadHeap, block: NonNull<u8>) -> Option<usize> {
+        // SAFETY: the caller is in the heap, and the word before an aligned address in a segment
+        // may be read (caller).
+        unsafe {
+            let seal = (*heap).cache.seal;
+            let most = CLASSES * ALIGN;
+            ThreadHeap::tlsf(heap)
+                .live_bytes_below(seal, block, most)
+                .map(|size| size / ALIGN)
+        }
+    }
+
+    /// Puts a block into the cache, if it has no mark, the core's tests find nothing wrong, and its
+    /// class has room.
+    ///
+    /// # Safety
+    /// The duties of [`ThreadHeap`]; `block` is aligned and lies in one of the heap's segments.
+    #[inline(always)]
+    pub(crate) unsafe fn keep(heap: *mut ThreadHeap, block: NonNull<u8>) -> bool {
+        // SAFETY: the caller is in the heap; the block is aligned and in one of its segments
+        // (caller).
+        unsafe {
+            let cache = ThreadHeap::cache(heap);
+            let mark = Cache::mark(cache, block);
+            if Cache::second_word(block) == mark {
+                return false;
+            }
+            match ThreadHeap::class_of(heap, block) {
+                Some(class) => Cache::put(cache, class, block, mark),
+                None => false,
+            }
+        }
+    }
+
+    /// Frees a block to the core for which the cache has no room, or which is no live block. A
+    /// class that holds more than `malloc` takes from it gives up one block as well. Returns the
+    /// first misuse it finds.
+    pub(crate) unsafe fn turn_away(
+        heap: *mut ThreadHeap,
+        block: NonNull<u8>,
+    ) -> Result<(), (Misuse, *const u8)> {
+        // SAFETY: the caller is in the heap; the block lies in one of its segments, is aligned
+        // where its class is read, and the core tests it.
+        unsafe {
+            let aligned = block.as_ptr().addr().is_multiple_of(ALIGN);
+            let class = if aligned {
+                ThreadHeap::class_of(heap, block)
+            } else {
+                None
+            };
+            ThreadHeap::release(heap, block)
+                .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
+            if let Some(class) = class
+                && Cache::turned_away(ThreadHeap::cache(heap), class)
+            {
+                ThreadHeap::shrink(heap, class, 1)?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Moves up to `most` blocks of a class to the core and removes their room; ends early when a
+    /// pool becomes surplus. (A smashed block stays; `malloc` reports it when it comes to it.)
+    unsafe fn shrink(
+        heap: *mut ThreadHeap,
+        class: usize,
+        most: usize,
+    ) -> Result<usize, (Misuse, *const u8)> {
+        let mut given = 0;
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            let cache = ThreadHeap::cache(heap);
+            while given < most
+                && (*heap).surplus.is_none()
+                && let Taken::Block(block) = Cache::take(cache, class)
+            {
+                Cache::shrink(cache, class);
+                given += 1;
+                ThreadHeap::release(heap, block)
+                    .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
+            }
+        }
+        Ok(given)
+    }
+
+    /// Moves up to [`GIVEN_AT_ONCE`] cached blocks to the core, half of each class in turn, and
+    /// returns how many. Returns the first misuse it finds as an error.
+    pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
+        let mut drained = 0;
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            if (*heap).cache.pause > 0 {
+                (*heap).cache.pause -= 1;
+                return Ok(0);
+            }
+        }
+        for _ in 0..CLASSES {
+            if drained == GIVEN_AT_ONCE {
+                break;
+            }
+            // SAFETY: the caller is in the heap.
+            unsafe {
+                let (class, half) = Cache::next_to_shrink(ThreadHeap::cache(heap));
+                drained += ThreadHeap::shrink(heap, class, half.min(GIVEN_AT_ONCE - drained))?;
+            }
+        }
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            // A surplus pool ends a drain early; that says nothing about the cache.
+            if drained < GIVEN_AT_ONCE && (*heap).surplus.is_none() {
+                (*heap).cache.pause = DRAIN_PAUSE;
+            }
+        }
+        Ok(drained)
+    }
+
+    /// The cached blocks are as they were put in, and live for the core.
+    pub(crate) unsafe fn is_cache_sound(heap: *mut ThreadHeap) -> bool {
+        // SAFETY: the caller is in the heap; the core tests a cached block.
+        unsafe {
+            Cache::is_sound(ThreadHeap::cache(heap), |block, class| {
+                belongs(heap, block.as_ptr().addr())
+                    && ThreadHeap::tlsf(heap).live_bytes(block) == class * ALIGN
+            })
+        }
+    }
+
+    /// The heap is larger than one kept for the next thread may be.
+    pub(crate) unsafe fn is_heavy(heap: *mut ThreadHeap) -> bool {
+        // SAFETY: the caller is in the heap.
+        unsafe { ThreadHeap::tlsf(heap).stats().pool_bytes > WARM_MOST }
+    }
+
+    /// Empties the cache into the core. Returns the last misuse it finds; the rest is emptied all
+    /// the same.
+    pub(crate) unsafe fn flush(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
+        let mut result = Ok(());
+        for class in 0..CLASSES {
+            // SAFETY: the caller is in the heap.
+            unsafe {
+                let cache = ThreadHeap::cache(heap);
+                loop {
+                    match Cache::take(cache, class) {
+                        Taken::Nothing => break,
+                        Taken::Block(block) => {
+                            if let Err(misuse) = ThreadHeap::release(heap, block) {
+                                result = Err((misuse, block.as_ptr().cast_const()));
+                            }
+                        }
+                        Taken::Smashed(block) => {
+                            Cache::give_up(cache, class);
+                            result = Err((Misuse::SmashedLink, block.as_ptr().cast_const()));
+                        }
+                    }
+                }
+            }
+        }
+        result
+    }
+}
+
+/// The address may be that of a block of this heap: it is aligned, and lies in one of the heap's
+/// segments.
+fn belongs(heap: *mut ThreadHeap, address: usize) -> bool {
+    address.is_multiple_of(ALIGN) && ThreadHeap::of(address) == heap
+}

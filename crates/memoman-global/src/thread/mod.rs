@@ -1,0 +1,21 @@
+//! A heap for each thread, used by its owner without a lock.
+//!
+//! | file | what |
+//! |---|---|
+//! | `calls.rs` | the owner's malloc, free and realloc |
+//! | `remote.rs` | free and usable size of a block of another thread's heap |
+//! | `attach.rs` | a thread gets a heap, and gives it up when it ends |
+//! | `lifetime.rs` | the calling thread's heap in thread-local storage, notice of the thread's end |
+//! | `heap.rs` | the heap: an instance of the core, with the cache in front and the inbox beside it |
+//! | `cache.rs` | freed blocks by size, for the next malloc |
+//! | `inbox.rs` | blocks freed by other threads |
+//! | `gate.rs` | keeps the owner and a holder of the lock apart |
+
+pub(crate) mod attach;
+pub(crate) mod cache;
+pub(crate) mod calls;
+pub(crate) mod gate;
+pub(crate) mod heap;
+pub(crate) mod inbox;
+pub(crate) mod lifetime;
+pub(crate) mod remote;

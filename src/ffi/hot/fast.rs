@@ -1,0 +1,147 @@
+//! The hot functions of the release library: the core's paths with a front that returns what C
+//! expects (`front.rs` of the core describes the dispatch). Calls that the core refuses as
+//! intercepted, since a memory checker watches, are made in [`checker`].
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use memoman_core::{FreeBlock, Front, Misuse, Refusal, Tlsf};
+
+use crate::ffi::allocation::{mm_free, mm_malloc};
+use crate::ffi::checker;
+use crate::ffi::misuse::{answer, misuse};
+
+/// The front of the C functions: it returns a payload or NULL, and reports misuse to the error
+/// handler.
+struct C;
+
+impl Front for C {
+    type Allocated = *mut c_void;
+    type Freed = ();
+
+    const COMPACT: bool = false;
+
+    #[inline(always)]
+    unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> *mut c_void {
+        // SAFETY: live instance (caller).
+        unsafe { answer(tlsf, result) }
+    }
+
+    #[inline(always)]
+    unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> *mut c_void {
+        // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
+        unsafe {
+            match refusal {
+                Refusal::Misuse(Misuse::Intercepted, _) => {
+                    checker::allocate(tlsf, bytes, false, &|tlsf| tlsf.malloc(bytes))
+                }
+                refusal => answer(tlsf, Err(refusal)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
+        let handle = tlsf.as_raw().cast();
+        // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
+        unsafe {
+            let Some(block) = NonNull::new(ptr) else {
+                return mm_malloc(handle, bytes);
+            };
+            if bytes == 0 {
+                mm_free(handle, ptr.cast());
+                return ptr::null_mut();
+            }
+            realloc_aligned(tlsf, block, Tlsf::ALIGN, bytes)
+        }
+    }
+
+    #[inline(always)]
+    fn freed(_: FreeBlock) {}
+
+    #[inline(always)]
+    unsafe fn not_freed(tlsf: Tlsf, ptr: *mut u8, what: Option<Misuse>) {
+        let Some(block) = NonNull::new(ptr) else {
+            return;
+        };
+        // SAFETY: live instance (caller), intercepted when the misuse is `Intercepted`.
+        unsafe {
+            match what.unwrap_or_else(|| tlsf.free_refused(block)) {
+                Misuse::Intercepted => checker::free(tlsf, block),
+                what => {
+                    misuse(tlsf, what, ptr);
+                }
+            }
+        }
+    }
+}
+
+/// `mm_malloc`.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance (caller).
+    unsafe { tlsf.malloc_for::<C>(bytes) }
+}
+
+/// `mm_memalign`.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
+    unsafe {
+        match tlsf.memalign(align, bytes) {
+            Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
+                checker::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
+            }
+            result => answer(tlsf, result),
+        }
+    }
+}
+
+/// `mm_realloc`.
+///
+/// # Safety
+/// The instance is live. `ptr` is NULL, or on success given up.
+#[inline(always)]
+pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
+    unsafe { tlsf.realloc_for::<C>(ptr, bytes) }
+}
+
+/// `mm_realloc_aligned` of a block to more than 0 bytes.
+///
+/// # Safety
+/// The instance is live, and on success the block is given up.
+#[inline(always)]
+pub(crate) unsafe fn realloc_aligned(
+    tlsf: Tlsf,
+    block: NonNull<u8>,
+    align: usize,
+    bytes: usize,
+) -> *mut c_void {
+    // SAFETY: live instance, block given up on success (caller); intercepted when the refusal is
+    // `Intercepted`.
+    unsafe {
+        match tlsf.realloc_aligned(block, align, bytes) {
+            Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
+                checker::realloc(tlsf, block, align, bytes)
+            }
+            result => answer(tlsf, result),
+        }
+    }
+}
+
+/// `mm_free`.
+///
+/// # Safety
+/// The instance is live. `ptr` is NULL, or the block's contents are given up.
+#[inline(always)]
+pub(crate) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
+    // SAFETY: live instance; `ptr` is NULL or given up (caller).
+    unsafe { tlsf.free_for::<C>(ptr) }
+}

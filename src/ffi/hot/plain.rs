@@ -1,0 +1,81 @@
+//! The hot functions of the debug library and of the small one: one call of the allocator each,
+//! compiled into the exported function.
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use crate::ffi::allocation::{mm_free, mm_malloc};
+use crate::ffi::allocator::Tlsf;
+use crate::ffi::misuse::{answer, misuse};
+
+/// `mm_malloc`.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance (caller).
+    unsafe { answer(tlsf, tlsf.malloc(bytes)) }
+}
+
+/// `mm_memalign`.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance (caller).
+    unsafe { answer(tlsf, tlsf.memalign(align, bytes)) }
+}
+
+/// `mm_realloc`.
+///
+/// # Safety
+/// The instance is live. `ptr` is NULL, or on success given up.
+#[inline(always)]
+pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
+    let handle = tlsf.as_raw().cast();
+    // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
+    unsafe {
+        match NonNull::new(ptr) {
+            Some(_) if bytes == 0 => {
+                mm_free(handle, ptr.cast());
+                ptr::null_mut()
+            }
+            Some(block) => answer(tlsf, tlsf.realloc(block, bytes)),
+            None => mm_malloc(handle, bytes),
+        }
+    }
+}
+
+/// `mm_realloc_aligned` of a block to more than 0 bytes.
+///
+/// # Safety
+/// The instance is live, and on success the block is given up.
+#[inline(always)]
+pub(crate) unsafe fn realloc_aligned(
+    tlsf: Tlsf,
+    block: NonNull<u8>,
+    align: usize,
+    bytes: usize,
+) -> *mut c_void {
+    // SAFETY: live instance, block given up on success (caller).
+    unsafe { answer(tlsf, tlsf.realloc_aligned(block, align, bytes)) }
+}
+
+/// `mm_free`.
+///
+/// # Safety
+/// The instance is live. `ptr` is NULL, or the block's contents are given up.
+#[inline(always)]
+pub(crate) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
+    let Some(block) = NonNull::new(ptr) else {
+        return;
+    };
+    // SAFETY: live instance, block given up (caller).
+    unsafe {
+        if let Err(what) = tlsf.free(block) {
+            misuse(tlsf, what, ptr);
+        }
+    }
+}
