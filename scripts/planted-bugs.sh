@@ -137,11 +137,13 @@ plant merge-of-both-without-unlinking-the-one-before memoman-core $core/src/free
 plant split-one-quantum-short memoman-core $core/src/allocate.rs \
     'let rest = found.size - wanted;
         let mut taken = wanted;' \
-    'let wanted = wanted - crate::config::QUANTUM; let rest = found.size - wanted; let mut taken = wanted;'
+    'let wanted = wanted - crate::config::QUANTUM;
+        let rest = found.size - wanted; let mut taken = wanted;'
 plant remainder-one-quantum-short memoman-core $core/src/allocate.rs \
     'let remainder = form_free(control, block.offset(wanted), rest);
                 free_list::push_sized' \
-    'let remainder = form_free(control, block.offset(wanted), rest - crate::config::QUANTUM); free_list::push_sized'
+    'let remainder = form_free(control, block.offset(wanted), rest - crate::config::QUANTUM);
+                free_list::push_sized'
 plant realloc-copies-the-new-size memoman-core $core/src/realloc.rs \
     'let kept = (size - HEADER).min(bytes);' \
     'let kept = bytes;'
