@@ -92,6 +92,7 @@ case $mode in
         cp benches/results/*.csv benches/results/*.svg "$target/book/benches/results/"
         sed -i -e 's|"\.\./benches/README\.html|"benches/README.md|g' \
             -e 's|"\.\./benches/|"benches/|g' "$target"/book/{index,performance,print}.html
+        sed -i 's|"\.\./\.\./benches/|"../benches/|g' "$target"/book/adr/*.html
         python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
         ;;
 esac
