@@ -85,7 +85,11 @@ ld -r "${keep[@]}" -o "$work/memoman.o" "$built/libmemoman.a"
 objcopy --keep-global-symbols="$work/keep" --remove-section=.llvmbc --remove-section=.llvmcmd \
     "$work/memoman.o"
 if [ "$profile" = release ]; then
-    objcopy --strip-debug --strip-unneeded "$work/memoman.o"
+    # Sections are named without rustc's hashes: shorter, and the same from build to build.
+    objdump -h "$work/memoman.o" | awk '$2 ~ /17h[0-9a-f]+E$/ {
+        short = $2; sub(/17h[0-9a-f]+E$/, "E", short); print "--rename-section " $2 "=" short
+    }' | sort -u >"$work/sections"
+    objcopy --strip-debug --strip-unneeded @"$work/sections" "$work/memoman.o"
 fi
 ar rcsD "$work/libmemoman.a" "$work/memoman.o"
 place "$work/libmemoman.a" "$out/libmemoman$suffix.a"

@@ -98,7 +98,8 @@ build make with little on PATH|programs unmodified programs|examples hosts: SQLi
 crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows, by their schema
 fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
-mutants the committed record|planted places of the planted bugs|lint format, clippy'
+mutants the committed record|planted places of the planted bugs
+text columns, words|plots figures equal their data|lint format, clippy'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
@@ -140,6 +141,9 @@ required() {
 }
 
 step format by_status cargo fmt --all --check
+step text by_lines scripts/check_text.py
+step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
+    --target-dir "$target/benches" --package plots
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
@@ -176,8 +180,8 @@ for variant in plain dev asan; do
     required $variant A B C D E F G I J input misuse inspect two stress global threads fork
 done
 required tsan two threads fork
-required any H sanitizer artefacts build programs fuzz soak install examples crates docs workflows \
-    coverage symbolic mutants planted
+required any H sanitizer text plots artefacts build programs fuzz soak install examples crates docs \
+    workflows coverage symbolic mutants planted
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
 ! grep -q '	FAILED$' "$results" && scripts/release-check.sh stamp

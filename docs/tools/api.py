@@ -3,6 +3,7 @@
 
 import re
 import sys
+import textwrap
 
 SECTION = re.compile(r"/\* -+ (?P<title>[^-]+?) -+ \*/")
 COMMENT = re.compile(r"/\*\*(?P<text>.*?)\*/\s*", re.DOTALL)
@@ -74,13 +75,15 @@ def main() -> None:
 
     out = [
         "# memoman.h",
-        "<!-- Generated from include/memoman.h by docs/tools/api.py: edit src/ffi, then "
+        "<!-- Generated from include/memoman.h by docs/tools/api.py: edit src/ffi, then\n"
         "`make header docs-write`. -->",
         "Every function, when it fails, and what it costs, as the header says it.",
         "## Conventions",
     ]
     for line in re.split(r"\n  (?=\S)", conventions):
-        out.append("* " + linked(re.sub(r"\n\s+", " ", line), names))
+        text = "* " + linked(re.sub(r"\n\s+", " ", line), names)
+        wrap = textwrap.TextWrapper(100, subsequent_indent="  ", break_long_words=False)
+        out.append("\n".join(wrap.wrap(text)))
     out[4:] = ["\n".join(out[4:])]
     out.append("## Types")
     for title, name, declaration, documentation in entries:

@@ -1,4 +1,5 @@
-//! A parser with a memory budget: all of a document's nodes live in one heap, which is given back as a whole.
+//! A parser with a memory budget: all nodes of a document live in one heap, which is given back
+//! as a whole.
 //!
 //!     cargo run -p memoman-core --example budget --features allocator-api2
 

@@ -1,4 +1,5 @@
-//! Validation in one call: each invariant in turn, on a heap that may have been overwritten anywhere.
+//! Validation in one call: each invariant in turn, on a heap that may have been overwritten
+//! anywhere.
 
 use core::ptr;
 

@@ -1,4 +1,5 @@
-//! The walk over the blocks of a pool: I4 to I7 at each block, from the pool's start to its sentinel.
+//! The walk over the blocks of a pool: I4 to I7 at each block, from the pool's start to its
+//! sentinel.
 
 use super::violation::{Checked, Invariant, broken};
 use crate::block::{Block, Header};
