@@ -180,8 +180,8 @@ for variant in plain dev asan; do
     required $variant A B C D E F G I J input misuse inspect two stress global threads fork
 done
 required tsan two threads fork
-required any H sanitizer text plots artefacts build programs fuzz soak install examples crates docs \
-    workflows coverage symbolic mutants planted
+required any H sanitizer text plots artefacts build programs fuzz soak install examples crates \
+    docs workflows coverage symbolic mutants planted
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
 ! grep -q '	FAILED$' "$results" && scripts/release-check.sh stamp
