@@ -54,10 +54,18 @@ tlsf() {
     gcc -DNDEBUG "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/refuses" &&
         expect tlsf:remove_of_a_used_pool_is_refused_with_ndebug 0 refused \
             "$work/refuses" --remove-used
-    # The page's program.
-    sed -n '/^```c$/,/^```$/{/^```/!p}' "$root/docs/book/tlsf.md" >"$work/page.c"
-    gcc "${warnings[@]}" -I "$dist/include" "$work/page.c" "$dist/libmemoman.a" -o "$work/page" &&
-        expect tlsf:program_of_the_page 0 'used 104 bytes' "$work/page"
+    # The page's walker, in a program that walks a pool with one block.
+    {
+        sed -n '/^```c$/,/^```$/{/^```/!p}' "$root/docs/book/tlsf.md"
+        echo 'static double memory[4096];'
+        echo 'int main(void) {'
+        echo '    tlsf_t tlsf = tlsf_create_with_pool(memory, sizeof memory);'
+        echo '    if (tlsf_malloc(tlsf, 100) == NULL) return 1;'
+        echo '    tlsf_walk_pool(tlsf_get_pool(tlsf), print_block, NULL);'
+        echo '}'
+    } >"$work/page.c"
+    gcc "${warnings[@]}" -I "$dist/include" "$work/page.c" "$dist/libmemoman.a" -o "$work/page"
+    expect tlsf:program_of_the_page 0 'used 104 bytes' "$work/page"
     # The header is free of what these warnings are about.
     printf '#include "tlsf.h"\nint main() { return tlsf_check(nullptr); }\n' >"$work/strict.cpp"
     for compiler in g++ clang++-22; do
