@@ -26,11 +26,11 @@ pub struct mm_stats_t {
     pub overhead: usize,
     /// The highest `used` since creation or reset.
     pub peak: usize,
-    /// The greatest request that would succeed.
+    /// The largest request that would succeed.
     pub largest: usize,
     /// Number of blocks in use.
     pub live_blocks: usize,
-    /// Number of requests refused for want of memory.
+    /// Number of requests refused for lack of memory.
     pub failed_requests: usize,
 }
 
@@ -62,7 +62,7 @@ pub struct mm_cursor_t {
 pub type mm_walker =
     Option<unsafe extern "C" fn(ptr: *mut c_void, size: usize, used: c_int, user: *mut c_void)>;
 
-/// Called on misuse: a fixed message, the pointer at which it shows, and the
-/// `user` pointer given to mm_set_error_handler.
+/// Called on misuse: a fixed message, the address of the fault, and the `user`
+/// pointer given to mm_set_error_handler.
 pub type mm_error_handler =
     Option<unsafe extern "C" fn(message: *const c_char, ptr: *const c_void, user: *mut c_void)>;

@@ -146,11 +146,12 @@ impl Tlsf {
         Some(pool)
     }
 
-    /// Extends a pool by the `more` bytes right behind its region; O(1). False, and nothing
-    /// changed, when they are too few to form a block behind a live one (or make no whole quantum),
-    /// when they overlap the next pool or the control structure or end beyond the address space,
-    /// when the pool would be greater than [`SIZE_LIMIT`], when it is not of this instance, or when
-    /// a header that it tests is overwritten.
+    /// Extends a pool by the `more` bytes directly after its region; O(1). Returns false and
+    /// changes nothing when they complete no further quantum; when the pool ends with a block in
+    /// use and they complete less than a smallest block; when they overlap the next pool or the
+    /// control structure or end beyond the address space; when the pool would be larger than
+    /// [`SIZE_LIMIT`]; when it is not of this instance; or when a header that it tests is
+    /// overwritten.
     ///
     /// # Safety
     /// The instance is live; `pool` is a pool of it; the `more` bytes may be read and written, and
