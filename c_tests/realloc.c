@@ -62,7 +62,7 @@ TEST(G, the_same_size_changes_nothing) {
     HEAP_SAME(heap, &before, 0);
 }
 
-/* A few bytes more or less, with free space behind or without. */
+/* A few bytes more or less, with free space after it or without. */
 static void by_delta(ptrdiff_t delta) {
     for (size_t n = 40; n < 1500; n += n < 200 ? 1 : 61) {
         for (int room = 0; room < 2; room++) {
@@ -263,7 +263,7 @@ TEST(G, the_last_block_of_a_pool) {
     HEAP_SAME(heap, &before, 1);
     CHECK_PTR(mm_realloc(heap, last, 500), last);
     HEAP_SOUND(heap);
-    /* Backward, with the sentinel behind. */
+    /* Backward, with the sentinel after the block. */
     CHECK_PTR(mm_realloc(heap, last, whole), last);
     size_t everything = whole + HEADER + mm_block_size(first);
     mm_free(heap, first);

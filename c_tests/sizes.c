@@ -136,7 +136,7 @@ TEST(A, just_beyond_what_is_free) {
         CHECK_NULL(mm_calloc(heap, 1, largest + k));
         CHECK_NULL(mm_memalign(heap, 64, largest + k));
         CHECK_NULL(mm_realloc(heap, NULL, largest + k));
-        /* All free memory lies right behind the live block. */
+        /* All free memory lies directly after the live block. */
         CHECK_NULL(mm_realloc(heap, kept, kept_size + HEADER + largest + k));
     }
     HEAP_SAME(heap, &before, 5 * 64);

@@ -107,8 +107,8 @@ extern "C" {
 /* ---- Sizes and limits -------------------------------------------------------- */
 
 /**
- * The size in bytes of the control structure, which mm_create needs: about 8.3
- * KiB on 64-bit targets. Constant. O(1), any thread.
+ * The size in bytes of the control structure for mm_create: about 8.3 KiB on
+ * 64-bit targets. Constant. O(1), any thread.
  */
 size_t mm_size(void);
 
@@ -222,7 +222,7 @@ mm_pool_t *mm_add_pool(mm_allocator_t *allocator, void *mem, size_t bytes);
 
 /**
  * Extends a pool by the `more_bytes` bytes directly after its region. Returns
- * 1. Returns 0 and changes nothing if they complete no further quantum; if the
+ * 1; returns 0 and changes nothing if they complete no further quantum; if the
  * pool ends with a block in use and they complete less than a smallest block
  * with its header; if they overlap the next pool or the control structure or
  * end beyond the address space; if the pool would have 256 TiB or more; if
@@ -332,8 +332,9 @@ int mm_validate(mm_allocator_t *allocator);
 
 /**
  * mm_validate for the blocks of one pool and their links: returns nonzero if
- * they are sound; 0 if not, or if `pool` is NULL. O(blocks in the pool × pools)
- * in the worst case, since a free list may link blocks of different pools.
+ * they are sound; 0 if not, or if `pool` is NULL. O(blocks in the pool times
+ * pools) in the worst case, since a free list may link blocks of different
+ * pools.
  */
 int mm_validate_pool(mm_pool_t *pool);
 
@@ -347,8 +348,8 @@ int mm_check(mm_allocator_t *allocator);
 /**
  * mm_validate_pool with the result of TLSF 3.1: 0 if the pool is sound or
  * `pool` is NULL, else minus the number of the first broken invariant.
- * O(blocks in the pool × pools) in the worst case, since a free list may link
- * blocks of different pools.
+ * O(blocks in the pool times pools) in the worst case, since a free list may
+ * link blocks of different pools.
  */
 int mm_check_pool(mm_pool_t *pool);
 
@@ -364,7 +365,7 @@ int mm_check_pool(mm_pool_t *pool);
  * use whose overwritten header covers the whole blocks after it as well. On
  * 32-bit targets, whose headers have no seal, a stale header from before an
  * mm_reset may be mistaken for a block, so a step may return 0 for a sound
- * heap; confirm with mm_validate. O(max_blocks × pools) in the worst case,
+ * heap; confirm with mm_validate. O(max_blocks times pools) in the worst case,
  * since a free list may link blocks of different pools.
  */
 int mm_validate_step(mm_allocator_t *allocator, mm_cursor_t *cursor, size_t max_blocks);

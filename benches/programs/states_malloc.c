@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Makes a free block of `bytes` usable bytes; returns the block in use behind it. */
+/* Makes a free block of `bytes` usable bytes; returns the block in use after it. */
 static void *hole(struct bed *bed, size_t bytes, void **at) {
     void *block = take(bed, bytes), *wall = take(bed, 1000);
     mm_free(bed->a, block);
@@ -155,7 +155,7 @@ static void calloc_smallest(struct bed *bed) {
     mm_free(bed->a, p);
 }
 
-/* Gap in front, remainder behind. */
+/* Gap before, remainder after. */
 static void memalign_split_both(struct bed *bed) {
     EXPECT(bed, "f");
     void *p = MEASURE_POINTER(bed, mm_memalign, bed->a, 4096, 100, 0);

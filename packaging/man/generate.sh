@@ -54,7 +54,7 @@ function marked(line,    done, name, before) {
         before = RSTART > 1 ? substr(line, RSTART - 1, 1) : substr(done, length(done))
         done = done substr(line, 1, RSTART - 1)
         line = substr(line, RSTART + RLENGTH)
-        # `before` is a letter: part of a longer name. A parenthesis behind: a call with arguments.
+        # `before` is a letter: part of a longer name. A parenthesis follows: a call with arguments.
         if (before ~ /[A-Za-z0-9_]/ || (name !~ /\)$/ && line ~ /^\(/)) done = done name
         else {
             sub(/\(\)$/, "", name)

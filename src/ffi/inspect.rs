@@ -180,7 +180,7 @@ unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
     unsafe { checker::with_pool(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
 }
 
-/// Writes as much of `stats` as the caller's struct has room for, and zeros behind it.
+/// Writes as much of `stats` as the caller's struct has room for, and zeros after it.
 ///
 /// # Safety
 /// `out` is NULL or has `size_of_out` bytes.

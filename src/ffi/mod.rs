@@ -50,7 +50,7 @@ use allocator::{Tlsf, Violation};
 use checker::Session;
 use types::mm_allocator_t;
 
-/// The instance behind a C handle.
+/// The instance of a C handle.
 ///
 /// # Safety
 /// `handle` is NULL or that of a live instance.
@@ -60,7 +60,7 @@ unsafe fn instance(handle: *const mm_allocator_t) -> Option<Tlsf> {
     unsafe { Tlsf::from_raw(handle.cast_mut().cast()) }
 }
 
-/// The instance behind a C handle, open for a call that is not one of `hot/`.
+/// The instance of a C handle, open for a call that is not one of `hot/`.
 ///
 /// # Safety
 /// `handle` is NULL or that of a live instance.

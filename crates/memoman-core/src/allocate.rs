@@ -379,7 +379,7 @@ unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal>
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
 }
 
-/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that
+/// Splits an unlinked free block after its first `wanted` bytes and lists the remainder, if that
 /// is large enough for a block. Returns the bytes to take into use: `wanted`, or all.
 ///
 /// # Safety
@@ -421,7 +421,7 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
     }
 }
 
-/// Counts a request refused for want of memory and returns its refusal.
+/// Counts a request refused for lack of memory and returns its refusal.
 ///
 /// # Safety
 /// The instance is live.

@@ -121,13 +121,13 @@ impl Header {
         (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most >> QUANTUM_LOG2
     }
 
-    /// [`Header::is_plain_used`] behind a block in use: no bit below the size is set.
+    /// [`Header::is_plain_used`] after a block in use: no bit below the size is set.
     #[inline(always)]
     pub(crate) const fn is_plain_used_after_used(self) -> bool {
         self.0 & LOW_BITS == 0
     }
 
-    /// A used block of a possible size behind a block in use: [`Header::may_follow_used`], neither
+    /// A used block of a possible size after a block in use: [`Header::may_follow_used`], neither
     /// free nor a sentinel.
     #[inline(always)]
     pub(crate) const fn is_plain_used_behind_used(self) -> bool {
@@ -166,7 +166,7 @@ impl Header {
         self.0 & SEAL_BITS == 0
     }
 
-    /// A possible header behind a block in use: sealed, PREV_FREE and the stray bit clear, the size
+    /// A possible header after a block in use: sealed, PREV_FREE and the stray bit clear, the size
     /// at least that of the smallest block. One mask tests all of it: a smaller size wraps around
     /// into the seal.
     #[inline(always)]
@@ -247,7 +247,7 @@ impl Block {
         unsafe { self.header_ptr().write(header.0 ^ seal(cookie)) }
     }
 
-    /// Sets FREE in the header of a block in use behind a block in use.
+    /// Sets FREE in the header of a block in use after a block in use.
     #[inline(always)]
     pub(crate) unsafe fn set_free(self) {
         // SAFETY: the header precedes the payload (see `Block`).

@@ -39,9 +39,9 @@ pub struct Control {
     pub(crate) cookie: usize,
     /// Index of the last bin, whose every block serves any request.
     pub(crate) top_bin: usize,
-    /// Block size of the greatest request, in bytes.
+    /// Block size of the largest request, in bytes.
     pub(crate) max_size: usize,
-    /// The greatest request in bytes; 0 while the instance is intercepted.
+    /// The largest request in bytes; 0 while the instance is intercepted.
     pub(crate) limit: usize,
     /// Bytes of live blocks, headers included.
     pub(crate) used: usize,
@@ -49,7 +49,7 @@ pub struct Control {
     pub(crate) peak: usize,
     /// Blocks in use.
     pub(crate) live_blocks: usize,
-    /// Number of requests refused for want of memory.
+    /// Number of requests refused for lack of memory.
     pub(crate) failed_requests: usize,
     /// One bit for each word of `sl_bitmap`: set when the word is not zero.
     pub(crate) fl_bitmap: usize,
@@ -101,7 +101,7 @@ const WORD_BITS: usize = usize::BITS as usize;
 pub(crate) const WILDERNESS: usize = 0;
 
 /// Bins of every instance: those of single sizes (whose mapping then needs no upper bound) and one
-/// for all greater sizes.
+/// for all larger sizes.
 pub(crate) const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
 
 impl Control {
@@ -277,7 +277,7 @@ impl Control {
     /// Address of the head of `bin`, which is at most `top_bin`.
     #[inline(always)]
     pub(crate) fn head(this: *mut Control, bin: usize) -> Link {
-        // The heads lie right behind the fixed part.
+        // The heads lie directly after the fixed part.
         this.wrapping_add(1).cast::<Block>().wrapping_add(bin)
     }
 
@@ -350,7 +350,7 @@ impl Control {
         Some(word * WORD_BITS + bit as usize)
     }
 
-    /// The greatest request, in bytes, that would succeed: that of the last non-empty bin's head or
+    /// The largest request, in bytes, that would succeed: that of the last non-empty bin's head or
     /// the wilderness. O(1).
     ///
     /// # Safety

@@ -31,7 +31,7 @@ pub trait Front {
     /// The instance is live.
     unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> Self::Allocated;
 
-    /// Ends `malloc` without a search: the request is zero or beyond the instance's greatest, or
+    /// Ends `malloc` without a search: the request is zero or beyond the instance's largest, or
     /// the instance is intercepted.
     ///
     /// # Safety
@@ -39,7 +39,7 @@ pub trait Front {
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
 
     /// Ends `realloc` with nothing changed: the pointer is null or misused, the request is zero or
-    /// beyond the instance's greatest, or the instance is intercepted.
+    /// beyond the instance's largest, or the instance is intercepted.
     ///
     /// # Safety
     /// The instance is live. On success `ptr`, unless null, is given up.

@@ -17,11 +17,11 @@ pub enum Misuse {
     /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign
     /// block.
     Foreign,
-    /// The block is free already, by itself or as part of a greater free block.
+    /// The block is free already, by itself or as part of a larger free block.
     DoubleFree,
     /// No live block starts here, or its header has been overwritten.
     NotABlock,
-    /// The header behind the block has been overwritten: most often an overflow of this block.
+    /// The header after the block has been overwritten: most often an overflow of this block.
     SmashedNext,
     /// The free block before this one has an overwritten header, or its boundary tag (`prev_phys`)
     /// is overwritten.

@@ -70,7 +70,7 @@ impl Tlsf {
 
     /// Adds a region to the instance as a pool; O(pools), for the overlap check. The region is
     /// rounded inward to the quantum. None, and nothing changed, when `mem` is null, when the
-    /// rounded region cannot hold one block of the smallest size or is greater than [`SIZE_LIMIT`],
+    /// rounded region cannot hold one block of the smallest size or is larger than [`SIZE_LIMIT`],
     /// when the region overlaps a pool or the control structure or ends beyond the address space,
     /// or when a header that it tests is overwritten.
     ///
@@ -349,8 +349,8 @@ unsafe fn give_up_wilderness(control: *mut Control) -> bool {
     true
 }
 
-/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool
-/// behind.
+/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool after
+/// it.
 ///
 /// # Safety
 /// The instance is live; `prev` and `next` are sound pools of it; `forward` and `back` are pools of

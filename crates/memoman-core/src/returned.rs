@@ -172,11 +172,11 @@ pub(crate) unsafe fn behind(control: *mut Control, block: Block, header: Header)
     }
 }
 
-/// Whether the header behind a block in use of `size` bytes makes sense.
+/// Whether the header after a block in use of `size` bytes makes sense.
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read. `next` lies inside
-/// them, `size` bytes behind a block whose header has been tested; `next_header` is its header.
+/// them, `size` bytes after a block whose header has been tested; `next_header` is its header.
 #[inline(always)]
 pub(crate) unsafe fn may_follow(
     control: *mut Control,

@@ -20,7 +20,7 @@ pub const LINEAR_BELOW: usize = 1 << LINEAR_LOG2;
 
 /// Map for insert: the bin that holds blocks of `size` bytes (header included).
 ///
-/// Monotone: a greater size never maps to a lower bin.
+/// Monotone: a larger size never maps to a lower bin.
 #[cfg_attr(not(memoman_small), inline(always))]
 pub const fn floor_bin(size: usize) -> usize {
     if size < LINEAR_BELOW {

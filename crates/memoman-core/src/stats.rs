@@ -30,11 +30,11 @@ pub struct Stats {
     pub overhead: usize,
     /// Highest `used` since creation or reset.
     pub peak: usize,
-    /// Greatest request that would succeed.
+    /// Largest request that would succeed.
     pub largest: usize,
     /// Number of blocks in use.
     pub live_blocks: usize,
-    /// Number of requests refused for want of memory.
+    /// Number of requests refused for lack of memory.
     pub failed_requests: usize,
 }
 

@@ -23,7 +23,7 @@
 //! mirror image: over each kind of stream, memoman may lose to scatter and good fit at most a
 //! quarter as many requests as the peer loses to memoman (measured: a fifth to a twentieth).
 //!
-//! Requests are aligned to the quantum: for greater alignments the peers' searches differ from
+//! Requests are aligned to the quantum: for larger alignments the peers' searches differ from
 //! TLSF's by design.
 
 mod support;
@@ -300,7 +300,7 @@ enum Kind {
     Fill,
     /// A full pool under permanent pressure: one free, one request.
     Pressure,
-    /// Fill, free at random, request greater ones.
+    /// Fill, free at random, request larger ones.
     Phases,
 }
 

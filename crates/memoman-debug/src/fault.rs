@@ -11,7 +11,7 @@ pub enum Kind {
     Core(Misuse),
     /// The guard before a block is overwritten.
     Underflow,
-    /// The guard behind a block is overwritten.
+    /// The guard after a block is overwritten.
     Overflow,
     /// The fill or a guard of a block in quarantine is overwritten.
     WriteAfterFree,
@@ -75,7 +75,7 @@ impl Fault {
         match self.kind {
             Kind::Core(misuse) => misuse.message(),
             Kind::Underflow => c"write before the block (underflow)",
-            Kind::Overflow => c"write behind the block (overflow)",
+            Kind::Overflow => c"write past the end of the block (overflow)",
             Kind::WriteAfterFree => c"write after free",
             Kind::Record => c"debug record before the block overwritten",
             Kind::Broken(invariant) => invariant.name(),

@@ -48,7 +48,7 @@ fn zero_bytes_make_a_heap_grow() {
     });
 }
 
-/// Two blocks of which the second lies directly behind the first, across a header.
+/// Two blocks of which the second lies directly after the first, across a header.
 fn neighbours(bytes: usize) -> [*mut u8; 2] {
     let blocks: Vec<_> = (0..40).map(|_| heap::malloc(bytes)).collect();
     for &block in &blocks {

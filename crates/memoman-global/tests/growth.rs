@@ -439,7 +439,7 @@ fn trim_keeps_the_links_of_a_free_block_that_starts_with_a_page() {
     let name = "trim_keeps_the_links_of_a_free_block_that_starts_with_a_page";
     quietly(name, &[], || {
         let page = 4096;
-        // One block of just a page, aligned: the block behind it starts with a page too.
+        // One block of just a page, aligned: the block after it starts with a page too.
         let before = heap::memalign(page, page - size_of::<usize>());
         let block = heap::malloc(4 * page);
         assert_eq!(block.addr(), before.addr() + page);

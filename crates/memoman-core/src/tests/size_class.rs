@@ -102,7 +102,7 @@ fn around(size: usize, limit: usize) -> (usize, usize) {
     )
 }
 
-/// The greatest size whose ceil bin exists.
+/// The largest size whose ceil bin exists.
 const GREATEST: usize = SIZE_LIMIT - (SIZE_LIMIT >> SL_LOG2);
 
 #[test]
