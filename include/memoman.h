@@ -69,11 +69,11 @@ typedef struct mm_violation_t {
     /** What is broken, in a few words; static storage, never NULL. */
     const char *name;
     /**
-     * Where it shows: a block, a bitmap word, a list head, a pool or the
-     * allocator; NULL if none is broken.
+     * The address of the fault: a block, a bitmap word, a list head, a pool or
+     * the allocator; NULL if none is broken.
      */
     const void *address;
-    /** The pool in which it shows; NULL if it shows in none. */
+    /** The pool that contains the fault; NULL if none does. */
     mm_pool_t *pool;
 } mm_violation_t;
 

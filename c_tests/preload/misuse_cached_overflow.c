@@ -1,4 +1,4 @@
-// A word written past the end of a block of a size in demand, over the next header, and the block freed.
+// A word written past a block of a size in demand, over the next header, and the block freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-stderr: memoman: write past the end of the block (overflow): POINTER

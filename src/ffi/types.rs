@@ -41,10 +41,10 @@ pub struct mm_violation_t {
     pub invariant: c_int,
     /// What is broken, in a few words; static storage, never NULL.
     pub name: *const c_char,
-    /// Where it shows: a block, a bitmap word, a list head, a pool or the
-    /// allocator; NULL if none is broken.
+    /// The address of the fault: a block, a bitmap word, a list head, a pool or
+    /// the allocator; NULL if none is broken.
     pub address: *const c_void,
-    /// The pool in which it shows; NULL if it shows in none.
+    /// The pool that contains the fault; NULL if none does.
     pub pool: *mut mm_pool_t,
 }
 

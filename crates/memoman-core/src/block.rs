@@ -15,10 +15,11 @@
 //! in the list (which is that block's payload address) or the bin's head. Unlinking then needs
 //! neither the size class nor a test for the head.
 //!
-//! The *seal* fills the sixteen spare bits of a 64-bit header with a value that the instance drew
-//! at its creation or last reset. A word that is not a header of that instance decodes to a size of
-//! 2^48 or more and fails the bounds test that every call makes. A header that stops being that of
-//! a block in use is marked FREE, so no stale header passes for a live one.
+//! The *seal* fills the sixteen spare bits of a 64-bit header with a value that the instance
+//! derived at its creation or last reset: the top bit is set, the other 15 are a hash. A word that
+//! is not a header of that instance decodes to a size of 2^48 or more and fails the bounds test
+//! that every call makes. A header that stops being that of a block in use is marked FREE, so no
+//! stale header passes for a live one.
 
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, SIZE_BITS, SIZE_LIMIT, WORD};
 
@@ -276,7 +277,7 @@ impl Block {
     }
 
     /// Usable bytes, read without the instance: of the seal, only the uppermost bit is tested,
-    /// which every seal has. 0 when the header word shows that no block is in use here.
+    /// which every seal has. 0 when the header word is not that of a block in use.
     #[inline(always)]
     pub(crate) unsafe fn usable_size(self) -> usize {
         if !self.is_aligned() {

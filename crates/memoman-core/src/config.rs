@@ -36,7 +36,7 @@ pub const SIZE_LIMIT: usize = if WORD == 8 {
     usize::MAX & !(QUANTUM - 1)
 };
 
-/// Bins of an instance that serves blocks up to [`SIZE_LIMIT`].
+/// Bins of an instance with blocks up to [`SIZE_LIMIT`].
 pub const BINS_MAX: usize = ((SIZE_BITS - LINEAR_LOG2 + 2) << SL_LOG2) as usize;
 
 /// Words of the second-level bitmap: one bit for each bin.

@@ -37,7 +37,7 @@ pub struct Control {
     /// The seal of this instance's headers, shifted to its place above the size; a reset draws
     /// another. 32-bit headers have none; there it only distinguishes resets.
     pub(crate) cookie: usize,
-    /// Index of the last bin, whose every block serves any request.
+    /// Index of the last bin, whose blocks are each large enough for any request.
     pub(crate) top_bin: usize,
     /// Block size of the largest request, in bytes.
     pub(crate) max_size: usize,
@@ -97,7 +97,7 @@ fn lowest_bit(word: usize) -> usize {
 const WORD_BITS: usize = usize::BITS as usize;
 
 /// The bin of the wilderness, the free block that ends the highest pool: it is split only when no
-/// other bin serves a request. No size maps to this bin.
+/// other bin has a block for a request. No size maps to this bin.
 pub(crate) const WILDERNESS: usize = 0;
 
 /// Bins of every instance: those of single sizes (whose mapping then needs no upper bound) and one

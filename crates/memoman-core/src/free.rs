@@ -24,7 +24,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live. The contents of the block are given up. (A pointer that is no live
-    /// block is detected wherever the headers show it, provided that the memory between the
+    /// block is detected wherever the header checks find it, provided that the memory between the
     /// instance's pools can be read.)
     #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
@@ -281,7 +281,7 @@ unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) 
 }
 
 /// Whether the sizes of a block and of a next block in use are possible. On 64-bit targets the
-/// seals prove it; 32-bit headers have none.
+/// seals confirm it; 32-bit headers have none.
 ///
 /// # Safety
 /// The instance is live.

@@ -78,7 +78,7 @@ impl Front for Returned {
     #[inline(always)]
     unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> Self::Allocated {
         // SAFETY: the instance is live and `ptr` given up on success (caller); `Tlsf::realloc`, the
-        // only way here, takes a pointer that is not null.
+        // only path here, takes a pointer that is not null.
         unsafe { tlsf.realloc_aligned(NonNull::new_unchecked(ptr), QUANTUM, bytes) }
     }
 

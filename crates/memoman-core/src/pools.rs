@@ -159,7 +159,7 @@ impl Tlsf {
     pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
         let control = self.control();
         // SAFETY: live instance, pool and bytes of it (caller); the pool is tested before anything
-        // in it is believed.
+        // in it is trusted.
         unsafe {
             if !pool.is_sound(control) {
                 return false;
@@ -228,7 +228,7 @@ impl Tlsf {
             return false;
         };
         // SAFETY: live instance (caller); nothing is read outside its bounds, and nothing of the
-        // pool is believed before its hash is tested.
+        // pool is trusted before its hash is tested.
         unsafe {
             let first = pool.first_block();
             if !(*control).may_be_payload(first.addr())

@@ -77,7 +77,7 @@ impl Tlsf {
         }
     }
 
-    /// Whether `ptr` is a live block of exactly the size that serves `bytes` bytes; O(1).
+    /// Whether `ptr` is a live block of exactly the size for `bytes` bytes; O(1).
     ///
     /// # Safety
     /// The instance is live. `ptr` may be null.
@@ -107,7 +107,7 @@ impl Tlsf {
         bytes: usize,
     ) -> Result<Resized, Refusal> {
         let control = self.control();
-        // SAFETY: live instance (caller); the block is tested before it is believed.
+        // SAFETY: live instance (caller); the block is tested before it is trusted.
         unsafe {
             let old = live(control, ptr).map_err(|misuse| Refusal::Misuse(misuse, ptr.as_ptr()))?;
             if bytes == 0 {
@@ -185,7 +185,7 @@ impl Tlsf {
 unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
     let control = tlsf.control();
     let block = Block::at(ptr);
-    // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside
+    // SAFETY: live instance (caller); the block is tested before it is trusted. Null is outside
     // the instance's bounds.
     unsafe {
         if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr()) {

@@ -12,7 +12,7 @@ use crate::instance::Tlsf;
 /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
 /// # let heap = Heap::new(&mut memory).unwrap();
 /// let largest = heap.stats().largest;
-/// // One byte more is refused; this size is served.
+/// // One byte more is refused; this size is allocated.
 /// assert!(heap.allocate(Layout::array::<u8>(largest + 1).unwrap()).is_err());
 /// assert!(heap.allocate(Layout::array::<u8>(largest).unwrap()).is_ok());
 /// assert_eq!(heap.stats().failed_requests, 1);

@@ -60,7 +60,7 @@ impl DebugTlsf {
                     Some(payload) if used && block.state().is_some() => {
                         f(payload, block.size(), block.state() == Some(State::Live));
                     }
-                    // Of a free block, the largest request that it serves.
+                    // Of a free block, the largest request that it can hold.
                     _ if !used => f(base, usable.saturating_sub(EXTRA), false),
                     _ => f(base, usable, used),
                 }
@@ -83,7 +83,7 @@ impl DebugTlsf {
         }
     }
 
-    /// The core's largest request, so that this layer serves `max_block` bytes.
+    /// The core's largest request, so that this layer accepts requests of `max_block` bytes.
     const fn inner_max(max_block: usize) -> usize {
         if max_block > MAX_BLOCK_LIMIT - EXTRA {
             // The core's limit; the core refuses what is above it.

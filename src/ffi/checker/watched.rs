@@ -278,7 +278,7 @@ pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) {
 /// The contents of the block are given up.
 unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse> {
     // SAFETY: the session's instance is live; contents given up (caller). `reach` tests the block,
-    // so that its size may be believed.
+    // so that its size may be trusted.
     unsafe {
         session.reach(block)?;
         let usable = Tlsf::block_size(block.as_ptr());

@@ -112,9 +112,9 @@ impl AddedPool<'_> {
 }
 
 impl<'pool> Heap<'pool> {
-    /// Creates a heap in `memory`: the control structure (8.4 KiB on 64-bit targets), and the rest
-    /// as its first pool. It serves requests up to 1 TiB (32-bit: 1 GiB). None when `memory` does
-    /// not hold both. O(1).
+    /// Creates a heap in `memory`: the control structure (8.3 KiB on 64-bit targets), and the rest
+    /// as its first pool. Its largest request is 1 TiB (32-bit: 1 GiB). None when `memory` does not
+    /// hold both. O(1).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -270,8 +270,8 @@ impl<'pool> Heap<'pool> {
         unsafe { self.tlsf.memalign(layout.align(), layout.size()) }
     }
 
-    /// Frees a block and merges it with its free neighbours. O(1). Misuse that the headers show is
-    /// the error; nothing is changed then.
+    /// Frees a block and merges it with its free neighbours. O(1). Misuse that the header checks
+    /// detect is the error; nothing is changed then.
     ///
     /// # Safety
     /// The block came from this heap with this layout and has not been freed.

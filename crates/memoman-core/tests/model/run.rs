@@ -222,8 +222,8 @@ impl Shadow {
         );
     }
 
-    /// A block's bytes, the free block right before it, and the bytes of the free one directly after
-    /// it.
+    /// A block's bytes, the free block right before it, and the bytes of the free one directly
+    /// after it.
     fn neighbours(&self, start: usize) -> (usize, Option<Seen>, usize) {
         let seen = arena::walk(self.tlsf);
         let own = seen.iter().position(|block| block.addr == start).unwrap();
