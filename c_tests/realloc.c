@@ -150,7 +150,7 @@ TEST(G, grow_backward_with_overlap) {
                 begin(size_a, size_b, 40);
                 mm_free(heap, a);
                 suite_context("a %zu, b %zu, n %zu", size_a, size_b, n);
-                /* Where the free block alone serves n, a move into it gives the same place. */
+                /* Where the free block alone holds n, a move into it returns the same place. */
                 unsigned char *p = mm_realloc(heap, b, n);
                 CHECK_PTR(p, a);
                 CHECK_GE(mm_block_size(p), n);
@@ -209,7 +209,7 @@ TEST(G, forward_is_tried_before_backward) {
 TEST(G, in_place_is_tried_before_moving) {
     begin(300, 200, 300);
     mm_free(heap, a);
-    /* A free block elsewhere that would serve as well. */
+    /* A free block elsewhere that would also be large enough. */
     CHECK(mm_add_pool(heap, suite_memory(QUANTUM, 4096), 4096) != NULL);
     CHECK_PTR(mm_realloc(heap, b, 400), a);
     CHECK_FILLED(a, 200, 2);

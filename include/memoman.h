@@ -282,10 +282,11 @@ void *mm_memalign(mm_allocator_t *allocator, size_t align, size_t bytes);
  * Resizes a block to at least `bytes` bytes and keeps its contents up to the
  * smaller size: in place forward, then backward, then by moving. With `ptr`
  * NULL it is mm_malloc; with `bytes` 0 it frees the block and returns NULL.
- * Returns NULL, and leaves the block as it was, if there is no room or `bytes`
- * is beyond the allocator's largest request; up to mm_block_size(ptr) bytes
- * always fit. An alignment beyond mm_align_size() is lost when the block moves:
- * see mm_realloc_aligned. O(1), apart from copying.
+ * Returns NULL, and leaves the block as it was, if it can neither grow in
+ * place nor move, or if `bytes` is beyond the allocator's largest request; up
+ * to mm_block_size(ptr) bytes always fit. An alignment beyond mm_align_size()
+ * is lost when the block moves: see mm_realloc_aligned. O(1), apart from
+ * copying.
  */
 void *mm_realloc(mm_allocator_t *allocator, void *ptr, size_t bytes);
 
@@ -293,9 +294,9 @@ void *mm_realloc(mm_allocator_t *allocator, void *ptr, size_t bytes);
  * mm_realloc with a result that is aligned to `align`, a power of two, whether
  * the block moves or not. With `ptr` NULL it is mm_memalign; with `bytes` 0 it
  * frees the block and returns NULL. Returns NULL, and leaves the block as it
- * was, if `align` is 0 or no power of two, if there is no room, or if `bytes`
- * is beyond both mm_block_size(ptr) and the allocator's largest request. O(1),
- * apart from copying.
+ * was, if `align` is 0 or no power of two, if the block can neither stay in
+ * place nor move, or if `bytes` is beyond both mm_block_size(ptr) and the
+ * allocator's largest request. O(1), apart from copying.
  */
 void *mm_realloc_aligned(mm_allocator_t *allocator, void *ptr, size_t align, size_t bytes);
 

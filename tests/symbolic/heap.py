@@ -80,7 +80,7 @@ class Heap:
 
     def block_of(self, size, most):
         """Adjacent blocks in use of at least `size` bytes in all, headers included: one block, or
-        several where `size` exceeds the largest request. Gives the parts."""
+        several where `size` exceeds the largest request. Returns the parts."""
         parts = [self.malloc(min(size, most) - HEADER)]
         while size > most:
             size -= most

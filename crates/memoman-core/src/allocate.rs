@@ -76,7 +76,7 @@ impl Tlsf {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            // A freed block that served an equal request is aligned already.
+            // A freed block of an equal earlier request is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
             if align <= QUANTUM {
                 return search_large::<Returned>(self, size, wanted, bin);

@@ -105,8 +105,8 @@ pub(crate) const WILDERNESS: usize = 0;
 pub(crate) const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
 
 impl Control {
-    /// Bins of an instance for requests up to `max_block` bytes: every block of the last one serves
-    /// any of them.
+    /// Bins of an instance for requests up to `max_block` bytes: every block of the last one is
+    /// large enough for any of them.
     pub(crate) const fn bins_for(max_block: usize) -> usize {
         let bins = ceil_bin(block_size_for(max_block)) + 1;
         if bins < BINS_MIN { BINS_MIN } else { bins }

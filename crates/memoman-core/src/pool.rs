@@ -181,7 +181,7 @@ impl Pool {
         }
     }
 
-    /// Lays the first block, unlisted, and the sentinel; gives the block and its size.
+    /// Lays the first block, unlisted, and the sentinel; returns the block and its size.
     pub(crate) unsafe fn format(self, cookie: usize) -> (Block, usize) {
         // SAFETY: the region may be written and holds at least POOL_MIN bytes (caller).
         unsafe {

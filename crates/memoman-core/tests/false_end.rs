@@ -100,7 +100,7 @@ fn group_i_what_a_merge_has_left_is_no_end() {
         assert_eq!(ghost, blocks[1].as_ptr());
         let image = region.image();
         with_size(blocks[1], 2 * SIZE, SIZE, || {
-            // A request that only this block serves: split by the false size, the rest would be
+            // A request that only this block satisfies: split by the false size, the rest would be
             // lost.
             for bytes in [WORD, SIZE - WORD] {
                 let refusal = tlsf.malloc(bytes).unwrap_err();

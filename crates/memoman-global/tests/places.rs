@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::thread;
 use support::{errno, free, quietly};
 
-/// Sizes that a thread heap serves, with and without its cache.
+/// Sizes within a thread heap's limit, with and without its cache.
 const SIZES: [usize; 6] = [24, 40, 1000, 3000, 10_000, 30_000];
 
 fn usable(block: *mut u8) -> usize {
