@@ -309,8 +309,8 @@ void mm_free(mm_allocator_t *allocator, void *ptr);
 
 /**
  * The usable bytes of a block in use: at least the bytes requested, and all of
- * them may be written. Returns 0 if `ptr` is NULL or the header shows that no
- * block is in use there. O(1).
+ * them may be written. Returns 0 if `ptr` is NULL or its header is not that of
+ * a block in use. O(1).
  */
 size_t mm_block_size(const void *ptr);
 

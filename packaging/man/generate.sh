@@ -26,7 +26,7 @@ function squeezed(text) {
     return text
 }
 
-# wrap(text): cuts text at blanks into wrapped[1…] of at most 62 characters; gives their number.
+# wrap(text): cuts text at blanks into wrapped[1…] of at most 62 characters; returns their number.
 function wrap(text,    words, n, i, lines) {
     n = split(text, words, /[ \t]+/)
     lines = 0

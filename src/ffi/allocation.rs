@@ -126,8 +126,8 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 }
 
 /// The usable bytes of a block in use: at least the bytes requested, and all of
-/// them may be written. Returns 0 if `ptr` is NULL or the header shows that no
-/// block is in use there. O(1).
+/// them may be written. Returns 0 if `ptr` is NULL or its header is not that of
+/// a block in use. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     // SAFETY: NULL or a block of a live instance (documented).

@@ -70,7 +70,7 @@ impl Tlsf {
         }
         let control = self.control();
         // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
-        // worst gap in front of an aligned payload.
+        // largest possible gap before an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));

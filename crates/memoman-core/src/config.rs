@@ -13,7 +13,7 @@ pub const QUANTUM_LOG2: u32 = (2 * WORD).trailing_zeros();
 /// ones.
 pub const QUANTUM: usize = 1 << QUANTUM_LOG2;
 
-/// Bytes of a block's header, in front of its payload: one word, the size and the flags.
+/// Bytes of a block's header, before its payload: one word, the size and the flags.
 pub const HEADER: usize = WORD;
 
 /// Smallest block in bytes: header, next_free, prev_link, and prev_phys of the next block.

@@ -298,7 +298,7 @@ impl<'pool> Heap<'pool> {
     }
 
     /// Resizes a block, in place forward, else backward, else by a move, and keeps its contents up
-    /// to the smaller size. On failure the block is unchanged. O(1), and the copying.
+    /// to the smaller size. On failure the block is unchanged. O(1), apart from copying.
     ///
     /// # Safety
     /// The block came from this heap with layout `old` and has not been freed. On success, only the
@@ -341,8 +341,8 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// The usable bytes of a block, at least the size of its layout. O(1). Misuse that the headers
-    /// show is the error.
+    /// The usable bytes of a block, at least the size of its layout. O(1). Misuse that the header
+    /// checks detect is the error.
     ///
     /// # Safety
     /// The block came from this heap with a size that is not 0 and has not been freed.

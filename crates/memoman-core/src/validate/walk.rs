@@ -32,7 +32,7 @@ pub(crate) fn turn() {
     TURNS_LEFT.with(|left| left.set(left.get().checked_sub(1).expect("validation does not end")));
 }
 
-/// I4, I5, I6 and I7 at one block; gives its header.
+/// I4, I5, I6 and I7 at one block; returns its header.
 ///
 /// # Safety
 /// `pool` is validated, and the walk from its start reaches `block`.
