@@ -96,7 +96,7 @@ TEST_64(B, two_to_the_31_in_an_8_gib_pool) {
     heap_unmap(region, bytes);
 }
 
-/* The block behind a live one of every size: the aligned place lies 0, 1, 2 … quanta further. */
+/* The block after a live one of every size: the aligned place lies 0, 1, 2 … quanta further. */
 static void gaps(size_t align) {
     begin(1 << 16);
     for (size_t lead = 1; lead <= 2 * align; lead += QUANTUM) {

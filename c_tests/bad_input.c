@@ -229,7 +229,7 @@ TEST(input, limits_for_create_for) {
         CHECK_NULL(mm_create_for(memory, beyond[i]));
     }
     CHECK_FILLED(memory, mm_size(), 4);
-    /* A control structure for requests up to 0 bytes serves the smallest block. */
+    /* A control structure for requests up to 0 bytes is large enough for the smallest block. */
     for (size_t max = 0; max < 40; max++) {
         mm_allocator_t *tiny = heap_bare_for(max);
         CHECK(mm_add_pool(tiny, suite_memory(QUANTUM, 256), 256) != NULL);

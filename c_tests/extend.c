@@ -1,9 +1,9 @@
-/* Group D: mm_extend_pool. Memory right behind a pool joins it; nothing that lives in the pool
+/* Group D: mm_extend_pool. Memory directly after a pool joins it; nothing that lives in the pool
  * moves or changes. */
 #include "support/heap.h"
 
 #define START 2048 /* usable bytes before the extension */
-#define ROOM 8192  /* bytes behind the pool */
+#define ROOM 8192  /* bytes after the pool */
 
 static mm_allocator_t *heap;
 static mm_pool_t *pool;
@@ -100,7 +100,7 @@ TEST(D, an_empty_pool_grows_to_one_block) {
     CHECK_EQ(heap_stats(heap).largest, START + ROOM + (usable_for(START) - START));
 }
 
-/* A few bytes: they join a free tail whenever they make a quantum; behind a live block they must
+/* A few bytes: they join a free tail whenever they make a quantum; after a live block they must
  * make a block. */
 static void by_few(size_t more) {
     suite_context("free tail, more = %zu", more);

@@ -46,7 +46,7 @@ static void exhaust(void *unused) {
     SAY(stats.pool_bytes <= (size_t)1100 << 10);
     SAY(stats.live_blocks >= count);
     SAY(mm_malloc_global((size_t)8 << 20) == NULL);
-    /* Freed memory serves again. */
+    /* Freed memory is allocated again. */
     mm_free_global(last);
     SAY(mm_malloc_global(1000) != NULL);
     SAY(mm_validate_global());

@@ -85,7 +85,7 @@ TEST(C, create_wants_pointer_aligned_memory) {
     HEAP_SOUND(heap);
 }
 
-/* Nothing is written behind the control structure: a pattern there stays intact, also without a
+/* Nothing is written past the control structure: a pattern there stays intact, also without a
  * sanitizer. */
 TEST(C, create_writes_its_own_bytes_only) {
     for (size_t max = 32; max <= 1 << 20; max *= 2) {

@@ -62,7 +62,7 @@ TEST(G, the_same_size_changes_nothing) {
     HEAP_SAME(heap, &before, 0);
 }
 
-/* A few bytes more or less, with free space behind or without. */
+/* A few bytes more or less, with free space after it or without. */
 static void by_delta(ptrdiff_t delta) {
     for (size_t n = 40; n < 1500; n += n < 200 ? 1 : 61) {
         for (int room = 0; room < 2; room++) {
@@ -150,7 +150,7 @@ TEST(G, grow_backward_with_overlap) {
                 begin(size_a, size_b, 40);
                 mm_free(heap, a);
                 suite_context("a %zu, b %zu, n %zu", size_a, size_b, n);
-                /* Where the free block alone serves n, a move into it gives the same place. */
+                /* Where the free block alone holds n, a move into it returns the same place. */
                 unsigned char *p = mm_realloc(heap, b, n);
                 CHECK_PTR(p, a);
                 CHECK_GE(mm_block_size(p), n);
@@ -209,7 +209,7 @@ TEST(G, forward_is_tried_before_backward) {
 TEST(G, in_place_is_tried_before_moving) {
     begin(300, 200, 300);
     mm_free(heap, a);
-    /* A free block elsewhere that would serve as well. */
+    /* A free block elsewhere that would also be large enough. */
     CHECK(mm_add_pool(heap, suite_memory(QUANTUM, 4096), 4096) != NULL);
     CHECK_PTR(mm_realloc(heap, b, 400), a);
     CHECK_FILLED(a, 200, 2);
@@ -263,7 +263,7 @@ TEST(G, the_last_block_of_a_pool) {
     HEAP_SAME(heap, &before, 1);
     CHECK_PTR(mm_realloc(heap, last, 500), last);
     HEAP_SOUND(heap);
-    /* Backward, with the sentinel behind. */
+    /* Backward, with the sentinel after the block. */
     CHECK_PTR(mm_realloc(heap, last, whole), last);
     size_t everything = whole + HEADER + mm_block_size(first);
     mm_free(heap, first);

@@ -1,4 +1,4 @@
-/* Group A: size arithmetic. Every request up to SIZE_MAX gives NULL or a block that holds it;
+/* Group A: size arithmetic. Every request up to SIZE_MAX returns NULL or a block that holds it;
  * nothing wraps. */
 #include "support/heap.h"
 
@@ -41,7 +41,7 @@ static void refused(size_t n) {
     CHECK_FILLED(kept, kept_size, 7);
 }
 
-/* Every call serves n bytes. */
+/* Every call allocates n bytes. */
 static void served(size_t n) {
     heap_state before = heap_freeze(heap);
     suite_context("n = %zu", n);
@@ -136,7 +136,7 @@ TEST(A, just_beyond_what_is_free) {
         CHECK_NULL(mm_calloc(heap, 1, largest + k));
         CHECK_NULL(mm_memalign(heap, 64, largest + k));
         CHECK_NULL(mm_realloc(heap, NULL, largest + k));
-        /* All free memory lies right behind the live block. */
+        /* All free memory lies directly after the live block. */
         CHECK_NULL(mm_realloc(heap, kept, kept_size + HEADER + largest + k));
     }
     HEAP_SAME(heap, &before, 5 * 64);

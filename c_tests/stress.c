@@ -72,7 +72,7 @@ TEST(stress, small_blocks_grow_and_shrink) {
     size_t count = crowd(heap, 100);
     for (size_t i = 0; i < count; i++) CHECK_PTR(mm_realloc(heap, blocks[i], 1), blocks[i]);
     HEAP_SOUND(heap);
-    /* The bytes that each block gave back serve other requests. */
+    /* The bytes that each block returned are allocated by other requests. */
     size_t more = 0;
     while (mm_malloc(heap, 40)) more++;
     CHECK_GE(more, count - 1);

@@ -3,10 +3,11 @@
  *
  * Conventions
  *   Sizes are in bytes. A "quantum" is mm_align_size() bytes.
- *   Handles: NULL is tolerated everywhere and gives NULL, 0 or nothing. Any other
- *     handle must be one from mm_create... that has not been destroyed.
- *   Failure: the function says when; a failing call changes nothing but the
- *     counter of failed requests.
+ *   Handles: a NULL handle is accepted everywhere: the function returns NULL or 0,
+ *     or does nothing. Any other handle must be one from mm_create... that has not
+ *     been destroyed.
+ *   Failure: each function lists its failure cases; a failing call changes nothing
+ *     but the counter of failed requests.
  *   Threads: the functions on a handle do no locking: one allocator, one thread at
  *     a time; different allocators are independent. Functions named ..._global and
  *     those marked "any thread" may be called from any thread.
@@ -40,8 +41,8 @@ typedef struct mm_allocator_t mm_allocator_t;
 typedef struct mm_pool_t mm_pool_t;
 
 /**
- * Called on misuse: a fixed message, the pointer at which it shows, and the
- * `user` pointer given to mm_set_error_handler.
+ * Called on misuse: a fixed message, the address of the fault, and the `user`
+ * pointer given to mm_set_error_handler.
  */
 typedef void (*mm_error_handler)(const char *message, const void *ptr, void *user);
 
@@ -68,11 +69,11 @@ typedef struct mm_violation_t {
     /** What is broken, in a few words; static storage, never NULL. */
     const char *name;
     /**
-     * Where it shows: a block, a bitmap word, a list head, a pool or the
-     * allocator; NULL if none is broken.
+     * The address of the fault: a block, a bitmap word, a list head, a pool or
+     * the allocator; NULL if none is broken.
      */
     const void *address;
-    /** The pool in which it shows; NULL if it shows in none. */
+    /** The pool that contains the fault; NULL if none does. */
     mm_pool_t *pool;
 } mm_violation_t;
 
@@ -91,11 +92,11 @@ typedef struct mm_stats_t {
     size_t overhead;
     /** The highest `used` since creation or reset. */
     size_t peak;
-    /** The greatest request that would succeed. */
+    /** The largest request that would succeed. */
     size_t largest;
     /** Number of blocks in use. */
     size_t live_blocks;
-    /** Number of requests refused for want of memory. */
+    /** Number of requests refused for lack of memory. */
     size_t failed_requests;
 } mm_stats_t;
 
@@ -106,8 +107,8 @@ extern "C" {
 /* ---- Sizes and limits -------------------------------------------------------- */
 
 /**
- * The size in bytes of the control structure, which mm_create needs: about
- * 8.4 KiB on 64-bit targets. Constant. O(1), any thread.
+ * The size in bytes of the control structure for mm_create: about 8.3 KiB on
+ * 64-bit targets. Constant. O(1), any thread.
  */
 size_t mm_size(void);
 
@@ -125,16 +126,16 @@ size_t mm_align_size(void);
 size_t mm_block_size_min(void);
 
 /**
- * The greatest request in bytes that an allocator from mm_create or
- * mm_create_with_pool serves: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
+ * The largest request in bytes of an allocator from mm_create or
+ * mm_create_with_pool: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
  * mm_create_for sets another limit. Constant. O(1), any thread.
  */
 size_t mm_block_size_max(void);
 
 /**
- * Bytes of a pool that its first block cannot use. A region that is aligned to
- * mm_align_size() and has mm_pool_overhead() + n bytes holds exactly one block
- * of n usable bytes; n is mm_block_size_min() or that plus a multiple of
+ * The overhead in bytes of a pool that holds one block. A region that is
+ * aligned to mm_align_size() and has mm_pool_overhead() + n bytes holds exactly
+ * one block of n usable bytes; n is mm_block_size_min() plus a multiple of
  * mm_align_size(). Constant. O(1), any thread.
  */
 size_t mm_pool_overhead(void);
@@ -177,15 +178,15 @@ size_t mm_size_for(size_t max_block);
  * Creates an allocator without pools, for requests up to `max_block` bytes, in
  * `mem`, which must have mm_size_for(max_block) bytes and the alignment of a
  * pointer, and which belongs to the allocator until mm_destroy. Its pools may
- * be greater than `max_block`. Returns NULL if `mem` is NULL or not aligned,
- * if mm_size_for(max_block) is 0, or if that many bytes from `mem` end beyond
- * the address space. O(1).
+ * be larger than `max_block`. Returns NULL if `mem` is NULL or not aligned, if
+ * mm_size_for(max_block) is 0, or if that many bytes from `mem` end beyond the
+ * address space. O(1).
  */
 mm_allocator_t *mm_create_for(void *mem, size_t max_block);
 
 /**
- * Ends the allocator. It frees nothing, since you own all memory: control
- * structure, pools and blocks are plain memory of yours again. O(1).
+ * Destroys the allocator. Nothing is freed, because you own all the memory; the
+ * regions of the control structure and the pools are yours again. O(1).
  */
 void mm_destroy(mm_allocator_t *allocator);
 
@@ -214,26 +215,27 @@ void mm_set_error_handler(mm_allocator_t *allocator, mm_error_handler handler, v
  * the allocator until mm_remove_pool or mm_destroy. Returns the pool; NULL,
  * with nothing changed, if `mem` is NULL, if the rounded region cannot hold
  * one smallest block or has 256 TiB or more, if the region overlaps a pool or
- * the control structure or ends beyond the address space, or if a header that
- * it tests is overwritten. O(pools), for the overlap check.
+ * the control structure or ends beyond the address space, or if the call finds
+ * an overwritten header. O(pools), for the overlap check.
  */
 mm_pool_t *mm_add_pool(mm_allocator_t *allocator, void *mem, size_t bytes);
 
 /**
- * Extends a pool by the `more_bytes` bytes right behind its region. Returns 1;
- * 0, with nothing changed, if they add no whole quantum, or less than a
- * smallest block behind a block in use, if they overlap the next pool or the
- * control structure or end beyond the address space, if the pool would have
- * 256 TiB or more, if `pool` is NULL or not a pool of this allocator, or if a
- * header that it tests is overwritten. O(1).
+ * Extends a pool by the `more_bytes` bytes directly after its region. Returns
+ * 1; returns 0 and changes nothing if they complete no further quantum; if the
+ * pool ends with a block in use and they complete less than a smallest block
+ * with its header; if they overlap the next pool or the control structure or
+ * end beyond the address space; if the pool would have 256 TiB or more; if
+ * `pool` is NULL or not a pool of this allocator; or if the call finds an
+ * overwritten header. O(1).
  */
 int mm_extend_pool(mm_allocator_t *allocator, mm_pool_t *pool, size_t more_bytes);
 
 /**
  * Removes a pool: its region is yours again. `mem_or_pool` is the pool or the
  * address that it was added with. Returns 1; 0, with nothing changed, while a
- * block of the pool is in use, if it is no pool of this allocator, or if a
- * header or link that it tests is overwritten. O(1).
+ * block of the pool is in use, if it is no pool of this allocator, or if the
+ * call finds an overwritten header or link. O(1).
  */
 int mm_remove_pool(mm_allocator_t *allocator, void *mem_or_pool);
 
@@ -256,23 +258,23 @@ mm_pool_t *mm_get_pool_for_ptr(mm_allocator_t *allocator, const void *ptr);
 
 /**
  * Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL
- * if `bytes` is 0 or beyond the allocator's greatest request, or if no free
+ * if `bytes` is 0 or beyond the allocator's largest request, or if no free
  * block is large enough. O(1).
  */
 void *mm_malloc(mm_allocator_t *allocator, size_t bytes);
 
 /**
  * Allocates `count` objects of `size` bytes, all bytes zero. Returns NULL if
- * either is 0, if their product is beyond SIZE_MAX or the allocator's greatest
- * request, or if no free block is large enough. O(1), and the clearing.
+ * either is 0, if their product is beyond SIZE_MAX or the allocator's largest
+ * request, or if no free block is large enough. O(1), apart from clearing.
  */
 void *mm_calloc(mm_allocator_t *allocator, size_t count, size_t size);
 
 /**
  * Allocates at least `bytes` bytes, aligned to `align`, a power of two.
  * Returns NULL if `align` is 0 or no power of two, if `bytes` is 0 or beyond
- * the allocator's greatest request, or if no free block is large enough for
- * the bytes and the worst gap in front of them. O(1).
+ * the allocator's largest request, or if no free block is large enough for the
+ * bytes and the largest possible gap before them. O(1).
  */
 void *mm_memalign(mm_allocator_t *allocator, size_t align, size_t bytes);
 
@@ -280,10 +282,11 @@ void *mm_memalign(mm_allocator_t *allocator, size_t align, size_t bytes);
  * Resizes a block to at least `bytes` bytes and keeps its contents up to the
  * smaller size: in place forward, then backward, then by moving. With `ptr`
  * NULL it is mm_malloc; with `bytes` 0 it frees the block and returns NULL.
- * Returns NULL, and leaves the block as it was, if there is no room or `bytes`
- * is beyond the allocator's greatest request; up to mm_block_size(ptr) bytes
- * always fit. An alignment beyond mm_align_size() is lost when the block
- * moves: see mm_realloc_aligned. O(1), and the copying.
+ * Returns NULL, and leaves the block as it was, if it can neither grow in
+ * place nor move, or if `bytes` is beyond the allocator's largest request; up
+ * to mm_block_size(ptr) bytes always fit. An alignment beyond mm_align_size()
+ * is lost when the block moves: see mm_realloc_aligned. O(1), apart from
+ * copying.
  */
 void *mm_realloc(mm_allocator_t *allocator, void *ptr, size_t bytes);
 
@@ -291,23 +294,23 @@ void *mm_realloc(mm_allocator_t *allocator, void *ptr, size_t bytes);
  * mm_realloc with a result that is aligned to `align`, a power of two, whether
  * the block moves or not. With `ptr` NULL it is mm_memalign; with `bytes` 0 it
  * frees the block and returns NULL. Returns NULL, and leaves the block as it
- * was, if `align` is 0 or no power of two, if there is no room, or if `bytes`
- * is beyond both mm_block_size(ptr) and the allocator's greatest request.
- * O(1), and the copying.
+ * was, if `align` is 0 or no power of two, if the block can neither stay in
+ * place nor move, or if `bytes` is beyond both mm_block_size(ptr) and the
+ * allocator's largest request. O(1), apart from copying.
  */
 void *mm_realloc_aligned(mm_allocator_t *allocator, void *ptr, size_t align, size_t bytes);
 
 /**
  * Frees a block and merges it with its free neighbours at once. With `ptr`
- * NULL it does nothing. Misuse that the headers show is reported to the error
- * handler. O(1).
+ * NULL it does nothing. Misuse that the header checks detect is reported to the
+ * error handler. O(1).
  */
 void mm_free(mm_allocator_t *allocator, void *ptr);
 
 /**
  * The usable bytes of a block in use: at least the bytes requested, and all of
- * them may be written. Returns 0 if `ptr` is NULL or the header shows that no
- * block is in use there. O(1).
+ * them may be written. Returns 0 if `ptr` is NULL or its header is not that of
+ * a block in use. O(1).
  */
 size_t mm_block_size(const void *ptr);
 
@@ -321,17 +324,18 @@ size_t mm_block_size(const void *ptr);
 void mm_walk_pool(mm_pool_t *pool, mm_walker walker, void *user);
 
 /**
- * Proves every invariant of the allocator. Returns nonzero if it is sound; 0
- * if not, or if the handle is NULL. mm_diagnose returns what is broken.
- * Changes nothing, reads nothing outside the pools and the control structure,
- * and ends whatever has been overwritten. O(blocks).
+ * Checks every invariant of the allocator. Returns nonzero if it is sound; 0 if
+ * not, or if the handle is NULL. mm_diagnose returns what is broken. Changes
+ * nothing, reads nothing outside the pools and the control structure, and
+ * always terminates, however damaged the heap is. O(blocks).
  */
 int mm_validate(mm_allocator_t *allocator);
 
 /**
  * mm_validate for the blocks of one pool and their links: returns nonzero if
- * they are sound; 0 if not, or if `pool` is NULL. O(blocks of the pool), times
- * the number of pools where lists cross them.
+ * they are sound; 0 if not, or if `pool` is NULL. O(blocks in the pool times
+ * pools) in the worst case, since a free list may link blocks of different
+ * pools.
  */
 int mm_validate_pool(mm_pool_t *pool);
 
@@ -345,7 +349,8 @@ int mm_check(mm_allocator_t *allocator);
 /**
  * mm_validate_pool with the result of TLSF 3.1: 0 if the pool is sound or
  * `pool` is NULL, else minus the number of the first broken invariant.
- * O(blocks of the pool), times the number of pools where lists cross them.
+ * O(blocks in the pool times pools) in the worst case, since a free list may
+ * link blocks of different pools.
  */
 int mm_check_pool(mm_pool_t *pool);
 
@@ -355,13 +360,14 @@ int mm_check_pool(mm_pool_t *pool);
  * continues. The allocator may be used between two steps. Returns 0 if
  * something is broken or the handle or the cursor is NULL; 1 if all blocks
  * have been seen and are sound, with the cursor at the start again; 2 if
- * blocks remain. A step sees a block and its neighbours only. Three faults
- * take the whole heap at once and are found by mm_validate alone: wrong
- * counters (I8), free blocks listed in a ring that no bin leads to (I3), and a
- * block in use whose header has grown over whole blocks behind it. On 32-bit
- * targets, whose headers have no seal, remains from before an mm_reset may be
- * taken for a block: there mm_validate decides whether a 0 is right.
- * O(max_blocks), times the number of pools where lists cross them.
+ * blocks remain. A step checks each block with its neighbours only. Steps
+ * cannot detect three faults, which only mm_validate finds: wrong counters
+ * (I8), free blocks listed in a ring that no bin leads to (I3), and a block in
+ * use whose overwritten header covers the whole blocks after it as well. On
+ * 32-bit targets, whose headers have no seal, a stale header from before an
+ * mm_reset may be mistaken for a block, so a step may return 0 for a sound
+ * heap; confirm with mm_validate. O(max_blocks times pools) in the worst case,
+ * since a free list may link blocks of different pools.
  */
 int mm_validate_step(mm_allocator_t *allocator, mm_cursor_t *cursor, size_t max_blocks);
 
@@ -391,13 +397,14 @@ const char *mm_version(void);
 /* ---- Global wrapper: hosted targets only ------------------------------------- */
 
 /**
- * The process-wide allocator behind the _global functions, created on first
- * use; its pools come from the operating system. Each thread that calls a
- * _global function gets a heap of its own for requests up to 32 KiB, in memory
- * of this allocator. The handle is for mm_set_error_handler, whose handler
- * then serves every thread's heap, and for use while no other thread runs:
- * only the _global functions lock. Blocks of the _global functions are freed
- * by mm_free_global. Returns NULL if the system has no memory. Thread-safe.
+ * The process-wide allocator of the _global functions, created on first use;
+ * its pools come from the operating system. Each thread that calls a _global
+ * function gets a heap of its own for requests up to 32 KiB, in memory of this
+ * allocator. Pass the handle to mm_set_error_handler, which sets the handler
+ * for every thread's heap. Use it with any other function only while no other
+ * thread runs: the functions on a handle do not lock. Blocks of the _global
+ * functions are freed by mm_free_global. Returns NULL if the system has no
+ * memory. Thread-safe.
  */
 mm_allocator_t *mm_default(void);
 
@@ -405,7 +412,7 @@ mm_allocator_t *mm_default(void);
  * malloc from the calling thread's heap or the process-wide allocator. With
  * `bytes` 0 it returns a unique pointer. Returns NULL and sets errno to ENOMEM
  * if there is no memory. Thread-safe, fork-safe. O(1), apart from growing;
- * without a lock as long as the thread's heap has a block for it.
+ * without a lock as long as the thread's heap has a block for the request.
  */
 void *mm_malloc_global(size_t bytes);
 
@@ -437,9 +444,9 @@ void *mm_memalign_global(size_t align, size_t bytes);
  * free of a block of the _global functions, from any thread. With NULL it does
  * nothing. Keeps errno. Misuse is reported to the error handler of
  * mm_default(), which runs without a lock held. A block of another thread's
- * heap is tested as far as possible while its owner runs, and fully when the
- * owner takes it back. Thread-safe. O(1), without a lock for blocks of
- * threads' heaps, apart from memory that returns to the system.
+ * heap gets the checks that cannot race with its owner; the remaining checks
+ * run when the owner reclaims the block. Thread-safe. O(1), without a lock for
+ * blocks of threads' heaps, apart from memory that returns to the system.
  */
 void mm_free_global(void *ptr);
 
@@ -453,11 +460,11 @@ int mm_validate_global(void);
 
 /**
  * mm_stats for the process-wide allocator and every thread's heap together.
- * All other threads wait at their next call until it returns. `peak` is the
- * sum of the heaps' own peaks, never below the true one. `largest` is what the
- * calling thread could get. Returns 1; 0, with nothing written, if `out` is
- * NULL. O(threads), and the blocks freed by other threads that their owners
- * have yet to take back. Thread-safe.
+ * All other threads wait at their next call until it returns. `peak` is the sum
+ * of the heaps' peaks, an upper bound on the true peak. `largest` is the
+ * largest request that the calling thread could allocate. Returns 1; 0, with
+ * nothing written, if `out` is NULL. O(threads + blocks freed by other threads
+ * that their owners have yet to reclaim). Thread-safe.
  */
 int mm_stats_global(mm_stats_t *out, size_t size_of_out);
 

@@ -170,7 +170,7 @@ unstripped=$target/release
 check "the unstripped libraries have names to look at" keeps_names "$unstripped/libmemoman.so"
 check "no panic, formatting or unwinding in the shared libraries" \
     no_panics "$unstripped/libmemoman.so" "$unstripped/libmemoman_preload.so"
-check "without a memory checker, no hot call asks for one" \
+check "hot calls do not test for a memory checker" \
     hot_calls_read_no_watcher "$unstripped/libmemoman.so"
 check "libmemoman_preload.so exports the malloc family and operators" shim_exports
 for standard in c89 c99 c11 c17; do

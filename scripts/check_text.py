@@ -12,7 +12,11 @@ import subprocess
 import sys
 
 COLUMNS = 100
-WORDS = re.compile(r"\b(whoever|nobody|is told|as for it|the same duties)\b", re.IGNORECASE)
+WORDS = re.compile(
+    r"\b(whoever|nobody|somebody|is told|as for it|the same duties|for want of|in the mean"
+    r"|where a header shows|believed|vouch(es)?|tolerated|mended)\b",
+    re.IGNORECASE,
+)
 DATA = re.compile(r"\.(svg|csv|png|lock|abi|gz|ico)$|^fuzz/(corpus|regressions)/|^LICENSE")
 # Tables, lines that an address or a link makes long, rows of a script's table and the text of
 # messages may be wider.

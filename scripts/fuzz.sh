@@ -164,7 +164,7 @@ replay_planted() {
     fi
 }
 
-# The fuzzer itself, from nothing, finds a bug in Rust behind four bytes.
+# The fuzzer itself, from an empty corpus, finds a bug in Rust that four bytes guard.
 self_test() {
     local log=$out/planted.log
     rm -f "$crashes"/planted-*

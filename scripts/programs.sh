@@ -33,7 +33,7 @@ shimmed() {
     MEMOMAN_STATS=1 LD_PRELOAD=$shim "$@" 2>"$log"
 }
 
-# of LOG ROW: the greatest figure of that row among the processes that printed a table.
+# of LOG ROW: the largest figure of that row among the processes that printed a table.
 of() { sed -n "s/^memoman: $2 *\([0-9]*\)$/\1/p" "$1" | sort -n | tail -n 1; }
 
 verdict() { # name, log, reason or nothing

@@ -3,7 +3,7 @@
 
 use core::hint::black_box;
 
-/// Writes one byte behind a buffer.
+/// Writes one byte past the end of a buffer.
 ///
 /// # Safety
 /// Never: that is the point.
@@ -39,8 +39,8 @@ pub unsafe extern "C" fn mm_planted_race(counter: *mut usize, times: usize) {
     }
 }
 
-/// Writes one byte behind a buffer when its first four bytes spell a word: four branches that
-/// random input passes once in 2^32 tries, and a fuzzer that sees the branches passes in seconds.
+/// Writes one byte past a buffer when its first four bytes spell a word: four branches that random
+/// input passes once in 2^32 tries, and a fuzzer that sees the branches passes in seconds.
 ///
 /// # Safety
 /// `data` has `size` bytes.

@@ -30,7 +30,7 @@ void state(const char *name);
     ((condition) ? (void)0 : require_failed(__FILE__, __LINE__, #condition))
 _Noreturn void require_failed(const char *file, int line, const char *condition);
 
-/* The work pool's blocks behind the base, in address order: 'u' in use, 'f' free. */
+/* The work pool's blocks after the base, in address order: 'u' in use, 'f' free. */
 #define EXPECT(bed, layout) expect(bed, layout, __FILE__, __LINE__)
 void expect(const struct bed *bed, const char *layout, const char *file, int line);
 

@@ -1,5 +1,5 @@
 /*
- * The same states in ever greater heaps: free blocks, pools, fill and history vary, the state does
+ * The same states in ever larger heaps: free blocks, pools, fill and history vary, the state does
  * not. `make constant` runs it under callgrind.
  *
  * The surroundings hold free blocks of the smallest size only, at least one, so that each state has

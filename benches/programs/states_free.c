@@ -65,7 +65,7 @@ static void previous_small(struct bed *bed) { free_block(bed, PREV, 0, 32); }
 static void next_small(struct bed *bed) { free_block(bed, NEXT, 0, 32); }
 static void both_small(struct bed *bed) { free_block(bed, PREV | NEXT, 0, 32); }
 
-/* The last block merges with the huge block behind it. */
+/* The last block merges with the huge block after it. */
 static void last(struct bed *bed) {
     void *p = take(bed, 4096);
     EXPECT(bed, "uf");

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Makes a free block of `bytes` usable bytes; returns the block in use behind it. */
+/* Makes a free block of `bytes` usable bytes; returns the block in use after it. */
 static void *hole(struct bed *bed, size_t bytes, void **at) {
     void *block = take(bed, bytes), *wall = take(bed, 1000);
     mm_free(bed->a, block);
@@ -119,7 +119,7 @@ static void own_head_too_small(struct bed *bed) {
     mm_free(bed->a, wall);
 }
 
-/* own_head_too_small, where the serving block and the remainder have others in their bins. */
+/* own_head_too_small, where the block split and the remainder have others in their bins. */
 static void own_head_too_small_filled(struct bed *bed) {
     void *probe = take(bed, 4096 + 8);
     size_t rest = 8192 - (mm_block_size(probe) + mm_alloc_overhead());
@@ -155,7 +155,7 @@ static void calloc_smallest(struct bed *bed) {
     mm_free(bed->a, p);
 }
 
-/* Gap in front, remainder behind. */
+/* Gap before, remainder after. */
 static void memalign_split_both(struct bed *bed) {
     EXPECT(bed, "f");
     void *p = MEASURE_POINTER(bed, mm_memalign, bed->a, 4096, 100, 0);
@@ -168,7 +168,7 @@ static void memalign_split_both(struct bed *bed) {
  * one quantum, so that the block moves up by one more alignment. */
 static void memalign_worst(struct bed *bed) {
     size_t quantum = mm_align_size(), align = 4096, bytes = 200;
-    /* The own bin of 208 + 4,096 + 16 bytes begins at 4,224. */
+    /* The request's bin, of 208 + 4,096 + 16 bytes, begins at 4,224. */
     void *small = take(bed, 4224 - 8), *wall = take(bed, 1000);
     /* Move the huge block's payload to one quantum before an aligned address. */
     void *next = take(bed, 56);

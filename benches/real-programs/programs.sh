@@ -10,7 +10,7 @@ under=(env)
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null' EXIT
 
-# peak PID…: the greatest peak of these processes, each of which must be on the shim at that time. A
+# peak PID…: the largest peak of these processes, each of which must be on the shim at that time. A
 # process that has ended is left out.
 peak() {
     local pid maps

@@ -1,6 +1,6 @@
-// Only the last byte of the guard behind a block is overwritten.
+// Only the last byte of the guard after a block is overwritten.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: write behind the block (overflow): POINTER
+// expect-stderr: memoman: write past the end of the block (overflow): POINTER
 // debug-detail: memoman:   first overwritten byte: 0x*, * behind the block's end, is now 0x41
 #include "../misuse/misuse.h"
 

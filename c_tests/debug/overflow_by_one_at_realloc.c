@@ -1,6 +1,6 @@
-// One byte behind a block, found by realloc; the record names the block.
+// One byte past the end of a block, found by realloc; the record names the block.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: write behind the block (overflow): POINTER
+// expect-stderr: memoman: write past the end of the block (overflow): POINTER
 // debug-detail: memoman:   block of 100 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 

@@ -1,7 +1,7 @@
 // With validation before every call, an overflow is found by the next call, on any block.
 // env: MM_DEBUG_VALIDATE_SHIFT=0
 // expect-signal: SIGABRT
-// expect-stderr: memoman: write behind the block (overflow): POINTER
+// expect-stderr: memoman: write past the end of the block (overflow): POINTER
 // debug-detail: memoman:   block of 48 bytes allocated at SITE; allocation number 1
 #include "../misuse/misuse.h"
 

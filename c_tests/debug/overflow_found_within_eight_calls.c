@@ -1,7 +1,7 @@
 // Validation every 2^3 operations: an overflow is found within eight calls.
 // env: MM_DEBUG_VALIDATE_SHIFT=3
 // expect-signal: SIGABRT
-// expect-stderr: memoman: write behind the block (overflow): POINTER
+// expect-stderr: memoman: write past the end of the block (overflow): POINTER
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

@@ -1,4 +1,4 @@
-// A write into a freed block, found when a request that nothing else serves empties the quarantine.
+// A write into a freed block, found when a request drains the quarantine for lack of memory.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write after free: POINTER
 #include "../misuse/misuse.h"

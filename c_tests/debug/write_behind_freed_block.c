@@ -1,4 +1,4 @@
-// A write behind a block in quarantine.
+// A write past the end of a block in quarantine.
 // env: MM_DEBUG_VALIDATE_SHIFT=0
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write after free: POINTER

@@ -1,4 +1,4 @@
-// Freed again after it was merged with the free block behind it.
+// Freed again after it was merged with the free block after it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: double free: POINTER
 #include "misuse.h"

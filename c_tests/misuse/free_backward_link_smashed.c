@@ -1,4 +1,4 @@
-// A block freed behind a free one whose second word has been overwritten.
+// A block freed whose previous block is free, with its second word overwritten.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0

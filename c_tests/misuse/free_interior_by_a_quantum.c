@@ -1,4 +1,4 @@
-// 16 bytes behind the start of a block of zeros.
+// 16 bytes past the start of a block of zeros.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: not a live block (or its header is overwritten): POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-// 8 bytes behind the start of a block.
+// 8 bytes past the start of a block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: misaligned pointer: POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-// One byte behind the start of a block.
+// One byte past the start of a block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: misaligned pointer: POINTER
 #include "misuse.h"

@@ -20,7 +20,7 @@
 
 #define HEAP_BYTES (32 * 1024)
 
-/* All heaps lie in this array: the first one at the start, the program's own ones behind it. */
+/* All heaps lie in this array: the first one at the start, the program's own ones after it. */
 static unsigned char memory[2 * HEAP_BYTES] __attribute__((aligned(4096)));
 static unsigned char memory_before[sizeof memory];
 
@@ -79,7 +79,7 @@ static inline void give(void *p) {
 }
 
 /* Makes a free list of two blocks of 40 bytes, kept apart by blocks in use. Gives the list's head;
- * and the block behind it in `next`, unless that is NULL. */
+ * and the block after it in `next`, unless that is NULL. */
 static inline unsigned char *list_of_two(unsigned char **next) {
     unsigned char *a = take(40);
     take(40);
@@ -91,9 +91,9 @@ static inline unsigned char *list_of_two(unsigned char **next) {
     return a;
 }
 
-/* A block's header, and the header behind it. */
+/* A block's header, and the header after it. */
 static inline unsigned char *header_of(unsigned char *p) {
-    /* Two words of the debug library's overhead are the guard behind the block. */
+    /* Two words of the debug library's overhead are the guard after the block. */
     return p - mm_alloc_overhead() + (debugging ? 2 * sizeof(void *) : 0);
 }
 

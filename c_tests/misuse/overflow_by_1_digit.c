@@ -1,4 +1,4 @@
-// A digit written one byte behind the block: the next header then calls this block free.
+// A digit written one byte past the end of the block: the next header then calls this block free.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-modes: none, since it asserts the released library's header

@@ -1,4 +1,4 @@
-// One byte written behind the block, into the header of a free one: its size increases.
+// One byte written past the end of the block, into the header of a free one: its size increases.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
 // debug-modes: none, since a guard follows the block, not a size

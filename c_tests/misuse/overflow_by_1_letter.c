@@ -1,7 +1,7 @@
-// A letter written one byte behind the block: the next header then calls its block free.
+// A letter written one byte past the end of the block: the next header then calls its block free.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
-// debug-stderr: memoman: write behind the block (overflow): POINTER
+// debug-stderr: memoman: write past the end of the block (overflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,7 +1,7 @@
-// A byte of ones written behind the block.
+// A byte of ones written past the end of the block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
-// debug-stderr: memoman: write behind the block (overflow): POINTER
+// debug-stderr: memoman: write past the end of the block (overflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

@@ -1,7 +1,7 @@
 // An overflow over the header and both links of a free block.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
-// debug-stderr: memoman: write behind the block (overflow): POINTER
+// debug-stderr: memoman: write past the end of the block (overflow): POINTER
 #include "misuse.h"
 
 static void misuse(void) {

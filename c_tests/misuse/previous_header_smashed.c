@@ -1,4 +1,4 @@
-// The header of a free block overwritten, and the block behind it freed.
+// The header of a free block overwritten, and the block after it freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
 // env: MM_DEBUG_VALIDATE_SHIFT=0

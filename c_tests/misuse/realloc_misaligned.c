@@ -1,4 +1,4 @@
-// 4 bytes behind the start of a block, resized.
+// 4 bytes past the start of a block, resized.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: misaligned pointer: POINTER
 #include "misuse.h"

@@ -1,4 +1,4 @@
-/* Planted: C writes one byte behind its buffer. AddressSanitizer must report it. */
+/* Planted: C writes one byte past the end of its buffer. AddressSanitizer must report it. */
 #include "../support/suite.h"
 
 __attribute__((noinline)) static void planted_in_c(volatile char *buffer, size_t size) {

@@ -1,4 +1,4 @@
-/* Planted: Rust writes one byte behind a buffer. AddressSanitizer must report it: the Rust side is
+/* Planted: Rust writes past the end of a buffer. AddressSanitizer must report it: the Rust side is
  * instrumented. */
 #include "../support/suite.h"
 

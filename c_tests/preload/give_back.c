@@ -1,4 +1,4 @@
-// Memory goes back to the system after frees, and by malloc_trim.
+// Memory returns to the system after frees, and by malloc_trim.
 #include "check.h"
 #include <malloc.h>
 

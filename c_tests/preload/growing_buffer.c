@@ -1,5 +1,5 @@
 // A growing buffer leaves little memory behind, in a small heap and in a large one: its former
-// places go back to the system.
+// places return to the system.
 #include "check.h"
 
 static void grow(size_t most) {

@@ -1,7 +1,7 @@
-// A word written behind a block of a size in demand, over the next header, and the block freed.
+// A word written past a block of a size in demand, over the next header, and the block freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
-// debug-stderr: memoman: write behind the block (overflow): POINTER
+// debug-stderr: memoman: write past the end of the block (overflow): POINTER
 #include "check.h"
 
 int main(void) {

@@ -1,7 +1,7 @@
-// A word written behind the block, over the next header.
+// A word written past the end of the block, over the next header.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the next block overwritten: POINTER
-// debug-stderr: memoman: write behind the block (overflow): POINTER
+// debug-stderr: memoman: write past the end of the block (overflow): POINTER
 #include "check.h"
 
 int main(void) {

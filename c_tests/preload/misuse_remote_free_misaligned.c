@@ -1,4 +1,4 @@
-// One byte behind the start of a block, freed by a thread that did not allocate it.
+// One byte past the start of a block, freed by a thread that did not allocate it.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: misaligned pointer: POINTER
 #include "check.h"

@@ -1,4 +1,4 @@
-// The last word of a free block overwritten, and the block behind it freed.
+// The last word of a free block overwritten, and the block after it freed.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: header of the previous block overwritten: POINTER
 // debug-stderr: memoman: write after free: 0x*

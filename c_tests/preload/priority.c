@@ -20,7 +20,7 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Holds the lock, while a large region goes back to the system, over and over. */
+/* Holds the lock, while a large region returns to the system, over and over. */
 static void *low(void *unused) {
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         char *block = malloc(LARGE);

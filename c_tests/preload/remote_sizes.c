@@ -30,7 +30,7 @@ static void *takes_over(void *unused) {
 int main(void) {
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < COUNT; i++) {
-            /* Sizes up to more than a thread's heap serves, in irregular steps. */
+            /* Sizes beyond the limit of a thread's heap, in irregular steps. */
             sizes[i] = i < 100 ? 32768 - i / 2 : 1 + i * 13 + (size_t)round;
             if (i % 5 == 0)
                 CHECK(posix_memalign((void **)&blocks[i], (size_t)16 << i % 9, sizes[i]) == 0);

@@ -36,7 +36,7 @@ static double now(void) {
 static void say(const engine *e, const char *end) {
     mm_stats_t stats = e->front->stats((engine *)(uintptr_t)e);
     double passed = now() - soak.began, operations = (double)(soak.operations + e->number);
-    /* The part of the free memory that the greatest request cannot get. */
+    /* The part of the free memory that the largest request cannot get. */
     double torn = stats.free ? 100.0 * (1.0 - (double)stats.largest / (double)stats.free) : 0;
     printf("soak %-6s %14.0f operations  %6.0f s  %5.2f M/s  live %7.0f KB  peak %7.0f KB  "
            "fragmentation %3.0f %%  worst %8.1f us  seed %llu%s",

@@ -57,7 +57,7 @@ static void on_block(void *block, size_t size, int used, void *user) {
     found->blocks++;
     found->shape = mixed(mixed(mixed(found->shape, (uintptr_t)block), size), used != 0);
     if (used) {
-        /* From here on the whole block may be read, the slack behind the request included. */
+        /* From here on the whole block may be read, the slack after the request included. */
         if (mm_block_size(block) != size) state->disordered = 1;
         found->live++;
         found->used += size + HEADER;

@@ -32,7 +32,7 @@ static inline void heap_settle(mm_allocator_t *allocator) {
     if (heap_is_debug()) mm_remove_pool(allocator, NULL);
 }
 
-/* Usable bytes of the smallest block that serves a request of n. */
+/* Usable bytes of the smallest block for a request of n. */
 static inline size_t usable_for(size_t n) {
     if (heap_is_debug()) return n;
     size_t usable = round_up(n + HEADER, QUANTUM) - HEADER;

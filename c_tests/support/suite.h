@@ -134,7 +134,7 @@ typedef struct suite_thread {
 void suite_start(suite_thread *thread, void (*run)(void *), void *argument);
 void suite_join(suite_thread *thread);
 
-/* Runs `body` in a forked child with stderr caught in `text`; gives the wait status. */
+/* Runs `body` in a forked child with stderr caught in `text`; returns the wait status. */
 int suite_in_child(void (*body)(void *), void *argument, char *text, size_t size_of_text);
 
 /* The six orders of three things. */

@@ -1,4 +1,4 @@
-/* One byte behind a block without slack: the next block's header. */
+/* One byte past the end of a block without slack: the next block's header. */
 #include "watched.h"
 
 static void bug(mm_allocator_t *heap) {

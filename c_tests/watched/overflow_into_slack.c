@@ -1,4 +1,4 @@
-/* One byte behind the request, in the block's slack: harmless to the heap, and still a bug. */
+/* One byte past the request, in the block's slack: harmless to the heap, and still a bug. */
 #include "watched.h"
 
 static void bug(mm_allocator_t *heap) {

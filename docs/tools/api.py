@@ -77,7 +77,7 @@ def main() -> None:
         "# memoman.h",
         "<!-- Generated from include/memoman.h by docs/tools/api.py: edit src/ffi, then\n"
         "`make header docs-write`. -->",
-        "Every function, when it fails, and what it costs, as the header says it.",
+        "Every function with its failure cases and its cost, from the comments of the header.",
         "## Conventions",
     ]
     for line in re.split(r"\n  (?=\S)", conventions):

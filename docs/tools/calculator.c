@@ -30,7 +30,7 @@ static size_t smallest_pool(size_t request, size_t count, void *control, void *m
 int main(void) {
     static const size_t greatest[] = {256, 1024, 4096, 16384, 65536, 1048576, 16777216};
     static const size_t requests[] = {1, 32, 64, 100, 256, 1000, 4096, 65536};
-    printf("| greatest request | control structure |\n|--:|--:|\n");
+    printf("| largest request | control structure |\n|--:|--:|\n");
     for (size_t i = 0; i < sizeof greatest / sizeof *greatest; i++) {
         printf("| ");
         bytes(greatest[i]);

@@ -8,7 +8,7 @@
  *   configTOTAL_HEAP_SIZE            bytes of the heap, memoman's control structure included
  *   configAPPLICATION_ALLOCATED_HEAP 1: the application defines
  *                                    uint8_t ucHeap[configTOTAL_HEAP_SIZE]
- *   configMEMOMAN_MAX_BLOCK          greatest request (default: the whole heap); a smaller one
+ *   configMEMOMAN_MAX_BLOCK          largest request (default: the whole heap); a smaller one
  *                                    makes the control structure smaller
  *   configUSE_MALLOC_FAILED_HOOK, configASSERT, traceMALLOC, traceFREE
  *                                    as for FreeRTOS's own heaps

@@ -65,7 +65,7 @@ MEMOMAN_TLSF_FUNCTION void tlsf_destroy(tlsf_t tlsf) {
     mm_destroy(MEMOMAN_TLSF_CAST(mm_allocator_t *, tlsf));
 }
 
-/** The pool right behind the control structure (tlsf_create_with_pool); else the first pool. */
+/** The pool directly after the control structure (tlsf_create_with_pool); else the first pool. */
 MEMOMAN_TLSF_FUNCTION pool_t tlsf_get_pool(tlsf_t tlsf) {
     mm_allocator_t *allocator = MEMOMAN_TLSF_CAST(mm_allocator_t *, tlsf);
     mm_pool_t *pool = NULL;

@@ -26,7 +26,7 @@ function squeezed(text) {
     return text
 }
 
-# wrap(text): cuts text at blanks into wrapped[1…] of at most 62 characters; gives their number.
+# wrap(text): cuts text at blanks into wrapped[1…] of at most 62 characters; returns their number.
 function wrap(text,    words, n, i, lines) {
     n = split(text, words, /[ \t]+/)
     lines = 0
@@ -54,7 +54,7 @@ function marked(line,    done, name, before) {
         before = RSTART > 1 ? substr(line, RSTART - 1, 1) : substr(done, length(done))
         done = done substr(line, 1, RSTART - 1)
         line = substr(line, RSTART + RLENGTH)
-        # `before` is a letter: part of a longer name. A parenthesis behind: a call with arguments.
+        # `before` is a letter: part of a longer name. A parenthesis follows: a call with arguments.
         if (before ~ /[A-Za-z0-9_]/ || (name !~ /\)$/ && line ~ /^\(/)) done = done name
         else {
             sub(/\(\)$/, "", name)

@@ -7,7 +7,7 @@ use super::types::mm_allocator_t;
 use super::{checker, hot, instance};
 
 /// Allocates at least `bytes` bytes, aligned to mm_align_size(). Returns NULL
-/// if `bytes` is 0 or beyond the allocator's greatest request, or if no free
+/// if `bytes` is 0 or beyond the allocator's largest request, or if no free
 /// block is large enough. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize) -> *mut c_void {
@@ -21,8 +21,8 @@ pub unsafe extern "C" fn mm_malloc(allocator: *mut mm_allocator_t, bytes: usize)
 }
 
 /// Allocates `count` objects of `size` bytes, all bytes zero. Returns NULL if
-/// either is 0, if their product is beyond SIZE_MAX or the allocator's greatest
-/// request, or if no free block is large enough. O(1), and the clearing.
+/// either is 0, if their product is beyond SIZE_MAX or the allocator's largest
+/// request, or if no free block is large enough. O(1), apart from clearing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_calloc(
     allocator: *mut mm_allocator_t,
@@ -42,8 +42,8 @@ pub unsafe extern "C" fn mm_calloc(
 
 /// Allocates at least `bytes` bytes, aligned to `align`, a power of two.
 /// Returns NULL if `align` is 0 or no power of two, if `bytes` is 0 or beyond
-/// the allocator's greatest request, or if no free block is large enough for
-/// the bytes and the worst gap in front of them. O(1).
+/// the allocator's largest request, or if no free block is large enough for the
+/// bytes and the largest possible gap before them. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_memalign(
     allocator: *mut mm_allocator_t,
@@ -62,10 +62,11 @@ pub unsafe extern "C" fn mm_memalign(
 /// Resizes a block to at least `bytes` bytes and keeps its contents up to the
 /// smaller size: in place forward, then backward, then by moving. With `ptr`
 /// NULL it is mm_malloc; with `bytes` 0 it frees the block and returns NULL.
-/// Returns NULL, and leaves the block as it was, if there is no room or `bytes`
-/// is beyond the allocator's greatest request; up to mm_block_size(ptr) bytes
-/// always fit. An alignment beyond mm_align_size() is lost when the block
-/// moves: see mm_realloc_aligned. O(1), and the copying.
+/// Returns NULL, and leaves the block as it was, if it can neither grow in
+/// place nor move, or if `bytes` is beyond the allocator's largest request; up
+/// to mm_block_size(ptr) bytes always fit. An alignment beyond mm_align_size()
+/// is lost when the block moves: see mm_realloc_aligned. O(1), apart from
+/// copying.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_realloc(
     allocator: *mut mm_allocator_t,
@@ -84,9 +85,9 @@ pub unsafe extern "C" fn mm_realloc(
 /// mm_realloc with a result that is aligned to `align`, a power of two, whether
 /// the block moves or not. With `ptr` NULL it is mm_memalign; with `bytes` 0 it
 /// frees the block and returns NULL. Returns NULL, and leaves the block as it
-/// was, if `align` is 0 or no power of two, if there is no room, or if `bytes`
-/// is beyond both mm_block_size(ptr) and the allocator's greatest request.
-/// O(1), and the copying.
+/// was, if `align` is 0 or no power of two, if the block can neither stay in
+/// place nor move, or if `bytes` is beyond both mm_block_size(ptr) and the
+/// allocator's largest request. O(1), apart from copying.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_realloc_aligned(
     allocator: *mut mm_allocator_t,
@@ -112,8 +113,8 @@ pub unsafe extern "C" fn mm_realloc_aligned(
 }
 
 /// Frees a block and merges it with its free neighbours at once. With `ptr`
-/// NULL it does nothing. Misuse that the headers show is reported to the error
-/// handler. O(1).
+/// NULL it does nothing. Misuse that the header checks detect is reported to the
+/// error handler. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_void) {
     // SAFETY: boundary rules.
@@ -125,8 +126,8 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 }
 
 /// The usable bytes of a block in use: at least the bytes requested, and all of
-/// them may be written. Returns 0 if `ptr` is NULL or the header shows that no
-/// block is in use there. O(1).
+/// them may be written. Returns 0 if `ptr` is NULL or its header is not that of
+/// a block in use. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     // SAFETY: NULL or a block of a live instance (documented).

@@ -6,13 +6,14 @@ use core::ffi::{c_int, c_void};
 use super::types::{mm_allocator_t, mm_stats_t};
 use super::{handle, inspect, truth};
 
-/// The process-wide allocator behind the _global functions, created on first
-/// use; its pools come from the operating system. Each thread that calls a
-/// _global function gets a heap of its own for requests up to 32 KiB, in memory
-/// of this allocator. The handle is for mm_set_error_handler, whose handler
-/// then serves every thread's heap, and for use while no other thread runs:
-/// only the _global functions lock. Blocks of the _global functions are freed
-/// by mm_free_global. Returns NULL if the system has no memory. Thread-safe.
+/// The process-wide allocator of the _global functions, created on first use;
+/// its pools come from the operating system. Each thread that calls a _global
+/// function gets a heap of its own for requests up to 32 KiB, in memory of this
+/// allocator. Pass the handle to mm_set_error_handler, which sets the handler
+/// for every thread's heap. Use it with any other function only while no other
+/// thread runs: the functions on a handle do not lock. Blocks of the _global
+/// functions are freed by mm_free_global. Returns NULL if the system has no
+/// memory. Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_default() -> *mut mm_allocator_t {
     handle(memoman_global::handle())
@@ -21,7 +22,7 @@ pub extern "C" fn mm_default() -> *mut mm_allocator_t {
 /// malloc from the calling thread's heap or the process-wide allocator. With
 /// `bytes` 0 it returns a unique pointer. Returns NULL and sets errno to ENOMEM
 /// if there is no memory. Thread-safe, fork-safe. O(1), apart from growing;
-/// without a lock as long as the thread's heap has a block for it.
+/// without a lock as long as the thread's heap has a block for the request.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_malloc_global(bytes: usize) -> *mut c_void {
     memoman_global::malloc(bytes).cast()
@@ -58,9 +59,9 @@ pub extern "C" fn mm_memalign_global(align: usize, bytes: usize) -> *mut c_void 
 /// free of a block of the _global functions, from any thread. With NULL it does
 /// nothing. Keeps errno. Misuse is reported to the error handler of
 /// mm_default(), which runs without a lock held. A block of another thread's
-/// heap is tested as far as possible while its owner runs, and fully when the
-/// owner takes it back. Thread-safe. O(1), without a lock for blocks of
-/// threads' heaps, apart from memory that returns to the system.
+/// heap gets the checks that cannot race with its owner; the remaining checks
+/// run when the owner reclaims the block. Thread-safe. O(1), without a lock for
+/// blocks of threads' heaps, apart from memory that returns to the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_free_global(ptr: *mut c_void) {
     // SAFETY: NULL or a block of the process-wide allocator (documented).
@@ -77,11 +78,11 @@ pub extern "C" fn mm_validate_global() -> c_int {
 }
 
 /// mm_stats for the process-wide allocator and every thread's heap together.
-/// All other threads wait at their next call until it returns. `peak` is the
-/// sum of the heaps' own peaks, never below the true one. `largest` is what the
-/// calling thread could get. Returns 1; 0, with nothing written, if `out` is
-/// NULL. O(threads), and the blocks freed by other threads that their owners
-/// have yet to take back. Thread-safe.
+/// All other threads wait at their next call until it returns. `peak` is the sum
+/// of the heaps' peaks, an upper bound on the true peak. `largest` is the
+/// largest request that the calling thread could allocate. Returns 1; 0, with
+/// nothing written, if `out` is NULL. O(threads + blocks freed by other threads
+/// that their owners have yet to reclaim). Thread-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_stats_global(out: *mut mm_stats_t, size_of_out: usize) -> c_int {
     // SAFETY: NULL or the caller's struct (documented).

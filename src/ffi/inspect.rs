@@ -46,10 +46,10 @@ unsafe fn walk(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
     unsafe { Tlsf::walk_pool(pool, f) }
 }
 
-/// Proves every invariant of the allocator. Returns nonzero if it is sound; 0
-/// if not, or if the handle is NULL. mm_diagnose returns what is broken.
-/// Changes nothing, reads nothing outside the pools and the control structure,
-/// and ends whatever has been overwritten. O(blocks).
+/// Checks every invariant of the allocator. Returns nonzero if it is sound; 0 if
+/// not, or if the handle is NULL. mm_diagnose returns what is broken. Changes
+/// nothing, reads nothing outside the pools and the control structure, and
+/// always terminates, however damaged the heap is. O(blocks).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
@@ -57,8 +57,9 @@ pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
 }
 
 /// mm_validate for the blocks of one pool and their links: returns nonzero if
-/// they are sound; 0 if not, or if `pool` is NULL. O(blocks of the pool), times
-/// the number of pools where lists cross them.
+/// they are sound; 0 if not, or if `pool` is NULL. O(blocks in the pool times
+/// pools) in the worst case, since a free list may link blocks of different
+/// pools.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
@@ -76,7 +77,8 @@ pub unsafe extern "C" fn mm_check(allocator: *mut mm_allocator_t) -> c_int {
 
 /// mm_validate_pool with the result of TLSF 3.1: 0 if the pool is sound or
 /// `pool` is NULL, else minus the number of the first broken invariant.
-/// O(blocks of the pool), times the number of pools where lists cross them.
+/// O(blocks in the pool times pools) in the worst case, since a free list may
+/// link blocks of different pools.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_check_pool(pool: *mut mm_pool_t) -> c_int {
     // SAFETY: boundary rules.
@@ -88,13 +90,14 @@ pub unsafe extern "C" fn mm_check_pool(pool: *mut mm_pool_t) -> c_int {
 /// continues. The allocator may be used between two steps. Returns 0 if
 /// something is broken or the handle or the cursor is NULL; 1 if all blocks
 /// have been seen and are sound, with the cursor at the start again; 2 if
-/// blocks remain. A step sees a block and its neighbours only. Three faults
-/// take the whole heap at once and are found by mm_validate alone: wrong
-/// counters (I8), free blocks listed in a ring that no bin leads to (I3), and a
-/// block in use whose header has grown over whole blocks behind it. On 32-bit
-/// targets, whose headers have no seal, remains from before an mm_reset may be
-/// taken for a block: there mm_validate decides whether a 0 is right.
-/// O(max_blocks), times the number of pools where lists cross them.
+/// blocks remain. A step checks each block with its neighbours only. Steps
+/// cannot detect three faults, which only mm_validate finds: wrong counters
+/// (I8), free blocks listed in a ring that no bin leads to (I3), and a block in
+/// use whose overwritten header covers the whole blocks after it as well. On
+/// 32-bit targets, whose headers have no seal, a stale header from before an
+/// mm_reset may be mistaken for a block, so a step may return 0 for a sound
+/// heap; confirm with mm_validate. O(max_blocks times pools) in the worst case,
+/// since a free list may link blocks of different pools.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_step(
     allocator: *mut mm_allocator_t,
@@ -177,7 +180,7 @@ unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
     unsafe { checker::with_pool(pool, |pool, _| Tlsf::diagnose_pool(pool)) }
 }
 
-/// Writes as much of `stats` as the caller's struct has room for, and zeros behind it.
+/// Writes as much of `stats` as the caller's struct has room for, and zeros after it.
 ///
 /// # Safety
 /// `out` is NULL or has `size_of_out` bytes.

@@ -7,8 +7,8 @@ use super::allocator::Tlsf;
 use super::types::{mm_allocator_t, mm_error_handler};
 use super::{checker, handle, instance, session, truth};
 
-/// The size in bytes of the control structure, which mm_create needs: about
-/// 8.4 KiB on 64-bit targets. Constant. O(1), any thread.
+/// The size in bytes of the control structure for mm_create: about 8.3 KiB on
+/// 64-bit targets. Constant. O(1), any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_size() -> usize {
     const { Tlsf::control_size(Tlsf::DEFAULT_MAX_BLOCK) }
@@ -29,17 +29,17 @@ pub extern "C" fn mm_block_size_min() -> usize {
     Tlsf::BLOCK_SIZE_MIN
 }
 
-/// The greatest request in bytes that an allocator from mm_create or
-/// mm_create_with_pool serves: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
+/// The largest request in bytes of an allocator from mm_create or
+/// mm_create_with_pool: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
 /// mm_create_for sets another limit. Constant. O(1), any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_block_size_max() -> usize {
     Tlsf::BLOCK_SIZE_MAX
 }
 
-/// Bytes of a pool that its first block cannot use. A region that is aligned to
-/// mm_align_size() and has mm_pool_overhead() + n bytes holds exactly one block
-/// of n usable bytes; n is mm_block_size_min() or that plus a multiple of
+/// The overhead in bytes of a pool that holds one block. A region that is
+/// aligned to mm_align_size() and has mm_pool_overhead() + n bytes holds exactly
+/// one block of n usable bytes; n is mm_block_size_min() plus a multiple of
 /// mm_align_size(). Constant. O(1), any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_pool_overhead() -> usize {
@@ -114,17 +114,17 @@ pub extern "C" fn mm_size_for(max_block: usize) -> usize {
 /// Creates an allocator without pools, for requests up to `max_block` bytes, in
 /// `mem`, which must have mm_size_for(max_block) bytes and the alignment of a
 /// pointer, and which belongs to the allocator until mm_destroy. Its pools may
-/// be greater than `max_block`. Returns NULL if `mem` is NULL or not aligned,
-/// if mm_size_for(max_block) is 0, or if that many bytes from `mem` end beyond
-/// the address space. O(1).
+/// be larger than `max_block`. Returns NULL if `mem` is NULL or not aligned, if
+/// mm_size_for(max_block) is 0, or if that many bytes from `mem` end beyond the
+/// address space. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create_for(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
     // SAFETY: mm_size_for(max_block) bytes at `mem` are the caller's to give (documented).
     unsafe { create(mem, max_block) }
 }
 
-/// Ends the allocator. It frees nothing, since you own all memory: control
-/// structure, pools and blocks are plain memory of yours again. O(1).
+/// Destroys the allocator. Nothing is freed, because you own all the memory; the
+/// regions of the control structure and the pools are yours again. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_destroy(allocator: *mut mm_allocator_t) {
     // SAFETY: boundary rules.

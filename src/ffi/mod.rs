@@ -15,7 +15,7 @@
 //! | `misuse.rs` | refusals and misuse, as C sees them |
 //!
 //! Rules of the boundary. A `SAFETY` comment that says "boundary rules" means the first three:
-//! * A NULL handle is tolerated: the function returns NULL, 0 or nothing.
+//! * A NULL handle is accepted: the function returns NULL or 0, or does nothing.
 //! * A handle that is not NULL came from `mm_create…` and has not been destroyed; a pool pointer
 //!   came from the instance it is used with and has not been removed. This is the caller's duty in
 //!   every function.
@@ -50,7 +50,7 @@ use allocator::{Tlsf, Violation};
 use checker::Session;
 use types::mm_allocator_t;
 
-/// The instance behind a C handle.
+/// The instance of a C handle.
 ///
 /// # Safety
 /// `handle` is NULL or that of a live instance.
@@ -60,7 +60,7 @@ unsafe fn instance(handle: *const mm_allocator_t) -> Option<Tlsf> {
     unsafe { Tlsf::from_raw(handle.cast_mut().cast()) }
 }
 
-/// The instance behind a C handle, open for a call that is not one of `hot/`.
+/// The instance of a C handle, open for a call that is not one of `hot/`.
 ///
 /// # Safety
 /// `handle` is NULL or that of a live instance.

@@ -17,8 +17,8 @@ fn raw(pool: Option<Pool>) -> *mut mm_pool_t {
 /// the allocator until mm_remove_pool or mm_destroy. Returns the pool; NULL,
 /// with nothing changed, if `mem` is NULL, if the rounded region cannot hold
 /// one smallest block or has 256 TiB or more, if the region overlaps a pool or
-/// the control structure or ends beyond the address space, or if a header that
-/// it tests is overwritten. O(pools), for the overlap check.
+/// the control structure or ends beyond the address space, or if the call finds
+/// an overwritten header. O(pools), for the overlap check.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_add_pool(
     allocator: *mut mm_allocator_t,
@@ -29,12 +29,13 @@ pub unsafe extern "C" fn mm_add_pool(
     raw(unsafe { instance(allocator).and_then(|tlsf| checker::add_pool(tlsf, mem.cast(), bytes)) })
 }
 
-/// Extends a pool by the `more_bytes` bytes right behind its region. Returns 1;
-/// 0, with nothing changed, if they add no whole quantum, or less than a
-/// smallest block behind a block in use, if they overlap the next pool or the
-/// control structure or end beyond the address space, if the pool would have
-/// 256 TiB or more, if `pool` is NULL or not a pool of this allocator, or if a
-/// header that it tests is overwritten. O(1).
+/// Extends a pool by the `more_bytes` bytes directly after its region. Returns
+/// 1; returns 0 and changes nothing if they complete no further quantum; if the
+/// pool ends with a block in use and they complete less than a smallest block
+/// with its header; if they overlap the next pool or the control structure or
+/// end beyond the address space; if the pool would have 256 TiB or more; if
+/// `pool` is NULL or not a pool of this allocator; or if the call finds an
+/// overwritten header. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_extend_pool(
     allocator: *mut mm_allocator_t,
@@ -52,8 +53,8 @@ pub unsafe extern "C" fn mm_extend_pool(
 
 /// Removes a pool: its region is yours again. `mem_or_pool` is the pool or the
 /// address that it was added with. Returns 1; 0, with nothing changed, while a
-/// block of the pool is in use, if it is no pool of this allocator, or if a
-/// header or link that it tests is overwritten. O(1).
+/// block of the pool is in use, if it is no pool of this allocator, or if the
+/// call finds an overwritten header or link. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_remove_pool(
     allocator: *mut mm_allocator_t,

@@ -26,11 +26,11 @@ pub struct mm_stats_t {
     pub overhead: usize,
     /// The highest `used` since creation or reset.
     pub peak: usize,
-    /// The greatest request that would succeed.
+    /// The largest request that would succeed.
     pub largest: usize,
     /// Number of blocks in use.
     pub live_blocks: usize,
-    /// Number of requests refused for want of memory.
+    /// Number of requests refused for lack of memory.
     pub failed_requests: usize,
 }
 
@@ -41,10 +41,10 @@ pub struct mm_violation_t {
     pub invariant: c_int,
     /// What is broken, in a few words; static storage, never NULL.
     pub name: *const c_char,
-    /// Where it shows: a block, a bitmap word, a list head, a pool or the
-    /// allocator; NULL if none is broken.
+    /// The address of the fault: a block, a bitmap word, a list head, a pool or
+    /// the allocator; NULL if none is broken.
     pub address: *const c_void,
-    /// The pool in which it shows; NULL if it shows in none.
+    /// The pool that contains the fault; NULL if none does.
     pub pool: *mut mm_pool_t,
 }
 
@@ -62,7 +62,7 @@ pub struct mm_cursor_t {
 pub type mm_walker =
     Option<unsafe extern "C" fn(ptr: *mut c_void, size: usize, used: c_int, user: *mut c_void)>;
 
-/// Called on misuse: a fixed message, the pointer at which it shows, and the
-/// `user` pointer given to mm_set_error_handler.
+/// Called on misuse: a fixed message, the address of the fault, and the `user`
+/// pointer given to mm_set_error_handler.
 pub type mm_error_handler =
     Option<unsafe extern "C" fn(message: *const c_char, ptr: *const c_void, user: *mut c_void)>;

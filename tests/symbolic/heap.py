@@ -80,7 +80,7 @@ class Heap:
 
     def block_of(self, size, most):
         """Adjacent blocks in use of at least `size` bytes in all, headers included: one block, or
-        several where `size` exceeds the greatest request. Gives the parts."""
+        several where `size` exceeds the largest request. Returns the parts."""
         parts = [self.malloc(min(size, most) - HEADER)]
         while size > most:
             size -= most
@@ -123,7 +123,7 @@ def bin_range(library, max_block, size, most):
     by trying them."""
 
     def head(tried):
-        # A pool of just this block, and one behind it, so that this is not the last pool.
+        # A pool of just this block, and one after it, so that this is not the last pool.
         heap = Heap(library, tried + 32 * QUANTUM, max_block, with_pool=False)
         try:
             overhead = library.call("mm_pool_overhead")

@@ -25,7 +25,7 @@ EFFORT = 2_000_000
 
 
 class PatientSolver(z3.Solver):
-    """z3's small solver, which is quick with many small queries, and behind it the solver for bit
+    """z3's small solver, which is quick with many small queries, then the solver for bit
     vectors, without a limit: no query may stay undecided."""
 
     def __init__(self, context):

@@ -21,7 +21,7 @@ FREE_BLOCKS = {
     "coarse_and_wilderness": [2064, REST],
 }
 
-# The resized block and its neighbours: the free block before it, the block, the free block behind
+# The resized block and its neighbours: the free block before it, the block, the free block after
 # it (0: in use); and the free blocks elsewhere.
 NEIGHBOURS = {
     f"{name}_{elsewhere}": (sizes, FREE_BLOCKS[elsewhere])
@@ -37,7 +37,7 @@ NEIGHBOURS = {
 }
 
 NO_POWER = "no power of two"
-# The alignments: none, up to the quantum, above it, around the greatest block, the greatest. Each
+# The alignments: none, up to the quantum, above it, around the largest block, the largest. Each
 # with all requests.
 ALIGNMENTS = [
     [NO_POWER, 0, 1, 16],
@@ -94,7 +94,7 @@ one instance, for requests up to {MAX_BLOCK:#x} bytes, at one address, with one 
 bytes right behind it;
 its free blocks: none, one of each kind of bin, of any size of that bin, two of one bin or of two,
 and the wilderness, large and small;
-the block to be resized, of 1008 bytes or the smallest or greatest size, and its neighbours' sizes:
+the block to be resized, of 1008 bytes or the smallest or largest size, and its neighbours' sizes:
 {len(NEIGHBOURS)} neighbourhoods;
 alignments: 0, all that are no power of two, and twelve powers of two, in {len(ALIGNED_SCENES)} of
 the scenes;

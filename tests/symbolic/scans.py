@@ -9,7 +9,7 @@ the size shifted right by it is 1. Both cover every case.
 import angr
 import claripy
 
-GREATEST = 10  # the greatest exponent that gets a path of its own
+GREATEST = 10  # the largest exponent that gets a path of its own
 
 
 class Scan(angr.SimProcedure):

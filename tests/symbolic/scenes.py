@@ -81,7 +81,7 @@ def lay_out(library, free, neighbours):
         ends.append(heap.malloc(24))
     rest = None
     if REST in free:
-        # Behind a block in use.
+        # After a block in use.
         guard = heap.malloc(24)
         rest = guard + heap.size(guard)
     elif SMALL_REST in free:

@@ -337,7 +337,7 @@ fn buckets(sorted: &[f64]) -> Vec<(u64, usize)> {
     buckets
 }
 
-/// Prints memoman's p99.99 and greatest time over the best peer's of each.
+/// Prints memoman's p99.99 and largest time over the best peer's of each.
 fn ratios(summary: &[(String, &str, Vec<f64>)]) {
     for (title, name, own) in summary {
         if *name != "memoman" {

@@ -2,8 +2,8 @@
 //! under each preloaded allocator and under the shim in its real-time configuration. The program is
 //! `benches/programs/latency.c`.
 //!
-//! The allocators take turns. Percentiles are those of all repetitions together. The greatest time
-//! is the least of the repetitions' greatest times: a disturbance of the machine in one repetition
+//! The allocators take turns. Percentiles are those of all repetitions together. The largest time
+//! is the least of the repetitions' largest times: a disturbance of the machine in one repetition
 //! drops out.
 
 use std::collections::BTreeMap;

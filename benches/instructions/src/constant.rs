@@ -1,4 +1,4 @@
-//! `make constant`: the same states in ever greater heaps cost the same instructions.
+//! `make constant`: the same states in ever larger heaps cost the same instructions.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use crate::wcet::Build;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The greatest number of free blocks, and of calls in a heap's history
+    /// The largest number of free blocks, and of calls in a heap's history
     #[arg(long, default_value_t = 1_000_000)]
     limit: u64,
     /// The folder of programs and builds

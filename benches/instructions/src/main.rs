@@ -23,7 +23,7 @@ struct Arguments {
 enum What {
     /// Every state of every call: prints `wcet <state> <instructions>`
     Wcet(wcet::Arguments),
-    /// The same states in ever greater heaps: prints `constant <state> <min> <max>`, fails if they
+    /// The same states in ever larger heaps: prints `constant <state> <min> <max>`, fails if they
     /// differ
     Constant(constant::Arguments),
     /// Bytes of code, control structure and blocks: prints `size <what> <number>`

@@ -212,7 +212,7 @@ fn the_legend_lies_above_the_curves() {
         let lines: Vec<&str> = svg.lines().collect();
         let mut found = 0;
         for (line, y) in attribute(&svg, "text", "y") {
-            // The text stands on the line behind its element.
+            // The text stands on the line after its element.
             let index = lines.iter().position(|other| *other == line).unwrap();
             if allocators.contains(lines[index + 1].trim()) {
                 assert!(y.parse::<f64>().unwrap() < highest, "{}: {line}", plot.svg);

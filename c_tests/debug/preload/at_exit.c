@@ -1,6 +1,6 @@
 // A block that is never freed: its overflow is found at exit.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: write behind the block (overflow): 0x
+// expect-stderr: memoman: write past the end of the block (overflow): 0x
 // expect-stderr: block of 48 bytes allocated at SITE
 #include "../../preload/check.h"
 

@@ -70,13 +70,13 @@ impl Tlsf {
         }
         let control = self.control();
         // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
-        // worst gap in front of an aligned payload.
+        // largest possible gap before an aligned payload.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
             }
             let size = block_size_for(bytes);
-            // A freed block that served an equal request is aligned already.
+            // A freed block of an equal earlier request is aligned already.
             let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
             if align <= QUANTUM {
                 return search_large::<Returned>(self, size, wanted, bin);
@@ -127,7 +127,8 @@ impl Tlsf {
 /// hit.
 ///
 /// # Safety
-/// The instance is live; `size` is below [`LINEAR_BELOW`] and serves a request within its limit.
+/// The instance is live; `size` is below [`LINEAR_BELOW`] and that of a request within the
+/// instance's limit.
 #[inline(never)]
 unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     let control = tlsf.control();
@@ -146,8 +147,8 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
 /// bin of `wanted`.
 ///
 /// # Safety
-/// The instance is live; `size` serves a request within its limit, and `wanted` is its
-/// [`cut_size`].
+/// The instance is live; `size` is that of a request within the instance's limit, and `wanted` is
+/// its [`cut_size`].
 #[inline(never)]
 unsafe fn search_large<F: Front>(
     tlsf: Tlsf,
@@ -192,7 +193,7 @@ unsafe fn pop_exact(
     only: bool,
 ) -> Option<NonNull<u8>> {
     // SAFETY: live instance (caller): a head is a free block of a pool or the list's end. The
-    // header is tested before it is believed. `ends_after` reads inside the bounds even when the
+    // header is tested before it is trusted. `ends_after` reads inside the bounds even when the
     // header has been overwritten: the true sizes in a bin other than the wilderness's are at most
     // a quantum below `size`, and a pool lies above.
     unsafe {
@@ -278,7 +279,7 @@ unsafe fn serve(
 #[inline(always)]
 unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusal> {
     // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
-    // tested before it is believed.
+    // tested before it is trusted.
     unsafe {
         assert_unchecked(size < LINEAR_BELOW);
         let Some(bin) = (*control).first_nonempty(size >> QUANTUM_LOG2) else {
@@ -301,11 +302,12 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
 /// the next non-empty bin, the wilderness.
 ///
 /// # Safety
-/// The instance is live; `size` serves a request within its limit, and `own` is its bin.
+/// The instance is live; `size` is that of a request within the instance's limit, and `own` is its
+/// bin.
 #[inline(always)]
 unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Found, Refusal> {
     // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
-    // tested before it is believed.
+    // tested before it is trusted.
     unsafe {
         if let Some(mut bin) = (*control).first_nonempty(own) {
             let mut block = Control::head(control, bin).read();
@@ -346,7 +348,7 @@ unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Fo
 #[inline(always)]
 unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
     // SAFETY: live instance (caller): the head is a free block of a pool or the list's end. Its
-    // header is tested before it is believed.
+    // header is tested before it is trusted.
     unsafe {
         let block = Control::head(control, WILDERNESS).read();
         if block == Control::list_end(control) {
@@ -379,7 +381,7 @@ unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal>
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
 }
 
-/// Splits an unlinked free block behind its first `wanted` bytes and lists the remainder, if that
+/// Splits an unlinked free block after its first `wanted` bytes and lists the remainder, if that
 /// is large enough for a block. Returns the bytes to take into use: `wanted`, or all.
 ///
 /// # Safety
@@ -421,7 +423,7 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
     }
 }
 
-/// Counts a request refused for want of memory and returns its refusal.
+/// Counts a request refused for lack of memory and returns its refusal.
 ///
 /// # Safety
 /// The instance is live.

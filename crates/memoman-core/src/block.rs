@@ -15,10 +15,11 @@
 //! in the list (which is that block's payload address) or the bin's head. Unlinking then needs
 //! neither the size class nor a test for the head.
 //!
-//! The *seal* fills the sixteen spare bits of a 64-bit header with a value that the instance drew
-//! at its creation or last reset. A word that is not a header of that instance decodes to a size of
-//! 2^48 or more and fails the bounds test that every call makes. A header that stops being that of
-//! a block in use is marked FREE, so no stale header passes for a live one.
+//! The *seal* fills the sixteen spare bits of a 64-bit header with a value that the instance
+//! derived at its creation or last reset: the top bit is set, the other 15 are a hash. A word that
+//! is not a header of that instance decodes to a size of 2^48 or more and fails the bounds test
+//! that every call makes. A header that stops being that of a block in use is marked FREE, so no
+//! stale header passes for a live one.
 
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, SIZE_BITS, SIZE_LIMIT, WORD};
 
@@ -121,13 +122,13 @@ impl Header {
         (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most >> QUANTUM_LOG2
     }
 
-    /// [`Header::is_plain_used`] behind a block in use: no bit below the size is set.
+    /// [`Header::is_plain_used`] after a block in use: no bit below the size is set.
     #[inline(always)]
     pub(crate) const fn is_plain_used_after_used(self) -> bool {
         self.0 & LOW_BITS == 0
     }
 
-    /// A used block of a possible size behind a block in use: [`Header::may_follow_used`], neither
+    /// A used block of a possible size after a block in use: [`Header::may_follow_used`], neither
     /// free nor a sentinel.
     #[inline(always)]
     pub(crate) const fn is_plain_used_behind_used(self) -> bool {
@@ -166,7 +167,7 @@ impl Header {
         self.0 & SEAL_BITS == 0
     }
 
-    /// A possible header behind a block in use: sealed, PREV_FREE and the stray bit clear, the size
+    /// A possible header after a block in use: sealed, PREV_FREE and the stray bit clear, the size
     /// at least that of the smallest block. One mask tests all of it: a smaller size wraps around
     /// into the seal.
     #[inline(always)]
@@ -247,7 +248,7 @@ impl Block {
         unsafe { self.header_ptr().write(header.0 ^ seal(cookie)) }
     }
 
-    /// Sets FREE in the header of a block in use behind a block in use.
+    /// Sets FREE in the header of a block in use after a block in use.
     #[inline(always)]
     pub(crate) unsafe fn set_free(self) {
         // SAFETY: the header precedes the payload (see `Block`).
@@ -276,7 +277,7 @@ impl Block {
     }
 
     /// Usable bytes, read without the instance: of the seal, only the uppermost bit is tested,
-    /// which every seal has. 0 when the header word shows that no block is in use here.
+    /// which every seal has. 0 when the header word is not that of a block in use.
     #[inline(always)]
     pub(crate) unsafe fn usable_size(self) -> usize {
         if !self.is_aligned() {

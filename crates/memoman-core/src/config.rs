@@ -13,7 +13,7 @@ pub const QUANTUM_LOG2: u32 = (2 * WORD).trailing_zeros();
 /// ones.
 pub const QUANTUM: usize = 1 << QUANTUM_LOG2;
 
-/// Bytes of a block's header, in front of its payload: one word, the size and the flags.
+/// Bytes of a block's header, before its payload: one word, the size and the flags.
 pub const HEADER: usize = WORD;
 
 /// Smallest block in bytes: header, next_free, prev_link, and prev_phys of the next block.
@@ -29,27 +29,27 @@ pub const LINEAR_LOG2: u32 = QUANTUM_LOG2 + SL_LOG2 + 1;
 /// above hold a header's seal.
 pub const SIZE_BITS: u32 = if WORD == 8 { 48 } else { 32 };
 
-/// Greatest block size, in bytes, that a header can hold.
+/// Largest block size, in bytes, that a header can hold.
 pub const SIZE_LIMIT: usize = if WORD == 8 {
     ((1u64 << 48) - 1) as usize & !(QUANTUM - 1)
 } else {
     usize::MAX & !(QUANTUM - 1)
 };
 
-/// Bins of an instance that serves blocks up to [`SIZE_LIMIT`].
+/// Bins of an instance with blocks up to [`SIZE_LIMIT`].
 pub const BINS_MAX: usize = ((SIZE_BITS - LINEAR_LOG2 + 2) << SL_LOG2) as usize;
 
 /// Words of the second-level bitmap: one bit for each bin.
 pub const SL_WORDS: usize = BINS_MAX.div_ceil(usize::BITS as usize);
 
-/// Greatest request of a default instance in bytes: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
+/// Largest request of a default instance in bytes: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
 pub const DEFAULT_MAX_BLOCK: usize = if WORD == 8 {
     (1u64 << 40) as usize
 } else {
     1 << 30
 };
 
-/// Greatest request, in bytes, that any instance can be created for.
+/// Largest request, in bytes, that any instance can be created for.
 pub const MAX_BLOCK_LIMIT: usize = if WORD == 8 {
     (1u64 << 47) as usize
 } else {

@@ -37,11 +37,11 @@ pub struct Control {
     /// The seal of this instance's headers, shifted to its place above the size; a reset draws
     /// another. 32-bit headers have none; there it only distinguishes resets.
     pub(crate) cookie: usize,
-    /// Index of the last bin, whose every block serves any request.
+    /// Index of the last bin, whose blocks are each large enough for any request.
     pub(crate) top_bin: usize,
-    /// Block size of the greatest request, in bytes.
+    /// Block size of the largest request, in bytes.
     pub(crate) max_size: usize,
-    /// The greatest request in bytes; 0 while the instance is intercepted.
+    /// The largest request in bytes; 0 while the instance is intercepted.
     pub(crate) limit: usize,
     /// Bytes of live blocks, headers included.
     pub(crate) used: usize,
@@ -49,7 +49,7 @@ pub struct Control {
     pub(crate) peak: usize,
     /// Blocks in use.
     pub(crate) live_blocks: usize,
-    /// Number of requests refused for want of memory.
+    /// Number of requests refused for lack of memory.
     pub(crate) failed_requests: usize,
     /// One bit for each word of `sl_bitmap`: set when the word is not zero.
     pub(crate) fl_bitmap: usize,
@@ -97,16 +97,16 @@ fn lowest_bit(word: usize) -> usize {
 const WORD_BITS: usize = usize::BITS as usize;
 
 /// The bin of the wilderness, the free block that ends the highest pool: it is split only when no
-/// other bin serves a request. No size maps to this bin.
+/// other bin has a block for a request. No size maps to this bin.
 pub(crate) const WILDERNESS: usize = 0;
 
 /// Bins of every instance: those of single sizes (whose mapping then needs no upper bound) and one
-/// for all greater sizes.
+/// for all larger sizes.
 pub(crate) const BINS_MIN: usize = (LINEAR_BELOW >> QUANTUM_LOG2) + 1;
 
 impl Control {
-    /// Bins of an instance for requests up to `max_block` bytes: every block of the last one serves
-    /// any of them.
+    /// Bins of an instance for requests up to `max_block` bytes: every block of the last one is
+    /// large enough for any of them.
     pub(crate) const fn bins_for(max_block: usize) -> usize {
         let bins = ceil_bin(block_size_for(max_block)) + 1;
         if bins < BINS_MIN { BINS_MIN } else { bins }
@@ -277,7 +277,7 @@ impl Control {
     /// Address of the head of `bin`, which is at most `top_bin`.
     #[inline(always)]
     pub(crate) fn head(this: *mut Control, bin: usize) -> Link {
-        // The heads lie right behind the fixed part.
+        // The heads lie directly after the fixed part.
         this.wrapping_add(1).cast::<Block>().wrapping_add(bin)
     }
 
@@ -350,7 +350,7 @@ impl Control {
         Some(word * WORD_BITS + bit as usize)
     }
 
-    /// The greatest request, in bytes, that would succeed: that of the last non-empty bin's head or
+    /// The largest request, in bytes, that would succeed: that of the last non-empty bin's head or
     /// the wilderness. O(1).
     ///
     /// # Safety

@@ -24,7 +24,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live. The contents of the block are given up. (A pointer that is no live
-    /// block is detected wherever the headers show it, provided that the memory between the
+    /// block is detected wherever the header checks find it, provided that the memory between the
     /// instance's pools can be read.)
     #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
@@ -108,7 +108,7 @@ unsafe fn free_before<F: Front>(
     }
 }
 
-/// Merges a block with the free one behind it, or lists it at its pool's end. The error None is a
+/// Merges a block with the free one after it, or lists it at its pool's end. The error None is a
 /// misuse that [`explain`] identifies.
 ///
 /// # Safety
@@ -281,7 +281,7 @@ unsafe fn not_freed<F: Front>(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) 
 }
 
 /// Whether the sizes of a block and of a next block in use are possible. On 64-bit targets the
-/// seals prove it; 32-bit headers have none.
+/// seals confirm it; 32-bit headers have none.
 ///
 /// # Safety
 /// The instance is live.
@@ -298,7 +298,7 @@ unsafe fn in_use_makes_sense(
 }
 
 /// Whether the sizes of a block and of a free next block are possible. On 64-bit targets the test
-/// of what lies behind a free block finds a size that no block has.
+/// of what lies after a free block finds a size that no block has.
 #[inline(always)]
 fn is_possible(header: Header, next_size: usize) -> bool {
     WORD == 8 || (header.size() >= BLOCK_MIN && next_size >= BLOCK_MIN)
@@ -313,7 +313,7 @@ fn is_possible(header: Header, next_size: usize) -> bool {
 #[inline(always)]
 pub(crate) unsafe fn form_free(control: *mut Control, block: Block, size: usize) -> Block {
     // SAFETY: the bytes lie in a pool of a live instance, unlisted and given up (caller); the
-    // header behind them exists, since every pool ends with a sentinel.
+    // header after them exists, since every pool ends with a sentinel.
     unsafe {
         block.set_header((*control).cookie, Header::free(size));
         block.offset(size).set_prev_phys(block);

@@ -129,7 +129,7 @@ fn points_back(control: &Control, block: Block, next: Block) -> bool {
     unsafe { next.prev_link() == block.next_link() }
 }
 
-/// Tests size (at its end) and links of the free block behind a block in use; returns the links.
+/// Tests size (at its end) and links of the free block after a block in use; returns the links.
 ///
 /// # Safety
 /// The instance is live; `next` is plain free by its header, its `size` bytes inside the bounds.

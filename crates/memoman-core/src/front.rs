@@ -31,7 +31,7 @@ pub trait Front {
     /// The instance is live.
     unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> Self::Allocated;
 
-    /// Ends `malloc` without a search: the request is zero or beyond the instance's greatest, or
+    /// Ends `malloc` without a search: the request is zero or beyond the instance's largest, or
     /// the instance is intercepted.
     ///
     /// # Safety
@@ -39,7 +39,7 @@ pub trait Front {
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
 
     /// Ends `realloc` with nothing changed: the pointer is null or misused, the request is zero or
-    /// beyond the instance's greatest, or the instance is intercepted.
+    /// beyond the instance's largest, or the instance is intercepted.
     ///
     /// # Safety
     /// The instance is live. On success `ptr`, unless null, is given up.
@@ -78,7 +78,7 @@ impl Front for Returned {
     #[inline(always)]
     unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> Self::Allocated {
         // SAFETY: the instance is live and `ptr` given up on success (caller); `Tlsf::realloc`, the
-        // only way here, takes a pointer that is not null.
+        // only path here, takes a pointer that is not null.
         unsafe { tlsf.realloc_aligned(NonNull::new_unchecked(ptr), QUANTUM, bytes) }
     }
 

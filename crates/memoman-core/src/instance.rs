@@ -21,7 +21,7 @@ use crate::pool::{POOL_COST, POOL_MIN};
 pub struct Tlsf(NonNull<Control>);
 
 impl Tlsf {
-    /// The greatest request of a default instance, in bytes.
+    /// The largest request of a default instance, in bytes.
     pub const DEFAULT_MAX_BLOCK: usize = DEFAULT_MAX_BLOCK;
     /// Bytes of a region that its first block cannot use: an aligned region of this many and n more
     /// holds exactly one block of n usable bytes.
@@ -30,7 +30,7 @@ impl Tlsf {
     pub const ALLOC_OVERHEAD: usize = HEADER;
     /// The smallest usable size, in bytes.
     pub const BLOCK_SIZE_MIN: usize = BLOCK_MIN - HEADER;
-    /// The greatest request of a default instance, in bytes.
+    /// The largest request of a default instance, in bytes.
     pub const BLOCK_SIZE_MAX: usize = DEFAULT_MAX_BLOCK;
     /// The alignment of every payload, in bytes.
     pub const ALIGN: usize = QUANTUM;
@@ -88,7 +88,7 @@ impl Tlsf {
         if mem.is_null() || bytes < skip + control_bytes + pool_skip + POOL_MIN {
             return None;
         }
-        // SAFETY: the region holds the control structure and, behind it, a pool (tested), and may
+        // SAFETY: the region holds the control structure and, after it, a pool (tested), and may
         // be read and written (caller).
         unsafe {
             let tlsf = Tlsf::create(start, DEFAULT_MAX_BLOCK)?;
@@ -97,7 +97,7 @@ impl Tlsf {
         }
     }
 
-    /// The instance behind a C handle; None for NULL.
+    /// The instance of a C handle; None for NULL.
     ///
     /// # Safety
     /// `raw` is NULL or came from [`Tlsf::as_raw`] of a live instance.
@@ -112,8 +112,8 @@ impl Tlsf {
         self.control().cast()
     }
 
-    /// Destroys the instance; frees nothing, since the caller owns all memory. The bytes left
-    /// behind read as an instance without pools, on which every call fails. O(1).
+    /// Destroys the instance; frees nothing, since the caller owns all memory. The bytes that
+    /// remain read as an instance without pools, on which every call fails. O(1).
     ///
     /// # Safety
     /// The instance is live. None of the pointers that it returned is used again.

@@ -1,9 +1,9 @@
 //! Interception: each hot call on an instance is refused with [`Misuse::Intercepted`], so that the
 //! layer above can act around it, for example mark memory for a checker.
 //!
-//! The hot calls pay nothing for it: an intercepted instance has a greatest request of 0 and no
-//! room between its outer bounds, so the ordinary tests send every call to a cold path, which tests
-//! for it.
+//! Interception costs the hot calls nothing: an intercepted instance has a largest request of 0 and
+//! no room between its outer bounds, so the ordinary tests send every call to a cold path, which
+//! tests for it.
 
 use core::ptr::NonNull;
 

@@ -18,15 +18,15 @@
 //! modules are public for memoman's own crates and change without notice.
 //!
 //! The core owns no memory, makes no system call, never grows, never locks, and never panics in a
-//! call of a release build. Every allocating and freeing call runs in constant time. The source
-//! draws the layout of a block in `block.rs`, of a pool in `pool.rs`, of the instance in
-//! `control.rs`.
+//! call of a release build. Every allocating and freeing call runs in constant time, apart from
+//! clearing and copying bytes. The source draws the layout of a block in `block.rs`, of a pool in
+//! `pool.rs`, of the instance in `control.rs`.
 //!
 //! The method is that of Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for
 //! real-time systems*, ECRTS 2004.
 //!
 //! # Invariants
-//! The source refers to them as I1 to I8; validation proves them.
+//! The source refers to them as I1 to I8; validation checks them.
 //! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit
 //!    of its word is set.
 //! 2. Every listed block is free, inside a pool, and in the bin that its size maps to, or it is the

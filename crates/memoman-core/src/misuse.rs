@@ -1,9 +1,9 @@
-//! The ways a call fails: want of memory, an argument that the contract refuses, misuse.
+//! The failures of a call: lack of memory, an argument that the contract refuses, misuse.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::fmt;
 
-/// A caller's mistake, as far as the headers show it in constant time.
+/// A caller's mistake that the constant-time header checks detect.
 ///
 /// ```
 /// use memoman_core::Misuse;
@@ -17,11 +17,11 @@ pub enum Misuse {
     /// The pointer lies below the lowest or above the highest pool: a stack, static or foreign
     /// block.
     Foreign,
-    /// The block is free already, by itself or as part of a greater free block.
+    /// The block is free already, by itself or as part of a larger free block.
     DoubleFree,
     /// No live block starts here, or its header has been overwritten.
     NotABlock,
-    /// The header behind the block has been overwritten: most often an overflow of this block.
+    /// The header after the block has been overwritten: most often an overflow of this block.
     SmashedNext,
     /// The free block before this one has an overwritten header, or its boundary tag (`prev_phys`)
     /// is overwritten.
@@ -52,7 +52,7 @@ impl Misuse {
         }
     }
 
-    /// Panics with the message: for calls that have no other way to report misuse.
+    /// Panics with the message: for calls that cannot report misuse otherwise.
     #[cold]
     pub(crate) fn panic(self) -> ! {
         panic!("memoman: {self}")
@@ -79,7 +79,7 @@ pub enum Refusal {
     Exhausted,
     /// A size of zero or an alignment that is no power of two. Not counted.
     Invalid,
-    /// The call found misuse. The address is that of the block at which it shows.
+    /// The call found misuse. The address is that of the block at fault.
     Misuse(Misuse, *const u8),
 }
 

@@ -51,7 +51,7 @@ pub(crate) const POOL_MIN: usize = POOL_COST + BLOCK_MIN;
 pub struct Pool(NonNull<PoolHeader>);
 
 impl Pool {
-    /// The pool behind a C pointer; None for NULL.
+    /// The pool of a C pointer; None for NULL.
     ///
     /// # Safety
     /// `raw` is NULL or came from [`Pool::as_raw`] of a pool that has not been removed.
@@ -181,7 +181,7 @@ impl Pool {
         }
     }
 
-    /// Lays the first block, unlisted, and the sentinel; gives the block and its size.
+    /// Lays the first block, unlisted, and the sentinel; returns the block and its size.
     pub(crate) unsafe fn format(self, cookie: usize) -> (Block, usize) {
         // SAFETY: the region may be written and holds at least POOL_MIN bytes (caller).
         unsafe {
@@ -205,8 +205,8 @@ impl Pool {
     /// The pool is live; its contents may be anything. `f` makes no call on its instance.
     #[inline(always)]
     pub unsafe fn walk(self, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: live (caller), so the header may be read; its pointers are followed only behind
-        // the right hash.
+        // SAFETY: live (caller), so the header may be read; its pointers are followed only once the
+        // hash matches.
         let (cookie, end) = unsafe {
             let control = self.control();
             if control.is_null() || !self.is_sound(control) {

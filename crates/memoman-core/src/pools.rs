@@ -70,7 +70,7 @@ impl Tlsf {
 
     /// Adds a region to the instance as a pool; O(pools), for the overlap check. The region is
     /// rounded inward to the quantum. None, and nothing changed, when `mem` is null, when the
-    /// rounded region cannot hold one block of the smallest size or is greater than [`SIZE_LIMIT`],
+    /// rounded region cannot hold one block of the smallest size or is larger than [`SIZE_LIMIT`],
     /// when the region overlaps a pool or the control structure or ends beyond the address space,
     /// or when a header that it tests is overwritten.
     ///
@@ -146,11 +146,12 @@ impl Tlsf {
         Some(pool)
     }
 
-    /// Extends a pool by the `more` bytes right behind its region; O(1). False, and nothing
-    /// changed, when they are too few to form a block behind a live one (or make no whole quantum),
-    /// when they overlap the next pool or the control structure or end beyond the address space,
-    /// when the pool would be greater than [`SIZE_LIMIT`], when it is not of this instance, or when
-    /// a header that it tests is overwritten.
+    /// Extends a pool by the `more` bytes directly after its region; O(1). Returns false and
+    /// changes nothing when they complete no further quantum; when the pool ends with a block in
+    /// use and they complete less than a smallest block; when they overlap the next pool or the
+    /// control structure or end beyond the address space; when the pool would be larger than
+    /// [`SIZE_LIMIT`]; when it is not of this instance; or when a header that it tests is
+    /// overwritten.
     ///
     /// # Safety
     /// The instance is live; `pool` is a pool of it; the `more` bytes may be read and written, and
@@ -158,7 +159,7 @@ impl Tlsf {
     pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
         let control = self.control();
         // SAFETY: live instance, pool and bytes of it (caller); the pool is tested before anything
-        // in it is believed.
+        // in it is trusted.
         unsafe {
             if !pool.is_sound(control) {
                 return false;
@@ -227,7 +228,7 @@ impl Tlsf {
             return false;
         };
         // SAFETY: live instance (caller); nothing is read outside its bounds, and nothing of the
-        // pool is believed before its hash is tested.
+        // pool is trusted before its hash is tested.
         unsafe {
             let first = pool.first_block();
             if !(*control).may_be_payload(first.addr())
@@ -348,8 +349,8 @@ unsafe fn give_up_wilderness(control: *mut Control) -> bool {
     true
 }
 
-/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool
-/// behind.
+/// Sets the list pointers around a place: `forward` in the pool before it, `back` in the pool after
+/// it.
 ///
 /// # Safety
 /// The instance is live; `prev` and `next` are sound pools of it; `forward` and `back` are pools of

@@ -77,7 +77,7 @@ impl Tlsf {
         }
     }
 
-    /// Whether `ptr` is a live block of exactly the size that serves `bytes` bytes; O(1).
+    /// Whether `ptr` is a live block of exactly the size for `bytes` bytes; O(1).
     ///
     /// # Safety
     /// The instance is live. `ptr` may be null.
@@ -107,14 +107,14 @@ impl Tlsf {
         bytes: usize,
     ) -> Result<Resized, Refusal> {
         let control = self.control();
-        // SAFETY: live instance (caller); the block is tested before it is believed.
+        // SAFETY: live instance (caller); the block is tested before it is trusted.
         unsafe {
             let old = live(control, ptr).map_err(|misuse| Refusal::Misuse(misuse, ptr.as_ptr()))?;
             if bytes == 0 {
                 return Err(Refusal::Invalid);
             }
             // Bytes that the block has already are not refused: a block taken whole may have a few
-            // more than the greatest request.
+            // more than the largest request.
             if bytes > (*control).limit && bytes > old.header.size() - HEADER {
                 return Err(exhausted(control));
             }
@@ -177,7 +177,7 @@ impl Tlsf {
     }
 }
 
-/// Shrinks a block, grows it into the free one behind, or continues with another path.
+/// Shrinks a block, grows it into the free one after it, or continues with another path.
 ///
 /// # Safety
 /// The instance is live, and on success the old pointer, which may be null, is given up.
@@ -185,7 +185,7 @@ impl Tlsf {
 unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
     let control = tlsf.control();
     let block = Block::at(ptr);
-    // SAFETY: live instance (caller); the block is tested before it is believed. Null is outside
+    // SAFETY: live instance (caller); the block is tested before it is trusted. Null is outside
     // the instance's bounds.
     unsafe {
         if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr()) {
@@ -279,13 +279,13 @@ pub(crate) enum Resized {
     Not(usize),
 }
 
-/// Tests that the free block behind `old` can be merged with it, and returns its links.
+/// Tests that the free block after `old` can be merged with it, and returns its links.
 ///
 /// # Safety
-/// The instance is live; `old` is a tested live block of it; the block behind it is free.
+/// The instance is live; `old` is a tested live block of it; the block after it is free.
 #[inline(always)]
 unsafe fn mergeable_next(control: *mut Control, old: &Live) -> Result<Links, Refusal> {
-    // SAFETY: live instance; the free block behind a tested one (caller).
+    // SAFETY: live instance; the free block after a tested one (caller).
     let result =
         unsafe { free_list::next_sound_to_merge(control, old.next, old.next_header.size()) };
     result.map_err(|misuse| {
@@ -298,7 +298,7 @@ unsafe fn mergeable_next(control: *mut Control, old: &Live) -> Result<Links, Ref
 }
 
 /// Cuts the tail off a block in use; the tail becomes a free block or merges with the free one
-/// behind.
+/// after it.
 ///
 /// # Safety
 /// The instance is live; `old` is a tested live block of it with at least `size` bytes.
@@ -329,15 +329,15 @@ unsafe fn shrink(control: *mut Control, old: &Live, size: usize) -> Result<(), R
     Ok(())
 }
 
-/// Grows a block into the free one behind.
+/// Grows a block into the free one after it.
 ///
 /// # Safety
-/// The instance is live; `old` is a tested live block of it; the block behind is free and large
+/// The instance is live; `old` is a tested live block of it; the block after it is free and large
 /// enough.
 #[inline(always)]
 unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result<(), Refusal> {
-    // SAFETY: live instance, tested block (caller); the free block behind is tested before anything
-    // is written.
+    // SAFETY: live instance, tested block (caller); the free block after it is tested before
+    // anything is written.
     unsafe {
         let links = mergeable_next(control, old)?;
         let have = old.header.size();
@@ -359,7 +359,7 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
     Ok(())
 }
 
-/// Grows a block into the free one before it, and the one behind if that is free too. None when the
+/// Grows a block into the free one before it, and the one after if that is free too. None when the
 /// room is too small or its start is not aligned.
 ///
 /// # Safety

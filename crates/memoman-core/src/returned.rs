@@ -81,14 +81,14 @@ impl Tlsf {
         most: usize,
     ) -> Option<usize> {
         if WORD == 4 {
-            // No seal vouches for a size, so the full tests are made.
+            // No seal confirms a size, so the full tests are made.
             // SAFETY: live instance, address in one of its pools (caller).
             let size = unsafe { self.live_bytes(block) };
             return (size != 0 && size < most).then_some(size);
         }
         let block = Block::at(block.as_ptr());
         // SAFETY: a header precedes every address in a pool (caller); the next header is read only
-        // when the seal vouches for the size, which is then below `most`.
+        // when the seal confirms the size, which is then below `most`.
         unsafe {
             let header = block.header(seal);
             // Computed before the test: the caller's next step depends on it.
@@ -172,11 +172,11 @@ pub(crate) unsafe fn behind(control: *mut Control, block: Block, header: Header)
     }
 }
 
-/// Whether the header behind a block in use of `size` bytes makes sense.
+/// Whether the header after a block in use of `size` bytes makes sense.
 ///
 /// # Safety
 /// The instance is live, and memory between its pools' outer bounds may be read. `next` lies inside
-/// them, `size` bytes behind a block whose header has been tested; `next_header` is its header.
+/// them, `size` bytes after a block whose header has been tested; `next_header` is its header.
 #[inline(always)]
 pub(crate) unsafe fn may_follow(
     control: *mut Control,
@@ -190,7 +190,7 @@ pub(crate) unsafe fn may_follow(
     let possible = if next_header.is_free() {
         next_header.is_plain_free() && next_header.size() <= room
     } else {
-        // On 32-bit targets no seal vouches for a next block in use: its size must be possible, and
+        // On 32-bit targets no seal confirms a next block in use: its size must be possible, and
         // a sentinel must lead to its pool.
         WORD == 8
             || if next_header.is_sentinel() {

@@ -20,7 +20,7 @@ pub const LINEAR_BELOW: usize = 1 << LINEAR_LOG2;
 
 /// Map for insert: the bin that holds blocks of `size` bytes (header included).
 ///
-/// Monotone: a greater size never maps to a lower bin.
+/// Monotone: a larger size never maps to a lower bin.
 #[cfg_attr(not(memoman_small), inline(always))]
 pub const fn floor_bin(size: usize) -> usize {
     if size < LINEAR_BELOW {
@@ -85,7 +85,7 @@ pub const fn bin_floor_size(bin: usize) -> usize {
     }
 }
 
-/// The block size in bytes, header included, that serves a request of `bytes` bytes.
+/// The block size in bytes, header included, for a request of `bytes` bytes.
 ///
 /// `bytes` is at most [`crate::config::MAX_BLOCK_LIMIT`] (caller), so nothing wraps.
 #[inline(always)]
@@ -102,9 +102,9 @@ pub const fn quanta_for(bytes: usize) -> usize {
     quanta + (bytes <= QUANTUM - HEADER) as usize
 }
 
-/// Where a block that serves `size` bytes is split: at `size`, or from [`EXACT_BELOW`] on at the
-/// lower edge of bin [`ceil_bin`]`(size)`, so that the rounded-up search finds the freed block
-/// again. At most 1/32 of the request is added. `docs/adr/0002` has the measurement.
+/// Where a block for `size` bytes is split: at `size`, or from [`EXACT_BELOW`] on at the lower edge
+/// of bin [`ceil_bin`]`(size)`, so that the rounded-up search finds the freed block again. At most
+/// 1/32 of the request is added. `docs/adr/0002` has the measurement.
 #[cfg_attr(not(memoman_small), inline(always))]
 #[cfg_attr(memoman_small, inline(never))]
 pub fn cut_size(size: usize) -> usize {

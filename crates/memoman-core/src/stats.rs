@@ -12,7 +12,7 @@ use crate::instance::Tlsf;
 /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
 /// # let heap = Heap::new(&mut memory).unwrap();
 /// let largest = heap.stats().largest;
-/// // One byte more is refused; this size is served.
+/// // One byte more is refused; this size is allocated.
 /// assert!(heap.allocate(Layout::array::<u8>(largest + 1).unwrap()).is_err());
 /// assert!(heap.allocate(Layout::array::<u8>(largest).unwrap()).is_ok());
 /// assert_eq!(heap.stats().failed_requests, 1);
@@ -30,11 +30,11 @@ pub struct Stats {
     pub overhead: usize,
     /// Highest `used` since creation or reset.
     pub peak: usize,
-    /// Greatest request that would succeed.
+    /// Largest request that would succeed.
     pub largest: usize,
     /// Number of blocks in use.
     pub live_blocks: usize,
-    /// Number of requests refused for want of memory.
+    /// Number of requests refused for lack of memory.
     pub failed_requests: usize,
 }
 

@@ -178,7 +178,7 @@ fn group_a_zero_is_invalid_and_too_much_is_a_counted_refusal() {
         assert_eq!(tlsf.calloc(0, 9), Err(Refusal::Invalid));
         assert_eq!(tlsf.calloc(9, 0), Err(Refusal::Invalid));
         assert_eq!(tlsf.stats().failed_requests, 0);
-        // The greatest request is `max_block`, rounded up.
+        // The largest request is `max_block`, rounded up.
         let greatest = (max + WORD).next_multiple_of(QUANTUM) - WORD;
         let mut failed = 0;
         for bytes in [
@@ -245,7 +245,7 @@ fn group_b_a_calloc_block_is_zero_to_its_last_byte_and_no_further() {
     }
 }
 
-/// The gap in front of an aligned payload, `skip` bytes behind an aligned address: zero or at least
+/// The gap in front of an aligned payload, `skip` bytes past an aligned address: zero or at least
 /// a block.
 fn gap(skip: usize, align: usize) -> usize {
     let gap = skip.wrapping_neg() & (align - 1);

@@ -12,7 +12,7 @@ const WORD: usize = size_of::<usize>();
 const QUANTUM: usize = Tlsf::ALIGN;
 const SIZE: usize = 6 * QUANTUM;
 
-/// One pool filled by eight blocks in use of one size; the test owns the memory behind it.
+/// One pool filled by eight blocks in use of one size; the test owns the memory after it.
 struct Heap {
     instance: Instance,
     region: Region,
@@ -150,11 +150,11 @@ fn realloc_knows_a_block_of_the_same_size_by_its_headers() {
         (3, heap.seal | SIZE | 1, heap.seal | SIZE),
         // Without the seal (on targets that have one), or a sentinel's.
         (3, if WORD == 8 { SIZE } else { SIZE | 4 }, heap.seal | SIZE),
-        // It would end behind the pool, at a plausible header in the test's memory.
+        // It would end past the pool, at a plausible header in the test's memory.
         (7, heap.seal | more, heap.seal | SIZE),
     ] {
         let size = if index == 7 { more } else { SIZE };
-        // SAFETY: the headers of two blocks, or a word of the region behind the pool.
+        // SAFETY: the headers of two blocks, or a word of the region after the pool.
         unsafe {
             let (place, next) = (
                 heap.at(index).cast::<usize>().sub(1),
@@ -267,7 +267,7 @@ fn group_i_a_size_that_ends_outside_of_the_pools_is_not_followed() {
     let heap = Heap::new();
     let more = SIZE + 10 * QUANTUM;
     let (used, prev_free, free) = (0, 2, 1);
-    // SAFETY: two words of the region, behind the pool; a live block.
+    // SAFETY: two words of the region, after the pool; a live block.
     unsafe {
         let header = heap.at(7).add(more).cast::<usize>().sub(1);
         // A plausible block in use, and a plausible ghost of a free one.

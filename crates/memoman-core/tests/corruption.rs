@@ -1,5 +1,5 @@
-//! Misuse and overwritten heaps in the hot calls: reported where a header or a link shows it, and
-//! nothing changed (group I). Validation is tested in `src/corruption/`.
+//! Misuse and overwritten heaps in the hot calls: reported when a header or link check detects it,
+//! and nothing changed (group I). Validation is tested in `src/tests/corruption/`.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! The counters and the greatest possible request (group J).
+//! The counters and the largest possible request (group J).
 
 mod support;
 

@@ -218,7 +218,7 @@ impl Heap {
         let bit = 1 << self.random.below(8);
         let flip = self.random.below(4) == 0;
         for offset in 0..length {
-            // SAFETY: inside the pool, behind its header.
+            // SAFETY: inside the pool, after its header.
             unsafe {
                 let byte = start.wrapping_add(offset);
                 byte.write(if flip { byte.read() ^ bit } else { value });
@@ -226,7 +226,7 @@ impl Heap {
         }
         let resized = |&(header, old): &(*const usize, usize)| {
             let seal_and_flags = |word: usize| (word >> (usize::BITS - 16), word & 0xD);
-            // SAFETY: inside the pool, behind its header.
+            // SAFETY: inside the pool, after its header.
             let new = unsafe { header.read() };
             let size = new & (usize::MAX >> 16) & !0xF;
             let differs = (new ^ old) & !0xF != 0 && size != 0;
@@ -241,7 +241,7 @@ impl Heap {
 
     /// The gaps between the blocks in use; each is one free block.
     fn free_blocks(&self) -> Vec<*const u8> {
-        // The first block's header lies right behind the pool's, its payload behind that.
+        // The first block's header lies directly after the pool's, its payload after that.
         let first = Tlsf::POOL_OVERHEAD / Tlsf::ALIGN * Tlsf::ALIGN;
         let first = self.region.start().wrapping_add(first).cast_const();
         let mut next = first;

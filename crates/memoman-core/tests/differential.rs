@@ -7,15 +7,15 @@
 //! overhead and placement.
 //!
 //! # Explanations of a refusal
-//! Where the peer serves a request and memoman does not, one of these must hold, in this order, by
-//! computation:
+//! Where the peer satisfies a request and memoman does not, one of these must hold, in this order,
+//! by computation:
 //!
 //! * **Capacity.** memoman's live blocks and the request together exceed the pool, wherever they
 //!   lie: Σ `cut_size(block_size_for(bytes))` > free bytes of the empty pool. The overhead explains
 //!   it. To prove this sum right, whenever it does *not* exceed the pool, a new heap must take the
 //!   same live set and the request.
 //! * **Scattered.** The sum fits, but the walk finds no free block as large as the request's: the
-//!   history of placements explains it, since the new heap could serve it.
+//!   history of placements explains it, since the new heap could satisfy it.
 //! * **Good fit.** A large enough block is free, but only in the request's own bin, which holds a
 //!   smaller one too: TLSF reads a bin's head and does not search its list.
 //!
@@ -23,7 +23,7 @@
 //! mirror image: over each kind of stream, memoman may lose to scatter and good fit at most a
 //! quarter as many requests as the peer loses to memoman (measured: a fifth to a twentieth).
 //!
-//! Requests are aligned to the quantum: for greater alignments the peers' searches differ from
+//! Requests are aligned to the quantum: for larger alignments the peers' searches differ from
 //! TLSF's by design.
 
 mod support;
@@ -164,9 +164,9 @@ struct Tally {
     requests: usize,
     both: usize,
     neither: usize,
-    /// Requests served by memoman only.
+    /// Requests satisfied by memoman only.
     won: usize,
-    /// Requests served by the peer only, by explanation.
+    /// Requests satisfied by the peer only, by explanation.
     capacity: usize,
     scattered: usize,
     good_fit: usize,
@@ -250,7 +250,7 @@ impl<P: Peer> Match<P> {
         }
     }
 
-    /// The explanation for a request that memoman refused and the peer served.
+    /// The explanation for a request that memoman refused and the peer satisfied.
     fn explain(&mut self, layout: Layout) {
         let costs = self.live.iter().map(|live| cost(live.layout.size()));
         let sum = costs.sum::<usize>() + cost(layout.size());
@@ -300,7 +300,7 @@ enum Kind {
     Fill,
     /// A full pool under permanent pressure: one free, one request.
     Pressure,
-    /// Fill, free at random, request greater ones.
+    /// Fill, free at random, request larger ones.
     Phases,
 }
 

@@ -113,13 +113,13 @@ fn group_d_an_extension_stops_at_the_next_pool_and_at_the_end_of_the_address_spa
     }
 }
 
-// On 32-bit targets the address space ends below a header's greatest size.
+// On 32-bit targets the address space ends below a header's largest size.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn group_d_a_pool_cannot_become_greater_than_a_header_can_say() {
     let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
     let region = Region::new(control + 1024, 0, 0);
-    // The test has no memory behind the pool.
+    // The test has no memory after the pool.
     // SAFETY: the region belongs to the test; a refused call touches nothing.
     unsafe {
         let tlsf = Tlsf::create(region.start(), 1 << 12).unwrap();

@@ -1,5 +1,5 @@
 //! A free block with an overwritten size and a false end that partly looks like a true one: the
-//! ghost is there, the header behind it is not (group I).
+//! ghost is there, the header after it is not (group I).
 
 mod support;
 
@@ -61,7 +61,7 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
         assert_eq!(link.cast::<*mut u8>().read(), blocks[1].as_ptr());
         let size = link.addr() + 2 * WORD - blocks[1].as_ptr().addr();
         assert!(size.is_multiple_of(QUANTUM));
-        // Behind it lies the link back, a header's flags without the seal, or the seal with FREE.
+        // After it lies the link back, a header's flags without the seal, or the seal with FREE.
         let behind = link.cast::<usize>().add(1);
         let link_back = behind.read();
         let freed = Tlsf::seal_of(blocks[0]) ^ (SIZE | 3);
@@ -100,7 +100,7 @@ fn group_i_what_a_merge_has_left_is_no_end() {
         assert_eq!(ghost, blocks[1].as_ptr());
         let image = region.image();
         with_size(blocks[1], 2 * SIZE, SIZE, || {
-            // A request that only this block serves: split by the false size, the rest would be
+            // A request that only this block satisfies: split by the false size, the rest would be
             // lost.
             for bytes in [WORD, SIZE - WORD] {
                 let refusal = tlsf.malloc(bytes).unwrap_err();
@@ -215,14 +215,14 @@ fn group_i_a_free_next_header_beyond_all_sizes_is_smashed() {
     // SAFETY: live instance; the word before a block is its header, and is restored.
     unsafe {
         let seal = Tlsf::seal_of(blocks[0]);
-        // Behind a used block and behind a free one: both add up the sizes to be merged.
+        // After a used block and after a free one: both add up the sizes to be merged.
         for freed in [None, Some(blocks[2])] {
             if let Some(freed) = freed {
                 let _ = tlsf.free_by_turns(freed).unwrap();
             }
             let next = blocks[4].as_ptr().cast::<usize>().sub(1);
             let old = next.read();
-            // The greatest size, and FREE: any sum with it wraps.
+            // The largest size, and FREE: any sum with it wraps.
             next.write((!(QUANTUM - 1) | 1) ^ seal);
             let image = region.image();
             assert_eq!(

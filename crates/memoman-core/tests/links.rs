@@ -42,7 +42,7 @@ impl Heap {
         }
     }
 
-    /// The first word behind the instance's memory, and the last one before it.
+    /// The first word after the instance's memory, and the last one before it.
     fn outside(&self) -> [*mut usize; 2] {
         let end = self.region.bytes() - PAD;
         [
@@ -92,7 +92,7 @@ fn group_i_a_link_to_outside_is_not_followed_though_it_leads_back() {
             false,
         );
     }
-    // next_free: at the end of the pool, and behind it, lies a prev_link that leads back.
+    // next_free: at the end of the pool, and after it, lies a prev_link that leads back.
     let end = heap.outside()[0];
     for offset in [0, 2] {
         let next = end.wrapping_add(offset);

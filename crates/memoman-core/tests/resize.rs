@@ -210,7 +210,7 @@ fn group_g_without_room_on_either_side_it_moves() {
 #[test]
 fn group_g_a_move_copies_the_old_block_and_nothing_behind_it() {
     let heap = Heap::new(&[2, 4, 2, -20]);
-    // SAFETY: live instance; the free block's payload behind its links, not written since.
+    // SAFETY: live instance; the free block's payload after its links, not written since.
     unsafe {
         let free = heap.blocks[3].as_ptr();
         free.add(2 * WORD).write_bytes(0xEE, 10 * QUANTUM);
@@ -220,7 +220,7 @@ fn group_g_a_move_copies_the_old_block_and_nothing_behind_it() {
         let behind = std::slice::from_raw_parts(free.add(kept), 10 * QUANTUM + 2 * WORD - kept);
         assert!(behind.iter().all(|&byte| byte == 0xEE), "{behind:x?}");
     }
-    // Backward: behind the contents lie the bytes of the former free block.
+    // Backward: after the contents lie the bytes of the former free block.
     let heap = Heap::new(&[-9, 4, 2]);
     // SAFETY: live instance; a live block.
     unsafe {
@@ -307,7 +307,7 @@ fn group_g_the_greatest_request_is_the_instances() {
     }
 }
 
-/// Found by the fuzzer: a block taken whole, larger than the greatest request, was refused its own
+/// Found by the fuzzer: a block taken whole, larger than the largest request, was refused its own
 /// size.
 #[test]
 fn group_g_what_a_block_has_is_never_refused() {
@@ -376,7 +376,7 @@ fn group_g_an_alignment_is_kept_or_made() {
 
 #[test]
 fn group_i_the_old_place_of_a_moved_block_is_no_block() {
-    // Behind the contents, under them, and where nothing was moved.
+    // After the contents, under them, and where nothing was moved.
     for (before, quanta) in [
         (&[-9isize, 4, 2][..], 5),
         (&[-9, 4, 2], 11),

@@ -79,7 +79,7 @@ fn group_h_nothing_passes_before_the_seal_is_known() {
 fn group_h_no_freed_block_and_no_address_inside_one_passes() {
     with_blocks(|tlsf, seal, blocks| {
         for &block in blocks {
-            // SAFETY: addresses inside blocks in use, and behind them, all in the instance's pool.
+            // SAFETY: addresses inside blocks in use, and after them, all in the instance's pool.
             unsafe {
                 let size = tlsf.live_bytes(block);
                 for inside in (ALIGN..size).step_by(ALIGN) {

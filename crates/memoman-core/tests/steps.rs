@@ -128,7 +128,7 @@ fn a_step_rests_before_blocks_in_use_only() {
         heap.free(index);
     }
     assert_sound(heap.tlsf());
-    // Each step of one block passes the free one behind it; then two heads, the wilderness's and
+    // Each step of one block passes the free one after it; then two heads, the wilderness's and
     // another.
     let mut cursor = Cursor::START;
     assert_eq!(heap.run(&mut cursor, 1), (8, Step::Sound));
@@ -364,7 +364,7 @@ fn a_ghost_before_a_saved_place_is_tested_before_it_is_followed() {
     heap.free(2);
     let mut cursor = Cursor::START;
     assert_eq!(heap.step(&mut cursor, 1), Step::More);
-    // The cursor rests on block 3, behind a free block of two quanta.
+    // The cursor rests on block 3, after a free block of two quanta.
     let (ghost, first) = (heap.header(3).wrapping_sub(1), heap.blocks[0]);
     let free = heap.blocks[1].as_ptr().addr();
     for value in [

@@ -250,7 +250,7 @@ impl Block {
         }
     }
 
-    /// Sets the requested size, and writes the guard behind it.
+    /// Sets the requested size, and writes the guard after it.
     pub(crate) unsafe fn resize(self, size: usize, site: usize) {
         // SAFETY: the core's block holds size and guard (caller).
         unsafe {

@@ -114,7 +114,7 @@ impl DebugTlsf {
     /// The duties of [`Tlsf::diagnose`].
     pub unsafe fn diagnose(self) -> Option<Violation> {
         // SAFETY: the instance's memory may be read (caller); pools are walked after the core has
-        // proved them.
+        // validated them.
         unsafe {
             let core = self.inner().diagnose();
             let core = core.map(Violation::from);
@@ -150,7 +150,7 @@ impl DebugTlsf {
     /// # Safety
     /// The duties of [`Tlsf::diagnose_pool`].
     pub unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
-        // SAFETY: the pool's memory may be read (caller); it is walked after the core has proved
+        // SAFETY: the pool's memory may be read (caller); it is walked after the core has validated
         // it.
         unsafe {
             let core = Tlsf::diagnose_pool(pool).map(Violation::from);
@@ -202,7 +202,7 @@ impl DebugTlsf {
 /// Tests the records, guards and fills of a pool's blocks; calls `live` with each live one.
 unsafe fn check_blocks(pool: Pool, live: &mut dyn FnMut(Block)) -> Option<Violation> {
     let mut fault = None;
-    // SAFETY: a proved pool (caller); the walk ends at a broken header, and a block is read only
+    // SAFETY: a validated pool (caller); the walk ends at a broken header, and a block is read only
     // inside its block of the core.
     unsafe {
         pool.walk(&mut |base, usable, used| {

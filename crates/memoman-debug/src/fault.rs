@@ -11,7 +11,7 @@ pub enum Kind {
     Core(Misuse),
     /// The guard before a block is overwritten.
     Underflow,
-    /// The guard behind a block is overwritten.
+    /// The guard after a block is overwritten.
     Overflow,
     /// The fill or a guard of a block in quarantine is overwritten.
     WriteAfterFree,
@@ -38,12 +38,12 @@ pub struct Known {
     pub is_freed: bool,
 }
 
-/// Misuse, as far as the records show it.
+/// Misuse that the records and headers detect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The kind.
     pub kind: Kind,
-    /// The pointer at which it shows; the block's payload, if a block is at fault.
+    /// The address of the fault; the block's payload, if a block is at fault.
     pub address: *const u8,
     /// The first overwritten byte; null when none can be named.
     pub place: *const u8,
@@ -61,7 +61,7 @@ impl Fault {
         }
     }
 
-    /// Where the fault shows; `other` when that is not known.
+    /// The address of the fault; `other` when that is not known.
     pub fn address_or(self, other: *const u8) -> *const u8 {
         if self.address.is_null() {
             other
@@ -75,7 +75,7 @@ impl Fault {
         match self.kind {
             Kind::Core(misuse) => misuse.message(),
             Kind::Underflow => c"write before the block (underflow)",
-            Kind::Overflow => c"write behind the block (overflow)",
+            Kind::Overflow => c"write past the end of the block (overflow)",
             Kind::WriteAfterFree => c"write after free",
             Kind::Record => c"debug record before the block overwritten",
             Kind::Broken(invariant) => invariant.name(),
@@ -140,9 +140,9 @@ impl Invariant {
 pub struct Violation {
     /// The broken invariant.
     pub invariant: Invariant,
-    /// Where it shows.
+    /// The address of the fault.
     pub address: *const u8,
-    /// The pool in which it shows, if any.
+    /// The pool that contains the fault, if any.
     pub pool: Option<Pool>,
     /// The violation as a fault.
     pub fault: Fault,

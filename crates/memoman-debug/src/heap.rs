@@ -27,7 +27,7 @@ pub struct DebugTlsf {
 pub struct Freed(pub(crate) Option<Pool>);
 
 impl DebugTlsf {
-    /// Greatest request of a default instance, in bytes.
+    /// Largest request of a default instance, in bytes.
     pub const DEFAULT_MAX_BLOCK: usize = Tlsf::DEFAULT_MAX_BLOCK;
     /// Bytes of a region that one block cannot use.
     pub const POOL_OVERHEAD: usize = Tlsf::POOL_OVERHEAD + EXTRA;
@@ -35,7 +35,7 @@ impl DebugTlsf {
     pub const ALLOC_OVERHEAD: usize = Tlsf::ALLOC_OVERHEAD + EXTRA;
     /// Bytes that the smallest block holds. (A smaller request has its own size as usable size.)
     pub const BLOCK_SIZE_MIN: usize = Tlsf::BLOCK_SIZE_MIN;
-    /// Greatest request of a default instance.
+    /// Largest request of a default instance.
     pub const BLOCK_SIZE_MAX: usize = Tlsf::BLOCK_SIZE_MAX;
     /// Alignment of every payload.
     pub const ALIGN: usize = Tlsf::ALIGN;
@@ -60,7 +60,7 @@ impl DebugTlsf {
                     Some(payload) if used && block.state().is_some() => {
                         f(payload, block.size(), block.state() == Some(State::Live));
                     }
-                    // Of a free block, the greatest request that it serves.
+                    // Of a free block, the largest request that it can hold.
                     _ if !used => f(base, usable.saturating_sub(EXTRA), false),
                     _ => f(base, usable, used),
                 }
@@ -75,7 +75,7 @@ impl DebugTlsf {
     /// The core's instance.
     pub(crate) fn inner(self) -> Tlsf {
         let control = self.ledger.as_ptr().wrapping_add(1).cast();
-        // SAFETY: the control structure lies behind the ledger.
+        // SAFETY: the control structure lies after the ledger.
         match unsafe { Tlsf::from_raw(control) } {
             Some(tlsf) => tlsf,
             // No instance ends at the address space's last byte.
@@ -83,7 +83,7 @@ impl DebugTlsf {
         }
     }
 
-    /// The core's greatest request, so that this layer serves `max_block` bytes.
+    /// The core's largest request, so that this layer accepts requests of `max_block` bytes.
     const fn inner_max(max_block: usize) -> usize {
         if max_block > MAX_BLOCK_LIMIT - EXTRA {
             // The core's limit; the core refuses what is above it.
@@ -384,7 +384,7 @@ impl DebugTlsf {
 
     /// The figures. `used`, `peak` and `live_blocks` are those of the program's blocks, with
     /// records and guards; the quarantine counts as free. A request of `largest` bytes succeeds; a
-    /// greater one may, when the quarantine is drained for it.
+    /// larger one may, when the quarantine is drained for it.
     ///
     /// # Safety
     /// The instance is live.

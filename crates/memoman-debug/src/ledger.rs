@@ -1,4 +1,4 @@
-//! The debug layer's state of an instance, in front of the core's control structure.
+//! The debug layer's state of an instance, before the core's control structure.
 //!
 //! ```text
 //!   mem │ Ledger ││ the core's control structure …

@@ -92,7 +92,7 @@ impl DebugTlsf {
     /// The duties of [`memoman_core::Tlsf::reset`].
     pub unsafe fn reset(self) -> bool {
         // SAFETY: live; its blocks are given up (caller). A walk stays inside the pools, whose
-        // headers are proved.
+        // headers are validated.
         unsafe {
             if let Some(found) = self.inner().diagnose()
                 && found.invariant == memoman_core::Invariant::Placement

@@ -56,7 +56,7 @@ impl DebugTlsf {
         }
     }
 
-    /// Frees a block in the core; gives the pool if that has no block in use any more.
+    /// Frees a block in the core; returns the pool if no block of it is in use any more.
     unsafe fn release(self, block: Block) -> Result<Option<Pool>, Fault> {
         // SAFETY: a tested block (caller). After the core's free, the record (except its first two
         // words) and the contents lie inside a free block, apart from its links and ghost.

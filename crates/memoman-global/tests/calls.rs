@@ -35,7 +35,7 @@ fn zero_bytes_give_unique_pointers() {
     });
 }
 
-/// Found by the fuzzer: a heap that has to grow must serve zero bytes too.
+/// Found by the fuzzer: a heap that has to grow must allocate zero bytes too.
 #[test]
 fn zero_bytes_make_a_heap_grow() {
     quietly("zero_bytes_make_a_heap_grow", &[], || {
@@ -48,7 +48,7 @@ fn zero_bytes_make_a_heap_grow() {
     });
 }
 
-/// Two blocks of which the second lies directly behind the first, across a header.
+/// Two blocks of which the second lies directly after the first, across a header.
 fn neighbours(bytes: usize) -> [*mut u8; 2] {
     let blocks: Vec<_> = (0..40).map(|_| heap::malloc(bytes)).collect();
     for &block in &blocks {
@@ -123,7 +123,7 @@ fn errno_is_set_by_failures_only() {
             assert!(heap::memalign(align, 8).is_null());
             assert_eq!(errno(), libc::EINVAL);
         }
-        // Neither counts as a request refused for want of memory.
+        // Neither counts as a request refused for lack of memory.
         assert_eq!(heap::stats().failed_requests, 0);
         assert!(heap::memalign(1 << 63, usize::MAX).is_null());
         assert_eq!(errno(), libc::ENOMEM);

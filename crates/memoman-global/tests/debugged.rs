@@ -70,7 +70,7 @@ const EVERY_CALL: &[(&str, &str)] = &[("MM_DEBUG_VALIDATE_SHIFT", "0")];
 fn an_overflow_is_reported_with_the_place_and_the_block() {
     let name = "an_overflow_is_reported_with_the_place_and_the_block";
     let report = "\
-memoman: write behind the block (overflow): @
+memoman: write past the end of the block (overflow): @
 memoman:   first overwritten byte: @, 2 behind the block's end, is now @
 memoman:   block of 48 bytes allocated at @; allocation number 2
 ";
@@ -118,7 +118,7 @@ memoman:   block of 48 bytes allocated at @; allocation number 1
     );
 }
 
-/// A write `AT` bytes behind the start of a freed block of 48.
+/// A write `AT` bytes past the start of a freed block of 48.
 fn write_after_free_is_reported<const AT: isize>(name: &str) {
     let report = format!(
         "\
@@ -293,7 +293,7 @@ memoman: MEMOMAN_LEAKS=yes ignored: expected 0 or 1
 fn damage_that_no_call_finds_is_found_at_exit() {
     let name = "damage_that_no_call_finds_is_found_at_exit";
     let report = "\
-memoman: write behind the block (overflow): @
+memoman: write past the end of the block (overflow): @
 memoman:   first overwritten byte: @, 0 behind the block's end, is now @
 memoman:   block of 48 bytes allocated at @; allocation number 1
 ";
@@ -316,7 +316,7 @@ fn validation_prints_what_it_finds_and_returns() {
         assert_eq!(end.stderr.lines().count(), 3, "{}", end.stderr);
         assert!(
             end.stderr
-                .starts_with("memoman: write behind the block (overflow): 0x")
+                .starts_with("memoman: write past the end of the block (overflow): 0x")
         );
     }
 }

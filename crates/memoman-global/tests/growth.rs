@@ -116,12 +116,12 @@ fn an_emptied_region_is_spared_up_to_two_mebibytes() {
                 free(heap::malloc(fits));
                 assert_eq!(pool_pages(), 16 + 32);
             }
-            // A second one beside it goes back at once.
+            // A second one beside it is unmapped at once.
             let block = heap::malloc(2 * MIB);
             assert_eq!(pool_pages(), 16 + 32 + 33);
             free(block);
             assert_eq!(pool_pages(), 16 + 32);
-            // The spare serves again, is full, and counts as a spare again when it is emptied.
+            // The spare is used again, is full, and counts as a spare again when it is emptied.
             let block = heap::malloc(fits);
             assert_eq!(pool_pages(), 16 + 32);
             let other = heap::malloc(MIB);
@@ -256,12 +256,12 @@ fn a_region_that_was_outgrown_is_not_kept() {
     quietly("a_region_that_was_outgrown_is_not_kept", &[], || {
         let great = heap::malloc(40 * MIB);
         let low = pool_pages();
-        // No region given back could have served the next request.
+        // No region unmapped could have satisfied the next request.
         for mib in 3..12 {
             free(heap::malloc(mib * MIB));
             assert_eq!(pool_pages(), low, "{mib}");
         }
-        // The last one could have served this request, so the bound is 4 MiB, and this region is
+        // The last one could have satisfied this request, so the bound is 4 MiB, and this region is
         // kept.
         free(heap::malloc(3 * MIB));
         assert_eq!(pool_pages(), low + 49);
@@ -439,7 +439,7 @@ fn trim_keeps_the_links_of_a_free_block_that_starts_with_a_page() {
     let name = "trim_keeps_the_links_of_a_free_block_that_starts_with_a_page";
     quietly(name, &[], || {
         let page = 4096;
-        // One block of just a page, aligned: the block behind it starts with a page too.
+        // One block of just a page, aligned: the block after it starts with a page too.
         let before = heap::memalign(page, page - size_of::<usize>());
         let block = heap::malloc(4 * page);
         assert_eq!(block.addr(), before.addr() + page);
@@ -461,7 +461,7 @@ fn trim_returns_whether_memory_went_back() {
         let full = heap::malloc(heap::stats().largest);
         assert_eq!(heap::stats().free, 0);
         assert!(!heap::trim(0));
-        // A spare goes back, which counts.
+        // A spare is unmapped, which counts.
         let block = heap::malloc(MIB);
         assert!(!heap::trim(0) || heap::stats().free > 4096);
         free(block);

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::thread;
 use support::{errno, free, quietly};
 
-/// Sizes that a thread heap serves, with and without its cache.
+/// Sizes within a thread heap's limit, with and without its cache.
 const SIZES: [usize; 6] = [24, 40, 1000, 3000, 10_000, 30_000];
 
 fn usable(block: *mut u8) -> usize {
@@ -124,7 +124,7 @@ fn a_large_block_is_resized_in_place_or_moved() {
         let smaller = resized(larger, 60 << 10);
         assert_eq!(smaller, block);
         assert!(fits(usable(smaller), 60 << 10));
-        // With a block behind it.
+        // With a block after it.
         let behind = filled(heap::malloc(200 << 10));
         let moved = resized(smaller, 400 << 10);
         assert!(moved != smaller && holds(moved, 60 << 10));

@@ -37,7 +37,7 @@ fn a_reserve_is_the_first_pool_and_in_memory_at_once() {
             assert_eq!(again, block);
             // SAFETY: a live block whose memory was written before.
             assert_eq!(unsafe { again.add(4 * MIB).read() }, 0x77);
-            // What the reserve cannot serve gets a region of its own.
+            // What the reserve cannot hold gets a region of its own.
             let other = heap::malloc(8 * MIB);
             assert_eq!(pool_pages(), 12 * 16 + 129);
             free(other);

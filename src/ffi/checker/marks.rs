@@ -255,7 +255,7 @@ mod asan {
     type Mark = unsafe extern "C" fn(*const u8, usize);
     type Ask = unsafe extern "C" fn(*const u8, usize) -> *const u8;
 
-    /// Bytes poisoned at each end of a region; the middle of a greater one is left as it is. Shadow
+    /// Bytes poisoned at each end of a region; the middle of a larger one is left as it is. Shadow
     /// memory is an eighth of the memory that it describes, and a sparse pool of a terabyte must
     /// not fill it.
     const END: usize = 1 << 20;

@@ -82,7 +82,7 @@ pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<
 /// Extends a pool.
 ///
 /// # Safety
-/// The instance is live; `pool` is a pool of it; the `more` bytes behind it may be read and
+/// The instance is live; `pool` is a pool of it; the `more` bytes after it may be read and
 /// written, and belong to the instance until the pool is removed or the instance is destroyed.
 pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
     // SAFETY: live instance, pool of it; the bytes are the caller's to give (caller).

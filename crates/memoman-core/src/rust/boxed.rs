@@ -40,8 +40,8 @@ pub struct Boxed<'heap, T> {
 }
 
 impl Heap<'_> {
-    /// Moves a value into a block of its own; O(1), and the move. The error is the value, when no
-    /// free block is large enough.
+    /// Moves a value into a block of its own; O(1), apart from the move. The error is the value,
+    /// when no free block is large enough.
     ///
     /// # Panics
     /// When the heap is found overwritten.

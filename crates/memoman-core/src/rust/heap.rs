@@ -112,9 +112,9 @@ impl AddedPool<'_> {
 }
 
 impl<'pool> Heap<'pool> {
-    /// Creates a heap in `memory`: the control structure (8.4 KiB on 64-bit targets), and the rest
-    /// as its first pool. It serves requests up to 1 TiB (32-bit: 1 GiB). None when `memory` does
-    /// not hold both. O(1).
+    /// Creates a heap in `memory`: the control structure (8.3 KiB on 64-bit targets), and the rest
+    /// as its first pool. Its largest request is 1 TiB (32-bit: 1 GiB). None when `memory` does not
+    /// hold both. O(1).
     ///
     /// ```
     /// # use memoman_core::Heap;
@@ -270,8 +270,8 @@ impl<'pool> Heap<'pool> {
         unsafe { self.tlsf.memalign(layout.align(), layout.size()) }
     }
 
-    /// Frees a block and merges it with its free neighbours. O(1). Misuse that the headers show is
-    /// the error; nothing is changed then.
+    /// Frees a block and merges it with its free neighbours. O(1). Misuse that the header checks
+    /// detect is the error; nothing is changed then.
     ///
     /// # Safety
     /// The block came from this heap with this layout and has not been freed.
@@ -298,7 +298,7 @@ impl<'pool> Heap<'pool> {
     }
 
     /// Resizes a block, in place forward, else backward, else by a move, and keeps its contents up
-    /// to the smaller size. On failure the block is unchanged. O(1), and the copying.
+    /// to the smaller size. On failure the block is unchanged. O(1), apart from copying.
     ///
     /// # Safety
     /// The block came from this heap with layout `old` and has not been freed. On success, only the
@@ -341,8 +341,8 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// The usable bytes of a block, at least the size of its layout. O(1). Misuse that the headers
-    /// show is the error.
+    /// The usable bytes of a block, at least the size of its layout. O(1). Misuse that the header
+    /// checks detect is the error.
     ///
     /// # Safety
     /// The block came from this heap with a size that is not 0 and has not been freed.

@@ -77,7 +77,7 @@ pub(crate) unsafe fn malloc(control: *mut Control, bytes: usize) -> Outcome {
 /// The instance is live; `align` is a power of two.
 #[inline(never)]
 pub(crate) unsafe fn memalign(control: *mut Control, align: usize, bytes: usize) -> Outcome {
-    // SAFETY: live (caller); `find` unlinks a block that holds the greatest gap and `size` bytes.
+    // SAFETY: live (caller); `find` unlinks a block that holds the largest gap and `size` bytes.
     unsafe {
         if align <= QUANTUM {
             return malloc(control, bytes);
@@ -211,7 +211,7 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Outcome {
     }
 }
 
-/// Counts a request refused for want of memory.
+/// Counts a request refused for lack of memory.
 #[inline(always)]
 pub(crate) unsafe fn exhausted(control: *mut Control) -> Outcome {
     // SAFETY: live (caller).

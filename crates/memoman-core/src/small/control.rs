@@ -66,7 +66,7 @@ impl Control {
         word * WORD_BITS + bits.trailing_zeros() as usize
     }
 
-    /// The greatest request, in bytes, that would succeed: that of the last non-empty bin's head or
+    /// The largest request, in bytes, that would succeed: that of the last non-empty bin's head or
     /// the wilderness. O(1).
     ///
     /// # Safety

@@ -121,7 +121,7 @@ unsafe fn coalesce(control: *mut Control, mut block: Block) -> (Block, Option<Mi
 
 impl Tlsf {
     /// Frees a block and coalesces it with its free neighbours at once; O(1). Misuse that the
-    /// headers show is returned, and nothing is changed.
+    /// header checks detect is returned, and nothing is changed.
     ///
     /// # Safety
     /// The instance is live, and memory between its pools' outer bounds may be read. The contents

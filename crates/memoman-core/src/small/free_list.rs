@@ -130,7 +130,7 @@ pub(crate) unsafe fn size_of_head(this: *mut Control, block: Block) -> Option<us
     (size != 0).then_some(size)
 }
 
-/// Tests size (at its end) and links of the free block behind a block in use.
+/// Tests size (at its end) and links of the free block after a block in use.
 ///
 /// # Safety
 /// The instance is live; `next` lies in its pools.

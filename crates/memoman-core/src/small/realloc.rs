@@ -126,7 +126,7 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
         if bytes == 0 {
             return REFUSED;
         }
-        // A block taken whole may exceed the greatest request: a size that it already has is not
+        // A block taken whole may exceed the largest request: a size that it already has is not
         // refused.
         if bytes > (*control).limit && bytes > have - HEADER {
             return exhausted(control);

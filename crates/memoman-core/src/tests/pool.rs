@@ -9,7 +9,7 @@ use crate::validate::Invariant;
 use crate::validate::Step;
 use core::ptr;
 
-/// An instance with two pools of 512 bytes, and at least 512 bytes between and behind them.
+/// An instance with two pools of 512 bytes, and at least 512 bytes between and after them.
 struct Heap {
     memory: std::vec::Vec<[usize; 2]>,
     tlsf: Tlsf,
@@ -17,7 +17,7 @@ struct Heap {
 }
 
 impl Heap {
-    /// Both pools behind the control structure.
+    /// Both pools after the control structure.
     fn new() -> Heap {
         let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
         Heap::with(0, [control, control + 1024], control + 2048)

@@ -102,7 +102,7 @@ fn around(size: usize, limit: usize) -> (usize, usize) {
     )
 }
 
-/// The greatest size whose ceil bin exists.
+/// The largest size whose ceil bin exists.
 const GREATEST: usize = SIZE_LIMIT - (SIZE_LIMIT >> SL_LOG2);
 
 #[test]
@@ -131,7 +131,7 @@ fn group_e_mapping_holds_around_every_bin_edge() {
         let edge = bin_floor_size(bin);
         assert_eq!(floor_bin(edge), bin);
         assert_eq!(ceil_bin(edge), bin);
-        // A byte below the edge maps to the previous bin and is served by this one.
+        // A byte below the edge maps to the previous bin and is allocated from this one.
         assert_eq!(floor_bin(edge - 1), bin - 1);
         assert_eq!(ceil_bin(edge - 1), bin);
         assert!(bin_floor_size(bin + 1) > edge);

@@ -42,7 +42,7 @@ impl Tlsf {
 }
 
 unsafe fn diagnose(control: *mut Control) -> Checked {
-    // SAFETY: readable memory (caller); each step proves what the next one follows.
+    // SAFETY: readable memory (caller); each step validates what the next one follows.
     unsafe {
         check_control(control)?;
         check_pools(control)?;
@@ -53,7 +53,7 @@ unsafe fn diagnose(control: *mut Control) -> Checked {
 }
 
 unsafe fn diagnose_links(control: *mut Control, pool: Pool) -> Checked {
-    // SAFETY: readable memory (caller); each step proves what the next one follows.
+    // SAFETY: readable memory (caller); each step validates what the next one follows.
     unsafe {
         check_control(control)?;
         check_pools(control)?;
@@ -83,7 +83,7 @@ pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
 /// I7 of the pools: headers are sound, pools lie in address order and apart, their sums match.
 #[inline(never)]
 pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
-    // SAFETY: the control structure is proved; each pool is proved before it is followed.
+    // SAFETY: the control structure is validated; each pool is validated before it is followed.
     unsafe {
         let at_control = || broken(Invariant::Placement, control.cast_const().cast(), None);
         let mut bytes = 0usize;
@@ -120,7 +120,7 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
 /// I1 in both levels: the bits follow from the heads.
 #[inline(never)]
 pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
-    // SAFETY: the control structure is proved, so `top_bin` bounds the heads.
+    // SAFETY: the control structure is validated, so `top_bin` bounds the heads.
     unsafe {
         let this = &*control;
         let mut words = 0usize;
@@ -150,7 +150,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
 
 /// I8. The free bytes follow from those in use, since blocks tile the pools (I6).
 unsafe fn check_counters(control: *mut Control, used: usize, live_blocks: usize) -> Checked {
-    // SAFETY: the control structure is proved (caller).
+    // SAFETY: the control structure is validated (caller).
     let this = unsafe { &*control };
     let fail = |counter: &usize| broken(Invariant::Counters, ptr::from_ref(counter).cast(), None);
     if this.used != used {

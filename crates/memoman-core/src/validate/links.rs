@@ -5,9 +5,9 @@
 //! `prev_link` of the block that it leads to. One sum adds the hash of the first record and
 //! subtracts that of the second. A sum of zero means that both sides record every edge: each edge
 //! joins a head or free block with a free block that the walk has seen, and each of these has one
-//! edge to it. Only then the lists are walked, to count that they hold all free blocks.
+//! edge to it. Only then are the lists traversed, to check that they contain every free block.
 //!
-//! If the sum is not zero, partial sums lead to an edge that only one side records.
+//! If the sum is not zero, partial sums lead to the lowest link address whose two records disagree.
 
 use super::violation::{Checked, Invariant, broken};
 use super::walk::{turn, walk_pool};
@@ -57,10 +57,10 @@ impl Edge {
 /// I2 to I6 for the whole heap; returns the sums that I8 is compared with.
 ///
 /// # Safety
-/// The control structure and the pools are proved.
+/// The control structure and the pools are validated.
 pub(crate) unsafe fn check(control: *mut Control) -> Checked<Sums> {
-    // SAFETY: control structure and pools are proved (caller), the lists by the sum before they are
-    // walked.
+    // SAFETY: control structure and pools are validated (caller), the lists by the sum before they
+    // are walked.
     unsafe {
         let mut sums = Sums::default();
         each_head(control, |edge| {
@@ -92,7 +92,7 @@ pub(crate) unsafe fn check(control: *mut Control) -> Checked<Sums> {
 
 /// Calls `visit` with each block of each pool, in address order, after testing I4 to I6.
 unsafe fn each_block(control: *mut Control, mut visit: impl FnMut(Block, Header)) -> Checked {
-    // SAFETY: control structure and pools are proved (caller).
+    // SAFETY: control structure and pools are validated (caller).
     unsafe {
         let mut pool = Pool::new((*control).first_pool);
         while let Some(this) = pool {
@@ -109,7 +109,7 @@ unsafe fn each_block(control: *mut Control, mut visit: impl FnMut(Block, Header)
 
 /// Calls `visit` with the edge of each head.
 unsafe fn each_head(control: *mut Control, mut visit: impl FnMut(Edge)) {
-    // SAFETY: the control structure is proved (caller), so `top_bin` bounds the heads.
+    // SAFETY: the control structure is validated (caller), so `top_bin` bounds the heads.
     unsafe {
         for bin in 0..=(*control).top_bin {
             turn();
@@ -133,7 +133,7 @@ unsafe fn edges_of(
     header: Header,
     mut visit: impl FnMut(Edge, By),
 ) {
-    // SAFETY: a proved free block (caller): its payload holds two links.
+    // SAFETY: a validated free block (caller): its payload holds two links.
     let (bin, next, link, end) = unsafe {
         (
             (*control).bin_of_block(block, header.size()),
@@ -164,7 +164,7 @@ unsafe fn edges_of(
 
 /// Calls `visit` with all edges, both records of each.
 unsafe fn each_edge(control: *mut Control, mut visit: impl FnMut(Edge, By)) -> Checked {
-    // SAFETY: control structure and pools are proved (caller), each block by the walk.
+    // SAFETY: control structure and pools are validated (caller), each block by the walk.
     unsafe {
         each_head(control, |edge| visit(edge, By::Link));
         each_block(control, |block, header| {
@@ -218,7 +218,7 @@ fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> C
 
 /// Names the link or block whose edges do not add up to zero.
 unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
-    // SAFETY: control structure, pools and each block's header are proved (caller).
+    // SAFETY: control structure, pools and each block's header are validated (caller).
     unsafe {
         let from = lowest(|add| each_edge(control, |edge, by| add(edge.from, edge.weight(by))))?;
         // The edge that the word there records, if it is in a head or a free block.
@@ -284,7 +284,7 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
 
 /// Names a free block in no list although both sides record every edge: one of a ring.
 unsafe fn unlisted<T>(control: *mut Control) -> Checked<T> {
-    // SAFETY: control structure, pools, blocks and every edge are proved (caller).
+    // SAFETY: control structure, pools, blocks and every edge are validated (caller).
     unsafe {
         let block = lowest(|add| {
             each_listed(control, |block| add(block.addr(), usize::MAX));
@@ -300,14 +300,14 @@ unsafe fn unlisted<T>(control: *mut Control) -> Checked<T> {
 
 /// A violation at `address`, with the pool that contains it.
 unsafe fn at<T>(control: *mut Control, invariant: Invariant, address: usize) -> Checked<T> {
-    // SAFETY: the pools are proved (caller).
+    // SAFETY: the pools are validated (caller).
     let pool = unsafe { pool_of(control, address) };
     let place = control.cast_const().cast::<u8>();
     broken(invariant, place.with_addr(address), pool)
 }
 
 unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
-    // SAFETY: the pools are proved (caller).
+    // SAFETY: the pools are validated (caller).
     unsafe {
         let mut pool = Pool::new((*control).first_pool);
         while let Some(this) = pool {
@@ -324,7 +324,7 @@ unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
 /// I2 and I3 at one free block, from its neighbours in the list; O(pools).
 ///
 /// # Safety
-/// The control structure, the pools and the block are proved.
+/// The control structure, the pools and the block are validated.
 #[inline(never)]
 pub(crate) unsafe fn check_links(
     control: *mut Control,
@@ -332,8 +332,8 @@ pub(crate) unsafe fn check_links(
     block: Block,
     header: Header,
 ) -> Checked {
-    // SAFETY: all three are proved (caller); a link is followed only to a head or to a block that
-    // `looks_listed`.
+    // SAFETY: all three are validated (caller); a link is followed only to a head or to a block
+    // that `looks_listed`.
     unsafe {
         let bin = (*control).bin_of_block(block, header.size());
         let fail = |invariant| broken(invariant, block.payload(), Some(pool));
@@ -377,9 +377,9 @@ pub(crate) unsafe fn check_links(
 /// I2 at a head: it leads to no block, or to a free block of `bin` that points back; O(pools).
 ///
 /// # Safety
-/// The control structure and the pools are proved; `bin` is at most `top_bin`.
+/// The control structure and the pools are validated; `bin` is at most `top_bin`.
 pub(crate) unsafe fn check_head(control: *mut Control, bin: usize) -> Checked {
-    // SAFETY: proved (caller); the head is followed only to a block that `looks_listed`.
+    // SAFETY: validated (caller); the head is followed only to a block that `looks_listed`.
     unsafe {
         let head = Control::head(control, bin);
         let block = head.read();
@@ -396,7 +396,7 @@ pub(crate) unsafe fn check_head(control: *mut Control, bin: usize) -> Checked {
 /// The word at `link` is the head of `bin` or the `next_free` of a block that [`looks_listed`] in
 /// it.
 unsafe fn may_hold(control: *mut Control, link: Link, bin: usize) -> bool {
-    // SAFETY: control structure and pools are proved (caller).
+    // SAFETY: control structure and pools are validated (caller).
     link == Control::head(control, bin)
         || unsafe { looks_listed(control, Block::at(link.cast()), bin) }
 }
@@ -404,7 +404,7 @@ unsafe fn may_hold(control: *mut Control, link: Link, bin: usize) -> bool {
 /// The header here is that of a free block of `bin`, inside a pool.
 #[inline(never)]
 unsafe fn looks_listed(control: *mut Control, block: Block, bin: usize) -> bool {
-    // SAFETY: the pools are proved (caller); the header is read only inside one, at an aligned
+    // SAFETY: the pools are validated (caller); the header is read only inside one, at an aligned
     // address.
     unsafe {
         let Some(pool) = pool_of(control, block.addr()) else {

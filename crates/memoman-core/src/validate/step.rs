@@ -78,11 +78,12 @@ impl Tlsf {
     /// (at least one) with their links, and saves in `cursor` where to resume; after the last
     /// block, up to `max_blocks` heads a step. O(bins + max_blocks · pools).
     ///
-    /// Between two steps the allocator may be used in any way. The cursor rests on a block in use;
-    /// if that is freed, the next step begins its pool again. Only [`Tlsf::diagnose`], which sees
-    /// the whole heap at once, finds: I8, a ring that no head leads to, a header in use that has
-    /// grown over whole blocks. On 32-bit targets, whose headers have no seal, a header from before
-    /// a reset may pass for the saved block, and a sound heap for a broken one.
+    /// The allocator may be used between two steps. The cursor rests on a block in use; if that is
+    /// freed, the next step begins its pool again. Steps cannot detect three faults, which only
+    /// [`Tlsf::diagnose`] finds: wrong counters (I8), a ring that no head leads to (I3), and an
+    /// overwritten header in use that covers whole blocks after it. On 32-bit targets, whose
+    /// headers have no seal, a stale header from before a reset may be mistaken for the saved
+    /// block, and a sound heap reported as broken.
     ///
     /// # Safety
     /// The memory of the control structure and the pools may be read; its contents may be anything.
@@ -105,7 +106,7 @@ impl Tlsf {
     /// True when the whole heap has been covered.
     unsafe fn step(self, cursor: &mut Cursor, max_blocks: usize) -> Result<bool, Violation> {
         let control = self.control();
-        // SAFETY: readable memory (caller); each check proves what the next one follows.
+        // SAFETY: readable memory (caller); each check validates what the next one follows.
         unsafe {
             check_control(control)?;
             check_pools(control)?;
@@ -158,7 +159,7 @@ impl Tlsf {
     /// Checks up to `left` non-empty heads from the cursor on. True when no head is left.
     unsafe fn step_heads(self, cursor: &mut Cursor, mut left: usize) -> Result<bool, Violation> {
         let control = self.control();
-        // SAFETY: control structure and pools are proved (caller); `top_bin` bounds the heads.
+        // SAFETY: control structure and pools are validated (caller); `top_bin` bounds the heads.
         unsafe {
             let end = Control::list_end(control);
             for bin in cursor.heads.saturating_sub(1)..=(*control).top_bin {
@@ -180,7 +181,7 @@ impl Tlsf {
     /// The place to resume at: the saved block while it is in use, else its pool's start; for a
     /// removed pool, the next higher one's. None when no pool is left.
     unsafe fn resume(self, cursor: &Cursor) -> Option<(Pool, Block, Before)> {
-        // SAFETY: the pools are proved (caller). The saved place is read only inside a pool.
+        // SAFETY: the pools are validated (caller). The saved place is read only inside a pool.
         unsafe {
             let mut pool = self.first_pool()?;
             while pool.start() < cursor.pool.addr() {

@@ -79,9 +79,10 @@ impl Invariant {
 pub struct Violation {
     /// The broken invariant.
     pub invariant: Invariant,
-    /// Where it shows: a payload, a bitmap word, a bin's head, a pool, or the control structure.
+    /// The address of the fault: a payload, a bitmap word, a bin's head, a pool, or the control
+    /// structure.
     pub address: *const u8,
-    /// The pool in which it shows, if any.
+    /// The pool that contains the fault, if any.
     pub pool: Option<Pool>,
 }
 

@@ -32,10 +32,10 @@ pub(crate) fn turn() {
     TURNS_LEFT.with(|left| left.set(left.get().checked_sub(1).expect("validation does not end")));
 }
 
-/// I4, I5, I6 and I7 at one block; gives its header.
+/// I4, I5, I6 and I7 at one block; returns its header.
 ///
 /// # Safety
-/// `pool` is proved, and the walk from its start reaches `block`.
+/// `pool` is validated, and the walk from its start reaches `block`.
 #[inline(never)]
 pub(crate) unsafe fn check_block(
     cookie: usize,
@@ -91,13 +91,13 @@ pub(crate) unsafe fn check_block(
 /// Walks a pool from its start to its sentinel; checks each block and calls `visit` with it.
 ///
 /// # Safety
-/// The control structure and the pool are proved.
+/// The control structure and the pool are validated.
 pub(crate) unsafe fn walk_pool(
     control: *mut Control,
     pool: Pool,
     mut visit: impl FnMut(Block, Header) -> Checked,
 ) -> Checked {
-    // SAFETY: the pool is proved (caller); each block is reached through proved sizes.
+    // SAFETY: the pool is validated (caller); each block is reached through validated sizes.
     unsafe {
         let cookie = (*control).cookie;
         let end = pool.end();

@@ -12,9 +12,9 @@ pub(crate) const ARENA: usize = 40 << 10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Size {
     Bytes(usize),
-    /// This far from the greatest request that would succeed.
+    /// This far from the largest request that would succeed.
     Largest(isize),
-    /// This far from the greatest request of the instance.
+    /// This far from the largest request of the instance.
     Limit(isize),
     /// This far below an end of the address space.
     Huge(u32, usize),

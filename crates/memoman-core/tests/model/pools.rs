@@ -66,7 +66,7 @@ impl Shadow {
                 && !self.overlaps_control(given.end, new_end)
                 && grown >= least
         });
-        // SAFETY: the instance and its pool are live, and the bytes behind it lie in the arena.
+        // SAFETY: the instance and its pool are live, and the bytes after it lie in the arena.
         let extended = unsafe {
             let pool = self.tlsf.pool_of(self.arena.at(self.arena.offset(start)));
             self.tlsf.extend_pool(pool.unwrap(), more)

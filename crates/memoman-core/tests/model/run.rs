@@ -205,7 +205,7 @@ impl Shadow {
         }
     }
 
-    /// Behind the moved contents, the new block holds the bytes of the former free memory: nothing
+    /// After the moved contents, the new block holds the bytes of the former free memory: nothing
     /// beyond the old block was copied.
     fn assert_only_copied(&self, moved: NonNull<u8>, old_bytes: usize, bytes: usize) {
         let at = self.arena.offset(moved.as_ptr().addr());
@@ -222,8 +222,8 @@ impl Shadow {
         );
     }
 
-    /// A block's bytes, the free block right before it, and the bytes of the free one right behind
-    /// it.
+    /// A block's bytes, the free block right before it, and the bytes of the free one directly
+    /// after it.
     fn neighbours(&self, start: usize) -> (usize, Option<Seen>, usize) {
         let seen = arena::walk(self.tlsf);
         let own = seen.iter().position(|block| block.addr == start).unwrap();

@@ -124,7 +124,7 @@ impl Shadow {
         tlsf
     }
 
-    /// The greatest request of this instance.
+    /// The largest request of this instance.
     pub(crate) fn limit(&self) -> usize {
         block_size_for(self.max_block) - Tlsf::ALLOC_OVERHEAD
     }

@@ -1,12 +1,12 @@
-//! Both ways of `free`: the compact one of Rust callers, and the separate ones of the C functions.
+//! Both fronts of `free`: the compact one of Rust callers, and the separate functions of C.
 
 use memoman_core::{FreeBlock, Misuse, Tlsf};
 use std::ptr::NonNull;
 
 /// [`Tlsf::free`] for tests.
 pub(crate) trait Free {
-    /// Frees by the one way or the other, as the address has it. Misuse, which changes nothing, is
-    /// tried both ways and must be the same.
+    /// Frees through the compact front or the separate functions, chosen by the block's address. On
+    /// misuse, both are called and must report the same error.
     ///
     /// # Safety
     /// The duties of [`Tlsf::free`].
@@ -16,17 +16,17 @@ pub(crate) trait Free {
 impl Free for Tlsf {
     #[track_caller]
     unsafe fn free_by_turns(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
-        let ways = if (ptr.addr().get() / Tlsf::ALIGN).is_multiple_of(2) {
+        let paths = if (ptr.addr().get() / Tlsf::ALIGN).is_multiple_of(2) {
             [free_compact, free_separate]
         } else {
             [free_separate, free_compact]
         };
-        // SAFETY: the duties of `free` (caller); the second way runs only where the first has
+        // SAFETY: the duties of `free` (caller); the second path runs only where the first has
         // changed nothing.
         unsafe {
-            ways[0](self, ptr).inspect_err(|first| {
-                let second = ways[1](self, ptr).err();
-                assert_eq!(second, Some(*first), "the other way of free");
+            paths[0](self, ptr).inspect_err(|first| {
+                let second = paths[1](self, ptr).err();
+                assert_eq!(second, Some(*first), "the other path of free");
             })
         }
     }
@@ -39,7 +39,7 @@ unsafe fn free_compact(tlsf: Tlsf, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse
     unsafe { tlsf.free(ptr) }
 }
 
-/// The small build has one way only.
+/// The small build has one path only.
 ///
 /// # Safety
 /// The duties of [`Tlsf::free`].

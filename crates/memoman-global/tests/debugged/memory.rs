@@ -112,7 +112,7 @@ fn a_region_is_no_page_larger_than_the_request_needs() {
         let block = heap::malloc(8 * MIB - 1000);
         assert_eq!(pool_pages() - start, 8 * 16);
         free(block);
-        // Behind an alignment gap too.
+        // After an alignment gap too.
         for align in [32, 64, 128, 4096, MIB] {
             let most = 10 * MIB - 2 * align;
             for bytes in (most - 400..most + 20).step_by(4) {

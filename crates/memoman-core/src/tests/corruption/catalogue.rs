@@ -29,7 +29,7 @@ pub(super) struct Corruption {
     /// The violations that `diagnose` may name; empty: nothing is broken, the words may have any
     /// value.
     pub(super) expected: Vec<Expected>,
-    /// Only a view of the whole heap shows it, which stepwise validation has not.
+    /// Only validation of the whole heap detects it, not stepwise validation.
     pub(super) whole_heap: bool,
 }
 
@@ -385,7 +385,7 @@ fn resized(heap: &Heap, seen: &Seen, size: usize) -> Vec<Expected> {
     let landing = at + size;
     let boundary = size == left || heap.blocks.iter().any(|other| other.at() == landing);
     if !boundary {
-        // The header of an absorbed block may be left there; its flags or its ghost show it.
+        // The header of an absorbed block may be left there; its flags or its ghost reveal it.
         return vec![
             (Invariant::Tiling, landing),
             (Invariant::Coalesced, landing),

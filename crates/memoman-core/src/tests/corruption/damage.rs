@@ -359,7 +359,7 @@ impl Catalogue<'_> {
             for (what, new_end, at) in [
                 ("before its start", start - QUANTUM, start),
                 ("at its start", start, start),
-                // With 32 bits, sizes have no bound: an overlap or the sum shows it.
+                // With 32 bits, sizes have no bound: an overlap or the sum reveals it.
                 (
                     "beyond any size",
                     usize::MAX,

@@ -97,7 +97,7 @@ impl Heap {
         Heap::with_requests(address, pages, seed, (1, max_block()))
     }
 
-    /// [`Heap::new`] with requests within these bounds; the upper one is the instance's greatest
+    /// [`Heap::new`] with requests within these bounds; the upper one is the instance's largest
     /// request.
     pub(super) fn with_requests(
         address: usize,
