@@ -7,7 +7,11 @@ const FACTOR: usize = 0xD6E8_FEB8_6659_FD93_u64 as usize;
 
 /// The hash of some words.
 pub(crate) fn mix(words: &[usize]) -> usize {
-    words.iter().fold(SEED, |hash, &word| step(hash, word))
+    match words {
+        // SAFETY: the words of a slice may be read.
+        [first, rest @ ..] => unsafe { mix_at(*first, rest.as_ptr(), rest.len()) },
+        [] => SEED,
+    }
 }
 
 /// The hash of an address and of `words` words at `from`.
