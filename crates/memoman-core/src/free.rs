@@ -202,8 +202,8 @@ unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::
 /// compact front, every block but one between two in use.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has read
-/// the headers of the block and of the next one, and tested the first.
+/// The instance is live, and the contents of the block are given up. The caller has read the
+/// headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_between<F: Front>(
     tlsf: Tlsf,

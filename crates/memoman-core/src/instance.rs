@@ -15,7 +15,9 @@ use crate::pool::{POOL_COST, POOL_MIN};
 /// # Safety of the methods
 /// "The instance is live" means: it was created by [`Tlsf::create`] or [`Tlsf::create_with_pool`]
 /// and has not been destroyed; its memory and that of its pools can be read and written, and only
-/// the instance writes there, except in payloads in use; no other thread is in a call on it.
+/// the instance writes there, except in payloads in use; no other thread is in a call on it. A
+/// method that takes a payload back also needs the memory between its lowest and its highest pool
+/// to be readable: a wrong pointer may lead there.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tlsf(NonNull<Control>);

@@ -35,15 +35,23 @@ pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_
 #[inline(always)]
 pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
     let handle = tlsf.as_raw().cast();
+    // The small build's code stands once, in the exported functions. The debug library's handle
+    // knows the caller's site.
+    let small = cfg!(memoman_small);
     // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
     unsafe {
         match NonNull::new(ptr) {
             Some(_) if bytes == 0 => {
-                mm_free(handle, ptr.cast());
+                if small {
+                    mm_free(handle, ptr.cast());
+                } else {
+                    free(tlsf, ptr);
+                }
                 ptr::null_mut()
             }
             Some(block) => answer(tlsf, tlsf.realloc(block, bytes)),
-            None => mm_malloc(handle, bytes),
+            None if small => mm_malloc(handle, bytes),
+            None => malloc(tlsf, bytes),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A heap of one pool with known blocks.
 
+use super::fronts::Free;
 use super::{Instance, Region, assert_sound};
-use crate::support::fronts::Free;
 use memoman_core::Tlsf;
 use std::ptr::NonNull;
 
