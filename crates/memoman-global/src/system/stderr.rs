@@ -75,10 +75,15 @@ impl Line {
 
     /// Writes the text to stderr, in one call unless the system takes only part of it. Keeps errno.
     pub(crate) fn print(&self) {
+        self.write_to(2);
+    }
+
+    /// [`print`](Line::print) to any file descriptor.
+    pub(crate) fn write_to(&self, file: i32) {
         let saved = errno();
         let mut rest = self.as_bytes();
         while !rest.is_empty() {
-            let written = write(rest);
+            let written = write(file, rest);
             if written <= 0 {
                 if written < 0 && errno() == libc::EINTR {
                     continue;
@@ -95,9 +100,9 @@ impl Line {
     }
 }
 
-/// Returns what write(2) to stderr does. A raw system call: the C library's `write` is a
-/// cancellation point, and the calling thread may hold the lock.
-fn write(bytes: &[u8]) -> isize {
+/// Returns what write(2) does. A raw system call: the C library's `write` is a cancellation point,
+/// and the calling thread may hold the lock.
+fn write(file: i32, bytes: &[u8]) -> isize {
     // SAFETY: the bytes are readable.
-    unsafe { libc::syscall(libc::SYS_write, 2, bytes.as_ptr(), bytes.len()) as isize }
+    unsafe { libc::syscall(libc::SYS_write, file, bytes.as_ptr(), bytes.len()) as isize }
 }

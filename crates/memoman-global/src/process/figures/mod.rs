@@ -1,4 +1,4 @@
-//! The heap as a whole: figures, validation, trim, and the table of `MEMOMAN_STATS=1` and
+//! The heap as a whole: figures, validation, trim, and the table of `MEMOMAN_STATS` and
 //! `malloc_stats`.
 //!
 //! | file | what |
@@ -16,21 +16,199 @@ use all_heaps as imp;
 #[cfg(memoman_debug)]
 use one_heap as imp;
 
-pub(crate) use imp::{allocations, stats, trim, validate};
+pub(crate) use imp::{allocations, info, stats, trim, validate};
 
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::allocator::Stats;
+use crate::system::env;
+use crate::system::errno::{errno, set_errno};
 use crate::system::stderr::Line;
+
+/// The figures, and what glibc's `mallinfo` wants beside them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Info {
+    /// The heap's figures.
+    pub stats: Stats,
+    /// Free blocks, cached ones included; at most [`COUNTED_MAX`] of the others are counted.
+    pub free_blocks: usize,
+    /// Blocks in the threads' caches.
+    pub cached_blocks: usize,
+    /// Their bytes, headers included.
+    pub cached_bytes: usize,
+    /// Live blocks outside the threads' heaps.
+    pub large_blocks: usize,
+    /// Their bytes, headers included.
+    pub large_bytes: usize,
+}
+
+/// Bounds the time that [`info`] holds the lock.
+#[cfg(not(memoman_debug))]
+const COUNTED_MAX: usize = 4096;
+
+/// Device and inode of stderr when the table was registered; 0 without one.
+static STDERR: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// Registers the table for the end of the process. Called without the lock: `atexit` may allocate.
 pub(crate) fn print_at_exit() {
     extern "C" fn at_exit() {
-        print_table();
+        print_at_end();
+    }
+    for (known, present) in STDERR.iter().zip(identity(2)) {
+        known.store(present, Ordering::Relaxed);
     }
     // SAFETY: a function without parameters that lives as long as the library.
     unsafe { libc::atexit(at_exit) };
 }
 
+/// Device and inode of an open file.
+fn identity(file: i32) -> [u64; 2] {
+    let saved = errno();
+    // SAFETY: all-zero is a valid struct, which fstat writes.
+    let status = unsafe {
+        let mut status: libc::stat = core::mem::zeroed();
+        libc::fstat(file, &mut status);
+        status
+    };
+    set_errno(saved);
+    [status.st_dev, status.st_ino]
+}
+
+/// The table at the end of the process: appended to the file of `MEMOMAN_STATS`, or printed on
+/// stderr, unless the program has put another file in its place, which may be its data.
+fn print_at_end() {
+    let path = env::table_path();
+    if !path.is_empty() {
+        append(path);
+        return;
+    }
+    let first = STDERR.each_ref().map(|part| part.load(Ordering::Relaxed));
+    if first == identity(2) {
+        print_table();
+    }
+}
+
+/// Appends the table to a file. `%p` in its path stands for the process's number.
+fn append(path: &[u8]) {
+    let mut name = Line::new();
+    let mut rest = path;
+    while let [first, ..] = rest {
+        if let Some(behind) = rest.strip_prefix(b"%p") {
+            name = name.number(pid(), 0);
+            rest = behind;
+        } else {
+            name = name.text(core::slice::from_ref(first));
+            rest = rest.get(1..).unwrap_or_default();
+        }
+    }
+    let saved = errno();
+    let name = name.text(b"\0");
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let file = match CStr::from_bytes_with_nul(name.as_bytes()) {
+        // SAFETY: a C string.
+        Ok(name) => unsafe { libc::open(name.as_ptr(), flags, 0o666) },
+        // The numbers have made it too long for the line.
+        Err(_) => {
+            set_errno(libc::ENAMETOOLONG);
+            -1
+        }
+    };
+    if file < 0 {
+        Line::new()
+            .text(b"memoman: MEMOMAN_STATS: cannot write to ")
+            .text(path)
+            .text(b" (errno ")
+            .number(errno() as usize, 0)
+            .text(b")\n")
+            .print();
+    } else {
+        table().write_to(file);
+        // SAFETY: opened above.
+        unsafe { libc::close(file) };
+    }
+    set_errno(saved);
+}
+
+fn pid() -> usize {
+    // SAFETY: getpid has no precondition.
+    unsafe { libc::getpid() as usize }
+}
+
+/// The program's name, without its folder.
+fn program() -> &'static [u8] {
+    unsafe extern "C" {
+        /// glibc's and musl's; the `libc` crate lacks it.
+        static program_invocation_short_name: *const c_char;
+    }
+    // SAFETY: null or a C string, which lives as long as the process.
+    unsafe {
+        let name = program_invocation_short_name;
+        if name.is_null() {
+            b"?"
+        } else {
+            let name = CStr::from_ptr(name).to_bytes();
+            name.get(..64).unwrap_or(name)
+        }
+    }
+}
+
 /// Prints the process-wide heap's figures on stderr, in one `write`.
 pub(crate) fn print_table() {
+    table().print();
+}
+
+/// The figures in the form of glibc's `malloc_info`: its `fast` are the cached blocks, its `rest` the
+/// other free ones, its `mmap` the live blocks outside the threads' heaps.
+pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
+    let Info {
+        stats,
+        free_blocks,
+        cached_blocks,
+        cached_bytes,
+        large_blocks,
+        large_bytes,
+    } = info();
+    let total = |line: Line, kind: &[u8], count: Option<usize>, size: usize| {
+        let line = line.text(b" type=\"").text(kind).text(b"\"");
+        let line = match count {
+            Some(count) => line.text(b" count=\"").number(count, 0).text(b"\""),
+            None => line,
+        };
+        line.text(b" size=\"").number(size, 0).text(b"\"/>\n")
+    };
+    let free = |line: Line| {
+        let line = total(
+            line.text(b"<total"),
+            b"fast",
+            Some(cached_blocks),
+            cached_bytes,
+        );
+        total(
+            line.text(b"<total"),
+            b"rest",
+            Some(free_blocks - cached_blocks),
+            stats.free - cached_bytes,
+        )
+    };
+    let system = |line: Line| {
+        let arena = stats.pool_bytes - large_bytes;
+        let line = total(line.text(b"<system"), b"current", None, arena);
+        let line = total(line.text(b"<aspace"), b"total", None, arena);
+        total(line.text(b"<aspace"), b"mprotect", None, arena)
+    };
+    let line = Line::new().text(b"<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n");
+    let line = system(free(line)).text(b"</heap>\n");
+    let line = total(
+        free(line).text(b"<total"),
+        b"mmap",
+        Some(large_blocks),
+        large_bytes,
+    );
+    use_text(system(line).text(b"</malloc>\n").as_bytes());
+}
+
+fn table() -> Line {
     let allocations = allocations();
     let stats = stats();
     let rows: [(&[u8], usize); 8] = [
@@ -43,7 +221,12 @@ pub(crate) fn print_table() {
         (b"pool bytes     ", stats.pool_bytes),
         (b"failed requests", stats.failed_requests),
     ];
-    let mut line = Line::new();
+    let mut line = Line::new()
+        .text(b"memoman: ")
+        .text(program())
+        .text(b", process ")
+        .number(pid(), 0)
+        .text(b"\n");
     for (name, value) in rows {
         line = line
             .text(b"memoman: ")
@@ -51,5 +234,5 @@ pub(crate) fn print_table() {
             .number(value, 16)
             .text(b"\n");
     }
-    line.print();
+    line
 }
