@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const char *text = values[i];
         int is_one = strcmp(text, "1") == 0, is_zero = strcmp(text, "0") == 0;
         if (i == 0 && !(reserve = size_of(text))) expect(i, lines);
-        int is_path = i == 3 && strchr(text, '/') != NULL && length <= 511;
+        int is_path = i == 3 && strchr(text, '/') != NULL && length <= 255;
         if (i > 0 && !is_one && !is_zero && !is_path) expect(i, lines);
         if (i > 0) switches |= (unsigned)(i == 1 ? is_zero : is_one || is_path) << (i - 1);
     }

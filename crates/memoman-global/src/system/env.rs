@@ -17,14 +17,10 @@ unsafe extern "C" {
 const PREFIX: &[u8] = b"MEMOMAN_";
 
 /// The variables that have the prefix.
-const NAMES: &[&[u8]] = &[
-    b"MEMOMAN_RESERVE",
-    b"MEMOMAN_GROW",
-    b"MEMOMAN_LOCK",
-    b"MEMOMAN_STATS",
-    #[cfg(memoman_debug)]
-    b"MEMOMAN_LEAKS",
-];
+#[cfg(not(memoman_debug))]
+const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS";
+#[cfg(memoman_debug)]
+const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_LEAKS";
 /// The greatest number of unknown variables that are named.
 const UNKNOWN_MAX: usize = 4;
 
@@ -43,7 +39,7 @@ pub(crate) struct Settings {
 }
 
 /// Bytes of the longest path that `MEMOMAN_STATS` may give.
-const PATH_MAX: usize = 511;
+const PATH_MAX: usize = 255;
 
 /// The value of `MEMOMAN_STATS` if it is a path, else empty. A copy: the program may change its
 /// environment before it ends.
@@ -65,14 +61,15 @@ fn table(text: &[u8]) -> Option<bool> {
     if !text.contains(&b'/') {
         return switch(text);
     }
-    let path = PATH.0.get();
-    // SAFETY: the settings are read once, under the lock, before the first `table_path`.
-    let path = unsafe { &mut *path };
-    path.get_mut(..text.len())
-        .filter(|_| text.len() <= PATH_MAX)?
-        .copy_from_slice(text);
-    if let Some(rest) = path.get_mut(text.len()..) {
-        rest.fill(0);
+    if text.len() > PATH_MAX {
+        return None;
+    }
+    let path: *mut u8 = PATH.0.get().cast();
+    // SAFETY: the text and a 0 fit, as tested. The settings are read once, under the lock, before
+    // the first `table_path`.
+    unsafe {
+        path.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        path.add(text.len()).write(0);
     }
     Some(true)
 }
@@ -106,7 +103,7 @@ fn report_unknown() {
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return;
     }
-    let mut line = Line::new().text(b"memoman: ");
+    let mut line = Line::new();
     let mut unknown = 0;
     // SAFETY: the C library's variable. No thread changes the environment meanwhile, as getenv
     // requires of every program.
@@ -123,20 +120,17 @@ fn report_unknown() {
             continue;
         };
         if unknown < UNKNOWN_MAX {
-            line = line
-                .text(if unknown == 0 { b"" } else { b", " })
-                .text(name.get(..64).unwrap_or(name));
+            line.add(if unknown == 0 { b"memoman: " } else { b", " });
+            line.add(name.get(..64).unwrap_or(name));
         }
         unknown += 1;
     }
-    if unknown == 0 {
-        return;
+    if unknown > 0 {
+        line.add(b" ignored: the variables are ");
+        line.add(NAMES);
+        line.add(b"\n");
+        line.print();
     }
-    line = line.text(b" ignored: the variables are ");
-    for (place, name) in NAMES.iter().enumerate() {
-        line = line.text(if place == 0 { b"" } else { b", " }).text(name);
-    }
-    line.text(b"\n").print();
 }
 
 /// The name of an entry of the environment that has the prefix and is no variable of this library.
@@ -145,7 +139,10 @@ pub(crate) fn unknown_name(entry: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let name = entry.split(|byte| *byte == b'=').next()?;
-    (!NAMES.contains(&name)).then_some(name)
+    let known = NAMES
+        .split(|byte| *byte == b',')
+        .any(|known| known.trim_ascii() == name);
+    (!known).then_some(name)
 }
 
 /// A variable's value; None when it is unset, or malformed, which is reported.

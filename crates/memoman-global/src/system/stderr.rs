@@ -33,7 +33,7 @@ impl Line {
     }
 
     #[inline(never)]
-    fn add(&mut self, text: &[u8]) {
+    pub(crate) fn add(&mut self, text: &[u8]) {
         for &byte in text {
             if let Some(place) = self.bytes.get_mut(self.used) {
                 *place = byte;
@@ -57,8 +57,9 @@ impl Line {
         self
     }
 
+    /// A number to this base, right-aligned to `width` characters.
     #[inline(never)]
-    fn add_digits(&mut self, mut value: usize, base: usize, width: usize) {
+    pub(crate) fn add_digits(&mut self, mut value: usize, base: usize, width: usize) {
         let mut digits = [b' '; 24];
         let mut start = digits.len();
         for place in digits.iter_mut().rev() {

@@ -19,7 +19,7 @@ use one_heap as imp;
 pub(crate) use imp::{allocations, info, stats, trim, validate};
 
 use core::ffi::{CStr, c_char};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allocator::Stats;
 use crate::system::env;
@@ -48,7 +48,7 @@ pub struct Info {
 const COUNTED_MAX: usize = 4096;
 
 /// Device and inode of stderr when the table was registered; 0 without one.
-static STDERR: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+static STDERR: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Registers the table for the end of the process. Called without the lock: `atexit` may allocate.
 pub(crate) fn print_at_exit() {
@@ -63,7 +63,7 @@ pub(crate) fn print_at_exit() {
 }
 
 /// Device and inode of an open file.
-fn identity(file: i32) -> [u64; 2] {
+fn identity(file: i32) -> [usize; 2] {
     let saved = errno();
     // SAFETY: all-zero is a valid struct, which fstat writes.
     let status = unsafe {
@@ -72,7 +72,7 @@ fn identity(file: i32) -> [u64; 2] {
         status
     };
     set_errno(saved);
-    [status.st_dev, status.st_ino]
+    [status.st_dev as usize, status.st_ino as usize]
 }
 
 /// The table at the end of the process: appended to the file of `MEMOMAN_STATS`, or printed on
@@ -90,49 +90,45 @@ fn print_at_end() {
 }
 
 /// Appends the table to a file. `%p` in its path stands for the process's number.
+#[inline(never)]
 fn append(path: &[u8]) {
     let mut name = Line::new();
-    let mut rest = path;
-    while let [first, ..] = rest {
-        if let Some(behind) = rest.strip_prefix(b"%p") {
-            name = name.number(pid(), 0);
-            rest = behind;
+    let mut bytes = path.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'%' && bytes.as_slice().first() == Some(&b'p') {
+            bytes.next();
+            name.add_digits(pid(), 10, 0);
         } else {
-            name = name.text(core::slice::from_ref(first));
-            rest = rest.get(1..).unwrap_or_default();
+            name.add(core::slice::from_ref(byte));
         }
     }
+    // The longest path, with a process number of seven digits (Linux: at most 4,194,304) for every
+    // two bytes, leaves room for the 0 behind it.
+    name.add(b"\0");
     let saved = errno();
-    let name = name.text(b"\0");
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
-    let file = match CStr::from_bytes_with_nul(name.as_bytes()) {
-        // SAFETY: a C string.
-        Ok(name) => unsafe { libc::open(name.as_ptr(), flags, 0o666) },
-        // The numbers have made it too long for the line.
-        Err(_) => {
-            set_errno(libc::ENAMETOOLONG);
-            -1
-        }
-    };
+    let name = name.as_bytes().as_ptr();
+    // SAFETY: the path ends in 0. (A system call, as in `Line`: no cancellation point.)
+    let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, name, flags, 0o666) };
     if file < 0 {
-        Line::new()
-            .text(b"memoman: MEMOMAN_STATS: cannot write to ")
-            .text(path)
-            .text(b" (errno ")
-            .number(errno() as usize, 0)
-            .text(b")\n")
-            .print();
+        let mut line = Line::new();
+        line.add(b"memoman: MEMOMAN_STATS: cannot write to ");
+        line.add(path);
+        line.add(b" (errno ");
+        line.add_digits(errno() as usize, 10, 0);
+        line.add(b")\n");
+        line.print();
     } else {
-        table().write_to(file);
+        table().write_to(file as i32);
         // SAFETY: opened above.
-        unsafe { libc::close(file) };
+        unsafe { libc::syscall(libc::SYS_close, file) };
     }
     set_errno(saved);
 }
 
 fn pid() -> usize {
     // SAFETY: getpid has no precondition.
-    unsafe { libc::getpid() as usize }
+    unsafe { libc::syscall(libc::SYS_getpid) as usize }
 }
 
 /// The program's name, without its folder.
@@ -211,28 +207,35 @@ pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
 fn table() -> Line {
     let allocations = allocations();
     let stats = stats();
-    let rows: [(&[u8], usize); 8] = [
-        (b"allocations    ", allocations),
-        (b"live blocks    ", stats.live_blocks),
-        (b"used bytes     ", stats.used),
-        (b"peak bytes     ", stats.peak),
-        (b"free bytes     ", stats.free),
-        (b"largest free   ", stats.largest),
-        (b"pool bytes     ", stats.pool_bytes),
-        (b"failed requests", stats.failed_requests),
+    const NAMES: &[u8; 8 * 15] = b"\
+        allocations    \
+        live blocks    \
+        used bytes     \
+        peak bytes     \
+        free bytes     \
+        largest free   \
+        pool bytes     \
+        failed requests";
+    let values = [
+        allocations,
+        stats.live_blocks,
+        stats.used,
+        stats.peak,
+        stats.free,
+        stats.largest,
+        stats.pool_bytes,
+        stats.failed_requests,
     ];
-    let mut line = Line::new()
-        .text(b"memoman: ")
-        .text(program())
-        .text(b", process ")
-        .number(pid(), 0)
-        .text(b"\n");
-    for (name, value) in rows {
-        line = line
-            .text(b"memoman: ")
-            .text(name)
-            .number(value, 16)
-            .text(b"\n");
+    let mut line = Line::new();
+    line.add(b"memoman: ");
+    line.add(program());
+    line.add(b", process ");
+    line.add_digits(pid(), 10, 0);
+    for (name, value) in NAMES.chunks_exact(15).zip(values) {
+        line.add(b"\nmemoman: ");
+        line.add(name);
+        line.add_digits(value, 10, 16);
     }
+    line.add(b"\n");
     line
 }
