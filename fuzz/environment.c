@@ -16,7 +16,7 @@ static const struct variable {
     {"MEMOMAN_RESERVE", "bytes, or a number with K, M or G"},
     {"MEMOMAN_GROW", "0 or 1"},
     {"MEMOMAN_LOCK", "0 or 1"},
-    {"MEMOMAN_STATS", "0 or 1"},
+    {"MEMOMAN_STATS", "0, 1, or a file's path with a slash in it"},
 };
 
 static char *values[VARIABLES]; /* NULL: not set */
@@ -104,8 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const char *text = values[i];
         int is_one = strcmp(text, "1") == 0, is_zero = strcmp(text, "0") == 0;
         if (i == 0 && !(reserve = size_of(text))) expect(i, lines);
-        if (i > 0 && !is_one && !is_zero) expect(i, lines);
-        if (i > 0) switches |= (unsigned)(i == 1 ? is_zero : is_one) << (i - 1);
+        int is_path = i == 3 && strchr(text, '/') != NULL && length <= 255;
+        if (i > 0 && !is_one && !is_zero && !is_path) expect(i, lines);
+        if (i > 0) switches |= (unsigned)(i == 1 ? is_zero : is_one || is_path) << (i - 1);
     }
     said_bytes = 0;
     broken = way % 8 == 7;

@@ -49,7 +49,7 @@ build_libraries() {
     # The shim's names get a prefix, so that the fuzzer keeps its own malloc.
     {
         sed -nE 's/.*extern "C" fn ([a-z_0-9]+)\(.*/\1/p' \
-            crates/memoman-preload/src/{names,inspect}.rs
+            crates/memoman-preload/src/{names,inspect,loading}.rs
         sed -nE 's/^    (_Z[A-Za-z0-9_]+) .*/\1/p' crates/memoman-preload/src/operators.rs
     } | sed 's/.*/& shim_&/' >"$out/names"
     renew "$built/libmemoman_preload.a" "$out/libshim.a" --redefine-syms="$out/names"

@@ -40,9 +40,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
         libc::abort()
     }
     #[cfg(not(unix))]
-    loop {
-        core::hint::spin_loop();
-    }
+    ffi::misuse::trap()
 }
 
 // The prebuilt libcore of a debug build refers to the personality routine of unwinding, which is

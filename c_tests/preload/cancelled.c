@@ -71,7 +71,7 @@ int main(int count, char **arguments) {
     unsigned rounds = count > 1 ? (unsigned)atoi(arguments[1]) : 40;
     uint64_t state = chosen_seed();
     pthread_t others[BUSY];
-    size_t live = mallinfo2().uordblks;
+    size_t live = IN_USE();
     for (uintptr_t i = 0; i < BUSY; i++)
         CHECK(pthread_create(&others[i], NULL, busy, (void *)i) == 0);
     for (uintptr_t round = 0; round < rounds; round++) {
@@ -91,7 +91,7 @@ int main(int count, char **arguments) {
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < BUSY; i++) CHECK(pthread_join(others[i], NULL) == 0);
     CHECK(HEAPS_ARE_SOUND());
-    CHECK(mallinfo2().uordblks < live + (64 << 10));
+    CHECK(IN_USE() < live + (64 << 10));
     passed("cancelled_threads_leave_no_lock_and_no_block");
     return 0;
 }

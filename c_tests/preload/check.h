@@ -41,6 +41,9 @@ static inline void skipped(const char *name, const char *why) {
 #define HEAPS_ARE_SOUND() 1
 #endif
 
+/* Bytes in use by mallinfo2, whose `uordblks` lacks the large blocks. */
+#define IN_USE() (mallinfo2().uordblks + mallinfo2().hblkhd)
+
 /* xorshift64. */
 static inline uint64_t random_next(uint64_t *state) {
     *state ^= *state << 13, *state ^= *state >> 7, *state ^= *state << 17;

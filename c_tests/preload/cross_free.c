@@ -125,7 +125,7 @@ int main(int count, char **arguments) {
     for (int i = 0; i < SLOTS; i++)
         if (slots[i]) live += slots[i]->bytes;
     malloc_trim(0);
-    size_t used = mallinfo2().uordblks;
+    size_t used = IN_USE();
     CHECK(used >= live && used < live + live / 8 + (512 << 10));
     passed("what_is_in_use_adds_up");
     for (int i = 0; i < SLOTS; i++)

@@ -65,7 +65,7 @@ static int round_with(long n) {
     alarm(60);
     /* The heap is made first, since a thread's stack comes from mmap too. */
     free(malloc(1));
-    size_t live = mallinfo2().uordblks;
+    size_t live = IN_USE();
     calls = 0;
     fails_from = n;
     fill_and_empty();
@@ -77,7 +77,7 @@ static int round_with(long n) {
     CHECK(calls >= n);
     fails_from = -1;
     CHECK(fill_and_empty() == 300);
-    CHECK(mallinfo2().uordblks <= live + 4096);
+    CHECK(IN_USE() <= live + 4096);
     return 0;
 }
 

@@ -24,7 +24,8 @@ static void run(const char *copy, char *text, size_t bytes) {
     CHECK(pid >= 0);
     if (pid == 0) {
         char *arguments[] = {(char *)copy, "says", NULL};
-        char *environment[] = {"MEMOMAN_RESERVE=64M", "MEMOMAN_GROW=0", "MEMOMAN_STATS=1", NULL};
+        char *environment[] = {"MEMOMAN_RESERVE=64M", "MEMOMAN_GROW=0", "MEMOMAN_STATS=1",
+                               "MEMOMAN_STAT=1", NULL};
         dup2(ends[1], 1), dup2(ends[1], 2);
         if (setgid(65534) != 0 || setuid(65534) != 0) _exit(8);
         execve(copy, arguments, environment);
@@ -63,7 +64,8 @@ int main(int count, char **arguments) {
     unsigned long secure = 9;
     size_t arena = 0;
     CHECK(sscanf(without, "secure %lu arena %zu", &secure, &arena) == 2);
-    CHECK(secure == 0 && arena >= 64 << 20 && strstr(without, "memoman: allocations"));
+    CHECK(secure == 0 && arena >= 64 << 20 && strstr(without, "memoman: allocations") &&
+          strstr(without, "memoman: MEMOMAN_STAT ignored"));
     passed("environment_is_heeded_otherwise");
     CHECK(sscanf(with, "secure %lu arena %zu", &secure, &arena) == 2);
     if (secure == 0) {

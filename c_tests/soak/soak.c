@@ -149,7 +149,8 @@ TEST(soak, global) {
     soak_run("global", &global_front);
 }
 
-/* The shim's functions, loaded by name: the program's malloc is the C library's. */
+/* The shim's functions, loaded by name: the program's malloc is the C library's. With
+ * RTLD_DEEPBIND, the shim's functions find each other by name. */
 static struct shim {
     void *(*malloc)(size_t), *(*calloc)(size_t, size_t), *(*realloc)(void *, size_t),
         *(*memalign)(size_t, size_t);
@@ -201,8 +202,8 @@ static int shim_validate(engine *e) {
 static mm_stats_t shim_stats(engine *e) {
     struct mallinfo2 info = shim.info();
     mm_stats_t stats = {0};
-    stats.pool_bytes = info.arena;
-    stats.used = info.uordblks;
+    stats.pool_bytes = info.arena + info.hblkhd;
+    stats.used = info.uordblks + info.hblkhd;
     stats.free = info.fordblks;
     stats.overhead = info.arena - info.uordblks - info.fordblks;
     stats.peak = info.usmblks;
@@ -219,7 +220,7 @@ static const engine_front shim_front = {
 
 TEST(soak, shim) {
     const char *file = getenv("SOAK_SHIM");
-    void *library = file ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
+    void *library = file ? dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) : NULL;
     if (!library)
         suite_fail(__FILE__, __LINE__, "no shim: %s", file ? dlerror() : "SOAK_SHIM is not set");
     find(library, "malloc", &shim.malloc);

@@ -31,9 +31,9 @@ pub(super) unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *
     ptr::null_mut()
 }
 
-/// Stops a bare-metal program at an instruction that a debugger shows.
+/// Stops a program without an operating system at an instruction that a debugger or the host shows.
 #[cfg(not(unix))]
-fn trap() -> ! {
+pub(crate) fn trap() -> ! {
     #[cfg(any(target_arch = "arm", target_arch = "aarch64"))]
     // SAFETY: the permanently undefined instruction never returns and touches no memory.
     unsafe {
@@ -49,13 +49,16 @@ fn trap() -> ! {
     unsafe {
         core::arch::asm!("ud2", options(noreturn, nostack))
     }
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
     #[cfg(not(any(
         target_arch = "arm",
         target_arch = "aarch64",
         target_arch = "riscv32",
         target_arch = "riscv64",
         target_arch = "x86",
-        target_arch = "x86_64"
+        target_arch = "x86_64",
+        target_arch = "wasm32"
     )))]
     loop {
         core::hint::spin_loop();

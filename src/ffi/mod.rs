@@ -41,7 +41,7 @@ mod global;
 mod allocator;
 mod checker;
 mod hot;
-mod misuse;
+pub(crate) mod misuse;
 
 use core::ffi::c_int;
 use core::ptr;

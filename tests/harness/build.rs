@@ -166,11 +166,33 @@ impl Workshop {
             .arg("-O1");
         // The compiler must not remove pairs of malloc and free, or assume malloc's properties.
         command
-            .args(["-fno-builtin", "-pthread"])
+            .args(["-fno-builtin", "-pthread", "-L"])
+            .arg(&folder)
             .arg(source)
             .args(link)
             .args(LIBRARIES);
         self.finish(command, &program)
+    }
+
+    /// Compiles a shared library for such a program: a file of c_tests/preload/libraries, and
+    /// arguments for the linker.
+    pub(crate) fn strangers_library(&self, library: &[String]) -> Result<PathBuf, String> {
+        let (name, link) = library.split_first().ok_or("library: no file")?;
+        let folder = self.out.join("preload");
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let source = self.root.join("c_tests/preload/libraries").join(name);
+        let cpp = is_cpp(&source);
+        let made = folder.join(format!("{}.so", stem(&source)));
+        if is_newer(&made, std::slice::from_ref(&source)) {
+            return Ok(made);
+        }
+        let mut command = self.compiler(None, cpp)?;
+        command
+            .args(WARNINGS)
+            .args(["-O1", "-fno-builtin", "-shared", "-fPIC"])
+            .arg(&source)
+            .args(link);
+        self.finish(command, &made)
     }
 
     /// Compiles a program that uses the C library's names only with a library linked in, whose

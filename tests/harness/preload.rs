@@ -8,6 +8,7 @@
 //! // also-linked: asan     runs also with this variant's library linked in: linked.rs
 //! // only-linked: plain    runs only so, not under a shim
 //! // link: -ldl
+//! // library: name.c -lx     built as name.so beside the program, from c_tests/preload/libraries
 //! // expect-signal: SIGABRT
 //! // expect-stderr: text   a line on stderr must contain the text; `*` stands for any text,
 //! //                       `SITE` for a place in the program: `0x* (program+0x*)`
@@ -50,6 +51,8 @@ pub(crate) struct Directives {
     /// Not under a shim.
     only_linked: bool,
     pub(crate) link: Vec<String>,
+    /// A file of c_tests/preload/libraries, and the arguments to link it.
+    libraries: Vec<Vec<String>>,
     pub(crate) signal: Option<i32>,
     pub(crate) stderr: Vec<String>,
     /// For a misuse program and a debug library: see misuse.rs.
@@ -104,6 +107,7 @@ impl Directives {
                     found.also_linked.extend(words(value));
                 }
                 "link" => found.link.extend(words(value)),
+                "library" => found.libraries.push(words(value)),
                 "expect-signal" | "debug-signal" => match signal_number(value) {
                     Some(number) if name == "debug-signal" => found.debug_signal = Some(number),
                     Some(number) => found.signal = Some(number),
@@ -219,6 +223,9 @@ pub(crate) fn trials(
         .collect();
     let built = in_parallel(&sources, |source| {
         let directives = Directives::read(source)?;
+        for library in &directives.libraries {
+            workshop.strangers_library(library)?;
+        }
         let program = workshop.stranger(source, &directives.link)?;
         let shim = workshop.library(under.library)?.join(under.file);
         Ok((directives, program, shim))

@@ -59,15 +59,13 @@ pub(crate) fn shown(command: &Command) -> String {
     text
 }
 
-/// Removes the variables that change a program's heap: the caller's shell may have set them.
+/// Removes the variables that change a program's heap, and those of the harness itself, which the
+/// library would report as unknown: the caller's shell may have set them.
 pub(crate) fn without_settings(command: &mut Command) {
-    for variable in [
-        "MEMOMAN_RESERVE",
-        "MEMOMAN_GROW",
-        "MEMOMAN_LOCK",
-        "MEMOMAN_STATS",
-    ] {
-        command.env_remove(variable);
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("MEMOMAN_") {
+            command.env_remove(variable);
+        }
     }
 }
 

@@ -57,4 +57,25 @@ impl Tlsf {
             failed_requests: control.failed_requests,
         }
     }
+    /// Number of free blocks, counted up to `limit`; O(limit + bins).
+    ///
+    /// # Safety
+    /// The instance is live.
+    pub unsafe fn free_blocks(self, limit: usize) -> usize {
+        let control = self.control();
+        let mut count = 0;
+        // SAFETY: live (caller): `top_bin` bounds the heads, and each link leads to a free block of
+        // the instance or to the list's end (I2). A link that an overflow has overwritten is
+        // followed only inside the instance's bounds.
+        unsafe {
+            for bin in 0..=(*control).top_bin {
+                let mut block = Control::head(control, bin).read();
+                while count < limit && (*control).may_be_payload(block.addr()) {
+                    count += 1;
+                    block = block.next_free();
+                }
+            }
+        }
+        count
+    }
 }

@@ -36,6 +36,32 @@ fn group_j_counters_follow_every_call() {
 }
 
 #[test]
+fn group_j_free_blocks_are_counted_up_to_a_limit() {
+    let heap = Heap::new(1 << 16);
+    // SAFETY: live instance.
+    let count = |limit| unsafe { heap.tlsf().free_blocks(limit) };
+    assert_eq!((count(9), count(1), count(0)), (1, 1, 0));
+    let blocks: Vec<_> = (0..21).map(|i| heap.take((4 + i % 3) * QUANTUM)).collect();
+    // Every second one: none merges, and several share a bin. The pool's rest is free too.
+    let (freed, rest): (Vec<_>, Vec<_>) = (0..21).partition(|i| i % 2 == 0);
+    for (known, &i) in freed.iter().enumerate() {
+        assert_eq!(count(100), known + 1);
+        if i < 20 {
+            heap.free(blocks[i]);
+        }
+    }
+    assert_eq!(
+        (count(100), count(11), count(10), count(3)),
+        (11, 11, 10, 3)
+    );
+    for i in rest.into_iter().chain([20]) {
+        heap.free(blocks[i]);
+    }
+    assert_eq!(count(100), 1);
+    assert_sound(heap.tlsf());
+}
+
+#[test]
 fn group_j_largest_is_capped_by_what_the_instance_serves() {
     let heap = Heap::with(1 << 16, 1 << 12);
     let greatest = ((1 << 12) + WORD).next_multiple_of(QUANTUM) - WORD;

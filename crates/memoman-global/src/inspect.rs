@@ -3,6 +3,7 @@
 //! A program may call these before it allocates, so each completes the start-up ([`start`]).
 
 use crate::allocator::{Stats, Tlsf};
+use crate::process::figures::Info;
 use crate::process::{figures, heap, start};
 
 /// The process-wide instance, created at the first use. None when it cannot be created.
@@ -14,6 +15,18 @@ pub fn handle() -> Option<Tlsf> {
 /// `largest` is the greatest request that the calling thread can be served.
 pub fn stats() -> Stats {
     settled(figures::stats())
+}
+
+/// The figures, and what glibc's `mallinfo` wants beside them. Under the lock: O(heaps), and a
+/// bounded number of free blocks is counted.
+pub fn info() -> Info {
+    settled(figures::info())
+}
+
+/// Calls `use_text` with the figures in the form of glibc's `malloc_info`.
+pub fn with_xml(use_text: impl FnOnce(&[u8])) {
+    figures::with_xml(use_text);
+    start::settle();
 }
 
 /// Every heap is sound. O(blocks), under the lock.

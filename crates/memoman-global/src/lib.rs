@@ -79,7 +79,9 @@ pub use imp::{calloc, free, malloc, memalign, realloc, usable_size};
 #[doc(hidden)]
 pub use imp::{malloc_at, memalign_at};
 #[doc(hidden)]
-pub use inspect::{handle, print_table, stats, trim, validate};
+pub use inspect::{handle, info, print_table, stats, trim, validate, with_xml};
+#[doc(hidden)]
+pub use process::figures::Info;
 #[doc(hidden)]
 pub use process::misuse;
 #[doc(hidden)]

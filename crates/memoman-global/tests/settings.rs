@@ -260,10 +260,13 @@ fn statistics_are_printed_at_exit() {
         },
     );
     if let Some(end) = end {
-        let (table, largest): (Vec<_>, Vec<_>) = end
-            .stderr
-            .lines()
-            .partition(|line| !line.starts_with("memoman: largest free"));
+        let mut lines = end.stderr.lines();
+        let head = lines.next().unwrap_or_default();
+        let (program, process) = head.split_once(", process ").unwrap();
+        assert!(program.starts_with("memoman: settings"), "{head}");
+        assert!(process.parse::<u32>().is_ok(), "{head}");
+        let (table, largest): (Vec<_>, Vec<_>) =
+            lines.partition(|line| !line.starts_with("memoman: largest free"));
         assert_eq!(
             table,
             [
@@ -294,7 +297,7 @@ fn statistics_are_printed_whatever_the_first_use_was() {
     if let Some(end) = alone(name, &[("MEMOMAN_STATS", "1")], || {
         assert!(heap::handle().is_some());
     }) {
-        assert_eq!(end.stderr.lines().count(), 8);
+        assert_eq!(end.stderr.lines().count(), 9);
     }
 }
 
@@ -307,10 +310,10 @@ fn the_table_can_be_printed_at_any_time() {
         assert_eq!(errno(), 7);
     });
     if let Some(end) = end {
-        assert_eq!(end.stderr.lines().count(), 8);
+        assert_eq!(end.stderr.lines().count(), 9);
         assert!(
             end.stderr
-                .starts_with("memoman: allocations                   1\n")
+                .contains("\nmemoman: allocations                   1\n")
         );
     }
 }
@@ -342,9 +345,61 @@ fn a_malformed_value_is_reported_and_ignored() {
 memoman: MEMOMAN_RESERVE=12T ignored: expected bytes, or a number with K, M or G
 memoman: MEMOMAN_GROW=no ignored: expected 0 or 1
 memoman: MEMOMAN_LOCK=yes ignored: expected 0 or 1
-memoman: MEMOMAN_STATS=0123456789012345678901234567890123456789012345678901234567890123 ignored: expected 0 or 1
+memoman: MEMOMAN_STATS=0123456789012345678901234567890123456789012345678901234567890123 ignored: expected 0, 1, or a file's path with a slash in it
 "
         );
+    }
+}
+
+#[test]
+fn unknown_variables_are_named_in_one_line() {
+    let name = "unknown_variables_are_named_in_one_line";
+    let variables = &[("MEMOMAN_STAT", "1"), ("MEMOMAN_GROWS", "")];
+    if let Some(end) = alone(name, variables, || free(heap::malloc(1))) {
+        assert_eq!(end.stderr.lines().count(), 1);
+        assert!(end.stderr.contains("MEMOMAN_STAT") && end.stderr.contains("MEMOMAN_GROWS"));
+        assert!(end.stderr.ends_with(
+            " ignored: the variables are MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS\n"
+        ));
+    }
+}
+
+/// The longest path that fits, and one byte more.
+#[test]
+fn a_path_for_the_table_has_a_greatest_length() {
+    let name = "a_path_for_the_table_has_a_greatest_length";
+    let long = format!("/none/{}", "x".repeat(249));
+    if let Some(end) = alone(name, &[("MEMOMAN_STATS", &long)], || free(heap::malloc(1))) {
+        assert!(
+            end.stderr
+                .starts_with("memoman: MEMOMAN_STATS: cannot write to /none/xxx")
+        );
+    }
+}
+
+#[test]
+fn a_longer_path_for_the_table_is_reported_and_ignored() {
+    let name = "a_longer_path_for_the_table_is_reported_and_ignored";
+    let long = format!("/none/{}", "x".repeat(250));
+    if let Some(end) = alone(name, &[("MEMOMAN_STATS", &long)], || free(heap::malloc(1))) {
+        assert_eq!(end.stderr.lines().count(), 1);
+        assert!(
+            end.stderr
+                .ends_with("ignored: expected 0, 1, or a file's path with a slash in it\n")
+        );
+    }
+}
+
+#[test]
+fn the_process_number_fits_into_the_longest_path() {
+    let name = "the_process_number_fits_into_the_longest_path";
+    let long = format!("/none/{}", "%p".repeat(124));
+    if let Some(end) = alone(name, &[("MEMOMAN_STATS", &long)], || free(heap::malloc(1))) {
+        assert!(
+            end.stderr
+                .starts_with("memoman: MEMOMAN_STATS: cannot write to /none/%p")
+        );
+        assert!(end.stderr.ends_with("(errno 2)\n"));
     }
 }
 
@@ -400,8 +455,8 @@ fn a_line_is_written_whole_though_signals_interrupt_it() {
                 text.extend_from_slice(&buffer[..got as usize]);
             }
             text.retain(|&byte| byte != b'.');
-            assert!(text.starts_with(b"memoman: allocations"));
-            assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), 8);
+            assert!(text.starts_with(b"memoman: settings"));
+            assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), 9);
         });
         heap::print_table();
         reader.join().unwrap();

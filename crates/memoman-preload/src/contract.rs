@@ -1,15 +1,18 @@
 //! The rules of C, POSIX and glibc: arguments that are refused, errno, rounding.
 
-use core::ptr;
+use core::{mem, ptr};
 
 use memoman_global as heap;
+
+use crate::bound::bound;
 
 /// glibc's `memalign` rounds an alignment up to a power of two; 0 becomes 1.
 pub(crate) fn rounded_alignment(align: usize) -> Option<usize> {
     align.max(1).checked_next_power_of_two()
 }
 
-/// `posix_memalign`: returns the error; `out` is written on success only, errno never.
+/// `posix_memalign`: returns the error; `out` is written on success only. As in glibc, errno is set
+/// too without memory, and left alone by EINVAL.
 ///
 /// # Safety
 /// `out` may be written.
@@ -18,9 +21,7 @@ pub(crate) unsafe fn posix_memalign(out: *mut *mut u8, align: usize, bytes: usiz
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
         return libc::EINVAL;
     }
-    let saved = errno();
     let payload = heap::memalign(align, bytes);
-    heap::set_errno(saved);
     if payload.is_null() {
         return libc::ENOMEM;
     }
@@ -62,27 +63,27 @@ pub(crate) fn pvalloc(bytes: usize) -> *mut u8 {
     }
 }
 
-/// `reallocarray`: a product beyond the address space is ENOMEM, and the block is unchanged.
+/// `reallocarray`: a product beyond the address space is ENOMEM, and the block is unchanged. Else
+/// the `realloc` that the program calls.
 ///
 /// # Safety
 /// The duties of `realloc`.
 #[cfg_attr(memoman_debug, inline(always))]
 pub(crate) unsafe fn reallocarray(ptr: *mut u8, count: usize, size: usize) -> *mut u8 {
-    match count.checked_mul(size) {
-        // SAFETY: the caller keeps the duties of `realloc`.
-        Some(bytes) => unsafe { heap::realloc(ptr, bytes) },
-        None => refused(libc::ENOMEM),
+    let Some(bytes) = count.checked_mul(size) else {
+        return refused(libc::ENOMEM);
+    };
+    let bound = bound!(realloc);
+    // SAFETY: every definition of `realloc` has this type; the caller keeps its duties.
+    unsafe {
+        let realloc: unsafe extern "C" fn(*mut u8, usize) -> *mut u8 = mem::transmute(bound);
+        realloc(ptr, bytes)
     }
 }
 
 fn refused(error: i32) -> *mut u8 {
     heap::set_errno(error);
     ptr::null_mut()
-}
-
-fn errno() -> i32 {
-    // SAFETY: the C library's pointer to the thread's own errno.
-    unsafe { *libc::__errno_location() }
 }
 
 fn page_size() -> usize {

@@ -4,22 +4,25 @@ use core::ffi::c_int;
 
 use memoman_global as heap;
 
-/// glibc's `struct mallinfo2`, fields in its order. Unused fields are 0; the others are bytes.
+/// glibc's `struct mallinfo2`, fields in its order: numbers of blocks in `ordblks`, `smblks` and
+/// `hblks`, bytes in the others. As in glibc, large blocks are in `hblks` and `hblkhd` only.
 #[repr(C)]
 pub struct MallInfo2 {
-    /// All pools.
+    /// All pools, without the large blocks in them.
     arena: usize,
-    /// Free blocks (glibc: chunks): not counted, 0.
+    /// Free blocks, cached ones included, counted up to a bound of the lock's time.
     ordblks: usize,
+    /// Blocks in the threads' caches. (glibc: in fastbins.)
     smblks: usize,
+    /// Live blocks outside the threads' heaps. (glibc: mapped one by one.)
     hblks: usize,
     hblkhd: usize,
-    /// Peak bytes in use. (glibc: the most ever allocated.)
+    /// Peak bytes in use. (glibc: 0.)
     usmblks: usize,
     fsmblks: usize,
     /// Bytes in use.
     uordblks: usize,
-    /// Free bytes.
+    /// Free bytes, cached ones included.
     fordblks: usize,
     /// The greatest request that can be served without growing. (glibc: bytes at the top that
     /// can be given back.)
@@ -44,18 +47,18 @@ pub struct MallInfo {
 /// glibc's `mallinfo2`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> MallInfo2 {
-    let stats = heap::stats();
+    let info = heap::info();
     MallInfo2 {
-        arena: stats.pool_bytes,
-        ordblks: 0,
-        smblks: 0,
-        hblks: 0,
-        hblkhd: 0,
-        usmblks: stats.peak,
-        fsmblks: 0,
-        uordblks: stats.used,
-        fordblks: stats.free,
-        keepcost: stats.largest,
+        arena: info.stats.pool_bytes - info.large_bytes,
+        ordblks: info.free_blocks,
+        smblks: info.cached_blocks,
+        hblks: info.large_blocks,
+        hblkhd: info.large_bytes,
+        usmblks: info.stats.peak,
+        fsmblks: info.cached_bytes,
+        uordblks: info.stats.used - info.large_bytes,
+        fordblks: info.stats.free,
+        keepcost: info.stats.largest,
     }
 }
 
@@ -66,22 +69,37 @@ pub extern "C" fn mallinfo() -> MallInfo {
     let int = |value: usize| c_int::try_from(value).unwrap_or(c_int::MAX);
     MallInfo {
         arena: int(info.arena),
-        ordblks: 0,
-        smblks: 0,
-        hblks: 0,
-        hblkhd: 0,
+        ordblks: int(info.ordblks),
+        smblks: int(info.smblks),
+        hblks: int(info.hblks),
+        hblkhd: int(info.hblkhd),
         usmblks: int(info.usmblks),
-        fsmblks: 0,
+        fsmblks: int(info.fsmblks),
         uordblks: int(info.uordblks),
         fordblks: int(info.fordblks),
         keepcost: int(info.keepcost),
     }
 }
 
-/// glibc's `mallopt`: accepted, and without effect.
+/// glibc's `mallopt`: without effect. Accepted, apart from the value that glibc refuses.
 #[unsafe(no_mangle)]
-pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
-    1
+pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
+    const M_MXFAST: c_int = 1;
+    const MXFAST_MAX: c_int = 80 * size_of::<usize>() as c_int / 4;
+    c_int::from(parameter != M_MXFAST || (0..=MXFAST_MAX).contains(&value))
+}
+
+/// glibc's `malloc_info`: the figures as XML. `options` is 0, else EINVAL is returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut libc::FILE) -> c_int {
+    if options != 0 {
+        return libc::EINVAL;
+    }
+    heap::with_xml(|text| {
+        // SAFETY: the text is readable, and the file open for writing (caller).
+        unsafe { libc::fwrite(text.as_ptr().cast(), 1, text.len(), file) };
+    });
+    0
 }
 
 /// glibc's `malloc_trim`: 1 if memory went back to the system.

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `contract.rs` | the rules of C, POSIX and glibc |
 //! | `names.rs` | malloc, free and the rest of the C library's family, `__libc_` aliases |
-//! | `inspect.rs` | mallinfo, mallopt, malloc_trim, malloc_stats |
+//! | `inspect.rs` | mallinfo, mallopt, malloc_info, malloc_trim, malloc_stats |
 //! | `operators.rs` | C++'s operator new and delete |
+//! | `loading.rs` | dlopen, dlmopen |
+//! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!
 //! Nothing here uses thread-local storage, runs a constructor or destructor, or is torn down.
 #![no_std]
@@ -19,11 +21,19 @@
     reason = "the duties of these functions are those of the C and C++ standards"
 )]
 
+mod bound;
 mod contract;
 mod inspect;
+mod loading;
 mod names;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod next;
 mod operators;
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!("the shim is written for Linux on x86-64 and AArch64");
 
 /// A release build never panics; an assertion that fails in a debug build aborts.
 #[panic_handler]

@@ -1,9 +1,14 @@
 //! The C library's malloc family. Each function is one call.
+//!
+//! The functions that are defined as a call of another one of the family reach it by name
+//! ([`bound`](crate::bound)): a program that replaces that one keeps its meaning.
 
 use core::ffi::{c_int, c_void};
+use core::mem;
 
 use memoman_global as heap;
 
+use crate::bound::bound;
 use crate::contract;
 
 /// C's `malloc`.
@@ -47,25 +52,36 @@ pub unsafe extern "C" fn free(ptr: *mut c_void) {
     }
 }
 
+/// The `free` that the program calls.
+#[inline(always)]
+unsafe fn free_by_name(ptr: *mut c_void) {
+    let bound = bound!(free);
+    // SAFETY: every definition of `free` has this type; the caller keeps its duties.
+    unsafe {
+        let free: unsafe extern "C" fn(*mut c_void) = mem::transmute(bound);
+        free(ptr);
+    }
+}
+
 /// SunOS's `cfree`, gone from glibc's headers but not from old programs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(ptr: *mut c_void) {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::free(ptr.cast()) }
+    unsafe { free_by_name(ptr) }
 }
 
 /// C23's `free_sized`. The size is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(ptr: *mut c_void, _bytes: usize) {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::free(ptr.cast()) }
+    unsafe { free_by_name(ptr) }
 }
 
 /// C23's `free_aligned_sized`. Alignment and size are ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(ptr: *mut c_void, _align: usize, _bytes: usize) {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::free(ptr.cast()) }
+    unsafe { free_by_name(ptr) }
 }
 
 /// POSIX's `posix_memalign`.
@@ -111,57 +127,57 @@ pub unsafe extern "C" fn malloc_usable_size(ptr: *const c_void) -> usize {
 }
 
 // glibc's inner names. If these stayed glibc's, a program that frees a block of one of them with
-// `free` would mix heaps.
+// `free` would mix heaps. They never go by name: a program's own `malloc` may call them.
 
 /// glibc's inner name of `malloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_malloc(bytes: usize) -> *mut c_void {
-    malloc(bytes)
+    heap::malloc(bytes).cast()
 }
 
 /// glibc's inner name of `calloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
-    calloc(count, size)
+    heap::calloc(count, size).cast()
 }
 
 /// glibc's inner name of `realloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_realloc(ptr: *mut c_void, bytes: usize) -> *mut c_void {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { realloc(ptr, bytes) }
+    unsafe { heap::realloc(ptr.cast(), bytes).cast() }
 }
 
 /// glibc's inner name of `free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_free(ptr: *mut c_void) {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { free(ptr) }
+    unsafe { heap::free(ptr.cast()) }
 }
 
 /// glibc's inner name of `cfree`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_cfree(ptr: *mut c_void) {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { free(ptr) }
+    unsafe { heap::free(ptr.cast()) }
 }
 
 /// glibc's inner name of `memalign`.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_memalign(align: usize, bytes: usize) -> *mut c_void {
-    memalign(align, bytes)
+    contract::memalign(align, bytes).cast()
 }
 
 /// glibc's inner name of `valloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_valloc(bytes: usize) -> *mut c_void {
-    valloc(bytes)
+    contract::valloc(bytes).cast()
 }
 
 /// glibc's inner name of `pvalloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_pvalloc(bytes: usize) -> *mut c_void {
-    pvalloc(bytes)
+    contract::pvalloc(bytes).cast()
 }
 
 /// glibc's inner name of `posix_memalign`.
@@ -172,5 +188,5 @@ pub unsafe extern "C" fn __posix_memalign(
     bytes: usize,
 ) -> c_int {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { posix_memalign(out, align, bytes) }
+    unsafe { contract::posix_memalign(out.cast(), align, bytes) }
 }

@@ -1,31 +1,63 @@
 //! C++'s operator new and delete, by their mangled names (Itanium ABI, `size_t` = `unsigned long`).
 //!
+//! A program may replace any of them, and the C++ runtime's other forms then keep their meaning,
+//! because each calls the form that it derives from by name, and the basic ones `malloc` and
+//! `free`. The forms here serve directly while every such name is bound to this library
+//! ([`bound`](crate::bound)). Otherwise `new` *jumps* to the next definition of its name, the
+//! runtime's, and `delete` to the form that it derives from, by name.
+//!
 //! Without memory, `new` must run the program's new_handler in a loop and then throw
-//! `std::bad_alloc` (the nothrow forms: return null). The C++ runtime does that: on failure, each
-//! form here *jumps* to the next definition of its name, which calls `malloc` again, runs the
+//! `std::bad_alloc` (the nothrow forms: return null). The C++ runtime does that too: on failure,
+//! each form jumps to the next definition of its name, which calls `malloc` again, runs the
 //! handler, and throws. A jump from a naked function leaves no Rust frame for the exception to
 //! cross.
 
 use core::arch::naked_asm;
-use core::ffi::{c_char, c_void};
+use core::ffi::c_void;
+use core::ptr;
 
 use memoman_global as heap;
 
-/// The next definition of an operator after this library's. Without one, no C++ runtime can throw:
-/// one line and abort.
-unsafe extern "C" fn next_definition(name: *const c_char) -> *mut c_void {
-    // SAFETY: a C string; the thread holds no lock.
-    let next = unsafe { libc::dlsym(libc::RTLD_NEXT, name) };
-    if next.is_null() {
-        const LINE: &[u8] =
-            b"memoman: out of memory in operator new, and no C++ runtime to throw std::bad_alloc\n";
-        // SAFETY: the bytes are a constant; abort has no precondition.
-        unsafe {
-            libc::write(2, LINE.as_ptr().cast(), LINE.len());
-            libc::abort();
-        }
+use crate::bound::{NAMES, bound, names_are_own};
+use crate::next::Next;
+
+/// One form of `operator new`.
+struct Form {
+    next: Next,
+    /// The definition of the form that this one derives from; null for a basic form.
+    base: fn() -> *const c_void,
+}
+
+/// The definition to jump to instead of serving: null to serve.
+extern "C" fn by_name(form: &Form) -> *const c_void {
+    if names_are_own() {
+        return ptr::null();
     }
-    next
+    let next = form.next.definition();
+    if next.is_null() { (form.base)() } else { next }
+}
+
+/// The definition to jump to without memory. Without one there is no C++ runtime: a nothrow form
+/// returns null, and as nothing can throw, the others print one line and abort.
+extern "C" fn when_exhausted(form: &Form) -> *const c_void {
+    let next = form.next.search();
+    if !next.is_null() {
+        return next;
+    }
+    if form.next.name().to_bytes().ends_with(b"nothrow_t") {
+        return (null as extern "C" fn() -> *mut c_void) as *const c_void;
+    }
+    const LINE: &[u8] =
+        b"memoman: out of memory in operator new, and no C++ runtime to throw std::bad_alloc\n";
+    // SAFETY: the bytes are a constant; abort has no precondition.
+    unsafe {
+        libc::write(2, LINE.as_ptr().cast(), LINE.len());
+        libc::abort();
+    }
+}
+
+extern "C" fn null() -> *mut c_void {
+    ptr::null_mut()
 }
 
 #[cfg(not(memoman_debug))]
@@ -50,131 +82,246 @@ extern "C" fn allocate_aligned(bytes: usize, align: usize, site: usize) -> *mut 
     heap::memalign_at(align, bytes, site)
 }
 
-/// Sets the debug library's third argument, the return address: on x86-64 it lies above the three
-/// saved registers.
-#[cfg(all(memoman_debug, target_arch = "x86_64"))]
-macro_rules! pass_site {
-    () => {
+/// Saves the argument registers across calls, and restores them. The stack stays aligned to 16.
+/// Forms with one argument save one register.
+#[cfg(target_arch = "x86_64")]
+macro_rules! registers {
+    (one save) => {
+        "push rdi\n.cfi_adjust_cfa_offset 8"
+    };
+    (one restore) => {
+        "pop rdi\n.cfi_adjust_cfa_offset -8"
+    };
+    (one drop) => {
+        "pop rcx\n.cfi_adjust_cfa_offset -8"
+    };
+    (one saved) => {
+        ".cfi_adjust_cfa_offset 8"
+    };
+    (three save) => {
+        "push rdi\npush rsi\npush rdx\n.cfi_adjust_cfa_offset 24"
+    };
+    (three restore) => {
+        "pop rdx\npop rsi\npop rdi\n.cfi_adjust_cfa_offset -24"
+    };
+    (three drop) => {
+        "add rsp, 24\n.cfi_adjust_cfa_offset -24"
+    };
+    (three saved) => {
+        ".cfi_adjust_cfa_offset 24"
+    };
+    // The debug library's third argument: the return address, above the saved registers.
+    (one site) => {
+        "mov rdx, qword ptr [rsp + 8]"
+    };
+    (three site) => {
         "mov rdx, qword ptr [rsp + 24]"
     };
 }
-#[cfg(all(memoman_debug, target_arch = "aarch64"))]
-macro_rules! pass_site {
-    () => {
+#[cfg(target_arch = "aarch64")]
+macro_rules! registers {
+    ($count:ident save) => {
+        "stp x29, x30, [sp, #-48]!\n.cfi_def_cfa_offset 48\n\
+         .cfi_offset 29, -48\n.cfi_offset 30, -40\n\
+         stp x0, x1, [sp, #16]\nstr x2, [sp, #32]"
+    };
+    ($count:ident restore) => {
+        "ldp x0, x1, [sp, #16]\nldr x2, [sp, #32]\nldp x29, x30, [sp], #48\n\
+         .cfi_def_cfa_offset 0\n.cfi_restore 29\n.cfi_restore 30"
+    };
+    ($count:ident drop) => {
+        "ldp x29, x30, [sp], #48\n\
+         .cfi_def_cfa_offset 0\n.cfi_restore 29\n.cfi_restore 30"
+    };
+    ($count:ident saved) => {
+        ".cfi_def_cfa_offset 48\n.cfi_offset 29, -48\n.cfi_offset 30, -40"
+    };
+    ($count:ident site) => {
         "mov x2, x30"
+    };
+}
+
+/// Sets the debug library's third argument.
+#[cfg(memoman_debug)]
+macro_rules! pass_site {
+    ($count:ident) => {
+        registers!($count site)
     };
 }
 #[cfg(not(memoman_debug))]
 macro_rules! pass_site {
-    () => {
+    ($count:ident) => {
         ""
     };
 }
 
 /// One form of `operator new`: calls `$allocate` with the arguments; if that returns null, jumps to
-/// the next definition of the same name with the same arguments.
+/// the next definition of the same name with the same arguments. `$base` is the name of the form
+/// that it derives from.
 macro_rules! operator_new {
-    ($($name:ident $allocate:ident $arguments:literal;)*) => {$(
+    ($($name:ident $count:ident $allocate:ident $arguments:literal $(from $base:ident)?;)*) => {$(
         #[doc = concat!("`operator new", $arguments, "`.")]
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name() -> *mut c_void {
-            static NAME: Name = Name(concat!(stringify!($name), "\0").as_ptr());
-            // Three argument registers are saved across the calls; the stack stays aligned to 16.
+            static FORM: Form = Form {
+                // SAFETY: the string ends in its only 0.
+                next: Next::of(unsafe {
+                    core::ffi::CStr::from_bytes_with_nul_unchecked(
+                        concat!(stringify!($name), "\0").as_bytes(),
+                    )
+                }),
+                base: || {
+                    let base = ptr::null();
+                    $(let base = { let _: *const c_void = base; bound!($base) };)?
+                    base
+                },
+            };
             #[cfg(target_arch = "x86_64")]
             naked_asm!(
                 ".cfi_startproc",
-                "push rdi", ".cfi_adjust_cfa_offset 8",
-                "push rsi", ".cfi_adjust_cfa_offset 8",
-                "push rdx", ".cfi_adjust_cfa_offset 8",
-                pass_site!(),
+                "cmp byte ptr [rip + {names}], 0",
+                "jne 3f",
+                "4:",
+                registers!($count save),
+                pass_site!($count),
                 "call {allocate}",
                 "test rax, rax",
                 "jz 2f",
-                "add rsp, 24", ".cfi_adjust_cfa_offset -24",
+                registers!($count drop),
                 "ret",
-                "2:", ".cfi_adjust_cfa_offset 24",
-                "mov rdi, qword ptr [rip + {name}]",
-                "call {next_definition}",
-                "pop rdx", ".cfi_adjust_cfa_offset -8",
-                "pop rsi", ".cfi_adjust_cfa_offset -8",
-                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "2:", registers!($count saved),
+                "lea rdi, [rip + {form}]",
+                "call {when_exhausted}",
+                registers!($count restore),
+                "jmp rax",
+                "3:",
+                registers!($count save),
+                "lea rdi, [rip + {form}]",
+                "call {by_name}",
+                registers!($count restore),
+                "test rax, rax",
+                "jz 4b",
                 "jmp rax",
                 ".cfi_endproc",
+                names = sym NAMES,
+                form = sym FORM,
                 allocate = sym $allocate,
-                name = sym NAME,
-                next_definition = sym next_definition,
+                by_name = sym by_name,
+                when_exhausted = sym when_exhausted,
             );
             #[cfg(target_arch = "aarch64")]
             naked_asm!(
                 ".cfi_startproc",
-                "stp x29, x30, [sp, #-48]!", ".cfi_def_cfa_offset 48", ".cfi_offset 29, -48", ".cfi_offset 30, -40",
-                "stp x0, x1, [sp, #16]",
-                "str x2, [sp, #32]",
-                pass_site!(),
+                "adrp x16, {names}",
+                "ldrb w16, [x16, :lo12:{names}]",
+                "cbnz w16, 3f",
+                "4:",
+                registers!($count save),
+                pass_site!($count),
                 "bl {allocate}",
                 "cbz x0, 2f",
-                "ldp x29, x30, [sp], #48",
+                registers!($count drop),
                 "ret",
-                "2:",
-                "adrp x0, {name}",
-                "ldr x0, [x0, :lo12:{name}]",
-                "bl {next_definition}",
+                "2:", registers!($count saved),
+                "adrp x0, {form}",
+                "add x0, x0, :lo12:{form}",
+                "bl {when_exhausted}",
                 "mov x16, x0",
-                "ldp x0, x1, [sp, #16]",
-                "ldr x2, [sp, #32]",
-                "ldp x29, x30, [sp], #48", ".cfi_def_cfa_offset 0",
+                registers!($count restore),
+                "br x16",
+                "3:",
+                registers!($count save),
+                "adrp x0, {form}",
+                "add x0, x0, :lo12:{form}",
+                "bl {by_name}",
+                "mov x16, x0",
+                registers!($count restore),
+                "cbz x16, 4b",
                 "br x16",
                 ".cfi_endproc",
+                names = sym NAMES,
+                form = sym FORM,
                 allocate = sym $allocate,
-                name = sym NAME,
-                next_definition = sym next_definition,
+                by_name = sym by_name,
+                when_exhausted = sym when_exhausted,
             );
         }
     )*};
 }
 
-/// The name of an operator, for the assembly.
-#[repr(transparent)]
-struct Name(*const u8);
-
-// SAFETY: it points to a constant.
-unsafe impl Sync for Name {}
-
 operator_new! {
-    _Znwm allocate "(size_t)";
-    _Znam allocate "[](size_t)";
-    _ZnwmRKSt9nothrow_t allocate "(size_t, nothrow)";
-    _ZnamRKSt9nothrow_t allocate "[](size_t, nothrow)";
-    _ZnwmSt11align_val_t allocate_aligned "(size_t, align_val_t)";
-    _ZnamSt11align_val_t allocate_aligned "[](size_t, align_val_t)";
-    _ZnwmSt11align_val_tRKSt9nothrow_t allocate_aligned "(size_t, align_val_t, nothrow)";
-    _ZnamSt11align_val_tRKSt9nothrow_t allocate_aligned "[](size_t, align_val_t, nothrow)";
+    _Znwm one allocate "(size_t)";
+    _Znam one allocate "[](size_t)" from _Znwm;
+    _ZnwmRKSt9nothrow_t three allocate "(size_t, nothrow)" from _Znwm;
+    _ZnamRKSt9nothrow_t three allocate "[](size_t, nothrow)" from _Znam;
+    _ZnwmSt11align_val_t three allocate_aligned "(size_t, align_val_t)";
+    _ZnamSt11align_val_t three allocate_aligned "[](size_t, align_val_t)"
+        from _ZnwmSt11align_val_t;
+    _ZnwmSt11align_val_tRKSt9nothrow_t three allocate_aligned "(size_t, align_val_t, nothrow)"
+        from _ZnwmSt11align_val_t;
+    _ZnamSt11align_val_tRKSt9nothrow_t three allocate_aligned "[](size_t, align_val_t, nothrow)"
+        from _ZnamSt11align_val_t;
 }
 
-/// The forms of `operator delete`: size, alignment and nothrow arguments are ignored.
+/// `free`, for the assembly.
+unsafe extern "C" fn release(ptr: *mut c_void) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free(ptr.cast()) }
+}
+
+/// The forms of `operator delete`: size, alignment and nothrow arguments are ignored. While a name
+/// is bound elsewhere, each jumps to the one that it derives from, with all arguments.
 macro_rules! operator_delete {
-    ($($name:ident $arguments:literal;)*) => {$(
+    ($($name:ident $arguments:literal from $base:ident;)*) => {$(
         #[doc = concat!("`operator delete", $arguments, "`.")]
+        #[unsafe(naked)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(ptr: *mut c_void) {
-                        // SAFETY: the caller keeps the standard's duties.
-            unsafe { heap::free(ptr.cast()) }
+            #[cfg(target_arch = "x86_64")]
+            naked_asm!(
+                ".cfi_startproc",
+                "cmp byte ptr [rip + {names}], 0",
+                "jne 2f",
+                "jmp {release}",
+                "2:",
+                concat!("jmp qword ptr [rip + ", stringify!($base), "@GOTPCREL]"),
+                ".cfi_endproc",
+                names = sym NAMES,
+                release = sym release,
+            );
+            #[cfg(target_arch = "aarch64")]
+            naked_asm!(
+                ".cfi_startproc",
+                "adrp x16, {names}",
+                "ldrb w16, [x16, :lo12:{names}]",
+                "cbnz w16, 2f",
+                "b {release}",
+                "2:",
+                concat!("adrp x16, :got:", stringify!($base)),
+                concat!("ldr x16, [x16, :got_lo12:", stringify!($base), "]"),
+                "br x16",
+                ".cfi_endproc",
+                names = sym NAMES,
+                release = sym release,
+            );
         }
     )*};
 }
 
 operator_delete! {
-    _ZdlPv "(void *)";
-    _ZdaPv "[](void *)";
-    _ZdlPvm "(void *, size_t)";
-    _ZdaPvm "[](void *, size_t)";
-    _ZdlPvRKSt9nothrow_t "(void *, nothrow)";
-    _ZdaPvRKSt9nothrow_t "[](void *, nothrow)";
-    _ZdlPvSt11align_val_t "(void *, align_val_t)";
-    _ZdaPvSt11align_val_t "[](void *, align_val_t)";
-    _ZdlPvmSt11align_val_t "(void *, size_t, align_val_t)";
-    _ZdaPvmSt11align_val_t "[](void *, size_t, align_val_t)";
-    _ZdlPvSt11align_val_tRKSt9nothrow_t "(void *, align_val_t, nothrow)";
-    _ZdaPvSt11align_val_tRKSt9nothrow_t "[](void *, align_val_t, nothrow)";
+    _ZdlPv "(void *)" from free;
+    _ZdaPv "[](void *)" from _ZdlPv;
+    _ZdlPvm "(void *, size_t)" from _ZdlPv;
+    _ZdaPvm "[](void *, size_t)" from _ZdaPv;
+    _ZdlPvRKSt9nothrow_t "(void *, nothrow)" from _ZdlPv;
+    _ZdaPvRKSt9nothrow_t "[](void *, nothrow)" from _ZdaPv;
+    _ZdlPvSt11align_val_t "(void *, align_val_t)" from free;
+    _ZdaPvSt11align_val_t "[](void *, align_val_t)" from _ZdlPvSt11align_val_t;
+    _ZdlPvmSt11align_val_t "(void *, size_t, align_val_t)" from _ZdlPvSt11align_val_t;
+    _ZdaPvmSt11align_val_t "[](void *, size_t, align_val_t)" from _ZdaPvSt11align_val_t;
+    _ZdlPvSt11align_val_tRKSt9nothrow_t "(void *, align_val_t, nothrow)"
+        from _ZdlPvSt11align_val_t;
+    _ZdaPvSt11align_val_tRKSt9nothrow_t "[](void *, align_val_t, nothrow)"
+        from _ZdaPvSt11align_val_t;
 }

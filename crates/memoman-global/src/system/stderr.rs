@@ -33,7 +33,7 @@ impl Line {
     }
 
     #[inline(never)]
-    fn add(&mut self, text: &[u8]) {
+    pub(crate) fn add(&mut self, text: &[u8]) {
         for &byte in text {
             if let Some(place) = self.bytes.get_mut(self.used) {
                 *place = byte;
@@ -57,8 +57,9 @@ impl Line {
         self
     }
 
+    /// A number to this base, right-aligned to `width` characters.
     #[inline(never)]
-    fn add_digits(&mut self, mut value: usize, base: usize, width: usize) {
+    pub(crate) fn add_digits(&mut self, mut value: usize, base: usize, width: usize) {
         let mut digits = [b' '; 24];
         let mut start = digits.len();
         for place in digits.iter_mut().rev() {
@@ -75,10 +76,15 @@ impl Line {
 
     /// Writes the text to stderr, in one call unless the system takes only part of it. Keeps errno.
     pub(crate) fn print(&self) {
+        self.write_to(2);
+    }
+
+    /// [`print`](Line::print) to any file descriptor.
+    pub(crate) fn write_to(&self, file: i32) {
         let saved = errno();
         let mut rest = self.as_bytes();
         while !rest.is_empty() {
-            let written = write(rest);
+            let written = write(file, rest);
             if written <= 0 {
                 if written < 0 && errno() == libc::EINTR {
                     continue;
@@ -95,9 +101,9 @@ impl Line {
     }
 }
 
-/// Returns what write(2) to stderr does. A raw system call: the C library's `write` is a
-/// cancellation point, and the calling thread may hold the lock.
-fn write(bytes: &[u8]) -> isize {
+/// Returns what write(2) does. A raw system call: the C library's `write` is a cancellation point,
+/// and the calling thread may hold the lock.
+fn write(file: i32, bytes: &[u8]) -> isize {
     // SAFETY: the bytes are readable.
-    unsafe { libc::syscall(libc::SYS_write, 2, bytes.as_ptr(), bytes.len()) as isize }
+    unsafe { libc::syscall(libc::SYS_write, file, bytes.as_ptr(), bytes.len()) as isize }
 }

@@ -1,6 +1,6 @@
 //! The values of environment variables.
 
-use crate::system::env::{size, switch};
+use crate::system::env::{size, switch, unknown_name};
 
 #[test]
 fn sizes() {
@@ -45,5 +45,25 @@ fn switches() {
     assert_eq!((switch(b"0"), switch(b"1")), (Some(false), Some(true)));
     for text in [&b""[..], b"2", b"yes", b"01", b"1 "] {
         assert_eq!(switch(text), None);
+    }
+}
+
+#[test]
+fn names_of_unknown_variables() {
+    assert_eq!(unknown_name(b"MEMOMAN_STAT=1"), Some(&b"MEMOMAN_STAT"[..]));
+    assert_eq!(
+        unknown_name(b"MEMOMAN_STATSX=1"),
+        Some(&b"MEMOMAN_STATSX"[..])
+    );
+    assert_eq!(unknown_name(b"MEMOMAN_"), Some(&b"MEMOMAN_"[..]));
+    for known in [
+        &b"MEMOMAN_STATS=1"[..],
+        b"MEMOMAN_LOCK",
+        b"MEMOMAN_RESERVE=a=b",
+        b"PATH=/",
+        b"XMEMOMAN_=",
+        b"",
+    ] {
+        assert_eq!(unknown_name(known), None);
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
 /// Names the scenario of this process; set in a child only.
-const SCENARIO: &str = "MEMOMAN_TEST_SCENARIO";
+const SCENARIO: &str = "TEST_SCENARIO";
 
 /// The end of a scenario: the signal, if it died of one, and its stderr.
 pub(crate) struct End {
@@ -27,8 +27,10 @@ pub(crate) fn alone(name: &str, variables: &[(&str, &str)], body: fn()) -> Optio
     }
     let mut child = Command::new(env::current_exe().unwrap());
     child.args([name, "--nocapture", "--test-threads=1"]);
-    for variable in ["RESERVE", "GROW", "LOCK", "STATS", "LEAKS"] {
-        child.env_remove(format!("MEMOMAN_{variable}"));
+    for (variable, _) in env::vars_os() {
+        if variable.to_string_lossy().starts_with("MEMOMAN_") {
+            child.env_remove(variable);
+        }
     }
     child.env_remove("MM_DEBUG_VALIDATE_SHIFT");
     child.envs(variables.iter().copied()).env(SCENARIO, name);

@@ -2,6 +2,7 @@
 //! lock. All other threads are outside their heaps meanwhile.
 
 use crate::allocator::{Stats, Tlsf};
+use crate::process::figures::{COUNTED_MAX, Info};
 use crate::process::heap::{State, with_heap};
 use crate::process::{misuse, registry, segments};
 use crate::thread::cache::Cache;
@@ -72,6 +73,39 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
     all.overhead = all.pool_bytes - all.used - all.free;
     all.failed_requests += shared.refused;
     all
+}
+
+/// The figures, and the numbers of blocks that are cached, free, and outside the threads' heaps.
+pub(crate) fn info() -> Info {
+    let info = with_heap(|state, tlsf| {
+        registry::stopped(|| {
+            let mut info = Info {
+                stats: sum(state, tlsf),
+                ..Info::default()
+            };
+            count(state, tlsf, &mut info);
+            info
+        })
+    });
+    misuse::report_deferred();
+    info.unwrap_or_default()
+}
+
+fn count(state: &State, tlsf: Tlsf, info: &mut Info) {
+    // SAFETY: the instance is live and under the lock.
+    let (stats, mut free) = unsafe { (tlsf.stats(), tlsf.free_blocks(COUNTED_MAX)) };
+    info.large_blocks = stats.live_blocks - state.shared.segments;
+    info.large_bytes = stats.used - state.shared.segment_bytes;
+    registry::each(|heap| {
+        // SAFETY: the lock is held, and every other thread is outside its heap.
+        unsafe {
+            free += ThreadHeap::tlsf(heap).free_blocks(COUNTED_MAX - free);
+            let (bytes, blocks) = Cache::contents(ThreadHeap::cache(heap));
+            info.cached_bytes += bytes;
+            info.cached_blocks += blocks;
+        }
+    });
+    info.free_blocks = free + info.cached_blocks;
 }
 
 /// Successful allocations so far.

@@ -1,4 +1,4 @@
-//! The heap as a whole: figures, validation, trim, and the table of `MEMOMAN_STATS=1` and
+//! The heap as a whole: figures, validation, trim, and the table of `MEMOMAN_STATS` and
 //! `malloc_stats`.
 //!
 //! | file | what |
@@ -16,40 +16,226 @@ use all_heaps as imp;
 #[cfg(memoman_debug)]
 use one_heap as imp;
 
-pub(crate) use imp::{allocations, stats, trim, validate};
+pub(crate) use imp::{allocations, info, stats, trim, validate};
 
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::allocator::Stats;
+use crate::system::env;
+use crate::system::errno::{errno, set_errno};
 use crate::system::stderr::Line;
+
+/// The figures, and what glibc's `mallinfo` wants beside them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Info {
+    /// The heap's figures.
+    pub stats: Stats,
+    /// Free blocks, cached ones included; at most [`COUNTED_MAX`] of the others are counted.
+    pub free_blocks: usize,
+    /// Blocks in the threads' caches.
+    pub cached_blocks: usize,
+    /// Their bytes, headers included.
+    pub cached_bytes: usize,
+    /// Live blocks outside the threads' heaps.
+    pub large_blocks: usize,
+    /// Their bytes, headers included.
+    pub large_bytes: usize,
+}
+
+/// Bounds the time that [`info`] holds the lock.
+#[cfg(not(memoman_debug))]
+const COUNTED_MAX: usize = 4096;
+
+/// Device and inode of stderr when the table was registered; 0 without one.
+static STDERR: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Registers the table for the end of the process. Called without the lock: `atexit` may allocate.
 pub(crate) fn print_at_exit() {
     extern "C" fn at_exit() {
-        print_table();
+        print_at_end();
+    }
+    for (known, present) in STDERR.iter().zip(identity(2)) {
+        known.store(present, Ordering::Relaxed);
     }
     // SAFETY: a function without parameters that lives as long as the library.
     unsafe { libc::atexit(at_exit) };
 }
 
+/// Device and inode of an open file.
+fn identity(file: i32) -> [usize; 2] {
+    let saved = errno();
+    // SAFETY: all-zero is a valid struct, which fstat writes.
+    let status = unsafe {
+        let mut status: libc::stat = core::mem::zeroed();
+        libc::fstat(file, &mut status);
+        status
+    };
+    set_errno(saved);
+    [status.st_dev as usize, status.st_ino as usize]
+}
+
+/// The table at the end of the process: appended to the file of `MEMOMAN_STATS`, or printed on
+/// stderr, unless the program has put another file in its place, which may be its data.
+fn print_at_end() {
+    let path = env::table_path();
+    if !path.is_empty() {
+        append(path);
+        return;
+    }
+    let first = STDERR.each_ref().map(|part| part.load(Ordering::Relaxed));
+    if first == identity(2) {
+        print_table();
+    }
+}
+
+/// Appends the table to a file. `%p` in its path stands for the process's number.
+#[inline(never)]
+fn append(path: &[u8]) {
+    let mut name = Line::new();
+    let mut bytes = path.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'%' && bytes.as_slice().first() == Some(&b'p') {
+            bytes.next();
+            name.add_digits(pid(), 10, 0);
+        } else {
+            name.add(core::slice::from_ref(byte));
+        }
+    }
+    // The longest path, with a process number of seven digits (Linux: at most 4,194,304) for every
+    // two bytes, leaves room for the 0 behind it.
+    name.add(b"\0");
+    let saved = errno();
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let name = name.as_bytes().as_ptr();
+    // SAFETY: the path ends in 0. (A system call, as in `Line`: no cancellation point.)
+    let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, name, flags, 0o666) };
+    if file < 0 {
+        let mut line = Line::new();
+        line.add(b"memoman: MEMOMAN_STATS: cannot write to ");
+        line.add(path);
+        line.add(b" (errno ");
+        line.add_digits(errno() as usize, 10, 0);
+        line.add(b")\n");
+        line.print();
+    } else {
+        table().write_to(file as i32);
+        // SAFETY: opened above.
+        unsafe { libc::syscall(libc::SYS_close, file) };
+    }
+    set_errno(saved);
+}
+
+fn pid() -> usize {
+    // SAFETY: getpid has no precondition.
+    unsafe { libc::syscall(libc::SYS_getpid) as usize }
+}
+
+/// The program's name, without its folder.
+fn program() -> &'static [u8] {
+    unsafe extern "C" {
+        /// glibc's and musl's; the `libc` crate lacks it.
+        static program_invocation_short_name: *const c_char;
+    }
+    // SAFETY: null or a C string, which lives as long as the process.
+    unsafe {
+        let name = program_invocation_short_name;
+        if name.is_null() {
+            b"?"
+        } else {
+            let name = CStr::from_ptr(name).to_bytes();
+            name.get(..64).unwrap_or(name)
+        }
+    }
+}
+
 /// Prints the process-wide heap's figures on stderr, in one `write`.
 pub(crate) fn print_table() {
+    table().print();
+}
+
+/// The figures in the form of glibc's `malloc_info`: its `fast` are the cached blocks, its `rest` the
+/// other free ones, its `mmap` the live blocks outside the threads' heaps.
+pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
+    let Info {
+        stats,
+        free_blocks,
+        cached_blocks,
+        cached_bytes,
+        large_blocks,
+        large_bytes,
+    } = info();
+    let total = |line: Line, kind: &[u8], count: Option<usize>, size: usize| {
+        let line = line.text(b" type=\"").text(kind).text(b"\"");
+        let line = match count {
+            Some(count) => line.text(b" count=\"").number(count, 0).text(b"\""),
+            None => line,
+        };
+        line.text(b" size=\"").number(size, 0).text(b"\"/>\n")
+    };
+    let free = |line: Line| {
+        let line = total(
+            line.text(b"<total"),
+            b"fast",
+            Some(cached_blocks),
+            cached_bytes,
+        );
+        total(
+            line.text(b"<total"),
+            b"rest",
+            Some(free_blocks - cached_blocks),
+            stats.free - cached_bytes,
+        )
+    };
+    let system = |line: Line| {
+        let arena = stats.pool_bytes - large_bytes;
+        let line = total(line.text(b"<system"), b"current", None, arena);
+        let line = total(line.text(b"<aspace"), b"total", None, arena);
+        total(line.text(b"<aspace"), b"mprotect", None, arena)
+    };
+    let line = Line::new().text(b"<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n");
+    let line = system(free(line)).text(b"</heap>\n");
+    let line = total(
+        free(line).text(b"<total"),
+        b"mmap",
+        Some(large_blocks),
+        large_bytes,
+    );
+    use_text(system(line).text(b"</malloc>\n").as_bytes());
+}
+
+fn table() -> Line {
     let allocations = allocations();
     let stats = stats();
-    let rows: [(&[u8], usize); 8] = [
-        (b"allocations    ", allocations),
-        (b"live blocks    ", stats.live_blocks),
-        (b"used bytes     ", stats.used),
-        (b"peak bytes     ", stats.peak),
-        (b"free bytes     ", stats.free),
-        (b"largest free   ", stats.largest),
-        (b"pool bytes     ", stats.pool_bytes),
-        (b"failed requests", stats.failed_requests),
+    const NAMES: &[u8; 8 * 15] = b"\
+        allocations    \
+        live blocks    \
+        used bytes     \
+        peak bytes     \
+        free bytes     \
+        largest free   \
+        pool bytes     \
+        failed requests";
+    let values = [
+        allocations,
+        stats.live_blocks,
+        stats.used,
+        stats.peak,
+        stats.free,
+        stats.largest,
+        stats.pool_bytes,
+        stats.failed_requests,
     ];
     let mut line = Line::new();
-    for (name, value) in rows {
-        line = line
-            .text(b"memoman: ")
-            .text(name)
-            .number(value, 16)
-            .text(b"\n");
+    line.add(b"memoman: ");
+    line.add(program());
+    line.add(b", process ");
+    line.add_digits(pid(), 10, 0);
+    for (name, value) in NAMES.chunks_exact(15).zip(values) {
+        line.add(b"\nmemoman: ");
+        line.add(name);
+        line.add_digits(value, 10, 16);
     }
-    line.print();
+    line.add(b"\n");
+    line
 }

@@ -2,6 +2,7 @@
 //! lock.
 
 use crate::allocator::Stats;
+use crate::process::figures::Info;
 use crate::process::heap::with_heap;
 
 /// The heap is sound; a fault is printed. O(blocks).
@@ -18,6 +19,16 @@ pub(crate) fn validate() -> bool {
 pub(crate) fn stats() -> Stats {
     // SAFETY: the instance is live and under the lock.
     with_heap(|_, tlsf| unsafe { tlsf.stats() }).unwrap_or_default()
+}
+
+/// The heap's figures. Free blocks are not counted, and no block is outside a thread's heap.
+pub(crate) fn info() -> Info {
+    let stats = stats();
+    Info {
+        stats,
+        free_blocks: usize::from(stats.free > 0),
+        ..Info::default()
+    }
 }
 
 /// Successful allocations so far.
