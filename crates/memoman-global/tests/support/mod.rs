@@ -5,6 +5,8 @@
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
+// For the unit tests, which have no prelude of std.
+use std::{format, string::String};
 
 /// Names the scenario of this process; set in a child only.
 const SCENARIO: &str = "MEMOMAN_TEST_SCENARIO";

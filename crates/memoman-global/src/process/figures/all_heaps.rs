@@ -3,7 +3,7 @@
 
 use crate::allocator::{Stats, Tlsf};
 use crate::process::heap::{State, with_heap};
-use crate::process::{misuse, registry, segments};
+use crate::process::{mapping_spares, misuse, registry, segments};
 use crate::thread::cache::Cache;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::lifetime;
@@ -69,6 +69,12 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
     all.peak = all.peak - unsafe { tlsf.stats() }.peak + shared.peak;
     all.used -= shared.segment_bytes;
     all.live_blocks -= shared.segments;
+    let large = mapping_spares::figures();
+    all.pool_bytes += large.bytes + large.kept;
+    all.used += large.bytes;
+    all.free += large.kept;
+    all.live_blocks += large.blocks;
+    all.peak += large.peak;
     all.overhead = all.pool_bytes - all.used - all.free;
     all.failed_requests += shared.refused;
     all
@@ -77,7 +83,7 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
 /// Successful allocations so far.
 pub(crate) fn allocations() -> usize {
     with_heap(|state, _| {
-        let mut all = state.allocations;
+        let mut all = state.allocations + mapping_spares::figures().allocations;
         registry::stopped(|| {
             registry::each(|heap| {
                 // SAFETY: the lock is held, and every other thread is outside its heap.
@@ -97,7 +103,7 @@ pub(crate) fn trim() -> bool {
         state.trim(tlsf) | in_heaps
     });
     misuse::report_deferred();
-    released.unwrap_or(false)
+    released.unwrap_or(false) | mapping_spares::release()
 }
 
 fn trim_heaps(state: &mut State, tlsf: Tlsf) -> bool {
