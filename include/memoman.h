@@ -393,7 +393,7 @@ const char *mm_version(void);
 /**
  * The process-wide allocator behind the _global functions, created on first
  * use; its pools come from the operating system. Each thread that calls a
- * _global function gets a heap of its own for requests up to 32 KiB, in memory
+ * _global function gets a heap of its own for requests up to 256 KiB, in memory
  * of this allocator. The handle is for mm_set_error_handler, whose handler
  * then serves every thread's heap, and for use while no other thread runs:
  * only the _global functions lock. Blocks of the _global functions are freed

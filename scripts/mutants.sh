@@ -18,7 +18,7 @@ version=27.1.0
 # exhaustive search, slower still, the loom models and the debug library's tests, which want builds of their own, and the test program
 # that makes the heap Rust's own are left out.)
 slow="corruption damage differential"
-left_out="exhaustion model lock_model heap_model rust debugged"
+left_out="exhaustion model lock_model heap_model slots_model rust debugged"
 
 prepare() {
     local package=$1 tree=$2

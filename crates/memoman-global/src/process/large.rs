@@ -59,9 +59,6 @@ pub(crate) fn allocate_in_pools(align: usize, bytes: usize) -> Option<NonNull<u8
 /// may be read. O(pools).
 fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
     let address = block.as_ptr().addr();
-    if !address.is_multiple_of(ALIGN) {
-        return Err(Misuse::Misaligned);
-    }
     // SAFETY: the instance is live and under the lock; a pool that it finds is one of its own.
     unsafe {
         match tlsf.pool_of(block.as_ptr()) {

@@ -25,9 +25,10 @@ const HEADROOM_PART: usize = 8;
 /// A block that realloc cuts by less than this part, or by less than [`CUT_LEAST`], stays as it is.
 const CUT_PART: usize = 8;
 const CUT_LEAST: usize = 64 << 10;
-/// A spare of which a request leaves less than this part serves it whole. (Cut into pieces, spares
-/// would serve fewer and fewer requests.)
+/// A spare of which a request of at least [`WHOLE_LEAST`] leaves less than this part serves it
+/// whole: cut into pieces, spares would serve fewer and fewer of such requests.
 const SPLIT_PART: usize = 2;
+const WHOLE_LEAST: usize = 4 << 20;
 /// A block that is resized to at most this becomes one of the thread's heap.
 const MOVED_MOST: usize = REQUEST_MAX / 2;
 
@@ -74,7 +75,12 @@ fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
     if mapping.bytes < bytes {
         return grown(mapping, bytes);
     }
-    if let Some(tail) = cut(&mut mapping, bytes, SPLIT_PART) {
+    let part = if bytes < WHOLE_LEAST {
+        CUT_PART
+    } else {
+        SPLIT_PART
+    };
+    if let Some(tail) = cut(&mut mapping, bytes, part) {
         // SAFETY: the end of a mapping that was just taken out.
         unsafe { spares::retire(tail) };
     }
@@ -87,7 +93,7 @@ fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
 
 /// A spare made larger. None when the system refuses.
 fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
-    spares::count_mapped(bytes - mapping.bytes);
+    spares::count_mapped(bytes);
     // SAFETY: this thread's mapping, which was just taken out and is no block.
     let moved = unsafe { memory::remap(mapping.block(), mapping.bytes, bytes) };
     let grown = moved.map(|start| Mapping {
@@ -108,9 +114,9 @@ fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
 fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Option<Mapping> {
     // The system aligns to a page.
     let gap = align.saturating_sub(page);
+    spares::count_mapped(bytes);
     let all = bytes.checked_add(gap)?;
     let start = memory::map(all, false)?;
-    spares::count_mapped(bytes);
     let first = start.addr().wrapping_neg() & (align - 1);
     let mapping = Mapping {
         start: start.expose_provenance() + first,

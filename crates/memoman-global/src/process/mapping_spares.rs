@@ -3,10 +3,12 @@
 //! Kept is at most
 //! * what, with the live blocks, makes up the most that was live at one time of late: so no program
 //!   takes more memory than at its peak;
-//! * what has been worth keeping: [`KEPT_LEAST`], and the bytes of requests that a mapping given
-//!   back shortly before would have served. So a program whose use goes up and down pays for its
-//!   pages a few times only, and one that frees its data once gets rid of them;
+//! * what has been worth keeping: [`KEPT_LEAST`], at least doubled by each request that a mapping
+//!   given back shortly before would have served. So a program whose use goes up and down pays for
+//!   its pages a few times only; one that frees its data once, or outgrows it, gets rid of it;
 //! * [`KEPT_MOST`].
+//!
+//! No mapping of more than [`ONE_MOST`] is kept.
 //!
 //! "Of late" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no thread
 //! is needed. What is kept and not used for one span goes, and a peak counts for two. No function
@@ -14,7 +16,7 @@
 
 use core::ptr;
 
-use crate::process::map;
+use crate::process::map::{self, UNIT};
 use crate::process::mapping_slots::{BYTES_MOST, Slots};
 use crate::process::mapping_word::{Mapping, Use};
 use crate::system::memory;
@@ -26,8 +28,12 @@ const KEPT_MOST: usize = if BYTES_MOST < 64 << 20 {
 } else {
     64 << 20
 };
+const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
 const KEPT_PART_LEAST: usize = 256 << 10;
+/// The least bytes that are cut off one.
+const GONE_LEAST: usize = 64 << 10;
+const _: () = assert!(GONE_LEAST >= UNIT);
 /// This part of the peak may be kept beyond it.
 const BEYOND_PEAK: usize = 8;
 /// The least bytes of a span.
@@ -64,8 +70,9 @@ struct Room {
     kept: AtomicUsize,
     /// Bytes that have been worth keeping.
     worth: AtomicUsize,
-    /// Bytes given back, taken from the spares, and requested, in this span.
+    /// Bytes of the greatest mapping given back since one was mapped that it could have been.
     given_back: AtomicUsize,
+    /// Bytes taken from the spares, and requested, in this span.
     reused: AtomicUsize,
     requested: AtomicUsize,
     /// The most bytes live in this span, and in the one before.
@@ -177,12 +184,14 @@ pub(crate) fn count_requested(bytes: usize) {
     }
 }
 
-/// Counts a mapping from the system that one given back before could have been.
+/// Counts a block for which no mapping was kept: if one given back before could have served it, more
+/// is worth keeping.
 pub(crate) fn count_mapped(bytes: usize) {
     if get(&ROOM.given_back) >= bytes {
-        ROOM.given_back.fetch_sub(bytes, Ordering::Relaxed);
-        if get(&ROOM.worth) < KEPT_MOST {
-            add(&ROOM.worth, bytes);
+        ROOM.given_back.store(0, Ordering::Relaxed);
+        let worth = get(&ROOM.worth);
+        if worth < KEPT_MOST {
+            add(&ROOM.worth, worth.max(bytes));
         }
     }
 }
@@ -239,11 +248,19 @@ fn take_out(bytes: usize, or_less: Option<usize>) -> Option<Mapping> {
 /// # Safety
 /// The mapping is this thread's, and nothing in it is used any more. Its word in the map is null.
 pub(crate) unsafe fn retire(mut mapping: Mapping) {
-    let room = ROOM.to_keep().saturating_sub(get(&ROOM.kept)) & !(memory::page_size() - 1);
+    let mut room = ROOM.to_keep().saturating_sub(get(&ROOM.kept));
     // SAFETY: the duties of the caller.
     unsafe {
+        if mapping.bytes > ONE_MOST {
+            return give_back(mapping);
+        }
+        if room < mapping.bytes {
+            ROOM.given_back.fetch_max(mapping.bytes, Ordering::Relaxed);
+            // What goes is a unit at least, so that no other mapping begins in its first one.
+            room = room.min(mapping.bytes - GONE_LEAST.min(mapping.bytes));
+            room &= !(memory::page_size() - 1);
+        }
         if room < KEPT_PART_LEAST.min(mapping.bytes) || !map::prepare(mapping.start, 1) {
-            add(&ROOM.given_back, mapping.bytes);
             return give_back(mapping);
         }
         if room < mapping.bytes {
@@ -252,7 +269,6 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
                 bytes: mapping.bytes - room,
             };
             mapping.bytes = room;
-            add(&ROOM.given_back, end.bytes);
             give_back(end);
         }
         // Neighbours become one: so what was cut for small blocks serves large ones again.
@@ -300,6 +316,7 @@ fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
 /// The mapping is this thread's, and nothing in it is used any more. Its word in the map may be
 /// that of a spare.
 unsafe fn give_back(mapping: Mapping) {
+    debug_assert!(mapping.bytes >= UNIT);
     if let Some(entry) = map::entry(mapping.start) {
         // Before the addresses may be another mapping's.
         entry.store(ptr::null_mut(), Ordering::Relaxed);
