@@ -399,12 +399,12 @@ const char *mm_version(void);
 /**
  * The process-wide allocator of the _global functions, created on first use;
  * its pools come from the operating system. Each thread that calls a _global
- * function gets a heap of its own for requests up to 32 KiB, in memory of this
- * allocator. Pass the handle to mm_set_error_handler, which sets the handler
- * for every thread's heap. Use it with any other function only while no other
- * thread runs: the functions on a handle do not lock. Blocks of the _global
- * functions are freed by mm_free_global. Returns NULL if the system has no
- * memory. Thread-safe.
+ * function gets a heap of its own for requests up to 256 KiB, in memory of this
+ * allocator; a larger block is a mapping of its own. Pass the handle to
+ * mm_set_error_handler, which sets the handler for every thread's heap. Use it
+ * with any other function only while no other thread runs: the functions on a
+ * handle do not lock. Blocks of the _global functions are freed by
+ * mm_free_global. Returns NULL if the system has no memory. Thread-safe.
  */
 mm_allocator_t *mm_default(void);
 

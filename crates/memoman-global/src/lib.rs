@@ -42,6 +42,8 @@
 #![no_std]
 
 #[cfg(test)]
+extern crate self as memoman_global;
+#[cfg(test)]
 extern crate std;
 
 #[doc(hidden)]

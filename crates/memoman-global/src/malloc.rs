@@ -4,7 +4,9 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::ALIGN;
-use crate::process::{large, segments, start};
+use crate::process::heap::LargeBlocks;
+use crate::process::mapping_word::is_large;
+use crate::process::{large, mapping, segments, start};
 use crate::system::errno::set_errno;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
@@ -57,11 +59,52 @@ fn malloc_outlined(bytes: usize) -> *mut u8 {
     let heap = heap();
     // SAFETY: the calling thread's heap, or null.
     unsafe {
-        if bytes > REQUEST_MAX || heap.is_null() {
+        if bytes > REQUEST_MAX {
+            return allocate_large(heap, ALIGN, bytes, false);
+        }
+        if heap.is_null() {
             return segments::allocate(heap, ALIGN, bytes);
         }
         calls::malloc(heap, bytes)
     }
+}
+
+/// A request that no thread heap serves: a mapping of its own, or with a reserve the reserve; with
+/// `zeroed`, all bytes zero.
+///
+/// # Safety
+/// `heap` is null, or the calling thread's, which is outside its gate.
+#[inline(never)]
+unsafe fn allocate_large(
+    heap: *mut ThreadHeap,
+    align: usize,
+    bytes: usize,
+    zeroed: bool,
+) -> *mut u8 {
+    if bytes > isize::MAX as usize {
+        segments::refuse();
+        return ptr::null_mut();
+    }
+    let settings = LargeBlocks::read();
+    let clear = |block: *mut u8| {
+        if zeroed && !block.is_null() {
+            // SAFETY: a fresh block of at least `bytes` bytes.
+            unsafe { block.write_bytes(0, bytes) };
+        }
+        block
+    };
+    if settings.in_pools_first()
+        && let Some(block) = large::allocate_in_pools(align, bytes)
+    {
+        return clear(block.as_ptr());
+    }
+    if !settings.in_pools_only()
+        && let Some(block) = mapping::allocate(settings, align, bytes, zeroed)
+    {
+        return block.as_ptr();
+    }
+    // SAFETY: null, or the calling thread's heap, outside its gate (caller).
+    clear(unsafe { segments::allocate(heap, align, bytes) })
 }
 
 /// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with
@@ -72,6 +115,11 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
         set_errno(libc::ENOMEM);
         return ptr::null_mut();
     };
+    if bytes > REQUEST_MAX {
+        let heap = heap();
+        // SAFETY: the calling thread's heap, or null.
+        return unsafe { allocate_large(heap, ALIGN, bytes, true) };
+    }
     let payload = malloc_outlined(bytes);
     if !payload.is_null() {
         // SAFETY: a fresh block of at least `bytes` bytes.
@@ -94,7 +142,10 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     let heap = heap();
     // SAFETY: the calling thread's heap, or null.
     unsafe {
-        if heap.is_null() || !ThreadHeap::serves(align, bytes) {
+        if !ThreadHeap::serves(align, bytes) {
+            return allocate_large(heap, align, bytes, false);
+        }
+        if heap.is_null() {
             return segments::allocate(heap, align, bytes);
         }
         calls::memalign(heap, align, bytes)
@@ -120,7 +171,7 @@ pub unsafe fn free_inlined(ptr: *mut u8) {
     // The heap's address comes from the thread's word, not from the map: its use need not wait for
     // the map's loads.
     let heap = lifetime::current().heap();
-    let owner = ThreadHeap::of(ptr.addr());
+    let owner = ThreadHeap::near(ptr.addr());
     // SAFETY: an address that the map gives a thread heap lies in one of its segments, and is not
     // 0; the block is not used any more (caller).
     unsafe {
@@ -135,8 +186,7 @@ pub unsafe fn free_inlined(ptr: *mut u8) {
 }
 
 /// # Safety
-/// `ptr` is NULL, or a block in a segment of `owner`, or if that is null one of the process-wide
-/// instance.
+/// `ptr` is NULL or a live block of this heap, `owner` its word in the map.
 #[inline(never)]
 unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
     let Some(block) = NonNull::new(ptr) else {
@@ -144,8 +194,29 @@ unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
     };
     // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {
-        if owner.is_null() {
-            large::free(block);
+        if owner.is_null() || is_large(owner) {
+            free_outside(block);
+        } else {
+            remote::free(heap(), owner, block);
+        }
+    }
+}
+
+/// Frees a block that no near segment has.
+///
+/// # Safety
+/// The duties of [`free`].
+#[inline(never)]
+unsafe fn free_outside(block: NonNull<u8>) {
+    let owner = ThreadHeap::of(block.as_ptr().addr());
+    // SAFETY: the map says whose the block is; it is not used any more (caller).
+    unsafe {
+        if owner.is_null() || is_large(owner) {
+            if mapping::free(block, true).is_none() {
+                large::free(block);
+            }
+        } else if owner == lifetime::current().heap() {
+            calls::free(owner, block);
         } else {
             remote::free(heap(), owner, block);
         }
@@ -176,8 +247,11 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
             return ptr::null_mut();
         }
         let owner = ThreadHeap::of(block.as_ptr().addr());
-        let in_place = if owner.is_null() {
-            large::realloc(block, bytes)
+        let in_place = if owner.is_null() || is_large(owner) {
+            match mapping::realloc(block, bytes) {
+                Some(resized) => resized,
+                None => large::realloc(block, bytes),
+            }
         } else if owner == lifetime::current().heap() {
             calls::realloc(owner, block, bytes)
         } else {
@@ -193,10 +267,17 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
             Err(usable) => usable,
         };
         let moved = malloc_outlined(bytes);
+        if moved.is_null() && bytes <= usable {
+            return block.as_ptr();
+        }
         if !moved.is_null() {
             // Copied without the lock: only the caller uses either block.
             moved.copy_from_nonoverlapping(block.as_ptr(), usable.min(bytes));
-            free(block.as_ptr());
+            // Who makes a large block small wants its memory to go.
+            let goes = is_large(owner) && bytes < usable;
+            if !(goes && mapping::free(block, false).is_some()) {
+                free(block.as_ptr());
+            }
         }
         moved
     }
@@ -214,8 +295,8 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
     let owner = ThreadHeap::of(ptr.addr());
     // SAFETY: a live block (caller), of the heap that the map names.
     unsafe {
-        if owner.is_null() {
-            large::usable_size(block)
+        if owner.is_null() || is_large(owner) {
+            mapping::usable_size(block).unwrap_or_else(|| large::usable_size(block))
         } else if owner == lifetime::current().heap() {
             calls::usable_size(owner, block)
         } else {

@@ -11,7 +11,10 @@ use std::thread;
 use support::{errno, free, quietly};
 
 /// Sizes within a thread heap's limit, with and without its cache.
-const SIZES: [usize; 6] = [24, 40, 1000, 3000, 10_000, 30_000];
+const SIZES: [usize; 7] = [24, 40, 1000, 3000, 10_000, 30_000, 120_000];
+
+/// With these variables the process-wide instance serves large blocks.
+const RESERVED: [(&str, &str); 2] = [("MEMOMAN_RESERVE", "16M"), ("MEMOMAN_GROW", "0")];
 
 fn usable(block: *mut u8) -> usize {
     // SAFETY: a live block, or one whose misuse is reported.
@@ -114,28 +117,29 @@ fn blocks_of_a_thread_that_has_ended_are_freed_and_resized() {
 }
 
 #[test]
-fn a_large_block_is_resized_in_place_or_moved() {
-    quietly("a_large_block_is_resized_in_place_or_moved", &[], || {
-        let block = filled(heap::malloc(100 << 10));
-        assert!(fits(usable(block), 100 << 10));
-        let larger = resized(block, 300 << 10);
+fn a_large_block_of_a_reserve_is_resized_in_place_or_moved() {
+    let name = "a_large_block_of_a_reserve_is_resized_in_place_or_moved";
+    quietly(name, &RESERVED, || {
+        let block = filled(heap::malloc(300 << 10));
+        assert!(fits(usable(block), 300 << 10));
+        let larger = resized(block, 900 << 10);
         assert_eq!(larger, block, "only free memory lies behind it");
-        assert!(holds(larger, 100 << 10) && usable(larger) >= 300 << 10);
-        let smaller = resized(larger, 60 << 10);
+        assert!(holds(larger, 300 << 10) && usable(larger) >= 900 << 10);
+        let smaller = resized(larger, 270 << 10);
         assert_eq!(smaller, block);
-        assert!(fits(usable(smaller), 60 << 10));
+        assert!(fits(usable(smaller), 270 << 10));
         // With a block after it.
-        let behind = filled(heap::malloc(200 << 10));
-        let moved = resized(smaller, 400 << 10);
-        assert!(moved != smaller && holds(moved, 60 << 10));
-        assert!(holds(behind, 200 << 10));
+        let behind = filled(heap::malloc(700 << 10));
+        let moved = resized(smaller, 1200 << 10);
+        assert!(moved != smaller && holds(moved, 270 << 10));
+        assert!(holds(behind, 700 << 10));
         assert_eq!(heap::stats().live_blocks, 2);
         // Refused: nothing changes but the count of refused requests.
         heap::set_errno(0);
         let before = heap::stats();
         assert!(resized(moved, usize::MAX / 4).is_null());
         assert_eq!(errno(), libc::ENOMEM);
-        assert!(holds(moved, 60 << 10));
+        assert!(holds(moved, 270 << 10));
         let after = heap::stats();
         assert_eq!(after.failed_requests, before.failed_requests + 1);
         assert_eq!(
@@ -168,7 +172,7 @@ fn misuse_of_blocks_outside_the_heap_is_reported_and_has_no_effect() {
         &[],
         || {
             let reports = reports_from_here();
-            for size in [1000, 100 << 10] {
+            for size in [1000, 100 << 10, 700 << 10] {
                 let block = filled(heap::malloc(size));
                 let have = usable(block);
                 let before = heap::stats();
@@ -239,7 +243,7 @@ fn another_threads_header_with_a_size_beyond_a_heaps_greatest_is_misuse() {
     quietly(name, &[], || {
         let reports = reports_from_here();
         let block = filled(heap::malloc(1000));
-        for bit in 17..30 {
+        for bit in 19..30 {
             with_smashed(
                 block,
                 -8,
@@ -263,7 +267,7 @@ fn another_threads_header_with_a_size_beyond_a_heaps_greatest_is_misuse() {
 #[test]
 fn misuse_found_under_the_lock_is_reported_without_it() {
     let name = "misuse_found_under_the_lock_is_reported_without_it";
-    quietly(name, &[], || {
+    quietly(name, &RESERVED, || {
         let reports = reports_from_here();
         free(heap::malloc(1));
         // Neighbours in the heap of a thread that has ended: the header between the first two.
@@ -281,7 +285,7 @@ fn misuse_found_under_the_lock_is_reported_without_it() {
         );
         assert_eq!(heap::stats().live_blocks, 3);
         // An allocation that finds an overwritten free block of the process-wide instance.
-        let [large, guard] = [(); 2].map(|()| heap::malloc(100 << 10));
+        let [large, guard] = [(); 2].map(|()| heap::malloc(300 << 10));
         free(large);
         with_smashed(
             large,
@@ -289,11 +293,11 @@ fn misuse_found_under_the_lock_is_reported_without_it() {
             |_| 0,
             || {
                 heap::set_errno(0);
-                assert!(heap::malloc(100 << 10).is_null());
+                assert!(heap::malloc(300 << 10).is_null());
             },
         );
         assert_eq!(reports().len(), 1);
-        assert_eq!(heap::malloc(100 << 10), large);
+        assert_eq!(heap::malloc(300 << 10), large);
         [first, second, third, large, guard]
             .into_iter()
             .for_each(free);
@@ -380,7 +384,7 @@ fn the_block_freed_last_is_handed_out_first() {
 #[test]
 fn the_rust_allocators_figures_are_the_heaps() {
     quietly("the_rust_allocators_figures_are_the_heaps", &[], || {
-        let block = heap::malloc(700 << 10);
+        let block = heap::malloc(200 << 10);
         assert_eq!(Memoman.stats(), heap::stats());
         assert_eq!(Memoman.stats().live_blocks, 1);
         assert!(Memoman.validate());

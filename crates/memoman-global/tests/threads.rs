@@ -198,7 +198,7 @@ fn trim_returns_true_for_pages_of_a_thread_heap() {
         make_key();
         FILLS.store(true, Ordering::Relaxed);
         life_with_late_end();
-        assert!(heap::malloc(33 << 10).is_null());
+        assert!(heap::malloc(300 << 10).is_null());
         assert!(heap::trim(0));
         free(block);
     });

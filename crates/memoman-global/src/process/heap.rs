@@ -3,7 +3,8 @@
 //!
 //! * A small request that no pool can serve gets a new ordinary region, a fraction of all pools, so
 //!   that the number of regions grows with the logarithm of the heap; a large one gets a region
-//!   that fits.
+//!   that fits. (Large blocks get no region but a mapping of their own, `process/mapping.rs`, except
+//!   in the debug library and where the system refuses the mapping.)
 //! * A region whose last block is freed goes back to the system. A few empty ones, bounded in
 //!   number and bytes, are kept: they save a program that frees and allocates in turn the system
 //!   calls.
@@ -12,6 +13,9 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+#[cfg(not(memoman_debug))]
+use core::sync::atomic::AtomicU8;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(not(memoman_debug))]
 use crate::allocator::Misuse;
@@ -73,8 +77,6 @@ pub(crate) struct State {
     gave_back: usize,
     /// Successful allocations so far, relocations by realloc included.
     pub(crate) allocations: usize,
-    /// A region could not be locked in memory, which has been reported.
-    lock_failed: bool,
     #[cfg(not(memoman_debug))]
     pub(crate) shared: Shared,
 }
@@ -94,6 +96,46 @@ pub(crate) struct Shared {
     deferred: Option<(Misuse, *const u8)>,
 }
 
+/// [`LargeBlocks`], for readers without the lock; 0 until the instance is created.
+#[cfg(not(memoman_debug))]
+static LARGE_BLOCKS: AtomicU8 = AtomicU8::new(0);
+
+/// What the environment says about large blocks.
+#[cfg(not(memoman_debug))]
+#[derive(Clone, Copy)]
+pub(crate) struct LargeBlocks(u8);
+
+#[cfg(not(memoman_debug))]
+impl LargeBlocks {
+    const KNOWN: u8 = 1;
+    const FIXED: u8 = 2;
+    const RESERVED: u8 = 4;
+    const LOCKED: u8 = 8;
+
+    /// Reads it, and creates the instance for that if need be.
+    pub(crate) fn read() -> LargeBlocks {
+        if LARGE_BLOCKS.load(Ordering::Relaxed) == 0 {
+            let _ = instance();
+        }
+        LargeBlocks(LARGE_BLOCKS.load(Ordering::Relaxed))
+    }
+
+    /// `MEMOMAN_GROW=0`: none has a mapping of its own.
+    pub(crate) fn in_pools_only(self) -> bool {
+        self.0 & LargeBlocks::FIXED != 0
+    }
+
+    /// `MEMOMAN_RESERVE`: the reserve serves them while it has room.
+    pub(crate) fn in_pools_first(self) -> bool {
+        self.0 & LargeBlocks::RESERVED != 0
+    }
+
+    /// `MEMOMAN_LOCK=1`: their mappings are locked in memory.
+    pub(crate) fn locked(self) -> bool {
+        self.0 & LargeBlocks::LOCKED != 0
+    }
+}
+
 impl State {
     const fn new() -> State {
         State {
@@ -109,7 +151,6 @@ impl State {
             spare_bytes: SPARE_MIN,
             gave_back: 0,
             allocations: 0,
-            lock_failed: false,
             #[cfg(not(memoman_debug))]
             shared: Shared {
                 segment_bytes: 0,
@@ -146,7 +187,10 @@ impl State {
             self.first = self.add_region(tlsf, REGION_MIN, false);
         }
         #[cfg(not(memoman_debug))]
-        self.prefault_for_threads();
+        {
+            self.prefault_for_threads();
+            LARGE_BLOCKS.store(self.for_large_blocks(), Ordering::Relaxed);
+        }
         Some(tlsf)
     }
 
@@ -162,18 +206,28 @@ impl State {
         }
     }
 
+    /// The settings that large blocks heed.
+    #[cfg(not(memoman_debug))]
+    fn for_large_blocks(&self) -> u8 {
+        let settings = &self.settings;
+        let mut bits = LargeBlocks::KNOWN;
+        for (bit, set) in [
+            (LargeBlocks::FIXED, settings.fixed),
+            (LargeBlocks::RESERVED, settings.reserve.is_some()),
+            (LargeBlocks::LOCKED, settings.lock),
+        ] {
+            if set {
+                bits |= bit;
+            }
+        }
+        bits
+    }
+
     /// Maps a region and adds it to the instance as a pool.
     fn add_region(&mut self, tlsf: Tlsf, bytes: usize, prefault: bool) -> Option<Pool> {
         let start = memory::map(bytes, prefault)?;
-        if self.settings.lock && !memory::lock(start, bytes) && !self.lock_failed {
-            self.lock_failed = true;
-            Line::new()
-                .text(b"memoman: MEMOMAN_LOCK: cannot keep ")
-                .number(bytes, 0)
-                .text(b" bytes in memory (errno ")
-                .number(errno() as usize, 0)
-                .text(b"): raise the limit, see ulimit -l\n")
-                .print();
+        if self.settings.lock {
+            keep_in_memory(start, bytes);
         }
         // SAFETY: the instance is live and under the lock; the region is fresh and used for nothing
         // else.
@@ -196,6 +250,10 @@ impl State {
         let Some(fitting) = need.checked_add(Tlsf::POOL_OVERHEAD).and_then(round_up) else {
             return false;
         };
+        // The core would refuse the block, and the region would stay.
+        if need > Tlsf::DEFAULT_MAX_BLOCK {
+            return false;
+        }
         if self.gave_back >= fitting {
             self.gave_back = 0;
             self.spare_bytes = (2 * self.spare_bytes).min(SPARE_MAX);
@@ -338,6 +396,20 @@ impl State {
 
     pub(crate) fn take_deferred(&mut self) -> Option<(Misuse, *const u8)> {
         self.shared.deferred.take()
+    }
+}
+
+/// Locks a region in memory (`MEMOMAN_LOCK`). The first failure is reported in one line.
+pub(crate) fn keep_in_memory(start: *mut u8, bytes: usize) {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    if !memory::lock(start, bytes) && !REPORTED.swap(true, Ordering::Relaxed) {
+        Line::new()
+            .text(b"memoman: MEMOMAN_LOCK: cannot keep ")
+            .number(bytes, 0)
+            .text(b" bytes in memory (errno ")
+            .number(errno() as usize, 0)
+            .text(b"): raise the limit, see ulimit -l\n")
+            .print();
     }
 }
 

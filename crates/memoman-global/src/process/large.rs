@@ -1,9 +1,12 @@
-//! Blocks of the process-wide instance, under its lock: those too large for a thread heap, and
-//! those allocated while no segment was to be had.
+//! Blocks of the process-wide instance, under its lock: those of threads without a heap, those
+//! allocated while no segment was to be had, and large ones in a reserve.
+//!
+//! The map has no word for them. So a pointer that the map does not know is first looked for in the
+//! instance's pools, of which there are few: the memory at any other address is not read.
 
 use core::ptr::{self, NonNull};
 
-use crate::allocator::{ALIGN, HEADER, Refusal, Tlsf};
+use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::heap::{LARGE, State, with_heap};
 use crate::process::{core_calls, misuse};
 
@@ -47,6 +50,24 @@ pub(crate) fn allocate_uncounted(
     }
 }
 
+/// Allocates from the pools that there are. None when they have no room.
+pub(crate) fn allocate_in_pools(align: usize, bytes: usize) -> Option<NonNull<u8>> {
+    with_heap(|state, tlsf| allocate(state, tlsf, align, bytes, false).ok()).flatten()
+}
+
+/// An error if the address lies in no pool behind its header, so that not even the word before it
+/// may be read. O(pools).
+fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
+    let address = block.as_ptr().addr();
+    // SAFETY: the instance is live and under the lock; a pool that it finds is one of its own.
+    unsafe {
+        match tlsf.pool_of(block.as_ptr()) {
+            Some(pool) if address - pool.memory().0.addr() >= HEADER => Ok(()),
+            _ => Err(Misuse::Foreign),
+        }
+    }
+}
+
 /// Frees a block.
 ///
 /// # Safety
@@ -56,7 +77,7 @@ pub(crate) unsafe fn free(block: NonNull<u8>) {
     let misuse = with_heap(|state, tlsf| {
         // SAFETY: the instance is live and under the lock; the core tests the block.
         unsafe {
-            match core_calls::free(tlsf, block) {
+            match in_a_pool(tlsf, block).and_then(|()| core_calls::free(tlsf, block)) {
                 Ok(Some(pool)) => {
                     state.emptied(tlsf, pool);
                     None
@@ -82,7 +103,10 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
         // SAFETY: the instance is live and under the lock; the core tests the block before all
         // else.
         unsafe {
-            let result = tlsf.realloc_in_place(block, ALIGN, bytes);
+            let result = match in_a_pool(tlsf, block) {
+                Ok(()) => tlsf.realloc_in_place(block, ALIGN, bytes),
+                Err(misuse) => Err(Refusal::Misuse(misuse, block.as_ptr())),
+            };
             match result {
                 Ok(Some(_)) => state.count_allocation(tlsf),
                 Err(Refusal::Misuse(..)) => {}
@@ -112,7 +136,10 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
     // Under the lock: freeing a neighbour writes a flag into this block's header.
     // SAFETY: the instance is live and under the lock; the core tests the block.
-    match with_heap(|_, tlsf| unsafe { tlsf.usable_size(block) }) {
+    let found = with_heap(|_, tlsf| unsafe {
+        in_a_pool(tlsf, block).and_then(|()| tlsf.usable_size(block))
+    });
+    match found {
         Some(Ok(bytes)) => bytes,
         Some(Err(misuse)) => {
             misuse::report_global(misuse, block.as_ptr());

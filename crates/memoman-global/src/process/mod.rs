@@ -6,6 +6,10 @@
 //! | `start.rs` | start-up: registers the fork handlers and what runs at exit |
 //! | `figures/` | figures, validation and trim over every heap |
 //! | `segments.rs` | segments from the process-wide instance to a thread heap and back |
+//! | `mapping.rs` | large blocks: each a mapping of its own |
+//! | `mapping_spares.rs` | mappings kept for the next large blocks, figures of the large blocks |
+//! | `mapping_slots.rs` | their places, and which thread gets one |
+//! | `mapping_word.rs` | a large block's word in the map |
 //! | `large.rs` | blocks of the process-wide instance itself |
 //! | `misuse.rs` | misuse: the error handler, or one line and abort |
 //! | `heap.rs` | the process-wide instance: create, grow, give back |
@@ -30,6 +34,14 @@ pub(crate) mod core_calls;
 pub(crate) mod large;
 #[cfg(not(memoman_debug))]
 pub(crate) mod map;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping_slots;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping_spares;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping_word;
 #[cfg(not(memoman_debug))]
 pub(crate) mod registry;
 #[cfg(not(memoman_debug))]

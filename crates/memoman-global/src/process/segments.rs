@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use crate::allocator::{ALIGN, HEADER, Pool, Refusal, Stats, Tlsf};
 use crate::process::heap::{State, with_heap};
 use crate::process::map::{self, UNIT};
-use crate::process::{core_calls, large, misuse, registry};
+use crate::process::{core_calls, large, mapping_spares, misuse, registry};
 use crate::system::errno::set_errno;
 use crate::thread::heap::ThreadHeap;
 
@@ -52,12 +52,20 @@ pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize)
         }
     });
     misuse::report_deferred();
+    mapping_spares::count_requested(bytes.max(SEGMENT_MIN));
     match outcome {
         Some(Ok(block)) => return block.as_ptr(),
         Some(Err(Refusal::Misuse(misuse, address))) => misuse::report_global(misuse, address),
         _ => set_errno(libc::ENOMEM),
     }
     ptr::null_mut()
+}
+
+/// Refuses a request: counted, and ENOMEM.
+#[cold]
+pub(crate) fn refuse() {
+    with_heap(|state, _| state.shared.refused = state.shared.refused.wrapping_add(1));
+    set_errno(libc::ENOMEM);
 }
 
 /// One attempt, with or without new regions from the system.

@@ -1,6 +1,7 @@
 //! Regions of memory from the operating system.
 
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::system::errno::{errno, set_errno};
 
@@ -8,7 +9,7 @@ use crate::system::errno::{errno, set_errno};
 /// KiB.
 pub(crate) const PAGE: usize = 1 << 16;
 
-/// A region of `bytes` (a multiple of [`PAGE`]) zero bytes; with `prefault`, in memory at once.
+/// A region of `bytes` (a multiple of the OS page) zero bytes; with `prefault`, in memory at once.
 /// None when the system refuses. Keeps errno.
 pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     let populate = if prefault { libc::MAP_POPULATE } else { 0 };
@@ -28,19 +29,36 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     (start != libc::MAP_FAILED).then_some(start.cast())
 }
 
-/// Gives a region back to the system. Keeps errno.
+/// Gives a region, or whole pages of one, back to the system. False when the system refuses: cutting
+/// a region in two takes an entry in its table of mappings, which is limited. Keeps errno.
 ///
 /// # Safety
-/// The region came from [`map`], and nothing in it is used any more.
-pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) {
+/// The pages came from [`map`], and nothing in them is used any more.
+pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     let saved = errno();
-    // SAFETY: a whole region from `map`, no longer used (caller).
-    unsafe { libc::munmap(start.cast(), bytes) };
+    // SAFETY: whole pages from `map`, no longer used (caller).
+    let result = unsafe { libc::munmap(start.cast(), bytes) };
     set_errno(saved);
+    result == 0
+}
+
+/// Resizes a region, or whole pages of one, to `to` bytes, and moves it where it has no room. What
+/// is new reads as zero. None when the system refuses; nothing has changed then. Keeps errno.
+///
+/// # Safety
+/// The pages came from [`map`]. On success the former addresses are not used any more.
+#[cfg(not(memoman_debug))]
+pub(crate) unsafe fn remap(start: *mut u8, from: usize, to: usize) -> Option<*mut u8> {
+    let saved = errno();
+    // SAFETY: whole pages from `map`, whose addresses only the caller knows.
+    let start = unsafe { libc::mremap(start.cast(), from, to, libc::MREMAP_MAYMOVE) };
+    set_errno(saved);
+    (start != libc::MAP_FAILED).then_some(start.cast())
 }
 
 /// Releases the OS pages that lie wholly inside these bytes; they read as zero when touched again.
-/// Returns the number of bytes released. Keeps errno.
+/// Returns the number of bytes released; 0 when the system refuses, as for locked pages. Keeps
+/// errno.
 ///
 /// # Safety
 /// The bytes are part of a region from [`map`], and their contents are not needed.
@@ -52,16 +70,25 @@ pub(crate) unsafe fn discard(start: *mut u8, bytes: usize, page: usize) -> usize
     }
     let saved = errno();
     // SAFETY: whole pages inside the caller's bytes.
-    unsafe { libc::madvise(start.wrapping_add(skip).cast(), inside, libc::MADV_DONTNEED) };
+    let result =
+        unsafe { libc::madvise(start.wrapping_add(skip).cast(), inside, libc::MADV_DONTNEED) };
     set_errno(saved);
-    inside
+    if result == 0 { inside } else { 0 }
 }
 
 /// The size of an OS page, from the auxiliary vector: no system call.
 pub(crate) fn page_size() -> usize {
-    // SAFETY: getauxval has no precondition.
-    let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
-    if size.is_power_of_two() { size } else { 4096 }
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+    match SIZE.load(Ordering::Relaxed) {
+        0 => {
+            // SAFETY: getauxval has no precondition.
+            let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+            let size = if size.is_power_of_two() { size } else { 4096 };
+            SIZE.store(size, Ordering::Relaxed);
+            size
+        }
+        size => size,
+    }
 }
 
 /// Locks a region in memory; false, with the reason in errno, when the system refuses.

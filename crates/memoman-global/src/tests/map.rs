@@ -2,10 +2,13 @@
 //! made up: nothing at them is read.)
 
 use crate::process::lock::LOCK;
-use crate::process::map::{ADDRESS_MAX, LEAF_LOG2, UNIT, entry, owner, prefault, prepare};
+use crate::process::map::{
+    ADDRESS_MAX, LEAF_LOG2, UNIT, assign, entry, near_owner, owner, prefault, prepare,
+};
 use crate::system::memory;
 use core::ptr;
 use std::vec;
+use std::vec::Vec;
 
 const LEAF_BYTES: usize = UNIT << LEAF_LOG2;
 
@@ -65,6 +68,37 @@ fn the_map_ends_where_the_address_space_does() {
     assert!(entry(ADDRESS_MAX).is_some());
     assert!(!prepare(ADDRESS_MAX + 1, UNIT));
     assert!(entry(ADDRESS_MAX + 1).is_none() && owner(usize::MAX).is_null());
+}
+
+#[test]
+fn an_address_of_47_to_57_bits_has_a_word_of_its_own() {
+    let highest = (47..=57).flat_map(|bits| [(1 << bits) - UNIT, 1usize << bits]);
+    let mut starts: Vec<usize> = highest.filter(|&start| start <= ADDRESS_MAX).collect();
+    starts.push((1 << 56) + 5 * LEAF_BYTES + 7 * UNIT);
+    let heap_of = |start: usize| ptr::without_provenance_mut(start / UNIT * 64);
+    for &start in &starts {
+        assert!(owner(start).is_null(), "{start:x}");
+        assert!(prepare(start, UNIT));
+        assign(start, UNIT, heap_of(start));
+    }
+    for &start in &starts {
+        for address in [start, start + 1, start + UNIT - 1] {
+            assert_eq!(owner(address), heap_of(start), "{address:x}");
+            // The hot path's look stops at 48 bits.
+            let near = if start >> 48 == 0 {
+                heap_of(start)
+            } else {
+                ptr::null_mut()
+            };
+            assert_eq!(near_owner(address), near, "{address:x}");
+        }
+        assign(start, UNIT, ptr::null_mut());
+        assert!(owner(start).is_null());
+    }
+    // Words on both sides of an edge between two roots, made at once.
+    let edge = 3 << 48;
+    assert!(prepare(edge - UNIT, 2 * UNIT));
+    assert!(entry(edge - 1).is_some() && entry(edge).is_some());
 }
 
 #[test]

@@ -12,6 +12,10 @@ mod lock;
 #[cfg(all(not(memoman_debug), target_arch = "x86_64"))]
 mod map;
 #[cfg(not(memoman_debug))]
+mod mapping;
+#[cfg(not(memoman_debug))]
+mod regions;
+#[cfg(not(memoman_debug))]
 mod segments;
 #[cfg(memoman_debug)]
 mod settings;

@@ -12,8 +12,8 @@ use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::gate::Gate;
 use crate::thread::inbox::{self, Inbox};
 
-/// Greatest request that a thread heap serves; a greater one goes to the process-wide instance.
-pub(crate) const REQUEST_MAX: usize = 32 << 10;
+/// Greatest request that a thread heap serves; a greater one gets a mapping of its own.
+pub(crate) const REQUEST_MAX: usize = 256 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox before it calls the core.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
@@ -87,10 +87,17 @@ impl ThreadHeap {
         unsafe { (*heap).tlsf.assume_init() }
     }
 
-    /// The heap whose segment has this address, or null.
+    /// The map's word for this address: the heap whose segment has it, null, or odd.
     #[inline(always)]
     pub(crate) fn of(address: usize) -> *mut ThreadHeap {
         map::owner(address).cast()
+    }
+
+    /// [`ThreadHeap::of`] in the fewest steps: null also for an address beyond the map's first
+    /// root.
+    #[inline(always)]
+    pub(crate) fn near(address: usize) -> *mut ThreadHeap {
+        map::near_owner(address).cast()
     }
 
     /// The owner enters, unless the gate is closed.

@@ -5,6 +5,8 @@
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
+// For the unit tests, which have no prelude of std.
+use std::string::String;
 
 /// Names the scenario of this process; set in a child only.
 const SCENARIO: &str = "TEST_SCENARIO";

@@ -4,7 +4,7 @@
 use crate::allocator::{Stats, Tlsf};
 use crate::process::figures::{COUNTED_MAX, Info};
 use crate::process::heap::{State, with_heap};
-use crate::process::{misuse, registry, segments};
+use crate::process::{mapping_spares, misuse, registry, segments};
 use crate::thread::cache::Cache;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::lifetime;
@@ -70,6 +70,12 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
     all.peak = all.peak - unsafe { tlsf.stats() }.peak + shared.peak;
     all.used -= shared.segment_bytes;
     all.live_blocks -= shared.segments;
+    let large = mapping_spares::figures();
+    all.pool_bytes += large.bytes + large.kept;
+    all.used += large.bytes;
+    all.free += large.kept;
+    all.live_blocks += large.blocks;
+    all.peak += large.peak;
     all.overhead = all.pool_bytes - all.used - all.free;
     all.failed_requests += shared.refused;
     all
@@ -94,8 +100,9 @@ pub(crate) fn info() -> Info {
 fn count(state: &State, tlsf: Tlsf, info: &mut Info) {
     // SAFETY: the instance is live and under the lock.
     let (stats, mut free) = unsafe { (tlsf.stats(), tlsf.free_blocks(COUNTED_MAX)) };
-    info.large_blocks = stats.live_blocks - state.shared.segments;
-    info.large_bytes = stats.used - state.shared.segment_bytes;
+    let large = mapping_spares::figures();
+    info.large_blocks = stats.live_blocks - state.shared.segments + large.blocks;
+    info.large_bytes = stats.used - state.shared.segment_bytes + large.bytes;
     registry::each(|heap| {
         // SAFETY: the lock is held, and every other thread is outside its heap.
         unsafe {
@@ -111,7 +118,7 @@ fn count(state: &State, tlsf: Tlsf, info: &mut Info) {
 /// Successful allocations so far.
 pub(crate) fn allocations() -> usize {
     with_heap(|state, _| {
-        let mut all = state.allocations;
+        let mut all = state.allocations + mapping_spares::figures().allocations;
         registry::stopped(|| {
             registry::each(|heap| {
                 // SAFETY: the lock is held, and every other thread is outside its heap.
@@ -131,7 +138,7 @@ pub(crate) fn trim() -> bool {
         state.trim(tlsf) | in_heaps
     });
     misuse::report_deferred();
-    released.unwrap_or(false)
+    released.unwrap_or(false) | mapping_spares::release()
 }
 
 fn trim_heaps(state: &mut State, tlsf: Tlsf) -> bool {

@@ -1,0 +1,313 @@
+//! Large blocks: each is a mapping of its own, at the mapping's first byte. The map's word for the
+//! unit in which it begins describes it, so nothing at a block's address is read, and a call for a
+//! pointer from anywhere finds its report.
+//!
+//! No call takes a lock. A block changes hands by a compare-exchange of its word: who sets it to
+//! null may unmap, move or keep the mapping. A child that is forked while another thread is at it
+//! finds the word null: that one mapping stays, and no call knows it.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering;
+
+use crate::allocator::{ALIGN, Misuse};
+use crate::process::heap::{LargeBlocks, keep_in_memory};
+use crate::process::map::{self, UNIT};
+use crate::process::mapping_word::{Mapping, Use};
+use crate::process::{mapping_spares as spares, misuse};
+use crate::system::memory;
+use crate::thread::heap::REQUEST_MAX;
+
+/// A spare of at least this part of a request is grown for it: mapping pages elsewhere is cheaper
+/// than having the system clear new ones.
+const GROWN_PART: usize = 4;
+/// A resized block gets this part of its bytes more, as addresses: the next resize finds them.
+const HEADROOM_PART: usize = 8;
+/// A block that realloc cuts by less than this part, or by less than [`CUT_LEAST`], stays as it is.
+const CUT_PART: usize = 8;
+const CUT_LEAST: usize = 64 << 10;
+/// A spare of which a request of at least [`WHOLE_LEAST`] leaves less than this part serves it
+/// whole: cut into pieces, spares would serve fewer and fewer of such requests.
+const SPLIT_PART: usize = 2;
+const WHOLE_LEAST: usize = 4 << 20;
+/// A block that is resized to at most this becomes one of the thread's heap.
+const MOVED_MOST: usize = REQUEST_MAX / 2;
+
+/// Allocates a block of its own; with `zeroed`, all bytes zero. None when the system refuses.
+///
+/// `align` is a power of two.
+pub(crate) fn allocate(
+    settings: LargeBlocks,
+    align: usize,
+    bytes: usize,
+    zeroed: bool,
+) -> Option<NonNull<u8>> {
+    let page = memory::page_size();
+    let bytes = whole(bytes, page)?;
+    spares::count_requested(bytes);
+    let kept = if align <= page {
+        reuse(bytes, zeroed)
+    } else {
+        None
+    };
+    let mapping = kept
+        .or_else(|| fresh(settings, align, bytes, page))
+        .or_else(|| {
+            // What is kept counts against the limits that the system may have reached.
+            let more = spares::release();
+            more.then(|| fresh(settings, align, bytes, page)).flatten()
+        })?;
+    spares::count_block(mapping.bytes);
+    publish(mapping);
+    NonNull::new(mapping.block())
+}
+
+/// The bytes of a mapping for a block. None beyond the address space.
+fn whole(bytes: usize, page: usize) -> Option<usize> {
+    let bytes = bytes.max(UNIT).checked_next_multiple_of(page)?;
+    (bytes <= isize::MAX as usize).then_some(bytes)
+}
+
+/// A spare of `bytes`.
+fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
+    // A spare that is to be cleared is not grown: what is new need not be cleared.
+    let or_less = (!zeroed).then_some(bytes / GROWN_PART);
+    let (mut mapping, clean) = spares::take(bytes, or_less)?;
+    if mapping.bytes < bytes {
+        return grown(mapping, bytes);
+    }
+    let part = if bytes < WHOLE_LEAST {
+        CUT_PART
+    } else {
+        SPLIT_PART
+    };
+    if let Some(tail) = cut(&mut mapping, bytes, part) {
+        // SAFETY: the end of a mapping that was just taken out.
+        unsafe { spares::retire(tail) };
+    }
+    if zeroed && !clean {
+        // SAFETY: this thread's mapping, of at least `bytes`.
+        unsafe { mapping.block().write_bytes(0, bytes) };
+    }
+    Some(mapping)
+}
+
+/// A spare made larger. None when the system refuses.
+fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
+    spares::count_mapped(bytes);
+    // SAFETY: this thread's mapping, which was just taken out and is no block.
+    let moved = unsafe { memory::remap(mapping.block(), mapping.bytes, bytes) };
+    let grown = moved.map(|start| Mapping {
+        start: start.expose_provenance(),
+        bytes,
+    });
+    match grown {
+        Some(mapping) if map::prepare(mapping.start, 1) => Some(mapping),
+        _ => {
+            // SAFETY: still this thread's, and no block.
+            unsafe { spares::discard(grown.unwrap_or(mapping)) };
+            None
+        }
+    }
+}
+
+/// A mapping from the system.
+fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Option<Mapping> {
+    // The system aligns to a page.
+    let gap = align.saturating_sub(page);
+    spares::count_mapped(bytes);
+    let all = bytes.checked_add(gap)?;
+    let start = memory::map(all, false)?;
+    let first = start.addr().wrapping_neg() & (align - 1);
+    let mapping = Mapping {
+        start: start.expose_provenance() + first,
+        bytes,
+    };
+    // SAFETY: the mapping is this thread's, and these are its pages before and behind the block. If
+    // the system keeps one, addresses without memory are lost.
+    unsafe {
+        if first > 0 {
+            memory::unmap(start, first);
+        }
+        if first < gap {
+            memory::unmap(start.wrapping_add(first + bytes), gap - first);
+        }
+    }
+    if !map::prepare(mapping.start, 1) {
+        // SAFETY: this thread's mapping, not handed out.
+        unsafe { memory::unmap(mapping.block(), bytes) };
+        return None;
+    }
+    if settings.locked() {
+        keep_in_memory(mapping.block(), bytes);
+    }
+    Some(mapping)
+}
+
+/// Cuts a mapping to `bytes`, if that leaves [`CUT_LEAST`] and so large a part of it. Returns what
+/// is cut off.
+fn cut(mapping: &mut Mapping, bytes: usize, part: usize) -> Option<Mapping> {
+    let left = mapping.bytes - bytes;
+    if left < CUT_LEAST || left < mapping.bytes / part {
+        return None;
+    }
+    mapping.bytes = bytes;
+    Some(Mapping {
+        start: mapping.end(),
+        bytes: left,
+    })
+}
+
+/// Enters a block into the map. (The word exists.)
+fn publish(mapping: Mapping) {
+    if let Some(entry) = map::entry(mapping.start) {
+        // Release: another thread may free what this one has counted.
+        entry.store(mapping.word(Use::Block), Ordering::Release);
+    }
+}
+
+/// The large block at an address. None if the address is below the mapping that begins in its unit:
+/// it is none of a large block.
+fn find(block: NonNull<u8>) -> Option<Result<Mapping, Misuse>> {
+    let address = block.as_ptr().addr();
+    let (mapping, used) = Mapping::of_word(map::owner(address), address)?;
+    if address < mapping.start {
+        return None;
+    }
+    Some(if !address.is_multiple_of(ALIGN) {
+        Err(Misuse::Misaligned)
+    } else if address != mapping.start {
+        Err(Misuse::NotABlock)
+    } else if used == Use::Block {
+        Ok(mapping)
+    } else {
+        Err(Misuse::DoubleFree)
+    })
+}
+
+/// The large block at an address, if the word can be changed to `to`: then the caller owns it.
+fn claim(block: NonNull<u8>, mapping: Mapping, to: *mut map::Owner) -> Result<(), Misuse> {
+    let entry = map::entry(block.as_ptr().addr()).ok_or(Misuse::Foreign)?;
+    // Acquire: all that others did to the block, they did before.
+    let (set, seen) = (Ordering::AcqRel, Ordering::Relaxed);
+    match entry.compare_exchange(mapping.word(Use::Block), to, set, seen) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Misuse::DoubleFree),
+    }
+}
+
+/// Frees a large block; with `keep`, its mapping may serve the next one. None if the address is none
+/// of a large block.
+///
+/// # Safety
+/// The block is not used any more. (Misuse is reported.)
+pub(crate) unsafe fn free(block: NonNull<u8>, keep: bool) -> Option<()> {
+    let claimed = find(block)?.and_then(|mapping| {
+        claim(block, mapping, ptr::null_mut())?;
+        Ok(mapping)
+    });
+    match claimed {
+        Ok(mapping) => {
+            spares::count_freed(mapping.bytes);
+            // SAFETY: claimed above, and not used any more (caller).
+            unsafe {
+                if keep {
+                    spares::retire(mapping);
+                } else {
+                    spares::discard(mapping);
+                }
+            }
+        }
+        Err(misuse) => misuse::report_global(misuse, block.as_ptr()),
+    }
+    Some(())
+}
+
+/// Usable bytes of a large block; 0 after misuse, which is reported. None if the address is none of
+/// a large block.
+pub(crate) fn usable_size(block: NonNull<u8>) -> Option<usize> {
+    Some(find(block)?.map_or_else(
+        |misuse| {
+            misuse::report_global(misuse, block.as_ptr());
+            0
+        },
+        |mapping| mapping.bytes,
+    ))
+}
+
+/// Resizes a large block to `bytes`, not 0, where it is or by mapping its pages elsewhere. Null
+/// after misuse, which is reported. An error when it is to be copied: its usable bytes; it is
+/// unchanged. None if the address is none of a large block.
+///
+/// # Safety
+/// On success the block's former pointer is not used any more.
+pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Option<Result<*mut u8, usize>> {
+    let page = memory::page_size();
+    let resized = find(block)?.and_then(|mapping| {
+        match whole(bytes, page) {
+            Some(_) if bytes <= MOVED_MOST => Ok(Err(mapping.bytes)),
+            Some(whole) if whole <= mapping.bytes => shrink(block, mapping, whole).map(Ok),
+            // SAFETY: the former pointer is not used on success (caller).
+            Some(whole) => unsafe { grow(block, mapping, whole, page) },
+            None => Ok(Err(mapping.bytes)),
+        }
+    });
+    Some(resized.unwrap_or_else(|misuse| {
+        misuse::report_global(misuse, block.as_ptr());
+        Ok(ptr::null_mut())
+    }))
+}
+
+/// Cuts a block's end off, if that is worth it.
+fn shrink(block: NonNull<u8>, mapping: Mapping, bytes: usize) -> Result<*mut u8, Misuse> {
+    let mut shorter = mapping;
+    let tail = cut(&mut shorter, bytes, CUT_PART);
+    claim(block, mapping, shorter.word(Use::Block))?;
+    spares::count_resized(mapping.bytes, shorter.bytes);
+    if let Some(tail) = tail {
+        // SAFETY: the end of the block, which the word does not describe any more.
+        unsafe { spares::discard(tail) };
+    }
+    Ok(block.as_ptr())
+}
+
+/// Makes a block longer. An error when the system refuses: its usable bytes; it is unchanged.
+///
+/// # Safety
+/// On success the block's former pointer is not used any more.
+unsafe fn grow(
+    block: NonNull<u8>,
+    mapping: Mapping,
+    bytes: usize,
+    page: usize,
+) -> Result<Result<*mut u8, usize>, Misuse> {
+    let settings = LargeBlocks::read();
+    // Locked pages are all in memory, so none of them are for later.
+    let headroom = if settings.locked() {
+        0
+    } else {
+        (bytes / HEADROOM_PART) & !(page - 1)
+    };
+    claim(block, mapping, ptr::null_mut())?;
+    // The larger size first: it is a matter of addresses.
+    let sizes = [bytes.saturating_add(headroom), bytes];
+    let moved = sizes.into_iter().find_map(|to| {
+        // SAFETY: claimed above; the former pointer is not used on success (caller).
+        let start = unsafe { memory::remap(block.as_ptr(), mapping.bytes, to) }?;
+        Some(Mapping {
+            start: start.expose_provenance(),
+            bytes: to,
+        })
+    });
+    let Some(moved) = moved else {
+        publish(mapping);
+        return Ok(Err(mapping.bytes));
+    };
+    spares::count_requested(moved.bytes - mapping.bytes);
+    spares::count_resized(mapping.bytes, moved.bytes);
+    // If there is no memory for the word either, the block serves all the same; its free is reported
+    // as that of a foreign pointer.
+    if map::prepare_moved(moved.start) {
+        publish(moved);
+    }
+    Ok(Ok(moved.block()))
+}

@@ -1,0 +1,336 @@
+//! Mappings kept for the next large blocks, and how many bytes of them.
+//!
+//! Kept is at most
+//! * what, with the live blocks, makes up the most that was live at one time of late: so no program
+//!   takes more memory than at its peak;
+//! * what has been worth keeping: [`KEPT_LEAST`], at least doubled by each request that a mapping
+//!   given back shortly before would have served. So a program whose use goes up and down pays for
+//!   its pages a few times only; one that frees its data once, or outgrows it, gets rid of it;
+//! * [`KEPT_MOST`].
+//!
+//! No mapping of more than [`ONE_MOST`] is kept.
+//!
+//! "Of late" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no thread
+//! is needed. What is kept and not used for one span goes, and a peak counts for two. No function
+//! here takes a lock.
+
+use core::ptr;
+
+use crate::process::map::{self, UNIT};
+use crate::process::mapping_slots::{BYTES_MOST, Slots};
+use crate::process::mapping_word::{Mapping, Use};
+use crate::system::memory;
+use crate::system::sync::{AtomicUsize, Ordering};
+
+const KEPT_LEAST: usize = 2 << 20;
+const KEPT_MOST: usize = if BYTES_MOST < 64 << 20 {
+    BYTES_MOST
+} else {
+    64 << 20
+};
+const ONE_MOST: usize = 32 << 20;
+/// The least bytes of a mapping of which only a part is kept.
+const KEPT_PART_LEAST: usize = 256 << 10;
+/// The least bytes that are cut off one.
+const GONE_LEAST: usize = 64 << 10;
+const _: () = assert!(GONE_LEAST >= UNIT);
+/// This part of the peak may be kept beyond it.
+const BEYOND_PEAK: usize = 8;
+/// The least bytes of a span.
+const SPAN_LEAST: usize = 64 << 20;
+
+static SLOTS: Slots = Slots::new();
+static ROOM: Room = Room {
+    live: AtomicUsize::new(0),
+    allocated: AtomicUsize::new(0),
+    resized: AtomicUsize::new(0),
+    freed: AtomicUsize::new(0),
+    peak: AtomicUsize::new(0),
+    kept: AtomicUsize::new(0),
+    worth: AtomicUsize::new(KEPT_LEAST),
+    given_back: AtomicUsize::new(0),
+    reused: AtomicUsize::new(0),
+    requested: AtomicUsize::new(0),
+    recent: AtomicUsize::new(0),
+    before: AtomicUsize::new(0),
+};
+
+/// What decides on keeping. All Relaxed: a value that is late by another thread's step keeps a
+/// mapping more or less.
+struct Room {
+    /// Bytes of live blocks.
+    live: AtomicUsize,
+    /// Blocks allocated, resized and freed since the process began.
+    allocated: AtomicUsize,
+    resized: AtomicUsize,
+    freed: AtomicUsize,
+    /// The most bytes live since the process began.
+    peak: AtomicUsize,
+    /// Bytes kept.
+    kept: AtomicUsize,
+    /// Bytes that have been worth keeping.
+    worth: AtomicUsize,
+    /// Bytes of the greatest mapping given back since one was mapped that it could have been.
+    given_back: AtomicUsize,
+    /// Bytes taken from the spares, and requested, in this span.
+    reused: AtomicUsize,
+    requested: AtomicUsize,
+    /// The most bytes live in this span, and in the one before.
+    recent: AtomicUsize,
+    before: AtomicUsize,
+}
+
+fn get(value: &AtomicUsize) -> usize {
+    value.load(Ordering::Relaxed)
+}
+
+fn add(value: &AtomicUsize, bytes: usize) -> usize {
+    value
+        .fetch_add(bytes, Ordering::Relaxed)
+        .wrapping_add(bytes)
+}
+
+impl Room {
+    fn recent_peak(&self) -> usize {
+        get(&self.recent).max(get(&self.before))
+    }
+
+    /// Bytes that may be kept.
+    fn to_keep(&self) -> usize {
+        let peak = self.recent_peak();
+        let below_peak = (peak + peak / BEYOND_PEAK).saturating_sub(get(&self.live));
+        below_peak.min(get(&self.worth)).min(KEPT_MOST)
+    }
+
+    /// Bytes requested before the peak is taken anew.
+    fn span(&self) -> usize {
+        self.recent_peak().saturating_mul(4).max(SPAN_LEAST)
+    }
+
+    /// Ends a span.
+    fn turn(&self) {
+        let set = |value: &AtomicUsize, to| value.swap(to, Ordering::Relaxed);
+        set(&self.before, set(&self.recent, get(&self.live)));
+        set(&self.given_back, 0);
+        let reused = set(&self.reused, 0).max(KEPT_LEAST);
+        self.worth.fetch_min(reused, Ordering::Relaxed);
+        // Threads that a fork has left behind may have counted in part.
+        set(&self.kept, SLOTS.contents().1);
+    }
+}
+
+/// The figures of the large blocks: exact while no other thread allocates or frees one.
+pub(crate) struct Figures {
+    /// Live blocks.
+    pub(crate) blocks: usize,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+    /// Bytes kept.
+    pub(crate) kept: usize,
+    /// The most bytes live at a time.
+    pub(crate) peak: usize,
+    /// Allocations, and blocks that realloc has resized.
+    pub(crate) allocations: usize,
+}
+
+pub(crate) fn figures() -> Figures {
+    let allocated = get(&ROOM.allocated);
+    Figures {
+        blocks: allocated.wrapping_sub(get(&ROOM.freed)),
+        bytes: get(&ROOM.live),
+        kept: SLOTS.contents().1,
+        peak: get(&ROOM.peak),
+        allocations: allocated.wrapping_add(get(&ROOM.resized)),
+    }
+}
+
+/// Counts a block of so many bytes.
+pub(crate) fn count_block(bytes: usize) {
+    add(&ROOM.allocated, 1);
+    count_live(bytes);
+}
+
+/// Counts a block that goes.
+pub(crate) fn count_freed(bytes: usize) {
+    add(&ROOM.freed, 1);
+    ROOM.live.fetch_sub(bytes, Ordering::Relaxed);
+}
+
+/// Counts a block that realloc has resized.
+pub(crate) fn count_resized(from: usize, to: usize) {
+    add(&ROOM.resized, 1);
+    count_live(to.wrapping_sub(from));
+}
+
+fn count_live(change: usize) {
+    let live = add(&ROOM.live, change);
+    if live > get(&ROOM.recent) {
+        ROOM.recent.fetch_max(live, Ordering::Relaxed);
+        ROOM.peak.fetch_max(live, Ordering::Relaxed);
+    }
+}
+
+/// Counts requested bytes: after enough of them, what is not worth keeping any more goes back to
+/// the system.
+pub(crate) fn count_requested(bytes: usize) {
+    let sum = add(&ROOM.requested, bytes);
+    if sum >= ROOM.span() {
+        let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+        // (A thread that fails has counted later, and the next one turns.)
+        if ROOM.requested.compare_exchange(sum, 0, set, seen).is_ok() {
+            ROOM.turn();
+            release_while(|| get(&ROOM.kept) > ROOM.to_keep());
+        }
+    }
+}
+
+/// Counts a block for which no mapping was kept: if one given back before could have served it, more
+/// is worth keeping.
+pub(crate) fn count_mapped(bytes: usize) {
+    if get(&ROOM.given_back) >= bytes {
+        ROOM.given_back.store(0, Ordering::Relaxed);
+        let worth = get(&ROOM.worth);
+        if worth < KEPT_MOST {
+            add(&ROOM.worth, worth.max(bytes));
+        }
+    }
+}
+
+/// Gives every mapping back to the system. True if there was one.
+pub(crate) fn release() -> bool {
+    release_while(|| true)
+}
+
+/// Gives mappings back, the least first, while `more`. True if there was one.
+fn release_while(more: impl Fn() -> bool) -> bool {
+    let mut any = false;
+    // As often as there are slots: one that cannot be unmapped comes back.
+    for _ in 0..SLOTS.len() {
+        if !more() {
+            break;
+        }
+        let Some((mapping, _)) = take_out(0, None).map(|mapping| (mapping, taken(mapping))) else {
+            break;
+        };
+        // SAFETY: taken out, so it is this thread's, and no block.
+        unsafe { give_back(mapping) };
+        any = true;
+    }
+    any
+}
+
+/// Takes a mapping of at least `bytes`, or of at least `or_less`. With true, it reads as zero. Its
+/// word in the map is null.
+pub(crate) fn take(bytes: usize, or_less: Option<usize>) -> Option<(Mapping, bool)> {
+    let mapping = take_out(bytes, or_less)?;
+    add(&ROOM.reused, mapping.bytes);
+    Some((mapping, taken(mapping)))
+}
+
+/// Removes the word of a mapping that was taken out of its slot. True if it reads as zero.
+fn taken(mapping: Mapping) -> bool {
+    ROOM.kept.fetch_sub(mapping.bytes, Ordering::Relaxed);
+    map::entry(mapping.start).is_some_and(|entry| {
+        let word = entry.swap(ptr::null_mut(), Ordering::Relaxed);
+        Mapping::of_word(word, mapping.start) == Some((mapping, Use::Spare(true)))
+    })
+}
+
+fn take_out(bytes: usize, or_less: Option<usize>) -> Option<Mapping> {
+    if get(&ROOM.kept) == 0 {
+        return None;
+    }
+    SLOTS.take(bytes, or_less)
+}
+
+/// Keeps a mapping, or gives it back to the system.
+///
+/// # Safety
+/// The mapping is this thread's, and nothing in it is used any more. Its word in the map is null.
+pub(crate) unsafe fn retire(mut mapping: Mapping) {
+    let mut room = ROOM.to_keep().saturating_sub(get(&ROOM.kept));
+    // SAFETY: the duties of the caller.
+    unsafe {
+        if mapping.bytes > ONE_MOST {
+            return give_back(mapping);
+        }
+        if room < mapping.bytes {
+            ROOM.given_back.fetch_max(mapping.bytes, Ordering::Relaxed);
+            // What goes is a unit at least, so that no other mapping begins in its first one.
+            room = room.min(mapping.bytes - GONE_LEAST.min(mapping.bytes));
+            room &= !(memory::page_size() - 1);
+        }
+        if room < KEPT_PART_LEAST.min(mapping.bytes) || !map::prepare(mapping.start, 1) {
+            return give_back(mapping);
+        }
+        if room < mapping.bytes {
+            let end = Mapping {
+                start: mapping.start + room,
+                bytes: mapping.bytes - room,
+            };
+            mapping.bytes = room;
+            give_back(end);
+        }
+        // Neighbours become one: so what was cut for small blocks serves large ones again.
+        while mapping.bytes < KEPT_MOST
+            && let Some(other) = SLOTS.take_beside(mapping)
+        {
+            taken(other);
+            mapping = Mapping {
+                start: mapping.start.min(other.start),
+                bytes: mapping.bytes + other.bytes,
+            };
+        }
+        if let Some(other) = keep(mapping, false) {
+            give_back(other);
+        }
+    }
+}
+
+/// [`retire`] for a mapping that is not worth keeping.
+///
+/// # Safety
+/// The duties of [`retire`].
+pub(crate) unsafe fn discard(mapping: Mapping) {
+    // SAFETY: the duties of the caller.
+    unsafe { give_back(mapping) };
+}
+
+/// Puts a mapping into a slot. Returns the one that has no place, which is this thread's.
+fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
+    let entry = map::entry(mapping.start)?;
+    entry.store(mapping.word(Use::Spare(clean)), Ordering::Relaxed);
+    add(&ROOM.kept, mapping.bytes);
+    let other = SLOTS.put(mapping)?;
+    ROOM.kept.fetch_sub(other.bytes, Ordering::Relaxed);
+    if let Some(entry) = map::entry(other.start) {
+        entry.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+    Some(other)
+}
+
+/// Unmaps a mapping. Where the system refuses, since the process has too many mappings, its pages
+/// go and the addresses are kept for the next block.
+///
+/// # Safety
+/// The mapping is this thread's, and nothing in it is used any more. Its word in the map may be
+/// that of a spare.
+unsafe fn give_back(mapping: Mapping) {
+    debug_assert!(mapping.bytes >= UNIT);
+    if let Some(entry) = map::entry(mapping.start) {
+        // Before the addresses may be another mapping's.
+        entry.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+    // SAFETY: this thread's, and unused (caller).
+    unsafe {
+        if memory::unmap(mapping.block(), mapping.bytes) {
+            return;
+        }
+        let page = memory::page_size();
+        let clean = memory::discard(mapping.block(), mapping.bytes, page) > 0;
+        if mapping.bytes <= BYTES_MOST && map::prepare(mapping.start, 1) {
+            // One without a place is lost: addresses without memory.
+            let _ = keep(mapping, clean);
+        }
+    }
+}

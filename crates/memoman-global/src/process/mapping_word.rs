@@ -1,0 +1,89 @@
+//! A large block's word in the map: the whole description of the mapping that begins in a unit.
+//!
+//! ```text
+//!  ... 5         4 3       2        1        0
+//!  pages         offset    clean    spare    1
+//! ```
+//! `pages`: bytes of the mapping in steps of [`STEP`]. `offset`: of its first byte in the unit, in
+//! the same steps. `spare`: no block; a mapping kept for the next one. `clean`: a spare that reads
+//! as zero.
+//!
+//! A mapping is at least a unit long, so no two begin in one unit, and no unit in which one begins
+//! lies wholly in a region of the process-wide instance, as a segment does.
+
+use core::ptr;
+
+use crate::process::map::{Owner, UNIT};
+
+/// The step of starts and sizes: every page size of the supported systems is a multiple of it.
+pub(crate) const STEP: usize = 4096;
+
+const TAG: usize = 1;
+const SPARE: usize = 2;
+const CLEAN: usize = 4;
+const OFFSET_SHIFT: u32 = 3;
+const PAGES_SHIFT: u32 = 5;
+
+const _: () = assert!(UNIT / STEP == 1 << (PAGES_SHIFT - OFFSET_SHIFT));
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A live block.
+    Block,
+    /// Kept for the next block; with true, it reads as zero.
+    Spare(bool),
+}
+
+/// A mapping: a large block, or one kept for the next. Both fields are multiples of [`STEP`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    pub(crate) start: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Mapping {
+    /// The address of the first byte behind.
+    pub(crate) fn end(self) -> usize {
+        self.start + self.bytes
+    }
+
+    pub(crate) fn block(self) -> *mut u8 {
+        ptr::with_exposed_provenance_mut(self.start)
+    }
+
+    /// The word that describes it.
+    pub(crate) fn word(self, used: Use) -> *mut Owner {
+        let offset = self.start % UNIT / STEP;
+        let used = match used {
+            Use::Block => 0,
+            Use::Spare(false) => SPARE,
+            Use::Spare(true) => SPARE | CLEAN,
+        };
+        ptr::without_provenance_mut(
+            ((self.bytes / STEP) << PAGES_SHIFT) | (offset << OFFSET_SHIFT) | used | TAG,
+        )
+    }
+
+    /// What the word of the unit at `address` describes; None if it is a heap or null.
+    pub(crate) fn of_word(word: *mut Owner, address: usize) -> Option<(Mapping, Use)> {
+        let word = word.addr();
+        if word & TAG == 0 {
+            return None;
+        }
+        let offset = (word >> OFFSET_SHIFT) % (UNIT / STEP) * STEP;
+        let mapping = Mapping {
+            start: (address & !(UNIT - 1)) + offset,
+            bytes: (word >> PAGES_SHIFT) * STEP,
+        };
+        let used = match word & (SPARE | CLEAN) {
+            0 => Use::Block,
+            word => Use::Spare(word & CLEAN != 0),
+        };
+        Some((mapping, used))
+    }
+}
+
+/// The word of a large block.
+pub(crate) fn is_large<T>(word: *mut T) -> bool {
+    word.addr() & TAG != 0
+}
