@@ -4,7 +4,7 @@
 #include "check.h"
 #include <sys/wait.h>
 
-enum { FORKS = 60, MOST = 64, MAIL = 128 };
+enum { FORKS = 24, MOST = 64, MAIL = 128 };
 
 static int stop, in_handler;
 static void *mail[MAIL];
@@ -88,13 +88,13 @@ static void be_child(int round) {
     _exit(0);
 }
 
-static void run(int threads) {
+static void run(int threads, int forks) {
     pthread_t all[MOST + 1];
     stop = 0;
     for (int i = 0; i < threads; i++)
         CHECK(pthread_create(&all[i], NULL, churn, (void *)(uintptr_t)(i + 1)) == 0);
     CHECK(pthread_create(&all[threads], NULL, come_and_go, NULL) == 0);
-    for (int round = 0; round < FORKS; round++) {
+    for (int round = 0; round < forks; round++) {
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) be_child(round);
@@ -111,9 +111,9 @@ int main(int count, char **arguments) {
     alarm(200);
     int most = count > 1 ? atoi(arguments[1]) : MOST;
     CHECK(pthread_atfork(handler, handler, handler) == 0);
-    run(8);
+    run(8, FORKS);
     passed("forks_while_8_threads_allocate_and_handlers_fork");
-    run(most);
+    run(most, FORKS / 3);
     passed("forks_while_many_threads_allocate_and_handlers_fork");
     return 0;
 }

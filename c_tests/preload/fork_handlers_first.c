@@ -6,7 +6,7 @@
 #include <malloc.h>
 #include <sys/wait.h>
 
-enum { FORKS = 1000 };
+enum { FORKS = 400 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int stop;

@@ -5,7 +5,7 @@
 #include "check.h"
 #include <sys/wait.h>
 
-enum { FORKS = 150, LINE = 200000 };
+enum { FORKS = 60, LINE = 200000 };
 
 static int stop;
 static char path[] = "/tmp/memoman_fork_streams_XXXXXX";

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { THREADS = 4, ROUNDS = 20000 };
+enum { THREADS = 4, ROUNDS = 5000 };
 enum { KILL = 0 };
 
 static int stop, ready;
@@ -64,7 +64,7 @@ static int inside(int call, int error, int late) {
     for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, allocate, NULL) == 0);
     while (__atomic_load_n(&ready, __ATOMIC_RELAXED) < THREADS) sched_yield();
     if (late) forbid(call, error);
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 8; i++) {
         char *large = malloc(200000);
         CHECK(large != NULL);
         memset(large, i, 200000);

@@ -448,7 +448,7 @@ impl Later {
 /// Nothing that is put aside stays there, and nothing comes out twice.
 #[test]
 fn what_is_put_aside_comes_out_after_the_fork() {
-    explore(Some(2), || {
+    explore(Some(1), || {
         let later = Later::new();
         let others = [0, 1].map(|index| {
             let later = Arc::clone(&later);

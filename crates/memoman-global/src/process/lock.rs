@@ -164,8 +164,12 @@ impl Lock {
 
     /// None while another thread forks.
     fn take_between_forks(&self, me: usize) -> Option<Taken> {
+        // Acquire: the mutex is initialised.
+        let inherits = self.inherits.load(Ordering::Acquire);
         for _ in 0..TRIES {
             match self.word.load(Ordering::Relaxed) {
+                // A holder inherits priority through the mutex, so each of them takes it.
+                0 if inherits => break,
                 // Acquire, here and below: the last holder's section comes before this one.
                 0 if self.word.compare_exchange(0, me, Ordering::Acquire) => {
                     return Some(Taken::Word);
@@ -174,8 +178,7 @@ impl Lock {
                 _ => spin_loop(),
             }
         }
-        // Acquire: the mutex is initialised.
-        if !self.inherits.load(Ordering::Acquire) {
+        if !inherits {
             return self.take_word(me).then_some(Taken::Word);
         }
         // SAFETY: initialised, and never destroyed.
@@ -330,8 +333,9 @@ impl Lock {
         // Every sleeper: a section is refused from here on. Also without WAITERS: the thread that
         // the last release woke may not have run yet.
         self.word.wake_all();
-        if taken == Taken::Both {
-            // SAFETY: locked above. Other threads that lock it see FORK.
+        if taken == Taken::Both || (mine && self.inherits.load(Ordering::Relaxed)) {
+            // Locked above, or in the interrupted section. Other threads that lock it see FORK.
+            // SAFETY: initialised; if a section without the mutex was interrupted, an error.
             unsafe { self.mutex.unlock() };
         }
     }

@@ -48,10 +48,9 @@ fn the_mutex_comes_before_the_word_only_where_priority_is_inherited() {
     let taken = lock.take().unwrap();
     assert_eq!(taken, Taken::Word);
     lock.put_back(taken);
-    // Free: no thread waits, so the mutex is not needed.
     let lock = inheriting();
     let taken = lock.take().unwrap();
-    assert_eq!(taken, Taken::Word);
+    assert_eq!(taken, Taken::Both);
     let (other, waits) = waiting(lock);
     assert!(waits);
     lock.put_back(taken);
