@@ -165,7 +165,7 @@ plant fork-handlers-removed memoman-global $global/src/process/fork.rs \
     'unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };' \
     'let _: [extern "C" fn(); 3] = [prefork, postfork_parent, postfork_child];'
 plant fork-child-handler-removed memoman-global $global/src/process/fork.rs \
-    'LOCK.postfork_child();' \
+    'LOCK.postfork_child(unsettled);' \
     ''
 
 # The same mistakes elsewhere: each way on which a block is taken, merged, grown, moved.

@@ -114,4 +114,12 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
         "Tests thread heaps: the debug library serves all threads from one heap.",
         &["thread_churn.c", "signalled.c", "realtime.c", "mallinfo.c"],
     ),
+    (
+        "Forks must not be waited for: the debug library serves all threads from one heap.",
+        &[
+            "fork_handlers_first.c",
+            "fork_in_signal_handler.c",
+            "fork_streams.c",
+        ],
+    ),
 ];

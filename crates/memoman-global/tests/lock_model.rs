@@ -1,7 +1,6 @@
-//! The lock under loom: every interleaving of a few threads at its first use, at later uses and
-//! around a fork, with every value that the memory model lets a load return. The library's own
-//! source of the lock is compiled here once more, over loom's atomics and a model of the mutex
-//! (`model/sync.rs`); the heap behind the lock is an instance of the core, in a cell in which loom
+//! The lock under loom: every interleaving of a few threads that take it, sleep on it and fork, with
+//! every value that the memory model lets a load return. The library's own source of the lock is
+//! compiled here once more, over loom's atomics and models of futex and mutex (`model/sync.rs`); the heap behind the lock is an instance of the core, in a cell in which loom
 //! reports two threads at once.
 //!
 //! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test lock_model`; without the flag
@@ -29,7 +28,7 @@ use loom::sync::Arc;
 use loom::thread;
 use memoman_core::Tlsf;
 use std::ptr::NonNull;
-use sync::{AtomicU8, Mutex, Ordering};
+use sync::{AtomicU8, Futex, Mutex, Ordering};
 
 const CONTROL: usize = Tlsf::control_size(512);
 
@@ -110,7 +109,7 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
 }
 
 #[test]
-fn two_threads_race_for_the_first_use() {
+fn two_threads_take_turns() {
     explore(|| {
         let shared = shared();
         let other = spawn(&shared, |shared| {
@@ -123,18 +122,19 @@ fn two_threads_race_for_the_first_use() {
     });
 }
 
-#[test]
-fn three_threads_take_turns() {
+/// Every order with up to this many switches away from a thread that could go on, and
+/// `MEMOMAN_PREEMPTIONS` more.
+fn explore_bounded(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let more: usize = std::env::var("MEMOMAN_PREEMPTIONS").map_or(0, |more| more.parse().unwrap());
     let mut builder = loom::model::Builder::new();
-    // Every order with up to this many switches away from a thread that could go on, and
-    // `MEMOMAN_PREEMPTIONS` more.
-    builder.preemption_bound = Some(2 + more);
-    builder.check(|| {
+    builder.preemption_bound = Some(preemptions + more);
+    builder.check(model);
+}
+
+#[test]
+fn three_threads_take_turns() {
+    explore_bounded(2, || {
         let shared = shared();
-        // Initialised before they meet: two threads that spin for a third have infinitely many
-        // orders.
-        shared.lock.with(|| ());
         let others = [(); 2].map(|()| {
             spawn(&shared, |shared| {
                 shared.lock.with(|| shared.heap.update());
@@ -148,29 +148,116 @@ fn three_threads_take_turns() {
     });
 }
 
+/// The mutex comes into use while another thread may be at the word.
 #[test]
-fn the_parent_keeps_others_out_until_it_releases() {
-    explore(|| {
+fn priority_inheritance_begins_under_the_lock() {
+    explore_bounded(3, || {
+        let shared = shared();
+        let other = spawn(&shared, |shared| {
+            shared.lock.with(|| shared.heap.update());
+        });
+        shared.lock.with(|| shared.lock.inherit_priority());
+        shared.lock.with(|| shared.heap.update());
+        other.join().unwrap();
+        shared.lock.with(|| shared.heap.assert_sound(2));
+    });
+}
+
+/// A section of the other thread is over before the fork, begins after it, or is refused. The other
+/// thread waits for none of the forking thread's steps: it ends while the fork is in progress.
+#[test]
+fn a_fork_refuses_and_never_delays() {
+    for inherits in [false, true] {
+        explore_bounded(3, move || {
+            let shared = shared();
+            if inherits {
+                shared.lock.with(|| shared.lock.inherit_priority());
+            }
+            let done = std::sync::Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+            let count = std::sync::Arc::clone(&done);
+            let other = spawn(&shared, move |shared| {
+                for _ in 0..2 {
+                    let updated = shared.lock.try_with(|| shared.heap.update());
+                    count.fetch_add(usize::from(updated.is_some()), Ordering::Relaxed);
+                }
+            });
+            shared.lock.prefork();
+            shared.lock.with(|| shared.heap.update());
+            other.join().unwrap();
+            shared.lock.with(|| shared.heap.update());
+            shared.lock.postfork();
+            let done = done.load(Ordering::Relaxed);
+            shared.lock.with(|| shared.heap.assert_sound(2 + done));
+        });
+    }
+}
+
+/// A section that cannot be refused waits for the end of the fork, and then runs.
+#[test]
+fn what_is_not_refused_runs_after_the_fork() {
+    explore_bounded(3, || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
         });
         shared.lock.prefork();
         // Fork handlers of other libraries allocate while the lock is held: the forking thread
-        // takes it again.
+        // takes it again. A fork handler may fork.
         shared.lock.with(|| shared.heap.update());
+        shared.lock.prefork();
+        shared.lock.postfork();
         shared.lock.with(|| shared.heap.update());
-        shared.lock.postfork_parent();
+        shared.lock.postfork();
         shared.lock.with(|| shared.heap.update());
         other.join().unwrap();
         shared.lock.with(|| shared.heap.assert_sound(4));
     });
 }
 
+#[test]
+fn two_threads_fork() {
+    explore_bounded(3, || {
+        let shared = shared();
+        let fork = |shared: &Shared| {
+            shared.lock.prefork();
+            shared.lock.with(|| shared.heap.update());
+            shared.lock.postfork();
+        };
+        let other = spawn(&shared, fork);
+        fork(&shared);
+        other.join().unwrap();
+        shared.lock.with(|| shared.heap.assert_sound(2));
+    });
+}
+
+/// Two threads sleep on the lock when a fork begins that interrupts the section they wait for.
+#[test]
+fn a_fork_wakes_every_sleeper() {
+    explore_bounded(2, || {
+        let shared = shared();
+        let taken = shared.lock.take().unwrap();
+        let others = [(); 2].map(|()| {
+            spawn(&shared, |shared| {
+                shared.lock.try_with(|| shared.heap.update());
+            })
+        });
+        shared.lock.prefork();
+        assert!(shared.lock.is_nested());
+        assert_eq!(shared.lock.try_with(|| ()), None);
+        for other in others {
+            other.join().unwrap();
+        }
+        shared.lock.postfork();
+        shared.heap.update();
+        shared.lock.put_back(taken);
+        shared.lock.with(|| shared.heap.assert_sound(1));
+    });
+}
+
 /// The child is the forking thread alone, with the memory as the other threads had left it.
 #[test]
 fn the_child_finds_the_lock_usable() {
-    explore(|| {
+    explore_bounded(3, || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
@@ -178,14 +265,14 @@ fn the_child_finds_the_lock_usable() {
         other.join().unwrap();
         shared.lock.prefork();
         shared.lock.with(|| shared.heap.update());
-        shared.lock.postfork_child();
+        shared.lock.postfork_child(false);
         shared.lock.with(|| shared.heap.update());
         // The child may have threads and children of its own.
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
         });
         shared.lock.prefork();
-        shared.lock.postfork_parent();
+        shared.lock.postfork();
         other.join().unwrap();
         shared.lock.with(|| shared.heap.assert_sound(4));
     });
@@ -225,5 +312,35 @@ fn notices_a_mutex_that_is_published_without_order() {
             unsafe { shared.1.lock() };
         }
         other.join().unwrap();
+    });
+}
+
+/// A release that changes the word and wakes no sleeper.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn notices_a_sleeper_that_is_never_woken() {
+    explore(|| {
+        let word: &'static Futex = Box::leak(Box::new(Futex::new(1)));
+        let other = thread::spawn(|| {
+            while word.load(Ordering::Acquire) == 1 {
+                word.wait(1);
+            }
+        });
+        word.swap(0, Ordering::Release);
+        other.join().unwrap();
+    });
+}
+
+/// The thread that a section would wait for waits for that section.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn notices_a_section_that_waits_for_a_fork() {
+    explore_bounded(2, || {
+        // Never dropped: loom's objects cannot be while it reports a deadlock.
+        let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
+        let other = thread::spawn(|| lock.with(|| ()));
+        lock.prefork();
+        other.join().unwrap();
+        lock.postfork();
     });
 }

@@ -1,8 +1,9 @@
-//! The core's malloc and free for callers that need not inline them: one copy of each.
+//! The core's malloc and free for callers that need not inline them, one copy of each; a block's size
+//! without its instance.
 
 use core::ptr::NonNull;
 
-use crate::allocator::{Misuse, Pool, Refusal, Tlsf};
+use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 
 /// `malloc` or `memalign`. Exhaustion is not counted as a refused request: another heap may serve
 /// it.
@@ -40,5 +41,52 @@ pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) -> Result<Option<Pool>
     unsafe {
         let freed = tlsf.free(block)?;
         Ok(tlsf.emptied_pool(freed))
+    }
+}
+
+/// Usable bytes of a live block, while another thread may be in its instance: that thread may be
+/// writing the flag that says whether the block before is free, so the header is loaded once, as
+/// one word, and the copy is read.
+///
+/// # Safety
+/// The block is aligned, and its header may be read.
+pub(crate) unsafe fn usable_size_meanwhile(block: NonNull<u8>) -> usize {
+    #[repr(C, align(16))]
+    struct Copy([usize; 6]);
+    const WORD: usize = size_of::<usize>();
+    // The copy's payload is aligned, and directly behind the copied header.
+    const PAYLOAD: usize = ALIGN / WORD;
+    let mut copy = Copy([0; 6]);
+    // SAFETY: the header may be read (caller).
+    let word = unsafe { read_whole(block.as_ptr().wrapping_sub(HEADER).cast()) };
+    if let Some(place) = copy.0.get_mut(PAYLOAD - 1) {
+        *place = word;
+    }
+    let payload = (&raw const copy).cast::<u8>().wrapping_add(ALIGN);
+    // SAFETY: the word before `payload` is the header's copy, and nothing else is read.
+    unsafe { Tlsf::block_size(payload) }
+}
+
+/// Reads a word that another thread may write at the same time.
+///
+/// # Safety
+/// It is aligned, and may be read.
+#[inline(always)]
+unsafe fn read_whole(word: *const usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let value;
+        // SAFETY: an aligned load of a readable word (caller), which x86-64 makes in one access.
+        unsafe {
+            core::arch::asm!("mov {0}, qword ptr [{1}]", out(reg) value, in(reg) word,
+                options(nostack, readonly, preserves_flags));
+        }
+        value
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: an aligned, readable word (caller).
+    unsafe {
+        core::sync::atomic::AtomicUsize::from_ptr(word.cast_mut())
+            .load(core::sync::atomic::Ordering::Relaxed)
     }
 }

@@ -1,31 +1,66 @@
-//! `fork`: the handler before it takes the lock and waits until every other thread is outside its
-//! heap; the handlers after it release the lock, or initialise it anew. So the child's heaps are
-//! sound.
+//! `fork`: every heap survives it, and no thread waits for the forking one.
+//!
+//! Before the fork its thread takes the lock and closes the heaps of the other threads. It waits
+//! for those that are inside a section or a heap, and they wait for no other thread. From there on
+//! until the parent's handler the other threads are served by the side heap, and what they free is
+//! put aside. So neither the order of fork handlers matters, nor which locks the threads hold: those
+//! of other libraries' handlers, or of the C library's streams.
+//!
+//! Signals are blocked inside the handlers: a fork in a signal handler finds this one begun or not
+//! begun.
+//!
+//! The debug library has one heap for all threads and no side heap: its threads wait for the fork.
 
+use core::mem::MaybeUninit;
+use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::lock::LOCK;
-#[cfg(not(memoman_debug))]
-use crate::process::registry;
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
+/// Runs `work` with this thread's signals blocked.
+fn without_signals(work: impl FnOnce()) {
+    let mut all = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: the calls write to their arguments only, each before it is read.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+        work();
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
+    }
+}
+
 extern "C" fn prefork() {
-    LOCK.prefork();
-    #[cfg(not(memoman_debug))]
-    registry::stop();
+    without_signals(|| {
+        #[cfg(not(memoman_debug))]
+        heaps::announce();
+        LOCK.prefork();
+        #[cfg(not(memoman_debug))]
+        heaps::close();
+        LOCK.closed();
+    });
 }
 
 extern "C" fn postfork_parent() {
+    without_signals(|| {
+        #[cfg(not(memoman_debug))]
+        heaps::open();
+        LOCK.postfork();
+    });
     #[cfg(not(memoman_debug))]
-    registry::resume();
-    LOCK.postfork_parent();
+    heaps::settle();
 }
 
 extern "C" fn postfork_child() {
-    #[cfg(not(memoman_debug))]
-    registry::forget_others();
-    LOCK.postfork_child();
+    without_signals(|| {
+        #[cfg(not(memoman_debug))]
+        let unsettled = heaps::adopt();
+        #[cfg(memoman_debug)]
+        let unsettled = false;
+        LOCK.postfork_child(unsettled);
+    });
 }
 
 /// Registers the handlers, once in the process. Called without the lock: `pthread_atfork` may
@@ -34,5 +69,95 @@ pub(crate) fn register() {
     if !REGISTERED.swap(true, Ordering::Relaxed) {
         // SAFETY: three functions without parameters that live as long as the library.
         unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };
+    }
+}
+
+/// The thread heaps. Release build only.
+#[cfg(not(memoman_debug))]
+mod heaps {
+    use core::ptr;
+
+    use crate::process::lock::LOCK;
+    use crate::process::{large, later, registry, side};
+    use crate::thread::heap::ThreadHeap;
+    use crate::thread::{attach, calls, lifetime, remote};
+
+    /// Calls `f` with the calling thread's heap, if it has one.
+    fn own(f: impl FnOnce(*mut ThreadHeap)) {
+        let current = lifetime::current();
+        if current.is_heap() {
+            f(current.heap());
+        }
+    }
+
+    /// The calling thread's heap; null if it has none, or is inside: the fork was a signal handler's.
+    fn outside() -> *mut ThreadHeap {
+        let mut found = ptr::null_mut();
+        own(|heap| {
+            // SAFETY: the calling thread's heap.
+            if unsafe { (*heap).gate.is_left() } {
+                found = heap;
+            }
+        });
+        found
+    }
+
+    /// Before the lock: a thread that waits for this one to leave its heap waits in vain if a
+    /// signal handler forks that has interrupted it inside.
+    pub(super) fn announce() {
+        // SAFETY: the calling thread's heap.
+        own(|heap| unsafe { (*heap).gate.fork_begins() });
+    }
+
+    /// Waits until the other threads are outside their heaps, and keeps them out.
+    pub(super) fn close() {
+        registry::fork_begins();
+    }
+
+    /// In the parent: lets the other threads in, after the last of nested forks.
+    pub(super) fn open() {
+        if LOCK.is_last_fork() {
+            registry::fork_ends();
+            // SAFETY: the calling thread's heap.
+            own(|heap| unsafe { (*heap).gate.fork_ends() });
+        }
+    }
+
+    /// In the parent, after the lock is released: gives back what was put aside.
+    pub(super) fn settle() {
+        later::settle(
+            // SAFETY: a block whose `free` was put aside; the map says whose it is.
+            |block| unsafe {
+                let owner = ThreadHeap::of(block.as_ptr().addr());
+                let own = outside();
+                if owner.is_null() {
+                    large::free(block);
+                } else if own.is_null() {
+                    remote::free_without_heap(owner, block);
+                } else if owner == own {
+                    calls::free(own, block);
+                } else {
+                    remote::free(own, owner, block);
+                }
+            },
+            // SAFETY: the heap of a thread that ends, which does not use it any more.
+            |heap| unsafe { attach::give_up(heap.cast()) },
+        );
+    }
+
+    /// In the child: the heaps of the other threads become idle. True if a section of this thread
+    /// that the fork has interrupted must end before.
+    pub(super) fn adopt() -> bool {
+        side::child();
+        later::forget();
+        let interrupted = LOCK.is_nested();
+        if !interrupted {
+            registry::forget_others();
+        }
+        if LOCK.is_last_fork() {
+            // SAFETY: the calling thread's heap.
+            own(|heap| unsafe { (*heap).gate.fork_ends() });
+        }
+        interrupted
     }
 }

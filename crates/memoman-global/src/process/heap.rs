@@ -167,6 +167,14 @@ impl State {
     #[inline(never)]
     fn create(&mut self) -> Option<Tlsf> {
         self.settings = Settings::read();
+        let real_time = self.settings.fixed && self.settings.reserve.is_some();
+        if real_time && !LOCK.inherit_priority() {
+            Line::new()
+                .text(b"memoman: the lock does not inherit priority: the system refuses (errno ")
+                .number(errno() as usize, 0)
+                .text(b")\n")
+                .print();
+        }
         // SAFETY: the control structure's memory is static, aligned, large enough, and used for
         // nothing else.
         let tlsf = unsafe { Tlsf::create(CONTROL.0.get().cast(), Tlsf::DEFAULT_MAX_BLOCK) }?;
@@ -419,13 +427,36 @@ fn round_up(bytes: usize) -> Option<usize> {
 
 /// Runs `work` on the process-wide state and instance under the lock; None when the instance cannot
 /// be created.
+/// Waits for the end of another thread's fork: for calls that no program needs while it forks.
 #[inline]
 pub(crate) fn with_heap<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<R> {
-    LOCK.with(|| {
-        let tlsf = created()?;
-        // SAFETY: the lock is held, and `work` does not call this function.
-        Some(work(unsafe { &mut *HEAP.0.get() }, tlsf))
-    })
+    LOCK.with(|| enter(work))
+}
+
+/// The lock is not to be had, and not to be waited for: another thread forks, or this thread is in
+/// a signal handler that has interrupted a section of its own.
+#[cfg(not(memoman_debug))]
+pub(crate) struct Away;
+
+/// [`with_heap`], without waiting for a fork.
+#[cfg(not(memoman_debug))]
+#[inline]
+pub(crate) fn try_with_heap<R>(
+    work: impl FnOnce(&mut State, Tlsf) -> R,
+) -> Result<Option<R>, Away> {
+    LOCK.try_with(|| enter(work)).ok_or(Away)
+}
+
+/// Under the lock.
+#[inline]
+fn enter<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<R> {
+    #[cfg(not(memoman_debug))]
+    if LOCK.take_unsettled() {
+        crate::process::registry::forget_others();
+    }
+    let tlsf = created()?;
+    // SAFETY: the lock is held, and `work` does not call this function.
+    Some(work(unsafe { &mut *HEAP.0.get() }, tlsf))
 }
 
 /// The instance, created at the first use. Under the lock.

@@ -7,8 +7,8 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
-use crate::process::heap::{LARGE, State, with_heap};
-use crate::process::{core_calls, misuse};
+use crate::process::heap::{Away, LARGE, State, try_with_heap};
+use crate::process::{core_calls, later, misuse, side};
 
 /// Allocates from the instance; with `grow`, from a new region if no pool can serve the request.
 /// Exhaustion is not counted as a refused request. Under the lock.
@@ -50,9 +50,12 @@ pub(crate) fn allocate_uncounted(
     }
 }
 
-/// Allocates from the pools that there are. None when they have no room.
+/// Allocates from the pools that there are. None when they have no room, or another thread forks.
 pub(crate) fn allocate_in_pools(align: usize, bytes: usize) -> Option<NonNull<u8>> {
-    with_heap(|state, tlsf| allocate(state, tlsf, align, bytes, false).ok()).flatten()
+    try_with_heap(|state, tlsf| allocate(state, tlsf, align, bytes, false).ok())
+        .ok()
+        .flatten()
+        .flatten()
 }
 
 /// An error if the address lies in no pool behind its header, so that not even the word before it
@@ -74,7 +77,14 @@ fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
 /// The block is in no segment, and not used any more. (Misuse is reported as far as the headers
 /// show it.)
 pub(crate) unsafe fn free(block: NonNull<u8>) {
-    let misuse = with_heap(|state, tlsf| {
+    if side::owns(block) {
+        // SAFETY: the side heap's block, not used any more (caller).
+        if let Err(misuse) = unsafe { side::free(block) } {
+            misuse::report_global(misuse, block.as_ptr());
+        }
+        return;
+    }
+    let misuse = try_with_heap(|state, tlsf| {
         // SAFETY: the instance is live and under the lock; the core tests the block.
         unsafe {
             match in_a_pool(tlsf, block).and_then(|()| core_calls::free(tlsf, block)) {
@@ -87,8 +97,16 @@ pub(crate) unsafe fn free(block: NonNull<u8>) {
             }
         }
     });
-    if let Some(Some(misuse)) = misuse {
-        misuse::report_global(misuse, block.as_ptr());
+    match misuse {
+        Ok(Some(Some(misuse))) => misuse::report_global(misuse, block.as_ptr()),
+        Ok(_) => {}
+        Err(Away) => {
+            if !later::free(block) {
+                // The fork is over.
+                // SAFETY: the caller's duties.
+                unsafe { free(block) };
+            }
+        }
     }
 }
 
@@ -99,7 +117,18 @@ pub(crate) unsafe fn free(block: NonNull<u8>) {
 /// The block is in no segment; on success its former pointer is not used any more.
 pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8, usize> {
     let mut usable = 0;
-    let result = with_heap(|state, tlsf| {
+    if side::owns(block) {
+        // Moved to where it would be without the fork.
+        // SAFETY: the side heap's block (caller).
+        return match unsafe { side::usable_size(block) } {
+            Ok(usable) => Err(usable),
+            Err(misuse) => {
+                misuse::report_global(misuse, block.as_ptr());
+                Ok(ptr::null_mut())
+            }
+        };
+    }
+    let result = try_with_heap(|state, tlsf| {
         // SAFETY: the instance is live and under the lock; the core tests the block before all
         // else.
         unsafe {
@@ -120,11 +149,13 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
         }
     });
     match result {
-        Some(Ok(Some(resized))) => Ok(resized.as_ptr()),
-        Some(Err(Refusal::Misuse(misuse, address))) => {
+        Ok(Some(Ok(Some(resized)))) => Ok(resized.as_ptr()),
+        Ok(Some(Err(Refusal::Misuse(misuse, address)))) => {
             misuse::report_global(misuse, address);
             Ok(ptr::null_mut())
         }
+        // SAFETY: a live block (caller).
+        Err(Away) => Err(unsafe { core_calls::usable_size_meanwhile(block) }),
         _ => Err(usable),
     }
 }
@@ -136,15 +167,21 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
     // Under the lock: freeing a neighbour writes a flag into this block's header.
     // SAFETY: the instance is live and under the lock; the core tests the block.
-    let found = with_heap(|_, tlsf| unsafe {
-        in_a_pool(tlsf, block).and_then(|()| tlsf.usable_size(block))
-    });
+    let found = unsafe {
+        if side::owns(block) {
+            Ok(Some(side::usable_size(block)))
+        } else {
+            try_with_heap(|_, tlsf| in_a_pool(tlsf, block).and_then(|()| tlsf.usable_size(block)))
+        }
+    };
     match found {
-        Some(Ok(bytes)) => bytes,
-        Some(Err(misuse)) => {
+        Ok(Some(Ok(bytes))) => bytes,
+        Ok(Some(Err(misuse))) => {
             misuse::report_global(misuse, block.as_ptr());
             0
         }
-        None => 0,
+        Ok(None) => 0,
+        // SAFETY: a live block (caller).
+        Err(Away) => unsafe { core_calls::usable_size_meanwhile(block) },
     }
 }

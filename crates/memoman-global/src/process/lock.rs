@@ -1,51 +1,97 @@
-//! The lock: a pthread mutex that inherits priority, so that a thread of high priority waits for
-//! the holder alone and not for threads that preempt the holder.
+//! The process's lock: one futex word that names its holder.
+//!
+//! ```text
+//! 0                   free
+//! holder              held
+//!   | WAITERS         a thread sleeps: the release wakes one
+//!   | STARVED         a thread has been woken in vain several times: the release hands over
+//!   | FORK            the holder forks: sections of other threads are refused, none of them waits
+//! WAITERS | STARVED   handed over: for a thread that has slept
+//! ```
+//! * A section that a fork refuses is given a moment before: in most programs the fork is over by
+//!   then. The wait is bounded, and once one thread has waited in vain, no other does.
+//! * A thread that finds the lock held tries a bounded number of times, then sleeps. A woken thread
+//!   competes with the others: no hand-over, hence no convoy, until it has lost several times.
+//! * The word is set together with its holder, so a signal handler that interrupts a section, and
+//!   the child of a fork in that handler, recognise the section as their own.
+//! * In the real-time configuration a mutex that inherits priority comes before the word: a thread
+//!   of high priority then waits for the holder alone. The word decides all the same, so a system
+//!   without such mutexes loses the inheritance and nothing else.
+
+#![cfg_attr(
+    memoman_debug,
+    allow(dead_code, reason = "the debug library's threads wait for a fork")
+)]
 
 use crate::system::sync::{
-    AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, spin_loop, this_thread,
+    AtomicBool, AtomicUsize, Futex, Mutex, Ordering, spin_loop, this_thread,
 };
 
 /// The process's lock.
 #[cfg(not(all(loom, test)))]
 pub(crate) static LOCK: Lock = Lock::new();
 
-const NEW: u8 = 0;
-pub(crate) const MAKING: u8 = 1;
-pub(crate) const READY: u8 = 2;
-/// A contended lock is tried this often, with exponential pauses, before the thread sleeps: most
-/// work under the lock is over before a thread could sleep and wake. The number is bounded, since
-/// spinning may keep the holder from running; only a sleeping thread lends it its priority.
-const TRIES: u32 = if cfg!(loom) { 1 } else { 7 };
+/// A thread sleeps until the lock is released.
+const WAITERS: usize = 1;
+/// The holder forks.
+const FORK: usize = 2;
+/// The lock goes to a thread that has slept.
+const STARVED: usize = 4;
+/// The bits that a thread's identity leaves free: it is the address of an aligned structure.
+const FLAGS: usize = WAITERS | FORK | STARVED;
+/// A thread that has been woken this often without getting the lock has it handed over.
+const LOSSES: u32 = if cfg!(loom) { 1 } else { 4 };
+/// A held lock is tried this often before the thread sleeps: most sections are over before a thread
+/// could sleep and wake. The number is bounded, since spinning may keep the holder from running.
+const TRIES: u32 = if cfg!(loom) { 1 } else { 40 };
+/// How long a section waits for a fork before it is refused. (While the forking thread waits for
+/// those inside their heaps, the wait is repeated: sleeping threads leave them the processors.)
+const MOMENT: u32 = 1_000_000; // nanoseconds
+const MOMENTS: u32 = if cfg!(loom) { 0 } else { 100 };
 
-/// The mutex is initialised at the first use: a constant cannot have the priority-inheritance
-/// attribute.
 pub(crate) struct Lock {
-    pub(crate) state: AtomicU8,
-    pub(crate) mutex: Mutex,
-    /// A hint: a thread holds the lock, and not for a fork.
-    pub(crate) held: AtomicBool,
-    /// The lock has been contended. Until then no thread tries before it sleeps:
-    /// `pthread_mutex_trylock` would bring 64 KiB of the C library into memory in a process that
-    /// never needs it.
-    pub(crate) contended: AtomicBool,
-    /// The thread that holds the lock across a fork, else 0. It may take the lock again: the fork
-    /// handlers of other libraries allocate.
-    forking: AtomicUsize,
+    word: Futex,
+    /// Forks in progress on the forking thread: a handler may fork. Accessed by that thread.
+    depth: AtomicUsize,
+    /// The fork interrupted a section of its own thread. Accessed by the forking thread.
+    nested: AtomicBool,
+    /// The child of such a fork has yet to take over the heaps of the threads that it lacks.
+    unsettled: AtomicBool,
+    /// The forking thread still waits for threads that are inside their heaps.
+    closing: AtomicBool,
+    /// A thread has waited in vain for the end of this fork.
+    overdue: AtomicBool,
+    /// [`Lock::mutex`] is in use.
+    inherits: AtomicBool,
+    mutex: Mutex,
 }
 
-// SAFETY: one thread initialises the mutex and publishes it through `state`; later uses go through
-// the pthread functions, which any thread may call.
+/// What [`Lock::take`] took, and [`Lock::put_back`] releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Nothing: this thread forks, and holds the lock already.
+    Nothing,
+    Word,
+    /// The word, and the mutex before it.
+    Both,
+}
+
+// SAFETY: the mutex is initialised under the lock and published through `inherits`; later uses go
+// through the pthread functions, which any thread may call. All else is atomic.
 unsafe impl Sync for Lock {}
 
 impl Lock {
     #[cfg(not(all(loom, test)))]
     pub(crate) const fn new() -> Lock {
         Lock {
-            state: AtomicU8::new(NEW),
+            word: Futex::new(0),
+            depth: AtomicUsize::new(0),
+            nested: AtomicBool::new(false),
+            unsettled: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
+            inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
-            held: AtomicBool::new(false),
-            contended: AtomicBool::new(false),
-            forking: AtomicUsize::new(0),
         }
     }
 
@@ -53,111 +99,302 @@ impl Lock {
     #[cfg(all(loom, test))]
     pub(crate) fn new() -> Lock {
         Lock {
-            state: AtomicU8::new(NEW),
+            word: Futex::new(0),
+            depth: AtomicUsize::new(0),
+            nested: AtomicBool::new(false),
+            unsettled: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
+            inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
-            held: AtomicBool::new(false),
-            contended: AtomicBool::new(false),
-            forking: AtomicUsize::new(0),
         }
     }
 
-    /// Runs `work` with the lock held.
+    /// Runs `work` with the lock held; None without waiting while another thread forks, and in a
+    /// signal handler that has interrupted a section of its own thread.
+    #[inline]
+    pub(crate) fn try_with<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+        let taken = self.take()?;
+        let result = work();
+        self.put_back(taken);
+        Some(result)
+    }
+
+    /// Runs `work` with the lock held, after the end of another thread's fork.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce() -> R) -> R {
-        let taken = self.take();
+        let taken = self.take_after_forks();
         let result = work();
         self.put_back(taken);
         result
     }
 
     #[inline(never)]
-    pub(crate) fn put_back(&self, taken: bool) {
-        if taken {
-            self.held.store(false, Ordering::Relaxed);
-            // SAFETY: locked by `take`, on this thread.
-            unsafe { self.mutex.unlock() };
+    fn take_after_forks(&self) -> Taken {
+        loop {
+            if let Some(taken) = self.take() {
+                return taken;
+            }
+            // Here a thread sleeps for the end of a fork only: it would not take a lock that is
+            // handed over.
+            let word = self.word.load(Ordering::Relaxed);
+            if word & FORK != 0 {
+                self.sleep(word);
+            }
         }
     }
 
-    /// Takes the lock. False if this thread holds it already: between prefork and postfork on the
-    /// forking thread.
+    /// Takes the lock. None while another thread forks, and when a section of this thread has been
+    /// interrupted.
     #[inline(never)]
-    pub(crate) fn take(&self) -> bool {
-        if self.state.load(Ordering::Acquire) != READY {
-            self.make();
+    pub(crate) fn take(&self) -> Option<Taken> {
+        let me = this_thread();
+        let word = self.word.load(Ordering::Relaxed);
+        if word & !FLAGS == me {
+            let usable = word & FORK != 0 && !self.nested.load(Ordering::Relaxed);
+            return usable.then_some(Taken::Nothing);
         }
-        let forking = self.forking.load(Ordering::Relaxed);
-        if forking != 0 && forking == this_thread() {
-            return false;
+        loop {
+            let taken = self.take_between_forks(me);
+            if taken.is_some() || !self.outlasts_fork() {
+                return taken;
+            }
         }
-        if self.held.load(Ordering::Relaxed) {
-            self.contended.store(true, Ordering::Relaxed);
-        }
-        if !(self.contended.load(Ordering::Relaxed) && self.try_to_take()) {
-            // SAFETY: the mutex is initialised, and never destroyed.
-            unsafe { self.mutex.lock() };
-        }
-        self.held.store(true, Ordering::Relaxed);
-        true
     }
 
-    /// Takes the lock if it is free, or becomes free within the tries.
-    pub(crate) fn try_to_take(&self) -> bool {
-        for pauses in 0..TRIES {
-            // SAFETY: the mutex is initialised, and never destroyed.
-            if unsafe { self.mutex.try_lock() } {
+    /// None while another thread forks.
+    fn take_between_forks(&self, me: usize) -> Option<Taken> {
+        // Acquire: the mutex is initialised.
+        let inherits = self.inherits.load(Ordering::Acquire);
+        for _ in 0..TRIES {
+            match self.word.load(Ordering::Relaxed) {
+                // A holder inherits priority through the mutex, so each of them takes it.
+                0 if inherits => break,
+                // Acquire, here and below: the last holder's section comes before this one.
+                0 if self.word.compare_exchange(0, me, Ordering::Acquire) => {
+                    return Some(Taken::Word);
+                }
+                word if word & FORK != 0 => return None,
+                _ => spin_loop(),
+            }
+        }
+        if !inherits {
+            return self.take_word(me).then_some(Taken::Word);
+        }
+        // SAFETY: initialised, and never destroyed.
+        match unsafe { self.mutex.lock() } {
+            true if self.take_word(me) => Some(Taken::Both),
+            true => {
+                // SAFETY: locked above.
+                unsafe { self.mutex.unlock() };
+                None
+            }
+            // A signal handler between this thread's mutex and its word, or a mutex that a sandbox
+            // has come to forbid.
+            false => self.take_word(me).then_some(Taken::Word),
+        }
+    }
+
+    /// Waits a moment for the end of another thread's fork. False if it is not over by then.
+    #[cold]
+    fn outlasts_fork(&self) -> bool {
+        for _ in 0..MOMENTS {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & FORK == 0 {
                 return true;
             }
-            for _ in 0..1 << pauses {
-                spin_loop();
+            if self.overdue.load(Ordering::Relaxed) {
+                return false;
+            }
+            if self.is_marked(word)
+                && !self.word.wait_for(word | WAITERS, MOMENT)
+                && !self.closing.load(Ordering::Relaxed)
+            {
+                self.overdue.store(true, Ordering::Relaxed);
             }
         }
         false
     }
 
-    /// Initialises the mutex, or waits for the thread that does.
-    #[cold]
-    fn make(&self) {
-        match self
-            .state
-            .compare_exchange(NEW, MAKING, Ordering::Acquire, Ordering::Acquire)
-        {
-            Ok(_) => {
-                // SAFETY: one thread wins the exchange, and the others wait for READY.
-                unsafe { self.mutex.init() };
-                self.state.store(READY, Ordering::Release);
+    /// Takes the word, sleeping while another thread has it. False when another thread forks.
+    fn take_word(&self, me: usize) -> bool {
+        let mut losses = 0;
+        let mut slept = false;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & FORK != 0 {
+                return false;
             }
-            // Another thread initialises it: a handful of instructions, once in a process.
-            Err(_) => {
-                while self.state.load(Ordering::Acquire) != READY {
-                    spin_loop();
+            if word == 0 || (slept && word & !FLAGS == 0) {
+                // With WAITERS: other threads may sleep.
+                let taken = me | WAITERS;
+                if self.word.compare_exchange(word, taken, Ordering::Acquire) {
+                    return true;
+                }
+                continue;
+            }
+            let mut marked = word | WAITERS;
+            if slept {
+                losses += 1;
+                if losses >= LOSSES {
+                    marked |= STARVED;
                 }
             }
+            if word == marked || self.word.compare_exchange(word, marked, Ordering::Relaxed) {
+                self.word.wait(marked);
+                slept = true;
+            }
         }
     }
 
-    /// Takes the lock for the time of a fork.
+    /// Sleeps until the word, which is not 0, may have changed.
+    fn sleep(&self, word: usize) {
+        if self.is_marked(word) {
+            self.word.wait(word | WAITERS);
+        }
+    }
+
+    /// Adds WAITERS to the word. False if the word, which is not 0, has changed.
+    fn is_marked(&self, word: usize) -> bool {
+        let marked = word | WAITERS;
+        word == marked || self.word.compare_exchange(word, marked, Ordering::Relaxed)
+    }
+
+    #[inline(never)]
+    pub(crate) fn put_back(&self, taken: Taken) {
+        if taken == Taken::Nothing {
+            return;
+        }
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let next = if word & STARVED != 0 {
+                WAITERS | STARVED
+            } else {
+                0
+            };
+            // Release: this section comes before the next one.
+            if self.word.compare_exchange(word, next, Ordering::Release) {
+                break;
+            }
+            // A waiting thread has added a flag: at most twice.
+            word = self.word.load(Ordering::Relaxed);
+        }
+        if word & WAITERS != 0 {
+            self.word.wake_one();
+        }
+        if taken == Taken::Both {
+            // SAFETY: locked by `take`, on this thread.
+            unsafe { self.mutex.unlock() };
+        }
+    }
+
+    /// Has waiting threads lend the holder their priority. Under the lock, once. False when the
+    /// system has no mutex that inherits priority.
+    pub(crate) fn inherit_priority(&self) -> bool {
+        // SAFETY: no other thread uses the mutex before `inherits` is set.
+        let works = unsafe { self.mutex.init() };
+        self.inherits.store(works, Ordering::Release);
+        works
+    }
+
+    /// A call that needs the lock must do without: another thread forks, or a section of this
+    /// thread has been interrupted. For `process/later.rs`.
+    pub(crate) fn is_away(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & !FLAGS == this_thread() {
+            word & FORK == 0 || self.nested.load(Ordering::Relaxed)
+        } else {
+            word & FORK != 0
+        }
+    }
+
+    /// Takes the lock for the time of a fork, after the sections and forks of other threads. From
+    /// here on a section of another thread is refused. The handlers of `process/fork.rs` block
+    /// signals around this call and the other ones of a fork.
     pub(crate) fn prefork(&self) {
-        if self.state.load(Ordering::Acquire) != READY {
-            self.make();
+        let me = this_thread();
+        let word = self.word.load(Ordering::Relaxed);
+        let mine = word & !FLAGS == me;
+        if mine && word & FORK != 0 {
+            self.depth
+                .store(self.depth.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            return;
         }
-        // SAFETY: the mutex is initialised.
-        unsafe { self.mutex.lock() };
-        self.forking.store(this_thread(), Ordering::Relaxed);
+        let taken = if mine {
+            Taken::Word
+        } else {
+            self.take_after_forks()
+        };
+        self.nested.store(mine, Ordering::Relaxed);
+        self.depth.store(1, Ordering::Relaxed);
+        self.closing.store(true, Ordering::Relaxed);
+        self.overdue.store(false, Ordering::Relaxed);
+        self.word.swap(me | FORK, Ordering::AcqRel);
+        // Every sleeper: a section is refused from here on. Also without WAITERS: the thread that
+        // the last release woke may not have run yet.
+        self.word.wake_all();
+        if taken == Taken::Both || (mine && self.inherits.load(Ordering::Relaxed)) {
+            // Locked above, or in the interrupted section. Other threads that lock it see FORK.
+            // SAFETY: initialised; if a section without the mutex was interrupted, an error.
+            unsafe { self.mutex.unlock() };
+        }
     }
 
-    /// Releases the lock in the parent.
-    pub(crate) fn postfork_parent(&self) {
-        self.forking.store(0, Ordering::Relaxed);
-        // SAFETY: locked by `prefork` on this thread.
-        unsafe { self.mutex.unlock() };
+    /// Every other thread is outside its heap: from here on they wait for a moment only.
+    pub(crate) fn closed(&self) {
+        self.closing.store(false, Ordering::Relaxed);
     }
 
-    /// Initialises the mutex anew in the child: its owner is a thread id of the parent, which
-    /// cannot unlock here.
-    pub(crate) fn postfork_child(&self) {
-        self.forking.store(0, Ordering::Relaxed);
-        // SAFETY: the child has one thread, this one.
-        unsafe { self.mutex.init() };
+    /// The fork that this thread now completes is the only one in progress.
+    pub(crate) fn is_last_fork(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) == 1
+    }
+
+    /// The fork has interrupted a section of its own thread.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.nested.load(Ordering::Relaxed)
+    }
+
+    /// Ends a fork: after the last one the lock is free, or its interrupted section's again.
+    pub(crate) fn postfork(&self) {
+        let left = self.depth.load(Ordering::Relaxed) - 1;
+        self.depth.store(left, Ordering::Relaxed);
+        if left > 0 {
+            return;
+        }
+        let held = if self.nested.load(Ordering::Relaxed) {
+            this_thread()
+        } else {
+            0
+        };
+        if self.word.swap(held, Ordering::Release) & WAITERS != 0 {
+            self.word.wake_all();
+        }
+    }
+
+    /// [`Lock::postfork`] in the child, whose only thread this is. `unsettled`: an interrupted
+    /// section has to end before the heaps of the other threads can be taken over.
+    pub(crate) fn postfork_child(&self, unsettled: bool) {
+        if self.inherits.load(Ordering::Relaxed) {
+            // Another thread may have been about to see FORK, with the mutex locked.
+            // SAFETY: no other thread exists.
+            let works = unsafe { self.mutex.init() };
+            self.inherits.store(works, Ordering::Relaxed);
+        }
+        if unsettled {
+            self.unsettled.store(true, Ordering::Relaxed);
+        }
+        self.postfork();
+    }
+
+    /// In the child of a fork, for a lock that the fork did not take: free.
+    pub(crate) fn reset(&self) {
+        self.word.swap(0, Ordering::Relaxed);
+    }
+
+    /// True once after [`Lock::postfork_child`] with `unsettled`. Under the lock.
+    #[inline]
+    pub(crate) fn take_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed) && self.unsettled.swap(false, Ordering::Relaxed)
     }
 }

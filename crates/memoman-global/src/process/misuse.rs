@@ -65,7 +65,10 @@ mod global {
 
     /// Reports what was deferred under the lock.
     pub(crate) fn report_deferred() {
-        if let Some(Some((misuse, address))) = heap::with_heap(|state, _| state.take_deferred()) {
+        // While another thread forks it stays deferred.
+        if let Ok(Some(Some((misuse, address)))) =
+            heap::try_with_heap(|state, _| state.take_deferred())
+        {
             report_global(misuse, address);
         }
     }

@@ -14,6 +14,8 @@
 //! | `misuse.rs` | misuse: the error handler, or one line and abort |
 //! | `heap.rs` | the process-wide instance: create, grow, give back |
 //! | `fork.rs` | every heap survives `fork` |
+//! | `later.rs` | what other threads give back while a thread forks, over `aside.rs`, a list |
+//! | `side.rs` | the heap of the other threads while a thread forks |
 //! | `registry.rs` | all thread heaps; stopping their owners |
 //! | `map.rs` | which thread heap has an address |
 //! | `core_calls.rs` | the core's malloc and free, one copy of each |
@@ -29,9 +31,13 @@ pub mod misuse;
 pub(crate) mod start;
 
 #[cfg(not(memoman_debug))]
+pub(crate) mod aside;
+#[cfg(not(memoman_debug))]
 pub(crate) mod core_calls;
 #[cfg(not(memoman_debug))]
 pub(crate) mod large;
+#[cfg(not(memoman_debug))]
+pub(crate) mod later;
 #[cfg(not(memoman_debug))]
 pub(crate) mod map;
 #[cfg(not(memoman_debug))]
@@ -46,3 +52,5 @@ pub(crate) mod mapping_word;
 pub(crate) mod registry;
 #[cfg(not(memoman_debug))]
 pub(crate) mod segments;
+#[cfg(not(memoman_debug))]
+pub(crate) mod side;

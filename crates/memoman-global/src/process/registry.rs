@@ -31,9 +31,6 @@ static IDLE: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
 /// Zeroed memory for new heaps, and the bytes left of it.
 static MEMORY: AtomicPtr<ThreadHeap> = AtomicPtr::new(FIRST.0.get().cast());
 static LEFT: AtomicUsize = AtomicUsize::new(SIZE);
-/// Calls of [`stop`] without their [`resume`]: in a fork, handlers of other libraries may stop once
-/// more.
-static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// Gives the calling thread an idle heap, or a new one. Null when the system has no memory.
 pub(crate) fn take_heap(settings: &Settings) -> *mut ThreadHeap {
@@ -71,6 +68,11 @@ fn new_heap(settings: &Settings) -> *mut ThreadHeap {
     unsafe {
         ThreadHeap::open(heap);
         (*heap).next = HEAPS.load(Ordering::Relaxed);
+        // The first heap of a process has no guest, so its owner needs no fence. (A guest without a
+        // heap demands it: see `shut`.)
+        if !(*heap).next.is_null() && sync::needs_fences() {
+            let _ = (*heap).gate.demand_fence();
+        }
     }
     HEAPS.store(heap, Ordering::Relaxed);
     heap
@@ -106,8 +108,8 @@ pub(crate) fn prefault_first(lock: bool) {
     }
 }
 
-/// Calls `f` with every heap.
-pub(crate) fn each(mut f: impl FnMut(*mut ThreadHeap)) {
+/// Calls `f` with every heap. Another thread's is the caller's only inside [`stopped`].
+fn all(mut f: impl FnMut(*mut ThreadHeap)) {
     let mut heap = HEAPS.load(Ordering::Relaxed);
     while !heap.is_null() {
         // SAFETY: heaps are never given back, and the links change under the lock only.
@@ -117,71 +119,96 @@ pub(crate) fn each(mut f: impl FnMut(*mut ThreadHeap)) {
     }
 }
 
+/// Inside [`stopped`], calls `f` with every heap but those that are in the middle of a call until
+/// their owner has forked.
+pub(crate) fn each(mut f: impl FnMut(*mut ThreadHeap)) {
+    all(|heap| {
+        // SAFETY: any thread may access the gate.
+        if !is_anothers(heap) || unsafe { !(*heap).gate.is_interrupted() } {
+            f(heap);
+        }
+    });
+}
+
 /// Another thread owns this heap.
 fn is_anothers(heap: *mut ThreadHeap) -> bool {
     // SAFETY: a heap of the list, and the lock is held.
     heap != lifetime::current().heap() && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) }
 }
 
-/// Keeps every other thread out of its heap until [`resume`], and waits until all of them are out.
-pub(crate) fn stop() {
-    if STOPPED.fetch_add(1, Ordering::Relaxed) != 0 {
-        return;
-    }
+/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out.
+/// What a thread does inside its heap waits for no other thread.
+fn shut(bit: usize) {
     let mut any = false;
-    each(|heap| {
+    all(|heap| {
         if is_anothers(heap) {
             // SAFETY: any thread may access the gate.
-            unsafe { (*heap).gate.close() };
+            unsafe { (*heap).gate.close(bit) };
             any = true;
         }
     });
     if !any {
         return;
     }
-    gate::closed_all();
-    each(|heap| {
-        let mut turn = 0;
+    if !gate::closed_all() {
+        let mut late = false;
         // SAFETY: any thread may access the gate.
-        while is_anothers(heap) && unsafe { !(*heap).gate.is_left() } {
+        all(|heap| late |= unsafe { (*heap).gate.demand_fence() });
+        if late {
+            // An owner may have entered without a fence, before it could see its gate closed.
+            sync::let_stores_land();
+        }
+    }
+    all(|heap| {
+        let mut turn = 0;
+        while is_anothers(heap) && is_about_to_leave(heap) {
             sync::pause(turn);
             turn = turn.saturating_add(1);
         }
     });
 }
 
+/// The owner is inside its heap, and not kept there.
+fn is_about_to_leave(heap: *mut ThreadHeap) -> bool {
+    // SAFETY: a heap of the list; any thread may access the gate.
+    unsafe { !(*heap).gate.is_left() && !(*heap).gate.is_interrupted() }
+}
+
 /// Lets the other threads into their heaps again.
-pub(crate) fn resume() {
-    if STOPPED.fetch_sub(1, Ordering::Relaxed) != 1 {
-        return;
-    }
-    each(|heap| {
-        if is_anothers(heap) {
-            // SAFETY: any thread may access the gate.
-            unsafe { (*heap).gate.open() };
-        }
-    });
+fn open(bit: usize) {
+    // SAFETY: any thread may access the gate.
+    all(|heap| unsafe { (*heap).gate.open(bit) });
+}
+
+/// Runs `work` while every heap is the caller's.
+pub(crate) fn stopped<R>(work: impl FnOnce() -> R) -> R {
+    shut(gate::GUEST);
+    let result = work();
+    open(gate::GUEST);
+    result
+}
+
+/// Before a fork: waits until no other thread is inside its heap. Owners that come find their gate
+/// closed, and do not wait.
+pub(crate) fn fork_begins() {
+    shut(gate::FORK);
+}
+
+/// After a fork, in the parent.
+pub(crate) fn fork_ends() {
+    open(gate::FORK);
 }
 
 /// In the child of a fork: the other threads do not exist, and all were outside their heaps, which
-/// become idle.
+/// become idle. A heap that was in the middle of a call stays as it is, without an owner.
 pub(crate) fn forget_others() {
-    each(|heap| {
-        if is_anothers(heap) {
-            // SAFETY: this thread is the only one, so the heap's owner does not exist.
-            unsafe {
+    all(|heap| {
+        // SAFETY: this thread is the only one, so the heap's owner does not exist.
+        unsafe {
+            if is_anothers(heap) && !(*heap).gate.is_interrupted() {
                 (*heap).gate.forget();
                 add_idle(heap);
             }
         }
     });
-    STOPPED.store(0, Ordering::Relaxed);
-}
-
-/// Runs `work` while every heap is the caller's.
-pub(crate) fn stopped<R>(work: impl FnOnce() -> R) -> R {
-    stop();
-    let result = work();
-    resume();
-    result
 }

@@ -4,9 +4,9 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Pool, Refusal, Stats, Tlsf};
-use crate::process::heap::{State, with_heap};
+use crate::process::heap::{State, try_with_heap};
 use crate::process::map::{self, UNIT};
-use crate::process::{core_calls, large, mapping_spares, misuse, registry};
+use crate::process::{core_calls, large, mapping_spares, misuse, registry, side};
 use crate::system::errno::set_errno;
 use crate::thread::heap::ThreadHeap;
 
@@ -19,15 +19,15 @@ const SEGMENT_MAX: usize = 1 << 20;
 const SLACK: usize = 2 * ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
 
 /// Serves what the heap could not: from a new segment, from the process-wide instance as it is,
-/// from a new region, and last after emptying the caches and inboxes of all heaps. NULL and ENOMEM
-/// if all fail.
+/// from a new region, and last after emptying the caches and inboxes of all heaps; while another
+/// thread forks, from the side heap. NULL and ENOMEM if all fail.
 ///
 /// # Safety
 /// `heap` is null, or the calling thread's, which is outside its gate.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize) -> *mut u8 {
-    let outcome = with_heap(|state, tlsf| {
+    let outcome = try_with_heap(|state, tlsf| {
         let own = !heap.is_null() && ThreadHeap::serves(align, bytes);
         // SAFETY: the lock is held, and the heap is the calling thread's (caller).
         unsafe {
@@ -54,17 +54,23 @@ pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize)
     misuse::report_deferred();
     mapping_spares::count_requested(bytes.max(SEGMENT_MIN));
     match outcome {
-        Some(Ok(block)) => return block.as_ptr(),
-        Some(Err(Refusal::Misuse(misuse, address))) => misuse::report_global(misuse, address),
-        _ => set_errno(libc::ENOMEM),
+        Ok(Some(Ok(block))) => return block.as_ptr(),
+        Ok(Some(Err(Refusal::Misuse(misuse, address)))) => misuse::report_global(misuse, address),
+        Ok(_) => set_errno(libc::ENOMEM),
+        Err(_) => match side::allocate(align, bytes) {
+            Some(block) => return block.as_ptr(),
+            None => set_errno(libc::ENOMEM),
+        },
     }
     ptr::null_mut()
 }
 
-/// Refuses a request: counted, and ENOMEM.
+/// Refuses a request: ENOMEM, and counted unless another thread forks.
 #[cold]
 pub(crate) fn refuse() {
-    with_heap(|state, _| state.shared.refused = state.shared.refused.wrapping_add(1));
+    let _ = try_with_heap(|state, _| {
+        state.shared.refused = state.shared.refused.wrapping_add(1);
+    });
     set_errno(libc::ENOMEM);
 }
 
@@ -178,7 +184,8 @@ unsafe fn free_segment(state: &mut State, tlsf: Tlsf, start: NonNull<u8>) {
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn give_back(heap: *mut ThreadHeap, pool: Pool) {
-    with_heap(|state, tlsf| {
+    // While another thread forks the pool stays, as an empty one that the heap goes on using.
+    let _ = try_with_heap(|state, tlsf| {
         // A holder of the lock may have given it back meanwhile: the map shows that.
         if ThreadHeap::of(pool.as_raw().addr()) == heap {
             // SAFETY: the lock is held; the heap is the calling thread's (caller), and the address

@@ -47,10 +47,25 @@ fn register() {
     }
     let saved = errno();
     fork::register();
-    if heap::with_heap(|state, _| state.settings.stats) == Some(true) {
-        figures::print_at_exit();
+    match has_stats() {
+        Some(true) => figures::print_at_exit(),
+        Some(false) => {}
+        // Another thread forks: a later call does it.
+        None => SETTLED.store(false, Ordering::Relaxed),
     }
     #[cfg(memoman_debug)]
     leaks::list_at_exit();
     set_errno(saved);
+}
+
+/// The table is to be printed at exit. None while another thread forks.
+#[cfg(not(memoman_debug))]
+fn has_stats() -> Option<bool> {
+    let stats = heap::try_with_heap(|state, _| state.settings.stats).ok()?;
+    Some(stats == Some(true))
+}
+
+#[cfg(memoman_debug)]
+fn has_stats() -> Option<bool> {
+    Some(heap::with_heap(|state, _| state.settings.stats) == Some(true))
 }

@@ -1,4 +1,4 @@
-//! The building blocks of the lock, the gates and the inboxes: atomics, fences, a mutex, the
+//! The building blocks of the lock, the gates and the inboxes: atomics, fences, a futex, a mutex, the
 //! thread's identity.
 //!
 //! The loom models in `tests/` compile `lock.rs`, `gate.rs` and `inbox.rs` once more, with
@@ -7,10 +7,108 @@
 use core::cell::UnsafeCell;
 pub(crate) use core::hint::spin_loop;
 use core::mem::MaybeUninit;
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::AtomicU32;
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+use crate::system::errno::{errno, set_errno};
 
 #[cfg(not(memoman_debug))]
-pub(crate) use between_threads::{heavy_fence, light_fence, link_word, pause};
+pub(crate) use between_threads::{
+    heavy_fence, let_stores_land, light_fence, link_word, needs_fences, pause, register_barrier,
+};
+
+/// An atomic word that threads can sleep on.
+pub(crate) struct Futex(AtomicUsize);
+
+impl Futex {
+    pub(crate) const fn new(value: usize) -> Futex {
+        Futex(AtomicUsize::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn load(&self, order: Ordering) -> usize {
+        self.0.load(order)
+    }
+
+    #[inline(always)]
+    pub(crate) fn swap(&self, value: usize, order: Ordering) -> usize {
+        self.0.swap(value, order)
+    }
+
+    /// True if the word was `old` and is `new`.
+    #[inline(always)]
+    pub(crate) fn compare_exchange(&self, old: usize, new: usize, order: Ordering) -> bool {
+        self.0
+            .compare_exchange(old, new, order, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Sleeps until a wake, unless the word's low half differs from `value`'s. May return early.
+    pub(crate) fn wait(&self, value: usize) {
+        self.call(libc::FUTEX_WAIT, value as u32, None);
+    }
+
+    /// [`Futex::wait`] for so many nanoseconds at most. False if they have passed, and if the system
+    /// refuses.
+    pub(crate) fn wait_for(&self, value: usize, nanoseconds: u32) -> bool {
+        let time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: nanoseconds as libc::c_long,
+        };
+        // An error after a signal, and when the word has another value, is not the end of the time.
+        matches!(
+            self.call(libc::FUTEX_WAIT, value as u32, Some(&time)),
+            0 | libc::EINTR | libc::EAGAIN
+        )
+    }
+
+    pub(crate) fn wake_one(&self) {
+        self.call(libc::FUTEX_WAKE, 1, None);
+    }
+
+    pub(crate) fn wake_all(&self) {
+        self.call(libc::FUTEX_WAKE, i32::MAX as u32, None);
+    }
+
+    /// Returns 0 or the error; keeps errno. A raw system call: no cancellation point.
+    fn call(&self, operation: i32, value: u32, limit: Option<&libc::timespec>) -> i32 {
+        // The kernel's futex is the word's low half.
+        let high = usize::from(cfg!(all(
+            target_endian = "big",
+            target_pointer_width = "64"
+        )));
+        let low: *mut u32 = self.0.as_ptr().cast::<u32>().wrapping_add(high);
+        let saved = errno();
+        // SAFETY: an aligned half of a live word, which the kernel reads only.
+        let done = unsafe { futex(low, operation, value, limit) };
+        let error = if done { 0 } else { errno() };
+        set_errno(saved);
+        error
+    }
+}
+
+/// A futex operation within this process.
+///
+/// # Safety
+/// The word is live, and the operation writes to nothing else.
+unsafe fn futex(
+    word: *mut u32,
+    operation: i32,
+    value: u32,
+    limit: Option<&libc::timespec>,
+) -> bool {
+    let limit: *const libc::timespec = limit.map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: the kernel accesses the word only (caller).
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word,
+            operation | libc::FUTEX_PRIVATE_FLAG,
+            value,
+            limit,
+        ) == 0
+    }
+}
 
 /// A pthread mutex that inherits priority. Not usable before [`Mutex::init`].
 pub(crate) struct Mutex(UnsafeCell<MaybeUninit<libc::pthread_mutex_t>>);
@@ -24,53 +122,57 @@ impl Mutex {
         self.0.get().cast()
     }
 
-    /// Initialises the mutex, unlocked.
+    /// Initialises the mutex, unlocked. False, with the reason in errno, when the system has no
+    /// futex that inherits priority, or forbids it. The C library does not notice either before the
+    /// mutex is contended, so the futex is tried first.
     ///
     /// # Safety
     /// No other thread uses it.
-    pub(crate) unsafe fn init(&self) {
+    pub(crate) unsafe fn init(&self) -> bool {
+        let tried = AtomicU32::new(0);
         let mut attributes = MaybeUninit::uninit();
-        // SAFETY: the first call initialises the attributes; the calls write only to their
-        // arguments, and no other thread uses the mutex (caller).
+        // SAFETY: the futex operations write to `tried` only. The next call initialises the
+        // attributes; the calls write only to their arguments, and no other thread uses the mutex
+        // (caller).
         unsafe {
+            if !futex(tried.as_ptr(), libc::FUTEX_LOCK_PI, 0, None)
+                || !futex(tried.as_ptr(), libc::FUTEX_UNLOCK_PI, 0, None)
+            {
+                return false;
+            }
             libc::pthread_mutexattr_init(attributes.as_mut_ptr());
-            libc::pthread_mutexattr_setprotocol(
+            // A thread that locks it again gets an error: a signal handler may come to that.
+            let refused = libc::pthread_mutexattr_settype(
+                attributes.as_mut_ptr(),
+                libc::PTHREAD_MUTEX_ERRORCHECK,
+            ) | libc::pthread_mutexattr_setprotocol(
                 attributes.as_mut_ptr(),
                 libc::PTHREAD_PRIO_INHERIT,
-            );
-            libc::pthread_mutex_init(self.raw(), attributes.as_ptr());
+            ) | libc::pthread_mutex_init(self.raw(), attributes.as_ptr());
             libc::pthread_mutexattr_destroy(attributes.as_mut_ptr());
+            if refused != 0 {
+                set_errno(refused);
+            }
+            refused == 0
         }
     }
 
-    /// Locks the mutex.
+    /// Locks the mutex. False if this thread holds it already, and if the system refuses.
     ///
     /// # Safety
-    /// It is initialised, and this thread does not hold it.
-    #[inline(always)]
-    pub(crate) unsafe fn lock(&self) {
-        // SAFETY: initialised (caller).
-        unsafe { libc::pthread_mutex_lock(self.raw()) };
-    }
-
-    /// Locks the mutex if it is free. True if it is locked by this call.
-    ///
-    /// # Safety
-    /// It is initialised, and this thread does not hold it.
-    #[inline(always)]
+    /// It is initialised.
     #[must_use]
-    pub(crate) unsafe fn try_lock(&self) -> bool {
+    pub(crate) unsafe fn lock(&self) -> bool {
         // SAFETY: initialised (caller).
-        unsafe { libc::pthread_mutex_trylock(self.raw()) == 0 }
+        unsafe { libc::pthread_mutex_lock(self.raw()) == 0 }
     }
 
-    /// Unlocks the mutex.
+    /// Unlocks the mutex. In the child of a fork, where it is initialised anew, nothing happens.
     ///
     /// # Safety
-    /// This thread holds it.
-    #[inline(always)]
+    /// It is initialised.
     pub(crate) unsafe fn unlock(&self) {
-        // SAFETY: held by this thread (caller).
+        // SAFETY: initialised (caller); a thread that does not hold it gets an error.
         unsafe { libc::pthread_mutex_unlock(self.raw()) };
     }
 }
@@ -85,10 +187,9 @@ pub(crate) fn this_thread() -> usize {
 #[cfg(not(memoman_debug))]
 mod between_threads {
     use core::ptr;
-    use core::sync::atomic::{AtomicUsize, Ordering, compiler_fence, fence};
+    use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering, compiler_fence, fence};
 
     use crate::system::errno::{errno, set_errno};
-    use crate::system::memory::{self, PAGE};
 
     /// The first word of a freed block, as a link.
     ///
@@ -113,66 +214,104 @@ mod between_threads {
     }
 
     /// Orders a store before the load that follows; on x86-64 also every [`light_fence`] of the
-    /// process.
-    pub(crate) fn heavy_fence() {
+    /// process, unless it returns false: [`needs_fences`] then is true from here on.
+    pub(crate) fn heavy_fence() -> bool {
         fence(Ordering::SeqCst);
-        if cfg!(target_arch = "x86_64") {
-            fence_all_threads();
+        !cfg!(target_arch = "x86_64") || fence_all_threads()
+    }
+
+    /// Whether `membarrier` makes every thread of the process execute a full memory barrier.
+    static BARRIER: AtomicU8 = AtomicU8::new(UNKNOWN);
+    const UNKNOWN: u8 = 0;
+    const WORKS: u8 = 1;
+    const MISSING: u8 = 2;
+
+    /// Registers the process for the barrier of [`heavy_fence`], once: when the library is loaded,
+    /// since registering takes microseconds then and milliseconds beside a second thread. Keeps
+    /// errno.
+    pub(crate) fn register_barrier() {
+        const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
+        if cfg!(target_arch = "x86_64") && BARRIER.load(Ordering::Relaxed) == UNKNOWN {
+            let works = !is_filtered() && membarrier(REGISTER_PRIVATE_EXPEDITED);
+            BARRIER.store(if works { WORKS } else { MISSING }, Ordering::Relaxed);
         }
     }
 
-    /// Makes every thread of the process execute a full memory barrier. Keeps errno.
-    pub(crate) fn fence_all_threads() {
+    /// [`heavy_fence`] does not order the [`light_fence`]s of other threads: they have to execute
+    /// a fence of their own.
+    pub(crate) fn needs_fences() -> bool {
+        BARRIER.load(Ordering::Relaxed) == MISSING
+    }
+
+    fn fence_all_threads() -> bool {
         const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
-        const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
+        let works = BARRIER.load(Ordering::Relaxed) == WORKS
+            && !is_filtered()
+            && membarrier(PRIVATE_EXPEDITED);
+        if !works {
+            BARRIER.store(MISSING, Ordering::Relaxed);
+        }
+        works
+    }
+
+    /// Keeps errno.
+    fn membarrier(command: libc::c_long) -> bool {
         let saved = errno();
         // SAFETY: membarrier accesses no memory.
-        let membarrier = |command: libc::c_long| unsafe {
-            libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0
-        };
-        // A process must register before its first such barrier.
-        let mut done = membarrier(PRIVATE_EXPEDITED);
-        if !done && membarrier(REGISTER_PRIVATE_EXPEDITED) {
-            done = membarrier(PRIVATE_EXPEDITED);
-        }
-        if !done {
-            // An old kernel, or a system call filter. Unmapping a touched page interrupts every
-            // processor that runs this process.
-            if let Some(page) = memory::map(PAGE, true) {
-                // SAFETY: just mapped, and known to this thread only.
-                unsafe {
-                    page.write_volatile(1);
-                    memory::unmap(page, PAGE);
-                }
-            }
-        }
+        let done = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } == 0;
         set_errno(saved);
+        done
+    }
+
+    /// System calls of this thread are filtered: `membarrier`, which few programs use, might end
+    /// the process. Keeps errno.
+    fn is_filtered() -> bool {
+        let saved = errno();
+        // SAFETY: this prctl accesses no memory. It fails on a kernel without filters.
+        let mode = unsafe { libc::syscall(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
+        set_errno(saved);
+        mode > 0
+    }
+
+    /// Waits until each store that another thread has executed is visible, without a barrier that
+    /// the other thread executes. A processor writes a store to its cache within microseconds, and
+    /// a thread that is not running has none pending.
+    pub(crate) fn let_stores_land() {
+        sleep(1_000_000);
     }
 
     /// Lets other threads run: yields for the first 16 turns, then sleeps 50 µs each time. Keeps
     /// errno.
     pub(crate) fn pause(turn: u32) {
+        if turn < 16 {
+            let saved = errno();
+            // SAFETY: sched_yield accesses no memory.
+            unsafe { libc::sched_yield() };
+            set_errno(saved);
+        } else {
+            // The thread waited for may have a lower priority: yielding would not let it run.
+            sleep(50_000);
+        }
+    }
+
+    /// Keeps errno.
+    fn sleep(nanoseconds: libc::c_long) {
         let saved = errno();
-        // SAFETY: sched_yield and clock_nanosleep access no memory but the struct given.
+        let time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: nanoseconds,
+        };
+        // A raw system call: the C library's nanosleep is a cancellation point, and the calling
+        // thread holds the lock.
+        // SAFETY: clock_nanosleep reads the struct given.
         unsafe {
-            if turn < 16 {
-                libc::sched_yield();
-            } else {
-                // The thread waited for may have a lower priority: yielding would not let it run.
-                let time = libc::timespec {
-                    tv_sec: 0,
-                    tv_nsec: 50_000,
-                };
-                // A raw system call: the C library's nanosleep is a cancellation point, and the
-                // calling thread holds the lock.
-                libc::syscall(
-                    libc::SYS_clock_nanosleep,
-                    libc::CLOCK_MONOTONIC,
-                    0,
-                    &raw const time,
-                    ptr::null_mut::<libc::timespec>(),
-                );
-            }
+            libc::syscall(
+                libc::SYS_clock_nanosleep,
+                libc::CLOCK_MONOTONIC,
+                0,
+                &raw const time,
+                ptr::null_mut::<libc::timespec>(),
+            );
         }
         set_errno(saved);
     }

@@ -1,97 +1,171 @@
 //! The lock on real threads.
 
-use crate::process::lock::{Lock, MAKING, READY};
+use crate::process::lock::{Lock, Taken};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::boxed::Box;
 use std::thread;
 use std::vec::Vec;
 
+fn new() -> &'static Lock {
+    Box::leak(Box::new(Lock::new()))
+}
+
+fn inheriting() -> &'static Lock {
+    let lock = new();
+    assert!(lock.with(|| lock.inherit_priority()));
+    lock
+}
+
 #[test]
-fn excludes_other_threads_from_the_first_use_on() {
-    let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
+fn excludes_other_threads() {
     struct Counter(UnsafeCell<usize>);
     // SAFETY: accessed under the lock only.
     unsafe impl Sync for Counter {}
-    let counter: &'static Counter = Box::leak(Box::new(Counter(UnsafeCell::new(0))));
-    let threads: Vec<_> = (0..4)
-        .map(|_| {
-            thread::spawn(move || {
-                for _ in 0..10_000 {
-                    // SAFETY: the lock is held.
-                    lock.with(|| unsafe { *counter.0.get() += 1 });
-                }
+    for lock in [new(), inheriting()] {
+        let counter: &'static Counter = Box::leak(Box::new(Counter(UnsafeCell::new(0))));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                thread::spawn(move || {
+                    for _ in 0..10_000 {
+                        // SAFETY: the lock is held.
+                        lock.with(|| unsafe { *counter.0.get() += 1 });
+                    }
+                })
             })
-        })
-        .collect();
-    for thread in threads {
-        thread.join().unwrap();
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        // SAFETY: all threads have ended.
+        assert_eq!(unsafe { *counter.0.get() }, 40_000);
     }
-    // SAFETY: all threads have ended.
-    assert_eq!(unsafe { *counter.0.get() }, 40_000);
+}
+
+#[test]
+fn the_mutex_comes_before_the_word_only_where_priority_is_inherited() {
+    let lock = new();
+    let taken = lock.take().unwrap();
+    assert_eq!(taken, Taken::Word);
+    lock.put_back(taken);
+    let lock = inheriting();
+    let taken = lock.take().unwrap();
+    assert_eq!(taken, Taken::Both);
+    let (other, waits) = waiting(lock);
+    assert!(waits);
+    lock.put_back(taken);
+    other.join().unwrap();
 }
 
 #[test]
 fn the_forking_thread_takes_the_lock_again_and_the_child_can_use_it() {
-    let lock = Lock::new();
-    lock.prefork();
-    assert_eq!(lock.with(|| lock.with(|| 7)), 7);
-    lock.postfork_child();
-    assert_eq!(lock.with(|| 8), 8);
-    lock.prefork();
-    lock.postfork_parent();
-    assert_eq!(lock.with(|| 9), 9);
-}
-
-/// Another thread takes the lock only after `release`.
-fn waits_for(lock: &'static Lock, release: impl FnOnce()) {
-    let entered: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
-    let other = thread::spawn(|| lock.with(|| entered.store(1, Ordering::SeqCst)));
-    thread::sleep(std::time::Duration::from_millis(100));
-    assert_eq!(entered.load(Ordering::SeqCst), 0);
-    release();
-    other.join().unwrap();
-    assert_eq!(entered.load(Ordering::SeqCst), 1);
-}
-
-#[test]
-fn other_threads_wait_until_the_fork_is_over() {
-    let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
-    lock.prefork();
-    waits_for(lock, || lock.postfork_parent());
-}
-
-#[test]
-fn other_threads_wait_until_the_mutex_is_initialised() {
-    let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
-    lock.state.store(MAKING, Ordering::Release);
-    waits_for(lock, || {
-        // SAFETY: no thread uses the mutex before READY.
-        unsafe { lock.mutex.init() };
-        lock.state.store(READY, Ordering::Release);
-    });
-}
-
-#[test]
-fn a_thread_waits_for_a_held_lock_after_its_tries() {
-    let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
-    for _ in 0..2 {
-        lock.with(|| ());
+    for lock in [new(), inheriting()] {
+        lock.prefork();
+        assert_eq!(lock.with(|| lock.with(|| 7)), 7);
+        // A fork in a fork handler.
+        lock.prefork();
+        assert!(!lock.is_last_fork());
+        lock.postfork();
+        assert!(lock.is_last_fork());
+        lock.postfork_child(false);
+        assert_eq!(
+            thread::scope(|s| s.spawn(|| lock.with(|| 8)).join()).unwrap(),
+            8
+        );
+        lock.prefork();
+        lock.postfork();
+        assert_eq!(
+            thread::scope(|s| s.spawn(|| lock.with(|| 9)).join()).unwrap(),
+            9
+        );
     }
-    assert!(!lock.contended.load(Ordering::Relaxed));
-    let taken = lock.take();
-    waits_for(lock, || {
-        // The other thread may start late.
-        while !lock.contended.load(Ordering::Relaxed) {
-            thread::yield_now();
-        }
+}
+
+/// A thread that has taken the lock only after its release, and whether it waited.
+fn waiting(lock: &'static Lock) -> (thread::JoinHandle<()>, bool) {
+    let entered: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+    let other = thread::spawn(|| lock.with(|| entered.store(true, Ordering::SeqCst)));
+    thread::sleep(std::time::Duration::from_millis(100));
+    (other, !entered.load(Ordering::SeqCst))
+}
+
+#[test]
+fn a_thread_sleeps_until_the_lock_is_released() {
+    for lock in [new(), inheriting()] {
+        let taken = lock.take().unwrap();
+        let (other, waits) = waiting(lock);
+        assert!(waits);
         lock.put_back(taken);
-    });
-    // From here on a thread tries before it sleeps.
-    let taken = lock.take();
-    assert!(taken && !lock.try_to_take());
-    waits_for(lock, || lock.put_back(taken));
-    assert!(!lock.held.load(Ordering::Relaxed));
-    assert!(lock.try_to_take());
-    lock.put_back(true);
+        other.join().unwrap();
+    }
+}
+
+#[test]
+fn a_fork_refuses_the_sections_of_other_threads() {
+    for lock in [new(), inheriting()] {
+        lock.prefork();
+        let refused = thread::spawn(|| (lock.is_away(), lock.try_with(|| 1)));
+        assert_eq!(refused.join().unwrap(), (true, None));
+        assert!(!lock.is_away());
+        let (other, waits) = waiting(lock);
+        assert!(waits);
+        lock.postfork();
+        other.join().unwrap();
+        assert_eq!(lock.try_with(|| 1), Some(1));
+    }
+}
+
+/// Threads that sleep when the fork begins are refused, too.
+#[test]
+fn a_fork_wakes_the_sleepers() {
+    static REFUSED: AtomicUsize = AtomicUsize::new(0);
+    for lock in [new(), inheriting()] {
+        REFUSED.store(0, Ordering::SeqCst);
+        let taken = lock.take().unwrap();
+        let sleepers: Vec<_> = (0..3)
+            .map(|_| {
+                thread::spawn(|| {
+                    if lock.try_with(|| ()).is_none() {
+                        REFUSED.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        thread::sleep(std::time::Duration::from_millis(100));
+        // As in a signal handler that has interrupted the section.
+        lock.prefork();
+        for sleeper in sleepers {
+            sleeper.join().unwrap();
+        }
+        assert_eq!(REFUSED.load(Ordering::SeqCst), 3);
+        lock.postfork();
+        lock.put_back(taken);
+        assert_eq!(lock.with(|| 1), 1);
+    }
+}
+
+#[test]
+fn an_interrupted_section_is_recognised() {
+    for lock in [new(), inheriting()] {
+        let taken = lock.take().unwrap();
+        // What follows may run in a signal handler.
+        assert!(lock.is_away());
+        assert_eq!(lock.try_with(|| 1), None);
+        lock.prefork();
+        assert!(lock.is_nested() && lock.is_away());
+        assert_eq!(lock.try_with(|| 1), None);
+        lock.postfork_child(true);
+        assert_eq!(lock.try_with(|| 1), None);
+        lock.put_back(taken);
+        assert!(!lock.is_away());
+        assert_eq!(lock.try_with(|| lock.take_unsettled()), Some(true));
+        assert_eq!(lock.try_with(|| lock.take_unsettled()), Some(false));
+        lock.prefork();
+        assert!(!lock.is_nested());
+        lock.postfork();
+        assert_eq!(
+            thread::scope(|s| s.spawn(|| lock.with(|| 8)).join()).unwrap(),
+            8
+        );
+    }
 }

@@ -3,13 +3,14 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use crate::process::heap::with_heap;
-use crate::process::{misuse, registry, segments};
+use crate::process::heap::try_with_heap;
+use crate::process::{later, misuse, registry, segments};
+use crate::system::sync;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::lifetime;
 
-/// Gives the calling thread a heap. Null when the thread is ending, or the system has no memory or
-/// no key: its calls are then served under the lock.
+/// Gives the calling thread a heap. Null when the thread is ending, the system has no memory or no
+/// key, or another thread forks: the call is then served under the lock or by the side heap.
 #[cold]
 #[inline(never)]
 pub(crate) fn attach() -> *mut ThreadHeap {
@@ -17,8 +18,8 @@ pub(crate) fn attach() -> *mut ThreadHeap {
         return ptr::null_mut();
     }
     prepare();
-    let heap = with_heap(|state, _| registry::take_heap(&state.settings));
-    let heap = heap.unwrap_or(ptr::null_mut());
+    let heap = try_with_heap(|state, _| registry::take_heap(&state.settings));
+    let heap = heap.ok().flatten().unwrap_or(ptr::null_mut());
     if heap.is_null() {
         return heap;
     }
@@ -35,8 +36,9 @@ pub(crate) fn attach() -> *mut ThreadHeap {
 }
 
 /// Creates the key of [`lifetime`]: when the library is loaded, so that its number is small and
-/// setting its value allocates nothing.
+/// setting its value allocates nothing. Registers the barrier of the gates.
 pub(crate) fn prepare() {
+    sync::register_barrier();
     lifetime::prepare(ended);
 }
 
@@ -54,9 +56,10 @@ extern "C" fn ended(value: *mut c_void) {
 /// Gives up a heap of the calling thread, for the next thread.
 ///
 /// # Safety
-/// The calling thread owns it, is outside its gate, and does not use it again.
+/// The calling thread owns it, is outside its gate, and does not use it again; or its owner has put
+/// it aside so.
 pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
-    with_heap(|state, tlsf| {
+    let given = try_with_heap(|state, tlsf| {
         // SAFETY: the lock is held, and the heap is the calling thread's until `add_idle` (caller).
         unsafe {
             // One idle heap keeps its cache and its segments: threads that run one after the other
@@ -70,5 +73,10 @@ pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
             registry::add_idle(heap);
         }
     });
+    if given.is_err() && !later::give_up(heap.cast()) {
+        // The fork is over.
+        // SAFETY: the caller's duties.
+        return unsafe { give_up(heap) };
+    }
     misuse::report_deferred();
 }

@@ -1,11 +1,12 @@
-//! The owner's calls on its heap. None of them waits, unless the gate is closed;
-//! `process/segments.rs` serves what the heap cannot.
+//! The owner's calls on its heap. None of them waits, unless a holder of the lock has the heap.
+//! `process/segments.rs` serves what the heap cannot, `process/side.rs` while another thread forks.
 
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::lock::LOCK;
-use crate::process::{misuse, segments};
+use crate::process::{core_calls, later, misuse, segments, side};
+use crate::system::errno::set_errno;
 use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
 
@@ -18,15 +19,23 @@ fn class_of(bytes: usize) -> usize {
     (bytes.max(Tlsf::BLOCK_SIZE_MIN) + (HEADER + ALIGN - 1)) / ALIGN
 }
 
-/// The owner enters its heap. While the gate is closed, it waits for the lock: the thread that has
-/// closed the gate holds it.
+/// The owner enters its heap. While a holder of the lock has it, the owner waits for the lock.
+/// False while another thread forks, which is not waited for beyond a moment.
 ///
 /// # Safety
 /// `heap` is the calling thread's heap.
 #[inline(never)]
-pub(crate) unsafe fn enter(heap: *mut ThreadHeap) {
+#[must_use]
+pub(crate) unsafe fn enter(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the heap is open, and any thread may access its gate.
-    unsafe { (*heap).gate.enter(|| LOCK.with(|| ())) }
+    unsafe {
+        while (*heap).gate.enter().is_err() {
+            if LOCK.try_with(|| ()).is_none() {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// `malloc` of at most [`CACHED_MAX`] bytes. Every case but a cached block ends in a tail call, so
@@ -61,7 +70,9 @@ pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, bytes: usize) -> *mut u
 pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        enter(heap);
+        if !enter(heap) {
+            return beside(ALIGN, bytes);
+        }
         if bytes <= CACHED_MAX {
             match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
                 Taken::Block(block) => {
@@ -74,6 +85,18 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             }
         }
         missed(heap, bytes)
+    }
+}
+
+/// Serves a request while another thread forks.
+#[cold]
+fn beside(align: usize, bytes: usize) -> *mut u8 {
+    match side::allocate(align, bytes.max(1)) {
+        Some(block) => block.as_ptr(),
+        None => {
+            set_errno(libc::ENOMEM);
+            ptr::null_mut()
+        }
     }
 }
 
@@ -173,7 +196,9 @@ pub(crate) unsafe fn retry(
 pub(crate) unsafe fn memalign(heap: *mut ThreadHeap, align: usize, bytes: usize) -> *mut u8 {
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        enter(heap);
+        if !enter(heap) {
+            return beside(align, bytes);
+        }
         let mut collected = Ok(0);
         let mut result = ThreadHeap::allocate(heap, align, bytes);
         if result == Err(Refusal::Exhausted) {
@@ -249,7 +274,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, block: NonNull<u8>) {
     }
 }
 
-/// `free`, waiting while the gate is closed.
+/// `free`, when the gate is not simply open: the owner waits, has to fence, or puts the block aside.
 ///
 /// # Safety
 /// The duties of [`free`].
@@ -258,7 +283,15 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, block: NonNull<u8>) {
 unsafe fn free_later(heap: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: the owner (caller), inside its gate; the block is in one of its segments (caller).
     unsafe {
-        enter(heap);
+        while !enter(heap) {
+            if later::free(block) {
+                return;
+            }
+        }
+        if block.as_ptr().addr().is_multiple_of(ALIGN) && ThreadHeap::keep(heap, block) {
+            ThreadHeap::leave(heap);
+            return;
+        }
         free_to_core(heap, block)
     }
 }
@@ -306,7 +339,10 @@ unsafe fn tested(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse
 pub(crate) unsafe fn usable_size(heap: *mut ThreadHeap, block: NonNull<u8>) -> usize {
     // SAFETY: the owner (caller), inside its gate.
     let result = unsafe {
-        enter(heap);
+        if !enter(heap) {
+            // No other thread changes the block meanwhile.
+            return core_calls::usable_size_meanwhile(block);
+        }
         let result = tested(heap, block).and_then(|()| ThreadHeap::tlsf(heap).usable_size(block));
         ThreadHeap::leave(heap);
         result
@@ -330,7 +366,9 @@ pub(crate) unsafe fn realloc(
 ) -> Result<*mut u8, usize> {
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        enter(heap);
+        if !enter(heap) {
+            return Err(core_calls::usable_size_meanwhile(block));
+        }
         let tlsf = ThreadHeap::tlsf(heap);
         let result = match tested(heap, block) {
             Ok(()) => tlsf.realloc_in_place(block, ALIGN, bytes),

@@ -1,19 +1,32 @@
-//! A heap's gate: its owner passes it at each call, with at most two stores and a load; a holder of
-//! the process's lock closes it, waits until the owner is outside, and then has the heap.
+//! A heap's gate: its owner passes it at each call, with at most two stores and a load; a guest (a
+//! holder of the process's lock, or a thread that forks) closes it, waits until the owner is
+//! outside, and then has the heap.
 //!
-//! The owner stores "inside" and then loads "closed"; the lock holder stores "closed" and then
-//! loads "inside". If each store comes before the load that follows it, at least one of them sees
-//! the other. On x86-64 the lock holder alone pays for that order: between its store and its load
-//! it makes every other thread of the process execute a barrier (`heavy_fence`).
+//! The owner stores "inside" and then loads "closed"; the guest stores "closed" and then loads
+//! "inside". If each store comes before the load that follows it, at least one of them sees the
+//! other. On x86-64 the guest alone pays for that order: between its store and its load it makes
+//! every other thread of the process execute a barrier (`heavy_fence`). Where the system has no
+//! such barrier, the bit [`FENCED`] keeps the gate from being simply open, and the owner enters by
+//! [`Gate::enter`], which has a fence of its own.
 
-use crate::system::sync::{AtomicUsize, Ordering, heavy_fence, light_fence};
+use crate::system::sync::{AtomicUsize, Ordering, fence, heavy_fence, light_fence};
+
+/// Bits of [`Gate::closed`]. The holder of the lock has the heap.
+pub(crate) const GUEST: usize = 1;
+/// A thread forks.
+pub(crate) const FORK: usize = 2;
+/// Not closed: the owner enters with a fence.
+const FENCED: usize = 4;
+
+/// Bits of [`Gate::inside`]. The owner is inside.
+const INSIDE: usize = 1;
+/// A signal handler that has interrupted the owner there forks.
+const INTERRUPTED: usize = 2;
 
 /// The gate of one heap. All-zero: open, and the owner outside.
 #[repr(C)]
 pub(crate) struct Gate {
-    /// 1 while the owner is inside.
     inside: AtomicUsize,
-    /// 1 while the owner must stay outside.
     closed: AtomicUsize,
 }
 
@@ -26,13 +39,14 @@ impl Gate {
         }
     }
 
-    /// The owner enters, unless the gate is closed; false: it stays outside.
+    /// The owner enters, if the gate is simply open; false: it stays outside, and calls
+    /// [`Gate::enter`].
     #[inline(always)]
     #[must_use]
     pub(crate) fn try_enter(&self) -> bool {
-        self.inside.store(1, Ordering::Relaxed);
+        self.inside.store(INSIDE, Ordering::Relaxed);
         light_fence();
-        // Acquire: what a lock holder has done comes before what the owner does next.
+        // Acquire: what a guest has done comes before what the owner does next.
         if self.closed.load(Ordering::Acquire) == 0 {
             return true;
         }
@@ -40,24 +54,29 @@ impl Gate {
         false
     }
 
-    /// The owner enters. `wait` returns when the gate may be open.
-    pub(crate) fn enter(&self, wait: impl Fn()) {
-        while !self.try_enter() {
-            wait();
+    /// The owner enters. An error if the gate is closed.
+    pub(crate) fn enter(&self) -> Result<(), ()> {
+        self.inside.store(INSIDE, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // Acquire: what a guest has done comes before what the owner does next.
+        if self.closed.load(Ordering::Acquire) & !FENCED == 0 {
+            return Ok(());
         }
+        self.leave();
+        Err(())
     }
 
     /// The owner leaves.
     #[inline(always)]
     pub(crate) fn leave(&self) {
-        // Release: what the owner has done comes before what a lock holder does that sees it
-        // outside.
+        // Release: what the owner has done comes before what a guest does that sees it outside.
         self.inside.store(0, Ordering::Release);
     }
 
-    /// Closes the gate. [`closed_all`] must follow before [`Gate::is_left`] is called.
-    pub(crate) fn close(&self) {
-        self.closed.store(1, Ordering::Relaxed);
+    /// Closes the gate, for a guest or for a fork. [`closed_all`] must follow before
+    /// [`Gate::is_left`] is called.
+    pub(crate) fn close(&self, bit: usize) {
+        self.closed.fetch_or(bit, Ordering::Relaxed);
     }
 
     /// The owner is outside, and stays outside until [`Gate::open`].
@@ -65,20 +84,47 @@ impl Gate {
         self.inside.load(Ordering::Acquire) == 0
     }
 
-    /// Opens the gate.
-    pub(crate) fn open(&self) {
-        self.closed.store(0, Ordering::Release);
+    /// Opens the gate, as far as `bit` has closed it.
+    pub(crate) fn open(&self, bit: usize) {
+        self.closed.fetch_and(!bit, Ordering::Release);
+    }
+
+    /// Has the owner fence when it enters, from its next call on. True if it has not until now.
+    pub(crate) fn demand_fence(&self) -> bool {
+        self.closed.fetch_or(FENCED, Ordering::Relaxed) & FENCED == 0
+    }
+
+    /// The owner forks. If a signal handler does it that has interrupted the owner inside, no thread
+    /// may wait for the owner to leave, nor touch the heap.
+    pub(crate) fn fork_begins(&self) {
+        if self.inside.load(Ordering::Relaxed) != 0 {
+            self.inside.store(INSIDE | INTERRUPTED, Ordering::Relaxed);
+        }
+    }
+
+    /// The owner has forked.
+    pub(crate) fn fork_ends(&self) {
+        if self.is_interrupted() {
+            self.inside.store(INSIDE, Ordering::Relaxed);
+        }
+    }
+
+    /// The owner is inside and cannot leave before it has forked.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.inside.load(Ordering::Relaxed) & INTERRUPTED != 0
     }
 
     /// Opens the gate of an owner that no longer exists: in the child of a fork.
     pub(crate) fn forget(&self) {
         self.inside.store(0, Ordering::Relaxed);
-        self.closed.store(0, Ordering::Relaxed);
+        self.open(GUEST | FORK);
     }
 }
 
 /// Orders [`Gate::close`] before [`Gate::is_left`], for all gates: an owner that enters from here
-/// on sees its gate closed, and one that entered before is seen inside.
-pub(crate) fn closed_all() {
-    heavy_fence();
+/// on sees its gate closed, and one that entered before is seen inside. False if that is so only
+/// for owners that fence: see [`Gate::demand_fence`].
+#[must_use]
+pub(crate) fn closed_all() -> bool {
+    heavy_fence()
 }

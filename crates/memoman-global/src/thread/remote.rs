@@ -3,9 +3,9 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use crate::allocator::{ALIGN, HEADER, Misuse, Tlsf};
-use crate::process::heap::with_heap;
-use crate::process::{misuse, segments};
+use crate::allocator::{ALIGN, Misuse};
+use crate::process::heap::try_with_heap;
+use crate::process::{core_calls, later, misuse, segments};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{cache, calls};
 
@@ -22,12 +22,14 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
             misuse::report_global(misuse, block.as_ptr());
         } else if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
             free_under_lock(owner, block);
-        } else {
+        } else if calls::enter(heap) {
             // Inside the own gate: a fork waits for it, and so does not come between exchange and
             // link.
-            calls::enter(heap);
             put(owner, block);
             ThreadHeap::leave(heap);
+        } else if !later::free(block) {
+            // The fork is over.
+            free(heap, owner, block);
         }
     }
 }
@@ -46,13 +48,27 @@ pub(crate) unsafe fn put(owner: *mut ThreadHeap, block: NonNull<u8>) {
     }
 }
 
+/// Frees a block of the heap `owner` without entering the calling thread's own heap.
+///
+/// # Safety
+/// The block lies in a segment of `owner` and is not used any more.
+pub(crate) unsafe fn free_without_heap(owner: *mut ThreadHeap, block: NonNull<u8>) {
+    // SAFETY: the block lies in a segment of `owner` (caller), and is tested first.
+    unsafe {
+        match tested(owner, block) {
+            Ok(()) => free_under_lock(owner, block),
+            Err(misuse) => misuse::report_global(misuse, block.as_ptr()),
+        }
+    }
+}
+
 /// For a heap that seems to have no owner, and for a calling thread that has no heap.
 ///
 /// # Safety
 /// A tested block in a segment of `owner`, not used any more.
 #[cold]
 unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
-    with_heap(|state, tlsf| {
+    let done = try_with_heap(|state, tlsf| {
         // SAFETY: under the lock no heap changes its owner, and one without an owner is the lock
         // holder's.
         unsafe {
@@ -73,6 +89,11 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
             }
         }
     });
+    if done.is_err() && !later::free(block) {
+        // The fork is over.
+        // SAFETY: the caller's duties.
+        return unsafe { free_under_lock(owner, block) };
+    }
     misuse::report_deferred();
 }
 
@@ -90,60 +111,13 @@ unsafe fn tested(owner: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misus
         if cache::has_mark_of((*owner).shared.key, block) {
             return Err(Misuse::DoubleFree);
         }
-        let usable = usable_from_header(block);
+        let usable = core_calls::usable_size_meanwhile(block);
         if usable == 0 || usable > 2 * REQUEST_MAX {
             // Misuse: the core finds which. (It is misuse in any case, so these tests may race with
             // the owner.)
             return ThreadHeap::tlsf(owner).probe(block);
         }
         Ok(())
-    }
-}
-
-/// Usable bytes of a live block of another thread's heap. Its owner may be writing the flag that
-/// says whether the block before is free, so the header is loaded once, as one word, and the copy
-/// is read.
-///
-/// # Safety
-/// The block is aligned and lies in a segment.
-unsafe fn usable_from_header(block: NonNull<u8>) -> usize {
-    #[repr(C, align(16))]
-    struct Copy([usize; 6]);
-    const WORD: usize = size_of::<usize>();
-    // The copy's payload is aligned, and directly behind the copied header.
-    const PAYLOAD: usize = ALIGN / WORD;
-    let mut copy = Copy([0; 6]);
-    // SAFETY: the word before the payload lies in the segment, or in the header of the process-wide
-    // instance before it.
-    let word = unsafe { read_whole(block.as_ptr().wrapping_sub(HEADER).cast()) };
-    if let Some(place) = copy.0.get_mut(PAYLOAD - 1) {
-        *place = word;
-    }
-    let payload = (&raw const copy).cast::<u8>().wrapping_add(ALIGN);
-    // SAFETY: the word before `payload` is the header's copy, and nothing else is read.
-    unsafe { Tlsf::block_size(payload) }
-}
-
-/// Reads a word that another thread may write at the same time.
-///
-/// # Safety
-/// It is aligned, and may be read.
-#[inline(always)]
-unsafe fn read_whole(word: *const usize) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let value;
-        // SAFETY: an aligned load of a readable word (caller), which x86-64 makes in one access.
-        unsafe {
-            core::arch::asm!("mov {0}, qword ptr [{1}]", out(reg) value, in(reg) word,
-                options(nostack, readonly, preserves_flags));
-        }
-        value
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    // SAFETY: an aligned, readable word (caller).
-    unsafe {
-        core::sync::atomic::AtomicUsize::from_ptr(word.cast_mut()).load(Ordering::Relaxed)
     }
 }
 
@@ -155,7 +129,7 @@ pub(crate) unsafe fn usable_size(owner: *mut ThreadHeap, block: NonNull<u8>) -> 
     // SAFETY: the block lies in a segment (caller), and is tested first.
     unsafe {
         match tested(owner, block) {
-            Ok(()) => usable_from_header(block),
+            Ok(()) => core_calls::usable_size_meanwhile(block),
             Err(misuse) => {
                 misuse::report_global(misuse, block.as_ptr());
                 0

@@ -1,12 +1,68 @@
-//! loom's stand-in for `src/system/sync.rs`: the same names, over loom's atomics and a model of the
-//! mutex.
+//! loom's stand-in for `src/system/sync.rs`: the same names, over loom's atomics and models of the
+//! futex and the mutex.
 
 use core::hash::{Hash, Hasher};
 use loom::cell::UnsafeCell;
 pub(crate) use loom::hint::spin_loop;
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
-use loom::sync::{Mutex as Exclusive, MutexGuard};
+use loom::sync::{Condvar, Mutex as Exclusive, MutexGuard};
 use std::hash::DefaultHasher;
+
+/// The model of the futex: the kernel compares the word and puts the thread to sleep under a lock
+/// of its own, which a wake takes too. A thread that no wake reaches is a deadlock that loom
+/// reports.
+pub(crate) struct Futex {
+    word: AtomicUsize,
+    queue: Exclusive<()>,
+    sleepers: Condvar,
+}
+
+impl Futex {
+    pub(crate) fn new(value: usize) -> Futex {
+        Futex {
+            word: AtomicUsize::new(value),
+            queue: Exclusive::new(()),
+            sleepers: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> usize {
+        self.word.load(order)
+    }
+
+    pub(crate) fn swap(&self, value: usize, order: Ordering) -> usize {
+        self.word.swap(value, order)
+    }
+
+    pub(crate) fn compare_exchange(&self, old: usize, new: usize, order: Ordering) -> bool {
+        self.word
+            .compare_exchange(old, new, order, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    pub(crate) fn wait(&self, value: usize) {
+        let queue = self.queue.lock().unwrap();
+        // The kernel's accesses are whole barriers: an exchange reads the newest value.
+        if self.word.fetch_add(0, Ordering::SeqCst) == value {
+            drop(self.sleepers.wait(queue).unwrap());
+        }
+    }
+
+    /// The time is over at once.
+    pub(crate) fn wait_for(&self, _: usize, _: u32) -> bool {
+        false
+    }
+
+    pub(crate) fn wake_one(&self) {
+        let _queue = self.queue.lock().unwrap();
+        self.sleepers.notify_one();
+    }
+
+    pub(crate) fn wake_all(&self) {
+        let _queue = self.queue.lock().unwrap();
+        self.sleepers.notify_all();
+    }
+}
 
 /// The model of the pthread mutex. Whether it is initialised is a plain word, so that a use which
 /// is not ordered after the initialisation is a data race that loom reports.
@@ -31,13 +87,14 @@ impl Mutex {
         }
     }
 
-    pub(crate) unsafe fn init(&self) {
+    pub(crate) unsafe fn init(&self) -> bool {
         self.made.with_mut(|made| {
             // SAFETY: loom fails the test if another thread reads the word meanwhile.
             unsafe { *made = true }
         });
         // SAFETY: no other thread uses the mutex (caller). A mutex initialised again is unlocked.
         unsafe { *self.held.get() = None };
+        true
     }
 
     fn assert_made(&self) {
@@ -47,29 +104,16 @@ impl Mutex {
         });
     }
 
-    pub(crate) unsafe fn lock(&self) {
+    pub(crate) unsafe fn lock(&self) -> bool {
         self.assert_made();
-        // SAFETY: this thread has just locked `exclusive`.
-        unsafe { self.hold(self.exclusive.lock().unwrap()) };
-    }
-
-    pub(crate) unsafe fn try_lock(&self) -> bool {
-        self.assert_made();
-        let Ok(guard) = self.exclusive.try_lock() else {
-            return false;
-        };
-        // SAFETY: this thread has just locked `exclusive`.
-        unsafe { self.hold(guard) };
-        true
-    }
-
-    unsafe fn hold(&self, guard: MutexGuard<'_, ()>) {
+        let guard = self.exclusive.lock().unwrap();
         // SAFETY: the guard is dropped before the mutex: in `unlock`, `init`, or with it, fields in
         // order.
         let guard =
             unsafe { core::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard) };
-        // SAFETY: this thread holds `exclusive` (caller).
+        // SAFETY: this thread holds `exclusive`.
         unsafe { *self.held.get() = Some(guard) };
+        true
     }
 
     pub(crate) unsafe fn unlock(&self) {
@@ -83,7 +127,8 @@ impl Mutex {
 pub(crate) fn this_thread() -> usize {
     let mut hasher = DefaultHasher::new();
     loom::thread::current().id().hash(&mut hasher);
-    hasher.finish() as usize | 1
+    // The lock's flags are free, and the word 0.
+    (hasher.finish() as usize | 16) & !15
 }
 
 /// The model's block: its address is that of a loom atomic.
@@ -97,6 +142,7 @@ pub(crate) fn light_fence() {
     fence(Ordering::SeqCst);
 }
 
-pub(crate) fn heavy_fence() {
+pub(crate) fn heavy_fence() -> bool {
     fence(Ordering::SeqCst);
+    true
 }
