@@ -28,7 +28,7 @@ const CUT_LEAST: usize = 64 << 10;
 /// A spare of which a request of at least [`WHOLE_LEAST`] leaves less than this part serves it
 /// whole: cut into pieces, spares would serve fewer and fewer of such requests.
 const SPLIT_PART: usize = 2;
-const WHOLE_LEAST: usize = 4 << 20;
+const WHOLE_LEAST: usize = 5 << 20;
 /// A block that is resized to at most this becomes one of the thread's heap.
 const MOVED_MOST: usize = REQUEST_MAX / 2;
 

@@ -49,6 +49,10 @@ pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
 /// The pages came from [`map`]. On success the former addresses are not used any more.
 #[cfg(not(memoman_debug))]
 pub(crate) unsafe fn remap(start: *mut u8, from: usize, to: usize) -> Option<*mut u8> {
+    // A sanitizer does not see that addresses change hands here.
+    if cfg!(memoman_instrumented) {
+        return None;
+    }
     let saved = errno();
     // SAFETY: whole pages from `map`, whose addresses only the caller knows.
     let start = unsafe { libc::mremap(start.cast(), from, to, libc::MREMAP_MAYMOVE) };
