@@ -22,7 +22,7 @@ DATA = re.compile(r"\.(svg|csv|png|lock|abi|gz|ico)$|^fuzz/(corpus|regressions)/
 # messages may be wider.
 MAY_BE_WIDE = re.compile(
     r"^(\W{0,4} ?)?\||://|\]\(|\]: |^(apt|pip|cargo|rustup) +\S+ +\S"
-    r"|^description = |(^|\")memoman: +\S"
+    r"|^description = |(^|\")memoman: +\S|expect-std(err|out): "
 )
 
 

@@ -28,7 +28,10 @@ static void *churn(void *seed) {
         CHECK(blocks[at] != NULL);
         blocks[at][0] = (unsigned char)at;
         blocks[at][sizes[at] - 1] = (unsigned char)sizes[at];
-        if (sizes[at] == 1) blocks[at][0] = (unsigned char)sizes[at], free(blocks[at]), blocks[at] = NULL;
+        if (sizes[at] == 1) {
+            free(blocks[at]);
+            blocks[at] = NULL;
+        }
         free(__atomic_exchange_n(&mail[random_next(&state) % MAIL], calloc(1, 300),
                                  __ATOMIC_ACQ_REL));
     }

@@ -1,8 +1,7 @@
-// A signal handler that has interrupted malloc, free or fork forks, in a program with one thread and
-// beside a thread that allocates. The child ends at once, or returns from the handler, so that the
-// interrupted call ends in it, too, and allocates.
-// Not under the debug shim: its calls are longer, and its threads wait for a fork (the harness
-// leaves it out).
+// A signal handler that has interrupted malloc, free or fork forks, in a program with one thread
+// and beside a thread that allocates. The child ends at once, or returns from the handler, so that
+// the interrupted call ends in it, too, and allocates. Not under the debug shim: its calls are
+// longer, and its threads wait for a fork (the harness leaves it out).
 #include "check.h"
 #include <signal.h>
 #include <sys/time.h>

@@ -1,7 +1,7 @@
-//! Inbox, gate, change of owner and fork under loom: every interleaving of a few threads, with every
-//! value that the memory model lets a load return. The library's own sources are compiled here once
-//! more, over loom's atomics (`model/sync.rs`); a block's contents lie in a cell in which loom
-//! reports two accesses that are not ordered.
+//! Inbox, gate, change of owner and fork under loom: every interleaving of a few threads, with
+//! every value that the memory model lets a load return. The library's own sources are compiled
+//! here once more, over loom's atomics (`model/sync.rs`); a block's contents lie in a cell in which
+//! loom reports two accesses that are not ordered.
 //!
 //! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test heap_model`; without the flag
 //! this file is empty.

@@ -1,7 +1,8 @@
-//! The lock under loom: every interleaving of a few threads that take it, sleep on it and fork, with
-//! every value that the memory model lets a load return. The library's own source of the lock is
-//! compiled here once more, over loom's atomics and models of futex and mutex (`model/sync.rs`); the heap behind the lock is an instance of the core, in a cell in which loom
-//! reports two threads at once.
+//! The lock under loom: every interleaving of a few threads that take it, sleep on it and fork,
+//! with every value that the memory model lets a load return. The library's own source of the lock
+//! is compiled here once more, over loom's atomics and models of futex and mutex (`model/sync.rs`);
+//! the heap behind the lock is an instance of the core, in a cell in which loom reports two threads
+//! at once.
 //!
 //! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test lock_model`; without the flag
 //! this file is empty.

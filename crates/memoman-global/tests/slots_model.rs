@@ -36,7 +36,7 @@ use sync::{AtomicUsize, Ordering};
 
 const BYTES: usize = 1 << 20;
 
-/// Two mappings' contents: whoever has a mapping may write to it.
+/// Two mappings' contents: the owner of a mapping may write to it.
 struct Memory([UnsafeCell<usize>; 2]);
 
 impl Memory {

@@ -1,5 +1,5 @@
-//! The core's malloc and free for callers that need not inline them, one copy of each; a block's size
-//! without its instance.
+//! The core's malloc and free for callers that need not inline them, one copy of each; a block's
+//! size without its instance.
 
 use core::ptr::NonNull;
 

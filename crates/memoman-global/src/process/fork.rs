@@ -3,8 +3,8 @@
 //! Before the fork its thread takes the lock and closes the heaps of the other threads. It waits
 //! for those that are inside a section or a heap, and they wait for no other thread. From there on
 //! until the parent's handler the other threads are served by the side heap, and what they free is
-//! put aside. So neither the order of fork handlers matters, nor which locks the threads hold: those
-//! of other libraries' handlers, or of the C library's streams.
+//! put aside. So neither the order of fork handlers matters, nor which locks the threads hold:
+//! those of other libraries' handlers, or of the C library's streams.
 //!
 //! Signals are blocked inside the handlers: a fork in a signal handler finds this one begun or not
 //! begun.
@@ -90,7 +90,8 @@ mod heaps {
         }
     }
 
-    /// The calling thread's heap; null if it has none, or is inside: the fork was a signal handler's.
+    /// The calling thread's heap; null if it has none, or is inside: the fork was a signal
+    /// handler's.
     fn outside() -> *mut ThreadHeap {
         let mut found = ptr::null_mut();
         own(|heap| {

@@ -3,8 +3,8 @@
 //!
 //! * A small request that no pool can serve gets a new ordinary region, a fraction of all pools, so
 //!   that the number of regions grows with the logarithm of the heap; a large one gets a region
-//!   that fits. (Large blocks get no region but a mapping of their own, `process/mapping.rs`, except
-//!   in the debug library and where the system refuses the mapping.)
+//!   that fits. (Large blocks get no region but a mapping of their own, `process/mapping.rs`,
+//!   except in the debug library and where the system refuses the mapping.)
 //! * A region whose last block is freed goes back to the system. A few empty ones, bounded in
 //!   number and bytes, are kept: they save a program that frees and allocates in turn the system
 //!   calls.

@@ -195,8 +195,8 @@ fn claim(block: NonNull<u8>, mapping: Mapping, to: *mut map::Owner) -> Result<()
     }
 }
 
-/// Frees a large block; with `keep`, its mapping may serve the next one. None if the address is none
-/// of a large block.
+/// Frees a large block; with `keep`, its mapping may serve the next one. None if the address is
+/// none of a large block.
 ///
 /// # Safety
 /// The block is not used any more. (Misuse is reported.)
@@ -304,8 +304,8 @@ unsafe fn grow(
     };
     spares::count_requested(moved.bytes - mapping.bytes);
     spares::count_resized(mapping.bytes, moved.bytes);
-    // If there is no memory for the word either, the block serves all the same; its free is reported
-    // as that of a foreign pointer.
+    // If there is no memory for the word either, the block serves all the same; its free is
+    // reported as that of a foreign pointer.
     if map::prepare_moved(moved.start) {
         publish(moved);
     }

@@ -10,9 +10,9 @@
 //!
 //! No mapping of more than [`ONE_MOST`] is kept.
 //!
-//! "Of late" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no thread
-//! is needed. What is kept and not used for one span goes, and a peak counts for two. No function
-//! here takes a lock.
+//! "Of late" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no
+//! thread is needed. What is kept and not used for one span goes, and a peak counts for two. No
+//! function here takes a lock.
 
 use core::ptr;
 
@@ -184,8 +184,8 @@ pub(crate) fn count_requested(bytes: usize) {
     }
 }
 
-/// Counts a block for which no mapping was kept: if one given back before could have served it, more
-/// is worth keeping.
+/// Counts a block for which no mapping was kept: if one given back before could have served it,
+/// more is worth keeping.
 pub(crate) fn count_mapped(bytes: usize) {
     if get(&ROOM.given_back) >= bytes {
         ROOM.given_back.store(0, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! The side heap: serves the other threads while a thread forks, when their heaps are closed and the
-//! process-wide instance is the forking thread's.
+//! The side heap: serves the other threads while a thread forks, when their heaps are closed and
+//! the process-wide instance is the forking thread's.
 //!
 //! It is an instance of the core under a lock of its own, which no fork takes. So in a child its
 //! state may be in the middle of a change: the child gives up the instance, whose blocks stay

@@ -29,8 +29,8 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     (start != libc::MAP_FAILED).then_some(start.cast())
 }
 
-/// Gives a region, or whole pages of one, back to the system. False when the system refuses: cutting
-/// a region in two takes an entry in its table of mappings, which is limited. Keeps errno.
+/// Gives a region, or whole pages of one, back to the system. False when the system refuses:
+/// cutting a region in two takes an entry in its table of mappings, which is limited. Keeps errno.
 ///
 /// # Safety
 /// The pages came from [`map`], and nothing in them is used any more.

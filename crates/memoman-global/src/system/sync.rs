@@ -1,5 +1,5 @@
-//! The building blocks of the lock, the gates and the inboxes: atomics, fences, a futex, a mutex, the
-//! thread's identity.
+//! The building blocks of the lock, the gates and the inboxes: atomics, fences, a futex, a mutex,
+//! the thread's identity.
 //!
 //! The loom models in `tests/` compile `lock.rs`, `gate.rs` and `inbox.rs` once more, with
 //! `tests/model/sync.rs` in place of this file.
@@ -48,8 +48,8 @@ impl Futex {
         self.call(libc::FUTEX_WAIT, value as u32, None);
     }
 
-    /// [`Futex::wait`] for so many nanoseconds at most. False if they have passed, and if the system
-    /// refuses.
+    /// [`Futex::wait`] for so many nanoseconds at most. False if they have passed, and if the
+    /// system refuses.
     pub(crate) fn wait_for(&self, value: usize, nanoseconds: u32) -> bool {
         let time = libc::timespec {
             tv_sec: 0,

@@ -274,7 +274,8 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, block: NonNull<u8>) {
     }
 }
 
-/// `free`, when the gate is not simply open: the owner waits, has to fence, or puts the block aside.
+/// `free`, when the gate is not simply open: the owner waits, has to fence, or puts the block
+/// aside.
 ///
 /// # Safety
 /// The duties of [`free`].

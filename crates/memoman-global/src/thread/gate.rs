@@ -94,8 +94,8 @@ impl Gate {
         self.closed.fetch_or(FENCED, Ordering::Relaxed) & FENCED == 0
     }
 
-    /// The owner forks. If a signal handler does it that has interrupted the owner inside, no thread
-    /// may wait for the owner to leave, nor touch the heap.
+    /// The owner forks. If a signal handler does it that has interrupted the owner inside, no
+    /// thread may wait for the owner to leave, nor touch the heap.
     pub(crate) fn fork_begins(&self) {
         if self.inside.load(Ordering::Relaxed) != 0 {
             self.inside.store(INSIDE | INTERRUPTED, Ordering::Relaxed);

@@ -154,8 +154,8 @@ pub(crate) fn print_table() {
     table().print();
 }
 
-/// The figures in the form of glibc's `malloc_info`: its `fast` are the cached blocks, its `rest` the
-/// other free ones, its `mmap` the live blocks outside the threads' heaps.
+/// The figures in the form of glibc's `malloc_info`: its `fast` are the cached blocks, its `rest`
+/// the other free ones, its `mmap` the live blocks outside the threads' heaps.
 pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
     let Info {
         stats,
