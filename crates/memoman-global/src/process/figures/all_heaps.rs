@@ -3,7 +3,7 @@
 
 use crate::allocator::{Stats, Tlsf};
 use crate::process::heap::{State, with_heap};
-use crate::process::{misuse, registry, segments};
+use crate::process::{misuse, registry, segments, side};
 use crate::thread::cache::Cache;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::lifetime;
@@ -97,7 +97,7 @@ pub(crate) fn trim() -> bool {
         state.trim(tlsf) | in_heaps
     });
     misuse::report_deferred();
-    released.unwrap_or(false)
+    released.unwrap_or(false) | side::trim()
 }
 
 fn trim_heaps(state: &mut State, tlsf: Tlsf) -> bool {
