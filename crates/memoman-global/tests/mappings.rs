@@ -1,5 +1,8 @@
 //! Large blocks, each a mapping of its own: growing, shrinking, clearing, spares, refusals, and
 //! pointers from anywhere.
+//!
+//! (The sizes are those of 64-bit addresses.)
+#![cfg(target_pointer_width = "64")]
 
 mod support;
 

@@ -226,8 +226,8 @@ impl Lock {
                 return false;
             }
             if word == 0 || (slept && word & !FLAGS == 0) {
-                // With WAITERS: other threads may sleep.
-                let taken = me | WAITERS;
+                // With WAITERS after a sleep: other threads may sleep.
+                let taken = if slept { me | WAITERS } else { me };
                 if self.word.compare_exchange(word, taken, Ordering::Acquire) {
                     return true;
                 }

@@ -198,6 +198,30 @@ pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> Result<usize, Misuse> {
     LOCK.with(|| unsafe { instance().map_or(Ok(0), |tlsf| tlsf.usable_size(block)) })
 }
 
+/// Gives the whole OS pages inside free blocks back to the system. True if any were. O(blocks).
+pub(crate) fn trim() -> bool {
+    const WORD: usize = size_of::<usize>();
+    let page = memory::page_size();
+    let mut released = false;
+    LOCK.try_with(|| {
+        // SAFETY: the instance is live and under its lock. A free block's links and ghost are kept:
+        // its first two words and its last one.
+        unsafe {
+            let mut next = (*INSTANCE.0.get()).and_then(|tlsf| tlsf.first_pool());
+            while let (Some(pool), Some(tlsf)) = (next, *INSTANCE.0.get()) {
+                next = tlsf.next_pool(pool);
+                pool.walk(&mut |payload, size, used| {
+                    if !used {
+                        let inside = payload.as_ptr().wrapping_add(2 * WORD);
+                        released |= memory::discard(inside, size - 3 * WORD, page) > 0;
+                    }
+                });
+            }
+        }
+    });
+    released
+}
+
 /// In the child of a fork. A section that the fork has interrupted goes on, with a sound heap: no
 /// other thread was in it.
 pub(crate) fn child() {

@@ -13,11 +13,7 @@ fn mapping(start: usize, bytes: usize) -> Mapping {
 
 #[test]
 fn a_word_describes_start_size_and_use() {
-    let high = if usize::BITS == 64 {
-        [(1 << 47) - UNIT, (1 << 57) - UNIT]
-    } else {
-        [0xFFFF_0000, UNIT]
-    };
+    let high = [47, 57].map(|bits| ((1u64 << bits) as usize).wrapping_sub(UNIT));
     for unit in [UNIT, 77 * UNIT].into_iter().chain(high) {
         for step in 0..UNIT / STEP {
             for bytes in [UNIT, UNIT + STEP, isize::MAX as usize >> 8 & !(STEP - 1)] {
@@ -33,8 +29,8 @@ fn a_word_describes_start_size_and_use() {
         }
     }
     // Null and a heap's address, which is even, are none.
-    for word in [0, 64, 0x7000_0000_1240] {
-        let word = ptr::without_provenance_mut(word);
+    for word in [0, 64, 0x7000_0000_1240_u64] {
+        let word = ptr::without_provenance_mut(word as usize);
         assert!(!is_large(word) && Mapping::of_word(word, UNIT).is_none());
     }
 }
@@ -42,7 +38,7 @@ fn a_word_describes_start_size_and_use() {
 #[test]
 fn the_least_that_fits_is_taken_or_else_the_greatest() {
     let slots = Slots::new();
-    let sizes = [5, 3, 9, 4].map(|mib| mapping(mib << 30, mib * MIB));
+    let sizes = [5, 3, 9, 4].map(|mib| mapping(mib * 64 * MIB, mib * MIB));
     for mapping in sizes {
         assert_eq!(slots.put(mapping), None);
     }
@@ -60,7 +56,7 @@ fn the_least_that_fits_is_taken_or_else_the_greatest() {
 fn when_all_places_are_taken_the_smallest_goes() {
     let slots = Slots::new();
     let count = slots.len();
-    let nth = |index: usize| mapping((index + 1) << 30, (index + 2) * STEP);
+    let nth = |index: usize| mapping((index + 1) * MIB, (index + 2) * STEP);
     for index in 0..count {
         assert_eq!(slots.put(nth(index)), None);
     }

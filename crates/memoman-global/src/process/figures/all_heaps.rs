@@ -4,7 +4,7 @@
 use crate::allocator::{Stats, Tlsf};
 use crate::process::figures::{COUNTED_MAX, Info};
 use crate::process::heap::{State, with_heap};
-use crate::process::{mapping_spares, misuse, registry, segments};
+use crate::process::{mapping_spares, misuse, registry, segments, side};
 use crate::thread::cache::Cache;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::lifetime;
@@ -138,7 +138,7 @@ pub(crate) fn trim() -> bool {
         state.trim(tlsf) | in_heaps
     });
     misuse::report_deferred();
-    released.unwrap_or(false) | mapping_spares::release()
+    released.unwrap_or(false) | mapping_spares::release() | side::trim()
 }
 
 fn trim_heaps(state: &mut State, tlsf: Tlsf) -> bool {
