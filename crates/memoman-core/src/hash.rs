@@ -8,9 +8,12 @@ const FACTOR: usize = 0xD6E8_FEB8_6659_FD93_u64 as usize;
 /// The hash of some words.
 pub(crate) fn mix(words: &[usize]) -> usize {
     match words {
+        // The small build has one loop.
         // SAFETY: the words of a slice may be read.
-        [first, rest @ ..] => unsafe { mix_at(*first, rest.as_ptr(), rest.len()) },
-        [] => SEED,
+        [first, rest @ ..] if cfg!(memoman_small) => unsafe {
+            mix_at(*first, rest.as_ptr(), rest.len())
+        },
+        words => words.iter().fold(SEED, |hash, &word| step(hash, word)),
     }
 }
 

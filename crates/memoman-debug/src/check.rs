@@ -111,7 +111,7 @@ impl DebugTlsf {
     /// headers too.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::diagnose`].
+    /// The duties of `Tlsf::diagnose`.
     pub unsafe fn diagnose(self) -> Option<Violation> {
         // SAFETY: the instance's memory may be read (caller); pools are walked after the core has
         // validated them.
@@ -148,7 +148,7 @@ impl DebugTlsf {
     /// [`DebugTlsf::diagnose`] for one pool.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::diagnose_pool`].
+    /// The duties of `Tlsf::diagnose_pool`.
     pub unsafe fn diagnose_pool(pool: Pool) -> Option<Violation> {
         // SAFETY: the pool's memory may be read (caller); it is walked after the core has validated
         // it.
@@ -161,11 +161,11 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::validate_step`]: the core's invariants only. [`DebugTlsf::diagnose`] tests guards
+    /// `Tlsf::validate_step`: the core's invariants only. [`DebugTlsf::diagnose`] tests guards
     /// and fill.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::validate_step`].
+    /// The duties of `Tlsf::validate_step`.
     pub unsafe fn validate_step(self, cursor: &mut Cursor, max_blocks: usize) -> Step {
         // SAFETY: readable memory, a cursor of this instance (caller).
         match unsafe { self.inner().validate_step(cursor, max_blocks) } {

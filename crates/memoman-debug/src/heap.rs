@@ -15,7 +15,7 @@ use crate::site::{Site, here};
 const VALIDATE_SHIFT: u32 = 14;
 
 /// An instance, with the call site that uses it. Its methods have the names, results and duties of
-/// the core's [`Tlsf`], with the differences that they state.
+/// the core's `Tlsf`, with the differences that they state.
 #[derive(Clone, Copy, Debug)]
 pub struct DebugTlsf {
     pub(crate) ledger: NonNull<Ledger>,
@@ -46,10 +46,10 @@ impl DebugTlsf {
         DebugTlsf { site, ..self }
     }
 
-    /// [`Pool::walk`] with the program's payloads and sizes. A block in quarantine is not in use.
+    /// `Pool::walk` with the program's payloads and sizes. A block in quarantine is not in use.
     ///
     /// # Safety
-    /// The duties of [`Pool::walk`].
+    /// The duties of `Pool::walk`.
     pub unsafe fn walk_pool(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
         // SAFETY: a live pool (caller); a used block of the core holds a block of this layer or its
         // remains.
@@ -105,10 +105,10 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::create`].
+    /// `Tlsf::create`.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::create`], for [`DebugTlsf::control_size`] bytes.
+    /// The duties of `Tlsf::create`, for [`DebugTlsf::control_size`] bytes.
     pub unsafe fn create(mem: *mut u8, max_block: usize) -> Option<DebugTlsf> {
         let ledger: *mut Ledger = mem.cast();
         if mem.is_null() || !ledger.is_aligned() {
@@ -134,10 +134,10 @@ impl DebugTlsf {
         })
     }
 
-    /// [`Tlsf::create_with_pool`].
+    /// `Tlsf::create_with_pool`.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::create_with_pool`].
+    /// The duties of `Tlsf::create_with_pool`.
     pub unsafe fn create_with_pool(mem: *mut u8, bytes: usize) -> Option<DebugTlsf> {
         mem.addr().checked_add(bytes)?;
         let control_bytes = Self::control_size(Self::DEFAULT_MAX_BLOCK);
@@ -158,7 +158,7 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::from_raw`]; the call site is that of the exported function.
+    /// `Tlsf::from_raw`; the call site is that of the exported function.
     ///
     /// # Safety
     /// `raw` is NULL or came from [`DebugTlsf::as_raw`] of a live instance.
@@ -170,7 +170,7 @@ impl DebugTlsf {
         })
     }
 
-    /// [`Tlsf::as_raw`].
+    /// `Tlsf::as_raw`.
     pub fn as_raw(self) -> *mut c_void {
         self.ledger.as_ptr().cast()
     }
@@ -193,10 +193,10 @@ impl DebugTlsf {
         unsafe { (*self.ledger()).grows = 1 }
     }
 
-    /// [`Tlsf::destroy`].
+    /// `Tlsf::destroy`.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::destroy`].
+    /// The duties of `Tlsf::destroy`.
     pub unsafe fn destroy(self) {
         // SAFETY: live; none of its pointers is used again (caller).
         unsafe {
@@ -205,7 +205,7 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::misuse_handler`].
+    /// `Tlsf::misuse_handler`.
     ///
     /// # Safety
     /// The instance is live.
@@ -214,7 +214,7 @@ impl DebugTlsf {
         unsafe { self.inner().misuse_handler() }
     }
 
-    /// [`Tlsf::set_misuse_handler`].
+    /// `Tlsf::set_misuse_handler`.
     ///
     /// # Safety
     /// The instance is live.
@@ -239,7 +239,7 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::malloc`]; the block is filled with [`FRESH`].
+    /// `Tlsf::malloc`; the block is filled with [`FRESH`].
     ///
     /// # Safety
     /// The instance is live.
@@ -248,7 +248,7 @@ impl DebugTlsf {
         unsafe { self.memalign(QUANTUM, bytes) }
     }
 
-    /// [`Tlsf::calloc`].
+    /// `Tlsf::calloc`.
     ///
     /// # Safety
     /// The instance is live.
@@ -262,7 +262,7 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::memalign`]; the block is filled with [`FRESH`].
+    /// `Tlsf::memalign`; the block is filled with [`FRESH`].
     ///
     /// # Safety
     /// The instance is live.
@@ -329,7 +329,7 @@ impl DebugTlsf {
     /// fill and the blocks that leave quarantine for it.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::free`].
+    /// The duties of `Tlsf::free`.
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<Freed, Fault> {
         // SAFETY: live (caller); the block is tested before its record is used.
         unsafe {
@@ -339,7 +339,7 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::emptied_pool`].
+    /// `Tlsf::emptied_pool`.
     ///
     /// # Safety
     /// The instance is live; `freed` is the result of its last [`DebugTlsf::free`].
@@ -348,10 +348,10 @@ impl DebugTlsf {
         freed.0.filter(|pool| unsafe { pool.is_empty() })
     }
 
-    /// [`Tlsf::withdraw_refusal`].
+    /// `Tlsf::withdraw_refusal`.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::withdraw_refusal`].
+    /// The duties of `Tlsf::withdraw_refusal`.
     pub unsafe fn withdraw_refusal(self) {
         // SAFETY: live; its last call was refused as exhausted (caller).
         unsafe { self.inner().withdraw_refusal() }
@@ -373,10 +373,10 @@ impl DebugTlsf {
         }
     }
 
-    /// [`Tlsf::usable_size`]: the requested size.
+    /// `Tlsf::usable_size`: the requested size.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::usable_size`].
+    /// The duties of `Tlsf::usable_size`.
     pub unsafe fn usable_size(self, ptr: NonNull<u8>) -> Result<usize, Fault> {
         // SAFETY: live (caller); the block is tested before its record is used.
         unsafe { Ok(self.live(ptr.as_ptr())?.size()) }

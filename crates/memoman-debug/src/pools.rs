@@ -8,7 +8,7 @@ use crate::heap::DebugTlsf;
 use crate::ledger::{LEDGER, Queue};
 
 impl DebugTlsf {
-    /// [`memoman_core::Tlsf::first_pool`].
+    /// `Tlsf::first_pool`.
     ///
     /// # Safety
     /// The instance is live.
@@ -17,7 +17,7 @@ impl DebugTlsf {
         unsafe { self.inner().first_pool() }
     }
 
-    /// [`memoman_core::Tlsf::next_pool`].
+    /// `Tlsf::next_pool`.
     ///
     /// # Safety
     /// The instance is live, and `pool` is a pool of it.
@@ -26,7 +26,7 @@ impl DebugTlsf {
         unsafe { self.inner().next_pool(pool) }
     }
 
-    /// [`memoman_core::Tlsf::pool_of`].
+    /// `Tlsf::pool_of`.
     ///
     /// # Safety
     /// The instance is live.
@@ -35,11 +35,11 @@ impl DebugTlsf {
         unsafe { self.inner().pool_of(ptr) }
     }
 
-    /// [`memoman_core::Tlsf::add_pool`]; None too when the region does not hold one block of this
+    /// `Tlsf::add_pool`; None too when the region does not hold one block of this
     /// layer.
     ///
     /// # Safety
-    /// The duties of [`memoman_core::Tlsf::add_pool`].
+    /// The duties of `Tlsf::add_pool`.
     pub unsafe fn add_pool(self, mem: *mut u8, bytes: usize) -> Option<Pool> {
         let end = mem.addr().checked_add(bytes)?;
         let skip = mem.addr().wrapping_neg() & (QUANTUM - 1);
@@ -58,10 +58,10 @@ impl DebugTlsf {
         start < ledger + LEDGER && ledger < end
     }
 
-    /// [`memoman_core::Tlsf::extend_pool`].
+    /// `Tlsf::extend_pool`.
     ///
     /// # Safety
-    /// The duties of [`memoman_core::Tlsf::extend_pool`].
+    /// The duties of `Tlsf::extend_pool`.
     pub unsafe fn extend_pool(self, pool: Pool, more: usize) -> bool {
         // SAFETY: live instance and pool (caller). `end` is the pool's end rounded down by less
         // than a quantum.
@@ -75,21 +75,21 @@ impl DebugTlsf {
         }
     }
 
-    /// [`memoman_core::Tlsf::remove_pool`]. Drain the quarantine first: its blocks are in use for
+    /// `Tlsf::remove_pool`. Drain the quarantine first: its blocks are in use for
     /// the core.
     ///
     /// # Safety
-    /// The duties of [`memoman_core::Tlsf::remove_pool`].
+    /// The duties of `Tlsf::remove_pool`.
     pub unsafe fn remove_pool(self, mem_or_pool: *mut u8) -> bool {
         // SAFETY: live (caller).
         unsafe { self.inner().remove_pool(mem_or_pool) }
     }
 
-    /// [`memoman_core::Tlsf::reset`]; fills all blocks with [`FREED`]. It does not test the
+    /// `Tlsf::reset`; fills all blocks with [`FREED`]. It does not test the
     /// quarantine: drain that first. O(blocks).
     ///
     /// # Safety
-    /// The duties of [`memoman_core::Tlsf::reset`].
+    /// The duties of `Tlsf::reset`.
     pub unsafe fn reset(self) -> bool {
         // SAFETY: live; its blocks are given up (caller). A walk stays inside the pools, whose
         // headers are validated.

@@ -11,19 +11,19 @@ use crate::fault::Refusal;
 use crate::heap::{DebugTlsf, refusal};
 
 impl DebugTlsf {
-    /// [`Tlsf::realloc`].
+    /// `Tlsf::realloc`.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::realloc`].
+    /// The duties of `Tlsf::realloc`.
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: live; the old pointer is given up on success (caller).
         unsafe { self.resize(ptr, QUANTUM, bytes) }
     }
 
-    /// [`Tlsf::realloc_aligned`].
+    /// `Tlsf::realloc_aligned`.
     ///
     /// # Safety
-    /// The duties of [`Tlsf::realloc_aligned`].
+    /// The duties of `Tlsf::realloc_aligned`.
     pub unsafe fn realloc_aligned(
         self,
         ptr: NonNull<u8>,

@@ -31,7 +31,7 @@ use crate::system::stderr::Line;
 pub struct Info {
     /// The heap's figures.
     pub stats: Stats,
-    /// Free blocks, cached ones included; at most [`COUNTED_MAX`] of the others are counted.
+    /// Free blocks, cached ones included; at most `COUNTED_MAX` of the others are counted.
     pub free_blocks: usize,
     /// Blocks in the threads' caches.
     pub cached_blocks: usize,
