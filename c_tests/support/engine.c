@@ -158,6 +158,12 @@ static engine_record *note(engine *e, char what, size_t slot, size_t first, size
     return record;
 }
 
+/* The bytes that a block takes. A large block of the process-wide allocator is whole pages without
+ * a header. */
+static size_t bytes_of(size_t usable) {
+    return usable % QUANTUM == 0 ? usable : usable + HEADER;
+}
+
 static void adopt(engine *e, engine_slot *slot, unsigned char *block, size_t asked, size_t align) {
     slot->block = block;
     slot->asked = asked;
@@ -167,12 +173,12 @@ static void adopt(engine *e, engine_slot *slot, unsigned char *block, size_t ask
     CHECK_EQ(misalignment(block, align > QUANTUM ? align : QUANTUM), 0);
     fill(block, asked, slot->seed);
     e->live++;
-    e->used += e->front->usable(block) + HEADER;
+    e->used += bytes_of(e->front->usable(block));
 }
 
 static void forget(engine *e, engine_slot *slot) {
     e->live--;
-    e->used -= e->front->usable(slot->block) + HEADER;
+    e->used -= bytes_of(e->front->usable(slot->block));
     slot->block = NULL;
 }
 
@@ -243,7 +249,7 @@ static void resize(engine *e, engine_slot *slot, size_t index) {
         return;
     }
     CHECK_FILLED(block, kept, slot->seed);
-    e->used -= old + HEADER;
+    e->used -= bytes_of(old);
     e->live--;
     adopt(e, slot, block, n, align);
 }
@@ -325,7 +331,7 @@ static void meet(void *block, size_t size, int used, void *user) {
 }
 
 static unsigned char *end_of(engine *e, const engine_slot *slot) {
-    return slot->block + e->front->usable(slot->block) + HEADER;
+    return slot->block + bytes_of(e->front->usable(slot->block));
 }
 
 static void compare_all(engine *e) {

@@ -130,6 +130,11 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 /// a block in use. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
+    // The large blocks of the _global functions have no header.
+    #[cfg(all(unix, not(memoman_debug)))]
+    if let Some(bytes) = memoman_global::large_size(ptr.cast()) {
+        return bytes;
+    }
     // SAFETY: NULL or a block of a live instance (documented).
     unsafe { checker::block_size(ptr.cast()) }
 }

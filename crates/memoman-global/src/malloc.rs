@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 
 use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
-use crate::process::mapping_word::is_large;
+use crate::process::mapping_word::{STEP, is_large};
 use crate::process::{large, mapping, segments, start};
 use crate::system::errno::set_errno;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
@@ -281,6 +281,23 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
         }
         moved
     }
+}
+
+/// Usable bytes of a large block, which has no header; None for every other block, and NULL. Large
+/// blocks begin at a page, so other blocks cost one test.
+#[inline(always)]
+pub fn large_size(ptr: *const u8) -> Option<usize> {
+    if ptr.addr() & (STEP - 1) == 0 {
+        at_a_page(ptr)
+    } else {
+        None
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn at_a_page(ptr: *const u8) -> Option<usize> {
+    mapping::size_of(NonNull::new(ptr.cast_mut())?)
 }
 
 /// Usable bytes of a live block; 0 for NULL.

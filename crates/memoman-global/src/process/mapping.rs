@@ -222,6 +222,12 @@ pub(crate) unsafe fn free(block: NonNull<u8>, keep: bool) -> Option<()> {
     Some(())
 }
 
+/// Usable bytes of a large block, 0 if none is in use there; misuse is not reported. None if the
+/// address is none of a large block.
+pub(crate) fn size_of(block: NonNull<u8>) -> Option<usize> {
+    Some(find(block)?.map_or(0, |mapping| mapping.bytes))
+}
+
 /// Usable bytes of a large block; 0 after misuse, which is reported. None if the address is none of
 /// a large block.
 pub(crate) fn usable_size(block: NonNull<u8>) -> Option<usize> {

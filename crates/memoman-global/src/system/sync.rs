@@ -8,7 +8,9 @@ use core::cell::UnsafeCell;
 pub(crate) use core::hint::spin_loop;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+#[cfg(not(memoman_debug))]
+pub(crate) use core::sync::atomic::fence;
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::system::errno::{errno, set_errno};
 
