@@ -51,6 +51,24 @@ TEST(global, malloc_of_zero_is_a_unique_pointer) {
     CHECK(mm_validate_global());
 }
 
+/* Around and far beyond the limit of a thread's heap; also blocks that begin a page. */
+TEST(global, block_size_of_large_and_of_aligned_blocks) {
+    for (size_t n = 200000; n < 40000000; n += n / 3) {
+        suite_context("n = %zu", n);
+        unsigned char *p = mm_malloc_global(n), *q = mm_memalign_global(4096, n / 1000);
+        CHECK(p && q);
+        CHECK_GE(mm_block_size(p), n);
+        CHECK_LE(mm_block_size(p), n + n / 32 + 65536);
+        CHECK_GE(mm_block_size(q), n / 1000);
+        fill(p, mm_block_size(p), 3);
+        fill(q, mm_block_size(q), 5);
+        CHECK_FILLED(p, mm_block_size(p), 3);
+        mm_free_global(p);
+        mm_free_global(q);
+    }
+    CHECK(mm_validate_global());
+}
+
 TEST(global, sizes_and_contents) {
     size_t live = stats_now().live_blocks;
     for (size_t n = 1; n < 200000; n += n < 100 ? 1 : n / 7) {

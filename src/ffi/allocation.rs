@@ -130,11 +130,27 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 /// a block in use. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
-    // The large blocks of the _global functions have no header.
     #[cfg(all(unix, not(memoman_debug)))]
-    if let Some(bytes) = memoman_global::large_size(ptr.cast()) {
-        return bytes;
+    if ptr.addr() & (memoman_global::LARGE_ALIGN - 1) == 0 {
+        // SAFETY: NULL or a block of a live instance (documented).
+        return unsafe { block_size_at_page(ptr.cast()) };
     }
-    // SAFETY: NULL or a block of a live instance (documented).
-    unsafe { checker::block_size(ptr.cast()) }
+    // SAFETY: NULL or a block of a live instance (documented); NULL begins a page.
+    unsafe {
+        #[cfg(all(unix, not(memoman_debug)))]
+        core::hint::assert_unchecked(!ptr.is_null());
+        checker::block_size(ptr.cast())
+    }
+}
+
+/// The large blocks of the `_global` functions have no header; they begin at a page.
+///
+/// # Safety
+/// `ptr` is NULL or a block of a live instance.
+#[cfg(all(unix, not(memoman_debug)))]
+#[cold]
+#[inline(never)]
+unsafe fn block_size_at_page(ptr: *const u8) -> usize {
+    // SAFETY: NULL or a block of a live instance (caller).
+    memoman_global::large_size(ptr).unwrap_or_else(|| unsafe { checker::block_size(ptr) })
 }

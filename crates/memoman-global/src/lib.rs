@@ -72,11 +72,11 @@ use malloc as imp;
 #[doc(no_inline)]
 pub use allocator::Stats;
 pub use global_alloc::Memoman;
-#[doc(hidden)]
-pub use imp::{calloc, free, malloc, memalign, realloc, usable_size};
 #[cfg(not(memoman_debug))]
 #[doc(hidden)]
-pub use imp::{free_inlined, large_size};
+pub use imp::{LARGE_ALIGN, free_inlined, large_size};
+#[doc(hidden)]
+pub use imp::{calloc, free, malloc, memalign, realloc, usable_size};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
 pub use imp::{malloc_at, memalign_at};

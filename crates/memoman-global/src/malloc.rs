@@ -284,21 +284,13 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
 }
 
 /// Usable bytes of a large block, which has no header; None for every other block, and NULL. Large
-/// blocks begin at a page, so other blocks cost one test.
-#[inline(always)]
+/// blocks begin at a multiple of [`LARGE_ALIGN`].
 pub fn large_size(ptr: *const u8) -> Option<usize> {
-    if ptr.addr() & (STEP - 1) == 0 {
-        at_a_page(ptr)
-    } else {
-        None
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn at_a_page(ptr: *const u8) -> Option<usize> {
     mapping::size_of(NonNull::new(ptr.cast_mut())?)
 }
+
+/// Large blocks begin at a multiple of this.
+pub const LARGE_ALIGN: usize = STEP;
 
 /// Usable bytes of a live block; 0 for NULL.
 ///
