@@ -135,11 +135,10 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     // SAFETY: live instance (caller); the block that `find_small` returns is free and has at least
     // `size` bytes.
     unsafe {
-        let result = match find_small(control, size) {
-            Ok(found) => serve(control, size, found),
-            Err(refusal) => Err(refusal),
-        };
-        F::allocated(tlsf, result)
+        match find_small(control, size) {
+            Ok(found) => F::allocated(tlsf, serve(control, size, found)),
+            Err(refusal) => F::allocated(tlsf, Err(refusal)),
+        }
     }
 }
 
@@ -162,11 +161,10 @@ unsafe fn search_large<F: Front>(
     // SAFETY: live instance (caller); the block that `find_from` returns is free and has at least
     // `size` bytes.
     unsafe {
-        let result = match find_from(control, size, own) {
-            Ok(found) => serve(control, wanted.min(found.size), found),
-            Err(refusal) => Err(refusal),
-        };
-        F::allocated(tlsf, result)
+        match find_from(control, size, own) {
+            Ok(found) => F::allocated(tlsf, serve(control, wanted.min(found.size), found)),
+            Err(refusal) => F::allocated(tlsf, Err(refusal)),
+        }
     }
 }
 

@@ -27,6 +27,17 @@ fn class_of(bytes: usize) -> usize {
 #[inline(never)]
 #[must_use]
 pub(crate) unsafe fn enter(heap: *mut ThreadHeap) -> bool {
+    // SAFETY: the calling thread's heap (caller).
+    unsafe { ThreadHeap::try_enter(heap) || enter_slowly(heap) }
+}
+
+/// [`enter`] where the gate is closed, or the owner has to fence.
+///
+/// # Safety
+/// `heap` is the calling thread's heap.
+#[cold]
+#[inline(never)]
+unsafe fn enter_slowly(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the heap is open, and any thread may access its gate.
     unsafe {
         while (*heap).gate.enter().is_err() {
