@@ -10,8 +10,8 @@ use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 ///
 /// # Safety
 /// The instance is live, and no other thread is in it.
-#[inline(never)]
-pub(crate) unsafe fn allocate(
+#[inline(always)]
+pub(crate) unsafe fn allocate_inlined(
     tlsf: Tlsf,
     align: usize,
     bytes: usize,
@@ -34,6 +34,20 @@ pub(crate) unsafe fn allocate(
             }
         }
     }
+}
+
+/// [`allocate_inlined`], one copy for where it is not hot.
+///
+/// # Safety
+/// The instance is live, and no other thread is in it.
+#[inline(never)]
+pub(crate) unsafe fn allocate(
+    tlsf: Tlsf,
+    align: usize,
+    bytes: usize,
+) -> Result<NonNull<u8>, Refusal> {
+    // SAFETY: the instance is live, and this thread's for the call (caller).
+    unsafe { allocate_inlined(tlsf, align, bytes) }
 }
 
 /// `free`. Returns the block's pool if it has no live block left.

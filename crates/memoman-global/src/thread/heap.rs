@@ -137,6 +137,7 @@ impl ThreadHeap {
     }
 
     /// Allocates from the core. Exhaustion is not counted as a refused request.
+    #[inline(never)]
     pub(crate) unsafe fn allocate(
         heap: *mut ThreadHeap,
         align: usize,
@@ -144,7 +145,7 @@ impl ThreadHeap {
     ) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the caller is in the heap.
         unsafe {
-            let result = core_calls::allocate(ThreadHeap::tlsf(heap), align, bytes);
+            let result = core_calls::allocate_inlined(ThreadHeap::tlsf(heap), align, bytes);
             if let Ok(block) = result {
                 if (*heap).cache.seal == 0 {
                     (*heap).cache.seal = Tlsf::seal_of(block);
