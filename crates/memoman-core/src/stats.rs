@@ -57,6 +57,7 @@ impl Tlsf {
             failed_requests: control.failed_requests,
         }
     }
+
     /// Number of free blocks, counted up to `limit`; O(limit + bins).
     ///
     /// # Safety
@@ -70,7 +71,11 @@ impl Tlsf {
         unsafe {
             for bin in 0..=(*control).top_bin {
                 let mut block = Control::head(control, bin).read();
-                while count < limit && (*control).may_be_payload(block.addr()) {
+                // The end, the control structure, may lie between two pools.
+                while count < limit
+                    && block != Control::list_end(control)
+                    && (*control).may_be_payload(block.addr())
+                {
                     count += 1;
                     block = block.next_free();
                 }

@@ -62,6 +62,21 @@ fn group_j_free_blocks_are_counted_up_to_a_limit() {
 }
 
 #[test]
+fn group_j_free_blocks_end_at_a_control_structure_between_two_pools() {
+    let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
+    let region = Region::new(1024 + control + 1024, 0, 0xFF);
+    // SAFETY: three parts of the region, each used once.
+    unsafe {
+        let tlsf = Tlsf::create(region.start().add(1024), 1 << 12).unwrap();
+        for offset in [0, 1024 + control] {
+            tlsf.add_pool(region.start().add(offset), 1024).unwrap();
+        }
+        assert_eq!(tlsf.free_blocks(100), 2);
+        assert_sound(tlsf);
+    }
+}
+
+#[test]
 fn group_j_largest_is_capped_by_what_the_instance_serves() {
     let heap = Heap::with(1 << 16, 1 << 12);
     let greatest = ((1 << 12) + WORD).next_multiple_of(QUANTUM) - WORD;
