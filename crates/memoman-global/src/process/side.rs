@@ -175,7 +175,7 @@ pub(crate) unsafe fn free_all(blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
     });
     // None: a signal handler that has interrupted this heap. The blocks are lost.
     if let Some((start, bytes)) = freed.unwrap_or(Ok(None))? {
-        // SAFETY: out of the instance, and so this thread's; added again as it was at first.
+        // SAFETY: out of the instance, and so this thread's; added again unchanged.
         unsafe {
             memory::discard(start, bytes, memory::page_size());
             LOCK.try_with(|| instance().map(|tlsf| tlsf.add_pool(start, bytes)));
