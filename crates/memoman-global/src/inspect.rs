@@ -12,7 +12,7 @@ pub fn handle() -> Option<Tlsf> {
 }
 
 /// The figures of all heaps together. `peak` is the sum of the heaps' own peaks, so never too low;
-/// `largest` is the greatest request that the calling thread can be served.
+/// `largest` is the largest request of the calling thread that would succeed.
 pub fn stats() -> Stats {
     settled(figures::stats())
 }

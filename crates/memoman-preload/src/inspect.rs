@@ -24,7 +24,7 @@ pub struct MallInfo2 {
     uordblks: usize,
     /// Free bytes, cached ones included.
     fordblks: usize,
-    /// The greatest request that can be served without growing. (glibc: bytes at the top that
+    /// The largest request that succeeds without growing. (glibc: bytes at the top that
     /// can be given back.)
     keepcost: usize,
 }
@@ -62,7 +62,7 @@ pub extern "C" fn mallinfo2() -> MallInfo2 {
     }
 }
 
-/// glibc's `mallinfo`: a figure that does not fit an int is the greatest int, where glibc wraps.
+/// glibc's `mallinfo`: a figure that does not fit an int is the largest int, where glibc wraps.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> MallInfo {
     let info = mallinfo2();

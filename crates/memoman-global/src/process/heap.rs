@@ -34,17 +34,17 @@ const REGION_MAX: usize = 64 << 20;
 const REGION_PART: usize = 4;
 /// A request of at least this size that no pool can serve gets a region of its own.
 pub(crate) const LARGE: usize = 256 << 10;
-/// The greatest number of empty regions kept. Their bytes are bounded by `SPARE_MIN`, by one
-/// `SPARE_PART`th of all pools, or by [`State::spare_bytes`], whichever is greatest. The last one
-/// begins at `SPARE_MIN` and doubles, up to `SPARE_MAX`, when a region is mapped that a region
-/// given back before could have been: so a program whose use goes up and down pays for it in system
+/// The largest number of empty regions kept. Their bytes are bounded by `SPARE_MIN`, by one
+/// `SPARE_PART`th of all pools, or by [`State::spare_bytes`], whichever is largest. `spare_bytes`
+/// starts at `SPARE_MIN` and doubles, up to `SPARE_MAX`, whenever a region is mapped that a region
+/// unmapped earlier could have served: a program whose use rises and falls pays for it in system
 /// calls and page faults a few times only. A use that only grows, as of a reallocated list, does
 /// not count; nor does a region larger than `SPARE_MAX`, for which no doubling makes room.
 const SPARES: usize = 16;
 const SPARE_MIN: usize = 2 << 20;
 const SPARE_MAX: usize = 32 << 20;
 const SPARE_PART: usize = 32;
-/// The greatest part of all pools that `spare_bytes` may make up.
+/// The largest part of all pools that `spare_bytes` may make up.
 const SPARE_PART_MAX: usize = 2;
 
 static HEAP: Heap = Heap(UnsafeCell::new(State::new()));
@@ -73,7 +73,7 @@ pub(crate) struct State {
     spares: [Option<Pool>; SPARES],
     /// Bytes of empty regions that are worth keeping.
     spare_bytes: usize,
-    /// Bytes of the largest region given back since one was mapped that it could have been.
+    /// Bytes of the largest region unmapped since one was mapped that it could have served.
     gave_back: usize,
     /// Successful allocations so far, relocations by realloc included.
     pub(crate) allocations: usize,
@@ -433,8 +433,8 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<R
     LOCK.with(|| enter(work))
 }
 
-/// The lock is not to be had, and not to be waited for: another thread forks, or this thread is in
-/// a signal handler that has interrupted a section of its own.
+/// The lock is not available, and must not be waited for: another thread forks, or this thread is
+/// in a signal handler that has interrupted a section of its own.
 #[cfg(not(memoman_debug))]
 pub(crate) struct Away;
 

@@ -29,7 +29,7 @@ const ADDRESS_BITS: u32 = if cfg!(target_pointer_width = "64") {
 } else {
     32
 };
-/// The greatest address that the map has a word for.
+/// The largest address that the map has a word for.
 pub(crate) const ADDRESS_MAX: usize = usize::MAX >> (usize::BITS - ADDRESS_BITS);
 pub(crate) const LEAF_LOG2: u32 = 16;
 const LEAF: usize = 1 << LEAF_LOG2;

@@ -122,7 +122,7 @@ fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Opti
         start: start.expose_provenance() + first,
         bytes,
     };
-    // SAFETY: the mapping is this thread's, and these are its pages before and behind the block. If
+    // SAFETY: the mapping is this thread's, and these are its pages before and after the block. If
     // the system keeps one, addresses without memory are lost.
     unsafe {
         if first > 0 {

@@ -12,7 +12,7 @@ const SIZE_BITS: u32 = if cfg!(target_pointer_width = "64") {
 } else {
     12
 };
-/// The greatest mapping that a slot can describe.
+/// The largest mapping that a slot can describe.
 pub(crate) const BYTES_MOST: usize = ((1 << SIZE_BITS) - 1) * STEP;
 
 /// Each is 0 or describes a mapping, whose contents the slot hands over.
@@ -94,7 +94,7 @@ impl Slots {
     }
 
     /// Takes a mapping out: of those that have `bytes` the least, else, with `or_less`, of those
-    /// that have `or_less` the greatest. None if there is none, or other threads are faster every
+    /// that have `or_less` the largest. None if there is none, or other threads are faster every
     /// time. O(slots).
     pub(crate) fn take(&self, bytes: usize, or_less: Option<usize>) -> Option<Mapping> {
         for _ in 0..2 {

@@ -1,8 +1,8 @@
 //! Mappings kept for the next large blocks, and how many bytes of them.
 //!
 //! Kept is at most
-//! * what, with the live blocks, makes up the most that was live at one time of late: so no program
-//!   takes more memory than at its peak;
+//! * what, with the live blocks, makes up nine eighths of the most that was live at one time
+//!   recently: so no program takes much more memory than at its peak;
 //! * what has been worth keeping: [`KEPT_LEAST`], at least doubled by each request that a mapping
 //!   given back shortly before would have served. So a program whose use goes up and down pays for
 //!   its pages a few times only; one that frees its data once, or outgrows it, gets rid of it;
@@ -10,7 +10,7 @@
 //!
 //! No mapping of more than [`ONE_MOST`] is kept.
 //!
-//! "Of late" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no
+//! "Recently" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no
 //! thread is needed. What is kept and not used for one span goes, and a peak counts for two. No
 //! function here takes a lock.
 
@@ -70,7 +70,7 @@ struct Room {
     kept: AtomicUsize,
     /// Bytes that have been worth keeping.
     worth: AtomicUsize,
-    /// Bytes of the greatest mapping given back since one was mapped that it could have been.
+    /// Bytes of the largest mapping returned since one was mapped that it could have served.
     given_back: AtomicUsize,
     /// Bytes taken from the spares, and requested, in this span.
     reused: AtomicUsize,

@@ -131,7 +131,7 @@ unsafe fn add_segment(
             };
             if map::prepare(start.as_ptr().addr(), size) {
                 map::assign(start.as_ptr().addr(), size, heap.cast());
-                // The last word belongs to the header of the block behind.
+                // The last word belongs to the header of the next block.
                 let pool = ThreadHeap::tlsf(heap).add_pool(start.as_ptr(), size - HEADER);
                 if pool.is_some() {
                     return pool;

@@ -98,7 +98,7 @@ fn grow(align: usize, bytes: usize) -> bool {
         .checked_add(gap)
         .and_then(|bytes| bytes.checked_add(Tlsf::POOL_OVERHEAD + 8 * Tlsf::ALIGN))
         .and_then(|bytes| bytes.checked_next_multiple_of(PAGE));
-    // The core's greatest block bounds the request, too.
+    // The core's largest block bounds the request, too.
     let Some(least) = least.filter(|&least| least <= Tlsf::DEFAULT_MAX_BLOCK) else {
         return false;
     };

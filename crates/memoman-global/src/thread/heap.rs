@@ -12,14 +12,14 @@ use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::gate::Gate;
 use crate::thread::inbox::{self, Inbox};
 
-/// Greatest request that a thread heap serves; a greater one gets a mapping of its own.
+/// Largest request that a thread heap takes; a larger one gets a mapping of its own.
 pub(crate) const REQUEST_MAX: usize = 256 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox before it calls the core.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
 /// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
 const DRAIN_PAUSE: u8 = 15;
-/// Greatest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
+/// Largest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
 /// segment.
