@@ -65,7 +65,7 @@ apt    make                  make                programs
 apt    ruby                  ruby                programs
 apt    lua5.4                lua5.4              programs
 apt    imagemagick           convert             programs
-apt    chromium              chromium            programs
+apt    chromium              chromium            programs docs-look
 apt    bc                    bc                  programs
 apt    procps                pgrep               programs
 apt    time                  /usr/bin/time       programs

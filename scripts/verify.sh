@@ -71,6 +71,7 @@ step check-crates '^ok +crates publish-dry-run' "${make[@]}" check-crates
 step coverage '^coverage total +[1-9]' "${make[@]}" coverage
 step planted '^[1-9][0-9]* planted, 0 not caught' "${make[@]}" planted
 step install '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-install
+step docs-look '^[1-9][0-9]* passed, 0 failed' "${make[@]}" docs-look
 step fuzz '^fuzz: [a-z]+ +[1-9].* of ' "${make[@]}" fuzz SECONDS="${FUZZ_SECONDS:-600}"
 step soak '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS="$ops"
 step soak-asan '^soak shim +[1-9][0-9]* operations' \
