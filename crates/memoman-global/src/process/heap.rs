@@ -28,7 +28,7 @@ use crate::system::stderr::Line;
 
 /// Smallest ordinary region, and the first one.
 const REGION_MIN: usize = 1 << 20;
-/// Greatest ordinary region.
+/// Largest ordinary region.
 const REGION_MAX: usize = 64 << 20;
 /// An ordinary region is this part of the bytes of all pools.
 const REGION_PART: usize = 4;

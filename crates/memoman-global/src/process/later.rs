@@ -38,7 +38,7 @@ pub(crate) fn give_up(heap: *mut u8) -> bool {
 
 fn put(block: *mut u8, heap: *mut u8) -> bool {
     let Some(node) = side::allocate(Node::ALIGN, size_of::<Node>()) else {
-        // No memory for the node: the block is lost, which is better than to wait for the fork.
+        // No memory for the node: the block is lost, rather than the thread kept waiting.
         return LOCK.is_away();
     };
     let link = 0;

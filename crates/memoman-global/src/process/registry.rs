@@ -136,8 +136,8 @@ fn is_anothers(heap: *mut ThreadHeap) -> bool {
     heap != lifetime::current().heap() && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) }
 }
 
-/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out.
-/// What a thread does inside its heap waits for no other thread.
+/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out. A
+/// thread inside its heap waits for no other one.
 fn shut(bit: usize) {
     let mut any = false;
     all(|heap| {

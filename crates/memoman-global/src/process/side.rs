@@ -151,7 +151,8 @@ pub(crate) unsafe fn free(block: NonNull<u8>) -> Result<(), Misuse> {
 /// The duties of [`free`] for each.
 pub(crate) unsafe fn free_all(blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
     let frozen = FROZEN.load(Ordering::Relaxed);
-    // An emptied region above the minimum is taken out, so that its pages go back without the lock.
+    // An emptied region above the minimum is taken out, so that its pages are released without the
+    // lock.
     let freed = LOCK.try_with(|| {
         let mut emptied = None;
         let Some(tlsf) = instance() else {
@@ -198,7 +199,7 @@ pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> Result<usize, Misuse> {
     LOCK.with(|| unsafe { instance().map_or(Ok(0), |tlsf| tlsf.usable_size(block)) })
 }
 
-/// Gives the whole OS pages inside free blocks back to the system. True if any were. O(blocks).
+/// Releases the whole OS pages inside free blocks. True if there were any. O(blocks).
 pub(crate) fn trim() -> bool {
     const WORD: usize = size_of::<usize>();
     let page = memory::page_size();
