@@ -104,6 +104,7 @@ case $mode in
         ;;
     look)
         python3 docs/tools/look.py "$target/book" "$target/look" | relay
+        [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail look-has-ended-early
         # It must be able to fail.
         mkdir "$work/site"
         echo '<div style="width: 2000px">wide</div><img src="none.svg">' >"$work/site/page.html"

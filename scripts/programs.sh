@@ -23,4 +23,5 @@ if [ "$1" = demo ]; then
 fi
 "$root/benches/real-programs/run.py" --check --shim "$dist/libmemoman_preload.so" \
     "${programs[@]}" | relay
+[ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail "run.py has ended early"
 finish
