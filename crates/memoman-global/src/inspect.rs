@@ -35,7 +35,7 @@ pub fn validate() -> bool {
 }
 
 /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if any
-/// was given back. O(blocks). `_pad`, the bytes that `malloc_trim` keeps at the top, has no meaning
+/// was returned. O(blocks). `_pad`, the bytes that `malloc_trim` keeps at the top, has no meaning
 /// here.
 pub fn trim(_pad: usize) -> bool {
     settled(figures::trim())

@@ -25,7 +25,7 @@ pub struct MallInfo2 {
     /// Free bytes, cached ones included.
     fordblks: usize,
     /// The largest request that succeeds without growing. (glibc: bytes at the top that
-    /// can be given back.)
+    /// can be returned.)
     keepcost: usize,
 }
 
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut libc::FILE) -> c
     0
 }
 
-/// glibc's `malloc_trim`: 1 if memory went back to the system.
+/// glibc's `malloc_trim`: 1 if memory was returned to the system.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {
     c_int::from(heap::trim(pad))

@@ -5,9 +5,8 @@
 //!   that the number of regions grows with the logarithm of the heap; a large one gets a region
 //!   that fits. (Large blocks get no region but a mapping of their own, `process/mapping.rs`,
 //!   except in the debug library and where the system refuses the mapping.)
-//! * A region whose last block is freed goes back to the system. A few empty ones, bounded in
-//!   number and bytes, are kept: they save a program that frees and allocates in turn the system
-//!   calls.
+//! * A region whose last block is freed is unmapped. A few empty ones, bounded in number and bytes,
+//!   are kept: they save a program that frees and allocates in turn the system calls.
 //!
 //! The core returns "exhausted"; this layer adds a pool and calls it again.
 
@@ -67,7 +66,7 @@ unsafe impl Sync for Control {}
 pub(crate) struct State {
     tlsf: Option<Tlsf>,
     pub(crate) settings: Settings,
-    /// The first pool: never given back.
+    /// The first pool: never returned.
     pub(crate) first: Option<Pool>,
     /// Pools that were empty when they were entered here.
     spares: [Option<Pool>; SPARES],
@@ -207,7 +206,7 @@ impl State {
     #[cfg(not(memoman_debug))]
     fn prefault_for_threads(&self) {
         if let (Some(first), Some(_)) = (self.first, self.settings.reserve) {
-            // SAFETY: the first pool is never given back.
+            // SAFETY: the first pool is never returned.
             let (start, bytes) = unsafe { first.memory() };
             crate::process::map::prefault(start.addr(), bytes, self.settings.lock);
             crate::process::registry::prefault_first(self.settings.lock);
@@ -277,7 +276,7 @@ impl State {
         self.add_region(tlsf, fitting, false).is_some()
     }
 
-    /// A free has left this pool without a live block: keeps it as a spare, or gives it back.
+    /// A free has left this pool without a live block: keeps it as a spare, or unmaps it.
     pub(crate) fn emptied(&mut self, tlsf: Tlsf, pool: Pool) {
         if Some(pool) == self.first || self.settings.fixed {
             return;
@@ -331,7 +330,7 @@ impl State {
     }
 
     /// Gives back every empty region, and releases the whole OS pages inside free blocks. True if
-    /// any memory went back.
+    /// any memory was returned.
     pub(crate) fn trim(&mut self, tlsf: Tlsf) -> bool {
         // Damage to a quarantined block is reported by validation, not by a call that frees no
         // block.

@@ -74,8 +74,8 @@ fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
 /// Frees a block.
 ///
 /// # Safety
-/// The block is in no segment, and not used any more. (Misuse is reported as far as the headers
-/// show it.)
+/// The block is in no segment, and not used any more. (Misuse that the header checks detect
+/// is reported.)
 pub(crate) unsafe fn free(block: NonNull<u8>) {
     if side::owns(block) {
         // SAFETY: the side heap's block, not used any more (caller).
@@ -163,7 +163,7 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
 /// Usable bytes; 0 if it is not a live block, which is reported.
 ///
 /// # Safety
-/// The block is in no segment. (Misuse is reported as far as the headers show it.)
+/// The block is in no segment. (Misuse that the header checks detect is reported.)
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
     // Under the lock: freeing a neighbour writes a flag into this block's header.
     // SAFETY: the instance is live and under the lock; the core tests the block.

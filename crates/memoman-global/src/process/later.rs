@@ -1,5 +1,5 @@
-//! What other threads give back while a thread forks: blocks, and the heaps of threads that end.
-//! The forking thread gives them back after the fork, so that no call of another thread waits.
+//! What other threads free while a thread forks: blocks, and the heaps of threads that end.
+//! The forking thread returns them after the fork, so that no call of another thread waits.
 //!
 //! A block is put aside by a node of the side heap that names it: nothing is read or written at an
 //! address that has not been tested yet.

@@ -183,7 +183,7 @@ pub(crate) fn count_requested(bytes: usize) {
     }
 }
 
-/// Counts a block for which no mapping was kept: if one given back before could have served it,
+/// Counts a block for which no mapping was kept: if one returned before could have served it,
 /// more is worth keeping.
 pub(crate) fn count_mapped(bytes: usize) {
     if get(&ROOM.given_back) >= bytes {

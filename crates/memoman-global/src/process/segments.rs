@@ -195,7 +195,7 @@ pub(crate) unsafe fn give_back(heap: *mut ThreadHeap, pool: Pool) {
     });
 }
 
-/// Gives an empty pool's segment back. True if it went back.
+/// Returns an empty pool's segment. True if it was returned.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock; the pool's memory may be read.
@@ -221,7 +221,7 @@ pub(crate) unsafe fn give_back_locked(
     }
 }
 
-/// Gives back every empty pool of a heap. O(pools). True if one went back.
+/// Returns every empty pool of a heap. O(pools). True if there was one.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock.
@@ -242,8 +242,8 @@ pub(crate) unsafe fn give_back_all(state: &mut State, tlsf: Tlsf, heap: *mut Thr
     any
 }
 
-/// Empties every heap's cache and inbox into its core and gives the empty pools back. True if
-/// another attempt may succeed: a pool went back, or the calling thread's heap changed.
+/// Empties every heap's cache and inbox into its core and returns the empty pools. True if
+/// another attempt may succeed: a pool was returned, or the calling thread's heap changed.
 ///
 /// # Safety
 /// Under the lock.

@@ -137,8 +137,8 @@ fn grow(align: usize, bytes: usize) -> bool {
 /// Frees a block, unless it is a parent's. An error after misuse.
 ///
 /// # Safety
-/// The side heap owns the block, which is not used any more. (Misuse is found as far as the headers
-/// show it.)
+/// The side heap owns the block, which is not used any more. (Misuse that the header checks detect
+/// is returned.)
 #[cold]
 pub(crate) unsafe fn free(block: NonNull<u8>) -> Result<(), Misuse> {
     // SAFETY: the caller's duties.
@@ -188,7 +188,7 @@ pub(crate) unsafe fn free_all(blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
 /// Usable bytes of a block.
 ///
 /// # Safety
-/// The side heap owns the block. (Misuse is found as far as the headers show it.)
+/// The side heap owns the block. (Misuse that the header checks detect is returned.)
 #[cold]
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> Result<usize, Misuse> {
     if region(block.as_ptr().addr()) < Some(FROZEN.load(Ordering::Relaxed)) {

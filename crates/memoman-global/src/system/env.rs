@@ -27,7 +27,7 @@ const UNKNOWN_MAX: usize = 4;
 /// The settings that the environment gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// `MEMOMAN_RESERVE`: bytes of the first pool, prefaulted and never given back.
+    /// `MEMOMAN_RESERVE`: bytes of the first pool, prefaulted and never returned.
     pub(crate) reserve: Option<usize>,
     /// `MEMOMAN_GROW=0`: no pool beyond the first one.
     pub(crate) fixed: bool,

@@ -248,7 +248,7 @@ unsafe fn finish(
     }
 }
 
-/// Leaves the heap, and gives back a surplus pool.
+/// Leaves the heap, and returns a surplus pool.
 ///
 /// # Safety
 /// `heap` is the calling thread's heap, and the thread is in it.

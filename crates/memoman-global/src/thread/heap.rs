@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) owned: AtomicBool,
 }
 
-/// [`ThreadHeap::open`] expects it all-zero. Its memory is never given back.
+/// [`ThreadHeap::open`] expects it all-zero. Its memory is never returned.
 #[repr(C, align(64))]
 pub(crate) struct ThreadHeap {
     pub(crate) gate: Gate,
@@ -45,7 +45,7 @@ pub(crate) struct ThreadHeap {
     allocations: usize,
     /// A pool without a live block, kept for the next allocations.
     pub(crate) spare: Option<Pool>,
-    /// A second one, to be given back as soon as the owner is outside.
+    /// A second one, to be returned as soon as the owner is outside.
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
