@@ -195,7 +195,7 @@ pub(crate) unsafe fn give_back(heap: *mut ThreadHeap, pool: Pool) {
     });
 }
 
-/// Returns an empty pool's segment. True if it was returned.
+/// Frees an empty pool's segment. True if it was freed.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock; the pool's memory may be read.
@@ -221,7 +221,7 @@ pub(crate) unsafe fn give_back_locked(
     }
 }
 
-/// Returns every empty pool of a heap. O(pools). True if there was one.
+/// Frees the segment of every empty pool of a heap. O(pools). True if there was one.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock.
@@ -242,8 +242,8 @@ pub(crate) unsafe fn give_back_all(state: &mut State, tlsf: Tlsf, heap: *mut Thr
     any
 }
 
-/// Empties every heap's cache and inbox into its core and returns the empty pools. True if
-/// another attempt may succeed: a pool was returned, or the calling thread's heap changed.
+/// Empties every heap's cache and inbox into its core and frees the empty pools. True if
+/// another attempt may succeed: a pool was freed, or the calling thread's heap changed.
 ///
 /// # Safety
 /// Under the lock.
