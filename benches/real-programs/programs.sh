@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # The programs of run.py: each function is one, run whole on the shim in an empty folder;
-# server_NAME starts a server itself, by "${under[@]}", and its clients run without the shim;
-# check_NAME is compared, not measured.
+# server_NAME starts a server itself, by "${under[@]}", and its clients run without the shim.
 # Everything that a function prints must be the same with and without the shim. ROOT is the source
 # tree, COMMIT its commit; a function that measures time or memory itself writes the files seconds
 # and kib in $RESULTS.
@@ -30,21 +29,6 @@ spent() {
     for pid in "$@"; do cat "/proc/$pid/stat"; done |
         awk -v tick="$(getconf CLK_TCK)" '
             { sum += $14 + $15 + $16 + $17 } END { print sum / tick }' >"$RESULTS/seconds"
-}
-
-# bash: arrays, text
-check_bash() {
-    bash -s <<'SH'
-declare -A count
-for i in $(seq 1 20000); do
-    word=w$((i * 7919 % 1013))
-    count[$word]=$((${count[$word]:-0} + i))
-done
-for word in "${!count[@]}"; do echo "$word ${count[$word]}"; done | sort | sha256sum
-text=
-for i in $(seq 1 3000); do text+="line $i of a text that grows; "; done
-echo "${#text} ${text//line/LINE}" | sha256sum
-SH
 }
 
 # cargo build of this project's core
@@ -83,23 +67,18 @@ HTML
     grep -a '^memoman: ' chromium.err >&2 || true
 }
 
-# gcc: a file of 24,000 lines, or of 100,000
-program_gcc() { compile 3000; }
-check_gcc_100k() { compile 12500; }
-compile() {
-    awk -v n="$1" 'BEGIN {
-        for (i = 0; i < n; i++) {
+# gcc: a file of 21,000 lines
+program_gcc() {
+    awk 'BEGIN {
+        for (i = 0; i < 3000; i++) {
             printf "int f%d(int x)\n{\n    int y = x * %d;\n    if (y > %d)\n", i, i + 3, i * 5
-            printf "        y -= f%d(x - 1);\n    return y;\n}\n\n", (i > 0 ? i - 1 : 0)
+            printf "        y -= f%d(x - 1);\n    return y;\n}\n", (i > 0 ? i - 1 : 0)
         }
     }' | sed 's/f0(x - 1)/1/' >generated.c
     gcc -O1 -c generated.c -o generated.o
     wc -l <generated.c
     sha256sum <generated.o
 }
-
-# git log of this repository
-check_git_log() { git -C "$ROOT" -c safe.directory='*' log -p | LC_ALL=C sort | sha256sum; }
 
 # git gc on a repository with the history of this one
 program_git_gc() {
@@ -328,25 +307,6 @@ if __name__ == "__main__":
             print(way, pool.map(work, range(4)))
 PY
     PYTHONMALLOC=malloc python3 work.py
-}
-
-# python3: a million objects
-check_python_objects() {
-    cat >objects.py <<'PY'
-import random
-random.seed(1)
-class Item:
-    __slots__ = ("key", "text")
-    def __init__(self, key):
-        self.key, self.text = key, "item %d" % key
-items = [Item(random.randrange(10**9)) for _ in range(1_000_000)]
-items.sort(key=lambda item: item.key)
-print(len(items), items[0].text, items[500_000].text, items[-1].text)
-index = {item.text: item for item in items}
-del items
-print(len(index), sum(item.key for item in index.values()))
-PY
-    PYTHONMALLOC=malloc python3 objects.py
 }
 
 # redis-server under its benchmark, a background save between writes, a start from that save

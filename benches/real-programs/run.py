@@ -4,7 +4,7 @@
     benches/real-programs/run.py [--shim FILE] [--out CSV] [--repetitions N] [NAME…]
     benches/real-programs/run.py --check [--shim FILE] NAME…
 
-The programs are the functions of programs.sh, beside this file. Their output must be the same on
+The programs are the functions of the *.sh files beside this one. Their output must be the same on
 glibc and on the shim. The runs alternate; the figures are medians: processor time of all processes,
 peak memory of the largest process. Prints for each
 
@@ -43,8 +43,10 @@ COMMIT = first_line("git", "-c", "safe.directory=*", "rev-parse", "HEAD")
 
 
 def programs():
-    """Name of each program, and its function."""
-    functions = re.findall(r"^((?:program|server|check)_\w+)\(\) {", PROGRAMS.read_text(), re.M)
+    """Name of each program, and its function: server_NAME starts a server itself."""
+    text = "".join(file.read_text() for file in PROGRAMS.parent.glob("*.sh"))
+    functions = re.findall(r"^((?:program|server)_\w+)\(\) {$", text, re.MULTILINE)
+    functions.sort(key=lambda function: function.partition("_")[2])
     return {function.partition("_")[2].replace("_", "-"): function for function in functions}
 
 
@@ -63,7 +65,7 @@ def run(function, shim, measured=True):
     }
     environment.update(RESULTS=str(folder), ROOT=str(ROOT), COMMIT=COMMIT, LC_ALL="C.UTF-8")
     environment["UNDER"] = shim if is_server else ""
-    command = ["bash", "-c", '. "$0"; "$1"', str(PROGRAMS), function]
+    command = ["bash", "-c", '. "$0"; . "${0%/*}/checks.sh"; "$1"', str(PROGRAMS), function]
     if shim and not is_server:
         command = ["env", f"LD_PRELOAD={shim}", "MEMOMAN_STATS=1", *command]
     # Started by a small program, because a process's peak begins with the size of its parent.
@@ -130,7 +132,8 @@ def main():
     if not os.access(arguments.shim, os.R_OK):
         sys.exit(f"run.py: {arguments.shim} is missing: run make first")
     known = programs()
-    measured = [name for name, function in known.items() if not function.startswith("check_")]
+    compared = PROGRAMS.with_name("checks.sh").read_text()
+    measured = [name for name, function in known.items() if f"\n{function}()" not in compared]
     unknown = set(arguments.names) - set(known)
     if unknown:
         sys.exit(f"run.py: no program {', '.join(sorted(unknown))}: {' '.join(known)}")
