@@ -1,5 +1,5 @@
-//! What other threads free while a thread forks: blocks, and the heaps of threads that end.
-//! The forking thread returns them after the fork, so that no call of another thread waits.
+//! What other threads give back while a thread forks: blocks, and the heaps of threads that end.
+//! The forking thread gives them back after the fork, so that no call of another thread waits.
 //!
 //! A block is put aside by a node of the side heap that names it: nothing is read or written at an
 //! address that has not been tested yet.
@@ -38,7 +38,7 @@ pub(crate) fn give_up(heap: *mut u8) -> bool {
 
 fn put(block: *mut u8, heap: *mut u8) -> bool {
     let Some(node) = side::allocate(Node::ALIGN, size_of::<Node>()) else {
-        // No memory for the node: the block is lost, rather than the thread kept waiting.
+        // No memory for the node: the block is lost, which is better than to wait for the fork.
         return LOCK.is_away();
     };
     let link = 0;

@@ -12,9 +12,9 @@
 //! | `mapping_word.rs` | a large block's word in the map |
 //! | `large.rs` | blocks of the process-wide instance itself |
 //! | `misuse.rs` | misuse: the error handler, or one line and abort |
-//! | `heap.rs` | the process-wide instance: create, grow, shrink |
+//! | `heap.rs` | the process-wide instance: create, grow, give back |
 //! | `fork.rs` | every heap survives `fork` |
-//! | `later.rs` | what other threads free while a thread forks, over `aside.rs`, a list |
+//! | `later.rs` | what other threads give back while a thread forks, over `aside.rs`, a list |
 //! | `side.rs` | the heap of the other threads while a thread forks |
 //! | `registry.rs` | all thread heaps; stopping their owners |
 //! | `map.rs` | which thread heap has an address |

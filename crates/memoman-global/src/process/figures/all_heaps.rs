@@ -43,7 +43,7 @@ pub(crate) fn stats() -> Stats {
 }
 
 fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
-    // Before the sums: a segment that this empties is returned to the instance.
+    // Before the sums: a segment that this empties goes back to the instance.
     // SAFETY: the lock is held, and every other thread is outside its heap.
     registry::each(|heap| unsafe { segments::drain_inbox(state, tlsf, heap) });
     // SAFETY: the instance is live and under the lock.
@@ -131,7 +131,7 @@ pub(crate) fn allocations() -> usize {
 }
 
 /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if any
-/// was returned. O(blocks).
+/// was given back. O(blocks).
 pub(crate) fn trim() -> bool {
     let released = with_heap(|state, tlsf| {
         let in_heaps = trim_heaps(state, tlsf);

@@ -37,7 +37,7 @@ pub(crate) fn allocations() -> usize {
 }
 
 /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if any
-/// was returned. O(blocks).
+/// was given back. O(blocks).
 pub(crate) fn trim() -> bool {
     with_heap(|state, tlsf| state.trim(tlsf)).unwrap_or(false)
 }
