@@ -86,10 +86,12 @@ check-docs: all ## every code block of the documentation compiled or run, links,
 	scripts/docs.sh check
 
 check-build: ## `make` where PATH holds cargo, a C compiler and binutils only
-	scripts/check-build.sh
 check-workflows: ## the workflow files of .github against their published schema
+coverage: ## line coverage of the core by its own tests: at least 98 %
+mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
+check-build check-workflows coverage mutants:
 	$(SETUP)
-	scripts/check-workflows.sh
+	scripts/$@.sh
 
 rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them blocks
 	$(SETUP)
@@ -99,13 +101,6 @@ symbolic: all ## symbolic execution of the shipped library
 	$(SETUP)
 	scripts/symbolic.sh $(DIST)
 
-coverage: ## line coverage of the core by its own tests: at least 98 %
-	$(SETUP)
-	scripts/coverage.sh
-
-mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
-	$(SETUP)
-	scripts/mutants.sh
 planted: ## the tests fail on each bug of a list, planted one at a time
 	$(SETUP)
 	scripts/planted-bugs.sh
