@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::export;
+use crate::{export, record};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -16,12 +16,14 @@ pub(crate) struct Cli {
 // One line a command here, and one in `run`.
 #[derive(Subcommand)]
 enum Command {
+    Record(record::Args),
     Export(export::Args),
 }
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Error> {
     match Cli::parse().command {
+        Command::Record(args) => record::run(&args),
         Command::Export(args) => export::run(&args),
     }
 }

@@ -6,9 +6,11 @@
 //! | `progress.rs` | the progress line on the terminal |
 //! | `input.rs` | opens a trace and says what it lacks |
 //! | `output.rs` | the file that a command writes |
+//! | `text.rs` | numbers as text |
+//! | `signals.rs` | what needs the C library |
 //! | one file or folder a command | its arguments and `run` |
 //! | `cli.rs` | the commands and their arguments |
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cli;
 mod error;
@@ -16,6 +18,9 @@ mod export;
 mod input;
 mod output;
 mod progress;
+mod record;
+mod signals;
+mod text;
 
 use std::process::ExitCode;
 
