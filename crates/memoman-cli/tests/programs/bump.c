@@ -1,5 +1,7 @@
 /* An allocator that only counts up: safe in signal handlers. It serves C++'s operators itself, and
    stands for memoman's handle API too. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
 static char memory[1 << 30] __attribute__((aligned(4096)));
@@ -34,7 +36,13 @@ void *realloc(void *block, size_t bytes)
     }
     return new;
 }
-void *_Znwm(size_t bytes) { return take(16, bytes); }
+/* Without memory: the C++ runtime's, which throws. */
+void *_Znwm(size_t bytes)
+{
+    void *block = take(16, bytes);
+    if (block) return block;
+    return ((void *(*)(size_t))dlsym(RTLD_NEXT, "_Znwm"))(bytes);
+}
 void _ZdlPv(void *block) { (void)block; }
 void _ZdlPvm(void *block, size_t bytes) { (void)block, (void)bytes; }
 void *_ZnwmSt11align_val_t(size_t bytes, size_t align) { return memalign(align, bytes); }

@@ -10,8 +10,8 @@ use memoman_trace_format::layout::STACK_MAX;
 
 use super::settings;
 
-/// Frames of the recorder itself, at most.
-const OWN: usize = 16;
+/// Frames of the recorder itself, at most: less is inlined in a debug build.
+const OWN: usize = if cfg!(debug_assertions) { 16 } else { 6 };
 /// Room for a stack.
 pub(crate) const ROOM: usize = STACK_MAX + OWN;
 
