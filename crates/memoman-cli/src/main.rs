@@ -8,6 +8,8 @@
 //! | `output.rs` | the file that a command writes |
 //! | `text.rs` | numbers as text |
 //! | `signals.rs` | what needs the C library |
+//! | `symbols.rs` | names for return addresses |
+//! | `totals.rs` | what each stack has allocated and holds |
 //! | one file or folder a command | its arguments and `run` |
 //! | `cli.rs` | the commands and their arguments |
 #![deny(unsafe_code)]
@@ -20,7 +22,9 @@ mod output;
 mod progress;
 mod record;
 mod signals;
+mod symbols;
 mod text;
+mod totals;
 
 use std::process::ExitCode;
 
