@@ -14,6 +14,9 @@ all: ## the libraries and headers, into dist/
 debug: ## the debug library, into dist/ as well: docs/debugging.md
 	scripts/build-lib.sh $(DIST) debug
 
+tools: ## the tool `memoman` and its recorder, into dist/bin and dist/lib
+	scripts/build-tools.sh $(DIST)
+
 docs: all ## the documentation as a site in target/book, its code run, its links checked
 	$(SETUP)
 	scripts/docs.sh check
