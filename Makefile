@@ -6,13 +6,16 @@ DIST := dist
 SETUP = @scripts/setup.sh $@
 
 ##@ Build
-.PHONY: all debug docs docs-write header fmt clean setup setup-bench setup-install help
+.PHONY: all debug tools docs docs-write header fmt clean setup setup-bench setup-install help
 
 all: ## the libraries and headers, into dist/
 	scripts/build-lib.sh $(DIST) release
 	@ls -l $(DIST) $(DIST)/include
 debug: ## the debug library, into dist/ as well: docs/debugging.md
 	scripts/build-lib.sh $(DIST) debug
+
+tools: ## the tool `memoman` and its recorder, into dist/bin and dist/lib
+	scripts/build-tools.sh $(DIST)
 
 docs: all ## the documentation as a site in target/book, its code run, its links checked
 	$(SETUP)

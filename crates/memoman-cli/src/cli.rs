@@ -1,0 +1,27 @@
+//! The commands and their arguments.
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::export;
+
+/// Records a program's heap, shows it, replays it, sizes its pool.
+#[derive(Parser)]
+#[command(name = "memoman", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// One line a command here, and one in `run`.
+#[derive(Subcommand)]
+enum Command {
+    Export(export::Args),
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn run() -> Result<(), Error> {
+    match Cli::parse().command {
+        Command::Export(args) => export::run(&args),
+    }
+}
