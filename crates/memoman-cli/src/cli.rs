@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::export;
+use crate::{advise, export, plan};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -16,12 +16,16 @@ pub(crate) struct Cli {
 // One line a command here, and one in `run`.
 #[derive(Subcommand)]
 enum Command {
+    Plan(plan::Args),
+    Advise(advise::Args),
     Export(export::Args),
 }
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Error> {
     match Cli::parse().command {
+        Command::Plan(args) => plan::run(&args),
+        Command::Advise(args) => advise::run(&args),
         Command::Export(args) => export::run(&args),
     }
 }

@@ -6,16 +6,27 @@
 //! | `progress.rs` | the progress line on the terminal |
 //! | `input.rs` | opens a trace and says what it lacks |
 //! | `output.rs` | the file that a command writes |
+//! | `units.rs` | numbers for people |
+//! | `heap.rs` | a heap of memoman's own core |
+//! | `calls.rs` | a trace as calls that can be repeated |
 //! | one file or folder a command | its arguments and `run` |
 //! | `cli.rs` | the commands and their arguments |
-#![forbid(unsafe_code)]
+// Allowed in `heap.rs` and where its blocks are freed.
+#![deny(unsafe_code)]
 
+mod advise;
+#[allow(unsafe_code, reason = "the heap's calls, repeated")]
+mod calls;
 mod cli;
 mod error;
 mod export;
+#[allow(unsafe_code, reason = "calls memoman's core")]
+mod heap;
 mod input;
 mod output;
+mod plan;
 mod progress;
+mod units;
 
 use std::process::ExitCode;
 

@@ -4,10 +4,12 @@
 //! `input` reads the promise; `geometry` has the sizes of blocks; `bound` the formulas; `game` and
 //! `attack` play against memoman's own core; `code` and `evidence` write what follows.
 
+#[allow(unsafe_code, reason = "frees and resizes blocks of the played heap")]
 mod attack;
 mod bound;
 mod code;
 mod evidence;
+#[allow(unsafe_code, reason = "frees and resizes blocks of the played heap")]
 mod game;
 mod geometry;
 mod input;
@@ -17,33 +19,34 @@ mod text;
 mod tests;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::Error;
+use crate::error::Error;
+use crate::output::Output;
 use bound::{Part, Single};
 use input::Promise;
 
-/// A pool size that serves every order of calls, from the classes of blocks alone
+/// Plans a pool that serves every order of calls, from the classes of blocks alone.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: memoman plan classes.toml --code heap.h --evidence heap.md")]
 pub(crate) struct Args {
-    /// The classes: [[class]] with name, size, count, and align, varies, lifetime where they matter
+    /// The classes: [[class]] with name, size, count, and align, varies, lifetime where they matter.
     classes: PathBuf,
-    /// Word size of the target, 32 or 64; default: the file's, else this machine's
+    /// Word size of the target, 32 or 64; default: the file's, else this machine's.
     #[arg(long, value_name = "N")]
     bits: Option<u32>,
-    /// Most states of the game that looks for the exact size; 0: no game
+    /// Most states of the game that looks for the exact size; 0: no game.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     states: usize,
-    /// Writes the C code to a file, not to the output
+    /// Writes the C code to a file, not to the output.
     #[arg(long, value_name = "FILE")]
     code: Option<PathBuf>,
-    /// Writes a page for reviewers: assumptions, proof, figures, what remains for them
+    /// Writes a page for reviewers: assumptions, proof, figures, what remains for them.
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
-    /// Prints JSON
+    /// Prints JSON.
     #[arg(long)]
     json: bool,
 }
@@ -97,29 +100,29 @@ struct Searched {
 const CALLS: usize = 3_000_000;
 const SEED: u64 = 17;
 
+/// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let name = args.classes.display();
-    let text = fs::read_to_string(&args.classes).map_err(|error| format!("{name}: {error}"))?;
-    let promise = input::parse(&text, args.bits).map_err(|error| format!("{name}: {error}"))?;
-    let plan = plan(name.to_string(), promise, args.states)?;
-    let write = |path: &PathBuf, text: String| {
-        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
-    };
+    let fails = |what: &dyn std::fmt::Display| Error::failed(format_args!("{name}: {what}"));
+    let text = fs::read_to_string(&args.classes).map_err(|error| fails(&error))?;
+    let promise = input::parse(&text, args.bits).map_err(|error| fails(&error))?;
+    let plan = plan(name.to_string(), promise, args.states).map_err(Error::Failed)?;
     if let Some(path) = &args.evidence {
-        write(path, evidence::page(&plan))?;
+        Output::write(path, &evidence::page(&plan))?;
     }
     if let Some(path) = &args.code {
-        write(path, code::header(&plan))?;
+        Output::write(path, &code::header(&plan))?;
     }
+    let mut out = Output::create(Path::new("-"))?;
     if args.json {
-        crate::print_json(&plan)?;
+        out.json(&plan)?;
     } else {
-        print!("{}", text::report(&plan));
+        out.bytes(text::report(&plan).as_bytes())?;
         if args.code.is_none() {
-            print!("\nC code:\n\n{}", code::header(&plan));
+            out.line(format_args!("\nC code:\n\n{}", code::header(&plan)))?;
         }
     }
-    Ok(())
+    out.finish()
 }
 
 fn plan(file: String, promise: Promise, states: usize) -> Result<Plan, String> {
