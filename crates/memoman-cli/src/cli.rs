@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{advise, export, plan};
+use crate::{advise, export, plan, report};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -16,6 +16,7 @@ pub(crate) struct Cli {
 // One line a command here, and one in `run`.
 #[derive(Subcommand)]
 enum Command {
+    Report(report::Args),
     Plan(plan::Args),
     Advise(advise::Args),
     Export(export::Args),
@@ -24,6 +25,7 @@ enum Command {
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Error> {
     match Cli::parse().command {
+        Command::Report(args) => report::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Advise(args) => advise::run(&args),
         Command::Export(args) => export::run(&args),

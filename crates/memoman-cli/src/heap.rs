@@ -121,7 +121,10 @@ impl<'m> PoolHeap<'m> {
         // SAFETY: the instance lives as long as this value; the block is live and given up
         // (caller).
         if let Err(misuse) = unsafe { self.tlsf.free(block) } {
-            panic!("memoman: the replayed heap is damaged: {:?}", misuse.message());
+            panic!(
+                "memoman: the replayed heap is damaged: {:?}",
+                misuse.message()
+            );
         }
     }
 
@@ -219,7 +222,10 @@ fn settle(result: Result<NonNull<u8>, Refusal>) -> Option<NonNull<u8>> {
     match result {
         Ok(block) => Some(block),
         Err(Refusal::Misuse(misuse, _)) => {
-            panic!("memoman: the replayed heap is damaged: {:?}", misuse.message())
+            panic!(
+                "memoman: the replayed heap is damaged: {:?}",
+                misuse.message()
+            )
         }
         Err(_) => None,
     }

@@ -26,6 +26,7 @@ mod input;
 mod output;
 mod plan;
 mod progress;
+mod report;
 mod units;
 
 use std::process::ExitCode;

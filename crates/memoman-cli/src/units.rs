@@ -16,7 +16,11 @@ pub(crate) fn grouped(number: u64) -> String {
 /// Bytes, and in a larger unit where that is shorter: `18,770,944 bytes (17.9 MiB)`.
 pub(crate) fn bytes(number: u64) -> String {
     let exact = format!("{} bytes", grouped(number));
-    if number < 10 << 10 { exact } else { format!("{exact} ({})", short(number)) }
+    if number < 10 << 10 {
+        exact
+    } else {
+        format!("{exact} ({})", short(number))
+    }
 }
 
 /// Bytes to three figures: `17.9 MiB`.

@@ -101,7 +101,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     advice.program = header.program.clone();
     advice.lacks = lacks;
     advice.heap = chosen.heap;
-    advice.other_heaps = chosen.events.into_keys().filter(|&heap| heap != chosen.heap).collect();
+    advice.other_heaps = chosen
+        .events
+        .into_keys()
+        .filter(|&heap| heap != chosen.heap)
+        .collect();
     let mut out = Output::create(Path::new("-"))?;
     if args.json {
         out.json(&advice)?;
@@ -134,8 +138,14 @@ fn advise(calls: &Calls) -> Result<Advice, Error> {
     let split = split::best(calls, &rows, &mut step)?;
 
     let served = found.pool as u64;
-    let moved = starts.iter().chain(interleavings.iter().map(|(_, range)| range));
-    let needed = moved.map(|range| range.footprint.1).max().unwrap_or(0).max(served);
+    let moved = starts
+        .iter()
+        .chain(interleavings.iter().map(|(_, range)| range));
+    let needed = moved
+        .map(|range| range.footprint.1)
+        .max()
+        .unwrap_or(0)
+        .max(served);
     let (margin, reason) = margin(served, needed, facts.failed);
     let pool = ((needed as f64 * (1.0 + margin)) as u64).next_multiple_of(if needed > 64 << 10 {
         1024
@@ -188,7 +198,10 @@ fn advise(calls: &Calls) -> Result<Advice, Error> {
 fn margin(served: u64, needed: u64, failed: u64) -> (f64, String) {
     let spread = needed as f64 / served as f64 - 1.0;
     let (margin, mut reason) = if spread > MARGIN {
-        (spread, "as much again as small changes of the same run moved it".to_string())
+        (
+            spread,
+            "as much again as small changes of the same run moved it".to_string(),
+        )
     } else {
         (MARGIN, "one run: the next one has other inputs".to_string())
     };

@@ -60,7 +60,10 @@ pub(super) fn interleavings(
             let shifted = shifted(calls, shift, seed);
             let mut bench = Bench::new(&shifted)?;
             let ran = bench.footprint(0)?;
-            range.note(ran.reach.next_multiple_of(QUANTUM) as u64, shifted.facts.peak_live);
+            range.note(
+                ran.reach.next_multiple_of(QUANTUM) as u64,
+                shifted.facts.peak_live,
+            );
             step();
         }
         results.push((shift, range));
@@ -70,8 +73,16 @@ pub(super) fn interleavings(
 
 /// The number of runs, for the progress line.
 pub(super) fn runs(calls: &Calls) -> u64 {
-    let starts = if calls.facts.align > 0 { STARTS.len() } else { 0 };
-    let shifts = if calls.threads > 1 { SHIFTS.len() as u64 * SEEDS } else { 0 };
+    let starts = if calls.facts.align > 0 {
+        STARTS.len()
+    } else {
+        0
+    };
+    let shifts = if calls.threads > 1 {
+        SHIFTS.len() as u64 * SEEDS
+    } else {
+        0
+    };
     starts as u64 + shifts
 }
 
@@ -84,7 +95,9 @@ fn shifted(calls: &Calls, shift: f64, seed: u64) -> Calls {
     let length = (end - start).max(1) as f64;
     let offset = |thread: u16, point: usize| {
         let mut z = seed << 40 ^ u64::from(thread) << 20 ^ point as u64;
-        z = z.wrapping_add(0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = z
+            .wrapping_add(0x9E37_79B9_7F4A_7C15)
+            .wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ z >> 31).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((z >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0) * shift * length
     };
@@ -95,9 +108,8 @@ fn shifted(calls: &Calls, shift: f64, seed: u64) -> Calls {
         let at = (time - start) as f64;
         let place = at / length * (POINTS - 1) as f64;
         let (point, part) = (place as usize, place.fract());
-        let moved = at
-            + offset(call.thread, point) * (1.0 - part)
-            + offset(call.thread, point + 1) * part;
+        let moved =
+            at + offset(call.thread, point) * (1.0 - part) + offset(call.thread, point + 1) * part;
         let thread = &mut by_thread[call.thread as usize];
         let block = &mut by_block[call.block as usize];
         let key = moved.max(*thread).max(*block);
@@ -105,7 +117,10 @@ fn shifted(calls: &Calls, shift: f64, seed: u64) -> Calls {
         order.push((key, index as u32));
     }
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let list: Vec<Call> = order.iter().map(|&(_, index)| calls.list[index as usize]).collect();
+    let list: Vec<Call> = order
+        .iter()
+        .map(|&(_, index)| calls.list[index as usize])
+        .collect();
     let mut shifted = Calls {
         list,
         times: calls.times.clone(),
@@ -134,7 +149,11 @@ mod tests {
                 size: if n.is_multiple_of(2) { 100 } else { 0 },
                 block: n / 2,
                 thread: (n * 7 / 3 % 2) as u16,
-                what: if n.is_multiple_of(2) { What::Malloc } else { What::Free },
+                what: if n.is_multiple_of(2) {
+                    What::Malloc
+                } else {
+                    What::Free
+                },
                 align: 0,
             });
             calls.times.push(u64::from(n) * 1000);

@@ -40,8 +40,8 @@ impl<'c> Bench<'c> {
         let facts = &calls.facts;
         // Each block rounded up, thrice over, and each alignment's gap: reserved, not used.
         let blocks = facts.peak_blocks * (64 + facts.align);
-        let bytes = (facts.peak_live.saturating_mul(3) + facts.largest * 2 + blocks * 2)
-            .max(1 << 20);
+        let bytes =
+            (facts.peak_live.saturating_mul(3) + facts.largest * 2 + blocks * 2).max(1 << 20);
         let memory = reserve(bytes as usize)?;
         Ok(Bench {
             calls,
@@ -60,7 +60,11 @@ impl<'c> Bench<'c> {
     pub(super) fn run(&mut self, bytes: usize, offset: usize) -> Ran {
         let max_block = self.calls.facts.max_block as usize;
         let Some(heap) = PoolHeap::new(&mut self.memory, max_block, offset, bytes) else {
-            return Ran { served: false, reach: 0, peak_used: 0 };
+            return Ran {
+                served: false,
+                reach: 0,
+                peak_used: 0,
+            };
         };
         let mut core = Core::new(heap);
         let refused = run(&self.calls.list, &mut core, &mut self.slots);
@@ -87,7 +91,9 @@ impl<'c> Bench<'c> {
 
 fn reserve(bytes: usize) -> Result<Memory, Error> {
     Memory::reserve(bytes).map_err(|error| {
-        Error::failed(format_args!("no address space for a pool of {bytes} bytes: {error}"))
+        Error::failed(format_args!(
+            "no address space for a pool of {bytes} bytes: {error}"
+        ))
     })
 }
 
@@ -109,7 +115,10 @@ pub(super) struct Smallest {
 pub(super) fn smallest(bench: &mut Bench<'_>, step: &mut dyn FnMut()) -> Result<Smallest, Error> {
     let wide = bench.footprint(0)?;
     step();
-    let footprint = wide.reach.max(FIRST_PAYLOAD + 2 * QUANTUM).next_multiple_of(QUANTUM);
+    let footprint = wide
+        .reach
+        .max(FIRST_PAYLOAD + 2 * QUANTUM)
+        .next_multiple_of(QUANTUM);
     let serves = |bench: &mut Bench<'_>, size: usize, step: &mut dyn FnMut()| {
         let ran = bench.run(size, 0);
         step();

@@ -61,7 +61,10 @@ pub(super) fn rows(calls: &Calls) -> Vec<Row> {
         if call.what != What::Free {
             let row = row_of(call.size);
             while rows.len() <= row {
-                rows.push(Row { up_to: 16 << rows.len(), ..Row::default() });
+                rows.push(Row {
+                    up_to: 16 << rows.len(),
+                    ..Row::default()
+                });
                 lives.push(Vec::new());
                 live.push(0);
             }
@@ -129,9 +132,16 @@ fn part(calls: &Calls, at: u64, small: bool) -> Calls {
         match (belongs(had), belongs(call.size)) {
             (false, false) => {}
             (true, true) => list.push(*call),
-            (true, false) => list.push(Call { size: 0, what: What::Free, ..*call }),
+            (true, false) => list.push(Call {
+                size: 0,
+                what: What::Free,
+                ..*call
+            }),
             (false, true) if call.what == What::Memalign => list.push(*call),
-            (false, true) => list.push(Call { what: What::Malloc, ..*call }),
+            (false, true) => list.push(Call {
+                what: What::Malloc,
+                ..*call
+            }),
         }
     }
     let mut part = Calls {

@@ -44,7 +44,13 @@ fn calls(numbers: &[(u16, u16)], mix: Mix) -> Calls {
         };
         let size = if what == What::Free { 0 } else { size };
         let thread = 0;
-        calls.list.push(Call { size, block, thread, what, align });
+        calls.list.push(Call {
+            size,
+            block,
+            thread,
+            what,
+            align,
+        });
         calls.times.push(calls.times.len() as u64);
     }
     calls.count();
@@ -118,13 +124,19 @@ proptest! {
 fn nearly_always_it_is_the_smallest_of_all() {
     let mut random = 1u64;
     let mut next = || {
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         ((random >> 48) as u16, (random >> 32) as u16)
     };
     let (mut runs, mut smallest, mut worst) = (0, 0, 1.0f64);
     for round in 0..60 {
         let numbers: Vec<_> = (0..40 + round * 2).map(|_| next()).collect();
-        let mix = Mix { realloc: round % 2 == 0, memalign: round % 3 == 0, largest: 3000 };
+        let mix = Mix {
+            realloc: round % 2 == 0,
+            memalign: round % 3 == 0,
+            largest: 3000,
+        };
         let calls = calls(&numbers, mix);
         let found = found(&calls);
         let first = brute_force(&calls, found.pool)[0];
@@ -140,8 +152,17 @@ fn nearly_always_it_is_the_smallest_of_all() {
 /// The whole heap is sound after each call of a repeated run.
 #[test]
 fn the_repeated_heap_stays_sound() {
-    let numbers: Vec<(u16, u16)> = (0..400u32).map(|n| ((n * 7 + n / 3) as u16, (n * n) as u16)).collect();
-    let calls = calls(&numbers, Mix { realloc: true, memalign: true, largest: 5000 });
+    let numbers: Vec<(u16, u16)> = (0..400u32)
+        .map(|n| ((n * 7 + n / 3) as u16, (n * n) as u16))
+        .collect();
+    let calls = calls(
+        &numbers,
+        Mix {
+            realloc: true,
+            memalign: true,
+            largest: 5000,
+        },
+    );
     let mut memory = Memory::reserve(1 << 22).unwrap();
     let mut slots = vec![Default::default(); calls.blocks as usize];
     for end in 1..=calls.list.len() {
@@ -156,9 +177,18 @@ fn the_repeated_heap_stays_sound() {
 /// Small blocks that outlive large ones between them: two pools take less than one.
 #[test]
 fn two_pools_are_advised_where_they_pay() {
-    let mut calls = Calls { threads: 1, ..Calls::default() };
+    let mut calls = Calls {
+        threads: 1,
+        ..Calls::default()
+    };
     let mut push = |block, size, what| {
-        calls.list.push(Call { size, block, thread: 0, what, align: 0 });
+        calls.list.push(Call {
+            size,
+            block,
+            thread: 0,
+            what,
+            align: 0,
+        });
         calls.times.push(0);
     };
     for n in 0..200 {
@@ -179,7 +209,12 @@ fn two_pools_are_advised_where_they_pay() {
     assert!((32..=1024).contains(&split.at), "{split:?}");
     assert_eq!(split::rows(&calls).len(), 3);
     let report = text::report(&advice);
-    for words in ["Two pools take less", "Your pool: ", "mm_create_for(", "median life"] {
+    for words in [
+        "Two pools take less",
+        "Your pool: ",
+        "mm_create_for(",
+        "median life",
+    ] {
         assert!(report.contains(words), "{words}\n{report}");
     }
     assert!(advice.pool as f64 >= advice.served as f64 * 1.05);

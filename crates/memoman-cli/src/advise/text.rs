@@ -15,14 +15,22 @@ pub(super) fn report(advice: &Advice) -> String {
         out,
         "{}: {} of {}, {} thread{}",
         advice.trace,
-        if advice.heap == 0 { "malloc".to_string() } else { format!("heap {}", advice.heap) },
+        if advice.heap == 0 {
+            "malloc".to_string()
+        } else {
+            format!("heap {}", advice.heap)
+        },
         advice.program,
         advice.threads,
         if advice.threads == 1 { "" } else { "s" }
     );
     if !advice.other_heaps.is_empty() {
         let heaps: Vec<String> = advice.other_heaps.iter().map(u32::to_string).collect();
-        let _ = writeln!(out, "other heaps in the trace, see --heap: {}", heaps.join(", "));
+        let _ = writeln!(
+            out,
+            "other heaps in the trace, see --heap: {}",
+            heaps.join(", ")
+        );
     }
     let _ = writeln!(
         out,
@@ -33,7 +41,11 @@ pub(super) fn report(advice: &Advice) -> String {
         grouped(advice.largest)
     );
 
-    let _ = writeln!(out, "This run is served by a pool of {}", bytes(advice.served));
+    let _ = writeln!(
+        out,
+        "This run is served by a pool of {}",
+        bytes(advice.served)
+    );
     let part = |of: u64| of as f64 / advice.peak_live.max(1) as f64;
     let _ = writeln!(
         out,
@@ -48,7 +60,11 @@ pub(super) fn report(advice: &Advice) -> String {
         advice.tried_below * super::size::QUANTUM
     );
     let _ = match advice.refused_above {
-        0 => writeln!(out, "served with 16 to {} more", advice.tried_above * super::size::QUANTUM),
+        0 => writeln!(
+            out,
+            "served with 16 to {} more",
+            advice.tried_above * super::size::QUANTUM
+        ),
         refused => writeln!(
             out,
             "of {} sizes right above, {refused} refused: more is not always better here",
@@ -72,7 +88,11 @@ pub(super) fn report(advice: &Advice) -> String {
         grouped(advice.control),
         advice.max_block
     );
-    if advice.split_pays { two_pools(advice, &mut out) } else { one_pool(advice, &mut out) }
+    if advice.split_pays {
+        two_pools(advice, &mut out)
+    } else {
+        one_pool(advice, &mut out)
+    }
     sizes(advice, &mut out);
     out
 }
@@ -100,7 +120,11 @@ fn moved(advice: &Advice, out: &mut String) {
         line(range, "other start addresses of the pool".into(), out);
     }
     for (shift, range) in &advice.interleavings {
-        line(range, format!("threads shifted by {} % of the run", shift * 100.0), out);
+        line(
+            range,
+            format!("threads shifted by {} % of the run", shift * 100.0),
+            out,
+        );
     }
     if advice.starts.is_none() && advice.interleavings.is_empty() {
         out.push_str(

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Call, Calls, What};
 use crate::error::Error;
+use crate::input;
 use crate::progress::Progress;
 
 /// The heap whose calls were read.
@@ -28,31 +29,15 @@ pub(crate) fn load(trace: &Trace, heap: Option<u32>) -> Result<(Calls, Chosen), 
             "{name}: a sampled trace cannot be repeated: record without --sample"
         )));
     }
-    let mut events = BTreeMap::new();
-    let heap = match heap {
-        Some(heap) => heap,
+    let (heap, events) = match heap {
+        Some(heap) => (heap, BTreeMap::new()),
         None => {
-            let mut reader = trace.events();
-            let mut progress = Progress::new("reading", trace.bytes());
-            let mut count = 0u64;
-            let mut last = (u32::MAX, 0u64);
-            while let Some(event) = reader.next() {
-                let heap = event?.heap;
-                if heap != last.0 {
-                    *events.entry(last.0).or_insert(0) += last.1;
-                    last = (heap, 0);
-                }
-                last.1 += 1;
-                count += 1;
-                if count.is_multiple_of(1 << 16) {
-                    progress.at(reader.position());
-                }
-            }
-            *events.entry(last.0).or_insert(0) += last.1;
-            events.remove(&u32::MAX);
-            let most = events.iter().max_by_key(|&(&heap, &count)| (count, u32::MAX - heap));
+            let heaps = input::heaps(trace)?;
+            let most = heaps
+                .iter()
+                .max_by_key(|&(&heap, &count)| (count, u32::MAX - heap));
             match most {
-                Some((&heap, _)) => heap,
+                Some((&heap, _)) => (heap, heaps),
                 None => return Err(Error::failed(format_args!("{name}: no event in the trace"))),
             }
         }
@@ -64,7 +49,9 @@ pub(crate) fn load(trace: &Trace, heap: Option<u32>) -> Result<(Calls, Chosen), 
     while let Some(event) = reader.next() {
         let event = event?;
         if event.heap == heap {
-            loader.event(&event).map_err(|what| Error::failed(format_args!("{name}: {what}")))?;
+            loader
+                .event(&event)
+                .map_err(|what| Error::failed(format_args!("{name}: {what}")))?;
         }
         count += 1;
         if count.is_multiple_of(1 << 16) {
@@ -73,7 +60,9 @@ pub(crate) fn load(trace: &Trace, heap: Option<u32>) -> Result<(Calls, Chosen), 
     }
     let mut calls = loader.calls;
     if calls.list.is_empty() {
-        return Err(Error::failed(format_args!("{name}: no call of heap {heap} in the trace")));
+        return Err(Error::failed(format_args!(
+            "{name}: no call of heap {heap} in the trace"
+        )));
     }
     calls.threads = loader.threads.len() as u16;
     calls.count();
@@ -137,7 +126,9 @@ impl Loader {
         }
         self.displaced(event);
         let block = self.calls.blocks;
-        self.calls.blocks = block.checked_add(1).ok_or("more than 4,294,967,295 blocks")?;
+        self.calls.blocks = block
+            .checked_add(1)
+            .ok_or("more than 4,294,967,295 blocks")?;
         self.live.insert(event.pointer, block);
         let aligned = align > DEFAULT_ALIGN && align.is_power_of_two();
         if aligned {
@@ -164,12 +155,19 @@ impl Loader {
         align: u8,
     ) -> Result<(), &'static str> {
         let next = self.threads.len();
-        let thread = *self.threads.entry(event.thread).or_insert(next.min(65_535) as u16);
+        let thread = *self
+            .threads
+            .entry(event.thread)
+            .or_insert(next.min(65_535) as u16);
         if event.size > 1 << 46 {
             return Err("a request of more than 64 TiB: the trace is damaged");
         }
         self.calls.list.push(Call {
-            size: if what == What::Free { 0 } else { event.size.max(1) },
+            size: if what == What::Free {
+                0
+            } else {
+                event.size.max(1)
+            },
             block,
             thread,
             what,

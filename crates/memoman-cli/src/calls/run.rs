@@ -59,7 +59,11 @@ pub(crate) fn run<A: Allocator>(
         let size = call.size as usize;
         match call.what {
             What::Malloc | What::Memalign => {
-                let align = if call.what == What::Malloc { ALIGN } else { 1 << call.align };
+                let align = if call.what == What::Malloc {
+                    ALIGN
+                } else {
+                    1 << call.align
+                };
                 let block = if call.what == What::Malloc {
                     allocator.malloc(size)
                 } else {
@@ -73,12 +77,15 @@ pub(crate) fn run<A: Allocator>(
             What::Realloc if slot.block.is_null() => {}
             What::Realloc => {
                 // SAFETY: a block of this run that is live: its slot is not null, and is updated.
-                let block =
-                    unsafe { allocator.realloc(slot.block, slot.align, slot.size, size) };
+                let block = unsafe { allocator.realloc(slot.block, slot.align, slot.size, size) };
                 if block.is_null() {
                     return Some(index);
                 }
-                *slot = Slot { block, size, ..*slot };
+                *slot = Slot {
+                    block,
+                    size,
+                    ..*slot
+                };
             }
             What::Free if slot.block.is_null() => {}
             What::Free => {

@@ -64,7 +64,10 @@ fn mutate(calls: &mut [u32], random: &mut Random) {
         }
         1 => {
             let stretch = 1 + random.below(length / 4);
-            let (from, to) = (random.below(length - stretch), random.below(length - stretch));
+            let (from, to) = (
+                random.below(length - stretch),
+                random.below(length - stretch),
+            );
             calls.copy_within(from..from + stretch, to);
         }
         _ => {
@@ -85,7 +88,11 @@ fn run(promise: &Promise, mut heap: PoolHeap<'_>, calls: &[u32]) -> (usize, bool
     let mut worst = 0;
     let mut allocate = |heap: &mut PoolHeap<'_>, class: usize, scale: usize| {
         let of = &classes[class];
-        let size = if of.varies { of.size as usize * scale.max(1) / 16 } else { of.size as usize };
+        let size = if of.varies {
+            of.size as usize * scale.max(1) / 16
+        } else {
+            of.size as usize
+        };
         let block = if of.align > quantum {
             heap.memalign(of.align as usize, size.max(1))
         } else {

@@ -231,7 +231,11 @@ fn part(geometry: Geometry, classes: Vec<usize>, size: u64, count: u64, align: u
         block,
         count,
         align,
-        lead: if align > geometry.quantum() { first.next_multiple_of(align) - first } else { 0 },
+        lead: if align > geometry.quantum() {
+            first.next_multiple_of(align) - first
+        } else {
+            0
+        },
         pool: geometry.pool_cost() + count * block,
         control: geometry.control(request),
     }

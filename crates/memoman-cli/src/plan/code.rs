@@ -22,12 +22,19 @@ pub(super) fn header(plan: &Plan) -> String {
 
 /// A file's name without the end of a comment in it.
 fn comment_safe(name: &str) -> String {
-    name.replace("*/", "* /").replace(|c: char| c.is_control(), "?")
+    name.replace("*/", "* /")
+        .replace(|c: char| c.is_control(), "?")
 }
 
 fn single(plan: &Plan, out: &mut String) {
     let single = &plan.single;
-    let align = plan.promise.classes.iter().map(|class| class.align).max().unwrap_or(1);
+    let align = plan
+        .promise
+        .classes
+        .iter()
+        .map(|class| class.align)
+        .max()
+        .unwrap_or(1);
     let orders = match single.argument {
         Argument::Stack => "stack order",
         _ => "every order of calls",
@@ -65,7 +72,11 @@ fn single(plan: &Plan, out: &mut String) {
              static inline void *{name}_alloc({argument}) {{ return {call}; }}\n\
              static inline void {name}_free(void *block) {{ mm_free(heap, block); }}\n",
             class.count,
-            if class.varies { format!(", of at most {} bytes", class.size) } else { String::new() }
+            if class.varies {
+                format!(", of at most {} bytes", class.size)
+            } else {
+                String::new()
+            }
         );
     }
 }
@@ -90,7 +101,11 @@ fn parts(plan: &Plan, out: &mut String) {
          static inline int heap_init(void) {\n",
     );
     for (number, part) in plan.parts.iter().enumerate() {
-        let lead = if part.lead > 0 { format!(" + {}", part.lead) } else { String::new() };
+        let lead = if part.lead > 0 {
+            format!(" + {}", part.lead)
+        } else {
+            String::new()
+        };
         let _ = write!(
             out,
             "    if (mm_size_for({}) > sizeof pool{number}_control) return -1;\n\

@@ -76,7 +76,11 @@ pub(super) fn page(plan: &Plan) -> String {
                     names.join(", ")
                 );
             }
-            let _ = write!(out, "\nTogether **{} bytes**.\n\n", grouped(plan.parts_total));
+            let _ = write!(
+                out,
+                "\nTogether **{} bytes**.\n\n",
+                grouped(plan.parts_total)
+            );
         }
     }
     fragmentation(plan, &mut out);

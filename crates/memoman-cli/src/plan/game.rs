@@ -155,12 +155,14 @@ impl<'a> Game<'a> {
     fn calls(&self, live: &[Live]) -> Vec<Move> {
         let classes = &self.promise.classes;
         let has_room = |class: usize| {
-            let alive = live.iter().filter(|block| block.class as usize == class).count();
+            let alive = live
+                .iter()
+                .filter(|block| block.class as usize == class)
+                .count();
             (alive as u64) < classes[class].count
         };
-        let may_move = |block: &&Live| {
-            classes[block.class as usize].lifetime != Lifetime::Permanent
-        };
+        let may_move =
+            |block: &&Live| classes[block.class as usize].lifetime != Lifetime::Permanent;
         let room: Vec<u16> = (0..classes.len())
             .filter(|&class| has_room(class))
             .map(|class| class as u16)
@@ -222,7 +224,8 @@ impl<'a> Game<'a> {
     /// Notes the present state, unless it was reached before.
     fn reached(&mut self, from: u32, call: Move, live: Vec<Live>) {
         let mut blocks: Vec<(usize, usize, bool)> = Vec::with_capacity(2 * live.len() + 1);
-        self.heap.walk(&mut |offset, bytes, used| blocks.push((offset, bytes, used)));
+        self.heap
+            .walk(&mut |offset, bytes, used| blocks.push((offset, bytes, used)));
         for &(offset, bytes, used) in &blocks {
             if used {
                 self.worst = self.worst.max(offset + bytes);
@@ -299,7 +302,10 @@ pub(crate) struct Exact {
 pub(crate) fn exact(promise: &Promise, worst: u64, enough: u64, cap: usize) -> Option<Exact> {
     const STEPS: u64 = 64;
     let quantum = promise.geometry().quantum();
-    for usable in (worst..=enough).step_by(quantum as usize).take(STEPS as usize) {
+    for usable in (worst..=enough)
+        .step_by(quantum as usize)
+        .take(STEPS as usize)
+    {
         let played = play(promise, usable, cap)?;
         if !played.complete {
             return None;

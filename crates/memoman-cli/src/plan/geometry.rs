@@ -136,7 +136,11 @@ mod tests {
         for request in sizes {
             let size = size_class::block_size_for(request as usize);
             assert_eq!(geometry.block_size_for(request), size as u64, "{request}");
-            assert_eq!(geometry.cut(size as u64), size_class::cut_size(size) as u64, "{request}");
+            assert_eq!(
+                geometry.cut(size as u64),
+                size_class::cut_size(size) as u64,
+                "{request}"
+            );
             let bin = size_class::floor_bin(size);
             let edges = (
                 size_class::bin_floor_size(bin) as u64,

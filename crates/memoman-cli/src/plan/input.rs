@@ -90,7 +90,9 @@ struct Entry {
 pub(crate) fn parse(text: &str, bits: Option<u32>) -> Result<Promise, String> {
     let at = |offset: usize| text[..offset].bytes().filter(|&byte| byte == b'\n').count() + 1;
     let file: File = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| at(span.start.min(text.len())));
+        let line = error
+            .span()
+            .map_or(1, |span| at(span.start.min(text.len())));
         let message = error.message().replace('\n', "; ");
         format!("line {line}: {message}")
     })?;
@@ -104,7 +106,9 @@ pub(crate) fn parse(text: &str, bits: Option<u32>) -> Result<Promise, String> {
         return Err("line 1: no [[class]]: add one with `name`, `size` and `count`".to_string());
     }
     if file.class.len() > MAX_CLASSES {
-        return Err(format!("line 1: more than {MAX_CLASSES} classes: join those of like sizes"));
+        return Err(format!(
+            "line 1: more than {MAX_CLASSES} classes: join those of like sizes"
+        ));
     }
     let geometry = Geometry::new(bits);
     let mut classes: Vec<Class> = Vec::with_capacity(file.class.len());
@@ -119,16 +123,25 @@ pub(crate) fn parse(text: &str, bits: Option<u32>) -> Result<Promise, String> {
                 at(entry.name.span().start)
             ));
         }
-        if classes.iter().any(|class| class.name.eq_ignore_ascii_case(name)) {
+        if classes
+            .iter()
+            .any(|class| class.name.eq_ignore_ascii_case(name))
+        {
             return wrong(entry.name.span(), "a second class of this name".into());
         }
         let (size, count) = (*entry.size.get_ref(), *entry.count.get_ref());
         if size == 0 || size > geometry.max_request() {
             let most = geometry.max_request();
-            return wrong(entry.size.span(), format!("`size` is 1 to {most}, not {size}"));
+            return wrong(
+                entry.size.span(),
+                format!("`size` is 1 to {most}, not {size}"),
+            );
         }
         if count == 0 || count > MAX_COUNT {
-            return wrong(entry.count.span(), format!("`count` is 1 to {MAX_COUNT}, not {count}"));
+            return wrong(
+                entry.count.span(),
+                format!("`count` is 1 to {MAX_COUNT}, not {count}"),
+            );
         }
         let align = entry.align.as_ref().map_or(1, |align| *align.get_ref());
         if !align.is_power_of_two() || align > geometry.max_request() {
@@ -169,7 +182,10 @@ mod tests {
         let text = "bits = 32\norder = \"stack\"\nrealloc = true\n[[class]]\nname = \"a\"\n\
                     size = 100\ncount = 2\nalign = 64\nvaries = true\nlifetime = \"permanent\"\n";
         let promise = parse(text, None).unwrap();
-        assert_eq!((promise.bits, promise.order, promise.realloc), (32, Order::Stack, true));
+        assert_eq!(
+            (promise.bits, promise.order, promise.realloc),
+            (32, Order::Stack, true)
+        );
         assert_eq!(promise.classes[0].align, 64);
         assert_eq!(parse(text, Some(64)).unwrap().bits, 64);
     }
@@ -179,20 +195,46 @@ mod tests {
         let class = "[[class]]\nname = \"a\"\nsize = 8\n";
         for (text, line, word) in [
             ("", 1, "no [[class]]"),
-            ("bits = 16\n[[class]]\nname = \"a\"\nsize = 8\ncount = 1", 1, "32 or 64"),
+            (
+                "bits = 16\n[[class]]\nname = \"a\"\nsize = 8\ncount = 1",
+                1,
+                "32 or 64",
+            ),
             (&format!("{class}sise = 1\n"), 4, "unknown field `sise`"),
             (class, 1, "missing field `count`"),
             (&format!("{class}count = 0\n"), 4, "`count` is 1 to"),
             (&format!("{class}count = -3\n"), 4, "invalid value"),
-            (&format!("{class}count = 1\nalign = 24\n"), 5, "power of two"),
+            (
+                &format!("{class}count = 1\nalign = 24\n"),
+                5,
+                "power of two",
+            ),
             (&format!("{class}count = \n"), 4, "value"),
-            (&format!("{class}count = 1\n\n{class}count = 1\n"), 7, "second class"),
-            ("\n[[class]]\nname = \"2a\"\nsize = 8\ncount = 1", 3, "no name for C"),
-            ("[[class]]\nname = \"a\"\nsize = 0\ncount = 1", 3, "`size` is 1 to"),
+            (
+                &format!("{class}count = 1\n\n{class}count = 1\n"),
+                7,
+                "second class",
+            ),
+            (
+                "\n[[class]]\nname = \"2a\"\nsize = 8\ncount = 1",
+                3,
+                "no name for C",
+            ),
+            (
+                "[[class]]\nname = \"a\"\nsize = 0\ncount = 1",
+                3,
+                "`size` is 1 to",
+            ),
         ] {
             let error = parse(text, None).unwrap_err();
-            assert!(error.starts_with(&format!("line {line}: ")), "{text:?}: {error}");
-            assert!(error.contains(word) && !error.contains('\n'), "{text:?}: {error}");
+            assert!(
+                error.starts_with(&format!("line {line}: ")),
+                "{text:?}: {error}"
+            );
+            assert!(
+                error.contains(word) && !error.contains('\n'),
+                "{text:?}: {error}"
+            );
         }
     }
 }

@@ -130,7 +130,10 @@ fn plan(file: String, promise: Promise, states: usize) -> Result<Plan, String> {
     let parts = bound::partition(&promise);
     let most = 1 << (promise.bits.min(48) - 1);
     if single.pool >= most || parts.iter().any(|part| part.pool >= most) {
-        return Err(format!("{file}: the blocks take more than any pool has: {} bytes", most));
+        return Err(format!(
+            "{file}: the blocks take more than any pool has: {} bytes",
+            most
+        ));
     }
     let game = play(&promise, &single, states)?;
     let searched = if promise.bits == usize::BITS && promise.order == input::Order::Any {
@@ -158,7 +161,11 @@ fn plan(file: String, promise: Promise, states: usize) -> Result<Plan, String> {
         parts,
         parts_total,
         single_total,
-        advice: if parts_total <= single_total { Advice::Parts } else { Advice::Single },
+        advice: if parts_total <= single_total {
+            Advice::Parts
+        } else {
+            Advice::Single
+        },
     })
 }
 
@@ -186,15 +193,17 @@ fn play(promise: &Promise, single: &Single, states: usize) -> Result<Game, Strin
             worst: played.worst,
         });
     }
-    Ok(match game::exact(promise, played.worst, single.usable, states) {
-        Some(exact) => Game::Exact {
-            usable: exact.usable,
-            states: exact.states,
-            one_quantum_less_is_refused: exact.one_less.is_some(),
+    Ok(
+        match game::exact(promise, played.worst, single.usable, states) {
+            Some(exact) => Game::Exact {
+                usable: exact.usable,
+                states: exact.states,
+                one_quantum_less_is_refused: exact.one_less.is_some(),
+            },
+            None => Game::Unfinished {
+                states: played.states,
+                worst: played.worst,
+            },
         },
-        None => Game::Unfinished {
-            states: played.states,
-            worst: played.worst,
-        },
-    })
+    )
 }

@@ -26,7 +26,12 @@ fn promise(classes: Vec<Class>) -> Promise {
 }
 
 fn of(sizes: &[(u64, u64)]) -> Promise {
-    promise(sizes.iter().map(|&(size, count)| class(size, count)).collect())
+    promise(
+        sizes
+            .iter()
+            .map(|&(size, count)| class(size, count))
+            .collect(),
+    )
 }
 
 /// Plays the whole game in a pool of the size by formula; the states visited and the worst size.
@@ -38,7 +43,11 @@ fn assert_holds(promise: &Promise, cap: usize) -> (usize, u64, bool) {
     let plus = if played.complete { "" } else { "+" };
     println!(
         "{:?}: {}{plus} states, worst {}, bound {} ({:?})",
-        promise.classes.iter().map(|c| (c.size, c.count, c.align)).collect::<Vec<_>>(),
+        promise
+            .classes
+            .iter()
+            .map(|c| (c.size, c.count, c.align))
+            .collect::<Vec<_>>(),
         played.states,
         played.worst,
         bound.usable,
@@ -69,7 +78,10 @@ fn no_order_of_calls_refutes_the_bound() {
         states += visited;
         finished += usize::from(complete);
     }
-    println!("{states} states, {finished} of {} games to the end", sets.len());
+    println!(
+        "{states} states, {finished} of {} games to the end",
+        sets.len()
+    );
     assert!(finished >= 8, "{finished}");
 }
 
@@ -109,7 +121,12 @@ fn the_terms_are_needed() {
 
     // 3 x 32 and 2 x 96: the game's size is exact, and below the bound.
     let two = of(&[(24, 3), (88, 2)]);
-    let exact = game::exact(&two, assert_holds(&two, 10_000).1, single(&two).usable, 10_000);
+    let exact = game::exact(
+        &two,
+        assert_holds(&two, 10_000).1,
+        single(&two).usable,
+        10_000,
+    );
     let exact = exact.unwrap();
     assert_eq!(exact.usable, 384);
     assert!(exact.one_less.is_some());
@@ -147,10 +164,20 @@ fn hill_climbing_does_not_break_it() {
         println!("{:?}: {found:?}, bound {}", set.classes, bound.usable);
         assert!(!found.refused, "{set:?}");
         let sum: u64 = set.classes.iter().map(|c| c.count * c.size).sum();
-        assert!(found.worst > sum * 9 / 10, "the search is an adversary: {found:?}");
+        assert!(
+            found.worst > sum * 9 / 10,
+            "the search is an adversary: {found:?}"
+        );
         // It finds what a pool without room for gaps refuses.
-        let blocks = set.classes.iter().map(|c| c.count * set.geometry().block(c.size)).sum();
-        assert!(attack::search(set, blocks, 300_000, 1).unwrap().refused, "{set:?}");
+        let blocks = set
+            .classes
+            .iter()
+            .map(|c| c.count * set.geometry().block(c.size))
+            .sum();
+        assert!(
+            attack::search(set, blocks, 300_000, 1).unwrap().refused,
+            "{set:?}"
+        );
     }
 }
 
@@ -159,7 +186,10 @@ fn stack_order_takes_the_sum() {
     let mut stack = of(&[(24, 3), (88, 2)]);
     stack.order = Order::Stack;
     let bound = single(&stack);
-    assert_eq!((bound.argument, bound.usable), (Argument::Stack, 3 * 32 + 2 * 96));
+    assert_eq!(
+        (bound.argument, bound.usable),
+        (Argument::Stack, 3 * 32 + 2 * 96)
+    );
 }
 
 /// The cheapest division: no other one into runs costs less.
@@ -217,7 +247,10 @@ fn the_code_compiles() {
     let two = "[[class]]\nname = \"small\"\nsize = 24\ncount = 3\n\
                [[class]]\nname = \"big\"\nsize = 88\nalign = 64\ncount = 2\n";
     let varied = "[[class]]\nname = \"any\"\nsize = 3\ncount = 1\nvaries = true\n";
-    for (number, text) in [two, &format!("order = \"stack\"\n{varied}"), varied].iter().enumerate() {
+    for (number, text) in [two, &format!("order = \"stack\"\n{varied}"), varied]
+        .iter()
+        .enumerate()
+    {
         for advice in [super::Advice::Parts, super::Advice::Single] {
             let promise = input::parse(text, None).unwrap();
             let mut plan = super::plan("a.toml".into(), promise, 1_000).unwrap();
@@ -226,7 +259,13 @@ fn the_code_compiles() {
             let main = "int main(void) { return heap_init(); }\n";
             std::fs::write(&file, code::header(&plan) + main).unwrap();
             let status = std::process::Command::new("cc")
-                .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"])
+                .args([
+                    "-std=c11",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-Wno-unused-function",
+                ])
                 .args(["-fsyntax-only", "-I", include])
                 .arg(&file)
                 .status()
@@ -252,7 +291,12 @@ fn report_and_page_state_the_figures() {
         assert!(report.contains(words), "{words}\n{report}");
     }
     let page = evidence::page(&plan);
-    for words in ["## Fragmentation", "## Exhaustion", "## Timing", "**432 bytes**"] {
+    for words in [
+        "## Fragmentation",
+        "## Exhaustion",
+        "## Timing",
+        "**432 bytes**",
+    ] {
         assert!(page.contains(words), "{words}\n{page}");
     }
     let json = serde_json::to_value(&plan).unwrap();

@@ -18,10 +18,17 @@ pub(super) fn report(plan: &Plan) -> String {
         promise.classes.len(),
         grouped(promise.blocks()),
         promise.bits,
-        if promise.order == Order::Stack { ", stack order" } else { "" }
+        if promise.order == Order::Stack {
+            ", stack order"
+        } else {
+            ""
+        }
     );
-    let _ = writeln!(out, "{:<20} {:>10} {:>7} {:>6} {:>10}  {}", "class", "size", "count", "align",
-        "block", "note");
+    let _ = writeln!(
+        out,
+        "{:<20} {:>10} {:>7} {:>6} {:>10}  {}",
+        "class", "size", "count", "align", "block", "note"
+    );
     for class in &promise.classes {
         let _ = writeln!(
             out,
@@ -48,10 +55,18 @@ pub(super) fn report(plan: &Plan) -> String {
         let _ = writeln!(out, "  {line}");
     }
     let count = plan.parts.len();
-    let pools = if count == 1 { "One pool of one size".into() } else { format!("{count} pools, each of one size") };
+    let pools = if count == 1 {
+        "One pool of one size".into()
+    } else {
+        format!("{count} pools, each of one size")
+    };
     let _ = writeln!(out, "\n{pools}: {}", bytes(plan.parts_total));
     for part in &plan.parts {
-        let names: Vec<&str> = part.classes.iter().map(|&i| &*promise.classes[i].name).collect();
+        let names: Vec<&str> = part
+            .classes
+            .iter()
+            .map(|&i| &*promise.classes[i].name)
+            .collect();
         let _ = writeln!(
             out,
             "  pool {} = {} + {} x {}, control structure {}: {}",
@@ -67,7 +82,11 @@ pub(super) fn report(plan: &Plan) -> String {
     let _ = writeln!(
         out,
         "\nSmaller, and guaranteed for {}: {}, {} bytes.",
-        if promise.order == Order::Stack { "stack order" } else { "every order of calls" },
+        if promise.order == Order::Stack {
+            "stack order"
+        } else {
+            "every order of calls"
+        },
         match plan.advice {
             Advice::Parts if count == 1 => "the pool of one size",
             Advice::Parts => "the pools of one size each",
@@ -94,10 +113,24 @@ fn note(class: &Class) -> String {
 
 /// The size by formula, with its numbers.
 pub(super) fn formula(plan: &Plan) -> Vec<String> {
-    let Single { argument, usable, terms, .. } = &plan.single;
+    let Single {
+        argument,
+        usable,
+        terms,
+        ..
+    } = &plan.single;
     let name = |index: usize| &plan.promise.classes[index].name;
-    let front = if terms.permanent > 0 { format!("{} permanent + ", grouped(terms.permanent)) } else { String::new() };
-    let with = |sum: String| format!("by formula, bytes for blocks: {front}{sum} = {}", grouped(*usable));
+    let front = if terms.permanent > 0 {
+        format!("{} permanent + ", grouped(terms.permanent))
+    } else {
+        String::new()
+    };
+    let with = |sum: String| {
+        format!(
+            "by formula, bytes for blocks: {front}{sum} = {}",
+            grouped(*usable)
+        )
+    };
     match argument {
         Argument::Permanent => vec![format!(
             "by formula, bytes for blocks: {} permanent, which lie without gaps",
@@ -121,9 +154,15 @@ pub(super) fn formula(plan: &Plan) -> Vec<String> {
                 grouped(terms.missed)
             ));
             lines.push(if *argument == Argument::Divisor {
-                format!("every block, and so every gap, is a multiple of {}", terms.divisor)
+                format!(
+                    "every block, and so every gap, is a multiple of {}",
+                    terms.divisor
+                )
             } else {
-                format!("a block may keep {} bytes too few for another block", terms.slack)
+                format!(
+                    "a block may keep {} bytes too few for another block",
+                    terms.slack
+                )
             });
             lines
         }
@@ -134,7 +173,11 @@ pub(super) fn formula(plan: &Plan) -> Vec<String> {
 pub(super) fn shown(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     match &plan.game {
-        Game::Exact { usable, states, one_quantum_less_is_refused } => {
+        Game::Exact {
+            usable,
+            states,
+            one_quantum_less_is_refused,
+        } => {
             lines.push(format!(
                 "by the game: {} bytes for blocks serve every order ({} states, all visited)",
                 grouped(*usable),
@@ -142,7 +185,9 @@ pub(super) fn shown(plan: &Plan) -> Vec<String> {
             ));
             if *one_quantum_less_is_refused {
                 let quantum = plan.promise.geometry().quantum();
-                lines.push(format!("exact: with {quantum} bytes less some order is refused"));
+                lines.push(format!(
+                    "exact: with {quantum} bytes less some order is refused"
+                ));
             }
         }
         Game::Unfinished { states, worst } => lines.push(format!(
@@ -165,7 +210,10 @@ pub(super) fn shown(plan: &Plan) -> Vec<String> {
 /// What the guarantee covers, and what it does not.
 pub(super) fn covered(plan: &Plan) -> Vec<String> {
     let promise = &plan.promise;
-    let aligned = promise.classes.iter().any(|c| c.align > promise.geometry().quantum());
+    let aligned = promise
+        .classes
+        .iter()
+        .any(|c| c.align > promise.geometry().quantum());
     let mut lines = vec!["Covered: mm_malloc, mm_calloc and mm_free.".to_string()];
     lines.push(if aligned {
         "Covered: mm_memalign in the one pool; the pools of one size return aligned blocks anyway."
@@ -175,7 +223,8 @@ pub(super) fn covered(plan: &Plan) -> Vec<String> {
     });
     lines.push(if promise.realloc {
         "Covered: mm_realloc (aligned blocks: mm_realloc_aligned), from one class of the same pool \
-         to another.".into()
+         to another."
+            .into()
     } else {
         "Not covered: mm_realloc; `realloc = true` plans for it.".into()
     });
