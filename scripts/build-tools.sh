@@ -8,5 +8,8 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 cd "$root"
 "$root/scripts/setup.sh" --check tools
-cargo build --quiet --release --package memoman-cli --target-dir "$target"
-place "$target/release/memoman" "$out/bin/memoman" 755
+cargo build --quiet --release --package memoman-cli --package memoman-record --target-dir "$target"
+cp "$target/release/memoman" "$target/release/libmemoman_record.so" "$work"
+strip --strip-unneeded "$work/memoman" "$work/libmemoman_record.so"
+place "$work/memoman" "$out/bin/memoman" 755
+place "$work/libmemoman_record.so" "$out/lib/libmemoman_record.so" 755

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{advise, export, plan, report};
+use crate::{advise, export, plan, record, report};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -19,6 +19,7 @@ enum Command {
     Report(report::Args),
     Plan(plan::Args),
     Advise(advise::Args),
+    Record(record::Args),
     Export(export::Args),
 }
 
@@ -28,6 +29,7 @@ pub(crate) fn run() -> Result<(), Error> {
         Command::Report(args) => report::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Advise(args) => advise::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Export(args) => export::run(&args),
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Error {
     Usage(String),
     /// Exit status 0, without a line: the reader of the output has closed it.
     Silent,
+    /// This exit status, without a line: that of a program that was run.
+    Exit(u8),
 }
 
 impl Error {
@@ -31,6 +33,7 @@ impl Error {
             Error::Failed(line) => (line, 1),
             Error::Usage(line) => (line, 2),
             Error::Silent => return ExitCode::SUCCESS,
+            Error::Exit(status) => return ExitCode::from(status),
         };
         eprintln!("memoman: {line}");
         ExitCode::from(status)

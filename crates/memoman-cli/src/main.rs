@@ -6,12 +6,14 @@
 //! | `progress.rs` | the progress line on the terminal |
 //! | `input.rs` | opens a trace and says what it lacks |
 //! | `output.rs` | the file that a command writes |
-//! | `units.rs` | numbers for people |
+//! | `text.rs` | numbers as text |
+//! | `units.rs` | numbers for people, in bytes |
+//! | `signals.rs` | what needs the C library |
 //! | `heap.rs` | a heap of memoman's own core |
-//! | `calls.rs` | a trace as calls that can be repeated |
+//! | `calls/` | a trace as calls that can be repeated |
 //! | one file or folder a command | its arguments and `run` |
 //! | `cli.rs` | the commands and their arguments |
-// Allowed in `heap.rs` and where its blocks are freed.
+// Allowed where memoman's core or the C library is called.
 #![deny(unsafe_code)]
 
 mod advise;
@@ -26,7 +28,10 @@ mod input;
 mod output;
 mod plan;
 mod progress;
+mod record;
 mod report;
+mod signals;
+mod text;
 mod units;
 
 use std::process::ExitCode;

@@ -53,6 +53,10 @@ impl Default for Header {
     }
 }
 
+/// Where the wait status stands in the file, and the bit that says that it is known: `memoman
+/// record` writes it when the process has ended.
+pub const EXIT_FIELD: (u64, u32) = (at::EXIT as u64, at::EXITED);
+
 /// How a process came to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -179,6 +183,8 @@ impl Raw {
                     cut::IMPORT => Cut::Import,
                     _ => Cut::Write(u32_at(bytes, at::ERRNO)),
                 }),
+                // Without an end of its own, as when it ends by a program that is not recorded.
+                _ if exit & at::EXITED != 0 && exit & 0x7f == 0 => Ended::Complete,
                 _ => Ended::Killed,
             },
             exit: (exit & at::EXITED != 0).then_some((exit & !at::EXITED) as i32),

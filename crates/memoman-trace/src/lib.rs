@@ -28,6 +28,6 @@ pub use builder::Builder;
 pub use chunks::Module;
 pub use error::Error;
 pub use event::{Event, Kind};
-pub use header::{Cut, Ended, Header, Origin};
+pub use header::{Cut, EXIT_FIELD, Ended, Header, Origin};
 pub use merge::Events;
 pub use trace::Trace;
