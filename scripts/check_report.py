@@ -102,7 +102,8 @@ def check(name, holds, found=""):
 # A hash of what a canvas shows.
 SHOWN = """(id => { const c = document.getElementById(id);
 const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-let h = 0; for (let i = 0; i < d.length; i += 4) h = (h * 31 + d[i] * 3 + d[i + 1] * 5 + d[i + 2]) | 0;
+let h = 0;
+for (let i = 0; i < d.length; i += 4) h = (h * 31 + d[i] * 3 + d[i + 1] * 5 + d[i + 2]) | 0;
 return h; })"""
 PLACE = """(id => { const c = document.getElementById(id); c.scrollIntoView({block: 'center'});
 const b = c.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })"""
@@ -121,8 +122,7 @@ def use(browser):
     text = lambda name: browser.value(f"document.getElementById('{name}').textContent")
     before = shown("map"), shown("cells"), text("moment")
     pixels = browser.value(
-        "new Set(document.getElementById('map').getContext('2d').getImageData(0, 0, 300, 300).data)"
-        ".size"
+        "new Set(map.getContext('2d').getImageData(0, 0, map.width, map.height).data).size"
     )
     check("the-map-shows-something", pixels > 8, str(pixels))
     browser.value(
@@ -210,11 +210,10 @@ def main():
         if len(sys.argv) == 3:
             folder = pathlib.Path(sys.argv[2])
             folder.mkdir(parents=True, exist_ok=True)
-            for name, width, dark in (("light", 1100, False), ("dark", 1100, True),
-                                      ("phone", 390, False), ("phone-dark", 390, True)):  # fmt: skip
+            looks = ("light", 1100, False), ("dark", 1100, True), ("phone", 390, False)
+            for name, width, dark in looks:
                 browser.window(width, 900, dark)
-                browser.value("dispatchEvent(new Event('resize')); scrollTo(0, 0); tip.hidden = true")
-                browser.value("goTo(T * 0.55)")
+                browser.value("scrollTo(0, 0); tip.hidden = true; goTo(T * 0.55)")
                 time.sleep(0.6)
                 size = browser.call("Page.getLayoutMetrics")["cssContentSize"]
                 clip = {"x": 0, "y": 0, "width": width, "height": size["height"]}

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{advise, export, plan, record, report};
+use crate::{advise, export, plan, record, replay, report};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Plan(plan::Args),
     Advise(advise::Args),
     Record(record::Args),
+    Replay(replay::Args),
     Export(export::Args),
 }
 
@@ -29,6 +30,7 @@ pub(crate) fn run() -> Result<(), Error> {
         Command::Report(args) => report::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Advise(args) => advise::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Export(args) => export::run(&args),
     }

@@ -32,6 +32,11 @@ impl Memory {
     pub(crate) fn bytes(&self) -> usize {
         self.map.len()
     }
+
+    /// The first byte.
+    pub(crate) fn start(&mut self) -> *mut u8 {
+        self.map.as_mut_ptr()
+    }
 }
 
 /// An instance with one pool.

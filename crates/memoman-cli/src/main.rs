@@ -29,6 +29,7 @@ mod output;
 mod plan;
 mod progress;
 mod record;
+mod replay;
 mod report;
 mod signals;
 mod text;

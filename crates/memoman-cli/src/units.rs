@@ -1,5 +1,7 @@
 //! Numbers for people.
 
+use crate::text;
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -19,21 +21,8 @@ pub(crate) fn bytes(number: u64) -> String {
     if number < 10 << 10 {
         exact
     } else {
-        format!("{exact} ({})", short(number))
+        format!("{exact} ({})", text::bytes(number))
     }
-}
-
-/// Bytes to three figures: `17.9 MiB`.
-pub(crate) fn short(number: u64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut value = number as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let figures = if unit == 0 || value >= 100.0 { 0 } else { 1 };
-    format!("{value:.figures$} {}", units[unit])
 }
 
 #[cfg(test)]
@@ -47,6 +36,5 @@ mod tests {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(bytes(100), "100 bytes");
         assert_eq!(bytes(18_770_944), "18,770,944 bytes (17.9 MiB)");
-        assert_eq!(short(u64::MAX), "16.0 EiB");
     }
 }

@@ -162,7 +162,7 @@ mod tests {
         let mut moved = 0;
         for seed in 0..8 {
             let shifted = shifted(&calls, 0.1, seed);
-            let mut live = vec![false; 200];
+            let mut live = [false; 200];
             for call in &shifted.list {
                 let is_live = &mut live[call.block as usize];
                 assert_eq!(*is_live, call.what == What::Free);

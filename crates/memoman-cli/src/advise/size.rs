@@ -37,12 +37,7 @@ pub(super) struct Ran {
 impl<'c> Bench<'c> {
     /// Room for pools that are certainly large enough for the calls.
     pub(super) fn new(calls: &'c Calls) -> Result<Bench<'c>, Error> {
-        let facts = &calls.facts;
-        // Each block rounded up, thrice over, and each alignment's gap: reserved, not used.
-        let blocks = facts.peak_blocks * (64 + facts.align);
-        let bytes =
-            (facts.peak_live.saturating_mul(3) + facts.largest * 2 + blocks * 2).max(1 << 20);
-        let memory = reserve(bytes as usize)?;
+        let memory = reserve(calls.facts.room() as usize)?;
         Ok(Bench {
             calls,
             memory,

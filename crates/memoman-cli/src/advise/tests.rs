@@ -85,7 +85,11 @@ fn numbers() -> impl Strategy<Value = Vec<(u16, u16)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 60,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// Plain requests below the sizes that are cut to a bin's edge: the footprint is the answer,
     /// and it is the smallest.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::Advice;
 use super::perturb::Range;
-use crate::units::{bytes, grouped, short};
+use crate::text::bytes as short;
+use crate::units::{bytes, grouped};
 
 pub(super) fn report(advice: &Advice) -> String {
     let mut out = String::new();

@@ -5,7 +5,7 @@ mod load;
 mod run;
 
 pub(crate) use load::load;
-pub(crate) use run::{Core, Slot, run};
+pub(crate) use run::{Allocator, Core, Slot, run};
 
 /// A call of one heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,18 @@ pub(crate) struct Facts {
     pub(crate) failed: u64,
     /// The largest of those.
     pub(crate) largest_failed: u64,
+}
+
+impl Facts {
+    /// Bytes of a pool that is certainly large enough, or nearly so: each block rounded up, thrice
+    /// over, and the gap of each alignment.
+    pub(crate) fn room(&self) -> u64 {
+        let blocks = self.peak_blocks.saturating_mul(128 + 2 * self.align);
+        let live = self.peak_live.saturating_mul(3);
+        live.saturating_add(self.largest.saturating_mul(2))
+            .saturating_add(blocks)
+            .max(1 << 20)
+    }
 }
 
 impl Calls {

@@ -32,6 +32,13 @@ pub(crate) struct Slot {
     align: usize,
 }
 
+impl Slot {
+    /// The block; null when none is live.
+    pub(crate) fn block(&self) -> *mut u8 {
+        self.block
+    }
+}
+
 impl Default for Slot {
     fn default() -> Slot {
         Slot {

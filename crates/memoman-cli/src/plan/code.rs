@@ -110,7 +110,8 @@ fn parts(plan: &Plan, out: &mut String) {
             out,
             "    if (mm_size_for({}) > sizeof pool{number}_control) return -1;\n\
              \x20   pool{number} = mm_create_for(pool{number}_control, {});\n\
-             \x20   if (mm_add_pool(pool{number}, pool{number}_memory{lead}, {}) == NULL) return -1;\n",
+             \x20   if (mm_add_pool(pool{number}, pool{number}_memory{lead}, {}) == NULL)\n\
+             \x20       return -1;\n",
             part.request, part.request, part.pool
         );
     }

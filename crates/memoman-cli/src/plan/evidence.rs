@@ -87,13 +87,13 @@ pub(super) fn page(plan: &Plan) -> String {
     out.push_str(
         "\n## Exhaustion\n\n\
          A request beyond the memory returns NULL, changes nothing else and is counted in\n\
-         `failed_requests` of `mm_stats`. Within the promise it does not occur. The allocator never\n\
-         takes memory beyond what it was given: it makes no system call.\n\n\
+         `failed_requests` of `mm_stats`. Within the promise it does not occur. The allocator\n\
+         takes no memory beyond what it was given: it makes no system call.\n\n\
          ## Timing\n\n\
          `mm_malloc`, `mm_memalign`, `mm_free` and `mm_realloc` (apart from copying) execute a \
          bounded\nnumber of instructions that does not depend on the heap's size or state: \
-         memoman's pages\n\"Real time\" and \"Performance\" state the counts, `make wcet` and `make \
-         constant` measure\nthem. On the target, measure the worst call there.\n\n",
+         memoman's pages\n\"Real time\" and \"Performance\" state the counts, `make wcet` and \
+         `make constant` measure\nthem. On the target, measure the worst call there.\n\n",
     );
     table(&mut out);
     out.push_str("\n## Calls that the figures cover\n\n");
@@ -144,23 +144,59 @@ fn fragmentation(plan: &Plan, out: &mut String) {
         }
     }
     out.push_str(
-        "\nThe proof is in memoman's page \"Pool size without a trace\". The tests play the game of \
-         all\norders of calls against the library itself, for small promises exhaustively.\n",
+        "\nThe proof is in memoman's page \"Pool size without a trace\". The tests play the game \
+         of all\norders of calls against the library itself, for small promises exhaustively.\n",
     );
 }
 
-/// The vulnerabilities that the standards name, each with its answer.
+/// The vulnerabilities that the standards name: where, and the answer.
+const QUESTIONS: [[&str; 3]; 8] = [
+    [
+        "memory exhaustion",
+        "Dir. 4.12; ISO 26262-6 (dynamic objects); OO.D.1.6",
+        "excluded within the promise: \"Memory that is needed\"",
+    ],
+    [
+        "fragmentation starvation",
+        "Dir. 4.12; OO.D.1.6",
+        "bounded and included: \"Fragmentation\"",
+    ],
+    [
+        "deallocation starvation",
+        "OO.D.1.6",
+        "a freed block is coalesced at once and serves the next request; there is no collector",
+    ],
+    [
+        "time of allocation and deallocation",
+        "Dir. 4.12; OO.D.1.6",
+        "bounded, without a loop over blocks: \"Timing\"",
+    ],
+    [
+        "ambiguous references",
+        "OO.D.1.6",
+        "live blocks do not overlap: invariants 6 and 7 of the design, checked by `mm_validate`",
+    ],
+    [
+        "premature deallocation, stale references",
+        "Dir. 4.12; OO.D.1.6",
+        "the program's duty; a second free is detected, see below",
+    ],
+    [
+        "lost updates",
+        "OO.D.1.6",
+        "blocks never move, except by `mm_realloc`, which returns the new address",
+    ],
+    [
+        "undefined behaviour of the library's calls",
+        "Dir. 4.12",
+        "NULL, 0 and misuse have stated results: memoman.h",
+    ],
+];
+
 fn table(out: &mut String) {
-    out.push_str(
-        "## The reviewers' questions\n\n\
-         | question | where it is asked | answer |\n|---|---|---|\n\
-         | memory exhaustion | Dir. 4.12; ISO 26262-6 (dynamic objects); OO.D.1.6 | excluded within the promise: \"Memory that is needed\" |\n\
-         | fragmentation starvation | Dir. 4.12; OO.D.1.6 | bounded and included: \"Fragmentation\" |\n\
-         | deallocation starvation | OO.D.1.6 | a freed block is coalesced at once and serves the next request; no collector |\n\
-         | time of allocation and deallocation | Dir. 4.12; OO.D.1.6 | bounded, without a loop over blocks: \"Timing\" |\n\
-         | ambiguous references | OO.D.1.6 | live blocks do not overlap: invariants 6 and 7 of the design, checked by `mm_validate` |\n\
-         | premature deallocation, stale references | Dir. 4.12; OO.D.1.6 | the program's duty; a second free is detected, see below |\n\
-         | lost updates | OO.D.1.6 | blocks never move, except by `mm_realloc`, which returns the new address |\n\
-         | undefined behaviour of the library's calls | Dir. 4.12 | NULL, 0 and misuse have stated results: memoman.h |\n",
-    );
+    out.push_str("## The reviewers' questions\n\n| question | where it is asked | answer |\n");
+    out.push_str("|---|---|---|\n");
+    for [question, place, answer] in QUESTIONS {
+        let _ = writeln!(out, "| {question} | {place} | {answer} |");
+    }
 }

@@ -32,7 +32,7 @@ use input::Promise;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: memoman plan classes.toml --code heap.h --evidence heap.md")]
 pub(crate) struct Args {
-    /// The classes: [[class]] with name, size, count, and align, varies, lifetime where they matter.
+    /// The classes: [[class]] with name, size, count; align, varies, lifetime where they matter.
     classes: PathBuf,
     /// Word size of the target, 32 or 64; default: the file's, else this machine's.
     #[arg(long, value_name = "N")]

@@ -26,8 +26,8 @@ pub(super) fn report(plan: &Plan) -> String {
     );
     let _ = writeln!(
         out,
-        "{:<20} {:>10} {:>7} {:>6} {:>10}  {}",
-        "class", "size", "count", "align", "block", "note"
+        "{:<20} {:>10} {:>7} {:>6} {:>10}  note",
+        "class", "size", "count", "align", "block"
     );
     for class in &promise.classes {
         let _ = writeln!(

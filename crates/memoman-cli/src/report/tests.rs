@@ -111,7 +111,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 12,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn the_figures_are_those_of_the_run(events in events()) {
@@ -153,7 +157,8 @@ proptest! {
         prop_assert_eq!(&root["sums"][2], &serde_json::json!(at_peak.iter().sum::<u64>()));
         let sites = serde_json::to_value(&data.sites).unwrap();
         for site in sites.as_array().unwrap() {
-            let stack = if data.names[site["name"].as_u64().unwrap() as usize] == "p+0x1234" { 1 } else { 2 };
+            let name = &data.names[site["name"].as_u64().unwrap() as usize];
+            let stack = if name == "p+0x1234" { 1 } else { 2 };
             prop_assert_eq!(&site["bytes"], &serde_json::json!(allocated[stack]));
             prop_assert_eq!(&site["peak"], &serde_json::json!(at_peak[stack]));
         }

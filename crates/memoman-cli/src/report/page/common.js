@@ -7,6 +7,7 @@ const css = name => getComputedStyle(document.documentElement).getPropertyValue(
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 
 const count = n => n.toLocaleString('en');
+const brief = n => n < 1e6 ? count(n) : (n / 1e6).toFixed(n < 1e8 ? 1 : 0) + ' million';
 function bytes(n) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
   let unit = 0;

@@ -12,7 +12,7 @@ function header() {
   const worst = D.slices.reduce((a, b) => b.peak > a.peak ? b : a, D.slices[0]);
   const tiles = [
     [bytes(D.peak), 'live at the peak'], [duration(D.end), 'run'],
-    [count(D.events), 'events'], [count(D.allocations), 'allocations'],
+    [brief(D.events), 'events'], [brief(D.allocations), 'allocations'],
     [bytes(D.largest), 'largest request'], [count(D.threads), D.threads === 1 ? 'thread' :
       'threads'], [count(D.failed_count), 'failed requests'],
     [bytes(D.left), 'live at the end']];
