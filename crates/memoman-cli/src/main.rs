@@ -11,6 +11,8 @@
 //! | `signals.rs` | what needs the C library |
 //! | `heap.rs` | a heap of memoman's own core |
 //! | `calls/` | a trace as calls that can be repeated |
+//! | `symbols.rs` | names for return addresses |
+//! | `totals.rs` | what each stack has allocated and holds |
 //! | one file or folder a command | its arguments and `run` |
 //! | `cli.rs` | the commands and their arguments |
 // Allowed where memoman's core or the C library is called.
@@ -32,7 +34,9 @@ mod record;
 mod replay;
 mod report;
 mod signals;
+mod symbols;
 mod text;
+mod totals;
 mod units;
 
 use std::process::ExitCode;

@@ -250,4 +250,4 @@ impl Builder {
     }
 }
 
-const _: () = assert!(HEADER % UNIT == 0);
+const _: () = assert!(HEADER.is_multiple_of(UNIT));

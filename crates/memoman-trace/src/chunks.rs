@@ -120,7 +120,7 @@ impl Index {
                 continue;
             }
             let length = u64_at(&head, chunk::BYTES);
-            if length < UNIT as u64 || length % UNIT as u64 != 0 {
+            if length < UNIT as u64 || !length.is_multiple_of(UNIT as u64) {
                 damaged = Some(at);
                 break;
             }

@@ -145,15 +145,12 @@ impl<'a> Events<'a> {
 
     /// The event may end a move, or hand out an address that a move has given up.
     fn settle(&mut self, event: &mut Event, index: u32) {
-        if let Some(at) = self.moves.iter().position(|m| m.lane == index) {
-            if self.moves.swap_remove(at).split {
-                event.kind = if event.align == 0 {
-                    Kind::Malloc
-                } else {
-                    Kind::Memalign
-                };
-                event.old = 0;
-            }
+        let own = self.moves.iter().position(|begun| begun.lane == index);
+        if let Some(own) = own
+            && self.moves.swap_remove(own).split
+        {
+            event.kind = Kind::Malloc;
+            event.old = 0;
         }
         if event.pointer == 0 || is_pool(event.kind) {
             return;

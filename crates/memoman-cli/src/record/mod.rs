@@ -80,6 +80,7 @@ fn start(args: &Args, recorder: &Path, output: &Path) -> Result<ExitStatus, Erro
         .args(&args.program[1..])
         .env("LD_PRELOAD", preload)
         .env("MEMOMAN_RECORD", output)
+        .env("MEMOMAN_RECORD_PARENT", std::process::id().to_string())
         .env("MEMOMAN_RECORD_STACKS", args.stacks.to_string())
         .env("MEMOMAN_RECORD_SAMPLE", args.sample.to_string());
     // An interrupt from the terminal is the program's to handle: the tool waits for its end.

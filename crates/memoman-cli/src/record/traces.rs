@@ -84,14 +84,15 @@ pub(super) fn store_status(output: &Path, status: ExitStatus) {
 
 /// Says what was recorded.
 pub(super) fn report(output: &Path, program: &Path, status: ExitStatus) -> Result<(), Error> {
-    if !output.exists() {
+    if output.exists() {
+        describe(output, "", status)?;
+    } else if children(output).is_empty() {
         return Err(Error::failed(format_args!(
             "nothing was recorded: {} has never allocated under the recorder \
              (a script's interpreter may be static, or the environment was cleared)",
             program.display()
         )));
     }
-    describe(output, "", status)?;
     let mut children: Vec<(u64, PathBuf)> = children(output)
         .into_iter()
         .map(|path| (path.metadata().map_or(0, |about| about.len()), path))

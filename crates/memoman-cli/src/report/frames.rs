@@ -7,6 +7,8 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::aggregate::{GROUPS, Sums};
+use crate::progress::Progress;
+use crate::symbols::{Frame, Symbols};
 
 /// Most nodes of the flame graph, and call sites of the table.
 const NODES: usize = 12_000;
@@ -24,11 +26,14 @@ const PASSES: [&str; 6] = [
 
 /// The frames of all stacks, named.
 pub(super) struct Frames {
+    /// Functions, and call sites with file and line where they are known.
     pub(super) names: Vec<String>,
-    /// For each stack, its frames as indices into `names`, the innermost first.
+    /// For each stack, its functions as indices into `names`, the innermost first.
     stacks: Vec<Vec<u32>>,
-    /// For each stack, the position of its call site among its frames.
+    /// For each stack, the position of its call site among its functions.
     sites: Vec<usize>,
+    /// For each stack, its call site with file and line, as an index into `names`.
+    labels: Vec<Option<u32>>,
 }
 
 /// A call site.
@@ -52,55 +57,50 @@ pub(super) struct Node {
 }
 
 impl Frames {
-    /// Names the frames; `names` gives a name for each address.
-    pub(super) fn new(trace: &Trace, names: impl Fn(&[u64]) -> Vec<String>) -> Frames {
-        let mut addresses: Vec<u64> = (1..=trace.stacks())
-            .flat_map(|id| trace.stack(id).iter().copied())
-            .collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let mut passes = FxHashMap::default();
-        for &address in &addresses {
-            let module = trace
-                .modules()
-                .iter()
-                .find(|m| (m.start..m.end).contains(&address));
-            let file = module.map_or("", |m| m.path.rsplit('/').next().unwrap_or(""));
-            passes.insert(address, PASSES.iter().any(|start| file.starts_with(start)));
-        }
+    /// Names the frames of a trace.
+    pub(super) fn new(trace: &Trace) -> Frames {
         let mut frames = Frames {
             names: Vec::new(),
             stacks: vec![Vec::new()],
             sites: vec![0],
+            labels: vec![None],
         };
+        let mut symbols = Symbols::new(trace);
         let mut known: HashMap<String, u32> = HashMap::new();
-        let mut index = FxHashMap::default();
-        for (&address, name) in addresses.iter().zip(names(&addresses)) {
-            let next = frames.names.len() as u32;
-            let number = *known.entry(name.clone()).or_insert(next);
-            if number == next {
-                frames.names.push(name);
-            }
-            index.insert(address, number);
-        }
+        let mut number = |names: &mut Vec<String>, name: String| {
+            *known.entry(name).or_insert_with_key(|name| {
+                names.push(name.clone());
+                names.len() as u32 - 1
+            })
+        };
+        let mut progress = Progress::new("naming", u64::from(trace.stacks()));
         for id in 1..=trace.stacks() {
-            let stack = trace.stack(id);
-            frames
-                .stacks
-                .push(stack.iter().map(|address| index[address]).collect());
-            frames.sites.push(
-                stack
-                    .iter()
-                    .position(|address| !passes[address])
-                    .unwrap_or(0),
-            );
+            if id.is_multiple_of(64) {
+                progress.at(u64::from(id));
+            }
+            let mut stack = Vec::new();
+            let (mut site, mut label) = (None, None);
+            for &address in trace.stack(id) {
+                for frame in symbols.frames(address) {
+                    let file = frame.module.rsplit('/').next().unwrap_or("");
+                    if site.is_none() && !PASSES.iter().any(|start| file.starts_with(start)) {
+                        site = Some(stack.len());
+                        label = Some(label_of(frame));
+                    }
+                    stack.push(number(&mut frames.names, frame.function.clone()));
+                }
+            }
+            let label = label.map(|label| number(&mut frames.names, label));
+            frames.labels.push(label.or(stack.first().copied()));
+            frames.sites.push(site.unwrap_or(0));
+            frames.stacks.push(stack);
         }
         frames
     }
 
-    /// The name of a stack's call site.
+    /// A stack's call site.
     fn site(&self, stack: usize) -> Option<u32> {
-        self.stacks.get(stack)?.get(self.sites[stack]).copied()
+        self.labels.get(stack).copied().flatten()
     }
 
     /// For each stack the colour of its call site: one each for those that allocate most bytes.
@@ -237,17 +237,11 @@ impl Frames {
     }
 }
 
-/// A name where no symbol is known: the file and the offset in it.
-pub(super) fn place(trace: &Trace, address: u64) -> String {
-    match trace
-        .modules()
-        .iter()
-        .find(|m| (m.start..m.end).contains(&address))
-    {
-        Some(module) => {
-            let file = module.path.rsplit('/').next().unwrap_or(&module.path);
-            format!("{file}+{:#x}", address.wrapping_sub(module.offset))
-        }
-        None => format!("{address:#x}"),
+/// A call site: the function, and the line where it is known.
+fn label_of(frame: &Frame) -> String {
+    if frame.line == 0 {
+        return frame.function.clone();
     }
+    let file = frame.file.rsplit('/').next().unwrap_or("");
+    format!("{} ({file}:{})", frame.function, frame.line)
 }

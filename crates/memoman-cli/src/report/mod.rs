@@ -131,12 +131,7 @@ fn report(trace: &Trace, heap: Option<u32>, by: By) -> Result<Report, Error> {
     };
     let mut scan = scan::scan(trace, heap)?;
     let space = Space::new(scan.take_touched(), CELLS);
-    let frames = Frames::new(trace, |addresses| {
-        addresses
-            .iter()
-            .map(|&address| frames::place(trace, address))
-            .collect()
-    });
+    let frames = Frames::new(trace);
     let (groups, top) = frames.groups(&scan.stacks);
     let Aggregate {
         slices,

@@ -158,7 +158,7 @@ proptest! {
         let sites = serde_json::to_value(&data.sites).unwrap();
         for site in sites.as_array().unwrap() {
             let name = &data.names[site["name"].as_u64().unwrap() as usize];
-            let stack = if name == "p+0x1234" { 1 } else { 2 };
+            let stack = if name == "p+0x1233" { 1 } else { 2 };
             prop_assert_eq!(&site["bytes"], &serde_json::json!(allocated[stack]));
             prop_assert_eq!(&site["peak"], &serde_json::json!(at_peak[stack]));
         }
@@ -237,7 +237,7 @@ fn a_failed_request_shows_the_heap_at_its_moment() {
     assert_eq!(data.slices[slice].live, 1000);
     assert_eq!(
         data.names[failed["frames"][0].as_u64().unwrap() as usize],
-        "p+0x1234"
+        "p+0x1233"
     );
 }
 

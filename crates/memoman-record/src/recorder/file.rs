@@ -203,7 +203,8 @@ pub(crate) unsafe fn create(origin: Origin) -> Result<(), i32> {
         }
     }
     let mut fd = -1;
-    for attempt in u32::from(kind == origin::FORKED)..1000 {
+    let first = kind == origin::STARTED && settings::is_first();
+    for attempt in u32::from(!first)..1000 {
         let path = name(&names.base, pid, attempt);
         fd = open_new(&path);
         if fd >= 0 {

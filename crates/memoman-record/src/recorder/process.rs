@@ -58,6 +58,7 @@ pub(crate) fn recording() -> Option<*mut Thread> {
 fn first_event(thread: *mut Thread) -> Option<*mut Thread> {
     let mut life = LIFE.life.load(Ordering::Acquire);
     if life == NEW {
+        next::look_up();
         if !settings::known() || !next::are_known() {
             return None;
         }
@@ -69,9 +70,12 @@ fn first_event(thread: *mut Thread) -> Option<*mut Thread> {
             return None;
         }
         let error = next::Errno::save();
+        // A signal handler would find a recording that has not begun.
+        let signals = Signals::block();
         // SAFETY: this thread alone has come from NEW to STARTING, in which none records.
         life = unsafe { start() };
         LIFE.life.store(life, Ordering::Release);
+        signals.restore();
         error.restore();
     }
     if life == STARTING || life == OFF {
@@ -87,6 +91,27 @@ fn first_event(thread: *mut Thread) -> Option<*mut Thread> {
         (&raw mut (*thread).life).write_volatile(life);
     }
     Some(thread)
+}
+
+/// The thread's signals, which wait meanwhile.
+struct Signals(libc::sigset_t);
+
+impl Signals {
+    fn block() -> Signals {
+        // SAFETY: zeros are a valid set; the calls write to the sets.
+        unsafe {
+            let mut all: libc::sigset_t = core::mem::zeroed();
+            let mut before: libc::sigset_t = core::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+            Signals(before)
+        }
+    }
+
+    fn restore(self) {
+        // SAFETY: the set that was valid before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+    }
 }
 
 /// Begins a trace: the life in which threads record, or [`OFF`].

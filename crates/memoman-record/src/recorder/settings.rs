@@ -3,6 +3,7 @@
 //! | variable | what |
 //! |---|---|
 //! | `MEMOMAN_RECORD` | the trace's path; nothing is recorded without it |
+//! | `MEMOMAN_RECORD_PARENT` | the process whose child has the trace of that name; others add theirs |
 //! | `MEMOMAN_RECORD_STACKS` | return addresses of an event, at most 255; 0 without stacks |
 //! | `MEMOMAN_RECORD_SAMPLE` | mean bytes between two recorded allocations; 0 for all |
 
@@ -24,6 +25,13 @@ pub(crate) fn stacks() -> u32 {
 #[inline(always)]
 pub(crate) fn sample() -> u64 {
     SAMPLE.load(Ordering::Relaxed)
+}
+
+/// Whether this process may have the trace of the settings' name.
+pub(crate) fn is_first() -> bool {
+    let parent = number(c"MEMOMAN_RECORD_PARENT");
+    // SAFETY: no precondition.
+    parent == 0 || parent == unsafe { libc::getppid() } as u64
 }
 
 /// Stacks cannot be had.

@@ -13,10 +13,16 @@ use super::{modules, settings, unwind};
 /// The stacks that are defined: an open-addressed table from a 64-bit hash to a number. Two stacks
 /// of one hash count as one.
 pub(crate) struct Stacks {
-    table: *mut Entry,
-    /// A power of two, or 0 without a table.
-    capacity: usize,
+    table: Table,
     count: u32,
+    /// The stack of the present event: here, because an array in a frame would be cleared for each.
+    room: [usize; unwind::ROOM],
+}
+
+struct Table {
+    entries: *mut Entry,
+    /// A power of two, or 0 without entries.
+    capacity: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -32,19 +38,21 @@ const FIRST: usize = 1 << 10;
 impl Stacks {
     /// The stacks are those of another file.
     pub(crate) fn forget(&mut self) {
-        if !self.table.is_null() {
-            unmap(self.table, self.capacity);
+        if !self.table.entries.is_null() {
+            unmap(self.table.entries, self.table.capacity);
         }
-        self.table = ptr::null_mut();
-        self.capacity = 0;
+        self.table = Table {
+            entries: ptr::null_mut(),
+            capacity: 0,
+        };
         self.count = 0;
     }
 
     /// The number of the calling thread's stack, 0 when it has none. Defines it in the lane, which
     /// has room for that.
     pub(crate) fn number(&mut self, lane: &mut Lane) -> u64 {
-        let mut room = [0; unwind::ROOM];
-        let addresses = unwind::addresses(&mut room, settings::stacks() as usize);
+        let range = unwind::addresses(&mut self.room, settings::stacks() as usize);
+        let addresses = &self.room[range];
         if addresses.is_empty() {
             return 0;
         }
@@ -55,10 +63,11 @@ impl Stacks {
                 mixed ^ mixed >> 29
             })
             | 1;
-        if self.count as usize * 2 >= self.capacity && !self.grow() {
+        let table = &mut self.table;
+        if self.count as usize * 2 >= table.capacity && !table.grow() {
             return 0;
         }
-        let entry = self.find(hash);
+        let entry = table.find(hash);
         // SAFETY: an entry of the table.
         unsafe {
             if (*entry).hash != 0 {
@@ -74,14 +83,16 @@ impl Stacks {
         modules::write_if_new();
         u64::from(self.count)
     }
+}
 
+impl Table {
     /// The entry of a hash, or the empty one where it belongs. The table is at most half full.
     fn find(&self, hash: u64) -> *mut Entry {
         let mask = self.capacity - 1;
         let mut at = (hash >> 20) as usize & mask;
         loop {
             // SAFETY: `at` is below the capacity.
-            let entry = unsafe { self.table.add(at) };
+            let entry = unsafe { self.entries.add(at) };
             // SAFETY: as above.
             let found = unsafe { (*entry).hash };
             if found == hash || found == 0 {
@@ -112,27 +123,27 @@ impl Stacks {
         if mapped == libc::MAP_FAILED {
             return false;
         }
-        let (table, before) = (self.table, self.capacity);
-        (self.table, self.capacity) = (mapped.cast(), capacity);
+        let (old, before) = (self.entries, self.capacity);
+        (self.entries, self.capacity) = (mapped.cast(), capacity);
         for at in 0..before {
             // SAFETY: an entry of the old table, which moves to the new one.
             unsafe {
-                let entry = *table.add(at);
+                let entry = *old.add(at);
                 if entry.hash != 0 {
                     *self.find(entry.hash) = entry;
                 }
             }
         }
-        if !table.is_null() {
-            unmap(table, before);
+        if !old.is_null() {
+            unmap(old, before);
         }
         true
     }
 }
 
-fn unmap(table: *mut Entry, capacity: usize) {
+fn unmap(entries: *mut Entry, capacity: usize) {
     // SAFETY: a mapping of `grow`, which is not used any more.
-    unsafe { libc::munmap(table.cast(), capacity * size_of::<Entry>()) };
+    unsafe { libc::munmap(entries.cast(), capacity * size_of::<Entry>()) };
 }
 
 /// Writes the definition of the stream's next stack.

@@ -3,6 +3,7 @@
 
 use core::ffi::{CStr, c_int, c_void};
 use core::mem;
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -10,8 +11,8 @@ use memoman_trace_format::layout::STACK_MAX;
 
 use super::settings;
 
-/// Frames of the recorder itself, at most.
-const OWN: usize = 16;
+/// Frames of the recorder itself, at most: less is inlined in a debug build.
+const OWN: usize = if cfg!(debug_assertions) { 16 } else { 6 };
 /// Room for a stack.
 pub(crate) const ROOM: usize = STACK_MAX + OWN;
 
@@ -100,8 +101,9 @@ unsafe extern "C" fn collect(context: *mut c_void, data: *mut c_void) -> c_int {
     GO_ON
 }
 
-/// The return addresses of the calling thread, at most so many, without the recorder's own frames.
-pub(crate) fn addresses(into: &mut [usize; ROOM], most: usize) -> &[usize] {
+/// The return addresses of the calling thread, at most so many: where they stand in `into`, behind
+/// the recorder's own frames.
+pub(crate) fn addresses(into: &mut [usize; ROOM], most: usize) -> Range<usize> {
     let wanted = (most + OWN).min(ROOM);
     let cached = CACHED.load(Ordering::Relaxed);
     let count = if cached.is_null() {
@@ -128,5 +130,5 @@ pub(crate) fn addresses(into: &mut [usize; ROOM], most: usize) -> &[usize] {
         .iter()
         .take_while(|&&address| start <= address && address < end)
         .count();
-    &into[own..count.min(own + most)]
+    own..count.min(own + most)
 }
