@@ -60,6 +60,10 @@ examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Py
 	$(SETUP)
 	examples/run.sh $(DIST)
 
+see: tools ## real programs recorded, shown, sized, replayed; the pages are in target/see
+	$(SETUP)
+	scripts/see.sh $(DIST)
+
 ##@ Test
 check: ## every test: Rust, C plain and under sanitizers, shim, artefacts, programs, packages
 	$(SETUP)
