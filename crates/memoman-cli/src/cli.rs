@@ -16,10 +16,10 @@ pub(crate) struct Cli {
 // One line a command here, and one in `run`.
 #[derive(Subcommand)]
 enum Command {
-    Report(report::Args),
-    Plan(plan::Args),
-    Advise(advise::Args),
     Record(record::Args),
+    Report(report::Args),
+    Advise(advise::Args),
+    Plan(plan::Args),
     Replay(replay::Args),
     Export(export::Args),
 }
@@ -27,11 +27,11 @@ enum Command {
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Error> {
     match Cli::parse().command {
-        Command::Report(args) => report::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Advise(args) => advise::run(&args),
-        Command::Replay(args) => replay::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Advise(args) => advise::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Export(args) => export::run(&args),
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn rows(calls: &Calls) -> Vec<Row> {
     let end = |born: (u32, u64), now: usize, lives: &mut Vec<Vec<u32>>, live: &mut Vec<u64>| {
         if born.1 > 0 {
             let row = row_of(born.1);
-            live[row] -= born.1;
+            live[row] = live[row].saturating_sub(born.1);
             lives[row].push((now - born.0 as usize) as u32);
         }
     };
@@ -69,7 +69,7 @@ pub(super) fn rows(calls: &Calls) -> Vec<Row> {
                 live.push(0);
             }
             rows[row].blocks += 1;
-            live[row] += call.size;
+            live[row] = live[row].saturating_add(call.size);
             rows[row].peak_live = rows[row].peak_live.max(live[row]);
         }
     }
