@@ -28,7 +28,7 @@ pages=$target/see
 mkdir -p "$pages"
 cd "$work" || exit 1
 
-# A trace's whole way: its page is used, the advice holds its own figures, and memoman's replay takes
+# A trace's whole way: its page is used, the advice agrees with itself, and memoman's replay takes
 # exactly the footprint that the advice names.
 seen() {
     local name=$1 trace=$work/$1.mmt page=$pages/$1.html
