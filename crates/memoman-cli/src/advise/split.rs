@@ -95,8 +95,15 @@ pub(super) fn best(
     step: &mut dyn FnMut(),
 ) -> Result<Option<Split>, Error> {
     let mut best: Option<Split> = None;
+    let whole = rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.peak_live));
+    let mut below = 0;
     for row in &rows[..rows.len().saturating_sub(1)] {
         let at = row.up_to;
+        below = row.peak_live.saturating_add(below);
+        // A pool for next to nothing saves next to nothing.
+        if below.min(whole.saturating_sub(below)) < whole / 100 {
+            continue;
+        }
         let mut pools = [0, 0];
         let mut largest = [1, 1];
         for (pool, bytes) in pools.iter_mut().enumerate() {
