@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{export, record};
+use crate::{export, import, map, record};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ pub(crate) struct Cli {
 enum Command {
     Record(record::Args),
     Export(export::Args),
+    Import(import::Args),
+    Map(map::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -25,5 +27,7 @@ pub(crate) fn run() -> Result<(), Error> {
     match Cli::parse().command {
         Command::Record(args) => record::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Map(args) => map::run(&args),
     }
 }

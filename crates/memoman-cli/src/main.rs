@@ -17,7 +17,9 @@
 mod cli;
 mod error;
 mod export;
+mod import;
 mod input;
+mod map;
 mod output;
 mod progress;
 mod record;
