@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{advise, export, plan, record, replay, report};
+use crate::{advise, export, import, map, plan, record, replay, report};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Plan(plan::Args),
     Replay(replay::Args),
     Export(export::Args),
+    Import(import::Args),
+    Map(map::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -33,5 +35,7 @@ pub(crate) fn run() -> Result<(), Error> {
         Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Map(args) => map::run(&args),
     }
 }
