@@ -117,6 +117,7 @@ def use(browser):
         time.sleep(0.05)
     seconds = time.monotonic() - started
     check("ready-within-5-s", seconds < READY, f"{seconds:.1f} s")
+    print(f"     ready after {seconds:.1f} s", flush=True)
 
     shown = lambda name: browser.value(f"{SHOWN}('{name}')")
     text = lambda name: browser.value(f"document.getElementById('{name}').textContent")

@@ -1,23 +1,34 @@
 #!/usr/bin/env bash
-# See your heap, on real programs: record → report → advise → replay. scripts/see.sh [quick] DIST
+# See your heap, on real programs: record → report → advise → replay. scripts/see.sh DIST | quick
 #
-#   python3, sqlite3, redis-server, gcc's compiler and a C++ program with two threads; with `quick`
-#   sqlite3 and the C++ program, in small. The pages are in target/see. DIST is what `make tools`
-#   wrote: DIST/bin/memoman, DIST/lib/libmemoman_record.so.
+#   DIST   python3, sqlite3, redis-server, gcc's compiler and a C++ program with two threads, with
+#          the tools that `make tools` wrote there: bin/memoman, lib/libmemoman_record.so
+#   quick  sqlite3 and the C++ program, in small, with tools built for debugging; and the C code of
+#          `memoman plan`, where dist/ has the library
+#
+# The pages are in target/see.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=see
 quick=
-[ "${1:-}" != quick ] || { quick=1; shift; }
-[ -n "${1:-}" ] || misused "say where the tool is"
-dist=$(cd "$1" && pwd) || exit 1
+case ${1:-} in
+    '') misused "quick, or the folder of the tools" ;;
+    quick)
+        quick=1
+        dist=$work/tools
+        (cd "$root" && cargo build --quiet -p memoman-cli -p memoman-record) || exit 1
+        place "$target/debug/memoman" "$dist/bin/memoman" 755
+        place "$target/debug/libmemoman_record.so" "$dist/lib/libmemoman_record.so"
+        ;;
+    *) dist=$(cd "$1" && pwd) || exit 1 ;;
+esac
 memoman=$dist/bin/memoman
 [ -x "$memoman" ] || die "$memoman is missing: run make tools"
 pages=$target/see
 mkdir -p "$pages"
 cd "$work" || exit 1
 
-# A trace's whole way: its page is used, the advice holds its own figures, and memoman's replay takes
+# A trace's whole way: its page is used, the advice agrees with itself, and memoman's replay takes
 # exactly the footprint that the advice names.
 seen() {
     local name=$1 trace=$work/$1.mmt page=$pages/$1.html
@@ -132,6 +143,58 @@ PYTHON
     redis-cli -p 7917 shutdown nosave >/dev/null 2>&1
     wait
     seen redis
+fi
+# The planned pools serve their counts, allocated and freed in turns.
+planned() {
+    cat >classes.toml <<'TOML'
+[[class]]
+name = "frame"
+size = 1520
+count = 6
+[[class]]
+name = "line"
+size = 512
+align = 64
+count = 4
+[[class]]
+name = "note"
+size = 24
+count = 50
+TOML
+    cat >planned.c <<'C'
+#include "heap.h"
+#include <stdint.h>
+static int fill(void *(*take)(void), void **blocks, int count) {
+    for (int i = 0; i < count; i++)
+        if ((blocks[i] = take()) == NULL) return 0;
+    return 1;
+}
+int main(void) {
+    void *frames[6], *lines[4], *notes[50];
+    if (heap_init() != 0) return 1;
+    for (int round = 0; round < 100; round++) {
+        if (!fill(note_alloc, notes, 50) || !fill(frame_alloc, frames, 6)) return 2;
+        if (!fill(line_alloc, lines, 4)) return 3;
+        for (int i = 0; i < 4; i++)
+            if ((uintptr_t)lines[i] % 64 != 0) return 4;
+        for (int i = 0; i < 50; i++) note_free(notes[i * 7 % 50]);
+        for (int i = 0; i < 6; i++) frame_free(frames[i * 5 % 6]);
+        for (int i = 0; i < 4; i++) line_free(lines[i]);
+    }
+    return 0;
+}
+C
+    "$memoman" plan classes.toml --code heap.h --evidence heap.md &&
+        grep -q '## Fragmentation' heap.md &&
+        gcc -std=c11 -Wall -Wextra -Werror -I "$library/include" -I . planned.c \
+            "$library/libmemoman.a" -lpthread -o planned && ./planned
+}
+library=$dist
+[ -e "$library/libmemoman.a" ] || library=$root/dist
+if [ -e "$library/libmemoman.a" ]; then
+    check plan-code-runs planned
+else
+    skip "plan-code-runs $library/libmemoman.a is missing: make"
 fi
 echo "     pages: $pages"
 finish

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{advise, export, plan, record, replay, report};
+use crate::{advise, export, import, map, plan, record, replay, report};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -16,22 +16,26 @@ pub(crate) struct Cli {
 // One line a command here, and one in `run`.
 #[derive(Subcommand)]
 enum Command {
-    Report(report::Args),
-    Plan(plan::Args),
-    Advise(advise::Args),
     Record(record::Args),
+    Report(report::Args),
+    Advise(advise::Args),
+    Plan(plan::Args),
     Replay(replay::Args),
     Export(export::Args),
+    Import(import::Args),
+    Map(map::Args),
 }
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Error> {
     match Cli::parse().command {
-        Command::Report(args) => report::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Advise(args) => advise::run(&args),
-        Command::Replay(args) => replay::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Advise(args) => advise::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Map(args) => map::run(&args),
     }
 }

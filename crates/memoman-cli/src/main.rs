@@ -26,7 +26,9 @@ mod error;
 mod export;
 #[allow(unsafe_code, reason = "calls memoman's core")]
 mod heap;
+mod import;
 mod input;
+mod map;
 mod output;
 mod plan;
 mod progress;

@@ -40,7 +40,7 @@ pub struct Event {
     pub pointer: u64,
     /// The block that was freed or reallocated, or 0.
     pub old: u64,
-    /// The requested bytes, or those of the pool.
+    /// The requested bytes, or those of the pool; of `PoolExtended`, those that were added.
     pub size: u64,
     /// The bytes that the block has; 0 when unknown.
     pub block: u64,

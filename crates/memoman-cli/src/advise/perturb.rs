@@ -92,7 +92,7 @@ fn shifted(calls: &Calls, shift: f64, seed: u64) -> Calls {
     const POINTS: usize = 64;
     let start = calls.times.first().copied().unwrap_or(0);
     let end = calls.times.last().copied().unwrap_or(0);
-    let length = (end - start).max(1) as f64;
+    let length = end.saturating_sub(start).max(1) as f64;
     let offset = |thread: u16, point: usize| {
         let mut z = seed << 40 ^ u64::from(thread) << 20 ^ point as u64;
         z = z
@@ -105,7 +105,7 @@ fn shifted(calls: &Calls, shift: f64, seed: u64) -> Calls {
     let mut by_block = vec![0.0f64; calls.blocks as usize];
     let mut order: Vec<(f64, u32)> = Vec::with_capacity(calls.list.len());
     for (index, (call, &time)) in calls.list.iter().zip(&calls.times).enumerate() {
-        let at = (time - start) as f64;
+        let at = time.saturating_sub(start) as f64;
         let place = at / length * (POINTS - 1) as f64;
         let (point, part) = (place as usize, place.fract());
         let moved =

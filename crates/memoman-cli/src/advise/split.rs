@@ -50,7 +50,7 @@ pub(super) fn rows(calls: &Calls) -> Vec<Row> {
     let end = |born: (u32, u64), now: usize, lives: &mut Vec<Vec<u32>>, live: &mut Vec<u64>| {
         if born.1 > 0 {
             let row = row_of(born.1);
-            live[row] -= born.1;
+            live[row] = live[row].saturating_sub(born.1);
             lives[row].push((now - born.0 as usize) as u32);
         }
     };
@@ -69,7 +69,7 @@ pub(super) fn rows(calls: &Calls) -> Vec<Row> {
                 live.push(0);
             }
             rows[row].blocks += 1;
-            live[row] += call.size;
+            live[row] = live[row].saturating_add(call.size);
             rows[row].peak_live = rows[row].peak_live.max(live[row]);
         }
     }
@@ -95,8 +95,15 @@ pub(super) fn best(
     step: &mut dyn FnMut(),
 ) -> Result<Option<Split>, Error> {
     let mut best: Option<Split> = None;
+    let whole = rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.peak_live));
+    let mut below = 0;
     for row in &rows[..rows.len().saturating_sub(1)] {
         let at = row.up_to;
+        below = row.peak_live.saturating_add(below);
+        // A pool for next to nothing saves next to nothing.
+        if below.min(whole.saturating_sub(below)) < whole / 100 {
+            continue;
+        }
         let mut pools = [0, 0];
         let mut largest = [1, 1];
         for (pool, bytes) in pools.iter_mut().enumerate() {

@@ -17,6 +17,8 @@ pub(crate) struct Chosen {
     pub(crate) events: BTreeMap<u32, u64>,
 }
 
+/// Larger requests are damage; sums of smaller ones stay far from the end of numbers.
+const LARGEST: u64 = 1 << 46;
 /// Payloads of this alignment are what `malloc` returns.
 const DEFAULT_ALIGN: u64 = 16;
 
@@ -159,8 +161,8 @@ impl Loader {
             .threads
             .entry(event.thread)
             .or_insert(next.min(65_535) as u16);
-        if event.size > 1 << 46 {
-            return Err("a request of more than 64 TiB: the trace is damaged");
+        if event.size > LARGEST || align > 46 {
+            return Err("a request of more than 64 TiB, or so aligned: the trace is damaged");
         }
         self.calls.list.push(Call {
             size: if what == What::Free {

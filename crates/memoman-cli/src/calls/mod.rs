@@ -86,7 +86,7 @@ impl Calls {
         let facts = &mut self.facts;
         for call in &self.list {
             let size = &mut sizes[call.block as usize];
-            live -= *size;
+            live = live.saturating_sub(*size);
             match call.what {
                 What::Free => {
                     *size = 0;

@@ -24,7 +24,13 @@ pub(crate) fn search(promise: &Promise, usable: u64, calls: usize, seed: u64) ->
     let mut memory = Memory::reserve(pool).ok()?;
     let max_block = max_block(promise);
     let length = (promise.blocks() as usize * 6).clamp(32, 20_000);
-    let sequences = (calls / length).max(4);
+    let permanent: u64 = promise
+        .classes
+        .iter()
+        .filter(|class| class.lifetime == Lifetime::Permanent)
+        .map(|class| class.count)
+        .sum();
+    let sequences = (calls / (length + permanent as usize)).max(4);
     let mut random = Random(seed);
     let mut found = Found {
         sequences,

@@ -51,7 +51,7 @@ pub(crate) fn unplayable(promise: &Promise) -> Option<&'static str> {
 /// Plays in a pool with `usable` bytes for blocks, up to `cap` states. None when there is no memory
 /// for it, or the pool is too large for snapshots.
 pub(crate) fn play(promise: &Promise, usable: u64, cap: usize) -> Option<Played> {
-    const LARGEST: usize = 1 << 20;
+    const LARGEST: usize = 64 << 10;
     let pool = usize::try_from(usable).ok()?.checked_add(FIRST_PAYLOAD)?;
     if pool > LARGEST {
         return None;
@@ -73,6 +73,9 @@ struct Live {
     offset: u32,
     class: u16,
 }
+
+/// Words of snapshots that a game loads at most: some seconds.
+const COPIED: usize = 1 << 30;
 
 /// A state that has not been played from.
 struct Pending {
@@ -126,11 +129,14 @@ impl<'a> Game<'a> {
             live.push(block);
         }
         self.reached(0, Move::Free(0), live);
+        let mut copied = 0;
         while let Some(state) = self.pending.pop() {
-            if self.seen.len() > cap {
+            let calls = self.calls(&state.live);
+            copied += calls.len() * self.start.len();
+            if self.seen.len() > cap || copied > COPIED {
                 return self.ended(None, false);
             }
-            for call in self.calls(&state.live) {
+            for call in calls {
                 self.load(&state);
                 let Some(live) = self.make(call, &state.live) else {
                     let path = self.path(state.number, call);

@@ -157,6 +157,12 @@ pub(crate) fn parse(text: &str, bits: Option<u32>) -> Result<Promise, String> {
             lifetime: entry.lifetime.unwrap_or(Lifetime::Any),
         });
     }
+    // No sum of the formulas wraps.
+    let widest = |class: &Class| u128::from(2 * class.size + 2 * class.align + 128);
+    let blocks: u128 = classes.iter().map(|class| u128::from(class.count)).sum();
+    if blocks * classes.iter().map(widest).max().unwrap_or(0) > 1 << 60 {
+        return Err("line 1: no memory holds so many blocks of such sizes".to_string());
+    }
     Ok(Promise {
         bits,
         order: file.order.unwrap_or(Order::Any),
@@ -224,6 +230,11 @@ mod tests {
                 "[[class]]\nname = \"a\"\nsize = 0\ncount = 1",
                 3,
                 "`size` is 1 to",
+            ),
+            (
+                "[[class]]\nname = \"a\"\nsize = 70368744177664\ncount = 16777216",
+                1,
+                "no memory",
             ),
         ] {
             let error = parse(text, None).unwrap_err();

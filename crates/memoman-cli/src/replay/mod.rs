@@ -138,7 +138,7 @@ fn replay(calls: &Calls, with: &[Name], pool: Option<u64>, runs: u32) -> Result<
         progress.at(done);
     };
     let mut room = Pool::new(calls, pool)?;
-    let mut fastest = |room: &mut Pool, name: Option<Name>| {
+    let mut fastest = |room: &mut Pool, name: Option<Name>, calls_made: usize| {
         let mut best = f64::MAX;
         for _ in 0..runs {
             let began = Instant::now();
@@ -146,7 +146,7 @@ fn replay(calls: &Calls, with: &[Name], pool: Option<u64>, runs: u32) -> Result<
             best = best.min(began.elapsed().as_secs_f64());
             step();
         }
-        best * 1e9 / calls.list.len() as f64
+        best * 1e9 / calls_made.max(1) as f64
     };
     let mut rows = Vec::new();
     for &name in with {
@@ -154,7 +154,7 @@ fn replay(calls: &Calls, with: &[Name], pool: Option<u64>, runs: u32) -> Result<
         let (refused, footprint) = room.measure(calls, name);
         rows.push(Row {
             allocator: name,
-            ns_per_call: fastest(&mut room, Some(name)),
+            ns_per_call: fastest(&mut room, Some(name), refused.unwrap_or(calls.list.len())),
             footprint,
             refused: refused.map(|call| Refused {
                 call,
@@ -163,7 +163,7 @@ fn replay(calls: &Calls, with: &[Name], pool: Option<u64>, runs: u32) -> Result<
             }),
         });
     }
-    let loop_ns_per_call = fastest(&mut room, None);
+    let loop_ns_per_call = fastest(&mut room, None, calls.list.len());
     let (worst, no_worst) = if with.contains(&Name::Memoman) {
         match worst::count(calls, &mut room) {
             Ok(worst) => (Some(worst), None),
@@ -222,9 +222,10 @@ fn print(out: &mut Output, replay: &Replay) -> Result<(), Error> {
         ))?;
     }
     out.line(format_args!(
-        "\nThe loop alone takes {:.1} ns a call. Blocks are not written to; threads' calls follow \
-         each\nother as in the trace. A refused call ends an allocator's run: its time is for the \
-         calls before.",
+        "\nThe loop alone takes {:.1} ns a call. Blocks are not written to; threads' calls \
+         follow each\nother as in the trace. glibc gives its memory back between runs: its time \
+         has the page faults.\nA refused call ends an allocator's run: its time is for the calls \
+         before.",
         replay.loop_ns_per_call
     ))?;
     if let Some(worst) = &replay.worst {

@@ -23,7 +23,10 @@ pub(super) fn count(calls: &Calls, pool: &mut Pool) -> Result<Worst, String> {
         Some(libc::EACCES | libc::EPERM) => {
             "not permitted: set kernel.perf_event_paranoid to 2 or less".to_string()
         }
-        _ => format!("this machine has no such counter ({error})"),
+        Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP) => {
+            "this machine has no such counter".to_string()
+        }
+        _ => error.to_string(),
     };
     let mut counter = Builder::new()
         .kind(Hardware::INSTRUCTIONS)

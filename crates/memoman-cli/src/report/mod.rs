@@ -153,7 +153,9 @@ fn report(trace: &Trace, heap: Option<u32>, by: By) -> Result<Report, Error> {
     }
     let map = page::packed(&shown, space.cells).map_err(Error::failed)?;
     let header = trace.header();
-    let program = header.program.rsplit('/').next().unwrap_or("").to_string();
+    // The name that it was called by; the file may be another program's, by a link.
+    let called = header.args.first().unwrap_or(&header.program);
+    let program = called.rsplit('/').next().unwrap_or("").to_string();
     let mut lacks = input::lacks(trace);
     if unknown > 0 {
         lacks.push(format!(

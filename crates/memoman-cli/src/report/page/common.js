@@ -27,7 +27,7 @@ function duration(ns) {
 const name = index => D.names[index] ?? '';
 
 /* The x axis: time, or events. */
-const total = D.by === 'time' ? D.end : D.events;
+const total = Math.max(1, D.by === 'time' ? D.end : D.events);
 const axisText = x => D.by === 'time' ? duration(x) : count(Math.round(x));
 const momentOf = slice => {
   const at = D.slices[slice];

@@ -150,7 +150,7 @@ function drawTime(context, width, height) {
   context.font = '11px system-ui, sans-serif';
   context.textBaseline = 'bottom';
   const low = view.t0 / T * total, high = view.t1 / T * total;
-  for (const x of ticks(low, high, width / 110)) {
+  for (const x of ticks(low, high, width / 85)) {
     const at = (x - low) / (high - low) * width;
     context.textAlign = at < 30 ? 'left' : at > width - 40 ? 'right' : 'center';
     context.fillText(axisText(x), at, height - 2);

@@ -39,7 +39,7 @@ function plot(id, series, text, textAt) {
     }
     context.fillStyle = css('--dim');
     context.textBaseline = 'bottom';
-    for (const at of ticks(0, total, w / 110)) {
+    for (const at of ticks(0, total, w / 85)) {
       const px = LEFT + at / total * w;
       context.textAlign = px > width - 40 ? 'right' : 'center';
       context.fillText(axisText(at), px, height - 1);
