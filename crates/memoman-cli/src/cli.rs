@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{export, import, map, record};
+use crate::{export, import, map, record, top};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Export(export::Args),
     Import(import::Args),
     Map(map::Args),
+    Top(top::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -29,5 +30,6 @@ pub(crate) fn run() -> Result<(), Error> {
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Map(args) => map::run(&args),
+        Command::Top(args) => top::run(&args),
     }
 }

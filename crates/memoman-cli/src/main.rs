@@ -26,6 +26,7 @@ mod record;
 mod signals;
 mod symbols;
 mod text;
+mod top;
 mod totals;
 
 use std::process::ExitCode;
