@@ -167,6 +167,10 @@ bench-global: compare-global ## the shim beside other preloaded allocators: time
 latency-global: compare-global ## how long single calls take under preloaded allocators
 	@$(BENCHES)/release/global latency
 
+bench-record: tools ## processor time of programs while they are recorded
+	$(SETUP)
+	benches/recording/run.py --dist $(DIST) --out benches/results/record.csv
+
 plots: ## draw the plots of benches/results anew from the csv there; measures nothing
 	@cargo run --quiet $(CARGO_BENCHES) --package plots
 

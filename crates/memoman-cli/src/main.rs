@@ -38,6 +38,7 @@ mod report;
 mod signals;
 mod symbols;
 mod text;
+mod top;
 mod totals;
 mod units;
 
