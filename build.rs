@@ -7,23 +7,25 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 /// The first function of each section, with the section's title.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 8] = [
     ("mm_size", "Sizes and limits"),
     ("mm_create", "Lifecycle: in place, in your memory"),
     ("mm_add_pool", "Pools"),
     ("mm_malloc", "Allocation"),
     ("mm_walk_pool", "Inspection"),
     ("mm_version", "Version"),
+    ("mm_measure", "Measure and dump"),
     ("mm_default", "Global wrapper: hosted targets only"),
 ];
 
 /// The structs, which C programs name by their typedefs.
-const TYPES: [&str; 5] = [
+const TYPES: [&str; 6] = [
     "mm_allocator_t",
     "mm_pool_t",
     "mm_stats_t",
     "mm_violation_t",
     "mm_cursor_t",
+    "mm_measure_t",
 ];
 
 fn main() {

@@ -34,6 +34,21 @@
     ((major) * 10000 + (minor) * 100 + (patch))
 #define MM_VERSION MM_MAKE_VERSION(0, 1, 0)
 
+/**
+ * The number of sizes in mm_measure_t: every block is smaller than 2 to this
+ * power.
+ */
+#define MM_POWERS 48
+
+/** The number of gaps in mm_measure_t. */
+#define MM_GAPS 8
+
+/** For mm_dump: a drawing and tables, for people. */
+#define MM_DUMP_TEXT 0
+
+/** For mm_dump: JSON lines, documented in the page "The dump format". */
+#define MM_DUMP_JSON 1
+
 /** An allocator, in memory that you supply; opaque. */
 typedef struct mm_allocator_t mm_allocator_t;
 
@@ -99,6 +114,43 @@ typedef struct mm_stats_t {
     /** Number of requests refused for lack of memory. */
     size_t failed_requests;
 } mm_stats_t;
+
+/**
+ * Figures of a walk over all blocks, from mm_measure. Sizes are in bytes and
+ * include the block's header, mm_alloc_overhead() bytes.
+ */
+typedef struct mm_measure_t {
+    /** Number of free blocks. */
+    size_t free_blocks;
+    /** Number of blocks in use. */
+    size_t live_blocks;
+    /** Bytes of all free blocks. */
+    size_t free_bytes;
+    /** Bytes of all blocks in use. */
+    size_t live_bytes;
+    /**
+     * External fragmentation in millionths: 1 minus the sum of the squares of
+     * the free blocks' sizes over the square of their sum. 0 for one free
+     * block or none, 500000 for two of one size.
+     */
+    size_t fragmentation;
+    /** The largest free blocks, the largest first; 0 where there are fewer. */
+    size_t gaps[MM_GAPS];
+    /**
+     * Entry n: number of free blocks of 2^n bytes or more, but less than
+     * 2^(n+1).
+     */
+    size_t free_by_power[MM_POWERS];
+    /** The same for blocks in use. */
+    size_t live_by_power[MM_POWERS];
+} mm_measure_t;
+
+/**
+ * Called by mm_dump with the next `bytes` bytes of the dump, at most 96, and
+ * the `user` pointer given to it; `text` has no final zero. Returns nonzero to
+ * continue, 0 to stop. May read the allocator, but not change it.
+ */
+typedef int (*mm_writer)(const char *text, size_t bytes, void *user);
 
 #ifdef __cplusplus
 extern "C" {
@@ -393,6 +445,30 @@ int mm_stats(const mm_allocator_t *allocator, mm_stats_t *out, size_t size_of_ou
  * O(1), any thread.
  */
 const char *mm_version(void);
+
+/* ---- Measure and dump -------------------------------------------------------- */
+
+/**
+ * Walks over all blocks and fills `out` with what mm_stats cannot know: numbers
+ * of blocks by size, the largest gaps, external fragmentation. Returns 1; 0,
+ * with nothing written, if the handle or `out` is NULL or the walk finds an
+ * overwritten header. Allocates nothing. Under the debug library sizes include
+ * what it keeps around a block, and a block in quarantine counts as free.
+ * O(blocks).
+ */
+int mm_measure(mm_allocator_t *allocator, mm_measure_t *out);
+
+/**
+ * Writes the whole heap, its pools, blocks, free lists and counters, in
+ * `format`, MM_DUMP_TEXT or MM_DUMP_JSON, through `write`, to which `user` is
+ * passed. Allocates nothing and changes nothing. On a damaged heap it says what
+ * is broken and where, and writes the parts that can still be reached. Returns
+ * 1 if the whole heap was written and no damage was found; 0 if not, if `write`
+ * stopped it, or, with nothing written, if the handle or `write` is NULL or the
+ * format is unknown. O(blocks times pools) in the worst case, since a free list
+ * may link blocks of different pools.
+ */
+int mm_dump(mm_allocator_t *allocator, mm_writer write, void *user, int format);
 
 /* ---- Global wrapper: hosted targets only ------------------------------------- */
 

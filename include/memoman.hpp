@@ -204,6 +204,32 @@ public:
         return figures;
     }
 
+    /** mm_measure; all zero if empty, or if a header is overwritten. */
+    mm_measure_t measure() const noexcept {
+        mm_measure_t figures{};
+        mm_measure(allocator_, &figures);
+        return figures;
+    }
+
+    /** External fragmentation, from 0 to 1, as mm_measure finds it. */
+    double fragmentation() const noexcept {
+        return static_cast<double>(measure().fragmentation) / 1e6;
+    }
+
+    /**
+     * mm_dump: calls `write(const char *text, std::size_t bytes)`, which returns whether to
+     * continue, and must neither throw nor change the heap.
+     */
+    template <class Write>
+    bool dump(Write &&write, int format = MM_DUMP_TEXT) const noexcept {
+        auto *target = std::addressof(write);
+        const mm_writer writer = [](const char *text, std::size_t bytes,
+                                    void *user) noexcept -> int {
+            return (**static_cast<decltype(target) *>(user))(text, bytes) ? 1 : 0;
+        };
+        return mm_dump(allocator_, writer, &target, format) != 0;
+    }
+
     /** mm_set_error_handler: `handler` is called on misuse and must not throw. */
     void set_error_handler(mm_error_handler handler, void *user = nullptr) noexcept {
         mm_set_error_handler(allocator_, handler, user);

@@ -8,6 +8,7 @@
 //! | `pools.rs` | add, extend, remove and find pools |
 //! | `allocation.rs` | malloc, calloc, memalign, realloc, free, block size |
 //! | `inspect.rs` | walks, validation, figures, version |
+//! | `dump.rs` | measure and dump |
 //! | `global.rs` | the `_global` functions, over the package `memoman-global` (Unix only) |
 //! | `allocator.rs` | the types of this build: the core's, or the debug layer's |
 //! | `hot/` | the bodies of malloc, memalign, realloc and free, by build |
@@ -33,6 +34,8 @@ mod pools;
 mod allocation;
 
 mod inspect;
+
+mod dump;
 
 #[cfg(unix)]
 mod global;

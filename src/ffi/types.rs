@@ -48,6 +48,37 @@ pub struct mm_violation_t {
     pub pool: *mut mm_pool_t,
 }
 
+/// The number of sizes in mm_measure_t: every block is smaller than 2 to this
+/// power.
+pub const MM_POWERS: usize = 48;
+/// The number of gaps in mm_measure_t.
+pub const MM_GAPS: usize = 8;
+
+/// Figures of a walk over all blocks, from mm_measure. Sizes are in bytes and
+/// include the block's header, mm_alloc_overhead() bytes.
+#[repr(C)]
+pub struct mm_measure_t {
+    /// Number of free blocks.
+    pub free_blocks: usize,
+    /// Number of blocks in use.
+    pub live_blocks: usize,
+    /// Bytes of all free blocks.
+    pub free_bytes: usize,
+    /// Bytes of all blocks in use.
+    pub live_bytes: usize,
+    /// External fragmentation in millionths: 1 minus the sum of the squares of
+    /// the free blocks' sizes over the square of their sum. 0 for one free
+    /// block or none, 500000 for two of one size.
+    pub fragmentation: usize,
+    /// The largest free blocks, the largest first; 0 where there are fewer.
+    pub gaps: [usize; MM_GAPS],
+    /// Entry n: number of free blocks of 2^n bytes or more, but less than
+    /// 2^(n+1).
+    pub free_by_power: [usize; MM_POWERS],
+    /// The same for blocks in use.
+    pub live_by_power: [usize; MM_POWERS],
+}
+
 /// Where mm_validate_step continues. Set it to all zero before the first step;
 /// its contents belong to the library.
 #[repr(C)]
@@ -61,6 +92,17 @@ pub struct mm_cursor_t {
 /// or free to, the allocator that is walked.
 pub type mm_walker =
     Option<unsafe extern "C" fn(ptr: *mut c_void, size: usize, used: c_int, user: *mut c_void)>;
+
+/// For mm_dump: a drawing and tables, for people.
+pub const MM_DUMP_TEXT: c_int = 0;
+/// For mm_dump: JSON lines, documented in the page "The dump format".
+pub const MM_DUMP_JSON: c_int = 1;
+
+/// Called by mm_dump with the next `bytes` bytes of the dump, at most 96, and
+/// the `user` pointer given to it; `text` has no final zero. Returns nonzero to
+/// continue, 0 to stop. May read the allocator, but not change it.
+pub type mm_writer =
+    Option<unsafe extern "C" fn(text: *const c_char, bytes: usize, user: *mut c_void) -> c_int>;
 
 /// Called on misuse: a fixed message, the address of the fault, and the `user`
 /// pointer given to mm_set_error_handler.

@@ -64,9 +64,11 @@ pub mod size_class;
 mod block;
 #[doc(hidden)]
 pub mod control;
+mod dump;
 mod hash;
 mod instance;
 mod intercept;
+mod measure;
 mod misuse;
 #[doc(hidden)]
 pub mod pool;
@@ -97,6 +99,9 @@ use small::{allocate, free, free_list, realloc};
 
 #[doc(hidden)]
 pub use block::FreeBlock;
+pub use dump::DumpFormat;
+#[doc(hidden)]
+pub use dump::Writer;
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use front::Front;
@@ -104,6 +109,9 @@ pub use front::Front;
 pub use instance::Tlsf;
 #[doc(hidden)]
 pub use intercept::Reach;
+pub use measure::Measure;
+#[doc(hidden)]
+pub use measure::{GAPS, Look, POWERS, Seen};
 #[doc(hidden)]
 pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};

@@ -13,6 +13,7 @@
 //! | `resize.rs` | realloc |
 //! | `quarantine.rs` | freed blocks held back |
 //! | `check.rs` | tests of returned pointers, validation |
+//! | `inspect.rs` | dump, measure |
 //! | `fault.rs` | faults, refusals, violations |
 //! | `site.rs` | call sites |
 //!
@@ -26,6 +27,7 @@ mod block;
 mod check;
 mod fault;
 mod heap;
+mod inspect;
 mod ledger;
 mod pools;
 mod quarantine;

@@ -5,6 +5,7 @@
 mod allocator_api2;
 mod boxed;
 mod heap;
+mod inspect;
 
 pub use boxed::Boxed;
 pub use heap::{AddedPool, Heap, Memory};
