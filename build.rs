@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 /// The first function of each section, with the section's title.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("mm_size", "Sizes and limits"),
     ("mm_create", "Lifecycle: in place, in your memory"),
     ("mm_add_pool", "Pools"),
@@ -15,17 +15,19 @@ const SECTIONS: [(&str, &str); 8] = [
     ("mm_walk_pool", "Inspection"),
     ("mm_version", "Version"),
     ("mm_measure", "Measure and dump"),
+    ("mm_set_observer", "Observers"),
     ("mm_default", "Global wrapper: hosted targets only"),
 ];
 
 /// The structs, which C programs name by their typedefs.
-const TYPES: [&str; 6] = [
+const TYPES: [&str; 7] = [
     "mm_allocator_t",
     "mm_pool_t",
     "mm_stats_t",
     "mm_violation_t",
     "mm_cursor_t",
     "mm_measure_t",
+    "mm_event_t",
 ];
 
 fn main() {

@@ -43,6 +43,39 @@
 /** The number of gaps in mm_measure_t. */
 #define MM_GAPS 8
 
+/**
+ * Kinds of mm_event_t: the calls for blocks, which include mm_realloc of NULL
+ * (malloc) and to 0 bytes (free).
+ */
+#define MM_EVENT_MALLOC 1
+
+/** mm_calloc. */
+#define MM_EVENT_CALLOC 2
+
+/** mm_memalign. */
+#define MM_EVENT_MEMALIGN 3
+
+/** mm_realloc or mm_realloc_aligned, in place or not. */
+#define MM_EVENT_REALLOC 4
+
+/** mm_free. */
+#define MM_EVENT_FREE 5
+
+/** A request found no memory. */
+#define MM_EVENT_FAILED 6
+
+/** mm_add_pool. */
+#define MM_EVENT_POOL_ADDED 7
+
+/** mm_extend_pool. */
+#define MM_EVENT_POOL_EXTENDED 8
+
+/** mm_remove_pool: the memory is yours again. */
+#define MM_EVENT_POOL_REMOVED 9
+
+/** mm_reset. */
+#define MM_EVENT_RESET 10
+
 /** For mm_dump: a drawing and tables, for people. */
 #define MM_DUMP_TEXT 0
 
@@ -151,6 +184,44 @@ typedef struct mm_measure_t {
  * continue, 0 to stop. May read the allocator, but not change it.
  */
 typedef int (*mm_writer)(const char *text, size_t bytes, void *user);
+
+/** What a call on an allocator has done, for an observer. */
+typedef struct mm_event_t {
+    /** The allocator. */
+    mm_allocator_t *allocator;
+    /** One of MM_EVENT_MALLOC to MM_EVENT_RESET. Later versions may add kinds. */
+    int kind;
+    /**
+     * The new block, the freed block, or the pool; NULL for a failed request
+     * and a reset.
+     */
+    void *ptr;
+    /** The block before a realloc, a failed one included; else NULL. */
+    void *old_ptr;
+    /**
+     * Requested bytes; of a pool, its bytes, between its rounded bounds; of a
+     * freed block, 0.
+     */
+    size_t bytes;
+    /** Usable bytes of the block, for a freed one before; 0 without a block. */
+    size_t block_bytes;
+    /** The requested alignment; 0 for a function without one. */
+    size_t align;
+} mm_event_t;
+
+/**
+ * Called by an allocator after a call that has changed it: the event, which is
+ * valid during the call, and the `user` pointer given to mm_set_observer.
+ */
+typedef void (*mm_observer)(const mm_event_t *event, void *user);
+
+/**
+ * Called by an allocator when a request finds no memory: the allocator, the
+ * requested bytes and alignment (0 for a function without one), its figures,
+ * and the `user` pointer given to mm_set_exhausted_handler. Returns nonzero to
+ * have the request tried once more.
+ */
+typedef int (*mm_exhausted_handler)(mm_allocator_t *allocator, size_t bytes, size_t align, const mm_stats_t *stats, void *user);
 
 #ifdef __cplusplus
 extern "C" {
@@ -469,6 +540,35 @@ int mm_measure(mm_allocator_t *allocator, mm_measure_t *out);
  * may link blocks of different pools.
  */
 int mm_dump(mm_allocator_t *allocator, mm_writer write, void *user, int format);
+
+/* ---- Observers --------------------------------------------------------------- */
+
+/**
+ * Sets the function that is called after each call that has changed the
+ * allocator, and after each request that found no memory; `user` is passed to
+ * it. NULL removes it. The observer must not change the allocator: such a call
+ * is reported to the error handler and has no effect. It may read it, with
+ * mm_stats, mm_measure, mm_dump, mm_walk_pool and the functions that validate.
+ * While it is set, calls take longer, in constant time; without one they take
+ * what they take without this function. Returns 1; 0, with nothing changed, if
+ * the handle is NULL or that of mm_default(), in the small library, and when
+ * called from an observer or handler of the same allocator. O(1).
+ */
+int mm_set_observer(mm_allocator_t *allocator, mm_observer observer, void *user);
+
+/**
+ * Sets the function that is called when a request finds no memory, before it
+ * is refused; `user` is passed to it. NULL removes it. The handler may add or
+ * extend a pool, or free blocks of the allocator, but not the block that a
+ * realloc is about; it returns nonzero to have the request tried once more. Any
+ * other call that changes the allocator is reported to the error handler and
+ * has no effect. A request that is served in the end is not counted in
+ * `failed_requests`. While a handler is set, calls take longer, in constant
+ * time. Returns 1; 0, with nothing changed, if the handle is NULL or that of
+ * mm_default(), in the small library, and when called from an observer or
+ * handler of the same allocator. O(1).
+ */
+int mm_set_exhausted_handler(mm_allocator_t *allocator, mm_exhausted_handler handler, void *user);
 
 /* ---- Global wrapper: hosted targets only ------------------------------------- */
 

@@ -93,6 +93,67 @@ pub struct mm_cursor_t {
 pub type mm_walker =
     Option<unsafe extern "C" fn(ptr: *mut c_void, size: usize, used: c_int, user: *mut c_void)>;
 
+/// Kinds of mm_event_t: the calls for blocks, which include mm_realloc of NULL
+/// (malloc) and to 0 bytes (free).
+pub const MM_EVENT_MALLOC: c_int = 1;
+/// mm_calloc.
+pub const MM_EVENT_CALLOC: c_int = 2;
+/// mm_memalign.
+pub const MM_EVENT_MEMALIGN: c_int = 3;
+/// mm_realloc or mm_realloc_aligned, in place or not.
+pub const MM_EVENT_REALLOC: c_int = 4;
+/// mm_free.
+pub const MM_EVENT_FREE: c_int = 5;
+/// A request found no memory.
+pub const MM_EVENT_FAILED: c_int = 6;
+/// mm_add_pool.
+pub const MM_EVENT_POOL_ADDED: c_int = 7;
+/// mm_extend_pool.
+pub const MM_EVENT_POOL_EXTENDED: c_int = 8;
+/// mm_remove_pool: the memory is yours again.
+pub const MM_EVENT_POOL_REMOVED: c_int = 9;
+/// mm_reset.
+pub const MM_EVENT_RESET: c_int = 10;
+
+/// What a call on an allocator has done, for an observer.
+#[repr(C)]
+pub struct mm_event_t {
+    /// The allocator.
+    pub allocator: *mut mm_allocator_t,
+    /// One of MM_EVENT_MALLOC to MM_EVENT_RESET. Later versions may add kinds.
+    pub kind: c_int,
+    /// The new block, the freed block, or the pool; NULL for a failed request
+    /// and a reset.
+    pub ptr: *mut c_void,
+    /// The block before a realloc, a failed one included; else NULL.
+    pub old_ptr: *mut c_void,
+    /// Requested bytes; of a pool, its bytes, between its rounded bounds; of a
+    /// freed block, 0.
+    pub bytes: usize,
+    /// Usable bytes of the block, for a freed one before; 0 without a block.
+    pub block_bytes: usize,
+    /// The requested alignment; 0 for a function without one.
+    pub align: usize,
+}
+
+/// Called by an allocator after a call that has changed it: the event, which is
+/// valid during the call, and the `user` pointer given to mm_set_observer.
+pub type mm_observer = Option<unsafe extern "C" fn(event: *const mm_event_t, user: *mut c_void)>;
+
+/// Called by an allocator when a request finds no memory: the allocator, the
+/// requested bytes and alignment (0 for a function without one), its figures,
+/// and the `user` pointer given to mm_set_exhausted_handler. Returns nonzero to
+/// have the request tried once more.
+pub type mm_exhausted_handler = Option<
+    unsafe extern "C" fn(
+        allocator: *mut mm_allocator_t,
+        bytes: usize,
+        align: usize,
+        stats: *const mm_stats_t,
+        user: *mut c_void,
+    ) -> c_int,
+>;
+
 /// For mm_dump: a drawing and tables, for people.
 pub const MM_DUMP_TEXT: c_int = 0;
 /// For mm_dump: JSON lines, documented in the page "The dump format".

@@ -70,6 +70,7 @@ mod instance;
 mod intercept;
 mod measure;
 mod misuse;
+mod observe;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
@@ -115,6 +116,11 @@ pub use measure::{GAPS, Look, POWERS, Seen};
 #[doc(hidden)]
 pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
+#[cfg(not(memoman_small))]
+#[doc(hidden)]
+pub use observe::{Access, ExhaustedHandler, Observer};
+#[cfg(not(memoman_small))]
+pub use observe::{Event, EventKind};
 #[doc(hidden)]
 pub use pool::Pool;
 pub use rust::{AddedPool, Boxed, Heap, Memory};

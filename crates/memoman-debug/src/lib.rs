@@ -14,6 +14,7 @@
 //! | `quarantine.rs` | freed blocks held back |
 //! | `check.rs` | tests of returned pointers, validation |
 //! | `inspect.rs` | dump, measure |
+//! | `observe.rs` | observers |
 //! | `fault.rs` | faults, refusals, violations |
 //! | `site.rs` | call sites |
 //!
@@ -29,6 +30,7 @@ mod fault;
 mod heap;
 mod inspect;
 mod ledger;
+mod observe;
 mod pools;
 mod quarantine;
 mod resize;

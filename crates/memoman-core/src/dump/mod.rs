@@ -191,7 +191,7 @@ impl Dump<'_> {
         // SAFETY: validated (caller); each block is reached through validated sizes.
         unsafe {
             let (cookie, end) = ((*self.control).cookie, pool.end());
-            let unit = self.begin_pool(index, pool);
+            let shift = self.begin_pool(index, pool);
             let mut block = pool.first_block();
             let mut before = Before::Used;
             let mut column = 0;
@@ -208,7 +208,7 @@ impl Dump<'_> {
                 if self.is_json() {
                     self.json_block(index, block, header, seen);
                 } else {
-                    self.text_block(&mut column, unit, block, header, seen);
+                    self.text_block(&mut column, shift, block, header, seen);
                 }
                 before = if header.is_free() {
                     Before::Free(block)
@@ -295,11 +295,11 @@ impl Dump<'_> {
         }
     }
 
-    /// Bytes that one character of the drawing stands for.
+    /// Binary logarithm of the bytes that one character of the drawing stands for.
     ///
     /// # Safety
     /// The pool is validated.
-    unsafe fn begin_pool(&mut self, index: usize, pool: Pool) -> usize {
+    unsafe fn begin_pool(&mut self, index: usize, pool: Pool) -> u32 {
         if self.is_json() {
             return 0;
         }

@@ -1,6 +1,8 @@
 //! Text for the caller's writer, in pieces of at most [`PIECE`] bytes: no allocation, no formatting
 //! machinery.
 
+use core::num::NonZero;
+
 /// Bytes of one piece at most.
 const PIECE: usize = 96;
 
@@ -47,8 +49,8 @@ impl<'a> Sink<'a> {
         let mut numbers = numbers.iter();
         for byte in text.bytes() {
             let base = match byte {
-                b'%' => 10,
-                b'@' => 16,
+                b'%' => const { NonZero::new(10usize).unwrap() },
+                b'@' => const { NonZero::new(16usize).unwrap() },
                 _ => {
                     self.byte(byte);
                     continue;
@@ -58,8 +60,9 @@ impl<'a> Sink<'a> {
             let mut digits = [0u8; 20];
             let mut used = 0;
             for place in &mut digits {
-                *place = b"0123456789abcdef"[number % base];
-                number /= base;
+                let digit = (number % base) as u8;
+                *place = if digit < 10 { b'0' } else { b'a' - 10 } + digit;
+                number = number / base;
                 used += 1;
                 if number == 0 {
                     break;

@@ -12,8 +12,8 @@ use crate::validate::Violation;
 const ROW: usize = 64;
 /// Rows of a pool, unless it has more blocks.
 const ROWS: usize = 32;
-/// The least that a character stands for, in bytes.
-const UNIT_MIN: usize = 32;
+/// Binary logarithm of the least that a character stands for, in bytes.
+const UNIT_SHIFT: u32 = 5;
 
 impl Dump<'_> {
     pub(super) fn text_heading(&mut self) {
@@ -23,29 +23,30 @@ impl Dump<'_> {
         );
     }
 
-    /// Writes a pool's heading; returns the bytes that a character of its drawing stands for.
-    pub(super) fn text_pool(&mut self, index: usize, start: usize, bytes: usize) -> usize {
-        let mut unit = UNIT_MIN;
-        while unit < bytes / (ROW * ROWS) {
-            unit *= 2;
+    /// Writes a pool's heading; returns the binary logarithm of the bytes that a
+    /// character of its drawing stands for.
+    pub(super) fn text_pool(&mut self, index: usize, start: usize, bytes: usize) -> u32 {
+        let mut shift = UNIT_SHIFT;
+        while 1 << shift < bytes / (ROW * ROWS) {
+            shift += 1;
         }
         self.sink.print(
             "pool % at 0x@, % bytes; a character is up to % bytes: # in use, . free",
-            &[index, start, bytes, unit],
+            &[index, start, bytes, 1 << shift],
         );
         self.sink.text(if self.debug {
             ", ~ in quarantine\n"
         } else {
             "\n"
         });
-        unit
+        shift
     }
 
     /// Draws a block: a character for each started unit, and its end.
     pub(super) fn text_block(
         &mut self,
         column: &mut usize,
-        unit: usize,
+        shift: u32,
         block: Block,
         header: Header,
         seen: Option<Seen>,
@@ -55,14 +56,16 @@ impl Dump<'_> {
             Some(Seen::HeldBack(..)) => "~",
             Some(_) => "#",
         };
-        let count = header.size().div_ceil(unit);
+        let count = (header.size() - 1 >> shift) + 1;
         for index in 0..=count {
             if *column == ROW {
                 self.sink.text("\n");
                 *column = 0;
             }
             if *column == 0 {
-                let at = block.addr().wrapping_add((index * unit).min(header.size()));
+                let at = block
+                    .addr()
+                    .wrapping_add((index << shift).min(header.size()));
                 self.sink.print("  0x@ ", &[at]);
             }
             self.sink.text(if index == count { "|" } else { character });

@@ -470,6 +470,11 @@ fn created() -> Option<Tlsf> {
     }
 }
 
+/// Whether this is the process-wide instance's address, which is the same before its creation.
+pub(crate) fn is_instance(raw: *const core::ffi::c_void) -> bool {
+    raw.addr() == CONTROL.0.get().addr()
+}
+
 /// The process-wide instance, created at the first use. None when it cannot be created.
 pub(crate) fn instance() -> Option<Tlsf> {
     with_heap(|_, tlsf| tlsf)
