@@ -236,6 +236,45 @@ public:
     }
 
     /**
+     * mm_set_observer: `observer(const mm_event_t &event)` is called after each call that changes
+     * the heap. It must outlive the heap or be removed, and neither throw nor change the heap.
+     * False if refused.
+     */
+    template <class Observer>
+    bool set_observer(Observer &observer) noexcept {
+        const mm_observer function = [](const mm_event_t *event, void *user) noexcept {
+            (*static_cast<Observer *>(user))(*event);
+        };
+        return mm_set_observer(allocator_, function, std::addressof(observer)) != 0;
+    }
+
+    /** Removes the observer. */
+    bool set_observer(std::nullptr_t) noexcept {
+        return mm_set_observer(allocator_, nullptr, nullptr) != 0;
+    }
+
+    /**
+     * mm_set_exhausted_handler: `handler(std::size_t bytes, std::size_t align, const mm_stats_t &)`
+     * is called when a request finds no memory; it may add a pool to the heap or free blocks, and
+     * returns whether to try once more. It must outlive the heap or be removed, and not throw.
+     * False if refused.
+     */
+    template <class Handler>
+    bool set_exhausted_handler(Handler &handler) noexcept {
+        const mm_exhausted_handler function = [](mm_allocator_t *, std::size_t bytes,
+                                                 std::size_t align, const mm_stats_t *figures,
+                                                 void *user) noexcept -> int {
+            return (*static_cast<Handler *>(user))(bytes, align, *figures) ? 1 : 0;
+        };
+        return mm_set_exhausted_handler(allocator_, function, std::addressof(handler)) != 0;
+    }
+
+    /** Removes the handler. */
+    bool set_exhausted_handler(std::nullptr_t) noexcept {
+        return mm_set_exhausted_handler(allocator_, nullptr, nullptr) != 0;
+    }
+
+    /**
      * Calls `visit(void *payload, std::size_t usable, bool used)` for each block of
      * every pool. It must neither throw nor use the heap.
      */

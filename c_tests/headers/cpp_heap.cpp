@@ -166,6 +166,31 @@ TEST(measure_and_dump_see_the_blocks) {
     EXPECT(!empty.dump([](const char *, std::size_t) { return true; }));
 }
 
+TEST(observer_and_handler_are_called) {
+    checked_heap heap(40000);
+    static char more[65536];
+    std::size_t events = 0, frees = 0, requests = 0;
+    auto count = [&](const mm_event_t &event) {
+        events++;
+        frees += event.kind == MM_EVENT_FREE;
+    };
+    auto grow = [&](std::size_t bytes, std::size_t align, const mm_stats_t &figures) {
+        requests++;
+        EXPECT(align == 0 && figures.largest < bytes);
+        return heap.add_pool(more, sizeof more) != nullptr;
+    };
+    EXPECT(heap.set_observer(count) && heap.set_exhausted_handler(grow));
+    void *block = heap.malloc(60000);
+    EXPECT(block != nullptr && requests == 1);
+    EXPECT(heap.malloc(60000) == nullptr && requests == 2);
+    heap.free(block);
+    EXPECT(events == 4 && frees == 1);
+    EXPECT(heap.set_observer(nullptr) && heap.set_exhausted_handler(nullptr));
+    heap.free(heap.malloc(100));
+    EXPECT(events == 4 && heap.remove_pool(more));
+    EXPECT(!memoman::heap().set_observer(count));
+}
+
 TEST(quantum_is_the_librarys) { EXPECT(memoman::detail::quantum == mm_align_size()); }
 
 #if defined(__cpp_exceptions)

@@ -88,7 +88,7 @@ mod imp {
 mod imp {
     use core::ffi::{c_int, c_void};
     use core::mem::transmute;
-    use core::ptr::{self, NonNull};
+    use core::ptr;
 
     use memoman_core::{Access, Event, EventKind, ExhaustedHandler, Observer};
 
@@ -287,13 +287,12 @@ mod imp {
     }
 
     /// The result of a call as C sees it; null is the result of a `free`.
+    ///
+    /// # Safety
+    /// The instance is live.
     unsafe fn answer_call(tlsf: Tlsf, result: Result<*mut u8, Refusal>) -> *mut c_void {
         match result {
-            // SAFETY: live instance (caller).
-            Ok(block) => match NonNull::new(block) {
-                Some(block) => unsafe { answer(tlsf, Ok(block)) },
-                None => ptr::null_mut(),
-            },
+            Ok(block) => block.cast(),
             // SAFETY: live instance (caller).
             Err(refusal) => unsafe { answer(tlsf, Err(refusal)) },
         }

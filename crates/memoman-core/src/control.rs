@@ -132,7 +132,7 @@ impl Control {
     pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
         // SAFETY: the memory may be written (caller); all-zero is a valid Control.
-        unsafe { ptr::write_bytes(mem, 0, Control::size_for(max_block) - HOOKS) };
+        unsafe { ptr::write_bytes(control, 0, 1) };
         // SAFETY: the memory was just initialised; no other reference to it exists.
         let this = unsafe { &mut *control };
         this.cookie = cookie_for(mem.addr(), 0);

@@ -116,13 +116,13 @@ pub use measure::{GAPS, Look, POWERS, Seen};
 #[doc(hidden)]
 pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
-#[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use observe::{Access, ExhaustedHandler, Observer};
-#[cfg(not(memoman_small))]
 pub use observe::{Event, EventKind};
 #[doc(hidden)]
 pub use pool::Pool;
+#[cfg(not(memoman_small))]
+pub use rust::Shortage;
 pub use rust::{AddedPool, Boxed, Heap, Memory};
 pub use stats::Stats;
 pub use validate::{Cursor, Invariant, Step, Violation};

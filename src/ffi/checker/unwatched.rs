@@ -201,7 +201,10 @@ pub(crate) unsafe fn block_size(block: *const u8) -> usize {
 /// The instance is live. On success `call.old` is given up.
 #[cfg(memoman_debug)]
 pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal> {
-    let align = call.align.max(Tlsf::ALIGN);
+    let align = match call.kind {
+        EventKind::Memalign => call.align,
+        _ => call.align.max(Tlsf::ALIGN),
+    };
     // SAFETY: live instance, old block given up (caller).
     unsafe {
         match (call.kind, NonNull::new(call.old)) {

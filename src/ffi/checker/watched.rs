@@ -112,23 +112,34 @@ pub(crate) fn before_creation(mem: *mut c_void, bytes: usize, control_bytes: usi
     }
 }
 
-/// After an instance's creation: forbids its pools and intercepts it.
+/// After an instance's creation: forbids its pools to the program, if there is a checker.
 ///
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(tlsf: Tlsf) {
     if marks::is_watched() {
-        let _quiet = Quiet::new();
-        if !marks::has_checker() {
-            return;
-        }
-        marks::began(tlsf.as_raw().cast_const().cast());
         // SAFETY: live instance (caller).
-        unsafe {
-            for_each_pool(tlsf, marks::forbid);
-            tlsf.clear_hooks();
-            tlsf.intercept();
-        }
+        unsafe { watched_created(tlsf) };
+    }
+}
+
+/// [`created`] in a process with a checker or an observer.
+///
+/// # Safety
+/// The instance is live.
+#[cold]
+#[inline(never)]
+unsafe fn watched_created(tlsf: Tlsf) {
+    if !marks::has_checker() {
+        return;
+    }
+    let _quiet = Quiet::new();
+    marks::began(tlsf.as_raw().cast_const().cast());
+    // SAFETY: live instance (caller).
+    unsafe {
+        for_each_pool(tlsf, marks::forbid);
+        tlsf.clear_hooks();
+        tlsf.intercept();
     }
 }
 
@@ -353,7 +364,10 @@ unsafe fn for_each_pool(tlsf: Tlsf, each: fn(*const u8, usize)) {
 #[inline(never)]
 pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal> {
     let Call { bytes, .. } = *call;
-    let align = call.align.max(Tlsf::ALIGN);
+    let align = match call.kind {
+        EventKind::Memalign => call.align,
+        _ => call.align.max(Tlsf::ALIGN),
+    };
     // SAFETY: live instance, old block given up (caller); a new block has `bytes` bytes.
     unsafe {
         let session = Session::open(tlsf);
@@ -361,6 +375,7 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
             (EventKind::Free, Some(block)) => give_back(&session, block)
                 .map(|()| ptr::null_mut())
                 .map_err(|what| Refusal::Misuse(what, call.old)),
+            (EventKind::Realloc, _) if bytes == 0 => Err(Refusal::Invalid),
             (EventKind::Realloc, Some(block)) if marks::has_checker() => {
                 resize(&session, block, align, bytes).map(NonNull::as_ptr)
             }
@@ -368,11 +383,10 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
                 .realloc_aligned(block, align, bytes)
                 .map(NonNull::as_ptr),
             _ => {
-                let block = if align == Tlsf::ALIGN {
-                    session.malloc(bytes)
-                } else {
-                    session.memalign(align, bytes)
-                }?;
+                let block = match call.kind {
+                    EventKind::Memalign => session.memalign(align, bytes)?,
+                    _ => session.malloc(bytes)?,
+                };
                 marks::taken(session.name(), block, bytes);
                 Ok(block.as_ptr())
             }

@@ -3,6 +3,7 @@
 //! intercepted, since a memory checker watches or an observer is set, are made by [`made`].
 
 use core::ffi::c_void;
+use core::hint::black_box;
 use core::ptr::{self, NonNull};
 
 use memoman_core::{EventKind, FreeBlock, Front, Misuse, Refusal, Tlsf};
@@ -114,7 +115,7 @@ pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_
     // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
     unsafe {
         match tlsf.memalign(align, bytes) {
-            Err(Refusal::Misuse(Misuse::Intercepted, _)) => made_aligned(tlsf, &request),
+            Err(Refusal::Misuse(Misuse::Intercepted, _)) => made_aligned(tlsf, black_box(&request)),
             result => answer(tlsf, result),
         }
     }

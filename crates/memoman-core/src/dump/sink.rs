@@ -62,7 +62,7 @@ impl<'a> Sink<'a> {
             for place in &mut digits {
                 let digit = (number % base) as u8;
                 *place = if digit < 10 { b'0' } else { b'a' - 10 } + digit;
-                number = number / base;
+                number /= base;
                 used += 1;
                 if number == 0 {
                     break;

@@ -56,7 +56,7 @@ impl Dump<'_> {
             Some(Seen::HeldBack(..)) => "~",
             Some(_) => "#",
         };
-        let count = (header.size() - 1 >> shift) + 1;
+        let count = ((header.size() - 1) >> shift) + 1;
         for index in 0..=count {
             if *column == ROW {
                 self.sink.text("\n");

@@ -1,8 +1,9 @@
-//! Walks over a whole [`Heap`]: measure and dump.
+//! Walks over a whole [`Heap`]: measure, dump, validation in steps.
 
 use crate::dump::DumpFormat;
 use crate::measure::Measure;
 use crate::rust::heap::Heap;
+use crate::validate::{Cursor, Step};
 
 impl Heap<'_> {
     /// Figures of a walk over all blocks: numbers of blocks by size, the largest gaps, external
@@ -18,7 +19,7 @@ impl Heap<'_> {
     /// ```
     pub fn measure(&self) -> Option<Measure> {
         // SAFETY: live.
-        unsafe { self.raw().measure() }
+        self.suspended(|| unsafe { self.raw().measure() })
     }
 
     /// Writes pools, blocks, free lists and counters through `write`, in pieces of at most 96
@@ -40,6 +41,24 @@ impl Heap<'_> {
     /// ```
     pub fn dump(&mut self, format: DumpFormat, mut write: impl FnMut(&[u8]) -> bool) -> bool {
         // SAFETY: live; borrowed exclusively, so `write` makes no call on it.
-        unsafe { self.raw().dump(format, &mut write) }
+        self.suspended(|| unsafe { self.raw().dump(format, &mut write) })
+    }
+
+    /// Validates up to `max_blocks` blocks (at least one) and saves in `cursor` where to resume;
+    /// the heap may be used between two steps. O(bins + max_blocks · pools).
+    /// `Tlsf::validate_step` names what steps cannot find.
+    ///
+    /// ```
+    /// # use memoman_core::{Cursor, Heap, Step};
+    /// # use std::mem::MaybeUninit;
+    /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+    /// let heap = Heap::new(&mut memory).unwrap();
+    /// let mut cursor = Cursor::START;
+    /// while heap.validate_step(&mut cursor, 10) == Step::More {}
+    /// ```
+    pub fn validate_step(&self, cursor: &mut Cursor, max_blocks: usize) -> Step {
+        // SAFETY: live (borrowed). A cursor's fields are private: a start or a step wrote it, and a
+        // step tests what it leads to.
+        self.suspended(|| unsafe { self.raw().validate_step(cursor, max_blocks) })
     }
 }
