@@ -66,7 +66,7 @@ else
     built=$target/$folder
 fi
 
-for header in memoman.h memoman.hpp memoman/tlsf.h; do
+for header in memoman.h memoman.hpp memoman/{tlsf,record}.h; do
     place "include/$header" "$out/include/$header"
 done
 
