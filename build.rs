@@ -102,6 +102,17 @@ fn generate(root: &std::path::Path) -> String {
         })
 }
 
+/// Breaks a type of a function that is longer than a line, between two parameters.
+fn broken(line: &str) -> String {
+    let (Some(open), Some(at)) = (line.rfind('('), line[..line.len().min(80)].rfind(", ")) else {
+        return line.to_owned();
+    };
+    if line.len() <= 100 || !line.starts_with("typedef ") || at < open {
+        return line.to_owned();
+    }
+    format!("{},\n{:width$}{}", &line[..at], "", &line[at + 2..], width = open + 1)
+}
+
 /// Writes a comment of one line on one line.
 fn compact(text: &str) -> String {
     let mut out = String::new();
@@ -115,7 +126,7 @@ fn compact(text: &str) -> String {
                 out += &format!("{indent}/** {} */\n", first.trim().trim_start_matches("* "));
             }
             (Some(first), _) => out += &format!("{line}\n{first}\n"),
-            (None, _) => out += &format!("{line}\n"),
+            (None, _) => out += &format!("{}\n", broken(line)),
         }
     }
     out

@@ -388,7 +388,7 @@ TEST(observe, one_retry_only_and_the_refusal_is_counted_once) {
     CHECK_EQ(heap_stats(heap).failed_requests, 2);
     CHECK(mm_malloc(heap, 40000) != NULL);
     CHECK_EQ(want.calls, 2);
-    /* Not for want of memory. */
+    /* Refused for another reason than memory. */
     CHECK_NULL(mm_malloc(heap, 0));
     CHECK_NULL(mm_memalign(heap, 3, 10));
     CHECK_EQ(want.calls, 2);

@@ -221,7 +221,8 @@ typedef void (*mm_observer)(const mm_event_t *event, void *user);
  * and the `user` pointer given to mm_set_exhausted_handler. Returns nonzero to
  * have the request tried once more.
  */
-typedef int (*mm_exhausted_handler)(mm_allocator_t *allocator, size_t bytes, size_t align, const mm_stats_t *stats, void *user);
+typedef int (*mm_exhausted_handler)(mm_allocator_t *allocator, size_t bytes,
+                                    size_t align, const mm_stats_t *stats, void *user);
 
 #ifdef __cplusplus
 extern "C" {

@@ -74,6 +74,7 @@ for place in range(0, len(data), 16):
     if kind == 255:
         assert sequence == 0 and align == 1 and data[place + 4 : place + 8] == b"MMR1"
         assert time == 4
+        continue
     elif kind == 254:
         before = pointer
         continue

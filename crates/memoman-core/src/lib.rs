@@ -68,6 +68,7 @@ mod dump;
 mod hash;
 mod instance;
 mod intercept;
+mod layout;
 mod measure;
 mod misuse;
 mod observe;
@@ -110,6 +111,8 @@ pub use front::Front;
 pub use instance::Tlsf;
 #[doc(hidden)]
 pub use intercept::Reach;
+#[doc(hidden)]
+pub use layout::{LAYOUT, Layout};
 pub use measure::Measure;
 #[doc(hidden)]
 pub use measure::{GAPS, Look, POWERS, Seen};

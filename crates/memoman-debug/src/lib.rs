@@ -39,4 +39,6 @@ pub mod site;
 pub use block::{FILL_MAX, FREED, FRESH, GUARD, GUARD_FILL};
 pub use fault::{Fault, Invariant, Kind, Known, Refusal, Step, Violation};
 pub use heap::{DebugTlsf, Freed};
+/// Bytes of a handle's memory before the core's control structure.
+pub const BEFORE_CONTROL: usize = ledger::LEDGER;
 pub use quarantine::{QUARANTINE_BLOCKS, QUARANTINE_BYTES};

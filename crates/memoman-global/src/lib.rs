@@ -87,6 +87,8 @@ pub use process::figures::Info;
 #[doc(hidden)]
 pub use process::misuse;
 #[doc(hidden)]
+pub use process::published::memoman_published;
+#[doc(hidden)]
 pub use system::errno::set_errno;
 
 /// The examples of README.md are tests.

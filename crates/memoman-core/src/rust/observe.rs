@@ -133,10 +133,10 @@ impl<'pool> Heap<'pool> {
         unsafe { self.set(|tlsf| tlsf.set_observer(None, ptr::null_mut())) };
     }
 
-    /// Calls `handler` when a request finds no memory, before it is refused. Memory that the handler
-    /// returns becomes a pool, and the request is tried once more; a request that is served then is
-    /// not counted as failed. The heap refuses calls from the handler. While it is set, calls take
-    /// longer, in constant time. A panic in it ends the program. O(1).
+    /// Calls `handler` when a request finds no memory, before it is refused. Memory that the
+    /// handler returns becomes a pool, and the request is tried once more; a request that is then
+    /// served is not counted as failed. The heap refuses calls from the handler. While it is set,
+    /// calls take longer, in constant time. A panic in it ends the program. O(1).
     ///
     /// ```
     /// # use memoman_core::{Heap, Shortage};
