@@ -110,7 +110,13 @@ fn broken(line: &str) -> String {
     if line.len() <= 100 || !line.starts_with("typedef ") || at < open {
         return line.to_owned();
     }
-    format!("{},\n{:width$}{}", &line[..at], "", &line[at + 2..], width = open + 1)
+    format!(
+        "{},\n{:width$}{}",
+        &line[..at],
+        "",
+        &line[at + 2..],
+        width = open + 1
+    )
 }
 
 /// Writes a comment of one line on one line.
