@@ -2,8 +2,9 @@
 # The debugger script under gdb, against the stripped release library: scripts/check-debugger.sh
 # [DIST]
 #
-# A live process, a core dump, the debug library, a 32-bit program if its library has been built
-# (make check-embedded). The program is c_tests/debugger/heap.c.
+# A live process, a core dump, the debug library, lldb if it is installed, a 32-bit program if its
+# library has been built (make check-embedded, which also reads the firmware's heap). The program is
+# c_tests/debugger/heap.c.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=debugger
@@ -66,6 +67,15 @@ on_32_bit() {
     program narrow "$target/embedded/i686/libmemoman.a" -m32 && live narrow &&
         release_says "$work/narrow.txt" && global_says "$work/narrow.txt"
 }
+# Under lldb, where it is installed. (Debian's finds its Python module by PYTHONPATH only.)
+on_lldb() {
+    local command arguments=()
+    for command in "${all[@]}"; do arguments+=(-o "$command"); done
+    PYTHONPATH=$(echo /usr/lib/llvm-*/lib/python3.*/dist-packages | cut -d' ' -f1) \
+        timeout 120 "$1" -b -o "command script import $script" -o 'breakpoint set -n here' \
+        -o run "${arguments[@]}" -o kill "$work/live" >"$work/lldb.txt" 2>&1
+    release_says "$work/lldb.txt" && global_says "$work/lldb.txt"
+}
 
 command -v gdb >/dev/null || die "gdb is missing: scripts/setup.sh check installs it"
 check compiles program live "$dist/libmemoman.a"
@@ -74,4 +84,10 @@ check core-dump on_core
 check shared-library on_shared
 [ ! -e "$dist/libmemoman-debug.a" ] || check debug-library on_debug
 [ ! -e "$target/embedded/i686/libmemoman.a" ] || check 32-bit on_32_bit
+lldb=$(compgen -c lldb- | grep -xE 'lldb-[0-9]+' | sort -V | head -1)
+if [ -n "$lldb" ]; then
+    check lldb on_lldb "$lldb"
+else
+    skip "lldb it is not installed"
+fi
 finish

@@ -93,6 +93,23 @@ print(len(data) // 16, "records")
 CHECK
 }
 
+# The debugger script reads the firmware's heap through QEMU's probe.
+firmware_is_debugged() {
+    local port=$((30000 + $$ % 20000)) emulator
+    (cd "$m3" && exec timeout 60 qemu-system-arm -M lm3s6965evb -cpu cortex-m3 -display none \
+        -serial none -monitor none -semihosting-config enable=on,target=native \
+        -kernel firmware.elf -S -gdb "tcp::$port" </dev/null >/dev/null 2>&1) &
+    emulator=$!
+    timeout 60 gdb-multiarch -q -nx -batch -ex 'source packaging/debugger/memoman.py' \
+        -ex 'set tcp connect-timeout 20' -ex "target remote :$port" -ex 'break mm_realloc' \
+        -ex continue -ex 'ignore 1 300' -ex continue -ex 'memoman heap &control' \
+        -ex 'memoman block $r1 &control' -ex kill "$m3/firmware.elf" >"$m3/debugger.txt" 2>&1
+    wait $emulator
+    cat "$m3/debugger.txt"
+    grep -q '1 pools, 16376 bytes' "$m3/debugger.txt" && ! grep -q BROKEN "$m3/debugger.txt" &&
+        grep -q 'is byte 0 of a block in use' "$m3/debugger.txt"
+}
+
 # The example with a mistake and no error handler ends in the fault handler, with its status.
 firmware_traps() {
     local status
@@ -214,6 +231,7 @@ if check library-cortex-m3 scripts/build-lib.sh "$m3" cortex-m3 &&
     check firmware-links firmware firmware; then
     if check firmware-runs firmware_runs; then indented <"$m3/firmware.txt"; fi
     check firmware-records-are-whole records_are_whole
+    check firmware-is-debugged firmware_is_debugged
     check firmware-without-handler-traps firmware_traps
     check figures-agree figures_agree
     arm-none-eabi-size "$m3/firmware.elf"
