@@ -95,7 +95,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Exhausted => f.write_str("no free block is large enough"),
             Refusal::Invalid => f.write_str("size of zero or alignment that is no power of two"),
-            Refusal::Misuse(misuse, address) => write!(f, "{misuse}: {address:p}"),
+            Refusal::Misuse(misuse, address) => write!(f, "{misuse}: {:p}", *address),
         }
     }
 }
