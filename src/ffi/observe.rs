@@ -27,13 +27,8 @@ pub unsafe extern "C" fn mm_set_observer(
     observer: mm_observer,
     user: *mut c_void,
 ) -> c_int {
-    // SAFETY: boundary rules; the observer is the caller's C function, whose event has the layout
-    // of the core's (asserted in `imp`).
-    unsafe {
-        imp::set(allocator, |tlsf| {
-            tlsf.set_observer(imp::observer(observer), user);
-        })
-    }
+    // SAFETY: boundary rules; the observer is the caller's C function (documented).
+    unsafe { imp::set_observer(allocator, observer, user) }
 }
 
 /// Sets the function that is called when a request finds no memory, before it
@@ -52,13 +47,8 @@ pub unsafe extern "C" fn mm_set_exhausted_handler(
     handler: mm_exhausted_handler,
     user: *mut c_void,
 ) -> c_int {
-    // SAFETY: boundary rules; the handler is the caller's C function, whose figures have the layout
-    // of the core's.
-    unsafe {
-        imp::set(allocator, |tlsf| {
-            tlsf.set_exhausted_handler(imp::handler(handler), user);
-        })
-    }
+    // SAFETY: boundary rules; the handler is the caller's C function (documented).
+    unsafe { imp::set_exhausted_handler(allocator, handler, user) }
 }
 
 #[cfg(memoman_small)]
@@ -69,17 +59,19 @@ mod imp {
 
     use crate::ffi::types::{mm_allocator_t, mm_exhausted_handler, mm_observer};
 
-    pub(super) struct Absent;
-
-    impl Absent {
-        pub(super) unsafe fn set_observer(&self, _: (), _: *mut c_void) {}
-        pub(super) unsafe fn set_exhausted_handler(&self, _: (), _: *mut c_void) {}
+    pub(super) unsafe fn set_observer(
+        _: *mut mm_allocator_t,
+        _: mm_observer,
+        _: *mut c_void,
+    ) -> c_int {
+        0
     }
 
-    pub(super) fn observer(_: mm_observer) {}
-    pub(super) fn handler(_: mm_exhausted_handler) {}
-
-    pub(super) unsafe fn set(_: *mut mm_allocator_t, _: impl FnOnce(Absent)) -> c_int {
+    pub(super) unsafe fn set_exhausted_handler(
+        _: *mut mm_allocator_t,
+        _: mm_exhausted_handler,
+        _: *mut c_void,
+    ) -> c_int {
         0
     }
 }
@@ -116,16 +108,38 @@ mod imp {
         assert!(types::MM_EVENT_RESET == EventKind::Reset as c_int);
     };
 
-    pub(super) fn observer(observer: mm_observer) -> Option<Observer> {
-        // SAFETY: function pointers that differ in the struct pointed to only, of one layout
-        // (asserted above).
-        unsafe { transmute(observer) }
+    /// `mm_set_observer`.
+    ///
+    /// # Safety
+    /// `allocator` is NULL or that of a live instance.
+    pub(super) unsafe fn set_observer(
+        allocator: *mut mm_allocator_t,
+        observer: mm_observer,
+        user: *mut c_void,
+    ) -> c_int {
+        // SAFETY: NULL or a live instance (caller); the function pointers differ in the struct
+        // pointed to only, which has one layout (asserted above). `set` has tested that none runs.
+        unsafe {
+            let observer = transmute::<mm_observer, Option<Observer>>(observer);
+            set(allocator, |tlsf| tlsf.set_observer(observer, user))
+        }
     }
 
-    pub(super) fn handler(handler: mm_exhausted_handler) -> Option<ExhaustedHandler> {
-        // SAFETY: function pointers that differ in the types pointed to only, of one layout
-        // (asserted above).
-        unsafe { transmute(handler) }
+    /// `mm_set_exhausted_handler`.
+    ///
+    /// # Safety
+    /// `allocator` is NULL or that of a live instance.
+    pub(super) unsafe fn set_exhausted_handler(
+        allocator: *mut mm_allocator_t,
+        handler: mm_exhausted_handler,
+        user: *mut c_void,
+    ) -> c_int {
+        // SAFETY: NULL or a live instance (caller); the function pointers differ in the types
+        // pointed to only, which have one layout (asserted above). `set` has tested that none runs.
+        unsafe {
+            let handler = transmute::<mm_exhausted_handler, Option<ExhaustedHandler>>(handler);
+            set(allocator, |tlsf| tlsf.set_exhausted_handler(handler, user))
+        }
     }
 
     /// Sets a function, unless one is running; intercepts the allocator, or ends that.
@@ -133,7 +147,7 @@ mod imp {
     /// # Safety
     /// `allocator` is NULL or that of a live instance.
     #[inline(never)]
-    pub(super) unsafe fn set(allocator: *mut mm_allocator_t, set: impl FnOnce(Tlsf)) -> c_int {
+    unsafe fn set(allocator: *mut mm_allocator_t, set: impl FnOnce(Tlsf)) -> c_int {
         // SAFETY: NULL or a live instance (caller).
         unsafe {
             let Some(tlsf) = instance(allocator) else {
