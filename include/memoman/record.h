@@ -99,19 +99,24 @@ static inline void mm_record(const mm_event_t *event, void *user) {
                   event->kind == MM_EVENT_FREE ? event->block_bytes : event->bytes);
 }
 
-/* A walk over a pool: its blocks in use as records, and its end. */
-typedef struct mm_record_walk_t {
-    mm_recorder_t *recorder;
-    const char *end;
-} mm_record_walk_t;
-
-static inline void mm_record_end(void *ptr, size_t size, int used, void *user) {
-    (void)used;
-    ((mm_record_walk_t *)user)->end = (const char *)ptr + size;
+static inline void mm_record_block(void *ptr, size_t size, int used, void *user) {
+    if (used) mm_record_raw((mm_recorder_t *)user, MM_EVENT_MALLOC, 0, ptr, size);
 }
 
-static inline void mm_record_block(void *ptr, size_t size, int used, void *user) {
-    if (used) mm_record_raw(((mm_record_walk_t *)user)->recorder, MM_EVENT_MALLOC, 0, ptr, size);
+static inline int mm_record_inside(mm_allocator_t *allocator, mm_pool_t *pool, size_t offset) {
+    return mm_get_pool_for_ptr(allocator, (const char *)(void *)pool + offset) == pool;
+}
+
+/* The pool's bytes: the first offset that is not inside it. */
+static inline size_t mm_record_pool_bytes(mm_allocator_t *allocator, mm_pool_t *pool) {
+    size_t inside = 0, step = 1;
+    while (mm_record_inside(allocator, pool, inside + step)) {
+        inside += step;
+        step *= 2;
+    }
+    for (; step != 0; step /= 2)
+        if (mm_record_inside(allocator, pool, inside + step)) inside += step;
+    return inside + 1;
 }
 
 /* Sends the allocator's pools and blocks in use, a block's size in place of the bytes requested,
@@ -119,15 +124,10 @@ static inline void mm_record_block(void *ptr, size_t size, int used, void *user)
  * small library never does. */
 static inline int mm_record_start(mm_recorder_t *recorder, mm_allocator_t *allocator) {
     mm_pool_t *pool;
-    mm_record_walk_t walk;
-    walk.recorder = recorder;
     for (pool = mm_get_pool(allocator); pool != NULL; pool = mm_next_pool(allocator, pool)) {
-        walk.end = (const char *)(void *)pool;
-        mm_walk_pool(pool, mm_record_end, &walk);
-        /* The sentinel is one word. */
         mm_record_raw(recorder, MM_EVENT_POOL_ADDED, 0, pool,
-                      (size_t)(walk.end - (const char *)(void *)pool) + sizeof(void *));
-        mm_walk_pool(pool, mm_record_block, &walk);
+                      mm_record_pool_bytes(allocator, pool));
+        mm_walk_pool(pool, mm_record_block, recorder);
     }
     return mm_set_observer(allocator, mm_record, recorder);
 }
