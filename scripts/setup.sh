@@ -29,6 +29,8 @@ apt    pkg-config            pkg-config          check check-install examples
 apt    valgrind              valgrind            check wcet constant
 apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
 apt    libc6-dbg             valgrind_works      check wcet constant
+apt    gdb                   gdb                 check
+apt    gdb-multiarch         gdb-multiarch       check-embedded
 apt    clang-22              clang-22            check check-32 check-arm check-install fuzz rtsan
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan

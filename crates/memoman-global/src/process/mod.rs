@@ -20,6 +20,7 @@
 //! | `map.rs` | which thread heap has an address |
 //! | `core_calls.rs` | the core's malloc and free, one copy of each |
 //! | `lock.rs` | the lock |
+//! | `published.rs` | where the figures lie, for readers outside |
 //!
 //! The debug library has no thread heaps: it serves every thread from the process-wide instance.
 
@@ -28,6 +29,7 @@ pub(crate) mod fork;
 pub(crate) mod heap;
 pub(crate) mod lock;
 pub mod misuse;
+pub(crate) mod published;
 pub(crate) mod start;
 
 #[cfg(not(memoman_debug))]
