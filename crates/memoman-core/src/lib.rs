@@ -67,6 +67,7 @@ pub mod control;
 mod hash;
 mod instance;
 mod intercept;
+mod life;
 mod misuse;
 #[doc(hidden)]
 pub mod pool;
@@ -109,9 +110,11 @@ pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
 pub use pool::Pool;
-pub use rust::{AddedPool, Boxed, Heap, Memory};
+pub use rust::{AddedPool, Boxed, Heap, Memory, Steps};
 pub use stats::Stats;
-pub use validate::{Cursor, Invariant, Step, Violation};
+#[doc(hidden)]
+pub use validate::Cursor;
+pub use validate::{Invariant, Step, Violation};
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

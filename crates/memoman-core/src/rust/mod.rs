@@ -5,6 +5,8 @@
 mod allocator_api2;
 mod boxed;
 mod heap;
+mod steps;
 
 pub use boxed::Boxed;
 pub use heap::{AddedPool, Heap, Memory};
+pub use steps::Steps;
