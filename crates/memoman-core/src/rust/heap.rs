@@ -164,11 +164,7 @@ impl<'pool> Heap<'pool> {
     ///     assert!(heap.boxed(run).is_ok());
     /// }
     /// ```
-    pub fn seeded(
-        memory: &'pool mut Memory,
-        max_block: usize,
-        seed: usize,
-    ) -> Option<Heap<'pool>> {
+    pub fn seeded(memory: &'pool mut Memory, max_block: usize, seed: usize) -> Option<Heap<'pool>> {
         let (start, bytes) = (memory.as_mut_ptr().cast(), memory.len());
         // SAFETY: the memory is borrowed exclusively for as long as the heap lives.
         let tlsf = unsafe { Tlsf::create_seeded_with_pool(start, bytes, max_block, seed) }?;

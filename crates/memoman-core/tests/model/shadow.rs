@@ -118,7 +118,8 @@ impl Shadow {
         let end = mem.addr() + bytes;
         let fits = end >= rest.next_multiple_of(QUANTUM) + POOL_MIN;
         // SAFETY: the arena holds the range.
-        let tlsf = unsafe { Tlsf::create_seeded_with_pool(mem, bytes, Tlsf::DEFAULT_MAX_BLOCK, LIFE) };
+        let tlsf =
+            unsafe { Tlsf::create_seeded_with_pool(mem, bytes, Tlsf::DEFAULT_MAX_BLOCK, LIFE) };
         assert_eq!(tlsf.is_some(), fits, "create_with_pool of {bytes} bytes");
         if tlsf.is_some() {
             let given = Given { mem: rest, end };
@@ -391,8 +392,8 @@ impl Shadow {
             let (was, new) = (word(&freed), word(&fresh));
             // Counters that a new instance has at zero, and the word that takes unneeded writes.
             let absorber = self.arena.offset(self.control.0) + WORD;
-            let history = at == absorber
-                || new == 0 && (was == stats.peak || was == stats.failed_requests);
+            let history =
+                at == absorber || new == 0 && (was == stats.peak || was == stats.failed_requests);
             assert!(
                 was == new || history,
                 "byte {at}: {was:#x}, in a new instance {new:#x}"
