@@ -21,6 +21,8 @@
 //! that every call makes. A header that stops being that of a block in use is marked FREE, so no
 //! stale header passes for a live one.
 
+use core::ptr;
+
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, SIZE_BITS, SIZE_LIMIT, WORD};
 
 /// The block is free.
@@ -205,6 +207,14 @@ impl Block {
     #[inline(always)]
     pub(crate) const fn at(payload: *mut u8) -> Block {
         Block(payload)
+    }
+
+    /// The block of a pointer that a caller gives back. That may have been narrowed to the payload,
+    /// as the pointer in a `Box` is: header and neighbours are reached with the provenance of the
+    /// pool's memory, which `add_pool` exposes.
+    #[inline(always)]
+    pub(crate) fn returned(payload: *const u8) -> Block {
+        Block(ptr::with_exposed_provenance_mut(payload.addr()))
     }
 
     #[inline(always)]

@@ -102,7 +102,7 @@ impl Control {
     }
 
     /// Bytes of a control structure with this many bins, in whole quanta.
-    const fn bytes_of(bins: usize) -> usize {
+    pub(crate) const fn bytes_of(bins: usize) -> usize {
         (size_of::<Control>() + bins * WORD).next_multiple_of(QUANTUM)
     }
 

@@ -40,7 +40,7 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn free_for<F: Front>(self, ptr: *mut u8) -> F::Freed {
         let control = self.control();
-        let block = Block::at(ptr);
+        let block = Block::returned(ptr);
         // SAFETY: live instance (caller); a header is read only inside the bounds and tested before
         // anything is written.
         unsafe {
@@ -84,7 +84,7 @@ impl Tlsf {
     #[cold]
     pub unsafe fn free_refused(self, ptr: NonNull<u8>) -> Misuse {
         // SAFETY: live instance, readable bounds (caller).
-        unsafe { explain(self.control(), Block::at(ptr.as_ptr())) }
+        unsafe { explain(self.control(), Block::returned(ptr.as_ptr())) }
     }
 }
 
@@ -101,7 +101,7 @@ unsafe fn free_before<F: Front>(
     next_header: Header,
 ) -> F::Freed {
     // SAFETY: live instance; the block's header, tested, and the next one's (caller).
-    match unsafe { join_next(tlsf.control(), Block::at(ptr), header, next_header) } {
+    match unsafe { join_next(tlsf.control(), Block::returned(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
         // SAFETY: live instance (caller).
         Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },
@@ -171,7 +171,7 @@ unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::
     // SAFETY: live instance, aligned address inside the bounds (caller); block and neighbours are
     // tested before anything is written.
     unsafe {
-        let block = Block::at(ptr);
+        let block = Block::returned(ptr);
         let freed = header.size();
         if !header.is_plain_used() || freed > (*control).high - block.addr() {
             return not_freed::<F>(tlsf, ptr, None);
@@ -212,7 +212,7 @@ unsafe fn free_between<F: Front>(
     next_header: Header,
 ) -> F::Freed {
     // SAFETY: live instance; the block's header, tested, and the next one's (caller).
-    match unsafe { join_both(tlsf.control(), Block::at(ptr), header, next_header) } {
+    match unsafe { join_both(tlsf.control(), Block::returned(ptr), header, next_header) } {
         Ok(block) => F::freed(block),
         // SAFETY: live instance (caller).
         Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },

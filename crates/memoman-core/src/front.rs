@@ -90,6 +90,6 @@ impl Front for Returned {
     #[inline(always)]
     unsafe fn not_freed(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) -> Self::Freed {
         // SAFETY: the instance is live, and memory between its pools may be read (caller).
-        Err(misuse.unwrap_or_else(|| unsafe { explain(tlsf.control(), Block::at(ptr)) }))
+        Err(misuse.unwrap_or_else(|| unsafe { explain(tlsf.control(), Block::returned(ptr)) }))
     }
 }

@@ -84,6 +84,8 @@ impl Tlsf {
         if mem.is_null() || bytes < skip + POOL_MIN {
             return None;
         }
+        // For `Block::returned`.
+        let _ = mem.expose_provenance();
         let start = mem.wrapping_add(skip);
         let region = (end & !(QUANTUM - 1)) - start.addr();
         if !(POOL_MIN..=SIZE_LIMIT).contains(&region) {

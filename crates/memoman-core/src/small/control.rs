@@ -21,10 +21,10 @@ impl Control {
         let control: *mut Control = mem.cast();
         // SAFETY: the memory may be written (caller); all-zero is a valid Control.
         unsafe {
-            ptr::write_bytes(control, 0, 1);
+            let bins = Control::bins_for(max_block);
+            ptr::write_bytes(mem, 0, Control::bytes_of(bins));
             (*control).life = life;
             (*control).cookie = life::seal(life);
-            let bins = Control::bins_for(max_block);
             (*control).top_bin = bins - 1;
             let max_size = block_size_for(max_block);
             (*control).max_size = max_size;
