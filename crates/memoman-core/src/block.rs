@@ -57,7 +57,7 @@ impl Header {
 
     #[inline(always)]
     pub(crate) const fn free(size: usize) -> Header {
-        Header(size | FREE)
+        Header(size ^ FREE)
     }
 
     #[inline(always)]
@@ -124,10 +124,10 @@ impl Header {
         (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most >> QUANTUM_LOG2
     }
 
-    /// [`Header::is_plain_used`] after a block in use: no bit below the size is set.
+    /// [`Header::is_plain_used`] after a block in use, and sealed: no bit beside the size is set.
     #[inline(always)]
     pub(crate) const fn is_plain_used_after_used(self) -> bool {
-        self.0 & LOW_BITS == 0
+        self.0 & (SEAL_BITS | LOW_BITS) == 0
     }
 
     /// A used block of a possible size after a block in use: [`Header::may_follow_used`], neither

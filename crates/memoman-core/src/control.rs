@@ -291,12 +291,11 @@ impl Control {
         debug_assert!(word < SL_WORDS);
         // SAFETY: a bin is at most `top_bin`, which is below BINS_MAX, so its word exists.
         let bits = unsafe { self.sl_bitmap.get_unchecked_mut(word) };
-        let before = *bits;
-        *bits = before | 1 << (bin % WORD_BITS);
-        // A word is rarely zero.
-        if before == 0 {
+        // Rare. (Tested first: the old value then needs no register of its own.)
+        if *bits == 0 {
             self.fl_bitmap |= 1 << word;
         }
+        *bits |= 1 << (bin % WORD_BITS);
     }
 
     /// Marks `bin` as empty.

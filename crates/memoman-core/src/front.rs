@@ -38,6 +38,18 @@ pub trait Front {
     /// The instance is live.
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
 
+    /// Ends `memalign` without a search: the alignment is invalid, the request is zero or beyond the
+    /// instance's largest, or the instance is intercepted.
+    ///
+    /// # Safety
+    /// The instance is live.
+    unsafe fn not_aligned(
+        tlsf: Tlsf,
+        align: usize,
+        bytes: usize,
+        refusal: Refusal,
+    ) -> Self::Allocated;
+
     /// Ends `realloc` with nothing changed: the pointer is null or misused, the request is zero or
     /// beyond the instance's largest, or the instance is intercepted.
     ///
@@ -72,6 +84,11 @@ impl Front for Returned {
 
     #[inline(always)]
     unsafe fn not_searched(_: Tlsf, _: usize, refusal: Refusal) -> Self::Allocated {
+        Err(refusal)
+    }
+
+    #[inline(always)]
+    unsafe fn not_aligned(_: Tlsf, _: usize, _: usize, refusal: Refusal) -> Self::Allocated {
         Err(refusal)
     }
 

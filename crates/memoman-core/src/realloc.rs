@@ -350,7 +350,7 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
         let size = cut_size(size).min(total);
         if (*control).is_wilderness(old.next, next_size) && total - size >= BLOCK_MIN {
             // The wilderness shrinks upward: no bit changes.
-            let remainder = form_free(control, old.block.offset(size), total - size);
+            let remainder = form_free((*control).cookie, old.block.offset(size), total - size);
             free_list::set_wilderness(control, remainder);
             old.block
                 .set_header((*control).cookie, old.header.resized(size));
@@ -452,7 +452,7 @@ unsafe fn settle(
 unsafe fn list_remainder(control: *mut Control, block: Block, rest: usize) {
     // SAFETY: live instance; unlisted bytes whose contents are given up (caller).
     unsafe {
-        form_free(control, block, rest);
+        form_free((*control).cookie, block, rest);
         free_list::push_freed(control, block, rest);
     }
 }

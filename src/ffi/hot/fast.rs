@@ -41,6 +41,19 @@ impl Front for C {
     }
 
     #[inline(always)]
+    unsafe fn not_aligned(tlsf: Tlsf, align: usize, bytes: usize, refusal: Refusal) -> *mut c_void {
+        // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
+        unsafe {
+            match refusal {
+                Refusal::Misuse(Misuse::Intercepted, _) => {
+                    checker::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
+                }
+                refusal => answer(tlsf, Err(refusal)),
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
         let handle = tlsf.as_raw().cast();
         // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
@@ -92,15 +105,8 @@ pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
-    // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
-    unsafe {
-        match tlsf.memalign(align, bytes) {
-            Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
-                checker::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
-            }
-            result => answer(tlsf, result),
-        }
-    }
+    // SAFETY: live instance (caller).
+    unsafe { tlsf.memalign_for::<C>(align, bytes) }
 }
 
 /// `mm_realloc`.
