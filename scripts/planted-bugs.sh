@@ -138,12 +138,13 @@ plant split-one-quantum-short memoman-core $core/src/allocate.rs \
 plant remainder-one-quantum-short memoman-core $core/src/allocate.rs \
     'let remainder = form_free((*control).cookie, block.offset(wanted), rest);
                 if ALIGNED' \
-    'let remainder = form_free((*control).cookie, block.offset(wanted), rest - crate::config::QUANTUM);
+    'let less = rest - crate::config::QUANTUM;
+                let remainder = form_free((*control).cookie, block.offset(wanted), less);
                 if ALIGNED'
 plant realloc-copies-the-new-size memoman-core $core/src/realloc.rs \
     'let kept = (size - HEADER).min(bytes);' \
     'let kept = bytes;'
-plant memalign-without-overflow-test memoman-core $core/src/allocate.rs \
+plant memalign-without-overflow-test memoman-core $core/src/aligned.rs \
     '|| bytes.wrapping_sub(1) >= (*control).limit {
                 return not_aligned' \
     '{
@@ -212,7 +213,7 @@ plant wilderness-listed-twice-when-it-is-no-longer memoman-core $core/src/pools.
     'free_list::unlink(control, block);
         free_list::push(control, (*control).bin_of(size), block);' \
     'free_list::push(control, (*control).bin_of(size), block);'
-plant memalign-sum-wraps memoman-core@i686 $core/src/allocate.rs \
+plant memalign-sum-wraps memoman-core@i686 $core/src/aligned.rs \
     'if WORD == 4 && wraps' \
     'if WORD == 2 && wraps'
 plant global-realloc-copies-the-new-size memoman-global $global/src/malloc.rs \

@@ -2,8 +2,8 @@
 //! whole state of an instance.
 //!
 //! ```text
-//!  │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ pools │ handler │ life ││ heads[bins] │
-//!  └ fixed part: this struct                                                 ┘└ `top_bin` + 1
+//!  │ used │ bounds │ cookie │ counters │ bitmaps │ pools │ handler │ life ││ heads[bins] │
+//!  └ fixed part: this struct                                            ┘└ `top_bin` + 1
 //! ```
 //!
 //! `check` is a hash of the words that only control-plane calls change: validation detects an

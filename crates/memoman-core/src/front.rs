@@ -38,8 +38,8 @@ pub trait Front {
     /// The instance is live.
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
 
-    /// Ends `memalign` without a search: the alignment is invalid, the request is zero or beyond the
-    /// instance's largest, or the instance is intercepted.
+    /// Ends `memalign` without a search: the alignment is invalid, the request is zero or beyond
+    /// the instance's largest, or the instance is intercepted.
     ///
     /// # Safety
     /// The instance is live.

@@ -53,9 +53,9 @@ impl Tlsf {
         Control::size_for(max_block)
     }
 
-    /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1). None,
-    /// and nothing written, when `mem` is null or not aligned for a word, when `max_block` is beyond
-    /// any instance, or when the control structure would end beyond the address space.
+    /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1).
+    /// None, and nothing written, when `mem` is null or not aligned for a word, when `max_block` is
+    /// beyond any instance, or when the control structure would end beyond the address space.
     ///
     /// # Safety
     /// `control_size(max_block)` bytes at `mem` may be read and written, and belong to the instance
@@ -98,8 +98,8 @@ impl Tlsf {
         unsafe { Tlsf::create_seeded_with_pool(mem, bytes, DEFAULT_MAX_BLOCK, life) }
     }
 
-    /// [`Tlsf::create_with_pool`] for requests up to `max_block` bytes, with the number of the first
-    /// life ([`Tlsf::create_seeded`]).
+    /// [`Tlsf::create_with_pool`] for requests up to `max_block` bytes, with the number of the
+    /// first life ([`Tlsf::create_seeded`]).
     ///
     /// # Safety
     /// The duties of [`Tlsf::create_with_pool`].

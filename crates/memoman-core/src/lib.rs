@@ -82,6 +82,8 @@ mod validate;
 
 // The calls and the lists: fast in the normal build, compact in the small one.
 #[cfg(not(memoman_small))]
+mod aligned;
+#[cfg(not(memoman_small))]
 mod allocate;
 #[cfg(not(memoman_small))]
 mod free;

@@ -60,7 +60,11 @@ pub(crate) fn begin(address: usize) -> usize {
         let ticks: usize;
         // SAFETY: operating systems let programs read the time; reading it has no other effect.
         unsafe {
-            core::arch::asm!("rdtime {0}", out(reg) ticks, options(nomem, nostack, preserves_flags));
+            core::arch::asm!(
+                "rdtime {0}",
+                out(reg) ticks,
+                options(nomem, nostack, preserves_flags)
+            );
         }
         ticks
     }

@@ -5,8 +5,8 @@ use core::fmt;
 use super::heap::Heap;
 use crate::validate::{Cursor, Step};
 
-/// A validation of a heap in bounded steps, between which the heap may be used. It borrows the heap,
-/// so it cannot continue in another one in the same memory.
+/// A validation of a heap in bounded steps, between which the heap may be used. It borrows the
+/// heap, so it cannot continue in another one in the same memory.
 ///
 /// ```
 /// # use memoman_core::{Heap, Step};
