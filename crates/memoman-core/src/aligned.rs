@@ -159,8 +159,8 @@ unsafe fn not_aligned<F: Front>(tlsf: Tlsf, align: usize, bytes: usize) -> F::Al
     }
 }
 
-/// A head of at least `size` bytes. Padded sizes recur rarely, so bins of which every block is large
-/// enough come first: most searches read one head.
+/// A head of at least `size` bytes. Padded sizes recur rarely, so bins of which every block is
+/// large enough come first: most searches read one head.
 ///
 /// # Safety
 /// The instance is live.
