@@ -276,7 +276,7 @@ size_t mm_alloc_overhead(void);
  * Creates an allocator without pools in `mem`, which must have mm_size() bytes
  * and the alignment of a pointer, and which belongs to the allocator until
  * mm_destroy. Returns NULL if `mem` is NULL or not aligned, or if mm_size()
- * bytes from there end beyond the address space. O(1).
+ * bytes from there end beyond the address space; then nothing is written. O(1).
  */
 mm_allocator_t *mm_create(void *mem);
 
@@ -285,8 +285,8 @@ mm_allocator_t *mm_create(void *mem);
  * bytes its first pool. Address and length are rounded inward. The region
  * belongs to the allocator until mm_destroy. Returns NULL, and writes nothing,
  * if `mem` is NULL, if `bytes` cannot hold the control structure and a pool
- * with one smallest block, or if the region ends beyond the address space.
- * O(1).
+ * with one smallest block, if they are too many for a pool (2^48), or if the
+ * region ends beyond the address space. O(1).
  */
 mm_allocator_t *mm_create_with_pool(void *mem, size_t bytes);
 
@@ -307,6 +307,16 @@ size_t mm_size_for(size_t max_block);
  * address space. O(1).
  */
 mm_allocator_t *mm_create_for(void *mem, size_t max_block);
+
+/**
+ * mm_create_for with a seed, from which the allocator's seal follows, so that a
+ * run can be repeated exactly. (The other creating functions take the time
+ * counter of the processor, so that pointers and headers which an earlier
+ * allocator left in the same memory are not those of the new one. This one does
+ * not read it.) Allocators that follow each other in the same memory need
+ * successive seeds. O(1).
+ */
+mm_allocator_t *mm_create_seeded(void *mem, size_t max_block, size_t seed);
 
 /**
  * Destroys the allocator. Nothing is freed, because you own all the memory; the
@@ -427,14 +437,17 @@ void *mm_realloc_aligned(mm_allocator_t *allocator, void *ptr, size_t align, siz
 /**
  * Frees a block and merges it with its free neighbours at once. With `ptr`
  * NULL it does nothing. Misuse that the header checks detect is reported to the
- * error handler. O(1).
+ * error handler. For that, memory between the lowest and the highest pool must
+ * be readable: a wrong pointer into an unmapped gap between two pools faults,
+ * here and in mm_realloc and mm_remove_pool. O(1).
  */
 void mm_free(mm_allocator_t *allocator, void *ptr);
 
 /**
  * The usable bytes of a block in use: at least the bytes requested, and all of
  * them may be written. Returns 0 if `ptr` is NULL or its header is not that of
- * a block in use. O(1).
+ * a block in use. Without the allocator it cannot tell a block from the header
+ * that one of an earlier allocator left in the same memory. O(1).
  */
 size_t mm_block_size(const void *ptr);
 
@@ -487,10 +500,11 @@ int mm_check_pool(mm_pool_t *pool);
  * blocks remain. A step checks each block with its neighbours only. Steps
  * cannot detect three faults, which only mm_validate finds: wrong counters
  * (I8), free blocks listed in a ring that no bin leads to (I3), and a block in
- * use whose overwritten header covers the whole blocks after it as well. On
- * 32-bit targets, whose headers have no seal, a stale header from before an
- * mm_reset may be mistaken for a block, so a step may return 0 for a sound
- * heap; confirm with mm_validate. O(max_blocks times pools) in the worst case,
+ * use whose overwritten header covers the whole blocks after it as well. A
+ * cursor from before an mm_reset, or of an earlier allocator in the same
+ * memory, starts again. On 32-bit targets, whose headers have no seal, a step
+ * may mistake user data for the block where the last one ended and return 0
+ * for a sound heap; confirm with mm_validate. O(max_blocks times pools) in the worst case,
  * since a free list may link blocks of different pools.
  */
 int mm_validate_step(mm_allocator_t *allocator, mm_cursor_t *cursor, size_t max_blocks);

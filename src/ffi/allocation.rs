@@ -132,7 +132,9 @@ pub unsafe extern "C" fn mm_realloc_aligned(
 
 /// Frees a block and merges it with its free neighbours at once. With `ptr`
 /// NULL it does nothing. Misuse that the header checks detect is reported to the
-/// error handler. O(1).
+/// error handler. For that, memory between the lowest and the highest pool must
+/// be readable: a wrong pointer into an unmapped gap between two pools faults,
+/// here and in mm_realloc and mm_remove_pool. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_void) {
     // SAFETY: boundary rules.
@@ -145,7 +147,8 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 
 /// The usable bytes of a block in use: at least the bytes requested, and all of
 /// them may be written. Returns 0 if `ptr` is NULL or its header is not that of
-/// a block in use. O(1).
+/// a block in use. Without the allocator it cannot tell a block from the header
+/// that one of an earlier allocator left in the same memory. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
     #[cfg(all(unix, not(memoman_debug)))]

@@ -93,10 +93,11 @@ pub unsafe extern "C" fn mm_check_pool(pool: *mut mm_pool_t) -> c_int {
 /// blocks remain. A step checks each block with its neighbours only. Steps
 /// cannot detect three faults, which only mm_validate finds: wrong counters
 /// (I8), free blocks listed in a ring that no bin leads to (I3), and a block in
-/// use whose overwritten header covers the whole blocks after it as well. On
-/// 32-bit targets, whose headers have no seal, a stale header from before an
-/// mm_reset may be mistaken for a block, so a step may return 0 for a sound
-/// heap; confirm with mm_validate. O(max_blocks times pools) in the worst case,
+/// use whose overwritten header covers the whole blocks after it as well. A
+/// cursor from before an mm_reset, or of an earlier allocator in the same
+/// memory, starts again. On 32-bit targets, whose headers have no seal, a step
+/// may mistake user data for the block where the last one ended and return 0
+/// for a sound heap; confirm with mm_validate. O(max_blocks times pools) in the worst case,
 /// since a free list may link blocks of different pools.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate_step(

@@ -56,7 +56,7 @@ pub extern "C" fn mm_alloc_overhead() -> usize {
 /// Creates an allocator without pools in `mem`, which must have mm_size() bytes
 /// and the alignment of a pointer, and which belongs to the allocator until
 /// mm_destroy. Returns NULL if `mem` is NULL or not aligned, or if mm_size()
-/// bytes from there end beyond the address space. O(1).
+/// bytes from there end beyond the address space; then nothing is written. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create(mem: *mut c_void) -> *mut mm_allocator_t {
     // SAFETY: mm_size() bytes at `mem` are the caller's to give (documented).
@@ -67,8 +67,8 @@ pub unsafe extern "C" fn mm_create(mem: *mut c_void) -> *mut mm_allocator_t {
 /// bytes its first pool. Address and length are rounded inward. The region
 /// belongs to the allocator until mm_destroy. Returns NULL, and writes nothing,
 /// if `mem` is NULL, if `bytes` cannot hold the control structure and a pool
-/// with one smallest block, or if the region ends beyond the address space.
-/// O(1).
+/// with one smallest block, if they are too many for a pool (2^48), or if the
+/// region ends beyond the address space. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create_with_pool(
     mem: *mut c_void,
@@ -121,6 +121,24 @@ pub extern "C" fn mm_size_for(max_block: usize) -> usize {
 pub unsafe extern "C" fn mm_create_for(mem: *mut c_void, max_block: usize) -> *mut mm_allocator_t {
     // SAFETY: mm_size_for(max_block) bytes at `mem` are the caller's to give (documented).
     unsafe { create(mem, max_block) }
+}
+
+/// mm_create_for with a seed, from which the allocator's seal follows, so that a
+/// run can be repeated exactly. (The other creating functions take the time
+/// counter of the processor, so that pointers and headers which an earlier
+/// allocator left in the same memory are not those of the new one. This one does
+/// not read it.) Allocators that follow each other in the same memory need
+/// successive seeds. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_create_seeded(
+    mem: *mut c_void,
+    max_block: usize,
+    seed: usize,
+) -> *mut mm_allocator_t {
+    let bytes = Tlsf::control_size(max_block);
+    checker::before_creation(mem, bytes, bytes);
+    // SAFETY: mm_size_for(max_block) bytes at `mem` are the caller's to give (documented).
+    unsafe { created(Tlsf::create_seeded(mem.cast(), max_block, seed)) }
 }
 
 /// Destroys the allocator. Nothing is freed, because you own all the memory; the

@@ -1,19 +1,19 @@
-//! Allocating: `malloc` and `memalign`. A call runs `size_class` → `control` (bitmaps) →
-//! `free_list` → split → `free_list`, without a loop. [`crate::front`] says how its paths are
-//! divided.
+//! Allocating: `malloc`, and what [`mod@crate::aligned`] shares with it. A call runs `size_class` →
+//! `control` (bitmaps) → `free_list` → split → `free_list`, without a loop. [`crate::front`] says
+//! how its paths are divided.
 
-use core::hint::assert_unchecked;
+use core::hint::{assert_unchecked, black_box};
 use core::ptr::{self, NonNull};
 
 use crate::block::{Block, Header};
-use crate::config::{BLOCK_MIN, QUANTUM, QUANTUM_LOG2};
+use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM_LOG2};
 use crate::control::{Control, WILDERNESS};
 use crate::free::form_free;
 use crate::free_list;
 use crate::front::{Front, Returned};
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::size_class::{LINEAR_BELOW, block_size_for, cut_and_bin, cut_size, quanta_for};
+use crate::size_class::{LINEAR_BELOW, cut_and_bin, quanta_for};
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).
@@ -57,70 +57,52 @@ impl Tlsf {
             F::allocated(self, Ok(hit))
         }
     }
+}
 
-    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front
-    /// of the aligned block becomes a free block.
-    ///
-    /// # Safety
-    /// The instance is live.
-    #[inline(never)]
-    pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        if !align.is_power_of_two() {
-            return Err(Refusal::Invalid);
-        }
-        let control = self.control();
-        // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
-        // largest possible gap before an aligned payload.
-        unsafe {
-            if bytes.wrapping_sub(1) >= (*control).limit {
-                return Err(refuse(control, bytes));
-            }
-            let size = block_size_for(bytes);
-            // A freed block of an equal earlier request is aligned already.
-            let (wanted, bin) = (cut_size(size), (*control).bin_of(cut_size(size)));
-            if align <= QUANTUM {
-                return search_large::<Returned>(self, size, wanted, bin);
-            }
-            if Control::head(control, bin).read().addr() & (align - 1) == 0
-                && let Some(payload) = pop_exact(control, wanted, bin, false)
-            {
-                return Ok(payload);
-            }
-            // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in
-            // place of a single quantum, which is too small for a block.
-            let Some(padded) = size.checked_add(align).and_then(|n| n.checked_add(QUANTUM)) else {
-                return Err(refuse(control, usize::MAX));
-            };
-            let found = find_from(control, padded, (*control).bin_of(padded))?;
-            let unlinked = if found.bin == WILDERNESS {
-                free_list::pop_wilderness(control, found.block)
-            } else {
-                free_list::pop(control, found.bin, found.block)
-            };
-            if !unlinked {
-                return Err(Refusal::Misuse(Misuse::SmashedLink, found.block.payload()));
-            }
-            let mut gap = found.block.addr().wrapping_neg() & (align - 1);
-            if gap == QUANTUM {
-                gap += align;
-            }
-            let block = found.block.offset(gap);
-            if gap != 0 {
-                let cookie = (*control).cookie;
-                found.block.set_header(cookie, Header::free(gap));
-                block.set_prev_phys(found.block);
-                free_list::push(control, (*control).bin_of(gap), found.block);
-            }
-            let wanted = cut_size(size).min(found.size - gap);
-            let taken = cut(control, block, found.size - gap, wanted);
-            block.set_header((*control).cookie, Header::used(taken));
-            (*control).count_taken(taken);
-            if gap != 0 {
-                block.set_prev_free();
-            }
-            Ok(NonNull::new_unchecked(block.payload()))
+/// Ends an allocating call.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn finish<F: Front>(
+    tlsf: Tlsf,
+    result: Result<NonNull<u8>, Refusal>,
+) -> F::Allocated {
+    // SAFETY: live instance (caller).
+    unsafe {
+        match result {
+            Ok(payload) => F::allocated(tlsf, Ok(payload)),
+            Err(refusal) => unserved::<F>(tlsf, refusal),
         }
     }
+}
+
+/// Ends an allocating call without a block. Misuse is reported by a function that is reached by a
+/// jump, so that the searches need no stack frame for it.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn unserved<F: Front>(tlsf: Tlsf, refusal: Refusal) -> F::Allocated {
+    // SAFETY: live instance (caller).
+    unsafe {
+        match refusal {
+            Refusal::Misuse(misuse, address) => smashed::<F>(tlsf, misuse, address),
+            refusal => F::allocated(tlsf, Err(refusal)),
+        }
+    }
+}
+
+/// Ends an allocating call that has found misuse.
+///
+/// # Safety
+/// The instance is live.
+#[cold]
+#[inline(never)]
+unsafe fn smashed<F: Front>(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> F::Allocated {
+    // A result that the compiler knew to be null would turn the jump into a call.
+    // SAFETY: live instance (caller).
+    black_box(unsafe { F::allocated(tlsf, Err(Refusal::Misuse(misuse, address))) })
 }
 
 /// Allocates a block of `size` bytes, whose bin holds no other size, after the bin's head was no
@@ -136,8 +118,8 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     // `size` bytes.
     unsafe {
         match find_small(control, size) {
-            Ok(found) => F::allocated(tlsf, serve(control, size, found)),
-            Err(refusal) => F::allocated(tlsf, Err(refusal)),
+            Ok(found) => finish::<F>(tlsf, serve::<false>(control, found, 0, size)),
+            Err(refusal) => unserved::<F>(tlsf, refusal),
         }
     }
 }
@@ -147,9 +129,9 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
 ///
 /// # Safety
 /// The instance is live; `size` is that of a request within the instance's limit, and `wanted` is
-/// its [`cut_size`].
+/// its [`crate::size_class::cut_size`].
 #[inline(never)]
-unsafe fn search_large<F: Front>(
+pub(crate) unsafe fn search_large<F: Front>(
     tlsf: Tlsf,
     size: usize,
     wanted: usize,
@@ -159,11 +141,16 @@ unsafe fn search_large<F: Front>(
     // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
     let own = bin - usize::from(wanted != size);
     // SAFETY: live instance (caller); the block that `find_from` returns is free and has at least
-    // `size` bytes.
+    // `size` bytes. Every request's bin is at most `top_bin`, and the one above still has a bit in
+    // the bitmap (`proofs`).
     unsafe {
+        assert_unchecked(own < BINS_MAX - 1);
         match find_from(control, size, own) {
-            Ok(found) => F::allocated(tlsf, serve(control, wanted.min(found.size), found)),
-            Err(refusal) => F::allocated(tlsf, Err(refusal)),
+            Ok(found) => {
+                let wanted = wanted.min(found.size);
+                finish::<F>(tlsf, serve::<false>(control, found, 0, wanted))
+            }
+            Err(refusal) => unserved::<F>(tlsf, refusal),
         }
     }
 }
@@ -184,7 +171,7 @@ unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
 /// # Safety
 /// The instance is live; `bin` is that of `size`; `only` is true when it holds no other size.
 #[inline(always)]
-unsafe fn pop_exact(
+pub(crate) unsafe fn pop_exact(
     control: *mut Control,
     size: usize,
     bin: usize,
@@ -213,58 +200,73 @@ unsafe fn pop_exact(
 }
 
 /// The result of a search: the head of a bin, free and large enough, and its size.
-struct Found {
-    block: Block,
-    size: usize,
-    bin: usize,
+pub(crate) struct Found {
+    pub(crate) block: Block,
+    pub(crate) size: usize,
+    pub(crate) bin: usize,
 }
 
-/// Takes the first `wanted` bytes of a found block into use.
+/// Takes `wanted` bytes of a found block into use, from `gap` bytes on. Gap and remainder become
+/// free blocks.
 ///
 /// # Safety
-/// The instance is live; `found` comes from a search of it; `wanted` is at most the block's size.
+/// The instance is live; `found` comes from a search of it and has at least `gap + wanted` bytes;
+/// the gap is 0 or at least the smallest block.
 #[inline(always)]
-unsafe fn serve(
+pub(crate) unsafe fn serve<const ALIGNED: bool>(
     control: *mut Control,
-    wanted: usize,
     found: Found,
+    gap: usize,
+    wanted: usize,
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: the search has tested the block (caller). It is free, so its header, its `prev_phys`
     // and the next header are the instance's to write.
     unsafe {
-        let block = found.block;
-        debug_assert!(wanted <= found.size);
-        let smashed = Refusal::Misuse(Misuse::SmashedLink, block.payload());
-        let rest = found.size - wanted;
+        let head = found.block;
+        let block = head.offset(gap);
+        let room = found.size - gap;
+        debug_assert!(wanted <= room);
+        let smashed = Refusal::Misuse(Misuse::SmashedLink, head.payload());
+        let rest = room - wanted;
         let mut taken = wanted;
         if found.bin == WILDERNESS {
-            if block.next_free() != Control::list_end(control) {
+            if head.next_free() != Control::list_end(control) {
                 return Err(smashed);
             }
             if rest >= BLOCK_MIN {
                 // The remainder is the wilderness: no bit changes.
-                let remainder = form_free(control, block.offset(wanted), rest);
+                let remainder = form_free((*control).cookie, block.offset(wanted), rest);
                 free_list::set_wilderness(control, remainder);
             } else {
                 Control::head(control, WILDERNESS).write(Control::list_end(control));
                 (*control).unmark(WILDERNESS);
-                block.offset(found.size).clear_prev_free();
-                taken = found.size;
+                block.offset(room).clear_prev_free();
+                taken = room;
             }
         } else {
-            if !free_list::pop(control, found.bin, block) {
+            if !free_list::pop(control, found.bin, head) {
                 return Err(smashed);
             }
             if rest >= BLOCK_MIN {
                 // The remainder is not the wilderness, since the block was not.
-                let remainder = form_free(control, block.offset(wanted), rest);
-                free_list::push_sized(control, remainder, rest);
+                let remainder = form_free((*control).cookie, block.offset(wanted), rest);
+                if ALIGNED {
+                    free_list::push_any(control, remainder, rest);
+                } else {
+                    free_list::push_sized(control, remainder, rest);
+                }
             } else {
-                block.offset(found.size).clear_prev_free();
-                taken = found.size;
+                block.offset(room).clear_prev_free();
+                taken = room;
             }
         }
-        block.set_header((*control).cookie, Header::used(taken));
+        let mut header = Header::used(taken);
+        if ALIGNED && gap != 0 {
+            header = header.with_prev_free();
+            form_free((*control).cookie, head, gap);
+            free_list::push_any(control, head, gap);
+        }
+        block.set_header((*control).cookie, header);
         (*control).count_taken(taken);
         Ok(NonNull::new_unchecked(block.payload()))
     }
@@ -344,7 +346,7 @@ unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Fo
 /// # Safety
 /// The instance is live.
 #[inline(always)]
-unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
+pub(crate) unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, Refusal> {
     // SAFETY: live instance (caller): the head is a free block of a pool or the list's end. Its
     // header is tested before it is trusted.
     unsafe {
@@ -373,33 +375,10 @@ unsafe fn find_wilderness(control: *mut Control, size: usize) -> Result<Found, R
 /// # Safety
 /// The instance is live; `block` is a head that is not the list's end.
 #[inline(always)]
-unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal> {
+pub(crate) unsafe fn size_of(control: *mut Control, block: Block) -> Result<usize, Refusal> {
     // SAFETY: live instance, a head that is not the list's end (caller).
     unsafe { free_list::size_of_head(control, block) }
         .ok_or(Refusal::Misuse(Misuse::NotABlock, block.payload()))
-}
-
-/// Splits an unlinked free block after its first `wanted` bytes and lists the remainder, if that
-/// is large enough for a block. Returns the bytes to take into use: `wanted`, or all.
-///
-/// # Safety
-/// The instance is live; `block` is an unlinked free block of its pools with `size >= wanted`
-/// bytes, whose next neighbour is in use and has PREV_FREE set.
-#[inline(always)]
-pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wanted: usize) -> usize {
-    let rest = size - wanted;
-    // SAFETY: the block is free and unlinked (caller), so its bytes and the next header's PREV_FREE
-    // are the instance's to write.
-    unsafe {
-        if rest >= BLOCK_MIN {
-            let remainder = form_free(control, block.offset(wanted), rest);
-            free_list::push_freed(control, remainder, rest);
-            wanted
-        } else {
-            block.offset(size).clear_prev_free();
-            size
-        }
-    }
 }
 
 /// The refusal of a request without a search: zero, beyond this instance, or intercepted.
@@ -408,7 +387,7 @@ pub(crate) unsafe fn cut(control: *mut Control, block: Block, size: usize, wante
 /// The instance is live.
 #[cold]
 #[inline(never)]
-unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
+pub(crate) unsafe fn refuse(control: *mut Control, bytes: usize) -> Refusal {
     // SAFETY: live instance (caller).
     unsafe {
         if (*control).is_intercepted() {

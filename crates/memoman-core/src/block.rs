@@ -21,6 +21,8 @@
 //! that every call makes. A header that stops being that of a block in use is marked FREE, so no
 //! stale header passes for a live one.
 
+use core::ptr;
+
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, SIZE_BITS, SIZE_LIMIT, WORD};
 
 /// The block is free.
@@ -55,7 +57,7 @@ impl Header {
 
     #[inline(always)]
     pub(crate) const fn free(size: usize) -> Header {
-        Header(size | FREE)
+        Header(size ^ FREE)
     }
 
     #[inline(always)]
@@ -122,10 +124,10 @@ impl Header {
         (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most >> QUANTUM_LOG2
     }
 
-    /// [`Header::is_plain_used`] after a block in use: no bit below the size is set.
+    /// [`Header::is_plain_used`] after a block in use, and sealed: no bit beside the size is set.
     #[inline(always)]
     pub(crate) const fn is_plain_used_after_used(self) -> bool {
-        self.0 & LOW_BITS == 0
+        self.0 & (SEAL_BITS | LOW_BITS) == 0
     }
 
     /// A used block of a possible size after a block in use: [`Header::may_follow_used`], neither
@@ -205,6 +207,14 @@ impl Block {
     #[inline(always)]
     pub(crate) const fn at(payload: *mut u8) -> Block {
         Block(payload)
+    }
+
+    /// The block of a pointer that a caller gives back. That may have been narrowed to the payload,
+    /// as the pointer in a `Box` is: header and neighbours are reached with the provenance of the
+    /// pool's memory, which `add_pool` exposes.
+    #[inline(always)]
+    pub(crate) fn returned(payload: *const u8) -> Block {
+        Block(ptr::with_exposed_provenance_mut(payload.addr()))
     }
 
     #[inline(always)]

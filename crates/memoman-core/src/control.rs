@@ -2,8 +2,8 @@
 //! whole state of an instance.
 //!
 //! ```text
-//!  │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ pools │ handler ││ heads[…] │ hooks │
-//!  └ fixed part: this struct                                                 ┘└ `top_bin` + 1
+//!  │ used │ bounds │ cookie │ counters │ bitmaps │ pools │ handler │ life ││ heads[…] │ hooks │
+//!  └ fixed part: this struct                                            ┘└ `top_bin` + 1
 //! ```
 //!
 //! `check` is a hash of the words that only control-plane calls change: validation detects an
@@ -14,8 +14,9 @@ use core::hint::assert_unchecked;
 use core::{ptr, slice};
 
 use crate::block::{Block, Link};
-use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
+use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SL_WORDS, WORD};
 use crate::hash;
+use crate::life;
 use crate::misuse::MisuseHandler;
 use crate::observe::HOOKS;
 use crate::pool::{Pool, PoolHeader};
@@ -24,6 +25,11 @@ use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
 /// Fixed part of the control structure. The bins' heads follow it.
 #[repr(C)]
 pub struct Control {
+    /// Bytes of live blocks, headers included.
+    pub(crate) used: usize,
+    /// The `prev_link` of the list's end ([`Control::list_end`]): takes writes, so that a push
+    /// needs no branch, and is never read.
+    pub(crate) absorber: usize,
     /// Lowest payload address of any pool; `usize::MAX` without pools.
     pub(crate) low: usize,
     /// Quanta from `low` to the end of the highest pool; 0 without pools.
@@ -35,8 +41,7 @@ pub struct Control {
     /// and words from there on.
     pub(crate) links_low: usize,
     pub(crate) links: usize,
-    /// The seal of this instance's headers, shifted to its place above the size; a reset draws
-    /// another. 32-bit headers have none; there it only distinguishes resets.
+    /// The seal of this life's headers ([`life::seal`]); 0 on 32-bit targets, which have none.
     pub(crate) cookie: usize,
     /// Index of the last bin, whose blocks are each large enough for any request.
     pub(crate) top_bin: usize,
@@ -44,18 +49,16 @@ pub struct Control {
     pub(crate) max_size: usize,
     /// The largest request in bytes; 0 while the instance is intercepted.
     pub(crate) limit: usize,
-    /// Bytes of live blocks, headers included.
-    pub(crate) used: usize,
     /// Highest `used` since creation or reset.
     pub(crate) peak: usize,
     /// Blocks in use.
     pub(crate) live_blocks: usize,
-    /// Number of requests refused for lack of memory.
-    pub(crate) failed_requests: usize,
     /// One bit for each word of `sl_bitmap`: set when the word is not zero.
     pub(crate) fl_bitmap: usize,
     /// One bit for each bin: set when its list is not empty.
     pub(crate) sl_bitmap: [usize; SL_WORDS],
+    /// Number of requests refused for lack of memory.
+    pub(crate) failed_requests: usize,
     /// Pools in address order.
     pub(crate) first_pool: *mut PoolHeader,
     pub(crate) last_pool: *mut PoolHeader,
@@ -65,29 +68,15 @@ pub struct Control {
     pub(crate) overhead: usize,
     pub(crate) handler: Option<MisuseHandler>,
     pub(crate) handler_user: *mut c_void,
+    /// The number of this life ([`mod@crate::life`]).
+    pub(crate) life: usize,
     /// Hash of the words that only control-plane calls change.
     pub(crate) check: usize,
 }
 
-/// A seal for the instance at `address`, different from `before`: bits above a size, the uppermost
-/// set, so that no pointer, small integer or ASCII text looks like a header.
-pub(crate) fn cookie_for(address: usize, before: usize) -> usize {
-    let bits = if WORD == 8 {
-        !SIZE_LIMIT & !(QUANTUM - 1)
-    } else {
-        usize::MAX
-    };
-    let cookie = (hash::mix(&[address, before]) | 1 << (usize::BITS - 1)) & bits;
-    if cookie == before {
-        cookie ^ (1 << (usize::BITS - 2))
-    } else {
-        cookie
-    }
-}
-
-/// Words from `low` to `limit`, and from `first_pool` to `handler_user`: what `check` covers.
+/// Words from `low` to `limit`, and from `first_pool` to `life`: what `check` covers.
 pub(crate) const HASHED_FIRST: usize = 9;
-pub(crate) const HASHED_LAST: usize = 6;
+pub(crate) const HASHED_LAST: usize = 7;
 
 /// Index of the lowest set bit of a word that is not zero.
 #[inline(always)]
@@ -113,29 +102,35 @@ impl Control {
         if bins < BINS_MIN { BINS_MIN } else { bins }
     }
 
+    /// Bytes of a control structure with this many bins, in whole quanta.
+    pub(crate) const fn bytes_of(bins: usize) -> usize {
+        (size_of::<Control>() + bins * WORD + HOOKS).next_multiple_of(QUANTUM)
+    }
+
     /// Bytes of the control structure for requests up to `max_block` bytes; 0 when that is above
     /// [`MAX_BLOCK_LIMIT`].
     pub(crate) const fn size_for(max_block: usize) -> usize {
         if max_block > MAX_BLOCK_LIMIT {
             0
         } else {
-            size_of::<Control>() + Control::bins_for(max_block) * WORD + HOOKS
+            Control::bytes_of(Control::bins_for(max_block))
         }
     }
 
-    /// Lays an instance without pools into `mem`.
+    /// Lays an instance without pools into `mem`. `life` is the number of its first life.
     ///
     /// # Safety
     /// `mem` is aligned for a word, `max_block` is at most [`MAX_BLOCK_LIMIT`], and
     /// `size_for(max_block)` bytes at `mem` may be written.
     #[cfg(not(memoman_small))]
-    pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
+    pub(crate) unsafe fn init(mem: *mut u8, max_block: usize, life: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
         // SAFETY: the memory may be written (caller); all-zero is a valid Control.
         unsafe { ptr::write_bytes(control, 0, 1) };
         // SAFETY: the memory was just initialised; no other reference to it exists.
         let this = unsafe { &mut *control };
-        this.cookie = cookie_for(mem.addr(), 0);
+        this.life = life;
+        this.cookie = life::seal(life);
         this.top_bin = Control::bins_for(max_block) - 1;
         // After `top_bin`, which gives the end of the heads.
         this.set_bounds(usize::MAX, 0);
@@ -147,9 +142,10 @@ impl Control {
         control
     }
 
-    /// Draws another seal, which invalidates every header; the pools must be laid out anew.
+    /// Begins the next life, which invalidates every header; the pools must be laid out anew.
     pub(crate) fn reseal(&mut self) {
-        self.cookie = cookie_for(ptr::from_ref(self).addr(), self.cookie);
+        self.life = self.life.wrapping_add(1);
+        self.cookie = life::seal(self.life);
         self.check = self.checksum();
     }
 
@@ -159,7 +155,7 @@ impl Control {
         let this = ptr::from_ref(self);
         // SAFETY: words of this structure, in two runs: `layout_asserts` checks their places.
         unsafe {
-            let hash = hash::mix_at(this.addr(), this.cast(), HASHED_FIRST);
+            let hash = hash::mix_at(this.addr(), (&raw const (*this).low).cast(), HASHED_FIRST);
             hash::extend(hash, (&raw const (*this).first_pool).cast(), HASHED_LAST)
         }
     }
@@ -187,7 +183,7 @@ impl Control {
 
     /// Bytes of this instance's control structure.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Control>() + (self.top_bin + 1) * WORD + HOOKS
+        Control::bytes_of(self.top_bin + 1)
     }
 
     /// Bytes in free blocks, headers included.
@@ -295,11 +291,12 @@ impl Control {
         let word = bin / WORD_BITS;
         debug_assert!(word < SL_WORDS);
         // SAFETY: a bin is at most `top_bin`, which is below BINS_MAX, so its word exists.
-        unsafe { *self.sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % WORD_BITS) };
-        // The first word, that of the small sizes, is rarely zero.
-        if word > 0 || self.fl_bitmap & 1 == 0 {
+        let bits = unsafe { self.sl_bitmap.get_unchecked_mut(word) };
+        // Rare. (Tested first: the old value then needs no register of its own.)
+        if *bits == 0 {
             self.fl_bitmap |= 1 << word;
         }
+        *bits |= 1 << (bin % WORD_BITS);
     }
 
     /// Marks `bin` as empty.
@@ -398,7 +395,9 @@ impl Control {
     #[inline(always)]
     pub(crate) fn count_grown(&mut self, size: usize) {
         self.used = self.used.wrapping_add(size);
-        // Without a branch: a new peak takes no longer.
-        self.peak = self.peak.max(self.used);
+        // A branch, since a new peak is rare: without one, each call waits for `peak`.
+        if self.used > self.peak {
+            self.peak = self.used;
+        }
     }
 }

@@ -40,7 +40,7 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn free_for<F: Front>(self, ptr: *mut u8) -> F::Freed {
         let control = self.control();
-        let block = Block::at(ptr);
+        let block = Block::returned(ptr);
         // SAFETY: live instance (caller); a header is read only inside the bounds and tested before
         // anything is written.
         unsafe {
@@ -52,11 +52,16 @@ impl Tlsf {
                 return free_after::<F>(self, ptr, header);
             }
             let size = header.size();
-            // An overwritten header decodes to a wrong seal, which is a size beyond the bounds.
-            if size > (*control).high - block.addr() {
+            let next = block.offset(size);
+            // A sealed size does not wrap around; on 32-bit targets, which have no seal, it may.
+            let beyond = if WORD == 8 {
+                next.addr() > (*control).high
+            } else {
+                size > (*control).high - block.addr()
+            };
+            if beyond {
                 return not_freed::<F>(self, ptr, None);
             }
-            let next = block.offset(size);
             let next_header = next.header((*control).cookie);
             if !next_header.is_possible_used_after_used() {
                 return if F::COMPACT {
@@ -84,7 +89,7 @@ impl Tlsf {
     #[cold]
     pub unsafe fn free_refused(self, ptr: NonNull<u8>) -> Misuse {
         // SAFETY: live instance, readable bounds (caller).
-        unsafe { explain(self.control(), Block::at(ptr.as_ptr())) }
+        unsafe { explain(self.control(), Block::returned(ptr.as_ptr())) }
     }
 }
 
@@ -100,62 +105,48 @@ unsafe fn free_before<F: Front>(
     header: Header,
     next_header: Header,
 ) -> F::Freed {
-    // SAFETY: live instance; the block's header, tested, and the next one's (caller).
-    match unsafe { join_next(tlsf.control(), Block::at(ptr), header, next_header) } {
-        Ok(block) => F::freed(block),
-        // SAFETY: live instance (caller).
-        Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },
-    }
-}
-
-/// Merges a block with the free one after it, or lists it at its pool's end. The error None is a
-/// misuse that [`explain`] identifies.
-///
-/// # Safety
-/// The instance is live; the headers are the block's, tested, and the next one's.
-#[inline(always)]
-unsafe fn join_next(
-    control: *mut Control,
-    block: Block,
-    header: Header,
-    next_header: Header,
-) -> Result<FreeBlock, Option<Misuse>> {
+    let control = tlsf.control();
+    let block = Block::returned(ptr);
+    let freed = header.size();
+    let next = block.offset(freed);
     // SAFETY: live instance, tested header (caller); the free neighbour is tested before anything
     // is written.
     unsafe {
-        let freed = header.size();
-        let next = block.offset(freed);
         let Some(next_size) = next_header.free_size() else {
             // A pool's end: the next block is not one in use here.
             if next_header.is_free() || !may_follow(control, freed, next, next_header) {
-                return Err(None);
+                return not_freed::<F>(tlsf, ptr, None);
             }
             next.set_prev_free();
             (*control).count_freed(freed);
-            form_free(control, block, freed);
+            form_free((*control).cookie, block, freed);
             free_list::push_freed(control, block, freed);
-            return Ok(FreeBlock(block));
+            return F::freed(FreeBlock(block));
         };
         // An overwritten header decodes to a wrong seal, which is a size beyond the bounds.
         let room = (*control).high - next.addr();
         if !is_possible(header, next_size) || next_size > room {
-            return Err(None);
+            return not_freed::<F>(tlsf, ptr, None);
         }
         let size = freed + next_size;
         if next_size == room {
             // The wilderness grows downward: no bit changes.
-            free_list::wilderness_sound_to_merge(control, next, next_size)?;
+            if free_list::wilderness_sound_to_merge(control, next, next_size).is_err() {
+                return not_merged::<F>(tlsf, ptr, next, next_size);
+            }
             (*control).count_freed(freed);
-            form_free(control, block, size);
+            form_free((*control).cookie, block, size);
             free_list::set_wilderness(control, block);
         } else {
-            let links = free_list::next_sound_to_merge(control, next, next_size)?;
+            let Ok(links) = free_list::next_sound_to_merge(control, next, next_size) else {
+                return not_merged::<F>(tlsf, ptr, next, next_size);
+            };
             (*control).count_freed(freed);
             links.unlink(control);
-            form_free(control, block, size);
+            form_free((*control).cookie, block, size);
             free_list::push_sized(control, block, size);
         }
-        Ok(FreeBlock(block))
+        F::freed(FreeBlock(block))
     }
 }
 
@@ -171,7 +162,7 @@ unsafe fn free_after<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::F
     // SAFETY: live instance, aligned address inside the bounds (caller); block and neighbours are
     // tested before anything is written.
     unsafe {
-        let block = Block::at(ptr);
+        let block = Block::returned(ptr);
         let freed = header.size();
         if !header.is_plain_used() || freed > (*control).high - block.addr() {
             return not_freed::<F>(tlsf, ptr, None);
@@ -188,11 +179,12 @@ unsafe fn free_after<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::F
             return not_freed::<F>(tlsf, ptr, Some(Misuse::SmashedPrev));
         };
         let size = prev_size + freed;
+        let cookie = (*control).cookie;
         (*control).count_freed(freed);
         links.unlink(control);
-        block.set_header((*control).cookie, Header::tombstone());
+        block.set_header(cookie, Header::tombstone());
         next.set_prev_free();
-        form_free(control, prev, size);
+        form_free(cookie, prev, size);
         free_list::push_sized(control, prev, size);
         F::freed(FreeBlock(prev))
     }
@@ -211,44 +203,29 @@ unsafe fn free_between<F: Front>(
     header: Header,
     next_header: Header,
 ) -> F::Freed {
-    // SAFETY: live instance; the block's header, tested, and the next one's (caller).
-    match unsafe { join_both(tlsf.control(), Block::at(ptr), header, next_header) } {
-        Ok(block) => F::freed(block),
-        // SAFETY: live instance (caller).
-        Err(misuse) => unsafe { not_freed::<F>(tlsf, ptr, misuse) },
-    }
-}
-
-/// Merges a block with its free neighbours. The error None is a misuse that [`explain`] identifies.
-///
-/// # Safety
-/// The instance is live; the headers are the block's, tested, and the next one's.
-#[inline(always)]
-unsafe fn join_both(
-    control: *mut Control,
-    block: Block,
-    header: Header,
-    next_header: Header,
-) -> Result<FreeBlock, Option<Misuse>> {
+    let control = tlsf.control();
+    let block = Block::returned(ptr);
+    let freed = header.size();
+    let next = block.offset(freed);
+    let next_size = next_header.free_size();
     // SAFETY: live instance; the header is tested (caller), so the next one lies inside the bounds;
     // both neighbours are tested before anything is written.
     unsafe {
-        let freed = header.size();
-        let next = block.offset(freed);
-        let next_size = next_header.free_size();
         if let Some(next_size) = next_size {
             if !is_possible(header, next_size) || next_size > (*control).high - next.addr() {
-                return Err(None);
+                return not_freed::<F>(tlsf, ptr, None);
             }
-            free_list::next_sound_to_merge(control, next, next_size)?;
+            if free_list::next_sound_to_merge(control, next, next_size).is_err() {
+                return not_merged::<F>(tlsf, ptr, next, next_size);
+            }
         } else if next_header.is_free() || !may_follow(control, freed, next, next_header) {
-            return Err(None);
+            return not_freed::<F>(tlsf, ptr, None);
         }
         let mut start = block;
         let mut size = freed;
         if header.is_prev_free() {
             let Some((prev, prev_size, links)) = prev_free_block(control, block) else {
-                return Err(Some(Misuse::SmashedPrev));
+                return not_freed::<F>(tlsf, ptr, Some(Misuse::SmashedPrev));
             };
             links.unlink(control);
             block.set_header((*control).cookie, Header::tombstone());
@@ -263,9 +240,29 @@ unsafe fn join_both(
         } else {
             next.set_prev_free();
         }
-        form_free(control, start, size);
+        form_free((*control).cookie, start, size);
         free_list::push_freed(control, start, size);
-        Ok(FreeBlock(start))
+        F::freed(FreeBlock(start))
+    }
+}
+
+/// Ends a call that frees nothing, since the free block after `ptr` has failed its tests. They are
+/// repeated for the misuse, which the fast path does not keep.
+///
+/// # Safety
+/// The instance is live; `next`, of `size` bytes, is free by its header and inside the bounds.
+#[cold]
+#[inline(never)]
+unsafe fn not_merged<F: Front>(tlsf: Tlsf, ptr: *mut u8, next: Block, size: usize) -> F::Freed {
+    let control = tlsf.control();
+    // SAFETY: live instance, a next block inside the bounds (caller).
+    unsafe {
+        let misuse = if (*control).is_wilderness(next, size) {
+            free_list::wilderness_sound_to_merge(control, next, size).err()
+        } else {
+            free_list::next_sound_to_merge(control, next, size).err()
+        };
+        F::not_freed(tlsf, ptr, misuse)
     }
 }
 
@@ -308,14 +305,14 @@ fn is_possible(header: Header, next_size: usize) -> bool {
 /// PREV_FREE set.
 ///
 /// # Safety
-/// The instance is live; `size` bytes at `block` lie in one of its pools, unlisted, and their
+/// `size` bytes at `block` lie in a pool of a live instance with this cookie, unlisted, and their
 /// contents are given up.
 #[inline(always)]
-pub(crate) unsafe fn form_free(control: *mut Control, block: Block, size: usize) -> Block {
+pub(crate) unsafe fn form_free(cookie: usize, block: Block, size: usize) -> Block {
     // SAFETY: the bytes lie in a pool of a live instance, unlisted and given up (caller); the
     // header after them exists, since every pool ends with a sentinel.
     unsafe {
-        block.set_header((*control).cookie, Header::free(size));
+        block.set_header(cookie, Header::free(size));
         block.offset(size).set_prev_phys(block);
     }
     block

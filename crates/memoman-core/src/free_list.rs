@@ -10,7 +10,7 @@ use crate::block::{Block, Link};
 use crate::config::QUANTUM_LOG2;
 use crate::control::{Control, WILDERNESS};
 use crate::misuse::Misuse;
-use crate::size_class::LINEAR_BELOW;
+use crate::size_class::{LINEAR_BELOW, any_bin};
 
 /// Makes `block` the head of `bin`.
 ///
@@ -19,18 +19,17 @@ use crate::size_class::LINEAR_BELOW;
 #[inline(always)]
 pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     let head = Control::head(this, bin);
-    // SAFETY: the head exists (`bin`, caller); the block's payload starts with its two links; a
-    // head that is not the list's end is a listed free block (I2), whose links may be written.
+    // SAFETY: the head exists (`bin`, caller); the block's payload starts with its two links; the
+    // old head is a listed free block (I2) or the list's end, and the second link of both may be
+    // written.
     unsafe {
         let old = head.read();
         block.set_next_free(old);
         block.set_prev_link(head);
         head.write(block);
-        if old == Control::list_end(this) {
-            (*this).mark(bin);
-        } else {
-            old.set_prev_link(block.next_link());
-        }
+        // Without a branch: the list's end has a word for it.
+        old.set_prev_link(block.next_link());
+        (*this).mark(bin);
     }
 }
 
@@ -49,6 +48,16 @@ pub(crate) unsafe fn push_sized(this: *mut Control, block: Block, size: usize) {
             push(this, (*this).bin_of_large(size), block);
         }
     }
+}
+
+/// [`push_sized`] for `memalign`, whose gaps and remainders have sizes at random.
+///
+/// # Safety
+/// The instance is live; `block` lies in its pools, unlisted.
+#[inline(always)]
+pub(crate) unsafe fn push_any(this: *mut Control, block: Block, size: usize) {
+    // SAFETY: live instance, unlisted block (caller); the bin is at most `top_bin`.
+    unsafe { push(this, any_bin(size).min((*this).top_bin), block) }
 }
 
 /// Pushes any free block of `size` bytes to its bin.
@@ -198,24 +207,6 @@ pub(crate) unsafe fn pop(this: *mut Control, bin: usize, block: Block) -> bool {
         }
         head.write(next);
         next.set_prev_link(head);
-    }
-    true
-}
-
-/// The checked pop of the wilderness: false, and nothing changed, when its link is overwritten.
-///
-/// # Safety
-/// The instance is live and `block` is its wilderness.
-#[inline(always)]
-pub(crate) unsafe fn pop_wilderness(this: *mut Control, block: Block) -> bool {
-    // SAFETY: live (caller); the payload of any block holds two links.
-    unsafe {
-        let end = Control::list_end(this);
-        if block.next_free() != end {
-            return false;
-        }
-        Control::head(this, WILDERNESS).write(end);
-        (*this).unmark(WILDERNESS);
     }
     true
 }

@@ -38,6 +38,18 @@ pub trait Front {
     /// The instance is live.
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
 
+    /// Ends `memalign` without a search: the alignment is invalid, the request is zero or beyond
+    /// the instance's largest, or the instance is intercepted.
+    ///
+    /// # Safety
+    /// The instance is live.
+    unsafe fn not_aligned(
+        tlsf: Tlsf,
+        align: usize,
+        bytes: usize,
+        refusal: Refusal,
+    ) -> Self::Allocated;
+
     /// Ends `realloc` with nothing changed: the pointer is null or misused, the request is zero or
     /// beyond the instance's largest, or the instance is intercepted.
     ///
@@ -76,6 +88,11 @@ impl Front for Returned {
     }
 
     #[inline(always)]
+    unsafe fn not_aligned(_: Tlsf, _: usize, _: usize, refusal: Refusal) -> Self::Allocated {
+        Err(refusal)
+    }
+
+    #[inline(always)]
     unsafe fn not_resized(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> Self::Allocated {
         // SAFETY: the instance is live and `ptr` given up on success (caller); `Tlsf::realloc`, the
         // only path here, takes a pointer that is not null.
@@ -90,6 +107,6 @@ impl Front for Returned {
     #[inline(always)]
     unsafe fn not_freed(tlsf: Tlsf, ptr: *mut u8, misuse: Option<Misuse>) -> Self::Freed {
         // SAFETY: the instance is live, and memory between its pools may be read (caller).
-        Err(misuse.unwrap_or_else(|| unsafe { explain(tlsf.control(), Block::at(ptr)) }))
+        Err(misuse.unwrap_or_else(|| unsafe { explain(tlsf.control(), Block::returned(ptr)) }))
     }
 }

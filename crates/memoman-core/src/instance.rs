@@ -4,10 +4,10 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use crate::config::{BLOCK_MIN, DEFAULT_MAX_BLOCK, HEADER, QUANTUM, WORD};
+use crate::config::{BLOCK_MIN, DEFAULT_MAX_BLOCK, HEADER, QUANTUM, SIZE_LIMIT, WORD};
 use crate::control::Control;
+use crate::life;
 use crate::misuse::{MisuseHandler, Refusal};
-use crate::observe::HOOKS;
 use crate::pool::{POOL_COST, POOL_MIN};
 
 /// An instance: a handle on the control structure in the caller's memory. Two copies name the same
@@ -53,14 +53,25 @@ impl Tlsf {
         Control::size_for(max_block)
     }
 
-    /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1). None
-    /// when `mem` is null or not aligned for a word, when `max_block` is beyond any instance, or
-    /// when the control structure would end beyond the address space.
+    /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1).
+    /// None, and nothing written, when `mem` is null or not aligned for a word, when `max_block` is
+    /// beyond any instance, or when the control structure would end beyond the address space.
     ///
     /// # Safety
     /// `control_size(max_block)` bytes at `mem` may be read and written, and belong to the instance
     /// until it is destroyed.
     pub unsafe fn create(mem: *mut u8, max_block: usize) -> Option<Tlsf> {
+        // SAFETY: the memory is the caller's to give.
+        unsafe { Tlsf::create_seeded(mem, max_block, life::begin(mem.addr())) }
+    }
+
+    /// [`Tlsf::create`] with the number of the first life: equal numbers give equal seals, so that
+    /// a run can be repeated; the numbers of lives on the same memory should be successive. No
+    /// counter is read.
+    ///
+    /// # Safety
+    /// The duties of [`Tlsf::create`].
+    pub unsafe fn create_seeded(mem: *mut u8, max_block: usize, life: usize) -> Option<Tlsf> {
         let bytes = Control::size_for(max_block);
         if mem.is_null()
             || !mem.addr().is_multiple_of(WORD)
@@ -70,32 +81,53 @@ impl Tlsf {
             return None;
         }
         // SAFETY: `mem` is aligned and bounded (tested) and may be written (caller).
-        Tlsf::new(unsafe { Control::init(mem, max_block) })
+        Tlsf::new(unsafe { Control::init(mem, max_block, life) })
     }
 
     /// Creates a default instance at `mem`, rounded up to a word, and makes the rest of the region
     /// its first pool; O(1). None, and nothing written, when `mem` is null, when `bytes` cannot
-    /// hold the control structure and a pool with one smallest block, or when the region ends
-    /// beyond the address space.
+    /// hold the control structure and a pool with one smallest block or are too many for a pool
+    /// ([`SIZE_LIMIT`]), or when the region ends beyond the address space.
     ///
     /// # Safety
     /// `bytes` bytes at `mem` may be read and written, and belong to the instance until it is
     /// destroyed.
     pub unsafe fn create_with_pool(mem: *mut u8, bytes: usize) -> Option<Tlsf> {
-        mem.addr().checked_add(bytes)?;
-        let control_bytes = Control::size_for(DEFAULT_MAX_BLOCK);
-        let skip = mem.addr().wrapping_neg() & (WORD - 1);
-        let start = mem.wrapping_add(skip);
+        let life = life::begin(mem.addr());
+        // SAFETY: the memory is the caller's to give.
+        unsafe { Tlsf::create_seeded_with_pool(mem, bytes, DEFAULT_MAX_BLOCK, life) }
+    }
+
+    /// [`Tlsf::create_with_pool`] for requests up to `max_block` bytes, with the number of the
+    /// first life ([`Tlsf::create_seeded`]).
+    ///
+    /// # Safety
+    /// The duties of [`Tlsf::create_with_pool`].
+    pub unsafe fn create_seeded_with_pool(
+        mem: *mut u8,
+        bytes: usize,
+        max_block: usize,
+        life: usize,
+    ) -> Option<Tlsf> {
+        let end = mem.addr().checked_add(bytes)?;
+        let control_bytes = Control::size_for(max_block);
+        let start = mem.wrapping_add(mem.addr().wrapping_neg() & (WORD - 1));
         let rest = start.wrapping_add(control_bytes);
-        let pool_skip = rest.addr().wrapping_neg() & (QUANTUM - 1);
-        if mem.is_null() || bytes < skip + control_bytes + pool_skip + POOL_MIN {
+        // All that creation and `add_pool` refuse, before the first write.
+        let pool = rest.addr().checked_next_multiple_of(QUANTUM)?;
+        let region = (end & !(QUANTUM - 1)).checked_sub(pool)?;
+        if mem.is_null()
+            || control_bytes == 0
+            || rest.addr() < mem.addr()
+            || !(POOL_MIN..=SIZE_LIMIT).contains(&region)
+        {
             return None;
         }
         // SAFETY: the region holds the control structure and, after it, a pool (tested), and may
         // be read and written (caller).
         unsafe {
-            let tlsf = Tlsf::create(start, DEFAULT_MAX_BLOCK)?;
-            tlsf.add_pool(rest, bytes - skip - control_bytes)?;
+            let tlsf = Tlsf::create_seeded(start, max_block, life)?;
+            tlsf.add_pool(rest, end - rest.addr())?;
             Some(tlsf)
         }
     }
@@ -123,8 +155,9 @@ impl Tlsf {
     pub unsafe fn destroy(self) {
         // SAFETY: live instance (caller), so its control structure may be written.
         unsafe {
-            let bytes = (*self.control()).bytes() - HOOKS;
-            ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
+            // Up to the hooks, which end it.
+            let heads = size_of::<Control>() + ((*self.control()).top_bin + 1) * WORD;
+            ptr::write_bytes(self.control().cast::<u8>(), 0, heads);
         }
     }
 

@@ -35,11 +35,13 @@ const _: () = {
     assert!((size_of::<PoolHeader>() + HEADER).is_multiple_of(QUANTUM));
     assert!(align_of::<Control>() == WORD);
     assert!(size_of::<Control>().is_multiple_of(WORD));
+    // The second link of a block at the control structure's address.
+    assert!(offset_of!(Control, absorber) == WORD);
     // The words that the hashes cover lie side by side.
-    assert!(offset_of!(Control, low) == 0);
-    assert!(offset_of!(Control, limit) == (HASHED_FIRST - 1) * WORD);
+    let first = offset_of!(Control, low);
+    assert!(offset_of!(Control, limit) == first + (HASHED_FIRST - 1) * WORD);
     let last = offset_of!(Control, first_pool);
-    assert!(offset_of!(Control, handler_user) == last + (HASHED_LAST - 1) * WORD);
+    assert!(offset_of!(Control, life) == last + (HASHED_LAST - 1) * WORD);
     assert!(offset_of!(Control, check) == last + HASHED_LAST * WORD);
     assert!(offset_of!(PoolHeader, check) == HASHED * WORD);
     // The bin above an instance's last one still has a bit in the bitmap.

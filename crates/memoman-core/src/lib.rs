@@ -70,6 +70,7 @@ mod instance;
 mod intercept;
 mod layout;
 mod layout_asserts;
+mod life;
 mod measure;
 mod misuse;
 mod observe;
@@ -84,6 +85,8 @@ mod tests;
 mod validate;
 
 // The calls and the lists: fast in the normal build, compact in the small one.
+#[cfg(not(memoman_small))]
+mod aligned;
 #[cfg(not(memoman_small))]
 mod allocate;
 #[cfg(not(memoman_small))]
@@ -126,9 +129,11 @@ pub use observe::{Event, EventKind};
 pub use pool::Pool;
 #[cfg(not(memoman_small))]
 pub use rust::Shortage;
-pub use rust::{AddedPool, Boxed, Heap, Memory};
+pub use rust::{AddedPool, Boxed, Heap, Memory, Steps};
 pub use stats::Stats;
-pub use validate::{Cursor, Invariant, Step, Violation};
+#[doc(hidden)]
+pub use validate::Cursor;
+pub use validate::{Invariant, Step, Violation};
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

@@ -84,6 +84,8 @@ impl Tlsf {
         if mem.is_null() || bytes < skip + POOL_MIN {
             return None;
         }
+        // For `Block::returned`.
+        let _ = mem.expose_provenance();
         let start = mem.wrapping_add(skip);
         let region = (end & !(QUANTUM - 1)) - start.addr();
         if !(POOL_MIN..=SIZE_LIMIT).contains(&region) {
@@ -181,7 +183,8 @@ impl Tlsf {
                 return false;
             }
             let old = sentinel.header(cookie);
-            if !old.is_sentinel() {
+            // Sealed: the pool is one of this life.
+            if !old.is_sealed() || !old.is_sentinel() {
                 return false;
             }
             // The free block that will end the pool: the grown free tail, or a new one at the old
@@ -307,7 +310,7 @@ impl Tlsf {
                 }
                 pool = self.next_pool(this);
             }
-            // The old blocks' headers stay in memory; under another seal they are not headers.
+            // The old blocks' headers stay in memory; in the next life they are not headers.
             (*control).reseal();
             (*control).used = 0;
             (*control).peak = 0;
@@ -391,6 +394,8 @@ pub(crate) unsafe fn refresh(control: *mut Control) {
         let this = &mut *control;
         let (low, high) = this.outer_bounds();
         this.set_bounds(low, high);
+        // It may be an address in a removed pool.
+        this.absorber = 0;
         this.check = this.checksum();
     }
 }

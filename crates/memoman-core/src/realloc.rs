@@ -46,7 +46,8 @@ impl Tlsf {
         // size.
         unsafe {
             if self.realloc_same(ptr, bytes) {
-                F::allocated(self, Ok(NonNull::new_unchecked(ptr)))
+                let block = Block::returned(ptr);
+                F::allocated(self, Ok(NonNull::new_unchecked(block.payload())))
             } else {
                 resize::<F>(self, ptr, bytes)
             }
@@ -88,7 +89,7 @@ impl Tlsf {
             bytes.wrapping_sub(1) < (*self.control()).limit
                 && has_size(
                     self.control(),
-                    Block::at(ptr),
+                    Block::returned(ptr),
                     cut_size(block_size_for(bytes)),
                 )
         }
@@ -119,12 +120,14 @@ impl Tlsf {
                 return Err(exhausted(control));
             }
             let size = block_size_for(bytes);
-            if ptr.as_ptr().addr() & (align - 1) == 0 {
+            if old.block.addr() & (align - 1) == 0 {
+                // Of the whole block: `ptr` may have been narrowed to a part of the old one.
+                let same = NonNull::new_unchecked(old.block.payload());
                 if size <= old.header.size() {
-                    return shrink(control, &old, size).map(|()| Resized::InPlace(ptr));
+                    return shrink(control, &old, size).map(|()| Resized::InPlace(same));
                 }
                 if old.next_header.is_free() && old.header.size() + old.next_header.size() >= size {
-                    return grow_forward(control, &old, size).map(|()| Resized::InPlace(ptr));
+                    return grow_forward(control, &old, size).map(|()| Resized::InPlace(same));
                 }
             }
             if old.header.is_prev_free()
@@ -165,7 +168,8 @@ impl Tlsf {
             let peak = (*self.control()).peak;
             let new = self.memalign(align, bytes)?;
             let kept = (size - HEADER).min(bytes);
-            ptr::copy_nonoverlapping(ptr.as_ptr(), new.as_ptr(), kept);
+            let old = Block::returned(ptr.as_ptr()).payload();
+            ptr::copy_nonoverlapping(old, new.as_ptr(), kept);
             if let Some(misuse) = self.free_outlined(ptr) {
                 // A neighbour of the old block is overwritten: undo the call.
                 let _ = self.free_outlined(new);
@@ -184,7 +188,7 @@ impl Tlsf {
 #[inline(never)]
 unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocated {
     let control = tlsf.control();
-    let block = Block::at(ptr);
+    let block = Block::returned(ptr);
     // SAFETY: live instance (caller); the block is tested before it is trusted. Null is outside
     // the instance's bounds.
     unsafe {
@@ -205,7 +209,7 @@ unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocat
             return resize_elsewhere::<F>(tlsf, ptr, bytes, old.header.size());
         };
         match result {
-            Ok(()) => F::allocated(tlsf, Ok(NonNull::new_unchecked(ptr))),
+            Ok(()) => F::allocated(tlsf, Ok(NonNull::new_unchecked(block.payload()))),
             Err(_) => not_resized::<F>(tlsf, ptr, bytes),
         }
     }
@@ -224,7 +228,7 @@ unsafe fn resize_backward<F: Front>(
     header: Header,
     next_header: Header,
 ) -> F::Allocated {
-    let block = Block::at(ptr);
+    let block = Block::returned(ptr);
     let old = Live {
         block,
         header,
@@ -346,7 +350,7 @@ unsafe fn grow_forward(control: *mut Control, old: &Live, size: usize) -> Result
         let size = cut_size(size).min(total);
         if (*control).is_wilderness(old.next, next_size) && total - size >= BLOCK_MIN {
             // The wilderness shrinks upward: no bit changes.
-            let remainder = form_free(control, old.block.offset(size), total - size);
+            let remainder = form_free((*control).cookie, old.block.offset(size), total - size);
             free_list::set_wilderness(control, remainder);
             old.block
                 .set_header((*control).cookie, old.header.resized(size));
@@ -448,7 +452,7 @@ unsafe fn settle(
 unsafe fn list_remainder(control: *mut Control, block: Block, rest: usize) {
     // SAFETY: live instance; unlisted bytes whose contents are given up (caller).
     unsafe {
-        form_free(control, block, rest);
+        form_free((*control).cookie, block, rest);
         free_list::push_freed(control, block, rest);
     }
 }

@@ -31,7 +31,7 @@ impl Tlsf {
             return 0;
         }
         // SAFETY: not null, so a block of a live instance (caller), whose header lies before it.
-        unsafe { Block::at(ptr.cast_mut()).usable_size() }
+        unsafe { Block::returned(ptr).usable_size() }
     }
 
     /// Makes the O(1) tests of [`Tlsf::free`] that a live block and its next neighbour pass, and
@@ -62,7 +62,7 @@ impl Tlsf {
     /// `block` is a block in use of a live instance.
     pub unsafe fn seal_of(block: NonNull<u8>) -> usize {
         // SAFETY: a block in use (caller), whose header lies before it.
-        unsafe { Block::at(block.as_ptr()).seal() }
+        unsafe { Block::returned(block.as_ptr()).seal() }
     }
 
     /// [`Tlsf::live_bytes`] of a block of fewer than `most` bytes, in the fewest steps: it tests
@@ -86,7 +86,7 @@ impl Tlsf {
             let size = unsafe { self.live_bytes(block) };
             return (size != 0 && size < most).then_some(size);
         }
-        let block = Block::at(block.as_ptr());
+        let block = Block::returned(block.as_ptr());
         // SAFETY: a header precedes every address in a pool (caller); the next header is read only
         // when the seal confirms the size, which is then below `most`.
         unsafe {
@@ -113,7 +113,7 @@ pub(crate) struct Live {
 /// The instance is live, and memory between its pools' outer bounds may be read.
 #[inline(always)]
 pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Live, Misuse> {
-    let block = Block::at(ptr.as_ptr());
+    let block = Block::returned(ptr.as_ptr());
     // SAFETY: live instance, readable bounds (caller); a header is read only at an aligned address
     // inside the bounds.
     unsafe {
@@ -244,17 +244,16 @@ pub(crate) unsafe fn prev_free_block(
 #[cold]
 #[inline(never)]
 unsafe fn is_sentinel(control: *mut Control, next: Block, header: Header) -> bool {
-    let start = next.addr().wrapping_sub(header.size());
+    let start = next.payload().wrapping_sub(header.size());
     // SAFETY: live instance, readable bounds (caller); a pool's header is read only between the
     // first pool and `next`.
     unsafe {
-        let first = (*control).first_pool;
         // The start is aligned, since `next` and the distance are.
-        if start < first.addr() || start >= next.addr() {
+        if start.addr() < (*control).first_pool.addr() || start.addr() >= next.addr() {
             return false;
         }
-        let pool = first.cast::<u8>().wrapping_add(start - first.addr());
-        Pool::new(pool.cast()).is_some_and(|pool| pool.is_sound(control) && pool.sentinel() == next)
+        Pool::new(start.cast())
+            .is_some_and(|pool| pool.is_sound(control) && pool.sentinel() == next)
     }
 }
 

@@ -13,7 +13,7 @@
 //! only, and its index is that size in quanta: one well predicted branch spares most requests the
 //! logarithm.
 
-use crate::config::{HEADER, LINEAR_LOG2, QUANTUM, QUANTUM_LOG2, SL_LOG2};
+use crate::config::{BLOCK_MIN, HEADER, LINEAR_LOG2, QUANTUM, QUANTUM_LOG2, SL_LOG2};
 
 /// Blocks below this many bytes have one bin for each size; its index is the size in quanta.
 pub const LINEAR_BELOW: usize = 1 << LINEAR_LOG2;
@@ -90,7 +90,8 @@ pub const fn bin_floor_size(bin: usize) -> usize {
 /// `bytes` is at most [`crate::config::MAX_BLOCK_LIMIT`] (caller), so nothing wraps.
 #[inline(always)]
 pub const fn block_size_for(bytes: usize) -> usize {
-    quanta_for(bytes) << QUANTUM_LOG2
+    let size = (bytes + HEADER + (QUANTUM - 1)) & !(QUANTUM - 1);
+    if size < BLOCK_MIN { BLOCK_MIN } else { size }
 }
 
 /// [`block_size_for`] in quanta, for any `bytes`. Near `usize::MAX` it wraps to 0 or 1, which no
@@ -125,9 +126,29 @@ pub(crate) fn cut_and_bin(size: usize) -> (usize, usize) {
     }
 }
 
+/// [`floor_bin`] without a branch, which is faster where sizes on both sides of [`LINEAR_BELOW`]
+/// alternate at random.
+#[inline(always)]
+pub(crate) fn any_bin(size: usize) -> usize {
+    let exponent = exponent(size | (LINEAR_BELOW / 2));
+    let row = (exponent as usize) << SL_LOG2;
+    (size >> (exponent - SL_LOG2)) + row - (((LINEAR_LOG2 - 1) as usize) << SL_LOG2)
+}
+
+/// The lower edge of bin [`ceil_bin`]`(size)`, and that bin, without a branch; `size` is not 0.
+#[inline(always)]
+pub(crate) fn rounded_up(size: usize) -> (usize, usize) {
+    round_up(size, exponent(size | (LINEAR_BELOW / 2)))
+}
+
 #[inline(always)]
 fn cut_large(size: usize) -> (usize, usize) {
-    let exponent = exponent(size);
+    round_up(size, exponent(size))
+}
+
+/// [`rounded_up`] of a size with this exponent, which is at least that of half [`LINEAR_BELOW`].
+#[inline(always)]
+fn round_up(size: usize, exponent: u32) -> (usize, usize) {
     let shift = exponent - SL_LOG2;
     // 32 to 64: step 64 is the first of the next row, and so is its bin.
     let steps = ((size - 1) >> shift) + 1;

@@ -13,13 +13,13 @@ const SIZE: usize = 6 * QUANTUM;
 const BIN: usize = SIZE / QUANTUM;
 /// Words of the control structure before its heads, and the indices of those that are forged.
 const HEADS: usize = size_of::<Control>() / WORD;
-const USED: usize = 9;
-const PEAK: usize = 10;
-const LIVE_BLOCKS: usize = 11;
+const USED: usize = 0;
+const PEAK: usize = 11;
+const LIVE_BLOCKS: usize = 12;
 const FL_BITMAP: usize = 13;
 const SL_BITMAP: usize = 14;
 /// Words of the second-level bitmap: those that no other field takes.
-const SL_WORDS: usize = HEADS - 7 - SL_BITMAP;
+const SL_WORDS: usize = HEADS - 9 - SL_BITMAP;
 
 /// One pool of twelve blocks of one size, some of them free, and a larger block at the end.
 struct Heap {

@@ -7,7 +7,7 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use memoman_core::{Cursor, Heap, Invariant, Memory, Misuse, Refusal, Step, Tlsf};
+use memoman_core::{Heap, Invariant, Memory, Misuse, Refusal, Step, Tlsf};
 
 /// Memory of its own for a heap.
 fn memory(bytes: usize) -> Box<Memory> {
@@ -271,19 +271,14 @@ fn validation_whole_and_in_steps_finds_what_is_overwritten() {
     let blocks: Vec<_> = (0..20u64)
         .map(|n| ManuallyDrop::new(heap.boxed(n).unwrap()))
         .collect();
-    let mut cursor = Cursor::START;
-    let steps = (1..)
-        .find(|_| heap.validate_step(&mut cursor, 5) != Step::More)
-        .unwrap();
-    assert!(steps >= 4, "{steps} steps of 5 blocks each");
+    let mut steps = heap.steps();
+    let count = (1..).find(|_| steps.step(5) != Step::More).unwrap();
+    assert!(count >= 4, "{count} steps of 5 blocks each");
     // SAFETY: a live block's header, which is tested before it is used.
     unsafe { (&raw const **blocks[7]).cast_mut().sub(1).write(!0) };
     let violation = heap.validate().unwrap_err();
     assert_eq!(violation.invariant, Invariant::Tiling);
-    assert_eq!(
-        heap.validate_step(&mut cursor, 100),
-        Step::Broken(violation)
-    );
+    assert_eq!(steps.step(100), Step::Broken(violation));
     assert!(!heap.raw().as_raw().is_null());
 }
 

@@ -9,6 +9,10 @@ use support::fronts::Free;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();
+/// Words of the control structure.
+const LOW: usize = 2;
+const FL_BITMAP: usize = 13;
+const SL_BITMAP: usize = 14;
 const QUANTUM: usize = Tlsf::ALIGN;
 const SIZE: usize = 6 * QUANTUM;
 
@@ -171,9 +175,9 @@ fn control_structure_pools_and_bitmaps_are_checked_at_each_step() {
     let second_pool = heap.region.start().wrapping_add(heap.pool_bytes);
     let words = size_of::<memoman_core::control::Control>() / WORD;
     for (place, flip, invariant) in [
-        (control, QUANTUM, Invariant::Placement),
-        (control.wrapping_add(13), 2, Invariant::Bitmap),
-        (control.wrapping_add(14), 1 << 20, Invariant::Bitmap),
+        (control.wrapping_add(LOW), QUANTUM, Invariant::Placement),
+        (control.wrapping_add(FL_BITMAP), 2, Invariant::Bitmap),
+        (control.wrapping_add(SL_BITMAP), 1 << 20, Invariant::Bitmap),
         (control.wrapping_add(words + 20), QUANTUM, Invariant::Bitmap),
         (second_pool.cast(), QUANTUM, Invariant::Placement),
     ] {
@@ -426,7 +430,8 @@ fn one_pool_is_diagnosed_with_what_leads_to_it() {
         [Some(Placement), Some(Placement)]
     );
     let control = heap.tlsf().as_raw().cast::<usize>();
-    assert_eq!(seen(control, 0), [Some(Placement), Some(Placement)]);
+    let low = control.wrapping_add(LOW);
+    assert_eq!(seen(low, 0), [Some(Placement), Some(Placement)]);
     // The list's head is the block freed last, in the second pool.
     let bin = SIZE / QUANTUM;
     let heads = size_of::<memoman_core::control::Control>() / WORD;

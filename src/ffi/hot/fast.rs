@@ -3,7 +3,6 @@
 //! intercepted, since a memory checker watches or an observer is set, are made by [`made`].
 
 use core::ffi::c_void;
-use core::hint::black_box;
 use core::ptr::{self, NonNull};
 
 use memoman_core::{EventKind, FreeBlock, Front, Misuse, Refusal, Tlsf};
@@ -40,6 +39,19 @@ impl<const ZEROED: bool> Front for C<ZEROED> {
                         EventKind::Malloc
                     };
                     made(tlsf, kind, ptr::null_mut(), 0, bytes)
+                }
+                refusal => answer(tlsf, Err(refusal)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn not_aligned(tlsf: Tlsf, align: usize, bytes: usize, refusal: Refusal) -> *mut c_void {
+        // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
+        unsafe {
+            match refusal {
+                Refusal::Misuse(Misuse::Intercepted, _) => {
+                    made(tlsf, EventKind::Memalign, ptr::null_mut(), align, bytes)
                 }
                 refusal => answer(tlsf, Err(refusal)),
             }
@@ -110,23 +122,8 @@ pub(crate) unsafe fn calloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
-    // In memory, for the rare call below: in registers they cost every call a push and a pop.
-    let request = (align, bytes);
-    // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
-    unsafe {
-        match tlsf.memalign(align, bytes) {
-            Err(Refusal::Misuse(Misuse::Intercepted, _)) => made_aligned(tlsf, black_box(&request)),
-            result => answer(tlsf, result),
-        }
-    }
-}
-
-/// [`made`] for `mm_memalign`.
-#[cold]
-#[inline(never)]
-unsafe fn made_aligned(tlsf: Tlsf, &(align, bytes): &(usize, usize)) -> *mut c_void {
     // SAFETY: live instance (caller).
-    unsafe { made(tlsf, EventKind::Memalign, ptr::null_mut(), align, bytes) }
+    unsafe { tlsf.memalign_for::<C<false>>(align, bytes) }
 }
 
 /// `mm_realloc`.

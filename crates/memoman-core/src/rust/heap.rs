@@ -9,6 +9,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 use crate::instance::Tlsf;
+use crate::life;
 use crate::misuse::{Misuse, Refusal};
 use crate::observe::EventKind;
 use crate::pool::Pool as RawPool;
@@ -146,21 +147,32 @@ impl<'pool> Heap<'pool> {
     /// assert!(heap.boxed([0u8; 1100]).is_err());
     /// ```
     pub fn with_max_block(memory: &'pool mut Memory, max_block: usize) -> Option<Heap<'pool>> {
-        let control_bytes = Tlsf::control_size(max_block);
         let start: *mut u8 = memory.as_mut_ptr().cast();
-        let skip = start.align_offset(align_of::<usize>());
-        let rest = memory.len().checked_sub(skip)?.checked_sub(control_bytes)?;
-        // SAFETY: the control structure and the pool lie apart inside the memory (checked lengths),
-        // which is borrowed exclusively for as long as the heap lives.
-        unsafe {
-            let control = start.add(skip);
-            let tlsf = Tlsf::create(control, max_block)?;
-            tlsf.add_pool(control.add(control_bytes), rest)?;
-            Some(Heap {
-                tlsf,
-                memory: PhantomData,
-            })
-        }
+        Heap::seeded(memory, max_block, life::begin(start.addr()))
+    }
+
+    /// [`Heap::with_max_block`] with a number that the seal of the heap's headers follows from, for
+    /// runs that must repeat exactly. Without it, the seal follows from the processor's time
+    /// counter. Successive heaps in the same memory need successive seeds: headers that an earlier
+    /// heap with an equal seed left behind pass for those of this one.
+    ///
+    /// ```
+    /// # use memoman_core::Heap;
+    /// # use std::mem::MaybeUninit;
+    /// let mut memory = [const { MaybeUninit::uninit() }; 4096];
+    /// for run in 0..10 {
+    ///     let heap = Heap::seeded(&mut memory, 1024, run).unwrap();
+    ///     assert!(heap.boxed(run).is_ok());
+    /// }
+    /// ```
+    pub fn seeded(memory: &'pool mut Memory, max_block: usize, seed: usize) -> Option<Heap<'pool>> {
+        let (start, bytes) = (memory.as_mut_ptr().cast(), memory.len());
+        // SAFETY: the memory is borrowed exclusively for as long as the heap lives.
+        let tlsf = unsafe { Tlsf::create_seeded_with_pool(start, bytes, max_block, seed) }?;
+        Some(Heap {
+            tlsf,
+            memory: PhantomData,
+        })
     }
 
     /// Bytes of control structure for requests up to `max_block` bytes; 0 when that is beyond any

@@ -8,6 +8,7 @@ mod heap;
 mod inspect;
 #[cfg(not(memoman_small))]
 mod observe;
+mod steps;
 #[cfg(memoman_small)]
 mod unobserved;
 
@@ -15,3 +16,4 @@ pub use boxed::Boxed;
 pub use heap::{AddedPool, Heap, Memory};
 #[cfg(not(memoman_small))]
 pub use observe::Shortage;
+pub use steps::Steps;

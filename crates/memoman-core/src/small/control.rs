@@ -4,25 +4,27 @@ use core::ptr;
 
 use super::free_list::free_size;
 use crate::config::{HEADER, SL_WORDS};
-use crate::control::{Control, WILDERNESS, cookie_for};
+use crate::control::{Control, WILDERNESS};
+use crate::life;
 use crate::pools::refresh;
 use crate::size_class::{block_size_for, floor_bin};
 
 const WORD_BITS: usize = usize::BITS as usize;
 
 impl Control {
-    /// Lays an instance without pools into `mem`.
+    /// Lays an instance without pools into `mem`. `life` is the number of its first life.
     ///
     /// # Safety
     /// `mem` is aligned for a word, `max_block` is at most [`MAX_BLOCK_LIMIT`], and
     /// `size_for(max_block)` bytes at `mem` may be written.
-    pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
+    pub(crate) unsafe fn init(mem: *mut u8, max_block: usize, life: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
         // SAFETY: the memory may be written (caller); all-zero is a valid Control.
         unsafe {
-            ptr::write_bytes(control, 0, 1);
-            (*control).cookie = cookie_for(mem.addr(), 0);
             let bins = Control::bins_for(max_block);
+            ptr::write_bytes(mem, 0, Control::bytes_of(bins));
+            (*control).life = life;
+            (*control).cookie = life::seal(life);
             (*control).top_bin = bins - 1;
             let max_size = block_size_for(max_block);
             (*control).max_size = max_size;

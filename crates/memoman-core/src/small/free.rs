@@ -129,7 +129,7 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
         // SAFETY: live instance, readable memory (caller).
-        match unsafe { coalesce(self.control(), Block::at(ptr.as_ptr())) } {
+        match unsafe { coalesce(self.control(), Block::returned(ptr.as_ptr())) } {
             (block, None) => Ok(FreeBlock(block)),
             (_, Some(misuse)) => Err(misuse),
         }

@@ -11,21 +11,20 @@ use crate::misuse::Misuse;
 #[inline(never)]
 pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     let head = Control::head(this, bin);
-    // SAFETY: the head exists (`bin`, caller); the block's payload starts with its two links; a
-    // head that is not the list's end is a listed free block (I2), whose links may be written.
+    // SAFETY: the head exists (`bin`, caller); the block's payload starts with its two links; the
+    // old head is a listed free block (I2) or the list's end, and the second link of both may be
+    // written.
     unsafe {
         let old = head.read();
         block.set_next_free(old);
         block.set_prev_link(head);
         head.write(block);
-        if old == Control::list_end(this) {
-            // `Control::mark` without the test that mostly spares the first-level word.
-            let word = bin / usize::BITS as usize;
-            *(*this).sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % usize::BITS as usize);
-            (*this).fl_bitmap |= 1 << word;
-        } else {
-            old.set_prev_link(block.next_link());
-        }
+        // Without a branch: the list's end has a word for it.
+        old.set_prev_link(block.next_link());
+        // `Control::mark` without the test that mostly spares the first-level word.
+        let word = bin / usize::BITS as usize;
+        *(*this).sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % usize::BITS as usize);
+        (*this).fl_bitmap |= 1 << word;
     }
 }
 

@@ -92,8 +92,9 @@ impl Tlsf {
             if new.1.is_some() || new.0.is_null() {
                 return new;
             }
-            let size = Block::at(ptr).header((*self.control()).cookie).size();
-            ptr::copy_nonoverlapping(ptr, new.0, (size - HEADER).min(bytes));
+            let old = Block::returned(ptr);
+            let size = old.header((*self.control()).cookie).size();
+            ptr::copy_nonoverlapping(old.payload(), new.0, (size - HEADER).min(bytes));
             if let Err(misuse) = self.free(NonNull::new_unchecked(ptr)) {
                 // A neighbour of the old block is overwritten: undo the allocation.
                 let _ = self.free(NonNull::new_unchecked(new.0));
@@ -114,7 +115,7 @@ const MUST_MOVE: Outcome = (ptr::null_mut(), Some(Misuse::Foreign));
 /// The duties of [`Tlsf::realloc`].
 #[inline(never)]
 unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize) -> Outcome {
-    let block = Block::at(ptr);
+    let block = Block::returned(ptr);
     // SAFETY: live instance (caller); the block and its neighbours are tested before the first
     // write.
     unsafe {
@@ -154,7 +155,7 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
             }
             before = Header::used(have);
         } else if size <= have && wanted >= have {
-            return (ptr, None);
+            return (block.payload(), None);
         }
         if next_header.is_free() {
             let next = block.offset(have);
@@ -169,7 +170,7 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
             // The two may overlap. The old header would pass for a live block: a tombstone replaces
             // it first.
             block.set_header((*control).cookie, Header::tombstone());
-            ptr::copy(ptr, start.payload(), (have - HEADER).min(bytes));
+            ptr::copy(block.payload(), start.payload(), (have - HEADER).min(bytes));
         }
         settle(control, start, before, total, wanted);
         (start.payload(), None)

@@ -14,15 +14,6 @@ use crate::instance::Tlsf;
 use crate::pool::Pool;
 
 /// Where stepwise validation resumes. All zero: at the start.
-///
-/// ```
-/// # use memoman_core::{Cursor, Heap, Step};
-/// # use std::mem::MaybeUninit;
-/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
-/// # let heap = Heap::new(&mut memory).unwrap();
-/// let mut cursor = Cursor::START;
-/// assert_eq!(heap.validate_step(&mut cursor, 1000), Step::Sound);
-/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
@@ -32,36 +23,33 @@ pub struct Cursor {
     block: *mut c_void,
     /// Zero until all blocks have been seen; then one more than the bin whose head comes next.
     heads: usize,
-    /// The instance's seal: a reset changes it, and the saved block then means nothing.
-    cookie: usize,
+    /// The number of the instance's life: in another one, nothing above means anything.
+    life: usize,
 }
 
 impl Cursor {
     /// The start of the heap.
-    ///
-    /// ```
-    /// let cursor = memoman_core::Cursor::START;
-    /// ```
     pub const START: Cursor = Cursor {
         pool: ptr::null_mut(),
         block: ptr::null_mut(),
         heads: 0,
-        cookie: 0,
+        life: 0,
     };
 }
 
 /// The result of one step.
 ///
 /// ```
-/// # use memoman_core::{Cursor, Heap, Step};
+/// # use memoman_core::{Heap, Step};
 /// # use std::{alloc::Layout, mem::MaybeUninit};
 /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
 /// # let heap = Heap::new(&mut memory).unwrap();
 /// for _ in 0..10 {
 ///     heap.allocate(Layout::new::<u64>()).unwrap();
 /// }
-/// let mut cursor = Cursor::START;
-/// assert_eq!(heap.validate_step(&mut cursor, 3), Step::More);
+/// let mut steps = heap.steps();
+/// assert_eq!(steps.step(3), Step::More);
+/// assert_eq!(steps.step(1000), Step::Sound);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -81,9 +69,8 @@ impl Tlsf {
     /// The allocator may be used between two steps. The cursor rests on a block in use; if that is
     /// freed, the next step begins its pool again. Steps cannot detect three faults, which only
     /// [`Tlsf::diagnose`] finds: wrong counters (I8), a ring that no head leads to (I3), and an
-    /// overwritten header in use that covers whole blocks after it. On 32-bit targets, whose
-    /// headers have no seal, a stale header from before a reset may be mistaken for the saved
-    /// block, and a sound heap reported as broken.
+    /// overwritten header in use that covers whole blocks after it. A cursor from before a reset,
+    /// or of another instance on the same memory, begins again.
     ///
     /// # Safety
     /// The memory of the control structure and the pools may be read; its contents may be anything.
@@ -113,6 +100,10 @@ impl Tlsf {
             check_bitmaps(control)?;
             let cookie = (*control).cookie;
             let mut left = max_blocks;
+            if cursor.life != (*control).life {
+                *cursor = Cursor::START;
+                cursor.life = (*control).life;
+            }
             if cursor.heads > 0 {
                 return self.step_heads(cursor, left);
             }
@@ -149,7 +140,6 @@ impl Tlsf {
                 if block == pool.first_block() || !header.is_free() {
                     cursor.pool = pool.as_raw();
                     cursor.block = block.payload().cast();
-                    cursor.cookie = cookie;
                     return Ok(false);
                 }
             }
@@ -192,7 +182,6 @@ impl Tlsf {
             let saved = cursor.block.addr().wrapping_sub(first.addr());
             let room = pool.end() - first.addr();
             if pool.as_raw() != cursor.pool
-                || cursor.cookie != (*self.control()).cookie
                 || saved == 0
                 || saved > room
                 || !saved.is_multiple_of(QUANTUM)

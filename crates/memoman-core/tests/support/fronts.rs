@@ -74,6 +74,10 @@ mod separate {
             Err(refusal)
         }
 
+        unsafe fn not_aligned(_: Tlsf, _: usize, _: usize, refusal: Refusal) -> Self::Allocated {
+            Err(refusal)
+        }
+
         unsafe fn not_resized(_: Tlsf, _: *mut u8, _: usize) -> Self::Allocated {
             unreachable!("nothing is resized with this front")
         }

@@ -23,8 +23,9 @@ pub(super) struct Reference {
 }
 
 /// Fields of the control structure that hot calls change; `check` covers all others.
-const CHANGING: [usize; 6] = [
+const CHANGING: [usize; 7] = [
     offset_of!(Control, used),
+    offset_of!(Control, absorber),
     offset_of!(Control, peak),
     offset_of!(Control, live_blocks),
     offset_of!(Control, failed_requests),

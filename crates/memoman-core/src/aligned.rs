@@ -1,0 +1,200 @@
+//! Aligned allocation: `memalign`. [`crate::front`] says how its paths are divided.
+//!
+//! ```text
+//!  [ free                        ]  →  [ gap, free ][ aligned block ][ remainder, free ]
+//! ```
+
+use core::ptr::NonNull;
+
+use crate::allocate::{
+    Found, exhausted, find_wilderness, finish, pop_exact, refuse, search_large, serve, size_of,
+    unserved,
+};
+use crate::block::Block;
+use crate::config::{QUANTUM, WORD};
+use crate::control::Control;
+use crate::front::{Front, Returned};
+use crate::instance::Tlsf;
+use crate::misuse::{Misuse, Refusal};
+use crate::size_class::{block_size_for, cut_size, rounded_up};
+
+impl Tlsf {
+    /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front
+    /// of the aligned block becomes a free block.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(never)]
+    pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe { self.memalign_for::<Returned>(align, bytes) }
+    }
+
+    /// [`Tlsf::memalign`] for a front.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn memalign_for<F: Front>(self, align: usize, bytes: usize) -> F::Allocated {
+        let control = self.control();
+        // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
+        // largest possible gap before an aligned payload.
+        unsafe {
+            // Zero passes the first test, and is found below.
+            if align & align.wrapping_sub(1) != 0 || bytes.wrapping_sub(1) >= (*control).limit {
+                return not_aligned::<F>(self, align, bytes);
+            }
+            let size = block_size_for(bytes);
+            let wanted = cut_size(size);
+            let bin = (*control).bin_of(wanted);
+            if align <= QUANTUM {
+                if align == 0 {
+                    return not_aligned::<F>(self, align, bytes);
+                }
+                return search_large::<F>(self, size, wanted, bin);
+            }
+            let head = Control::head(control, bin).read();
+            if head.addr() & (align - 1) == 0 {
+                return take_aligned::<F>(self, align, size, wanted, bin);
+            }
+            search_aligned::<F>(self, align, size, wanted)
+        }
+    }
+}
+
+/// Takes the head of `bin`, an aligned address, if it is a block of exactly `wanted` bytes: one
+/// freed after an equal request is. Else continues with a search.
+///
+/// # Safety
+/// The instance is live. `align` is a power of two above the quantum; `size` is that of a request
+/// within the instance's limit, `wanted` its [`cut_size`], and `bin` the bin of that.
+#[inline(never)]
+unsafe fn take_aligned<F: Front>(
+    tlsf: Tlsf,
+    align: usize,
+    size: usize,
+    wanted: usize,
+    bin: usize,
+) -> F::Allocated {
+    // SAFETY: the caller's duties.
+    unsafe {
+        match pop_exact(tlsf.control(), wanted, bin, false) {
+            Some(payload) => F::allocated(tlsf, Ok(payload)),
+            None => search_aligned::<F>(tlsf, align, size, wanted),
+        }
+    }
+}
+
+/// Searches a block with room for an aligned one.
+///
+/// # Safety
+/// The instance is live. `align` is a power of two above the quantum; `size` is that of a request
+/// within the instance's limit, and `wanted` its [`cut_size`].
+#[inline(always)]
+unsafe fn search_aligned<F: Front>(
+    tlsf: Tlsf,
+    align: usize,
+    size: usize,
+    wanted: usize,
+) -> F::Allocated {
+    let control = tlsf.control();
+    // SAFETY: live instance (caller); `find_padded` returns a listed free block with room for the
+    // largest possible gap before an aligned payload.
+    unsafe {
+        // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in place of
+        // a single quantum, which is too small for a block.
+        // Only 32-bit sums can wrap around.
+        let (padded, wraps) = size.overflowing_add(align + QUANTUM);
+        if WORD == 4 && wraps {
+            return unserved::<F>(tlsf, exhausted(control));
+        }
+        match find_padded(control, padded) {
+            Ok(found) => carve::<F>(tlsf, found.block, found.size, found.bin, wanted, align),
+            Err(refusal) => unserved::<F>(tlsf, refusal),
+        }
+    }
+}
+
+/// Takes a block of `wanted` bytes, or fewer where there is less room, out of a found one, at the
+/// first aligned payload that leaves no gap or one that holds a block. Apart from the search, both
+/// need fewer registers.
+///
+/// # Safety
+/// The instance is live; `block`, of `size` bytes in `bin`, comes from a search of it and has room
+/// for the largest gap and the request.
+#[inline(never)]
+unsafe fn carve<F: Front>(
+    tlsf: Tlsf,
+    block: Block,
+    size: usize,
+    bin: usize,
+    wanted: usize,
+    align: usize,
+) -> F::Allocated {
+    let mut gap = block.addr().wrapping_neg() & (align - 1);
+    if gap == QUANTUM {
+        gap += align;
+    }
+    let wanted = wanted.min(size - gap);
+    let found = Found { block, size, bin };
+    // SAFETY: live instance, a block with room for gap and request (caller).
+    unsafe { finish::<F>(tlsf, serve::<true>(tlsf.control(), found, gap, wanted)) }
+}
+
+/// Ends `memalign` without a search.
+///
+/// # Safety
+/// The instance is live.
+#[cold]
+#[inline(never)]
+unsafe fn not_aligned<F: Front>(tlsf: Tlsf, align: usize, bytes: usize) -> F::Allocated {
+    // SAFETY: live instance (caller).
+    unsafe {
+        let refusal = if align.is_power_of_two() {
+            refuse(tlsf.control(), bytes)
+        } else {
+            Refusal::Invalid
+        };
+        F::not_aligned(tlsf, align, bytes, refusal)
+    }
+}
+
+/// A head of at least `size` bytes. Padded sizes recur rarely, so bins of which every block is
+/// large enough come first: most searches read one head.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn find_padded(control: *mut Control, size: usize) -> Result<Found, Refusal> {
+    let (rounded, bin) = rounded_up(size);
+    // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
+    // tested before it is trusted.
+    unsafe {
+        if let Some(bin) = (*control).first_nonempty(bin) {
+            let block = Control::head(control, bin).read();
+            let found = size_of(control, block)?;
+            if found < size {
+                return Err(Refusal::Misuse(Misuse::NotABlock, block.payload()));
+            }
+            return Ok(Found {
+                block,
+                size: found,
+                bin,
+            });
+        }
+        // The bin of `size` itself, unless all its blocks are large enough: then it is empty.
+        let own = (bin - usize::from(rounded != size)).min((*control).top_bin);
+        let block = Control::head(control, own).read();
+        if block != Control::list_end(control) {
+            let found = size_of(control, block)?;
+            if found >= size {
+                return Ok(Found {
+                    block,
+                    size: found,
+                    bin: own,
+                });
+            }
+        }
+        find_wilderness(control, size)
+    }
+}
