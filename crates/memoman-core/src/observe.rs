@@ -125,6 +125,11 @@ pub enum Access {
 }
 
 impl Tlsf {
+    /// Bytes of the words of observers at the end of a control structure, which creation leaves
+    /// as they are.
+    #[doc(hidden)]
+    pub const HOOKS: usize = HOOKS;
+
     /// # Safety
     /// The instance is live.
     unsafe fn hooks(self) -> *mut Hooks {
