@@ -8,6 +8,7 @@ use crate::config::{BLOCK_MIN, DEFAULT_MAX_BLOCK, HEADER, QUANTUM, SIZE_LIMIT, W
 use crate::control::Control;
 use crate::life;
 use crate::misuse::{MisuseHandler, Refusal};
+use crate::observe::HOOKS;
 use crate::pool::{POOL_COST, POOL_MIN};
 
 /// An instance: a handle on the control structure in the caller's memory. Two copies name the same
@@ -155,9 +156,9 @@ impl Tlsf {
     pub unsafe fn destroy(self) {
         // SAFETY: live instance (caller), so its control structure may be written.
         unsafe {
-            // Up to the hooks, which end it.
-            let heads = size_of::<Control>() + ((*self.control()).top_bin + 1) * WORD;
-            ptr::write_bytes(self.control().cast::<u8>(), 0, heads);
+            // The hooks stay: they end it.
+            let bytes = (*self.control()).bytes() - HOOKS;
+            ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
         }
     }
 

@@ -133,8 +133,11 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     unsafe fn hooks(self) -> *mut Hooks {
-        // SAFETY: live (caller), so `top_bin` bounds the heads, which the words follow.
-        unsafe { Control::head(self.control(), (*self.control()).top_bin + 1).cast() }
+        // SAFETY: live (caller), so these words end the control structure.
+        unsafe {
+            let control = self.control();
+            control.byte_add((*control).bytes() - HOOKS).cast()
+        }
     }
 
     /// Sets neither function, whatever the words were.
