@@ -156,7 +156,7 @@ impl Tlsf {
     pub unsafe fn destroy(self) {
         // SAFETY: live instance (caller), so its control structure may be written.
         unsafe {
-            // The hooks stay: they end it.
+            // The observers' words mean nothing from here on.
             let bytes = (*self.control()).bytes() - HOOKS;
             ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
         }

@@ -3,8 +3,9 @@
 //!
 //! The core stores them and calls them; the layer above decides when. It intercepts an instance
 //! that has one ([`crate::intercept`]), so that an instance without one pays nothing. Their words
-//! lie at the end of the control structure, under a hash of their own. They mean nothing before
-//! [`Tlsf::clear_hooks`], which a layer calls before it reads them. The small build has none.
+//! lie at the end of the control structure, under a hash of their own. They mean nothing
+//! while no function is set: a layer that reads them only under interception clears them before it
+//! sets one ([`Tlsf::clear_hooks`]). The small build has none.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -125,11 +126,6 @@ pub enum Access {
 }
 
 impl Tlsf {
-    /// Bytes of the words of observers at the end of a control structure, which creation leaves
-    /// as they are.
-    #[doc(hidden)]
-    pub const HOOKS: usize = HOOKS;
-
     /// # Safety
     /// The instance is live.
     unsafe fn hooks(self) -> *mut Hooks {
