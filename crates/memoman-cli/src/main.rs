@@ -17,6 +17,7 @@
 mod cli;
 mod error;
 mod export;
+mod generate;
 mod import;
 mod input;
 mod map;
