@@ -49,7 +49,7 @@ help: ## this list
 	    /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 ##@ Try
-.PHONY: demo examples
+.PHONY: demo examples see
 
 demo: all ## an allocator in a static array; then python, git, sqlite and gcc on memoman
 	$(SETUP)
@@ -58,6 +58,10 @@ demo: all ## an allocator in a static array; then python, git, sqlite and gcc on
 examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Python on memoman
 	$(SETUP)
 	examples/run.sh $(DIST)
+
+see: tools ## real programs recorded, shown, sized, replayed; the pages are in target/see
+	$(SETUP)
+	scripts/see.sh $(DIST)
 
 ##@ Test
 .PHONY: check check-build check-32 check-arm check-embedded check-install check-crates check-docs

@@ -99,7 +99,8 @@ crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows,
 fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
 mutants the committed record|planted places of the planted bugs
-text columns, words|plots figures equal their data|lint format, clippy'
+text columns, words|plots figures equal their data|see real programs: trace to pool
+lint format, clippy'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
@@ -146,6 +147,7 @@ step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
     --target-dir "$target/benches" --package plots
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
+step tools by_cargo cargo test -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
@@ -167,6 +169,7 @@ step artefacts by_lines scripts/check-artifacts.sh dist
 step build by_lines scripts/check-build.sh
 step headers by_lines scripts/check-headers.sh dist
 step install by_lines scripts/check-install.sh dist
+step see by_lines scripts/see.sh quick
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check dist
 step examples by_lines examples/run.sh dist

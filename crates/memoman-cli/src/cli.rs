@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{export, generate, import, map, record, top};
+use crate::{advise, export, generate, import, map, plan, record, replay, report, top};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -17,6 +17,10 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Record(record::Args),
+    Report(report::Args),
+    Advise(advise::Args),
+    Plan(plan::Args),
+    Replay(replay::Args),
     Export(export::Args),
     Import(import::Args),
     Map(map::Args),
@@ -29,6 +33,10 @@ enum Command {
 pub(crate) fn run() -> Result<(), Error> {
     match Cli::parse().command {
         Command::Record(args) => record::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Advise(args) => advise::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Map(args) => map::run(&args),

@@ -1,14 +1,39 @@
 //! Opens a trace and says what it lacks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use memoman_trace::{Ended, Trace};
 
 use crate::error::Error;
+use crate::progress::Progress;
 
 /// Opens a trace.
 pub(crate) fn open(path: &Path) -> Result<Trace, Error> {
     Ok(Trace::open(path)?)
+}
+
+/// The heaps in a trace, and their numbers of events.
+pub(crate) fn heaps(trace: &Trace) -> Result<BTreeMap<u32, u64>, Error> {
+    let mut heaps = BTreeMap::new();
+    let mut events = trace.events();
+    let mut progress = Progress::new("looking", trace.bytes());
+    let (mut count, mut run) = (0u64, (0u32, 0u64));
+    while let Some(event) = events.next() {
+        let heap = event?.heap;
+        if heap != run.0 {
+            *heaps.entry(run.0).or_insert(0) += run.1;
+            run = (heap, 0);
+        }
+        run.1 += 1;
+        count += 1;
+        if count.is_multiple_of(1 << 16) {
+            progress.at(events.position());
+        }
+    }
+    *heaps.entry(run.0).or_insert(0) += run.1;
+    heaps.retain(|_, &mut count| count > 0);
+    Ok(heaps)
 }
 
 /// Says on stderr what the trace lacks.

@@ -42,6 +42,13 @@ impl Output {
         })
     }
 
+    /// Writes a whole file.
+    pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
+        let mut output = Output::create(path)?;
+        output.bytes(text.as_bytes())?;
+        output.finish()
+    }
+
     /// Writes a line.
     pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) -> Result<(), Error> {
         let written = self
@@ -63,6 +70,12 @@ impl Output {
             std::fs::rename(part, &self.path).map_err(|error| self.fails(&error))?;
         }
         Ok(())
+    }
+
+    /// Writes a value as JSON.
+    pub(crate) fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(value).map_err(Error::failed)?;
+        self.line(format_args!("{text}"))
     }
 
     fn fails(&self, error: &io::Error) -> Error {
