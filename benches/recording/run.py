@@ -88,10 +88,10 @@ def main():
     tool = args.dist / "bin/memoman"
     work = pathlib.Path(tempfile.mkdtemp(prefix="memoman-recording-"))
     sql, script = work / "load.sql", work / "load.py"
-    sql.write_text(SQL.format(rows=100_000 if args.quick else 1_600_000))
-    script.write_text(PYTHON.format(turns=1 if args.quick else 12))
+    sql.write_text(SQL.format(rows=100_000 if args.quick else 600_000))
+    script.write_text(PYTHON.format(turns=1 if args.quick else 4))
     integers = work / "integers.py"
-    integers.write_text(INTEGERS.format(turns=1 if args.quick else 12))
+    integers.write_text(INTEGERS.format(turns=1 if args.quick else 4))
     python = "/usr/bin/python3" if pathlib.Path("/usr/bin/python3").exists() else sys.executable
     trace = work / "t.mmt"
     record = [str(tool), "record", "--quiet", "-o", str(trace)]
@@ -116,6 +116,9 @@ def main():
         events = 0
         for _ in range(args.repetitions):
             for mode, front in modes.items():
+                # Else the next run pays for the end of a file of this one's.
+                for old in [*work.glob("*.mmt"), *work.glob("heaptrack*")]:
+                    old.unlink()
                 least[mode] = min(least[mode], seconds([*front, *command], environment))
                 if mode == "recorded" and not events:
                     events = count(tool, trace)

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{advise, export, import, map, plan, record, replay, report, top};
+use crate::{advise, export, generate, import, map, plan, record, replay, report, top};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Import(import::Args),
     Map(map::Args),
     Top(top::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -39,5 +41,6 @@ pub(crate) fn run() -> Result<(), Error> {
         Command::Import(args) => import::run(&args),
         Command::Map(args) => map::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Generate(args) => generate::run(&args),
     }
 }

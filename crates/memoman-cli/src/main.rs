@@ -24,6 +24,7 @@ mod calls;
 mod cli;
 mod error;
 mod export;
+mod generate;
 #[allow(unsafe_code, reason = "calls memoman's core")]
 mod heap;
 mod import;

@@ -22,7 +22,8 @@ pub(crate) struct Args {
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Return addresses to record with each allocation, at most 255.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=255))]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=255))]
     stacks: u32,
     /// Record one allocation every so many bytes on average, and its free. 524288 costs little.
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
@@ -79,10 +80,10 @@ fn start(args: &Args, recorder: &Path, output: &Path) -> Result<ExitStatus, Erro
     child
         .args(&args.program[1..])
         .env("LD_PRELOAD", preload)
-        .env("MEMOMAN_RECORD", output)
-        .env("MEMOMAN_RECORD_PARENT", std::process::id().to_string())
-        .env("MEMOMAN_RECORD_STACKS", args.stacks.to_string())
-        .env("MEMOMAN_RECORD_SAMPLE", args.sample.to_string());
+        .env("MMT_FILE", output)
+        .env("MMT_PARENT", std::process::id().to_string())
+        .env("MMT_STACKS", args.stacks.to_string())
+        .env("MMT_SAMPLE", args.sample.to_string());
     // An interrupt from the terminal is the program's to handle: the tool waits for its end.
     let mut child = crate::signals::ignored(|| child.spawn()).map_err(|error| {
         let name = args.program[0].to_string_lossy();
