@@ -138,7 +138,7 @@ verify-models: ## every sequence in small heaps of one and two pools, 20,000 ran
 
 ##@ Measure
 .PHONY: wcet constant size compare bench latency fit compare-global bench-global latency-global
-.PHONY: programs plots
+.PHONY: programs plots bench-record
 
 # The tools are a cargo workspace of their own in benches/.
 BENCHES := target/benches
@@ -181,6 +181,10 @@ bench-global: compare-global ## the shim beside other preloaded allocators: time
 	@$(BENCHES)/release/global loads $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
 latency-global: compare-global ## how long single calls take under preloaded allocators
 	@$(BENCHES)/release/global latency
+
+bench-record: tools ## processor time of programs while they are recorded
+	$(SETUP)
+	benches/recording/run.py --dist $(DIST) --out benches/results/record.csv
 
 plots: ## draw the plots of benches/results anew from the csv there; measures nothing
 	@cargo run --quiet $(CARGO_BENCHES) --package plots

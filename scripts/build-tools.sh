@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the tool `memoman` into OUT/bin and its recorder into OUT/lib: scripts/build-tools.sh OUT
+# Builds the tool `memoman` into OUT/bin, its recorder into OUT/lib, its man pages and completions
+# into OUT/share: scripts/build-tools.sh OUT
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ -n "${1:-}" ] || misused "say into which folder"
@@ -13,3 +14,4 @@ cp "$target/release/memoman" "$target/release/libmemoman_record.so" "$work"
 strip --strip-unneeded "$work/memoman" "$work/libmemoman_record.so"
 place "$work/memoman" "$out/bin/memoman" 755
 place "$work/libmemoman_record.so" "$out/lib/libmemoman_record.so" 755
+"$out/bin/memoman" generate "$out/share"

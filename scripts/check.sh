@@ -157,6 +157,7 @@ step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
     cargo test -p memoman-global --test lock_model --test heap_model --test slots_model \
     --target-dir "$target/loom"
 rm -f "$target/c_suite/results.tsv"
+step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
 step c-suite by_harness cargo test -p memoman-tests
 step debug-lint by_status scripts/check-debug.sh lint
 step debug-rust by_cargo scripts/check-debug.sh rust

@@ -34,7 +34,10 @@ apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
 apt    libasan8              sanitizers          check check-install fuzz soak
 apt    libubsan1             sanitizers          check check-install fuzz soak
-apt    sqlite3               sqlite3             check demo programs see
+apt    sqlite3               sqlite3             check demo programs see bench-record
+apt    heaptrack             heaptrack_print     check see bench-record
+apt    golang-go             go                  check see
+apt    libunwind8            installed           check see bench-record
 apt    nodejs                node                check programs
 apt    redis-server          redis-server        check programs see
 apt    redis-tools           redis-benchmark     check programs see

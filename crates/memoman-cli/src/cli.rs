@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{advise, export, import, map, plan, record, replay, report};
+use crate::{advise, export, generate, import, map, plan, record, replay, report, top};
 
 /// Records a program's heap, shows it, replays it, sizes its pool.
 #[derive(Parser)]
@@ -24,6 +24,9 @@ enum Command {
     Export(export::Args),
     Import(import::Args),
     Map(map::Args),
+    Top(top::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -37,5 +40,7 @@ pub(crate) fn run() -> Result<(), Error> {
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Map(args) => map::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Generate(args) => generate::run(&args),
     }
 }

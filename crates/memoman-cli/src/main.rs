@@ -24,6 +24,7 @@ mod calls;
 mod cli;
 mod error;
 mod export;
+mod generate;
 #[allow(unsafe_code, reason = "calls memoman's core")]
 mod heap;
 mod import;
@@ -38,6 +39,7 @@ mod report;
 mod signals;
 mod symbols;
 mod text;
+mod top;
 mod totals;
 mod units;
 

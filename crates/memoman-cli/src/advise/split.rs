@@ -95,7 +95,9 @@ pub(super) fn best(
     step: &mut dyn FnMut(),
 ) -> Result<Option<Split>, Error> {
     let mut best: Option<Split> = None;
-    let whole = rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.peak_live));
+    let whole = rows
+        .iter()
+        .fold(0, |sum: u64, row| sum.saturating_add(row.peak_live));
     let mut below = 0;
     for row in &rows[..rows.len().saturating_sub(1)] {
         let at = row.up_to;

@@ -79,10 +79,10 @@ fn start(args: &Args, recorder: &Path, output: &Path) -> Result<ExitStatus, Erro
     child
         .args(&args.program[1..])
         .env("LD_PRELOAD", preload)
-        .env("MEMOMAN_RECORD", output)
-        .env("MEMOMAN_RECORD_PARENT", std::process::id().to_string())
-        .env("MEMOMAN_RECORD_STACKS", args.stacks.to_string())
-        .env("MEMOMAN_RECORD_SAMPLE", args.sample.to_string());
+        .env("MMT_FILE", output)
+        .env("MMT_PARENT", std::process::id().to_string())
+        .env("MMT_STACKS", args.stacks.to_string())
+        .env("MMT_SAMPLE", args.sample.to_string());
     // An interrupt from the terminal is the program's to handle: the tool waits for its end.
     let mut child = crate::signals::ignored(|| child.spawn()).map_err(|error| {
         let name = args.program[0].to_string_lossy();

@@ -2,10 +2,10 @@
 //!
 //! | variable | what |
 //! |---|---|
-//! | `MEMOMAN_RECORD` | the trace's path; nothing is recorded without it |
-//! | `MEMOMAN_RECORD_PARENT` | the process whose child has the trace of that name; others add theirs |
-//! | `MEMOMAN_RECORD_STACKS` | return addresses of an event, at most 255; 0 without stacks |
-//! | `MEMOMAN_RECORD_SAMPLE` | mean bytes between two recorded allocations; 0 for all |
+//! | `MMT_FILE` | the trace's path; nothing is recorded without it |
+//! | `MMT_PARENT` | the process whose child has the trace of that name; others add theirs |
+//! | `MMT_STACKS` | return addresses of an event, at most 255; 0 without stacks |
+//! | `MMT_SAMPLE` | mean bytes between two recorded allocations; 0 for all |
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub(crate) fn sample() -> u64 {
 
 /// Whether this process may have the trace of the settings' name.
 pub(crate) fn is_first() -> bool {
-    let parent = number(c"MEMOMAN_RECORD_PARENT");
+    let parent = number(c"MMT_PARENT");
     // SAFETY: no precondition.
     parent == 0 || parent == unsafe { libc::getppid() } as u64
 }
@@ -73,9 +73,9 @@ fn number(name: &CStr) -> u64 {
 
 /// Reads the variables: the trace's path, when there is something to record.
 pub(crate) fn read() -> Option<&'static CStr> {
-    let path = variable(c"MEMOMAN_RECORD")?;
-    let stacks = number(c"MEMOMAN_RECORD_STACKS").min(STACK_MAX as u64);
+    let path = variable(c"MMT_FILE")?;
+    let stacks = number(c"MMT_STACKS").min(STACK_MAX as u64);
     STACKS.store(stacks as u32, Ordering::Relaxed);
-    SAMPLE.store(number(c"MEMOMAN_RECORD_SAMPLE"), Ordering::Relaxed);
+    SAMPLE.store(number(c"MMT_SAMPLE"), Ordering::Relaxed);
     Some(path)
 }
