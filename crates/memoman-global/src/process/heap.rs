@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) segment_bytes: usize,
     /// Number of segments.
     pub(crate) segments: usize,
+    /// Bytes of segments given back that may still be in memory; no more than are free.
+    pub(crate) touched: usize,
     /// The most bytes in use without the segments.
     pub(crate) peak: usize,
     /// Requests refused after every attempt.
@@ -155,6 +157,7 @@ impl State {
             shared: Shared {
                 segment_bytes: 0,
                 segments: 0,
+                touched: 0,
                 peak: 0,
                 refused: 0,
                 deferred: None,

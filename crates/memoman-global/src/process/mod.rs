@@ -6,6 +6,7 @@
 //! | `start.rs` | start-up: registers the fork handlers and what runs at exit |
 //! | `figures/` | figures, validation and trim over every heap |
 //! | `segments.rs` | segments from the process-wide instance to a thread heap and back |
+//! | `supply.rs` | memory for a request that the thread's heap cannot serve |
 //! | `mapping.rs` | large blocks: each a mapping of its own |
 //! | `mapping_spares.rs` | mappings kept for the next large blocks, figures of the large blocks |
 //! | `mapping_slots.rs` | their places, and which thread gets one |
@@ -54,3 +55,5 @@ pub(crate) mod registry;
 pub(crate) mod segments;
 #[cfg(not(memoman_debug))]
 pub(crate) mod side;
+#[cfg(not(memoman_debug))]
+pub(crate) mod supply;

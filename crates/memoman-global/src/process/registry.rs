@@ -1,6 +1,6 @@
 //! All thread heaps: their list, the idle ones, memory for new ones, and stopping their owners.
 //!
-//! Every function here is called under the lock.
+//! Every function here is called under the lock, but for [`next_to_sweep`].
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -26,6 +26,8 @@ static FIRST: First = First(UnsafeCell::new(MaybeUninit::zeroed()));
 // These change under the lock only.
 /// The heap made last.
 static HEAPS: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
+/// The heap that was swept last, or null.
+static SWEPT: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
 /// Heaps without an owner.
 static IDLE: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
 /// Zeroed memory for new heaps, and the bytes left of it.
@@ -74,7 +76,29 @@ fn new_heap(settings: &Settings) -> *mut ThreadHeap {
             let _ = (*heap).gate.demand_fence();
         }
     }
-    HEAPS.store(heap, Ordering::Relaxed);
+    // Release: a thread that sweeps finds the heap open, and its link.
+    HEAPS.store(heap, Ordering::Release);
+    heap
+}
+
+/// The heaps in turn, each from any thread that calls this. Null if there is none.
+pub(crate) fn next_to_sweep() -> *mut ThreadHeap {
+    // Acquire: the heap is open.
+    let swept = SWEPT.load(Ordering::Acquire);
+    let next = if swept.is_null() {
+        ptr::null_mut()
+    } else {
+        // SAFETY: heaps are never given back, and their place in the list does not change.
+        unsafe { (*swept).next }
+    };
+    let heap = if next.is_null() {
+        // Acquire: the heap is open.
+        HEAPS.load(Ordering::Acquire)
+    } else {
+        next
+    };
+    // Release: the heap came from the list, perhaps on another thread.
+    SWEPT.store(heap, Ordering::Release);
     heap
 }
 

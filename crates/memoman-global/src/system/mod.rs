@@ -6,10 +6,12 @@
 //! | `env.rs` | the `MEMOMAN_*` variables |
 //! | `stderr.rs` | text for stderr, without allocation |
 //! | `sync.rs` | the building blocks of the lock, the gates and the inboxes |
+//! | `signals.rs` | the calling thread's signals |
 //! | `errno.rs` | the calling thread's errno |
 
 pub(crate) mod env;
 pub(crate) mod errno;
 pub(crate) mod memory;
+pub(crate) mod signals;
 pub(crate) mod stderr;
 pub(crate) mod sync;

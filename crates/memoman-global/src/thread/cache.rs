@@ -284,6 +284,17 @@ impl Cache {
         }
     }
 
+    /// Removes all room that no block takes.
+    pub(crate) unsafe fn close(this: *mut Cache) {
+        for class in 0..CLASSES {
+            // SAFETY: the cache is this thread's (caller).
+            unsafe {
+                *Cache::room(this, class) = Cache::count(this, class) as u16;
+                (*Cache::class(this, class)).left = 0;
+            }
+        }
+    }
+
     /// The next class in turn, and half the number of its blocks.
     pub(crate) unsafe fn next_to_shrink(this: *mut Cache) -> (usize, usize) {
         // SAFETY: the cache is this thread's (caller).

@@ -1,6 +1,7 @@
 //! A heap's gate: its owner passes it at each call, with at most two stores and a load; a guest (a
 //! holder of the process's lock, or a thread that forks) closes it, waits until the owner is
-//! outside, and then has the heap.
+//! outside, and then has the heap. A visitor, which frees what an idle owner holds, claims the gate,
+//! looks once whether the owner is outside, and goes without the heap if it is not.
 //!
 //! The owner stores "inside" and then loads "closed"; the guest stores "closed" and then loads
 //! "inside". If each store comes before the load that follows it, at least one of them sees the
@@ -17,6 +18,8 @@ pub(crate) const GUEST: usize = 1;
 pub(crate) const FORK: usize = 2;
 /// Not closed: the owner enters with a fence.
 const FENCED: usize = 4;
+/// A visitor has the heap, or is about to look whether it has.
+const VISITOR: usize = 8;
 
 /// Bits of [`Gate::inside`]. The owner is inside.
 const INSIDE: usize = 1;
@@ -73,6 +76,34 @@ impl Gate {
         self.inside.store(0, Ordering::Release);
     }
 
+    /// Closes the gate for a visitor, unless it is closed. [`closed_all`] must follow before
+    /// [`Gate::is_left`] is called, and [`Gate::dismiss`] after all.
+    #[must_use]
+    pub(crate) fn claim(&self) -> bool {
+        let closed = self.closed.load(Ordering::Relaxed);
+        // Acquire: what the last visitor or guest has done comes before what this one does.
+        closed & !FENCED == 0
+            && self
+                .closed
+                .compare_exchange(
+                    closed,
+                    closed | VISITOR,
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+
+    /// The visitor leaves.
+    pub(crate) fn dismiss(&self) {
+        self.open(VISITOR);
+    }
+
+    /// A visitor has the gate, and no guest or fork has.
+    pub(crate) fn is_visited(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) & !FENCED == VISITOR
+    }
+
     /// Closes the gate, for a guest or for a fork. [`closed_all`] must follow before
     /// [`Gate::is_left`] is called.
     pub(crate) fn close(&self, bit: usize) {
@@ -117,7 +148,7 @@ impl Gate {
     /// Opens the gate of an owner that no longer exists: in the child of a fork.
     pub(crate) fn forget(&self) {
         self.inside.store(0, Ordering::Relaxed);
-        self.open(GUEST | FORK);
+        self.open(GUEST | FORK | VISITOR);
     }
 }
 

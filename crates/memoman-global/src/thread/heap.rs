@@ -4,7 +4,7 @@
 
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
@@ -19,6 +19,12 @@ const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
 /// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
 const DRAIN_PAUSE: u8 = 15;
+/// A pool of up to this size is kept when it is empty; a greater one while the spares of all heaps
+/// have no more than [`SPARES_MOST`] beyond.
+const SPARE_FREELY: usize = 64 << 10;
+const SPARES_MOST: usize = 8 << 20;
+/// Bytes of all heaps' spares beyond [`SPARE_FREELY`] each.
+static SPARES: AtomicUsize = AtomicUsize::new(0);
 /// Greatest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
@@ -36,20 +42,43 @@ pub(crate) struct Shared {
     pub(crate) owned: AtomicBool,
 }
 
+/// What tells visitors whether the owner is idle.
+#[repr(C)]
+pub(crate) struct Idleness {
+    /// The owner's allocations when the last sweep came by.
+    pub(crate) seen: AtomicUsize,
+    /// The owner's allocations when a visit left nothing but live blocks.
+    pub(crate) clean: AtomicUsize,
+}
+
+/// What a thread has freed of other threads' blocks. Accessed inside its gate.
+#[repr(C)]
+pub(crate) struct Sent {
+    /// Blocks and bytes since it looked at an owner.
+    pub(crate) blocks: usize,
+    pub(crate) bytes: usize,
+    /// That owner, and its allocations then.
+    pub(crate) owner: *mut ThreadHeap,
+    pub(crate) allocations: usize,
+}
+
 /// [`ThreadHeap::open`] expects it all-zero. Its memory is never given back.
 #[repr(C, align(64))]
 pub(crate) struct ThreadHeap {
     pub(crate) gate: Gate,
     tlsf: MaybeUninit<Tlsf>,
-    /// Successful allocations.
-    allocations: usize,
-    /// A pool without a live block, kept for the next allocations.
+    /// Successful allocations. Written inside the heap; other threads read it to see the owner work.
+    allocations: AtomicUsize,
+    /// A pool without a live block, kept for the next allocations, and its part of [`SPARES`].
     pub(crate) spare: Option<Pool>,
+    spare_charge: usize,
     /// A second one, to be given back as soon as the owner is outside.
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
+    pub(crate) sent: Sent,
     pub(crate) shared: Shared,
+    pub(crate) idleness: Idleness,
     // The rest of the shared cache line holds what changes rarely.
     /// The heap made before this one. Accessed under the lock.
     pub(crate) next: *mut ThreadHeap,
@@ -59,8 +88,9 @@ pub(crate) struct ThreadHeap {
 }
 
 /// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
-/// *in* it. The caller is in a heap as its owner, inside its gate; or as the holder of the lock,
-/// while the heap is the caller's own, has no owner, or has its owner outside a closed gate.
+/// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed the
+/// gate and then seen the owner outside; or as the holder of the lock, which has claimed the gate of
+/// a heap without an owner, or has stopped all threads.
 impl ThreadHeap {
     /// Makes an empty heap of zeroed memory that no other thread knows.
     pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
@@ -125,15 +155,20 @@ impl ThreadHeap {
     /// Counts a successful allocation. Returns its address.
     #[inline(always)]
     pub(crate) unsafe fn hand_out(heap: *mut ThreadHeap, block: NonNull<u8>) -> *mut u8 {
-        // SAFETY: the caller is in the heap.
-        unsafe { (*heap).allocations = (*heap).allocations.wrapping_add(1) };
+        // SAFETY: the caller is in the heap, so no other thread writes the count.
+        unsafe {
+            let count = (*heap).allocations.load(Ordering::Relaxed);
+            (*heap)
+                .allocations
+                .store(count.wrapping_add(1), Ordering::Relaxed);
+        }
         block.as_ptr()
     }
 
-    /// Successful allocations of this heap.
+    /// Successful allocations of this heap. Any thread may call it.
     pub(crate) unsafe fn allocations(heap: *mut ThreadHeap) -> usize {
-        // SAFETY: the caller is in the heap.
-        unsafe { (*heap).allocations }
+        // SAFETY: the heap is open (caller).
+        unsafe { (*heap).allocations.load(Ordering::Relaxed) }
     }
 
     /// Allocates from the core. Exhaustion is not counted as a refused request.
@@ -187,16 +222,39 @@ impl ThreadHeap {
         }
     }
 
-    /// An empty pool becomes the spare; a second one is surplus.
+    /// An empty pool becomes the spare; a second one is surplus, and so is a large one where the
+    /// heaps' spares have enough.
     #[cold]
     unsafe fn emptied(heap: *mut ThreadHeap, pool: Pool) {
         // SAFETY: the caller is in the heap; the spare is one of its pools: `forget` strikes a pool
         // that goes.
         unsafe {
             match (*heap).spare {
-                Some(spare) if spare != pool && spare.is_empty() => (*heap).surplus = Some(pool),
-                _ => (*heap).spare = Some(pool),
+                Some(spare) if spare == pool => {}
+                Some(spare) if spare.is_empty() => (*heap).surplus = Some(pool),
+                _ => {
+                    let _ = ThreadHeap::take_spare(heap);
+                    let charge = pool.memory().1.saturating_sub(SPARE_FREELY);
+                    let before = SPARES.fetch_add(charge, Ordering::Relaxed);
+                    if charge > 0 && before + charge > SPARES_MOST {
+                        SPARES.fetch_sub(charge, Ordering::Relaxed);
+                        (*heap).surplus = Some(pool);
+                    } else {
+                        (*heap).spare = Some(pool);
+                        (*heap).spare_charge = charge;
+                    }
+                }
             }
+        }
+    }
+
+    /// Takes the spare, with its part of [`SPARES`].
+    unsafe fn take_spare(heap: *mut ThreadHeap) -> Option<Pool> {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            SPARES.fetch_sub((*heap).spare_charge, Ordering::Relaxed);
+            (*heap).spare_charge = 0;
+            (*heap).spare.take()
         }
     }
 
@@ -213,7 +271,7 @@ impl ThreadHeap {
             if let Some(pool) = (*heap).surplus.take() {
                 return Some(pool);
             }
-            (*heap).spare.take().filter(|spare| spare.is_empty())
+            ThreadHeap::take_spare(heap).filter(|spare| spare.is_empty())
         }
     }
 
@@ -221,10 +279,11 @@ impl ThreadHeap {
     pub(crate) unsafe fn forget(heap: *mut ThreadHeap, pool: Pool) {
         // SAFETY: the caller is in the heap.
         unsafe {
-            for kept in [&mut (*heap).spare, &mut (*heap).surplus] {
-                if *kept == Some(pool) {
-                    *kept = None;
-                }
+            if (*heap).spare == Some(pool) {
+                let _ = ThreadHeap::take_spare(heap);
+            }
+            if (*heap).surplus == Some(pool) {
+                (*heap).surplus = None;
             }
         }
     }
@@ -405,6 +464,25 @@ impl ThreadHeap {
                     && ThreadHeap::tlsf(heap).live_bytes(block) == class * ALIGN
             })
         }
+    }
+
+    /// Moves up to `most` cached blocks to the core and removes their room, and returns how many;
+    /// ends early when a pool becomes surplus. Returns the first misuse it finds as an error.
+    pub(crate) unsafe fn uncache(
+        heap: *mut ThreadHeap,
+        most: usize,
+    ) -> Result<usize, (Misuse, *const u8)> {
+        let mut moved = 0;
+        for class in 0..CLASSES {
+            // SAFETY: the caller is in the heap.
+            unsafe {
+                if moved == most || (*heap).surplus.is_some() {
+                    break;
+                }
+                moved += ThreadHeap::shrink(heap, class, most - moved)?;
+            }
+        }
+        Ok(moved)
     }
 
     /// The heap is larger than one kept for the next thread may be.

@@ -88,6 +88,11 @@ impl Inbox {
         }
     }
 
+    /// The queue holds a block, or did a moment ago. Any thread may call it.
+    pub(crate) fn seems_filled(&self) -> bool {
+        self.tail.load(Ordering::Relaxed) != self.stub()
+    }
+
     /// The queue may hold a block.
     ///
     /// # Safety

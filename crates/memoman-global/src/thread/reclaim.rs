@@ -1,0 +1,218 @@
+//! Memory of idle threads. A thread that sleeps executes nothing, so what its heap holds of freed
+//! blocks, in inbox, cache and spare, is given back by the others: a thread that frees blocks of
+//! other threads looks at their owner now and then, and one that gets or gives back a segment looks
+//! at the next heap of the list. An owner that has allocated nothing since the last look is idle,
+//! and gets a visit of bounded length.
+//!
+//! A visitor is inside its own gate, so a fork and a holder of the lock wait until it is gone. It
+//! takes no lock meanwhile and waits for no thread: if the owner is inside, it leaves. Its signals
+//! are blocked, so that no handler forks in the middle of another thread's heap.
+//!
+//! A fixed reserve has no reclaiming: there it would be work without a bound in time, and the last
+//! attempts before a refusal find the same memory.
+
+use core::sync::atomic::Ordering;
+
+use crate::allocator::Misuse;
+use crate::process::heap::LargeBlocks;
+use crate::process::segments::Segment;
+use crate::process::{misuse, registry};
+use crate::system::{signals, sync};
+use crate::thread::cache::Cache;
+use crate::thread::entry::enter;
+use crate::thread::gate;
+use crate::thread::heap::ThreadHeap;
+
+/// A thread looks at an owner after freeing this many blocks of other threads, or bytes.
+const LOOK_BLOCKS: usize = 64;
+const LOOK_BYTES: usize = 32 << 10;
+/// Blocks that one visit moves to the core, and segments that it takes.
+const VISITED_BLOCKS: usize = 256;
+const VISITED_SEGMENTS: usize = 4;
+/// As many times as much is done when a thread ends.
+const SETTLED_TURNS: usize = 256;
+
+/// Counts a block of `owner` that the thread of the heap `own` has freed. True if the thread is to
+/// call [`look`] when it has left its heap.
+///
+/// # Safety
+/// `own` is the calling thread's heap, and the thread is in it.
+#[inline(always)]
+#[must_use]
+pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
+    // SAFETY: the caller is in the heap.
+    unsafe {
+        let sent = &mut (*own).sent;
+        sent.blocks += 1;
+        sent.bytes += bytes;
+        sent.blocks >= LOOK_BLOCKS || sent.bytes >= LOOK_BYTES
+    }
+}
+
+/// Looks at an owner whose blocks this thread frees, and at one heap more.
+///
+/// # Safety
+/// `own` is the calling thread's heap, which is outside its gate; `owner` is a heap.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
+    // SAFETY: the calling thread's heap (caller); heaps are never given back.
+    unsafe {
+        if !enter(own) {
+            return;
+        }
+        let allocations = ThreadHeap::allocations(owner);
+        let sent = &mut (*own).sent;
+        (sent.blocks, sent.bytes) = (0, 0);
+        let again = sent.owner == owner && sent.allocations == allocations;
+        (sent.owner, sent.allocations) = (owner, allocations);
+        ThreadHeap::leave(own);
+        if again {
+            visit(own, owner);
+        }
+        sweep(own);
+    }
+}
+
+/// Looks at the next heap of the list.
+///
+/// # Safety
+/// `own` is the calling thread's heap, which is outside its gate.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn sweep(own: *mut ThreadHeap) {
+    let heap = registry::next_to_sweep();
+    if heap.is_null() {
+        return;
+    }
+    // SAFETY: heaps are never given back; their atomics may be accessed by any thread.
+    unsafe {
+        let allocations = ThreadHeap::allocations(heap);
+        let idleness = &(*heap).idleness;
+        let idle = idleness.seen.swap(allocations, Ordering::Relaxed) == allocations;
+        let clean = idleness.clean.load(Ordering::Relaxed) == allocations;
+        if idle && (!clean || (*heap).inbox.seems_filled()) {
+            visit(own, heap);
+        }
+    }
+}
+
+/// Visits a heap, unless its owner is inside, and gives back what becomes free.
+///
+/// # Safety
+/// `own` is the calling thread's heap, which is outside its gate; `heap` is a heap.
+unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
+    if own == heap || LargeBlocks::read().in_pools_only() {
+        return;
+    }
+    let mut segments = Segments::default();
+    // SAFETY: the calling thread's heap (caller), and a heap; the gates keep the visitor apart from
+    // every other thread.
+    let visited = signals::blocked(|| unsafe {
+        if !enter(own) {
+            return Ok(true);
+        }
+        let mut visited = Ok(true);
+        let gate = &(*heap).gate;
+        if gate.claim() {
+            if !gate::closed_all() && gate.demand_fence() {
+                // The owner may have entered without a fence, before it could see its gate closed.
+                sync::let_stores_land();
+            }
+            if gate.is_left() {
+                visited = relieve(heap, true, &mut segments);
+            }
+            gate.dismiss();
+        }
+        ThreadHeap::leave(own);
+        visited
+    });
+    give_back(segments, visited.err());
+}
+
+/// Before its thread ends: empties the heap, or only the inbox of a small one if no other heap
+/// waits for the next thread. What a long inbox still holds then is left for the sweeps of other
+/// threads. False if another thread forks.
+///
+/// # Safety
+/// `heap` is the calling thread's heap, which is outside its gate.
+#[must_use]
+pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
+    for _ in 0..SETTLED_TURNS {
+        let mut segments = Segments::default();
+        // SAFETY: the owner (caller), inside its gate.
+        let done = unsafe {
+            if !enter(heap) {
+                return false;
+            }
+            // One idle heap keeps its cache and its segments: threads that run one after the other
+            // reuse them.
+            let all = registry::has_idle() || ThreadHeap::is_heavy(heap);
+            let done = relieve(heap, all, &mut segments);
+            ThreadHeap::leave(heap);
+            done
+        };
+        give_back(segments, done.err());
+        if done == Ok(true) {
+            break;
+        }
+    }
+    true
+}
+
+/// Segments taken from a heap.
+type Segments = [Option<Segment>; VISITED_SEGMENTS];
+type Found = (Misuse, *const u8);
+
+/// Gives segments back, and reports misuse. The calling thread is in no heap.
+fn give_back(segments: Segments, found: Option<Found>) {
+    for segment in segments.into_iter().flatten() {
+        // SAFETY: `relieve` has taken it from its heap, and the calling thread is in none.
+        unsafe { segment.give_back() };
+    }
+    if let Some((misuse, address)) = found {
+        misuse::report_global(misuse, address);
+    }
+}
+
+/// Moves blocks of the inbox, and with `all` those of the cache, to the core, and takes segments
+/// that become empty, both up to a bound. True if nothing is left. Returns the first misuse it
+/// finds.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`].
+unsafe fn relieve(
+    heap: *mut ThreadHeap,
+    all: bool,
+    segments: &mut Segments,
+) -> Result<bool, Found> {
+    let mut left = VISITED_BLOCKS;
+    for place in segments {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            left -= ThreadHeap::collect(heap, left, false)?;
+            if all {
+                left -= ThreadHeap::uncache(heap, left)?;
+            }
+            let pool = if all {
+                ThreadHeap::take_emptied(heap)
+            } else {
+                ThreadHeap::take_surplus(heap)
+            };
+            if let Some(pool) = pool {
+                *place = Segment::take_from(heap, pool);
+            } else if left == 0 {
+                return Ok(false);
+            } else {
+                if all {
+                    // What the owner frees from here on goes to the core.
+                    Cache::close(ThreadHeap::cache(heap));
+                    let allocations = ThreadHeap::allocations(heap);
+                    (*heap).idleness.clean.store(allocations, Ordering::Relaxed);
+                }
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
