@@ -90,6 +90,10 @@ pub(crate) struct Shared {
     pub(crate) segments: usize,
     /// Bytes of segments given back that may still be in memory; no more than are free.
     pub(crate) touched: usize,
+    /// Bytes of segments whose pages were released, since `keeps` changed.
+    pub(crate) released: usize,
+    /// How many touched bytes are kept.
+    pub(crate) keeps: usize,
     /// The most bytes in use without the segments.
     pub(crate) peak: usize,
     /// Requests refused after every attempt.
@@ -158,6 +162,8 @@ impl State {
                 segment_bytes: 0,
                 segments: 0,
                 touched: 0,
+                released: 0,
+                keeps: 0,
                 peak: 0,
                 refused: 0,
                 deferred: None,

@@ -23,9 +23,11 @@ const SEGMENT_MAX: usize = 1 << 20;
 /// headers.
 const SLACK: usize = 2 * ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
 
-/// Free bytes that the process-wide instance keeps in memory: this many, or this part of its bytes
-/// in use. A segment beyond has its pages released before it is given back.
+/// Free bytes that the process-wide instance keeps in memory at first. A segment beyond has its
+/// pages released before it is given back. The number doubles when as many bytes as it says have
+/// been released and segments are needed again, up to `KEPT_MOST` or this part of the bytes in use.
 const KEPT_LEAST: usize = 8 << 20;
+const KEPT_MOST: usize = 16 << 20;
 const KEPT_PART: usize = 16;
 /// Free bytes that may never have been touched: this part of the pools, at most that of one region.
 const FRESH_PART: usize = 4;
@@ -103,7 +105,12 @@ impl Segment {
         // SAFETY: a live block, just allocated.
         state.shared.segment_bytes += unsafe { Tlsf::block_size(start.as_ptr()) } + HEADER;
         state.shared.segments += 1;
-        state.shared.touched = state.shared.touched.saturating_sub(bytes);
+        let shared = &mut state.shared;
+        shared.touched = shared.touched.saturating_sub(bytes);
+        if shared.released >= shared.keeps.max(KEPT_LEAST) {
+            shared.released = 0;
+            shared.keeps = 2 * shared.keeps.max(KEPT_LEAST);
+        }
         count_kept(state, tlsf);
         Some(Segment { start, bytes })
     }
@@ -214,6 +221,7 @@ impl Segment {
             state.shared.segment_bytes -= Tlsf::block_size(self.start.as_ptr()) + HEADER;
             state.shared.segments -= 1;
             state.shared.touched += touched;
+            state.shared.released += self.bytes - touched;
             match core_calls::free(tlsf, self.start) {
                 Ok(Some(pool)) => state.emptied(tlsf, pool),
                 Ok(None) => {}
@@ -238,8 +246,9 @@ fn count_kept(state: &mut State, tlsf: Tlsf) {
     state.shared.touched = state.shared.touched.min(free);
     let fresh = (pool_bytes / FRESH_PART).min(FRESH_MOST);
     let kept = state.shared.touched.max(free.saturating_sub(fresh));
-    let most = ((pool_bytes - free) / KEPT_PART).max(KEPT_LEAST);
-    KEEPS.store(most.saturating_sub(kept), Ordering::Relaxed);
+    let most = ((pool_bytes - free) / KEPT_PART).max(KEPT_MOST);
+    state.shared.keeps = state.shared.keeps.clamp(KEPT_LEAST, most);
+    KEEPS.store(state.shared.keeps.saturating_sub(kept), Ordering::Relaxed);
 }
 
 /// Gives an empty pool's segment back. True if it went back.

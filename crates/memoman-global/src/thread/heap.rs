@@ -6,8 +6,9 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
+use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Stats, Tlsf};
 use crate::process::{core_calls, map};
+use crate::system::memory;
 use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::gate::Gate;
 use crate::thread::inbox::{self, Inbox};
@@ -25,6 +26,17 @@ const SPARE_FREELY: usize = 64 << 10;
 const SPARES_MOST: usize = 8 << 20;
 /// Bytes of all heaps' spares beyond [`SPARE_FREELY`] each.
 static SPARES: AtomicUsize = AtomicUsize::new(0);
+/// A heap of more than so many bytes, more than half of them free, empties its cache, up to
+/// [`GIVEN_AT_ONCE`] blocks each time when so many bytes more have been freed.
+const EMPTIED_BEYOND: usize = 256 << 10;
+const EMPTIED_AGAIN: usize = 64 << 10;
+/// A heap keeps so many free bytes in memory. So many more, or this part of the bytes in use, may
+/// become free before their pages are released. A visit releases those inside so many free blocks of at least so many bytes.
+const RELEASED_BEYOND: usize = 256 << 10;
+const RELEASED_AGAIN: usize = 64 << 10;
+const RELEASED_PART: usize = 4;
+const RELEASED_BLOCKS: usize = 64;
+const RELEASED_LEAST: usize = 8 << 10;
 /// Greatest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
@@ -49,6 +61,11 @@ pub(crate) struct Idleness {
     pub(crate) seen: AtomicUsize,
     /// The owner's allocations when a visit left nothing but live blocks.
     pub(crate) clean: AtomicUsize,
+    /// Free bytes when the pages inside free blocks were last released; no more than are free since
+    /// then. Accessed inside the heap.
+    released: usize,
+    /// The bin of free blocks to continue with.
+    next_bin: usize,
 }
 
 /// What a thread has freed of other threads' blocks. Accessed inside its gate.
@@ -69,9 +86,8 @@ pub(crate) struct ThreadHeap {
     tlsf: MaybeUninit<Tlsf>,
     /// Successful allocations. Written inside the heap; other threads read it to see the owner work.
     allocations: AtomicUsize,
-    /// A pool without a live block, kept for the next allocations, and its part of [`SPARES`].
+    /// A pool without a live block, kept for the next allocations.
     pub(crate) spare: Option<Pool>,
-    spare_charge: usize,
     /// A second one, to be given back as soon as the owner is outside.
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
@@ -80,6 +96,10 @@ pub(crate) struct ThreadHeap {
     pub(crate) shared: Shared,
     pub(crate) idleness: Idleness,
     // The rest of the shared cache line holds what changes rarely.
+    /// The spare's part of [`SPARES`].
+    spare_charge: usize,
+    /// The most bytes that the core has had in use since [`ThreadHeap::fall`] last did something.
+    high: usize,
     /// The heap made before this one. Accessed under the lock.
     pub(crate) next: *mut ThreadHeap,
     /// The next heap without an owner. Accessed under the lock.
@@ -483,6 +503,63 @@ impl ThreadHeap {
             }
         }
         Ok(moved)
+    }
+
+    /// The owner has freed a block to the core: where the heap's use falls, cached blocks follow. Its
+    /// thread may not make a call for long.
+    pub(crate) unsafe fn fall(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            let Stats {
+                pool_bytes, used, ..
+            } = ThreadHeap::tlsf(heap).stats();
+            (*heap).high = (*heap).high.max(used);
+            if pool_bytes > EMPTIED_BEYOND
+                && used < pool_bytes / 2
+                && (*heap).high - used > EMPTIED_AGAIN
+            {
+                (*heap).high = used;
+                if ThreadHeap::uncache(heap, GIVEN_AT_ONCE)? < GIVEN_AT_ONCE
+                    && (*heap).surplus.is_none()
+                {
+                    Cache::close(ThreadHeap::cache(heap));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Releases the pages inside free blocks, up to a bound, if many bytes have become free since
+    /// that was done. True if nothing is left to do.
+    pub(crate) unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
+        const WORD: usize = size_of::<usize>();
+        // SAFETY: the caller is in the heap. A free block's links and ghost are kept: its first two
+        // words and its last one.
+        unsafe {
+            let core = ThreadHeap::tlsf(heap);
+            let Stats { free, used, .. } = core.stats();
+            let released = (*heap).idleness.released.min(free);
+            (*heap).idleness.released = released;
+            let again = (used / RELEASED_PART).min(RELEASED_AGAIN);
+            if free < RELEASED_BEYOND || free - released <= again {
+                return true;
+            }
+            let page = memory::page_size();
+            let next = core.walk_free(
+                (*heap).idleness.next_bin,
+                RELEASED_LEAST,
+                RELEASED_BLOCKS,
+                &mut |block, bytes| {
+                    let inside = block.as_ptr().wrapping_add(2 * WORD);
+                    let _ = memory::discard(inside, bytes - 3 * WORD, page);
+                },
+            );
+            (*heap).idleness.next_bin = next;
+            if next == 0 {
+                (*heap).idleness.released = free;
+            }
+            next == 0
+        }
     }
 
     /// The heap is larger than one kept for the next thread may be.

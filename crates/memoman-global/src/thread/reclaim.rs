@@ -29,8 +29,12 @@ const LOOK_BYTES: usize = 32 << 10;
 /// Blocks that one visit moves to the core, and segments that it takes.
 const VISITED_BLOCKS: usize = 256;
 const VISITED_SEGMENTS: usize = 4;
+/// Visits in a row.
+const VISITS: usize = 4;
 /// As many times as much is done when a thread ends.
 const SETTLED_TURNS: usize = 256;
+/// Heaps that a thread looks at when it ends and has freed blocks since its last look.
+const SWEPT_AT_END: usize = 16;
 
 /// Counts a block of `owner` that the thread of the heap `own` has freed. True if the thread is to
 /// call [`look`] when it has left its heap.
@@ -49,7 +53,7 @@ pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
     }
 }
 
-/// Looks at an owner whose blocks this thread frees, and at one heap more.
+/// Looks at an owner whose blocks this thread frees, and at two heaps more.
 ///
 /// # Safety
 /// `own` is the calling thread's heap, which is outside its gate; `owner` is a heap.
@@ -70,6 +74,7 @@ pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
         if again {
             visit(own, owner);
         }
+        sweep(own);
         sweep(own);
     }
 }
@@ -97,7 +102,7 @@ pub(crate) unsafe fn sweep(own: *mut ThreadHeap) {
     }
 }
 
-/// Visits a heap, unless its owner is inside, and gives back what becomes free.
+/// Visits a heap a few times, unless its owner is inside, and gives back what becomes free.
 ///
 /// # Safety
 /// `own` is the calling thread's heap, which is outside its gate; `heap` is a heap.
@@ -105,14 +110,34 @@ unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
     if own == heap || LargeBlocks::read().in_pools_only() {
         return;
     }
-    let mut segments = Segments::default();
-    // SAFETY: the calling thread's heap (caller), and a heap; the gates keep the visitor apart from
-    // every other thread.
-    let visited = signals::blocked(|| unsafe {
-        if !enter(own) {
-            return Ok(true);
+    for _ in 0..VISITS {
+        let mut segments = Segments::default();
+        // SAFETY: the calling thread's heap (caller), and a heap.
+        let visited = signals::blocked(|| unsafe { visit_once(own, heap, &mut segments) });
+        let done = visited != Ok(false);
+        give_back(segments, visited.err());
+        if done {
+            break;
         }
-        let mut visited = Ok(true);
+    }
+}
+
+/// One visit. True if there is no need for another, or no way.
+///
+/// # Safety
+/// The duties of [`visit`]; no signal handler runs on this thread meanwhile.
+unsafe fn visit_once(
+    own: *mut ThreadHeap,
+    heap: *mut ThreadHeap,
+    segments: &mut Segments,
+) -> Result<bool, Found> {
+    let mut visited = Ok(true);
+    // SAFETY: the calling thread's heap, and a heap (caller), which is this thread's while it is
+    // claimed and its owner outside.
+    unsafe {
+        if !enter(own) {
+            return visited;
+        }
         let gate = &(*heap).gate;
         if gate.claim() {
             if !gate::closed_all() && gate.demand_fence() {
@@ -120,14 +145,16 @@ unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
                 sync::let_stores_land();
             }
             if gate.is_left() {
-                visited = relieve(heap, true, &mut segments);
+                visited = relieve(heap, true, segments);
             }
             gate.dismiss();
+        } else if gate.is_visited() {
+            // Another visitor has more to do than it will. This thread looks again soon.
+            (*own).sent.blocks = LOOK_BLOCKS / 2;
         }
         ThreadHeap::leave(own);
-        visited
-    });
-    give_back(segments, visited.err());
+    }
+    visited
 }
 
 /// Before its thread ends: empties the heap, or only the inbox of a small one if no other heap
@@ -155,6 +182,12 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
         give_back(segments, done.err());
         if done == Ok(true) {
             break;
+        }
+    }
+    // SAFETY: the calling thread's heap, which is outside its gate (caller).
+    unsafe {
+        if (*heap).sent.blocks > 0 {
+            (0..SWEPT_AT_END).for_each(|_| sweep(heap));
         }
     }
     true
@@ -205,6 +238,9 @@ unsafe fn relieve(
                 return Ok(false);
             } else {
                 if all {
+                    if !ThreadHeap::release_pages(heap) {
+                        return Ok(false);
+                    }
                     // What the owner frees from here on goes to the core.
                     Cache::close(ThreadHeap::cache(heap));
                     let allocations = ThreadHeap::allocations(heap);
