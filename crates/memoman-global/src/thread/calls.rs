@@ -216,7 +216,7 @@ unsafe fn finish(
                 ptr::null_mut()
             }
             Err(_) => {
-                reclaim::sweep(heap);
+                reclaim::sweep(heap, 1);
                 supply::allocate(heap, align, bytes)
             }
         }
@@ -252,7 +252,7 @@ unsafe fn leave_with_surplus(heap: *mut ThreadHeap) {
         if let Some(segment) = segment {
             segment.give_back();
         }
-        reclaim::sweep(heap);
+        reclaim::sweep(heap, 1);
     }
 }
 

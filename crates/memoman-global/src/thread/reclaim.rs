@@ -11,6 +11,7 @@
 //! A fixed reserve has no reclaiming: there it would be work without a bound in time, and the last
 //! attempts before a refusal find the same memory.
 
+use core::ptr;
 use core::sync::atomic::Ordering;
 
 use crate::allocator::Misuse;
@@ -33,7 +34,9 @@ const VISITED_SEGMENTS: usize = 4;
 const VISITS: usize = 4;
 /// As many times as much is done when a thread ends.
 const SETTLED_TURNS: usize = 256;
-/// Heaps that a thread looks at when it ends and has freed blocks since its last look.
+/// Heaps that a thread looks at: together with an owner whose blocks it frees, and when it ends and
+/// has freed blocks since its last look.
+const SWEPT_AT_LOOK: usize = 2;
 const SWEPT_AT_END: usize = 16;
 
 /// Counts a block of `owner` that the thread of the heap `own` has freed. True if the thread is to
@@ -74,30 +77,35 @@ pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
         if again {
             visit(own, owner);
         }
-        sweep(own);
-        sweep(own);
+        sweep(own, SWEPT_AT_LOOK);
     }
 }
 
-/// Looks at the next heap of the list.
+/// Looks at the next heaps of the list, each once at most.
 ///
 /// # Safety
 /// `own` is the calling thread's heap, which is outside its gate.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn sweep(own: *mut ThreadHeap) {
-    let heap = registry::next_to_sweep();
-    if heap.is_null() {
-        return;
-    }
-    // SAFETY: heaps are never given back; their atomics may be accessed by any thread.
-    unsafe {
-        let allocations = ThreadHeap::allocations(heap);
-        let idleness = &(*heap).idleness;
-        let idle = idleness.seen.swap(allocations, Ordering::Relaxed) == allocations;
-        let clean = idleness.clean.load(Ordering::Relaxed) == allocations;
-        if idle && (!clean || (*heap).inbox.seems_filled()) {
-            visit(own, heap);
+pub(crate) unsafe fn sweep(own: *mut ThreadHeap, heaps: usize) {
+    let mut first = ptr::null_mut();
+    for _ in 0..heaps {
+        let heap = registry::next_to_sweep();
+        if heap == first {
+            break;
+        }
+        if first.is_null() {
+            first = heap;
+        }
+        // SAFETY: heaps are never given back; their atomics may be accessed by any thread.
+        unsafe {
+            let allocations = ThreadHeap::allocations(heap);
+            let idleness = &raw const (*heap).idleness;
+            let idle = (*idleness).seen.swap(allocations, Ordering::Relaxed) == allocations;
+            let clean = (*idleness).clean.load(Ordering::Relaxed) == allocations;
+            if idle && (!clean || (*heap).inbox.seems_filled()) {
+                visit(own, heap);
+            }
         }
     }
 }
@@ -187,7 +195,7 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the calling thread's heap, which is outside its gate (caller).
     unsafe {
         if (*heap).sent.blocks > 0 {
-            (0..SWEPT_AT_END).for_each(|_| sweep(heap));
+            sweep(heap, SWEPT_AT_END);
         }
     }
     true
