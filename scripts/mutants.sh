@@ -22,7 +22,7 @@ outcome=$target/mutants
 # models and the exhaustive search, slower still; the loom models and the debug library's tests,
 # which need builds of their own; the test program that makes the heap Rust's own.
 slow="corruption damage differential"
-left_out="exhaustion model lock_model heap_model slots_model rust debugged"
+left_out="exhaustion model lock_model heap_model visit_model slots_model rust debugged"
 
 prepare() {
     local package=$1 tree=$2

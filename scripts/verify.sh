@@ -59,7 +59,7 @@ step damage '^[1-9][0-9]* heaps damaged' env MM_ROUNDS="$corruptions" \
     cargo test --release -p memoman-core --test damage -- --nocapture
 step loom '^test result: ok[.] [1-9]' \
     env MEMOMAN_PREEMPTIONS=2 RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
-    cargo test --release -p memoman-global --test lock_model --test heap_model --test slots_model \
+    cargo test --release -p memoman-global --test lock_model --test heap_model --test visit_model --test slots_model \
     --target-dir "$target/loom"
 step symbolic '^ok +symbolic mm_realloc_aligned_gives.*[(][1-9]' "${make[@]}" symbolic
 step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan

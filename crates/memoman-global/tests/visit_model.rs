@@ -1,0 +1,409 @@
+//! Visits to idle heaps under loom: a visitor, the owner, a second visitor, a holder of the lock
+//! and a fork, in every interleaving. The library's own gate, inbox and lock are compiled here once
+//! more, over loom's atomics (`model/sync.rs`); a heap's contents lie in a cell in which loom
+//! reports two accesses that are not ordered.
+//!
+//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test visit_model`; without the flag
+//! this file is empty.
+#![cfg(loom)]
+#![allow(dead_code, reason = "the model uses a part of each source")]
+
+#[path = "../src/thread/gate.rs"]
+mod gate;
+#[path = "../src/thread/inbox.rs"]
+mod inbox;
+#[path = "../src/process/lock.rs"]
+mod lock;
+#[path = "model/sync.rs"]
+mod sync;
+
+/// The path by which the library's sources import `sync`.
+mod system {
+    pub(crate) use crate::sync;
+}
+
+use gate::Gate;
+use inbox::{Inbox, Taken};
+use lock::Lock;
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use sync::{AtomicUsize, Ordering};
+
+const KEY: usize = 1 << (usize::BITS - 1) | 5;
+
+/// What a visitor does not do, for the tests that the model notices it.
+#[derive(Clone, Copy, Default)]
+struct Leaves {
+    claim: bool,
+    fence: bool,
+    look: bool,
+    own_gate: bool,
+}
+
+const NOTHING: Leaves = Leaves {
+    claim: false,
+    fence: false,
+    look: false,
+    own_gate: false,
+};
+
+/// One heap, whose owner is idle or not, and the heaps of two visitors.
+struct Process {
+    gate: Gate,
+    contents: UnsafeCell<usize>,
+    inbox: Inbox,
+    link: AtomicUsize,
+    owned: AtomicUsize,
+    own_gates: [Gate; 2],
+    lock: Lock,
+}
+
+// SAFETY: these tests are to show that the gates keep threads apart.
+unsafe impl Sync for Process {}
+// SAFETY: loom runs its threads one at a time, on one thread of the system.
+unsafe impl Send for Process {}
+
+impl Process {
+    fn new() -> Arc<Process> {
+        let process = Arc::new(Process {
+            gate: Gate::new(),
+            contents: UnsafeCell::new(0),
+            inbox: Inbox::new(),
+            link: AtomicUsize::new(77),
+            owned: AtomicUsize::new(1),
+            own_gates: [Gate::new(), Gate::new()],
+            lock: Lock::new(),
+        });
+        // SAFETY: no other thread knows the queue yet, and it is not moved.
+        unsafe { process.inbox.open() };
+        process
+    }
+
+    fn work(&self) {
+        // SAFETY: loom fails the test if another thread accesses the contents meanwhile.
+        self.contents.with_mut(|contents| unsafe { *contents += 1 });
+    }
+
+    /// As `entry::enter`: the owner of this gate enters. False while another thread forks.
+    fn enter(&self, gate: &Gate) -> bool {
+        if !gate.try_enter() {
+            while gate.enter().is_err() {
+                if gate.is_visited() {
+                    thread::yield_now();
+                } else if self.lock.try_with(|| ()).is_none() {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// One call of the owner.
+    fn be_owner(&self) -> usize {
+        if !self.enter(&self.gate) {
+            return 0;
+        }
+        self.work();
+        self.gate.leave();
+        1
+    }
+
+    /// One visit, as in `reclaim.rs`. Returns how often the contents were changed.
+    fn be_visitor(&self, index: usize, leaves: Leaves) -> usize {
+        let own = &self.own_gates[index];
+        if !leaves.own_gate && !self.enter(own) {
+            return 0;
+        }
+        let mut visits = 0;
+        if leaves.claim || self.gate.claim() {
+            if !leaves.fence {
+                assert!(gate::closed_all());
+            }
+            if leaves.look || self.gate.is_left() {
+                self.work();
+                visits = 1;
+            }
+            if !leaves.claim {
+                self.gate.dismiss();
+            }
+        }
+        if !leaves.own_gate {
+            own.leave();
+        }
+        visits
+    }
+
+    /// As `registry::shut`.
+    fn shut(&self, bit: usize) {
+        let gates = [&self.gate, &self.own_gates[0], &self.own_gates[1]];
+        gates.iter().for_each(|gate| gate.close(bit));
+        assert!(gate::closed_all());
+        for gate in gates {
+            while !gate.is_left() {
+                thread::yield_now();
+            }
+        }
+    }
+
+    fn open(&self, bit: usize) {
+        [&self.gate, &self.own_gates[0], &self.own_gates[1]]
+            .iter()
+            .for_each(|gate| gate.open(bit));
+    }
+
+    /// As `registry::stopped`, under the lock.
+    fn be_guest(&self) {
+        self.lock.try_with(|| {
+            self.shut(gate::GUEST);
+            self.work();
+            self.open(gate::GUEST);
+        });
+    }
+
+    fn be_forking(&self) {
+        self.lock.prefork();
+        self.shut(gate::FORK);
+        // The kernel copies the heap.
+        self.work();
+        self.open(gate::FORK);
+        self.lock.postfork();
+    }
+
+    /// As `remote::free_under_lock`: frees a block of a heap without an owner.
+    fn be_holder(&self) -> usize {
+        let worked = self.lock.try_with(|| {
+            let is_free = self.owned.load(Ordering::Relaxed) == 0 && self.gate.claim();
+            if is_free {
+                self.work();
+                self.gate.dismiss();
+            }
+            usize::from(is_free)
+        });
+        worked.unwrap_or(0)
+    }
+
+    /// A thread gets the heap.
+    fn attach(&self) {
+        self.lock.with(|| self.owned.store(1, Ordering::Relaxed));
+    }
+
+    fn put(&self) {
+        // SAFETY: the only block, put in once, and it lives as long as the model.
+        unsafe {
+            self.inbox
+                .put((&raw const self.link).expose_provenance(), KEY)
+        };
+    }
+
+    /// Inside the heap: takes the block out, if it is there.
+    fn take(&self) -> bool {
+        let block = (&raw const self.link).addr();
+        // SAFETY: the gate keeps all other threads that take out away.
+        match unsafe { self.inbox.take(KEY, |address| address == block) } {
+            Taken::Block(address) => {
+                assert_eq!(address, block);
+                true
+            }
+            Taken::Nothing => false,
+            Taken::Broken(_) => panic!("a link is broken"),
+        }
+    }
+
+    fn total(&self) -> usize {
+        // SAFETY: the other threads have ended.
+        self.contents.with(|contents| unsafe { *contents })
+    }
+}
+
+fn spawn<R: 'static>(
+    process: &Arc<Process>,
+    work: impl FnOnce(&Process) -> R + 'static,
+) -> thread::JoinHandle<R> {
+    let process = Arc::clone(process);
+    thread::spawn(move || work(&process))
+}
+
+/// Every order with up to this many switches away from a thread that could go on, and
+/// `MEMOMAN_PREEMPTIONS` more.
+fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let more = std::env::var("MEMOMAN_PREEMPTIONS").map_or(0, |more| more.parse().unwrap());
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions + more);
+    builder.check(model);
+}
+
+#[test]
+fn owner_and_visitor_are_never_in_together() {
+    explore(3, || {
+        let process = Process::new();
+        let owner = spawn(&process, |process| process.be_owner() + process.be_owner());
+        let visits = process.be_visitor(0, NOTHING) + process.be_visitor(0, NOTHING);
+        assert_eq!(owner.join().unwrap(), 2, "an owner waits for the visitor");
+        assert_eq!(process.total(), visits + 2);
+    });
+}
+
+/// Without a barrier that the visitor can have every thread execute: the owner fences.
+#[test]
+fn an_owner_that_fences_and_a_visitor_are_never_in_together() {
+    explore(3, || {
+        let process = Process::new();
+        assert!(process.gate.demand_fence());
+        let owner = spawn(&process, |process| process.be_owner() + process.be_owner());
+        let visits = process.be_visitor(0, NOTHING);
+        assert_eq!(process.total_after(owner), visits + 2);
+    });
+}
+
+impl Process {
+    /// Joins the owner of two calls.
+    fn total_after(&self, owner: thread::JoinHandle<usize>) -> usize {
+        assert_eq!(owner.join().unwrap(), 2);
+        self.total()
+    }
+}
+
+#[test]
+fn two_visitors_and_the_owner_are_never_in_together() {
+    explore(2, || {
+        let process = Process::new();
+        let owner = spawn(&process, Process::be_owner);
+        let other = spawn(&process, |process| process.be_visitor(1, NOTHING));
+        let visits = process.be_visitor(0, NOTHING) + other.join().unwrap();
+        assert_eq!(owner.join().unwrap() + visits, process.total());
+    });
+}
+
+#[test]
+fn a_visitor_a_lock_holder_and_the_owner_are_never_in_together() {
+    explore(1, || {
+        let process = Process::new();
+        let owner = spawn(&process, Process::be_owner);
+        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        process.be_guest();
+        let visits = visitor.join().unwrap();
+        assert_eq!(owner.join().unwrap() + visits + 1, process.total());
+    });
+}
+
+/// No heap is in the middle of a visit when the kernel copies it.
+#[test]
+fn a_fork_waits_for_a_visitor() {
+    explore(2, || {
+        let process = Process::new();
+        let owner = spawn(&process, Process::be_owner);
+        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        process.be_forking();
+        let visits = visitor.join().unwrap();
+        assert_eq!(owner.join().unwrap() + visits + 1, process.total());
+    });
+}
+
+/// The heap has no owner; one attaches to it, while a visitor and a holder of the lock come.
+#[test]
+fn an_ownerless_heap_has_one_visitor_or_its_new_owner() {
+    explore(2, || {
+        let process = Process::new();
+        process.owned.store(0, Ordering::Relaxed);
+        let owner = spawn(&process, |process| {
+            process.attach();
+            process.be_owner()
+        });
+        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        let freed = process.be_holder();
+        let visits = visitor.join().unwrap();
+        assert_eq!(owner.join().unwrap() + visits + freed, process.total());
+    });
+}
+
+/// A sender puts a block in; the visitor takes it out, or the owner after it.
+#[test]
+fn a_block_comes_out_once_by_visitor_or_owner() {
+    explore(2, || {
+        let process = Process::new();
+        let sender = spawn(&process, Process::put);
+        let visitor = spawn(&process, |process| {
+            let own = &process.own_gates[0];
+            assert!(process.enter(own));
+            let mut taken = false;
+            if process.gate.claim() {
+                assert!(gate::closed_all());
+                taken = process.gate.is_left() && process.take();
+                process.gate.dismiss();
+            }
+            own.leave();
+            taken
+        });
+        let owner = |process: &Process| {
+            assert!(process.enter(&process.gate));
+            let taken = process.take();
+            process.gate.leave();
+            taken
+        };
+        let early = owner(&process);
+        sender.join().unwrap();
+        let visited = visitor.join().unwrap();
+        let late = owner(&process);
+        assert_eq!([early, visited, late].iter().filter(|&&one| one).count(), 1);
+    });
+}
+
+// The model reports the faults that it is there to find.
+
+fn with_a_careless_visitor(leaves: Leaves) {
+    explore(3, move || {
+        let process = Process::new();
+        let owner = spawn(&process, Process::be_owner);
+        process.be_visitor(0, leaves);
+        owner.join().unwrap();
+    });
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_a_visitor_without_a_fence() {
+    let fence = true;
+    with_a_careless_visitor(Leaves { fence, ..NOTHING });
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_a_visitor_that_does_not_look() {
+    let look = true;
+    with_a_careless_visitor(Leaves { look, ..NOTHING });
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_two_visitors_without_a_claim() {
+    explore(2, || {
+        let process = Process::new();
+        let claim = true;
+        let other = spawn(&process, move |process| {
+            process.be_visitor(1, Leaves { claim, ..NOTHING })
+        });
+        process.be_visitor(0, Leaves { claim, ..NOTHING });
+        other.join().unwrap();
+    });
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_a_fork_beside_a_visitor_outside_its_gate() {
+    explore(2, || {
+        let process = Process::new();
+        let own_gate = true;
+        let visitor = spawn(&process, move |process| {
+            process.be_visitor(
+                0,
+                Leaves {
+                    own_gate,
+                    ..NOTHING
+                },
+            )
+        });
+        process.be_forking();
+        visitor.join().unwrap();
+    });
+}
