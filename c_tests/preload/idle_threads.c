@@ -96,7 +96,7 @@ static void *own(void *argument) {
         pthread_mutex_unlock(&turn);
     } else {
         fill(blocks[index], &state);
-        shuffle(blocks[index], &state);
+        if (now->senders < 2) shuffle(blocks[index], &state);
         pthread_barrier_wait(&stage);
         if (now->senders == 0)
             for (size_t i = 0; i < now->blocks; i++) free(blocks[index][i]);
@@ -109,10 +109,10 @@ static void *own(void *argument) {
     return NULL;
 }
 
-/* Sender k frees every n-th block of each owner, one owner after the other in turn. */
+/* Frees a part of each owner's blocks: one block of each owner in turn. */
 static void *send(void *argument) {
-    size_t first = (size_t)argument, step = (size_t)now->senders;
-    for (size_t i = first; i < now->blocks; i += step)
+    size_t index = (size_t)argument, part = now->blocks / (size_t)now->senders;
+    for (size_t i = index * part; i < (index + 1) * part; i++)
         for (int owner = 0; owner < now->owners; owner++) free(blocks[owner][i]);
     if (!now->senders_end) sleep_on();
     return NULL;

@@ -36,6 +36,14 @@ const FRESH_MOST: usize = 64 << 20;
 /// it may be stale.
 static KEEPS: AtomicUsize = AtomicUsize::new(0);
 
+/// Bytes of all pools of the instance, like [`KEEPS`].
+static POOLS: AtomicUsize = AtomicUsize::new(0);
+
+/// About the bytes of all pools.
+pub(crate) fn pool_bytes() -> usize {
+    POOLS.load(Ordering::Relaxed)
+}
+
 /// A segment that is part of no heap: its start, and its bytes in whole units. Its last word
 /// belongs to the header of the block behind.
 #[derive(Clone, Copy)]
@@ -243,6 +251,7 @@ fn count_kept(state: &mut State, tlsf: Tlsf) {
     let Stats {
         pool_bytes, free, ..
     } = unsafe { tlsf.stats() };
+    POOLS.store(pool_bytes, Ordering::Relaxed);
     state.shared.touched = state.shared.touched.min(free);
     let fresh = (pool_bytes / FRESH_PART).min(FRESH_MOST);
     let kept = state.shared.touched.max(free.saturating_sub(fresh));

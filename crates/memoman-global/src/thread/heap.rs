@@ -57,8 +57,9 @@ pub(crate) struct Shared {
 /// What tells visitors whether the owner is idle.
 #[repr(C)]
 pub(crate) struct Idleness {
-    /// The owner's allocations when the last sweep came by.
+    /// The owner's allocations when a thread last looked, and the time when they had last changed.
     pub(crate) seen: AtomicUsize,
+    pub(crate) since: AtomicUsize,
     /// The owner's allocations when a visit left nothing but live blocks.
     pub(crate) clean: AtomicUsize,
     /// Free bytes when the pages inside free blocks were last released; no more than are free since
@@ -68,15 +69,28 @@ pub(crate) struct Idleness {
     next_bin: usize,
 }
 
-/// What a thread has freed of other threads' blocks. Accessed inside its gate.
+/// Blocks and bytes that a thread has moved, not yet part of a figure that all threads share.
+/// Accessed by the owner.
 #[repr(C)]
-pub(crate) struct Sent {
-    /// Blocks and bytes since it looked at an owner.
+pub(crate) struct Moved {
     pub(crate) blocks: usize,
     pub(crate) bytes: usize,
-    /// That owner, and its allocations then.
-    pub(crate) owner: *mut ThreadHeap,
-    pub(crate) allocations: usize,
+}
+
+/// Bytes in all inboxes, but for what each heap has yet to add and to subtract; so it may be less
+/// than 0.
+static PENDING: AtomicUsize = AtomicUsize::new(0);
+/// What a heap may have yet to subtract.
+const UNCOUNTED_MOST: usize = 32 << 10;
+
+/// Adds to the bytes in all inboxes.
+pub(crate) fn add_pending(bytes: usize) {
+    PENDING.fetch_add(bytes, Ordering::Relaxed);
+}
+
+/// The bytes in all inboxes.
+pub(crate) fn pending() -> usize {
+    PENDING.load(Ordering::Relaxed).cast_signed().max(0) as usize
 }
 
 /// [`ThreadHeap::open`] expects it all-zero. Its memory is never given back.
@@ -92,7 +106,10 @@ pub(crate) struct ThreadHeap {
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
-    pub(crate) sent: Sent,
+    /// Freed blocks of other heaps since this thread looked at an owner.
+    pub(crate) sent: Moved,
+    /// Bytes taken out of the inbox.
+    received: usize,
     pub(crate) shared: Shared,
     pub(crate) idleness: Idleness,
     // The rest of the shared cache line holds what changes rarely.
@@ -340,6 +357,7 @@ impl ThreadHeap {
                             return Err((Misuse::SmashedLink, block.as_ptr()));
                         }
                         Cache::clear_mark(block);
+                        (*heap).received += Tlsf::block_size(block.as_ptr());
                         if !to_cache {
                             ThreadHeap::release(heap, block)
                                 .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
@@ -348,6 +366,10 @@ impl ThreadHeap {
                         }
                     }
                 }
+            }
+            if (*heap).received > UNCOUNTED_MOST {
+                PENDING.fetch_sub((*heap).received, Ordering::Relaxed);
+                (*heap).received = 0;
             }
         }
         Ok(taken)
@@ -519,11 +541,9 @@ impl ThreadHeap {
                 && (*heap).high - used > EMPTIED_AGAIN
             {
                 (*heap).high = used;
-                if ThreadHeap::uncache(heap, GIVEN_AT_ONCE)? < GIVEN_AT_ONCE
-                    && (*heap).surplus.is_none()
-                {
-                    Cache::close(ThreadHeap::cache(heap));
-                }
+                // What is freed from here on goes to the core.
+                Cache::close(ThreadHeap::cache(heap));
+                ThreadHeap::uncache(heap, GIVEN_AT_ONCE)?;
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Memory of idle threads. A thread that sleeps executes nothing, so what its heap holds of freed
 //! blocks, in inbox, cache and spare, is given back by the others: a thread that frees blocks of
 //! other threads looks at their owner now and then, and one that gets or gives back a segment looks
-//! at the next heap of the list. An owner that has allocated nothing since the last look is idle,
-//! and gets a visit of bounded length.
+//! at the next heap of the list. An owner that has allocated nothing for a while is idle, and gets
+//! a visit of bounded length.
 //!
 //! A visitor is inside its own gate, so a fork and a holder of the lock wait until it is gone. It
 //! takes no lock meanwhile and waits for no thread: if the owner is inside, it leaves. Its signals
@@ -17,16 +17,23 @@ use core::sync::atomic::Ordering;
 use crate::allocator::Misuse;
 use crate::process::heap::LargeBlocks;
 use crate::process::segments::Segment;
-use crate::process::{misuse, registry};
-use crate::system::{signals, sync};
+use crate::process::{misuse, registry, segments};
+use crate::system::{clock, signals, sync};
 use crate::thread::cache::Cache;
 use crate::thread::entry::enter;
 use crate::thread::gate;
-use crate::thread::heap::ThreadHeap;
+use crate::thread::heap::{ThreadHeap, add_pending, pending};
 
 /// A thread looks at an owner after freeing this many blocks of other threads, or bytes.
 const LOOK_BLOCKS: usize = 64;
 const LOOK_BYTES: usize = 32 << 10;
+/// Milliseconds after which an owner is idle.
+const IDLE: usize = 30;
+/// Times that a thread lets another visitor run first.
+const YIELDS: u32 = 8;
+/// [`most_pending`]: this many bytes, or this part of all pools.
+const PENDING_MOST: usize = 8 << 20;
+const PENDING_PART: usize = 32;
 /// Blocks that one visit moves to the core, and segments that it takes.
 const VISITED_BLOCKS: usize = 256;
 const VISITED_SEGMENTS: usize = 4;
@@ -68,17 +75,17 @@ pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
         if !enter(own) {
             return;
         }
-        let allocations = ThreadHeap::allocations(owner);
-        let sent = &mut (*own).sent;
-        (sent.blocks, sent.bytes) = (0, 0);
-        let again = sent.owner == owner && sent.allocations == allocations;
-        (sent.owner, sent.allocations) = (owner, allocations);
+        add_pending((*own).sent.bytes);
+        ((*own).sent.blocks, (*own).sent.bytes) = (0, 0);
         ThreadHeap::leave(own);
-        if again {
-            visit(own, owner);
-        }
+        look_at(own, owner);
         sweep(own, SWEPT_AT_LOOK);
     }
+}
+
+/// What all inboxes may hold before owners count as idle at once.
+fn most_pending() -> usize {
+    (segments::pool_bytes() / PENDING_PART).max(PENDING_MOST)
 }
 
 /// Looks at the next heaps of the list, each once at most.
@@ -97,15 +104,34 @@ pub(crate) unsafe fn sweep(own: *mut ThreadHeap, heaps: usize) {
         if first.is_null() {
             first = heap;
         }
-        // SAFETY: heaps are never given back; their atomics may be accessed by any thread.
-        unsafe {
-            let allocations = ThreadHeap::allocations(heap);
-            let idleness = &raw const (*heap).idleness;
-            let idle = (*idleness).seen.swap(allocations, Ordering::Relaxed) == allocations;
-            let clean = (*idleness).clean.load(Ordering::Relaxed) == allocations;
-            if idle && (!clean || (*heap).inbox.seems_filled()) {
-                visit(own, heap);
-            }
+        // SAFETY: the calling thread's heap (caller), and a heap.
+        unsafe { look_at(own, heap) };
+    }
+}
+
+/// Visits a heap whose owner is idle and has something to give: it has allocated nothing since the
+/// last look, and that for a while, unless the inboxes are too full for waiting. (A thread that is
+/// ready to run and has no processor looks idle. A visit then costs it its cache.)
+///
+/// # Safety
+/// `own` is the calling thread's heap, which is outside its gate; `heap` is a heap.
+unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
+    // SAFETY: heaps are never given back; their atomics may be accessed by any thread.
+    unsafe {
+        let allocations = ThreadHeap::allocations(heap);
+        let idleness = &raw const (*heap).idleness;
+        if (*idleness).seen.swap(allocations, Ordering::Relaxed) != allocations {
+            let now = clock::milliseconds();
+            (*idleness).since.store(now, Ordering::Relaxed);
+            return;
+        }
+        if (*idleness).clean.load(Ordering::Relaxed) == allocations && !(*heap).inbox.seems_filled()
+        {
+            return;
+        }
+        let since = (*idleness).since.load(Ordering::Relaxed);
+        if clock::milliseconds().wrapping_sub(since) >= IDLE || pending() > most_pending() {
+            visit(own, heap);
         }
     }
 }
@@ -117,6 +143,20 @@ pub(crate) unsafe fn sweep(own: *mut ThreadHeap, heaps: usize) {
 unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
     if own == heap || LargeBlocks::read().in_pools_only() {
         return;
+    }
+    // SAFETY: heaps are never given back; any thread may access the gate.
+    let gate = unsafe { &(*heap).gate };
+    let mut turn = 0;
+    while gate.is_visited() {
+        // Another visitor has more to do than it will. This thread looks again soon, and now where
+        // the visitors cannot keep up.
+        if turn == YIELDS || pending() <= 2 * most_pending() {
+            // SAFETY: the calling thread's heap (caller), of which it alone accesses `sent`.
+            unsafe { (*own).sent.blocks = LOOK_BLOCKS / 2 };
+            return;
+        }
+        sync::pause(turn);
+        turn += 1;
     }
     for _ in 0..VISITS {
         let mut segments = Segments::default();
@@ -156,9 +196,6 @@ unsafe fn visit_once(
                 visited = relieve(heap, true, segments);
             }
             gate.dismiss();
-        } else if gate.is_visited() {
-            // Another visitor has more to do than it will. This thread looks again soon.
-            (*own).sent.blocks = LOOK_BLOCKS / 2;
         }
         ThreadHeap::leave(own);
     }
@@ -195,6 +232,8 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the calling thread's heap, which is outside its gate (caller).
     unsafe {
         if (*heap).sent.blocks > 0 {
+            add_pending((*heap).sent.bytes);
+            ((*heap).sent.blocks, (*heap).sent.bytes) = (0, 0);
             sweep(heap, SWEPT_AT_END);
         }
     }

@@ -8,7 +8,7 @@ use crate::process::heap::try_with_heap;
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse};
 use crate::thread::entry::enter;
-use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
+use crate::thread::heap::{REQUEST_MAX, ThreadHeap, add_pending};
 use crate::thread::{cache, reclaim};
 
 /// Frees a block of the heap `owner`.
@@ -83,6 +83,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
         unsafe {
             let gate = &(*owner).gate;
             if (*owner).shared.owned.load(Ordering::Relaxed) || !gate.claim() {
+                add_pending(core_calls::usable_size_meanwhile(block));
                 put(owner, block);
                 return;
             }
