@@ -67,11 +67,11 @@ pub mod control;
 mod hash;
 mod instance;
 mod intercept;
+mod layout_asserts;
 mod misuse;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
-mod proofs;
 mod returned;
 mod rust;
 mod stats;

@@ -45,7 +45,7 @@ pub(crate) fn pool_bytes() -> usize {
 }
 
 /// A segment that is part of no heap: its start, and its bytes in whole units. Its last word
-/// belongs to the header of the block behind.
+/// belongs to the header of the next block.
 #[derive(Clone, Copy)]
 pub(crate) struct Segment {
     start: NonNull<u8>,
@@ -260,7 +260,7 @@ fn count_kept(state: &mut State, tlsf: Tlsf) {
     KEEPS.store(state.shared.keeps.saturating_sub(kept), Ordering::Relaxed);
 }
 
-/// Gives an empty pool's segment back. True if it went back.
+/// Frees an empty pool's segment. True if it was freed.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock; the pool's memory may be read.
@@ -281,7 +281,7 @@ pub(crate) unsafe fn give_back_locked(
     }
 }
 
-/// Gives back every empty pool of a heap. O(pools). True if one went back.
+/// Frees the segment of every empty pool of a heap. O(pools). True if there was one.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock.

@@ -12,7 +12,7 @@ use crate::thread::entry::enter;
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
 use crate::thread::reclaim;
 
-/// Greatest request that the cache serves.
+/// Largest request that the cache serves.
 pub(crate) const CACHED_MAX: usize = (CLASSES - 1) * ALIGN - HEADER;
 
 /// The class whose blocks serve a request of at most [`CACHED_MAX`] bytes.
@@ -223,7 +223,7 @@ unsafe fn finish(
     }
 }
 
-/// Leaves the heap, and gives back a surplus pool.
+/// Leaves the heap, and returns a surplus pool.
 ///
 /// # Safety
 /// `heap` is the calling thread's heap, and the thread is in it.

@@ -13,7 +13,7 @@ use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::gate::Gate;
 use crate::thread::inbox::{self, Inbox};
 
-/// Greatest request that a thread heap serves; a greater one gets a mapping of its own.
+/// Largest request that a thread heap takes; a larger one gets a mapping of its own.
 pub(crate) const REQUEST_MAX: usize = 256 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox before it calls the core.
@@ -37,7 +37,7 @@ const RELEASED_AGAIN: usize = 64 << 10;
 const RELEASED_PART: usize = 4;
 const RELEASED_BLOCKS: usize = 64;
 const RELEASED_LEAST: usize = 8 << 10;
-/// Greatest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
+/// Largest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
 /// segment.
@@ -93,7 +93,7 @@ pub(crate) fn pending() -> usize {
     PENDING.load(Ordering::Relaxed).cast_signed().max(0) as usize
 }
 
-/// [`ThreadHeap::open`] expects it all-zero. Its memory is never given back.
+/// [`ThreadHeap::open`] expects it all-zero. Its memory is never returned.
 #[repr(C, align(64))]
 pub(crate) struct ThreadHeap {
     pub(crate) gate: Gate,
@@ -102,7 +102,7 @@ pub(crate) struct ThreadHeap {
     allocations: AtomicUsize,
     /// A pool without a live block, kept for the next allocations.
     pub(crate) spare: Option<Pool>,
-    /// A second one, to be given back as soon as the owner is outside.
+    /// A second one, to be returned as soon as the owner is outside.
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
