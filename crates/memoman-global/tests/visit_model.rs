@@ -161,6 +161,19 @@ impl Process {
         });
     }
 
+    /// As `registry::stopped_one`, under the lock.
+    fn be_guest_of_one(&self, waits: bool) {
+        self.lock.try_with(|| {
+            self.gate.close(gate::GUEST);
+            assert!(gate::closed_all());
+            while (waits && self.gate.has_visitor()) || !self.gate.is_left() {
+                thread::yield_now();
+            }
+            self.work();
+            self.gate.open(gate::GUEST);
+        });
+    }
+
     fn be_forking(&self) {
         self.lock.prefork();
         self.shut(gate::FORK);
@@ -287,6 +300,16 @@ fn a_visitor_a_lock_holder_and_the_owner_are_never_in_together() {
     });
 }
 
+#[test]
+fn a_visitor_and_the_guest_of_one_heap_are_never_in_together() {
+    explore(3, || {
+        let process = Process::new();
+        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        process.be_guest_of_one(true);
+        assert_eq!(visitor.join().unwrap() + 1, process.total());
+    });
+}
+
 /// No heap is in the middle of a visit when the kernel copies it.
 #[test]
 fn a_fork_waits_for_a_visitor() {
@@ -385,6 +408,17 @@ fn notices_two_visitors_without_a_claim() {
         });
         process.be_visitor(0, Leaves { claim, ..NOTHING });
         other.join().unwrap();
+    });
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_a_guest_of_one_heap_that_does_not_wait_for_a_visitor() {
+    explore(3, || {
+        let process = Process::new();
+        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        process.be_guest_of_one(false);
+        visitor.join().unwrap();
     });
 }
 

@@ -10,9 +10,10 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
 use crate::allocator::{ALIGN, Misuse};
-use crate::process::heap::{LargeBlocks, keep_in_memory};
+use crate::process::heap::LargeBlocks;
 use crate::process::map::{self, UNIT};
 use crate::process::mapping_word::{Mapping, Use};
+use crate::process::regions::keep_in_memory;
 use crate::process::{mapping_spares as spares, misuse};
 use crate::system::memory;
 use crate::thread::heap::REQUEST_MAX;

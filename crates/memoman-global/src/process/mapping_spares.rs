@@ -16,6 +16,7 @@
 
 use core::ptr;
 
+use crate::process::heap;
 use crate::process::map::{self, UNIT};
 use crate::process::mapping_slots::{BYTES_MOST, Slots};
 use crate::process::mapping_word::{Mapping, Use};
@@ -179,6 +180,7 @@ pub(crate) fn count_requested(bytes: usize) {
         if ROOM.requested.compare_exchange(sum, 0, set, seen).is_ok() {
             ROOM.turn();
             release_while(|| get(&ROOM.kept) > ROOM.to_keep());
+            heap::age();
         }
     }
 }

@@ -212,6 +212,40 @@ pub(crate) fn stopped<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
+/// The heap made so many heaps after it; None beyond the first heap.
+pub(crate) fn nth(index: usize) -> Option<*mut ThreadHeap> {
+    let mut at = 0;
+    let mut found = None;
+    all(|heap| {
+        if at == index {
+            found = Some(heap);
+        }
+        at += 1;
+    });
+    found
+}
+
+/// Runs `work` while this heap is the caller's. None, without running it, when the heap is in the
+/// middle of a call until its owner has forked.
+pub(crate) fn stopped_one<R>(heap: *mut ThreadHeap, work: impl FnOnce() -> R) -> Option<R> {
+    // SAFETY: a heap of the list; any thread may access the gate.
+    let gate = unsafe { &(*heap).gate };
+    let others = is_anothers(heap);
+    // Also the gate of the own heap and of one without an owner: a visitor may come.
+    gate.close(gate::GUEST);
+    if others && !gate::closed_all() && gate.demand_fence() {
+        sync::let_stores_land();
+    }
+    let mut turn = 0;
+    while gate.has_visitor() || (others && is_about_to_leave(heap)) {
+        sync::pause(turn);
+        turn = turn.saturating_add(1);
+    }
+    let result = (!others || !gate.is_interrupted()).then(work);
+    gate.open(gate::GUEST);
+    result
+}
+
 /// Before a fork: waits until no other thread is inside its heap. Owners that come find their gate
 /// closed, and do not wait.
 pub(crate) fn fork_begins() {

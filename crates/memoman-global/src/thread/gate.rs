@@ -99,6 +99,12 @@ impl Gate {
         self.open(VISITOR);
     }
 
+    /// A visitor has the gate, or is about to leave it. None comes while a guest keeps it closed.
+    pub(crate) fn has_visitor(&self) -> bool {
+        // Acquire: what the visitor has done comes before what the guest does.
+        self.closed.load(Ordering::Acquire) & VISITOR != 0
+    }
+
     /// A visitor has the gate, and no guest or fork has.
     pub(crate) fn is_visited(&self) -> bool {
         self.closed.load(Ordering::Relaxed) & !FENCED == VISITOR

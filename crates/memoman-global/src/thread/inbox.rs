@@ -88,9 +88,9 @@ impl Inbox {
         }
     }
 
-    /// The queue holds a block, or did a moment ago. Any thread may call it.
-    pub(crate) fn seems_filled(&self) -> bool {
-        self.tail.load(Ordering::Relaxed) != self.stub()
+    /// The queue is empty, unless a thread puts a block in meanwhile. Any thread may call it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tail.load(Ordering::Relaxed) == self.stub()
     }
 
     /// The queue may hold a block.

@@ -125,8 +125,7 @@ unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
             (*idleness).since.store(now, Ordering::Relaxed);
             return;
         }
-        if (*idleness).clean.load(Ordering::Relaxed) == allocations && !(*heap).inbox.seems_filled()
-        {
+        if (*idleness).clean.load(Ordering::Relaxed) == allocations && (*heap).inbox.is_empty() {
             return;
         }
         let since = (*idleness).since.load(Ordering::Relaxed);
