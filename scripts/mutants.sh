@@ -112,7 +112,8 @@ elsewhere_core() {
 # The C programs take 20 s and more, which cargo-mutants would take for a hang.
 elsewhere_global() {
     RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f inbox.rs \
-        --cargo-arg=--test=lock_model --cargo-arg=--test=gate_model --cargo-arg=--test=inbox_model --cargo-arg=--test=visit_model
+        --cargo-arg=--test=lock_model --cargo-arg=--test=gate_model --cargo-arg=--test=inbox_model \
+        --cargo-arg=--test=visit_model
     RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" stage global \
         -f '**/src/debug/**' -f '**/src/process/heap.rs' -f '**/src/process/figures/**' \
         --cargo-arg=--lib --cargo-arg=--test=debugged

@@ -1,4 +1,4 @@
-// Threads that sleep hold little of what was freed, whoever freed it: resident memory follows the
+// Threads that sleep hold little of what they or others have freed: resident memory follows the
 // live bytes without malloc_trim. Each case prints what it has left; an argument selects one case.
 // link: -lpthread
 #include "check.h"
@@ -12,7 +12,7 @@ static const size_t PER_THREAD = 160 << 10, KEPT = 28 << 20;
 
 typedef struct {
     const char *name;
-    /* Owners allocate, and they or the senders free. No senders: the owners free their own blocks. */
+    /* Owners allocate, and the senders free; without senders, the owners. */
     int owners, senders;
     size_t blocks, least, most, align;
     /* One owner after the other, or all at once. */

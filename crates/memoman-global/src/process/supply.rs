@@ -11,8 +11,8 @@ use crate::thread::entry::enter;
 use crate::thread::heap::ThreadHeap;
 
 /// Serves what the heap could not: from a new segment, from the process-wide instance as it is,
-/// from a new region, and last by [`last_attempts`]; while another thread forks, from the side heap.
-/// NULL and ENOMEM if all fail.
+/// from a new region, and last by [`last_attempts`]; while another thread forks, from the side
+/// heap. NULL and ENOMEM if all fail.
 ///
 /// # Safety
 /// `heap` is null, or the calling thread's, which is outside its gate.

@@ -309,7 +309,7 @@ unsafe fn free_to_core(heap: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: the owner, inside its gate; the block is in one of its segments (caller).
     unsafe {
         let result = match tested(heap, block) {
-            Ok(()) => ThreadHeap::turn_away(heap, block).and_then(|()| ThreadHeap::fall(heap)),
+            Ok(()) => ThreadHeap::turn_away(heap, block).and_then(|()| reclaim::fall(heap)),
             Err(misuse) => Err((misuse, block.as_ptr().cast_const())),
         };
         leave(heap);

@@ -1,7 +1,7 @@
 //! A heap's gate: its owner passes it at each call, with at most two stores and a load; a guest (a
 //! holder of the process's lock, or a thread that forks) closes it, waits until the owner is
-//! outside, and then has the heap. A visitor, which frees what an idle owner holds, claims the gate,
-//! looks once whether the owner is outside, and goes without the heap if it is not.
+//! outside, and then has the heap. A visitor, which frees what an idle owner holds, claims the gate
+//! and looks once: it has the heap if the owner is outside, and leaves if not.
 //!
 //! The owner stores "inside" and then loads "closed"; the guest stores "closed" and then loads
 //! "inside". If each store comes before the load that follows it, at least one of them sees the

@@ -6,11 +6,11 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Stats, Tlsf};
+use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
-use crate::system::memory;
 use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::gate::Gate;
+use crate::thread::idleness::{self, Idleness, Moved};
 use crate::thread::inbox::{self, Inbox};
 
 /// Largest request that a thread heap takes; a larger one gets a mapping of its own.
@@ -26,17 +26,6 @@ const SPARE_FREELY: usize = 64 << 10;
 const SPARES_MOST: usize = 8 << 20;
 /// Bytes of all heaps' spares beyond [`SPARE_FREELY`] each.
 static SPARES: AtomicUsize = AtomicUsize::new(0);
-/// A heap of more than so many bytes, more than half of them free, empties its cache, up to
-/// [`GIVEN_AT_ONCE`] blocks each time when so many bytes more have been freed.
-const EMPTIED_BEYOND: usize = 256 << 10;
-const EMPTIED_AGAIN: usize = 64 << 10;
-/// A heap keeps so many free bytes in memory. So many more, or this part of the bytes in use, may
-/// become free before their pages are released. A visit releases those inside so many free blocks of at least so many bytes.
-const RELEASED_BEYOND: usize = 256 << 10;
-const RELEASED_AGAIN: usize = 64 << 10;
-const RELEASED_PART: usize = 4;
-const RELEASED_BLOCKS: usize = 64;
-const RELEASED_LEAST: usize = 8 << 10;
 /// Largest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
@@ -54,51 +43,12 @@ pub(crate) struct Shared {
     pub(crate) owned: AtomicBool,
 }
 
-/// What tells visitors whether the owner is idle.
-#[repr(C)]
-pub(crate) struct Idleness {
-    /// The owner's allocations when a thread last looked, and the time when they had last changed.
-    pub(crate) seen: AtomicUsize,
-    pub(crate) since: AtomicUsize,
-    /// The owner's allocations when a visit left nothing but live blocks.
-    pub(crate) clean: AtomicUsize,
-    /// Free bytes when the pages inside free blocks were last released; no more than are free since
-    /// then. Accessed inside the heap.
-    released: usize,
-    /// The bin of free blocks to continue with.
-    next_bin: usize,
-}
-
-/// Blocks and bytes that a thread has moved, not yet part of a figure that all threads share.
-/// Accessed by the owner.
-#[repr(C)]
-pub(crate) struct Moved {
-    pub(crate) blocks: usize,
-    pub(crate) bytes: usize,
-}
-
-/// Bytes in all inboxes, but for what each heap has yet to add and to subtract; so it may be less
-/// than 0.
-static PENDING: AtomicUsize = AtomicUsize::new(0);
-/// What a heap may have yet to subtract.
-const UNCOUNTED_MOST: usize = 32 << 10;
-
-/// Adds to the bytes in all inboxes.
-pub(crate) fn add_pending(bytes: usize) {
-    PENDING.fetch_add(bytes, Ordering::Relaxed);
-}
-
-/// The bytes in all inboxes.
-pub(crate) fn pending() -> usize {
-    PENDING.load(Ordering::Relaxed).cast_signed().max(0) as usize
-}
-
 /// [`ThreadHeap::open`] expects it all-zero. Its memory is never returned.
 #[repr(C, align(64))]
 pub(crate) struct ThreadHeap {
     pub(crate) gate: Gate,
     tlsf: MaybeUninit<Tlsf>,
-    /// Successful allocations. Written inside the heap; other threads read it to see the owner work.
+    /// Successful allocations. Written inside the heap; other threads read it.
     allocations: AtomicUsize,
     /// A pool without a live block, kept for the next allocations.
     pub(crate) spare: Option<Pool>,
@@ -115,8 +65,8 @@ pub(crate) struct ThreadHeap {
     // The rest of the shared cache line holds what changes rarely.
     /// The spare's part of [`SPARES`].
     spare_charge: usize,
-    /// The most bytes that the core has had in use since [`ThreadHeap::fall`] last did something.
-    high: usize,
+    /// The most bytes that the core has had in use since `reclaim::fall` last did something.
+    pub(crate) high: usize,
     /// The heap made before this one. Accessed under the lock.
     pub(crate) next: *mut ThreadHeap,
     /// The next heap without an owner. Accessed under the lock.
@@ -125,9 +75,9 @@ pub(crate) struct ThreadHeap {
 }
 
 /// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
-/// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed the
-/// gate and then seen the owner outside; or as the holder of the lock, which has claimed the gate of
-/// a heap without an owner, or has stopped all threads.
+/// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed
+/// the gate and then seen the owner outside; or as the holder of the lock, which has claimed the
+/// gate of a heap without an owner, or has stopped all threads, or those of this heap.
 impl ThreadHeap {
     /// Makes an empty heap of zeroed memory that no other thread knows.
     pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
@@ -367,8 +317,8 @@ impl ThreadHeap {
                     }
                 }
             }
-            if (*heap).received > UNCOUNTED_MOST {
-                PENDING.fetch_sub((*heap).received, Ordering::Relaxed);
+            if (*heap).received > idleness::UNCOUNTED_MOST {
+                idleness::subtract_pending((*heap).received);
                 (*heap).received = 0;
             }
         }
@@ -444,7 +394,7 @@ impl ThreadHeap {
 
     /// Moves up to `most` blocks of a class to the core and removes their room; ends early when a
     /// pool becomes surplus. (A smashed block stays; `malloc` reports it when it comes to it.)
-    unsafe fn shrink(
+    pub(crate) unsafe fn shrink(
         heap: *mut ThreadHeap,
         class: usize,
         most: usize,
@@ -505,80 +455,6 @@ impl ThreadHeap {
                 belongs(heap, block.as_ptr().addr())
                     && ThreadHeap::tlsf(heap).live_bytes(block) == class * ALIGN
             })
-        }
-    }
-
-    /// Moves up to `most` cached blocks to the core and removes their room, and returns how many;
-    /// ends early when a pool becomes surplus. Returns the first misuse it finds as an error.
-    pub(crate) unsafe fn uncache(
-        heap: *mut ThreadHeap,
-        most: usize,
-    ) -> Result<usize, (Misuse, *const u8)> {
-        let mut moved = 0;
-        for class in 0..CLASSES {
-            // SAFETY: the caller is in the heap.
-            unsafe {
-                if moved == most || (*heap).surplus.is_some() {
-                    break;
-                }
-                moved += ThreadHeap::shrink(heap, class, most - moved)?;
-            }
-        }
-        Ok(moved)
-    }
-
-    /// The owner has freed a block to the core: where the heap's use falls, cached blocks follow. Its
-    /// thread may not make a call for long.
-    pub(crate) unsafe fn fall(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
-        // SAFETY: the caller is in the heap.
-        unsafe {
-            let Stats {
-                pool_bytes, used, ..
-            } = ThreadHeap::tlsf(heap).stats();
-            (*heap).high = (*heap).high.max(used);
-            if pool_bytes > EMPTIED_BEYOND
-                && used < pool_bytes / 2
-                && (*heap).high - used > EMPTIED_AGAIN
-            {
-                (*heap).high = used;
-                // What is freed from here on goes to the core.
-                Cache::close(ThreadHeap::cache(heap));
-                ThreadHeap::uncache(heap, GIVEN_AT_ONCE)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Releases the pages inside free blocks, up to a bound, if many bytes have become free since
-    /// that was done. True if nothing is left to do.
-    pub(crate) unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
-        const WORD: usize = size_of::<usize>();
-        // SAFETY: the caller is in the heap. A free block's links and ghost are kept: its first two
-        // words and its last one.
-        unsafe {
-            let core = ThreadHeap::tlsf(heap);
-            let Stats { free, used, .. } = core.stats();
-            let released = (*heap).idleness.released.min(free);
-            (*heap).idleness.released = released;
-            let again = (used / RELEASED_PART).min(RELEASED_AGAIN);
-            if free < RELEASED_BEYOND || free - released <= again {
-                return true;
-            }
-            let page = memory::page_size();
-            let next = core.walk_free(
-                (*heap).idleness.next_bin,
-                RELEASED_LEAST,
-                RELEASED_BLOCKS,
-                &mut |block, bytes| {
-                    let inside = block.as_ptr().wrapping_add(2 * WORD);
-                    let _ = memory::discard(inside, bytes - 3 * WORD, page);
-                },
-            );
-            (*heap).idleness.next_bin = next;
-            if next == 0 {
-                (*heap).idleness.released = free;
-            }
-            next == 0
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `heap.rs` | the heap: an instance of the core, with the cache in front and the inbox beside it |
 //! | `cache.rs` | freed blocks by size, for the next malloc |
 //! | `inbox.rs` | blocks freed by other threads |
+//! | `idleness.rs` | the figures by which threads see that an owner is idle |
 //! | `gate.rs` | keeps the owner, a visitor and a holder of the lock apart |
 
 pub(crate) mod attach;
@@ -19,6 +20,7 @@ pub(crate) mod calls;
 pub(crate) mod entry;
 pub(crate) mod gate;
 pub(crate) mod heap;
+pub(crate) mod idleness;
 pub(crate) mod inbox;
 pub(crate) mod lifetime;
 pub(crate) mod reclaim;

@@ -14,15 +14,16 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use crate::allocator::Misuse;
+use crate::allocator::{Misuse, Stats};
 use crate::process::heap::LargeBlocks;
 use crate::process::segments::Segment;
 use crate::process::{misuse, registry, segments};
-use crate::system::{clock, signals, sync};
-use crate::thread::cache::Cache;
+use crate::system::{clock, memory, signals, sync};
+use crate::thread::cache::{CLASSES, Cache};
 use crate::thread::entry::enter;
 use crate::thread::gate;
-use crate::thread::heap::{ThreadHeap, add_pending, pending};
+use crate::thread::heap::{GIVEN_AT_ONCE, ThreadHeap};
+use crate::thread::idleness::{add_pending, pending};
 
 /// A thread looks at an owner after freeing this many blocks of other threads, or bytes.
 const LOOK_BLOCKS: usize = 64;
@@ -45,6 +46,19 @@ const SETTLED_TURNS: usize = 256;
 /// has freed blocks since its last look.
 const SWEPT_AT_LOOK: usize = 2;
 const SWEPT_AT_END: usize = 16;
+
+/// A heap of more than so many bytes, more than half of them free, empties its cache, up to
+/// [`GIVEN_AT_ONCE`] blocks each time when so many bytes more have been freed.
+const EMPTIED_BEYOND: usize = 256 << 10;
+const EMPTIED_AGAIN: usize = 64 << 10;
+/// A heap keeps so many free bytes in memory. So many more, or this part of the bytes in use, may
+/// become free before their pages are released. A visit releases those inside so many free blocks
+/// of at least so many bytes.
+const RELEASED_BEYOND: usize = 256 << 10;
+const RELEASED_AGAIN: usize = 64 << 10;
+const RELEASED_PART: usize = 4;
+const RELEASED_BLOCKS: usize = 64;
+const RELEASED_LEAST: usize = 8 << 10;
 
 /// Counts a block of `owner` that the thread of the heap `own` has freed. True if the thread is to
 /// call [`look`] when it has left its heap.
@@ -120,9 +134,10 @@ unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
     unsafe {
         let allocations = ThreadHeap::allocations(heap);
         let idleness = &raw const (*heap).idleness;
-        if (*idleness).seen.swap(allocations, Ordering::Relaxed) != allocations {
+        if (*idleness).seen.load(Ordering::Relaxed) != allocations {
             let now = clock::milliseconds();
             (*idleness).since.store(now, Ordering::Relaxed);
+            (*idleness).seen.store(allocations, Ordering::Relaxed);
             return;
         }
         if (*idleness).clean.load(Ordering::Relaxed) == allocations && (*heap).inbox.is_empty() {
@@ -271,7 +286,7 @@ unsafe fn relieve(
         unsafe {
             left -= ThreadHeap::collect(heap, left, false)?;
             if all {
-                left -= ThreadHeap::uncache(heap, left)?;
+                left -= uncache(heap, left)?;
             }
             let pool = if all {
                 ThreadHeap::take_emptied(heap)
@@ -284,7 +299,7 @@ unsafe fn relieve(
                 return Ok(false);
             } else {
                 if all {
-                    if !ThreadHeap::release_pages(heap) {
+                    if !release_pages(heap) {
                         return Ok(false);
                     }
                     // What the owner frees from here on goes to the core.
@@ -297,4 +312,84 @@ unsafe fn relieve(
         }
     }
     Ok(false)
+}
+
+/// The owner has freed a block to the core: where the heap's use falls, cached blocks follow. Its
+/// thread may not make a call for long.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`].
+pub(crate) unsafe fn fall(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
+    // SAFETY: the caller is in the heap.
+    unsafe {
+        let Stats {
+            pool_bytes, used, ..
+        } = ThreadHeap::tlsf(heap).stats();
+        (*heap).high = (*heap).high.max(used);
+        if pool_bytes > EMPTIED_BEYOND
+            && used < pool_bytes / 2
+            && (*heap).high - used > EMPTIED_AGAIN
+        {
+            (*heap).high = used;
+            // What is freed from here on goes to the core.
+            Cache::close(ThreadHeap::cache(heap));
+            uncache(heap, GIVEN_AT_ONCE)?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves up to `most` cached blocks to the core and removes their room, and returns how many;
+/// ends early when a pool becomes surplus. Returns the first misuse it finds as an error.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`].
+unsafe fn uncache(heap: *mut ThreadHeap, most: usize) -> Result<usize, (Misuse, *const u8)> {
+    let mut moved = 0;
+    for class in 0..CLASSES {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            if moved == most || (*heap).surplus.is_some() {
+                break;
+            }
+            moved += ThreadHeap::shrink(heap, class, most - moved)?;
+        }
+    }
+    Ok(moved)
+}
+
+/// Releases the pages inside free blocks, up to a bound, if many bytes have become free since
+/// that was done. True if nothing is left to do.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`].
+unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
+    const WORD: usize = size_of::<usize>();
+    // SAFETY: the caller is in the heap. A free block's links and ghost are kept: its first two
+    // words and its last one.
+    unsafe {
+        let core = ThreadHeap::tlsf(heap);
+        let Stats { free, used, .. } = core.stats();
+        let released = (*heap).idleness.released.min(free);
+        (*heap).idleness.released = released;
+        let again = (used / RELEASED_PART).min(RELEASED_AGAIN);
+        if free < RELEASED_BEYOND || free - released <= again {
+            return true;
+        }
+        let page = memory::page_size();
+        let next = core.walk_free(
+            (*heap).idleness.next_bin,
+            RELEASED_LEAST,
+            RELEASED_BLOCKS,
+            &mut |block, bytes| {
+                let inside = block.as_ptr().wrapping_add(2 * WORD);
+                let _ = memory::discard(inside, bytes - 3 * WORD, page);
+            },
+        );
+        (*heap).idleness.next_bin = next;
+        if next == 0 {
+            (*heap).idleness.released = free;
+        }
+        next == 0
+    }
 }

@@ -8,7 +8,8 @@ use crate::process::heap::try_with_heap;
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse};
 use crate::thread::entry::enter;
-use crate::thread::heap::{REQUEST_MAX, ThreadHeap, add_pending};
+use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
+use crate::thread::idleness::add_pending;
 use crate::thread::{cache, reclaim};
 
 /// Frees a block of the heap `owner`.
