@@ -130,6 +130,9 @@ pub(crate) unsafe fn sweep(own: *mut ThreadHeap, heaps: usize) {
 /// # Safety
 /// `own` is the calling thread's heap, which is outside its gate; `heap` is a heap.
 unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
+    if own == heap || LargeBlocks::read().in_pools_only() {
+        return;
+    }
     // SAFETY: heaps are never given back; their atomics may be accessed by any thread.
     unsafe {
         let allocations = ThreadHeap::allocations(heap);
@@ -155,9 +158,6 @@ unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
 /// # Safety
 /// `own` is the calling thread's heap, which is outside its gate; `heap` is a heap.
 unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
-    if own == heap || LargeBlocks::read().in_pools_only() {
-        return;
-    }
     // SAFETY: heaps are never given back; any thread may access the gate.
     let gate = unsafe { &(*heap).gate };
     let mut turn = 0;
@@ -370,10 +370,13 @@ unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
     unsafe {
         let core = ThreadHeap::tlsf(heap);
         let Stats { free, used, .. } = core.stats();
+        let settings = LargeBlocks::read();
+        // A reserve stays in memory, and locked pages do.
+        let keeps_pages = settings.in_pools_first() || settings.locked();
         let released = (*heap).idleness.released.min(free);
         (*heap).idleness.released = released;
         let again = (used / RELEASED_PART).min(RELEASED_AGAIN);
-        if free < RELEASED_BEYOND || free - released <= again {
+        if free < RELEASED_BEYOND || free - released <= again || keeps_pages {
             return true;
         }
         let page = memory::page_size();
