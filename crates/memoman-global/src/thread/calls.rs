@@ -8,6 +8,7 @@ use crate::process::lock::LOCK;
 use crate::process::{core_calls, later, misuse, segments, side};
 use crate::system::errno::set_errno;
 use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::gate;
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
 
 /// Greatest request that the cache serves.
@@ -28,7 +29,17 @@ fn class_of(bytes: usize) -> usize {
 #[must_use]
 pub(crate) unsafe fn enter(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the calling thread's heap (caller).
-    unsafe { ThreadHeap::try_enter(heap) || enter_slowly(heap) }
+    unsafe { ThreadHeap::try_enter(heap) || enter_slowly(heap, gate::INSIDE) }
+}
+
+/// [`enter`], to put a block into another heap's inbox: a fork waits for the end of that.
+///
+/// # Safety
+/// `heap` is the calling thread's heap.
+#[must_use]
+pub(crate) unsafe fn enter_to_put(heap: *mut ThreadHeap) -> bool {
+    // SAFETY: the calling thread's heap (caller).
+    unsafe { (*heap).gate.try_enter(gate::PUTTING) || enter_slowly(heap, gate::PUTTING) }
 }
 
 /// [`enter`] where the gate is closed, or the owner has to fence.
@@ -37,11 +48,11 @@ pub(crate) unsafe fn enter(heap: *mut ThreadHeap) -> bool {
 /// `heap` is the calling thread's heap.
 #[cold]
 #[inline(never)]
-unsafe fn enter_slowly(heap: *mut ThreadHeap) -> bool {
+unsafe fn enter_slowly(heap: *mut ThreadHeap, purpose: usize) -> bool {
     // SAFETY: the heap is open, and any thread may access its gate.
     unsafe {
-        while (*heap).gate.enter().is_err() {
-            if LOCK.try_with(|| ()).is_none() {
+        while (*heap).gate.enter(purpose).is_err() {
+            if !LOCK.pass() {
                 return false;
             }
         }

@@ -22,7 +22,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
             misuse::report_global(misuse, block.as_ptr());
         } else if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
             free_under_lock(owner, block);
-        } else if calls::enter(heap) {
+        } else if calls::enter_to_put(heap) {
             // Inside the own gate: a fork waits for it, and so does not come between exchange and
             // link.
             put(owner, block);
