@@ -223,6 +223,10 @@ unsafe fn free_outside(block: NonNull<u8>) {
     }
 }
 
+/// A block that `realloc` has to move since it grows beyond this gets a mapping of its own: it may
+/// grow on, and many that grow in turns leave holes in a heap.
+const GROWN_MAX: usize = REQUEST_MAX / 8;
+
 /// `realloc`: NULL allocates, 0 bytes frees and returns NULL; on ENOMEM the block is unchanged.
 ///
 /// # Safety
@@ -266,7 +270,11 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
             Ok(resized) => return resized,
             Err(usable) => usable,
         };
-        let moved = malloc_outlined(bytes);
+        let moved = if bytes > usable && bytes > GROWN_MAX {
+            allocate_large(heap(), ALIGN, bytes, false)
+        } else {
+            malloc_outlined(bytes)
+        };
         if moved.is_null() && bytes <= usable {
             return block.as_ptr();
         }

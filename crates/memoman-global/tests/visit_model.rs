@@ -39,6 +39,18 @@ struct Leaves {
     fence: bool,
     look: bool,
     own_gate: bool,
+    /// It enters its own gate as for a call of its own.
+    notice: bool,
+}
+
+impl Leaves {
+    fn purpose(self) -> usize {
+        if self.notice {
+            gate::INSIDE
+        } else {
+            gate::PUTTING
+        }
+    }
 }
 
 const NOTHING: Leaves = Leaves {
@@ -46,6 +58,7 @@ const NOTHING: Leaves = Leaves {
     fence: false,
     look: false,
     own_gate: false,
+    notice: false,
 };
 
 /// One heap, whose owner is idle or not, and the heaps of two visitors.
@@ -86,12 +99,12 @@ impl Process {
     }
 
     /// As `entry::enter`: the owner of this gate enters. False while another thread forks.
-    fn enter(&self, gate: &Gate) -> bool {
-        if !gate.try_enter() {
-            while gate.enter().is_err() {
+    fn enter(&self, gate: &Gate, purpose: usize) -> bool {
+        if !gate.try_enter(purpose) {
+            while gate.enter(purpose).is_err() {
                 if gate.is_visited() {
                     thread::yield_now();
-                } else if self.lock.try_with(|| ()).is_none() {
+                } else if !self.lock.pass() {
                     return false;
                 }
             }
@@ -101,7 +114,7 @@ impl Process {
 
     /// One call of the owner.
     fn be_owner(&self) -> usize {
-        if !self.enter(&self.gate) {
+        if !self.enter(&self.gate, gate::INSIDE) {
             return 0;
         }
         self.work();
@@ -112,7 +125,7 @@ impl Process {
     /// One visit, as in `reclaim.rs`. Returns how often the contents were changed.
     fn be_visitor(&self, index: usize, leaves: Leaves) -> usize {
         let own = &self.own_gates[index];
-        if !leaves.own_gate && !self.enter(own) {
+        if !leaves.own_gate && !self.enter(own, leaves.purpose()) {
             return 0;
         }
         let mut visits = 0;
@@ -174,13 +187,26 @@ impl Process {
         });
     }
 
-    fn be_forking(&self) {
+    /// A fork without patience. Returns how often the contents were changed.
+    fn be_forking(&self) -> usize {
         self.lock.prefork();
-        self.shut(gate::FORK);
-        // The kernel copies the heap.
-        self.work();
+        let gates = [&self.gate, &self.own_gates[0], &self.own_gates[1]];
+        gates.iter().for_each(|gate| gate.close(gate::FORK));
+        assert!(gate::closed_all());
+        for gate in gates {
+            while !gate.is_left() && !gate.leave_behind() {
+                thread::yield_now();
+            }
+        }
+        let behind = self.gate.is_left_behind();
+        if !behind {
+            // The kernel copies the heap, and the child goes on with it.
+            self.work();
+        }
+        gates.iter().for_each(|gate| gate.take_along());
         self.open(gate::FORK);
         self.lock.postfork();
+        usize::from(!behind)
     }
 
     /// As `remote::free_under_lock`: frees a block of a heap without an owner.
@@ -317,9 +343,9 @@ fn a_fork_waits_for_a_visitor() {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
         let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
-        process.be_forking();
+        let forked = process.be_forking();
         let visits = visitor.join().unwrap();
-        assert_eq!(owner.join().unwrap() + visits + 1, process.total());
+        assert_eq!(owner.join().unwrap() + visits + forked, process.total());
     });
 }
 
@@ -348,7 +374,7 @@ fn a_block_comes_out_once_by_visitor_or_owner() {
         let sender = spawn(&process, Process::put);
         let visitor = spawn(&process, |process| {
             let own = &process.own_gates[0];
-            assert!(process.enter(own));
+            assert!(process.enter(own, gate::PUTTING));
             let mut taken = false;
             if process.gate.claim() {
                 assert!(gate::closed_all());
@@ -359,7 +385,7 @@ fn a_block_comes_out_once_by_visitor_or_owner() {
             taken
         });
         let owner = |process: &Process| {
-            assert!(process.enter(&process.gate));
+            assert!(process.enter(&process.gate, gate::INSIDE));
             let taken = process.take();
             process.gate.leave();
             taken

@@ -14,6 +14,9 @@ use crate::thread::heap::ThreadHeap;
 use crate::thread::{gate, lifetime};
 
 const SIZE: usize = size_of::<ThreadHeap>();
+/// How often a thread that forks spins for those inside their heaps. One that runs leaves within a
+/// microsecond; one that does not, since there are more threads than processors, may take seconds.
+const PATIENCE: u32 = 16;
 
 /// The first heap's memory: static, so that a process with one thread maps none.
 struct First(UnsafeCell<MaybeUninit<ThreadHeap>>);
@@ -160,9 +163,10 @@ fn is_anothers(heap: *mut ThreadHeap) -> bool {
     heap != lifetime::current().heap() && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) }
 }
 
-/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out. A
-/// thread inside its heap waits for no other one.
-fn shut(bit: usize) {
+/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out.
+/// What a thread does inside its heap waits for no other thread. After `patience` turns, heaps
+/// that the child of a fork can do without are left behind.
+fn shut(bit: usize, patience: u32) {
     let mut any = false;
     all(|heap| {
         if is_anothers(heap) {
@@ -183,11 +187,17 @@ fn shut(bit: usize) {
             sync::let_stores_land();
         }
     }
+    let mut turns = 0;
     all(|heap| {
         let mut turn = 0;
         while is_anothers(heap) && is_about_to_leave(heap) {
+            // SAFETY: any thread may access the gate.
+            if turns >= patience && unsafe { (*heap).gate.leave_behind() } {
+                break;
+            }
             sync::pause(turn);
             turn = turn.saturating_add(1);
+            turns = turns.saturating_add(1);
         }
     });
 }
@@ -206,7 +216,7 @@ fn open(bit: usize) {
 
 /// Runs `work` while every heap is the caller's.
 pub(crate) fn stopped<R>(work: impl FnOnce() -> R) -> R {
-    shut(gate::GUEST);
+    shut(gate::GUEST, u32::MAX);
     let result = work();
     open(gate::GUEST);
     result
@@ -246,24 +256,29 @@ pub(crate) fn stopped_one<R>(heap: *mut ThreadHeap, work: impl FnOnce() -> R) ->
     result
 }
 
-/// Before a fork: waits until no other thread is inside its heap. Owners that come find their gate
-/// closed, and do not wait.
+/// Before a fork: waits a moment for the threads that are inside their heaps. Owners that come find
+/// their gate closed, and do not wait.
 pub(crate) fn fork_begins() {
-    shut(gate::FORK);
+    shut(gate::FORK, PATIENCE);
 }
 
 /// After a fork, in the parent.
 pub(crate) fn fork_ends() {
+    // SAFETY: any thread may access the gate.
+    all(|heap| unsafe { (*heap).gate.take_along() });
     open(gate::FORK);
 }
 
 /// In the child of a fork: the other threads do not exist, and all were outside their heaps, which
-/// become idle. A heap that was in the middle of a call stays as it is, without an owner.
+/// become idle. A heap that was in the middle of a call stays as it is.
 pub(crate) fn forget_others() {
     all(|heap| {
         // SAFETY: this thread is the only one, so the heap's owner does not exist.
         unsafe {
-            if is_anothers(heap) && !(*heap).gate.is_interrupted() {
+            if is_anothers(heap) && (*heap).gate.is_left_behind() {
+                // Blocks of it that are freed are not used again.
+                (*heap).inbox.open();
+            } else if is_anothers(heap) && !(*heap).gate.is_interrupted() {
                 (*heap).gate.forget();
                 add_idle(heap);
             }

@@ -267,10 +267,10 @@ fn resident() -> usize {
 #[test]
 fn trim_releases_every_page_in_pieces() {
     quietly("trim_releases_every_page_in_pieces", &[], || {
-        // Free blocks of one page, of several pieces' bytes, and of whole regions.
+        // Free blocks of one page and of many, in regions in use and in others.
         let mut live = Vec::new();
         let mut freed = Vec::new();
-        for bytes in [5000, 40_000, 200_000, 9 * MIB, 3 * MIB].repeat(4) {
+        for bytes in [5000, 40_000, 200_000, 9 * MIB].repeat(20) {
             freed.push((malloc(bytes), bytes));
             live.push(malloc(100));
         }
@@ -286,7 +286,7 @@ fn trim_releases_every_page_in_pieces() {
             free(block);
         }
         heap::trim(0);
-        assert!(resident() <= before + 64, "{} {before}", resident());
+        assert!(resident() <= before + 100, "{} {before}", resident());
         live.into_iter().for_each(free);
         assert!(heap::validate());
     });

@@ -19,10 +19,14 @@ pub(crate) const FORK: usize = 2;
 /// Not closed: the owner enters with a fence.
 const FENCED: usize = 4;
 /// A visitor has the heap, or is about to look whether it has.
-const VISITOR: usize = 8;
+const VISITOR: usize = 16;
+/// The child of the fork does without the heap.
+const LEFT_BEHIND: usize = 8;
 
-/// Bits of [`Gate::inside`]. The owner is inside.
-const INSIDE: usize = 1;
+/// Bits of [`Gate::inside`]. The owner is inside, in its own heap only.
+pub(crate) const INSIDE: usize = 1;
+/// The owner is inside, and puts a block into another heap's inbox.
+pub(crate) const PUTTING: usize = 5;
 /// A signal handler that has interrupted the owner there forks.
 const INTERRUPTED: usize = 2;
 
@@ -43,11 +47,11 @@ impl Gate {
     }
 
     /// The owner enters, if the gate is simply open; false: it stays outside, and calls
-    /// [`Gate::enter`].
+    /// [`Gate::enter`]. `purpose` is [`INSIDE`] or [`PUTTING`].
     #[inline(always)]
     #[must_use]
-    pub(crate) fn try_enter(&self) -> bool {
-        self.inside.store(INSIDE, Ordering::Relaxed);
+    pub(crate) fn try_enter(&self, purpose: usize) -> bool {
+        self.inside.store(purpose, Ordering::Relaxed);
         light_fence();
         // Acquire: what a guest has done comes before what the owner does next.
         if self.closed.load(Ordering::Acquire) == 0 {
@@ -58,8 +62,8 @@ impl Gate {
     }
 
     /// The owner enters. An error if the gate is closed.
-    pub(crate) fn enter(&self) -> Result<(), ()> {
-        self.inside.store(INSIDE, Ordering::Relaxed);
+    pub(crate) fn enter(&self, purpose: usize) -> Result<(), ()> {
+        self.inside.store(purpose, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Acquire: what a guest has done comes before what the owner does next.
         if self.closed.load(Ordering::Acquire) & !FENCED == 0 {
@@ -146,9 +150,33 @@ impl Gate {
         }
     }
 
-    /// The owner is inside and cannot leave before it has forked.
+    /// No thread but the owner may touch the heap: the owner is inside and cannot leave before it
+    /// has forked, or the heap is left behind.
     pub(crate) fn is_interrupted(&self) -> bool {
-        self.inside.load(Ordering::Relaxed) & INTERRUPTED != 0
+        self.inside.load(Ordering::Relaxed) & INTERRUPTED != 0 || self.is_left_behind()
+    }
+
+    /// Before a fork that does not wait for the owner to leave: the child is to do without this
+    /// heap, whose owner is in the middle of a call in it. False while the owner writes to another
+    /// heap's inbox, and when it is outside. The gate is closed, so the owner does not come back
+    /// for another purpose.
+    pub(crate) fn leave_behind(&self) -> bool {
+        let behind = self.inside.load(Ordering::Acquire) == INSIDE;
+        if behind {
+            self.closed.fetch_or(LEFT_BEHIND, Ordering::Relaxed);
+        }
+        behind
+    }
+
+    /// In the child of such a fork: the heap's owner does not exist, and was in the middle of a
+    /// call.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) & LEFT_BEHIND != 0
+    }
+
+    /// In the parent, after the fork.
+    pub(crate) fn take_along(&self) {
+        self.closed.fetch_and(!LEFT_BEHIND, Ordering::Relaxed);
     }
 
     /// Opens the gate of an owner that no longer exists: in the child of a fork.

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
 use crate::thread::cache::{CLASSES, Cache, Taken};
-use crate::thread::gate::Gate;
+use crate::thread::gate::{self, Gate};
 use crate::thread::idleness::{self, Idleness, Moved};
 use crate::thread::inbox::{self, Inbox};
 
@@ -122,7 +122,7 @@ impl ThreadHeap {
     #[must_use]
     pub(crate) unsafe fn try_enter(heap: *mut ThreadHeap) -> bool {
         // SAFETY: the heap is open (caller), and any thread may access the gate.
-        unsafe { (*heap).gate.try_enter() }
+        unsafe { (*heap).gate.try_enter(gate::INSIDE) }
     }
 
     /// The owner leaves.

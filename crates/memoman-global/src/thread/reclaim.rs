@@ -20,7 +20,7 @@ use crate::process::segments::Segment;
 use crate::process::{misuse, registry, segments};
 use crate::system::{clock, memory, signals, sync};
 use crate::thread::cache::{CLASSES, Cache};
-use crate::thread::entry::enter;
+use crate::thread::entry::{enter, enter_to_put};
 use crate::thread::gate;
 use crate::thread::heap::{GIVEN_AT_ONCE, ThreadHeap};
 use crate::thread::idleness::{add_pending, pending};
@@ -197,7 +197,7 @@ unsafe fn visit_once(
     // SAFETY: the calling thread's heap, and a heap (caller), which is this thread's while it is
     // claimed and its owner outside.
     unsafe {
-        if !enter(own) {
+        if !enter_to_put(own) {
             return visited;
         }
         let gate = &(*heap).gate;

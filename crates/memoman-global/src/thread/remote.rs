@@ -7,7 +7,7 @@ use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::try_with_heap;
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse};
-use crate::thread::entry::enter;
+use crate::thread::entry::enter_to_put;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::idleness::add_pending;
 use crate::thread::{cache, reclaim};
@@ -27,7 +27,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
         };
         if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
             free_under_lock(owner, block);
-        } else if enter(heap) {
+        } else if enter_to_put(heap) {
             // Inside its own gate: a fork waits for it, and so does not come between exchange and
             // link.
             put(owner, block);
