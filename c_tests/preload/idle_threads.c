@@ -8,7 +8,7 @@
 enum { MOST = 64 };
 
 /* What a sleeping thread may hold, and what the process may keep besides: docs/concurrency.md. */
-static const size_t PER_THREAD = 160 << 10, KEPT = 28 << 20;
+static const size_t PER_THREAD = 160 << 10, KEPT = 40 << 20;
 
 typedef struct {
     const char *name;

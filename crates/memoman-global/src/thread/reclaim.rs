@@ -30,8 +30,8 @@ const LOOK_BLOCKS: usize = 64;
 const LOOK_BYTES: usize = 32 << 10;
 /// Milliseconds after which an owner is idle.
 const IDLE: usize = 30;
-/// Times that a thread lets another visitor run first.
-const YIELDS: u32 = 8;
+/// How often, at most, a thread sleeps until another visitor has left.
+const WAITS: u32 = 4;
 /// [`most_pending`]: this many bytes, or this part of all pools.
 const PENDING_MOST: usize = 8 << 20;
 const PENDING_PART: usize = 32;
@@ -160,17 +160,17 @@ unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
 unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
     // SAFETY: heaps are never given back; any thread may access the gate.
     let gate = unsafe { &(*heap).gate };
-    let mut turn = 0;
+    let mut waits = 0;
     while gate.is_visited() {
         // Another visitor has more to do than it will. This thread looks again soon, and now where
         // the visitors cannot keep up.
-        if turn == YIELDS || pending() <= 2 * most_pending() {
+        if waits == WAITS || pending() <= 2 * most_pending() {
             // SAFETY: the calling thread's heap (caller), of which it alone accesses `sent`.
             unsafe { (*own).sent.blocks = LOOK_BLOCKS / 2 };
             return;
         }
-        sync::pause(turn);
-        turn += 1;
+        sync::pause(u32::MAX);
+        waits += 1;
     }
     for _ in 0..VISITS {
         let mut segments = Segments::default();
