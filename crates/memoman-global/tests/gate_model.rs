@@ -317,40 +317,7 @@ fn a_fork_copies_a_heap_whole_or_leaves_it_behind() {
     });
 }
 
-/// A thread frees a block of another heap while a third one forks: then the block is in the inbox
-/// with its link, or not at all.
-fn forks_beside_a_free(purpose: usize) {
-    explore(Some(3), move || {
-        let (gated, shared) = (Gated::new(), shared());
-        let other = {
-            let (gated, shared) = (Arc::clone(&gated), Arc::clone(&shared));
-            thread::spawn(move || {
-                if gated.gate.try_enter(purpose) {
-                    shared.put(0);
-                    gated.gate.leave();
-                }
-            })
-        };
-        gated.be_impatient(|_| {
-            let there = !shared.inbox.is_empty();
-            assert_eq!(shared.take().is_some(), there, "the link is missing");
-        });
-        other.join().unwrap();
-    });
-}
-
-#[test]
-fn a_fork_waits_for_the_link() {
-    forks_beside_a_free(gate::PUTTING);
-}
-
 // The model reports the faults that it is there to find.
-
-#[test]
-#[should_panic(expected = "the link is missing")]
-fn notices_a_fork_between_exchange_and_link() {
-    forks_beside_a_free(gate::INSIDE);
-}
 
 #[test]
 #[should_panic(expected = "Causality violation")]

@@ -1,5 +1,5 @@
-//! Visits to idle heaps under loom: a visitor, the owner, a second visitor, a holder of the lock
-//! and a fork, in every interleaving. The library's own gate, inbox and lock are compiled here once
+//! What threads do in each other's heaps under loom: a visitor, the owner, a second visitor, a
+//! holder of the lock, a thread that frees and a fork, in every interleaving. The library's own gate, inbox and lock are compiled here once
 //! more, over loom's atomics (`model/sync.rs`); a heap's contents lie in a cell in which loom
 //! reports two accesses that are not ordered.
 //!
@@ -8,6 +8,8 @@
 #![cfg(loom)]
 #![allow(dead_code, reason = "the model uses a part of each source")]
 
+#[path = "model/explore.rs"]
+mod explore;
 #[path = "../src/thread/gate.rs"]
 mod gate;
 #[path = "../src/thread/inbox.rs"]
@@ -22,6 +24,7 @@ mod system {
     pub(crate) use crate::sync;
 }
 
+use explore::explore;
 use gate::Gate;
 use inbox::{Inbox, Taken};
 use lock::Lock;
@@ -102,11 +105,10 @@ impl Process {
     fn enter(&self, gate: &Gate, purpose: usize) -> bool {
         if !gate.try_enter(purpose) {
             while gate.enter(purpose).is_err() {
-                if gate.is_visited() {
-                    thread::yield_now();
-                } else if !self.lock.pass() {
+                if !gate.is_visited() && !self.lock.pass() {
                     return false;
                 }
+                thread::yield_now();
             }
         }
         true
@@ -188,7 +190,7 @@ impl Process {
     }
 
     /// A fork without patience. Returns how often the contents were changed.
-    fn be_forking(&self) -> usize {
+    fn be_forking(&self, copy: impl FnOnce()) -> usize {
         self.lock.prefork();
         let gates = [&self.gate, &self.own_gates[0], &self.own_gates[1]];
         gates.iter().for_each(|gate| gate.close(gate::FORK));
@@ -203,6 +205,7 @@ impl Process {
             // The kernel copies the heap, and the child goes on with it.
             self.work();
         }
+        copy();
         gates.iter().for_each(|gate| gate.take_along());
         self.open(gate::FORK);
         self.lock.postfork();
@@ -263,18 +266,9 @@ fn spawn<R: 'static>(
     thread::spawn(move || work(&process))
 }
 
-/// Every order with up to this many switches away from a thread that could go on, and
-/// `MEMOMAN_PREEMPTIONS` more.
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let more = std::env::var("MEMOMAN_PREEMPTIONS").map_or(0, |more| more.parse().unwrap());
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions + more);
-    builder.check(model);
-}
-
 #[test]
 fn owner_and_visitor_are_never_in_together() {
-    explore(3, || {
+    explore(Some(3), || {
         let process = Process::new();
         let owner = spawn(&process, |process| process.be_owner() + process.be_owner());
         let visits = process.be_visitor(0, NOTHING) + process.be_visitor(0, NOTHING);
@@ -286,7 +280,7 @@ fn owner_and_visitor_are_never_in_together() {
 /// Without a barrier that the visitor can have every thread execute: the owner fences.
 #[test]
 fn an_owner_that_fences_and_a_visitor_are_never_in_together() {
-    explore(3, || {
+    explore(Some(3), || {
         let process = Process::new();
         assert!(process.gate.demand_fence());
         let owner = spawn(&process, |process| process.be_owner() + process.be_owner());
@@ -305,7 +299,7 @@ impl Process {
 
 #[test]
 fn two_visitors_and_the_owner_are_never_in_together() {
-    explore(2, || {
+    explore(Some(2), || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
         let other = spawn(&process, |process| process.be_visitor(1, NOTHING));
@@ -316,7 +310,7 @@ fn two_visitors_and_the_owner_are_never_in_together() {
 
 #[test]
 fn a_visitor_a_lock_holder_and_the_owner_are_never_in_together() {
-    explore(1, || {
+    explore(Some(1), || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
         let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
@@ -328,7 +322,7 @@ fn a_visitor_a_lock_holder_and_the_owner_are_never_in_together() {
 
 #[test]
 fn a_visitor_and_the_guest_of_one_heap_are_never_in_together() {
-    explore(3, || {
+    explore(Some(3), || {
         let process = Process::new();
         let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
         process.be_guest_of_one(true);
@@ -339,11 +333,11 @@ fn a_visitor_and_the_guest_of_one_heap_are_never_in_together() {
 /// No heap is in the middle of a visit when the kernel copies it.
 #[test]
 fn a_fork_waits_for_a_visitor() {
-    explore(2, || {
+    explore(Some(2), || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
         let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
-        let forked = process.be_forking();
+        let forked = process.be_forking(|| ());
         let visits = visitor.join().unwrap();
         assert_eq!(owner.join().unwrap() + visits + forked, process.total());
     });
@@ -352,7 +346,7 @@ fn a_fork_waits_for_a_visitor() {
 /// The heap has no owner; one attaches to it, while a visitor and a holder of the lock come.
 #[test]
 fn an_ownerless_heap_has_one_visitor_or_its_new_owner() {
-    explore(2, || {
+    explore(Some(2), || {
         let process = Process::new();
         process.owned.store(0, Ordering::Relaxed);
         let owner = spawn(&process, |process| {
@@ -369,7 +363,7 @@ fn an_ownerless_heap_has_one_visitor_or_its_new_owner() {
 /// A sender puts a block in; the visitor takes it out, or the owner after it.
 #[test]
 fn a_block_comes_out_once_by_visitor_or_owner() {
-    explore(2, || {
+    explore(Some(2), || {
         let process = Process::new();
         let sender = spawn(&process, Process::put);
         let visitor = spawn(&process, |process| {
@@ -398,10 +392,40 @@ fn a_block_comes_out_once_by_visitor_or_owner() {
     });
 }
 
+/// A thread frees a block of another heap while a third one forks: then the block is in the inbox
+/// with its link, or not at all.
+fn forks_beside_a_free(purpose: usize) {
+    explore(Some(3), move || {
+        let process = Process::new();
+        let other = spawn(&process, move |process| {
+            if process.own_gates[0].try_enter(purpose) {
+                process.put();
+                process.own_gates[0].leave();
+            }
+        });
+        process.be_forking(|| {
+            let there = !process.inbox.is_empty();
+            assert_eq!(process.take(), there, "the link is missing");
+        });
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_fork_waits_for_the_link() {
+    forks_beside_a_free(gate::PUTTING);
+}
+
 // The model reports the faults that it is there to find.
 
+#[test]
+#[should_panic(expected = "the link is missing")]
+fn notices_a_fork_between_exchange_and_link() {
+    forks_beside_a_free(gate::INSIDE);
+}
+
 fn with_a_careless_visitor(leaves: Leaves) {
-    explore(3, move || {
+    explore(Some(3), move || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
         process.be_visitor(0, leaves);
@@ -426,7 +450,7 @@ fn notices_a_visitor_that_does_not_look() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_two_visitors_without_a_claim() {
-    explore(2, || {
+    explore(Some(2), || {
         let process = Process::new();
         let claim = true;
         let other = spawn(&process, move |process| {
@@ -440,7 +464,7 @@ fn notices_two_visitors_without_a_claim() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_a_guest_of_one_heap_that_does_not_wait_for_a_visitor() {
-    explore(3, || {
+    explore(Some(3), || {
         let process = Process::new();
         let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
         process.be_guest_of_one(false);
@@ -451,7 +475,7 @@ fn notices_a_guest_of_one_heap_that_does_not_wait_for_a_visitor() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_a_fork_beside_a_visitor_outside_its_gate() {
-    explore(2, || {
+    explore(Some(2), || {
         let process = Process::new();
         let own_gate = true;
         let visitor = spawn(&process, move |process| {
@@ -463,7 +487,7 @@ fn notices_a_fork_beside_a_visitor_outside_its_gate() {
                 },
             )
         });
-        process.be_forking();
+        process.be_forking(|| ());
         visitor.join().unwrap();
     });
 }
