@@ -14,6 +14,9 @@ all: ## the libraries and headers, into dist/
 debug: ## the debug library, into dist/ as well: docs/debugging.md
 	scripts/build-lib.sh $(DIST) debug
 
+tools: ## the tool `memoman` and its recorder, into dist/bin and dist/lib
+	scripts/build-tools.sh $(DIST)
+
 docs: all ## the documentation as a site in target/book, its code run, its links checked
 	$(SETUP)
 	scripts/docs.sh check
@@ -56,6 +59,10 @@ demo: all ## an allocator in a static array; then python, git, sqlite and gcc on
 examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Python on memoman
 	$(SETUP)
 	examples/run.sh $(DIST)
+
+see: tools ## real programs recorded, shown, sized, replayed; the pages are in target/see
+	$(SETUP)
+	scripts/see.sh $(DIST)
 
 ##@ Test
 check: ## every test: Rust, C plain and under sanitizers, shim, artefacts, programs, packages
@@ -159,6 +166,10 @@ bench-global: compare-global ## the shim beside other preloaded allocators: time
 	@$(BENCHES)/release/global loads $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
 latency-global: compare-global ## how long single calls take under preloaded allocators
 	@$(BENCHES)/release/global latency
+
+bench-record: tools ## processor time of programs while they are recorded
+	$(SETUP)
+	benches/recording/run.py --dist $(DIST) --out benches/results/record.csv
 
 plots: ## draw the plots of benches/results anew from the csv there; measures nothing
 	@cargo run --quiet $(CARGO_BENCHES) --package plots

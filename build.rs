@@ -7,23 +7,27 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 /// The first function of each section, with the section's title.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("mm_size", "Sizes and limits"),
     ("mm_create", "Lifecycle: in place, in your memory"),
     ("mm_add_pool", "Pools"),
     ("mm_malloc", "Allocation"),
     ("mm_walk_pool", "Inspection"),
     ("mm_version", "Version"),
+    ("mm_measure", "Measure and dump"),
+    ("mm_set_observer", "Observers"),
     ("mm_default", "Global wrapper: hosted targets only"),
 ];
 
 /// The structs, which C programs name by their typedefs.
-const TYPES: [&str; 5] = [
+const TYPES: [&str; 7] = [
     "mm_allocator_t",
     "mm_pool_t",
     "mm_stats_t",
     "mm_violation_t",
     "mm_cursor_t",
+    "mm_measure_t",
+    "mm_event_t",
 ];
 
 fn main() {
@@ -98,6 +102,23 @@ fn generate(root: &std::path::Path) -> String {
         })
 }
 
+/// Breaks a type of a function that is longer than a line, between two parameters.
+fn broken(line: &str) -> String {
+    let (Some(open), Some(at)) = (line.rfind('('), line[..line.len().min(80)].rfind(", ")) else {
+        return line.to_owned();
+    };
+    if line.len() <= 100 || !line.starts_with("typedef ") || at < open {
+        return line.to_owned();
+    }
+    format!(
+        "{},\n{:width$}{}",
+        &line[..at],
+        "",
+        &line[at + 2..],
+        width = open + 1
+    )
+}
+
 /// Writes a comment of one line on one line.
 fn compact(text: &str) -> String {
     let mut out = String::new();
@@ -111,7 +132,7 @@ fn compact(text: &str) -> String {
                 out += &format!("{indent}/** {} */\n", first.trim().trim_start_matches("* "));
             }
             (Some(first), _) => out += &format!("{line}\n{first}\n"),
-            (None, _) => out += &format!("{line}\n"),
+            (None, _) => out += &format!("{}\n", broken(line)),
         }
     }
     out

@@ -34,6 +34,54 @@
     ((major) * 10000 + (minor) * 100 + (patch))
 #define MM_VERSION MM_MAKE_VERSION(0, 1, 0)
 
+/**
+ * The number of sizes in mm_measure_t: every block is smaller than 2 to this
+ * power.
+ */
+#define MM_POWERS 48
+
+/** The number of gaps in mm_measure_t. */
+#define MM_GAPS 8
+
+/**
+ * Kinds of mm_event_t: the calls for blocks, which include mm_realloc of NULL
+ * (malloc) and to 0 bytes (free).
+ */
+#define MM_EVENT_MALLOC 1
+
+/** mm_calloc. */
+#define MM_EVENT_CALLOC 2
+
+/** mm_memalign. */
+#define MM_EVENT_MEMALIGN 3
+
+/** mm_realloc or mm_realloc_aligned, in place or not. */
+#define MM_EVENT_REALLOC 4
+
+/** mm_free. */
+#define MM_EVENT_FREE 5
+
+/** A request found no memory. */
+#define MM_EVENT_FAILED 6
+
+/** mm_add_pool. */
+#define MM_EVENT_POOL_ADDED 7
+
+/** mm_extend_pool. */
+#define MM_EVENT_POOL_EXTENDED 8
+
+/** mm_remove_pool: the memory is yours again. */
+#define MM_EVENT_POOL_REMOVED 9
+
+/** mm_reset. */
+#define MM_EVENT_RESET 10
+
+/** For mm_dump: a drawing and tables, for people. */
+#define MM_DUMP_TEXT 0
+
+/** For mm_dump: JSON lines, documented in the page "The dump format". */
+#define MM_DUMP_JSON 1
+
 /** An allocator, in memory that you supply; opaque. */
 typedef struct mm_allocator_t mm_allocator_t;
 
@@ -99,6 +147,82 @@ typedef struct mm_stats_t {
     /** Number of requests refused for lack of memory. */
     size_t failed_requests;
 } mm_stats_t;
+
+/**
+ * Figures of a walk over all blocks, from mm_measure. Sizes are in bytes and
+ * include the block's header, mm_alloc_overhead() bytes.
+ */
+typedef struct mm_measure_t {
+    /** Number of free blocks. */
+    size_t free_blocks;
+    /** Number of blocks in use. */
+    size_t live_blocks;
+    /** Bytes of all free blocks. */
+    size_t free_bytes;
+    /** Bytes of all blocks in use. */
+    size_t live_bytes;
+    /**
+     * External fragmentation in millionths: 1 minus the sum of the squares of
+     * the free blocks' sizes over the square of their sum. 0 for one free
+     * block or none, 500000 for two of one size.
+     */
+    size_t fragmentation;
+    /** The largest free blocks, the largest first; 0 where there are fewer. */
+    size_t gaps[MM_GAPS];
+    /**
+     * Entry n: number of free blocks of 2^n bytes or more, but less than
+     * 2^(n+1).
+     */
+    size_t free_by_power[MM_POWERS];
+    /** The same for blocks in use. */
+    size_t live_by_power[MM_POWERS];
+} mm_measure_t;
+
+/**
+ * Called by mm_dump with the next `bytes` bytes of the dump, at most 96, and
+ * the `user` pointer given to it; `text` has no final zero. Returns nonzero to
+ * continue, 0 to stop. May read the allocator, but not change it.
+ */
+typedef int (*mm_writer)(const char *text, size_t bytes, void *user);
+
+/** What a call on an allocator has done, for an observer. */
+typedef struct mm_event_t {
+    /** The allocator. */
+    mm_allocator_t *allocator;
+    /** One of MM_EVENT_MALLOC to MM_EVENT_RESET. Later versions may add kinds. */
+    int kind;
+    /**
+     * The new block, the freed block, or the pool; NULL for a failed request
+     * and a reset.
+     */
+    void *ptr;
+    /** The block before a realloc, a failed one included; else NULL. */
+    void *old_ptr;
+    /**
+     * Requested bytes; of a pool, its bytes, between its rounded bounds; of a
+     * freed block, 0.
+     */
+    size_t bytes;
+    /** Usable bytes of the block, for a freed one before; 0 without a block. */
+    size_t block_bytes;
+    /** The requested alignment; 0 for a function without one. */
+    size_t align;
+} mm_event_t;
+
+/**
+ * Called by an allocator after a call that has changed it: the event, which is
+ * valid during the call, and the `user` pointer given to mm_set_observer.
+ */
+typedef void (*mm_observer)(const mm_event_t *event, void *user);
+
+/**
+ * Called by an allocator when a request finds no memory: the allocator, the
+ * requested bytes and alignment (0 for a function without one), its figures,
+ * and the `user` pointer given to mm_set_exhausted_handler. Returns nonzero to
+ * have the request tried once more.
+ */
+typedef int (*mm_exhausted_handler)(mm_allocator_t *allocator, size_t bytes,
+                                    size_t align, const mm_stats_t *stats, void *user);
 
 #ifdef __cplusplus
 extern "C" {
@@ -393,6 +517,59 @@ int mm_stats(const mm_allocator_t *allocator, mm_stats_t *out, size_t size_of_ou
  * O(1), any thread.
  */
 const char *mm_version(void);
+
+/* ---- Measure and dump -------------------------------------------------------- */
+
+/**
+ * Walks over all blocks and fills `out` with what mm_stats cannot know: numbers
+ * of blocks by size, the largest gaps, external fragmentation. Returns 1; 0,
+ * with nothing written, if the handle or `out` is NULL or the walk finds an
+ * overwritten header. Allocates nothing. Under the debug library sizes include
+ * what it keeps around a block, and a block in quarantine counts as free.
+ * O(blocks).
+ */
+int mm_measure(mm_allocator_t *allocator, mm_measure_t *out);
+
+/**
+ * Writes the whole heap, its pools, blocks, free lists and counters, in
+ * `format`, MM_DUMP_TEXT or MM_DUMP_JSON, through `write`, to which `user` is
+ * passed. Allocates nothing and changes nothing. On a damaged heap it says what
+ * is broken and where, and writes the parts that can still be reached. Returns
+ * 1 if the whole heap was written and no damage was found; 0 if not, if `write`
+ * stopped it, or, with nothing written, if the handle or `write` is NULL or the
+ * format is unknown. O(blocks times pools) in the worst case, since a free list
+ * may link blocks of different pools.
+ */
+int mm_dump(mm_allocator_t *allocator, mm_writer write, void *user, int format);
+
+/* ---- Observers --------------------------------------------------------------- */
+
+/**
+ * Sets the function that is called after each call that has changed the
+ * allocator, and after each request that found no memory; `user` is passed to
+ * it. NULL removes it. The observer must not change the allocator: such a call
+ * is reported to the error handler and has no effect. It may read it, with
+ * mm_stats, mm_measure, mm_dump, mm_walk_pool and the functions that validate.
+ * While it is set, calls take longer, in constant time; without one they take
+ * what they take without this function. Returns 1; 0, with nothing changed, if
+ * the handle is NULL or that of mm_default(), in the small library, and when
+ * called from an observer or handler of the same allocator. O(1).
+ */
+int mm_set_observer(mm_allocator_t *allocator, mm_observer observer, void *user);
+
+/**
+ * Sets the function that is called when a request finds no memory, before it
+ * is refused; `user` is passed to it. NULL removes it. The handler may add or
+ * extend a pool, or free blocks of the allocator, but not the block that a
+ * realloc is about; it returns nonzero to have the request tried once more. Any
+ * other call that changes the allocator is reported to the error handler and
+ * has no effect. A request that is served in the end is not counted in
+ * `failed_requests`. While a handler is set, calls take longer, in constant
+ * time. Returns 1; 0, with nothing changed, if the handle is NULL or that of
+ * mm_default(), in the small library, and when called from an observer or
+ * handler of the same allocator. O(1).
+ */
+int mm_set_exhausted_handler(mm_allocator_t *allocator, mm_exhausted_handler handler, void *user);
 
 /* ---- Global wrapper: hosted targets only ------------------------------------- */
 

@@ -204,9 +204,74 @@ public:
         return figures;
     }
 
+    /** mm_measure; all zero if empty, or if a header is overwritten. */
+    mm_measure_t measure() const noexcept {
+        mm_measure_t figures{};
+        mm_measure(allocator_, &figures);
+        return figures;
+    }
+
+    /** External fragmentation, from 0 to 1, as mm_measure finds it. */
+    double fragmentation() const noexcept {
+        return static_cast<double>(measure().fragmentation) / 1e6;
+    }
+
+    /**
+     * mm_dump: calls `write(const char *text, std::size_t bytes)`, which returns whether to
+     * continue, and must neither throw nor change the heap.
+     */
+    template <class Write>
+    bool dump(Write &&write, int format = MM_DUMP_TEXT) const noexcept {
+        auto *target = std::addressof(write);
+        const mm_writer writer = [](const char *text, std::size_t bytes,
+                                    void *user) noexcept -> int {
+            return (**static_cast<decltype(target) *>(user))(text, bytes) ? 1 : 0;
+        };
+        return mm_dump(allocator_, writer, &target, format) != 0;
+    }
+
     /** mm_set_error_handler: `handler` is called on misuse and must not throw. */
     void set_error_handler(mm_error_handler handler, void *user = nullptr) noexcept {
         mm_set_error_handler(allocator_, handler, user);
+    }
+
+    /**
+     * mm_set_observer: `observer(const mm_event_t &event)` is called after each call that changes
+     * the heap. It must outlive the heap or be removed, and neither throw nor change the heap.
+     * False if refused.
+     */
+    template <class Observer>
+    bool set_observer(Observer &observer) noexcept {
+        const mm_observer function = [](const mm_event_t *event, void *user) noexcept {
+            (*static_cast<Observer *>(user))(*event);
+        };
+        return mm_set_observer(allocator_, function, std::addressof(observer)) != 0;
+    }
+
+    /** Removes the observer. */
+    bool set_observer(std::nullptr_t) noexcept {
+        return mm_set_observer(allocator_, nullptr, nullptr) != 0;
+    }
+
+    /**
+     * mm_set_exhausted_handler: `handler(std::size_t bytes, std::size_t align, const mm_stats_t &)`
+     * is called when a request finds no memory; it may add a pool to the heap or free blocks, and
+     * returns whether to try once more. It must outlive the heap or be removed, and not throw.
+     * False if refused.
+     */
+    template <class Handler>
+    bool set_exhausted_handler(Handler &handler) noexcept {
+        const mm_exhausted_handler function = [](mm_allocator_t *, std::size_t bytes,
+                                                 std::size_t align, const mm_stats_t *figures,
+                                                 void *user) noexcept -> int {
+            return (*static_cast<Handler *>(user))(bytes, align, *figures) ? 1 : 0;
+        };
+        return mm_set_exhausted_handler(allocator_, function, std::addressof(handler)) != 0;
+    }
+
+    /** Removes the handler. */
+    bool set_exhausted_handler(std::nullptr_t) noexcept {
+        return mm_set_exhausted_handler(allocator_, nullptr, nullptr) != 0;
     }
 
     /**

@@ -66,7 +66,7 @@ list() {
         echo "link $libdir/libmemoman$suffix.so libmemoman$suffix.so.$major"
         echo "755 $libdir/libmemoman_preload$suffix.so $dist/libmemoman_preload$suffix.so"
     done
-    for name in memoman.h memoman.hpp memoman/tlsf.h; do
+    for name in memoman.h memoman.hpp memoman/{tlsf,record}.h; do
         echo "644 $includedir/$name $root/include/$name"
     done
     for name in memoman.pc memoman-tlsf.pc; do
@@ -75,6 +75,10 @@ list() {
     for name in memoman-config.cmake memoman-config-version.cmake; do
         echo "644 $libdir/cmake/memoman/$name $(fill "$root/packaging/cmake/$name.in")"
     done
+    # gdb loads the second with the shared library of a distribution, whose PREFIX is gdb's own.
+    echo "644 $prefix/share/memoman/memoman.py $root/packaging/debugger/memoman.py"
+    echo "644 $prefix/share/gdb/auto-load$libdir/libmemoman.so.$version-gdb.py" \
+        "$root/packaging/debugger/memoman.py"
     "$root/packaging/man/generate.sh" "$root/include/memoman.h" "$version" "$work/man" || return 1
     for page in "$work"/man/*; do
         echo "644 $mandir/man${page##*.}/${page##*/} $page"
@@ -104,7 +108,8 @@ if [ "$action" = uninstall ]; then
         fi
     done <"$work/list"
     # memoman's own folders, if they are empty.
-    for folder in "$includedir/memoman" "$libdir/cmake/memoman" "$docdir"; do
+    for folder in "$includedir/memoman" "$libdir/cmake/memoman" "$prefix/share/memoman" "$docdir"
+    do
         rmdir "$destdir$folder" 2>/dev/null || true
     done
     [ "$count" -gt 0 ] ||

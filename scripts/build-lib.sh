@@ -66,12 +66,14 @@ else
     built=$target/$folder
 fi
 
-for header in memoman.h memoman.hpp memoman/tlsf.h; do
+for header in memoman.h memoman.hpp memoman/{tlsf,record}.h; do
     place "include/$header" "$out/include/$header"
 done
 
 # The functions that the header declares, and the planted ones of a sanitizer's build.
 header_functions include/memoman.h >"$work/keep"
+# And the object that tells a reader outside where the figures lie (docs/book/live-figures.md).
+echo memoman_published >>"$work/keep"
 if [ -n "$sanitizer" ]; then
     printf '%s\n' mm_planted_{overflow,read,race,word} >>"$work/keep"
 fi
@@ -82,7 +84,8 @@ while read -r function; do keep+=(-u "$function"); done <"$work/keep"
 [ "$profile" != release ] || keep+=(--gc-sections)
 ld -r "${keep[@]}" -o "$work/memoman.o" "$built/libmemoman.a"
 # Rust's prebuilt objects carry bitcode that linker plugins would try to read.
-objcopy --keep-global-symbols="$work/keep" --remove-section=.llvmbc --remove-section=.llvmcmd \
+objcopy --keep-global-symbols="$work/keep" --weaken-symbol=memoman_published \
+    --remove-section=.llvmbc --remove-section=.llvmcmd \
     "$work/memoman.o"
 if [ "$profile" = release ]; then
     # Sections are named without rustc's hashes: shorter, and the same from build to build.

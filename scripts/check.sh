@@ -94,12 +94,14 @@ groups='A size arithmetic|B alignment|C pools|D extend|E fit|F split and coalesc
 H process level, under LD_PRELOAD|I corruption|J accounting|input bad input|misuse misuse
 inspect inspection|two two allocators at once|stress stress|global global wrapper|threads threads
 fork fork|sanitizer sanitizers: bugs reported|artefacts exported symbols, sizes
-build make with little on PATH|programs unmodified programs|examples hosts: SQLite, Lua, audio, …
+debugger the script for gdb and lldb|build make with little on PATH
+programs unmodified programs|examples hosts: SQLite, Lua, audio, …
 crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows, by their schema
 fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
 mutants the committed record|planted places of the planted bugs
-text columns, words|plots figures equal their data|lint format, clippy'
+text columns, words|plots figures equal their data|see real programs: trace to pool
+lint format, clippy'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
@@ -146,6 +148,7 @@ step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
     --target-dir "$target/benches" --package plots
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
+step tools by_cargo cargo test -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
@@ -163,9 +166,11 @@ step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
 step library by_status scripts/build-lib.sh dist release
 step artefacts by_lines scripts/check-artifacts.sh dist
+step debugger by_lines scripts/check-debugger.sh dist
 step build by_lines scripts/check-build.sh
 step headers by_lines scripts/check-headers.sh dist
 step install by_lines scripts/check-install.sh dist
+step see by_lines scripts/see.sh quick
 step realtime by_lines scripts/realtime.sh dist
 step programs by_lines scripts/programs.sh check dist
 step examples by_lines examples/run.sh dist
@@ -178,11 +183,12 @@ step planted by_lines scripts/planted-bugs.sh --places
 
 # Every group of the corner cases must have been tested, where it can be.
 for variant in plain dev asan; do
-    required $variant A B C D E F G I J input misuse inspect two stress global threads fork
+    required $variant A B C D E F G I J input misuse inspect dump observe record two stress global \
+        threads fork
 done
 required tsan two threads fork
-required any H sanitizer text plots artefacts build programs fuzz soak install examples crates \
-    docs workflows coverage symbolic mutants planted
+required any H sanitizer text plots artefacts debugger build programs fuzz soak install examples \
+    crates docs workflows coverage symbolic mutants planted
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
 ! grep -q '	FAILED$' "$results" && scripts/release-check.sh stamp

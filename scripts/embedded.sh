@@ -25,14 +25,19 @@ flags=(-std=c11 -mcpu=cortex-m3 -mthumb -Os -ffreestanding -ffunction-sections -
 # No C library, no start files: the firmware, memoman and the compiler's functions for divisions.
 linking=(-nostdlib -T examples/firmware/lm3s6965.ld -Wl,--gc-sections -Wl,-z,noexecstack)
 
+# The calls that memoman/record.h records.
+recording=(-Wl,--wrap=mm_{malloc,realloc,free,add_pool})
+
 firmware() { # name, further flags
     local name=$1
     shift
-    arm-none-eabi-gcc "${flags[@]}" "$@" "${linking[@]}" "-Wl,-Map=$m3/$name.map" \
-        examples/firmware/*.c "$m3/libmemoman.a" -lgcc -o "$m3/$name.elf"
+    arm-none-eabi-gcc "${flags[@]}" "$@" "${linking[@]}" "${recording[@]}" \
+        "-Wl,-Map=$m3/$name.map" examples/firmware/*.c "$m3/libmemoman.a" -lgcc -o "$m3/$name.elf"
 }
 
-run() { # name
+run() { # name; the firmware writes records.mmr
+    cd "$m3" || return
+    rm -f records.mmr
     timeout 60 qemu-system-arm -M lm3s6965evb -cpu cortex-m3 -display none -serial none \
         -monitor none -chardev stdio,id=host \
         -semihosting-config enable=on,target=native,chardev=host -kernel "$m3/$1.elf" </dev/null
@@ -51,6 +56,58 @@ firmware_runs() {
                 figure["used"] + figure["free"] + figure["overhead"] == figure["pool"] &&
                 figure["peak"] >= figure["used"])
         }' "$m3/firmware.txt"
+}
+
+# Every record has its place, and what they say is live at the end is nothing.
+records_are_whole() {
+    python3 - "$m3/records.mmr" <<'CHECK'
+import struct
+import sys
+
+data = open(sys.argv[1], "rb").read()
+assert data and len(data) % 16 == 0, len(data)
+live, kinds, before = {}, {}, None
+for place in range(0, len(data), 16):
+    kind, align, heap, sequence, pointer, size, time = struct.unpack_from("<4B3I", data, place)
+    assert sequence == place // 16 % 256 and heap == 1, place
+    kinds[kind] = kinds.get(kind, 0) + 1
+    if kind == 255:
+        assert sequence == 0 and align == 1 and data[place + 4 : place + 8] == b"MMR1"
+        assert time == 4
+        continue
+    elif kind == 254:
+        before = pointer
+        continue
+    elif kind in (1, 4):
+        if kind == 4:
+            del live[before]
+        assert pointer not in live and pointer % 8 == 0
+        live[pointer] = size
+    elif kind == 5:
+        del live[pointer]
+    else:
+        assert kind in (6, 7), kind
+    before = None
+assert not live and kinds[7] == 1 and kinds[6] > 0 and kinds[4] > 100 and kinds[1] > 3000, kinds
+print(len(data) // 16, "records")
+CHECK
+}
+
+# The debugger script reads the firmware's heap through QEMU's probe.
+firmware_is_debugged() {
+    local port=$((30000 + $$ % 20000)) emulator
+    (cd "$m3" && exec timeout 60 qemu-system-arm -M lm3s6965evb -cpu cortex-m3 -display none \
+        -serial none -monitor none -semihosting-config enable=on,target=native \
+        -kernel firmware.elf -S -gdb "tcp::$port" </dev/null >/dev/null 2>&1) &
+    emulator=$!
+    timeout 60 gdb-multiarch -q -nx -batch -ex 'source packaging/debugger/memoman.py' \
+        -ex 'set tcp connect-timeout 20' -ex "target remote :$port" -ex 'break mm_realloc' \
+        -ex continue -ex 'ignore 1 300' -ex continue -ex 'memoman heap &control' \
+        -ex 'memoman block $r1 &control' -ex kill "$m3/firmware.elf" >"$m3/debugger.txt" 2>&1
+    wait $emulator
+    cat "$m3/debugger.txt"
+    grep -q '1 pools, 16376 bytes' "$m3/debugger.txt" && ! grep -q BROKEN "$m3/debugger.txt" &&
+        grep -q 'is byte 0 of a block in use' "$m3/debugger.txt"
 }
 
 # The example with a mistake and no error handler ends in the fault handler, with its status.
@@ -173,6 +230,8 @@ file_is_32_bit() { grep -q ELF32 <<<"$(readelf -h "$1")"; }
 if check library-cortex-m3 scripts/build-lib.sh "$m3" cortex-m3 &&
     check firmware-links firmware firmware; then
     if check firmware-runs firmware_runs; then indented <"$m3/firmware.txt"; fi
+    check firmware-records-are-whole records_are_whole
+    check firmware-is-debugged firmware_is_debugged
     check firmware-without-handler-traps firmware_traps
     check figures-agree figures_agree
     arm-none-eabi-size "$m3/firmware.elf"

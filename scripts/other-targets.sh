@@ -87,7 +87,9 @@ lib() {
     mkdir -p "$out/include"
     cross_cargo rustc --quiet --package memoman --lib --crate-type staticlib --profile "$profile" \
         -Zbuild-std=core,compiler_builtins
-    cp include/memoman.h "$out/include/memoman.h"
+    mkdir -p "$out/include/memoman"
+    cp include/memoman.h "$out/include/"
+    cp include/memoman/record.h "$out/include/memoman/"
     if [ "$name" = cortex-m3 ]; then
         prelink "$built" "$folder/$triple/prelinked.a" arm-none-eabi-
         built=$folder/$triple/prelinked.a

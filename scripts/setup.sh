@@ -20,23 +20,28 @@ apt    gcc                   c_compiler          all
 apt    binutils              ld                  all
 rustup rustfmt               rustfmt             check fmt
 rustup clippy                clippy              check check-crates check-embedded release-check
-apt    g++                   g++                 check* docs examples release-check fuzz mutants compare* bench* latency* fit
+apt    g++                   g++                 check* docs examples release-check fuzz mutants compare* bench* latency* fit see
 apt    git                   git                 check demo release-check mutants planted programs
 apt    perl                  perl                check planted symbolic programs
-apt    python3               python3             check* demo docs* examples release-check mutants symbolic programs
+apt    python3               python3             check* demo docs* examples release-check mutants symbolic programs see
 apt    python3-venv          venv                check check-workflows symbolic
 apt    pkg-config            pkg-config          check check-install examples
 apt    valgrind              valgrind            check wcet constant
 apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
 apt    libc6-dbg             valgrind_works      check wcet constant
+apt    gdb                   gdb                 check
+apt    gdb-multiarch         gdb-multiarch       check-embedded
 apt    clang-22              clang-22            check check-32 check-arm check-install fuzz rtsan
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
 apt    libasan8,libubsan1    sanitizers          check check-install fuzz soak
-apt    sqlite3               sqlite3             check demo programs
+apt    sqlite3               sqlite3             check demo programs see bench-record
+apt    heaptrack             heaptrack_print     check see bench-record
+apt    golang-go             go                  check see
+apt    libunwind8            installed           check see bench-record
 apt    nodejs                node                check programs
-apt    redis-server          redis-server        check programs
-apt    redis-tools           redis-benchmark     check programs
+apt    redis-server          redis-server        check programs see
+apt    redis-tools           redis-benchmark     check programs see
 apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
 apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
 apt    debhelper             dh                  check check-install deb
@@ -53,7 +58,7 @@ apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
 apt    nginx-light           nginx               programs
 apt    wrk,make,ruby,lua5.4,bc .                 programs
 apt    imagemagick           convert             programs
-apt    chromium              chromium            programs docs-look
+apt    chromium              chromium            programs docs-look see
 apt    procps                pgrep               programs
 apt    time                  /usr/bin/time       programs
 apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <string>
 
 using memoman::heap;
 
@@ -141,6 +142,53 @@ TEST(misuse_goes_to_the_handler) {
     heap.free(block);
     heap.free(block);
     EXPECT(reports == 1 && heap.validate());
+}
+
+TEST(measure_and_dump_see_the_blocks) {
+    checked_heap heap(40000);
+    void *first = heap.malloc(1000), *second = heap.malloc(1000);
+    EXPECT(heap.fragmentation() == 0);
+    heap.free(first);
+    EXPECT(heap.measure().free_blocks == 2 && heap.measure().live_blocks == 1);
+    EXPECT(heap.fragmentation() > 0 && heap.fragmentation() < 0.5);
+    std::string lines;
+    EXPECT(heap.dump(
+        [&](const char *text, std::size_t bytes) {
+            lines.append(text, bytes);
+            return true;
+        },
+        MM_DUMP_JSON));
+    EXPECT(lines.find("{\"end\":3,\"broken\":0}\n") != std::string::npos);
+    EXPECT(!heap.dump([](const char *, std::size_t) { return false; }));
+    heap.free(second);
+    memoman::heap empty;
+    EXPECT(empty.measure().free_blocks == 0);
+    EXPECT(!empty.dump([](const char *, std::size_t) { return true; }));
+}
+
+TEST(observer_and_handler_are_called) {
+    checked_heap heap(40000);
+    static char more[65536];
+    std::size_t events = 0, frees = 0, requests = 0;
+    auto count = [&](const mm_event_t &event) {
+        events++;
+        frees += event.kind == MM_EVENT_FREE;
+    };
+    auto grow = [&](std::size_t bytes, std::size_t align, const mm_stats_t &figures) {
+        requests++;
+        EXPECT(align == 0 && figures.largest < bytes);
+        return heap.add_pool(more, sizeof more) != nullptr;
+    };
+    EXPECT(heap.set_observer(count) && heap.set_exhausted_handler(grow));
+    void *block = heap.malloc(60000);
+    EXPECT(block != nullptr && requests == 1);
+    EXPECT(heap.malloc(60000) == nullptr && requests == 2);
+    heap.free(block);
+    EXPECT(events == 4 && frees == 1);
+    EXPECT(heap.set_observer(nullptr) && heap.set_exhausted_handler(nullptr));
+    heap.free(heap.malloc(100));
+    EXPECT(events == 4 && heap.remove_pool(more));
+    EXPECT(!memoman::heap().set_observer(count));
 }
 
 TEST(quantum_is_the_librarys) { EXPECT(memoman::detail::quantum == mm_align_size()); }

@@ -7,7 +7,7 @@ import textwrap
 
 SECTION = re.compile(r"/\* -+ (?P<title>[^-]+?) -+ \*/")
 COMMENT = re.compile(r"/\*\*(?P<text>.*?)\*/\s*", re.DOTALL)
-NAME = re.compile(r"\b(mm_\w+)\b")
+NAME = re.compile(r"\b(mm_\w+|MM_(?!VERSION)\w+)\b")
 
 
 def prose(comment: str) -> str:
@@ -28,7 +28,9 @@ def linked(text: str, names: set[str]) -> str:
 
 
 def declaration_at(text: str, start: int) -> str:
-    """What is declared from here on: to the semicolon outside of braces."""
+    """What is declared from here on: a macro's line, or to the semicolon outside of braces."""
+    if text.startswith("#define", start):
+        return text[start : text.index("\n", start)]
     depth = 0
     for end in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[end], 0)
@@ -40,6 +42,8 @@ def declaration_at(text: str, start: int) -> str:
 def name_of(declaration: str) -> str:
     """The name that a declaration gives."""
     bare = re.sub(r"/\*.*?\*/", "", declaration, flags=re.DOTALL)
+    if bare.startswith("#define"):
+        return bare.split()[1]
     if bare.startswith("typedef"):
         function = re.search(r"\(\*(mm_\w+)\)", bare)
         return function[1] if function else re.findall(r"mm_\w+", bare)[-1]

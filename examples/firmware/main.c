@@ -3,11 +3,14 @@
  * different sizes are allocated, grown and freed, and at the end the heap is one free block again.
  *
  * The firmware sets an error handler: without one, memoman stops the processor at an undefined
- * instruction.
+ * instruction. It sends a record of each call on the heap to a file of the host, `records.mmr`.
  */
 #include "semihosting.h"
-#include <memoman.h>
 #include <stdbool.h>
+
+/* The calls of this file are recorded. */
+#define MM_RECORD_WRAP recorder_of
+#include <memoman/record.h>
 
 #define MAX_MESSAGE 2048
 #define SLOTS 24
@@ -33,6 +36,30 @@ static void on_misuse(const char *what, const void *where, void *user) {
     host_print("\n");
 }
 #endif
+
+/* The records, sent in batches: a call of the host stops the processor. */
+static unsigned char batch[32 * MM_RECORD_BYTES];
+static unsigned batched;
+static int records_file = -1;
+
+static void send_batch(void) {
+    if (records_file >= 0 && batched != 0) host_write(records_file, batch, batched);
+    batched = 0;
+}
+
+static void send(const void *record, size_t bytes, void *user) {
+    (void)user;
+    for (size_t i = 0; i < bytes; i++) batch[batched++] = ((const unsigned char *)record)[i];
+    if (batched == sizeof batch) send_batch();
+}
+
+static mm_recorder_t recorder = {.write = send, .heap = 1};
+
+static bool recording = true;
+
+mm_recorder_t *recorder_of(mm_allocator_t *heap) {
+    return heap != NULL && recording ? &recorder : NULL;
+}
 
 static void print_figure(const char *name, size_t value) {
     host_print(name);
@@ -60,6 +87,7 @@ static bool holds(const struct message *message, unsigned length, unsigned char 
 }
 
 int main(void) {
+    records_file = host_create("records.mmr");
     require(mm_size_for(MAX_MESSAGE) <= sizeof control, "the control structure has room");
     mm_allocator_t *heap = mm_create_for(control, MAX_MESSAGE);
     require(mm_add_pool(heap, pool, sizeof pool) != NULL, "the pool was taken");
@@ -123,7 +151,9 @@ int main(void) {
     void *once = inbox[0] != NULL ? inbox[0] : mm_malloc(heap, 1);
     inbox[0] = NULL;
     mm_free(heap, once);
+    recording = false; /* a record would say that it was freed twice */
     mm_free(heap, once);
+    recording = true;
     require(misuses == 1, "the double free was reported");
 
     for (unsigned slot = 0; slot < SLOTS; slot++) mm_free(heap, inbox[slot]);
@@ -131,6 +161,7 @@ int main(void) {
     print_figure("largest", stats.largest);
     require(stats.live_blocks == 0 && stats.largest == fresh.largest,
             "all memory is one block again");
+    send_batch();
     host_print("ok\n");
     return 0;
 }

@@ -3,12 +3,13 @@
 #include "semihosting.h"
 #include <stdint.h>
 
-enum { SYS_WRITE0 = 0x04, SYS_EXIT_EXTENDED = 0x20 };
+enum { SYS_OPEN = 0x01, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_EXIT_EXTENDED = 0x20 };
 
-static void host(uint32_t operation, const void *argument) {
+static uint32_t host(uint32_t operation, const void *argument) {
     register uint32_t r0 __asm__("r0") = operation;
     register const void *r1 __asm__("r1") = argument;
     __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
 }
 
 void host_print(const char *text) { host(SYS_WRITE0, text); }
@@ -22,6 +23,19 @@ void host_print_number(unsigned long number) {
         number /= 10;
     } while (number != 0);
     host_print(first);
+}
+
+int host_create(const char *name) {
+    uint32_t length = 0;
+    while (name[length] != '\0') length++;
+    /* Mode 5 is "wb". */
+    const uint32_t arguments[3] = {(uint32_t)(uintptr_t)name, 5, length};
+    return (int)host(SYS_OPEN, arguments);
+}
+
+void host_write(int file, const void *data, unsigned long bytes) {
+    const uint32_t arguments[3] = {(uint32_t)file, (uint32_t)(uintptr_t)data, (uint32_t)bytes};
+    host(SYS_WRITE, arguments);
 }
 
 _Noreturn void host_exit(int status) {

@@ -32,11 +32,29 @@ pub unsafe extern "C" fn mm_calloc(
     // SAFETY: boundary rules; a block that is not NULL (tested) has at least `bytes` bytes.
     unsafe {
         let bytes = count.saturating_mul(size);
-        let block = mm_malloc(allocator, bytes);
+        let block = zeroed(allocator, bytes);
         if !block.is_null() {
             block.cast::<u8>().write_bytes(0, bytes);
         }
         block
+    }
+}
+
+/// The block of mm_calloc, before it is cleared: a copy of mm_malloc, which an observer can tell
+/// from it. In the small library, mm_malloc itself.
+///
+/// # Safety
+/// The handle is NULL or that of a live instance.
+#[cfg_attr(not(any(memoman_debug, memoman_small)), inline(never))]
+#[cfg_attr(any(memoman_debug, memoman_small), inline(always))]
+unsafe fn zeroed(allocator: *mut mm_allocator_t, bytes: usize) -> *mut c_void {
+    // SAFETY: NULL or a live instance (caller).
+    unsafe {
+        match instance(allocator) {
+            _ if cfg!(memoman_small) => mm_malloc(allocator, bytes),
+            Some(tlsf) => hot::calloc(tlsf, bytes),
+            None => ptr::null_mut(),
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 //! | `pools.rs` | add, extend, remove and find pools |
 //! | `allocation.rs` | malloc, calloc, memalign, realloc, free, block size |
 //! | `inspect.rs` | walks, validation, figures, version |
+//! | `dump.rs` | measure and dump |
+//! | `observe.rs` | observers, the handler of exhausted requests |
 //! | `global.rs` | the `_global` functions, over the package `memoman-global` (Unix only) |
 //! | `allocator.rs` | the types of this build: the core's, or the debug layer's |
 //! | `hot/` | the bodies of malloc, memalign, realloc and free, by build |
@@ -33,6 +35,10 @@ mod pools;
 mod allocation;
 
 mod inspect;
+
+mod dump;
+
+mod observe;
 
 #[cfg(unix)]
 mod global;

@@ -2,7 +2,7 @@
 //! whole state of an instance.
 //!
 //! ```text
-//!  │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ pools │ handler ││ heads[bins] │
+//!  │ bounds │ cookie │ counters │ fl_bitmap │ sl_bitmap[…] │ pools │ handler ││ heads[…] │ hooks │
 //!  └ fixed part: this struct                                                 ┘└ `top_bin` + 1
 //! ```
 //!
@@ -17,6 +17,7 @@ use crate::block::{Block, Link};
 use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SIZE_LIMIT, SL_WORDS, WORD};
 use crate::hash;
 use crate::misuse::MisuseHandler;
+use crate::observe::HOOKS;
 use crate::pool::{Pool, PoolHeader};
 use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
 
@@ -118,7 +119,7 @@ impl Control {
         if max_block > MAX_BLOCK_LIMIT {
             0
         } else {
-            size_of::<Control>() + Control::bins_for(max_block) * WORD
+            size_of::<Control>() + Control::bins_for(max_block) * WORD + HOOKS
         }
     }
 
@@ -131,7 +132,7 @@ impl Control {
     pub(crate) unsafe fn init(mem: *mut u8, max_block: usize) -> *mut Control {
         let control: *mut Control = mem.cast();
         // SAFETY: the memory may be written (caller); all-zero is a valid Control.
-        unsafe { ptr::write_bytes(mem, 0, Control::size_for(max_block)) };
+        unsafe { ptr::write_bytes(control, 0, 1) };
         // SAFETY: the memory was just initialised; no other reference to it exists.
         let this = unsafe { &mut *control };
         this.cookie = cookie_for(mem.addr(), 0);
@@ -186,7 +187,7 @@ impl Control {
 
     /// Bytes of this instance's control structure.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Control>() + (self.top_bin + 1) * WORD
+        size_of::<Control>() + (self.top_bin + 1) * WORD + HOOKS
     }
 
     /// Bytes in free blocks, headers included.

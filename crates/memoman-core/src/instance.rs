@@ -7,6 +7,7 @@ use core::ptr::{self, NonNull};
 use crate::config::{BLOCK_MIN, DEFAULT_MAX_BLOCK, HEADER, QUANTUM, WORD};
 use crate::control::Control;
 use crate::misuse::{MisuseHandler, Refusal};
+use crate::observe::HOOKS;
 use crate::pool::{POOL_COST, POOL_MIN};
 
 /// An instance: a handle on the control structure in the caller's memory. Two copies name the same
@@ -122,7 +123,7 @@ impl Tlsf {
     pub unsafe fn destroy(self) {
         // SAFETY: live instance (caller), so its control structure may be written.
         unsafe {
-            let bytes = (*self.control()).bytes();
+            let bytes = (*self.control()).bytes() - HOOKS;
             ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
         }
     }

@@ -64,11 +64,15 @@ pub mod size_class;
 mod block;
 #[doc(hidden)]
 pub mod control;
+mod dump;
 mod hash;
 mod instance;
 mod intercept;
+mod layout;
 mod layout_asserts;
+mod measure;
 mod misuse;
+mod observe;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
@@ -97,6 +101,9 @@ use small::{allocate, free, free_list, realloc};
 
 #[doc(hidden)]
 pub use block::FreeBlock;
+pub use dump::DumpFormat;
+#[doc(hidden)]
+pub use dump::Writer;
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use front::Front;
@@ -105,10 +112,20 @@ pub use instance::Tlsf;
 #[doc(hidden)]
 pub use intercept::Reach;
 #[doc(hidden)]
+pub use layout::{LAYOUT, Layout};
+pub use measure::Measure;
+#[doc(hidden)]
+pub use measure::{GAPS, Look, POWERS, Seen};
+#[doc(hidden)]
 pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
 #[doc(hidden)]
+pub use observe::{Access, ExhaustedHandler, Observer};
+pub use observe::{Event, EventKind};
+#[doc(hidden)]
 pub use pool::Pool;
+#[cfg(not(memoman_small))]
+pub use rust::Shortage;
 pub use rust::{AddedPool, Boxed, Heap, Memory};
 pub use stats::Stats;
 pub use validate::{Cursor, Invariant, Step, Violation};

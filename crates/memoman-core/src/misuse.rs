@@ -30,6 +30,11 @@ pub enum Misuse {
     SmashedLink,
     /// No misuse: the instance is intercepted (`Tlsf::intercept`), and the call did nothing.
     Intercepted,
+    /// A call from a function that the instance has called: an observer or a handler of exhausted
+    /// requests.
+    Reentered,
+    /// The words that name these functions have been overwritten.
+    SmashedHooks,
 }
 
 impl Misuse {
@@ -48,6 +53,8 @@ impl Misuse {
             Misuse::SmashedNext => c"header of the next block overwritten",
             Misuse::SmashedPrev => c"header of the previous block overwritten",
             Misuse::SmashedLink => c"free-list link overwritten",
+            Misuse::Reentered => c"call from a callback of the same allocator",
+            Misuse::SmashedHooks => c"observer of the allocator overwritten",
             Misuse::Intercepted => c"call on an intercepted allocator",
         }
     }
@@ -88,7 +95,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Exhausted => f.write_str("no free block is large enough"),
             Refusal::Invalid => f.write_str("size of zero or alignment that is no power of two"),
-            Refusal::Misuse(misuse, address) => write!(f, "{misuse}: {address:p}"),
+            Refusal::Misuse(misuse, address) => write!(f, "{misuse}: {:p}", *address),
         }
     }
 }

@@ -38,14 +38,10 @@ pub struct Stats {
     pub failed_requests: usize,
 }
 
-impl Tlsf {
-    /// The present figures; O(1).
-    ///
-    /// # Safety
-    /// The instance is live.
-    pub unsafe fn stats(self) -> Stats {
-        // SAFETY: live (caller).
-        let (control, largest) = unsafe { (&*self.control(), Control::largest(self.control())) };
+impl Stats {
+    /// The counters of an instance, with its largest request.
+    #[inline(always)]
+    pub(crate) fn of(control: &Control, largest: usize) -> Stats {
         Stats {
             pool_bytes: control.pool_bytes,
             used: control.used,
@@ -56,6 +52,17 @@ impl Tlsf {
             live_blocks: control.live_blocks,
             failed_requests: control.failed_requests,
         }
+    }
+}
+
+impl Tlsf {
+    /// The present figures; O(1).
+    ///
+    /// # Safety
+    /// The instance is live.
+    pub unsafe fn stats(self) -> Stats {
+        // SAFETY: live (caller).
+        unsafe { Stats::of(&*self.control(), Control::largest(self.control())) }
     }
 
     /// Number of free blocks, counted up to `limit`; O(limit + bins).

@@ -116,7 +116,7 @@ impl DebugTlsf {
         }
         // SAFETY: the memory holds ledger and control structure, and may be written (caller).
         unsafe {
-            Tlsf::create(mem.wrapping_add(LEDGER), Self::inner_max(max_block))?;
+            Tlsf::create(mem.wrapping_add(LEDGER), Self::inner_max(max_block))?.clear_hooks();
             ledger.write(Ledger {
                 queue: Queue::EMPTY,
                 operations: 0,
@@ -200,6 +200,7 @@ impl DebugTlsf {
     pub unsafe fn destroy(self) {
         // SAFETY: live; none of its pointers is used again (caller).
         unsafe {
+            self.inner().clear_hooks();
             self.inner().destroy();
             ptr::write_bytes(self.ledger(), 0, 1);
         }

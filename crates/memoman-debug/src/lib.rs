@@ -13,6 +13,8 @@
 //! | `resize.rs` | realloc |
 //! | `quarantine.rs` | freed blocks held back |
 //! | `check.rs` | tests of returned pointers, validation |
+//! | `inspect.rs` | dump, measure |
+//! | `observe.rs` | observers |
 //! | `fault.rs` | faults, refusals, violations |
 //! | `site.rs` | call sites |
 //!
@@ -26,7 +28,9 @@ mod block;
 mod check;
 mod fault;
 mod heap;
+mod inspect;
 mod ledger;
+mod observe;
 mod pools;
 mod quarantine;
 mod resize;
@@ -35,4 +39,6 @@ pub mod site;
 pub use block::{FILL_MAX, FREED, FRESH, GUARD, GUARD_FILL};
 pub use fault::{Fault, Invariant, Kind, Known, Refusal, Step, Violation};
 pub use heap::{DebugTlsf, Freed};
+/// Bytes of a handle's memory before the core's control structure.
+pub const BEFORE_CONTROL: usize = ledger::LEDGER;
 pub use quarantine::{QUARANTINE_BLOCKS, QUARANTINE_BYTES};

@@ -11,6 +11,11 @@ pub fn handle() -> Option<Tlsf> {
     settled(heap::instance())
 }
 
+/// Whether this is the handle of the process-wide instance.
+pub fn is_handle(raw: *const core::ffi::c_void) -> bool {
+    heap::is_instance(raw)
+}
+
 /// The figures of all heaps together. `peak` is the sum of the heaps' own peaks, so never too low;
 /// `largest` is the largest request of the calling thread that would succeed.
 pub fn stats() -> Stats {

@@ -81,11 +81,13 @@ pub use imp::{calloc, free, malloc, memalign, realloc, usable_size};
 #[doc(hidden)]
 pub use imp::{malloc_at, memalign_at};
 #[doc(hidden)]
-pub use inspect::{handle, info, print_table, stats, trim, validate, with_xml};
+pub use inspect::{handle, info, is_handle, print_table, stats, trim, validate, with_xml};
 #[doc(hidden)]
 pub use process::figures::Info;
 #[doc(hidden)]
 pub use process::misuse;
+#[doc(hidden)]
+pub use process::published::memoman_published;
 #[doc(hidden)]
 pub use system::errno::set_errno;
 

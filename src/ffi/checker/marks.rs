@@ -7,8 +7,8 @@
 //!  ░░░░░░░░░░░░░░░░░░░░░░                          ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
 //!  ░ forbidden to the program
 //! ```
-//! On targets other than x86-64 Linux, in the small library, and in a library that is instrumented
-//! itself, no checker is found.
+//! On targets other than x86-64 Linux, and in a library that is instrumented itself, no checker is
+//! found.
 //!
 //! The library's own accesses are not reported: the library is not instrumented, and under valgrind
 //! a [`Quiet`] is in force.
@@ -20,8 +20,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 pub(super) const POSSIBLE: bool = cfg!(all(
     target_os = "linux",
     target_arch = "x86_64",
-    not(memoman_instrumented),
-    not(memoman_small)
+    not(memoman_instrumented)
 ));
 
 /// The search has not been made.
@@ -30,13 +29,16 @@ const ABSENT: u8 = 1;
 const ASAN: u8 = 2;
 const VALGRIND: u8 = 3;
 
+/// Bit beside these: an observer has been set in this process.
+const OBSERVED: u8 = 4;
+
 /// The checker of this process: found once, the same for all allocators.
 static WATCHER: AtomicU8 = AtomicU8::new(UNKNOWN);
 
 /// Looks for a checker; called when an allocator is created.
 #[inline(never)]
 pub(super) fn find() -> bool {
-    if POSSIBLE && WATCHER.load(Ordering::Relaxed) == UNKNOWN {
+    if POSSIBLE && checker() == UNKNOWN {
         let watcher = if asan::is_there() {
             ASAN
         } else if valgrind::is_there() {
@@ -44,22 +46,49 @@ pub(super) fn find() -> bool {
         } else {
             ABSENT
         };
-        WATCHER.store(watcher, Ordering::Relaxed);
+        set(watcher);
     }
-    is_watched()
+    has_checker()
+}
+
+/// Whether an allocator of this process may be intercepted: for a checker, found when the first one
+/// is created, or for an observer.
+#[inline(always)]
+pub(super) fn is_watched() -> bool {
+    WATCHER.load(Ordering::Relaxed) > ABSENT
 }
 
 /// Whether a checker watches this process; false until an allocator is created.
-#[inline(always)]
-pub(super) fn is_watched() -> bool {
-    POSSIBLE && WATCHER.load(Ordering::Relaxed) > ABSENT
+pub(super) fn has_checker() -> bool {
+    checker() > ABSENT
+}
+
+/// States that an observer is set.
+pub(super) fn observe() {
+    set(OBSERVED);
+}
+
+fn set(bits: u8) {
+    #[cfg(target_has_atomic = "8")]
+    WATCHER.fetch_or(bits, Ordering::Relaxed);
+    // Such a processor has one core, and an interrupt creates no allocator.
+    #[cfg(not(target_has_atomic = "8"))]
+    WATCHER.store(WATCHER.load(Ordering::Relaxed) | bits, Ordering::Relaxed);
+}
+
+fn checker() -> u8 {
+    if POSSIBLE {
+        WATCHER.load(Ordering::Relaxed) & !OBSERVED
+    } else {
+        ABSENT
+    }
 }
 
 /// Forbids the program to touch these bytes.
 #[cold]
 #[inline(never)]
 pub(super) fn forbid(start: *const u8, bytes: usize) {
-    match WATCHER.load(Ordering::Relaxed) {
+    match checker() {
         ASAN => asan::poison(start, bytes),
         VALGRIND => {
             valgrind::request(valgrind::MAKE_MEM_NOACCESS, start.addr(), bytes, 0, 0);
@@ -73,7 +102,7 @@ pub(super) fn forbid(start: *const u8, bytes: usize) {
 #[cold]
 #[inline(never)]
 pub(super) fn allow(start: *const u8, bytes: usize, defined: bool) {
-    match WATCHER.load(Ordering::Relaxed) {
+    match checker() {
         ASAN => asan::unpoison(start, bytes),
         VALGRIND => {
             let what = if defined {
@@ -92,7 +121,7 @@ pub(super) fn allow(start: *const u8, bytes: usize, defined: bool) {
 #[cold]
 #[inline(never)]
 pub(super) fn allow_for_copy(start: *const u8, bytes: usize) {
-    if WATCHER.load(Ordering::Relaxed) == ASAN {
+    if checker() == ASAN {
         asan::unpoison(start, bytes);
     }
 }
@@ -101,7 +130,7 @@ pub(super) fn allow_for_copy(start: *const u8, bytes: usize) {
 #[cold]
 #[inline(never)]
 pub(super) fn forbid_after_copy(start: *const u8, bytes: usize) {
-    if WATCHER.load(Ordering::Relaxed) == ASAN {
+    if checker() == ASAN {
         asan::poison(start, bytes);
     }
 }
@@ -116,7 +145,7 @@ pub(super) fn allow_again(start: *const u8, bytes: usize) {
 #[cold]
 #[inline(never)]
 pub(super) fn allowed(start: *const u8, bytes: usize) -> usize {
-    let first_forbidden = match WATCHER.load(Ordering::Relaxed) {
+    let first_forbidden = match checker() {
         ASAN => asan::first_poisoned(start, bytes),
         VALGRIND => valgrind::request(
             valgrind::CHECK_MEM_IS_ADDRESSABLE,
@@ -168,7 +197,7 @@ pub(super) fn given_up(allocator: *const u8, block: NonNull<u8>, usable: usize) 
 
 /// Marks a block that was resized in place for a request of `bytes` bytes.
 pub(super) fn resized(allocator: *const u8, block: NonNull<u8>, bytes: usize) {
-    if WATCHER.load(Ordering::Relaxed) == VALGRIND {
+    if checker() == VALGRIND {
         let place = block.as_ptr().addr();
         valgrind::request(
             valgrind::MEMPOOL_CHANGE,
@@ -184,7 +213,7 @@ pub(super) fn resized(allocator: *const u8, block: NonNull<u8>, bytes: usize) {
 #[cold]
 #[inline(never)]
 fn listed(what: usize, allocator: *const u8, second: usize, third: usize) {
-    if WATCHER.load(Ordering::Relaxed) == VALGRIND {
+    if checker() == VALGRIND {
         valgrind::request(what, allocator.addr(), second, third, 0);
     }
 }
@@ -195,7 +224,7 @@ pub(super) struct Quiet(bool);
 
 impl Quiet {
     pub(super) fn new() -> Quiet {
-        let valgrind = WATCHER.load(Ordering::Relaxed) == VALGRIND;
+        let valgrind = checker() == VALGRIND;
         if valgrind {
             valgrind::request(valgrind::CHANGE_ERR_DISABLEMENT, 1, 0, 0, 0);
         }

@@ -4,19 +4,19 @@
 //! | file | what |
 //! |---|---|
 //! | `marks.rs` | finding a checker, and the marks that it gets |
-//! | `watched.rs` | the calls of a watched program |
-//! | `unwatched.rs` | the same calls in the debug library, without marks |
+//! | `watched.rs` | the calls of a watched program, or on an allocator with an observer |
+//! | `unwatched.rs` | the same calls in the debug library and the small one, without marks |
 
-#[cfg(not(memoman_debug))]
+#[cfg(not(any(memoman_debug, memoman_small)))]
 mod marks;
-#[cfg(not(memoman_debug))]
+#[cfg(not(any(memoman_debug, memoman_small)))]
 mod watched;
-#[cfg(not(memoman_debug))]
+#[cfg(not(any(memoman_debug, memoman_small)))]
 use watched as imp;
 
-#[cfg(memoman_debug)]
+#[cfg(any(memoman_debug, memoman_small))]
 mod unwatched;
-#[cfg(memoman_debug)]
+#[cfg(any(memoman_debug, memoman_small))]
 use unwatched as imp;
 
 pub(super) use imp::*;

@@ -1,10 +1,22 @@
-//! The calls of the debug library, without marks: it finds by itself what a memory checker would.
+//! The calls of the debug library and the small one, without marks: the first finds by itself what
+//! a memory checker would, the second knows none. The debug library's observers are told here.
 
 use core::ffi::c_void;
 use core::ops::Deref;
 
+#[cfg(memoman_debug)]
+use core::ptr::{self, NonNull};
+
+#[cfg(memoman_debug)]
+use memoman_core::{Access, EventKind};
+
 use crate::ffi::allocator::{Pool, Tlsf};
+#[cfg(memoman_debug)]
+use crate::ffi::allocator::{Refusal, Stats};
+#[cfg(memoman_debug)]
 use crate::ffi::misuse::misuse;
+#[cfg(memoman_debug)]
+use crate::ffi::observe::{Call, changed, may_change};
 
 /// An open instance: in this build, the instance alone.
 pub(crate) struct Session(Tlsf);
@@ -41,7 +53,7 @@ pub(crate) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: 
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(_tlsf: Tlsf) {
-    #[cfg(unix)]
+    #[cfg(all(unix, memoman_debug))]
     if let Some(shift) = memoman_global::debug::validate_shift() {
         // SAFETY: live instance (caller).
         unsafe { _tlsf.set_validate_shift(shift) };
@@ -54,7 +66,13 @@ pub(crate) unsafe fn created(_tlsf: Tlsf) {
 /// The instance is live. None of the pointers that it returned is used again.
 pub(crate) unsafe fn destroy(tlsf: Tlsf) {
     // SAFETY: live instance, no further use of its pointers (caller).
-    unsafe { tlsf.destroy() }
+    unsafe {
+        #[cfg(memoman_debug)]
+        if !may_change(tlsf, Access::Allocate) {
+            return;
+        }
+        tlsf.destroy();
+    }
 }
 
 /// Frees all blocks, after the quarantine has been verified.
@@ -64,8 +82,17 @@ pub(crate) unsafe fn destroy(tlsf: Tlsf) {
 pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
     // SAFETY: live instance, blocks given up (caller).
     unsafe {
+        #[cfg(memoman_debug)]
+        if !may_change(tlsf, Access::Allocate) {
+            return false;
+        }
         flush(tlsf);
-        tlsf.reset()
+        let done = tlsf.reset();
+        #[cfg(memoman_debug)]
+        if done {
+            changed(tlsf, EventKind::Reset, ptr::null_mut(), 0);
+        }
+        done
     }
 }
 
@@ -76,7 +103,16 @@ pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
 /// pool is removed or the instance is destroyed.
 pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
     // SAFETY: live instance; the region is the caller's to give (caller).
-    unsafe { tlsf.add_pool(mem, bytes) }
+    unsafe {
+        #[cfg(memoman_debug)]
+        if !may_change(tlsf, Access::Release) {
+            return None;
+        }
+        let pool = tlsf.add_pool(mem, bytes)?;
+        #[cfg(memoman_debug)]
+        changed(tlsf, EventKind::PoolAdded, pool.memory().0, pool.memory().1);
+        Some(pool)
+    }
 }
 
 /// Extends a pool.
@@ -86,7 +122,19 @@ pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<
 /// written, and belong to the instance until the pool is removed or the instance is destroyed.
 pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
     // SAFETY: live instance, pool of it; the bytes are the caller's to give (caller).
-    unsafe { tlsf.extend_pool(pool, more) }
+    unsafe {
+        #[cfg(memoman_debug)]
+        if !may_change(tlsf, Access::Release) {
+            return false;
+        }
+        let done = tlsf.extend_pool(pool, more);
+        #[cfg(memoman_debug)]
+        if done {
+            let (start, bytes) = pool.memory();
+            changed(tlsf, EventKind::PoolExtended, start, bytes);
+        }
+        done
+    }
 }
 
 /// Removes a pool, after the quarantine has been verified and emptied.
@@ -96,8 +144,22 @@ pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
 pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
     // SAFETY: live instance, readable pools (caller).
     unsafe {
+        #[cfg(memoman_debug)]
+        if !may_change(tlsf, Access::Release) {
+            return false;
+        }
         flush(tlsf);
-        tlsf.remove_pool(mem_or_pool)
+        let done = tlsf.remove_pool(mem_or_pool);
+        #[cfg(memoman_debug)]
+        if done {
+            let skip = mem_or_pool.addr().wrapping_neg() & (Tlsf::ALIGN - 1);
+            // The removed pool's header still holds its bounds: removal inverts the hash only.
+            if let Some(pool) = Pool::from_raw(mem_or_pool.wrapping_add(skip).cast()) {
+                let (start, bytes) = pool.memory();
+                changed(tlsf, EventKind::PoolRemoved, start, bytes);
+            }
+        }
+        done
     }
 }
 
@@ -105,9 +167,11 @@ pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
 ///
 /// # Safety
 /// The instance is live.
-unsafe fn flush(tlsf: Tlsf) {
+unsafe fn flush(_tlsf: Tlsf) {
+    #[cfg(memoman_debug)]
     // SAFETY: live instance (caller).
     unsafe {
+        let tlsf = _tlsf;
         while let Err(fault) = tlsf.drain() {
             misuse(tlsf, fault, fault.address);
         }
@@ -129,4 +193,55 @@ pub(crate) unsafe fn with_pool<R>(pool: Pool, work: impl FnOnce(Pool, Option<&Se
 pub(crate) unsafe fn block_size(block: *const u8) -> usize {
     // SAFETY: NULL or a block of a live instance (caller).
     unsafe { Tlsf::block_size(block) }
+}
+
+/// Makes a call for a block. Null is the result of a `free`.
+///
+/// # Safety
+/// The instance is live. On success `call.old` is given up.
+#[cfg(memoman_debug)]
+pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal> {
+    let align = match call.kind {
+        EventKind::Memalign => call.align,
+        _ => call.align.max(Tlsf::ALIGN),
+    };
+    // SAFETY: live instance, old block given up (caller).
+    unsafe {
+        match (call.kind, NonNull::new(call.old)) {
+            (EventKind::Free, Some(block)) => match tlsf.free(block) {
+                Ok(_) => Ok(ptr::null_mut()),
+                Err(fault) => Err(Refusal::Misuse(fault, call.old)),
+            },
+            (EventKind::Realloc, Some(block)) => tlsf
+                .realloc_aligned(block, align, call.bytes)
+                .map(NonNull::as_ptr),
+            _ => tlsf.memalign(align, call.bytes).map(NonNull::as_ptr),
+        }
+    }
+}
+
+/// Usable bytes of a block.
+///
+/// # Safety
+/// `block` is NULL or a block of a live instance.
+#[cfg(memoman_debug)]
+pub(crate) unsafe fn usable(_tlsf: Tlsf, block: *const u8) -> usize {
+    // SAFETY: NULL or a block of a live instance (caller).
+    unsafe { Tlsf::block_size(block) }
+}
+
+/// The instance's figures.
+///
+/// # Safety
+/// The instance is live.
+#[cfg(memoman_debug)]
+pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
+    // SAFETY: live instance (caller).
+    unsafe { tlsf.stats() }
+}
+
+/// Sets functions that observe an instance.
+#[cfg(memoman_debug)]
+pub(crate) unsafe fn hook(_tlsf: Tlsf, set: impl FnOnce()) {
+    set();
 }

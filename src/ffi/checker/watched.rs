@@ -1,20 +1,20 @@
-//! The calls of a program that a memory checker watches. Its allocators are intercepted in the
-//! core: the hot functions end in their cold paths, which call the functions of this file; all
-//! other functions open a [`Session`]. The marks themselves are in [`super::marks`]. On targets
-//! without a checker nothing is ever intercepted, and these functions are empty.
+//! The calls on an allocator that a memory checker watches, or that has an observer. It is
+//! intercepted in the core: the hot functions end in their cold paths, which come to [`perform`];
+//! all other functions open a [`Session`]. The marks themselves are in [`super::marks`].
 
 use core::ffi::c_void;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
 
-use memoman_core::{Misuse, Pool, Refusal, Tlsf};
+use memoman_core::{Access, EventKind, Misuse, Pool, Refusal, Stats, Tlsf};
 
 use super::marks::{self, Quiet};
-use crate::ffi::misuse::{answer, misuse};
+use crate::ffi::observe::{Call, changed, may_change};
 
 /// An open instance: its interception is suspended until the session ends.
 pub(crate) struct Session {
     tlsf: Tlsf,
+    /// The instance was intercepted.
     quiet: Option<Quiet>,
 }
 
@@ -41,7 +41,22 @@ impl Session {
         }
     }
 
-    /// Whether a checker watches this instance.
+    /// Tells the observer, if the instance has one, of a change that the session has made. The
+    /// instance is intercepted from here on.
+    ///
+    /// # Safety
+    /// The session's instance is intercepted when no session is open.
+    #[cold]
+    #[inline(never)]
+    unsafe fn tell(&self, kind: EventKind, pointer: *mut u8, bytes: usize) {
+        // SAFETY: live instance (`open`), intercepted outside of sessions (caller).
+        unsafe {
+            self.tlsf.intercept();
+            self.interrupted(|| changed(self.tlsf, kind, pointer, bytes));
+        }
+    }
+
+    /// Whether the instance is intercepted: a checker watches it, or an observer is set.
     fn is_watched(&self) -> bool {
         self.quiet.is_some()
     }
@@ -78,7 +93,13 @@ impl Drop for Session {
 unsafe fn suspend(tlsf: Tlsf) -> Quiet {
     let quiet = Quiet::new();
     // SAFETY: live instance (caller).
-    unsafe { tlsf.end_interception() };
+    unsafe {
+        tlsf.end_interception();
+        if tlsf.has_hooks().is_err() {
+            // Validation reports it as damage of the control structure.
+            tlsf.spoil_check();
+        }
+    }
     quiet
 }
 
@@ -91,19 +112,34 @@ pub(crate) fn before_creation(mem: *mut c_void, bytes: usize, control_bytes: usi
     }
 }
 
-/// After an instance's creation: forbids its pools and intercepts it.
+/// After an instance's creation: forbids its pools to the program, if there is a checker.
 ///
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(tlsf: Tlsf) {
     if marks::is_watched() {
-        let _quiet = Quiet::new();
-        marks::began(tlsf.as_raw().cast_const().cast());
         // SAFETY: live instance (caller).
-        unsafe {
-            for_each_pool(tlsf, marks::forbid);
-            tlsf.intercept();
-        }
+        unsafe { watched_created(tlsf) };
+    }
+}
+
+/// [`created`] in a process with a checker or an observer.
+///
+/// # Safety
+/// The instance is live.
+#[cold]
+#[inline(never)]
+unsafe fn watched_created(tlsf: Tlsf) {
+    if !marks::has_checker() {
+        return;
+    }
+    let _quiet = Quiet::new();
+    marks::began(tlsf.as_raw().cast_const().cast());
+    // SAFETY: live instance (caller).
+    unsafe {
+        for_each_pool(tlsf, marks::forbid);
+        tlsf.clear_hooks();
+        tlsf.intercept();
     }
 }
 
@@ -114,6 +150,25 @@ pub(crate) unsafe fn created(tlsf: Tlsf) {
 pub(crate) unsafe fn destroy(tlsf: Tlsf) {
     // SAFETY: live instance, no further use of its pointers (caller).
     unsafe {
+        if marks::is_watched() {
+            return watched_destroy(tlsf);
+        }
+        tlsf.destroy();
+    }
+}
+
+/// [`destroy`] of an instance that may be intercepted.
+///
+/// # Safety
+/// The duties of [`destroy`].
+#[cold]
+#[inline(never)]
+unsafe fn watched_destroy(tlsf: Tlsf) {
+    // SAFETY: live instance, no further use of its pointers (caller).
+    unsafe {
+        if !may_change(tlsf, Access::Allocate) {
+            return;
+        }
         let mut session = Session::open(tlsf);
         if session.is_watched() {
             // In this order: the end of the list forbids its blocks.
@@ -133,12 +188,32 @@ pub(crate) unsafe fn destroy(tlsf: Tlsf) {
 pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
     // SAFETY: live instance, blocks given up (caller).
     unsafe {
+        if marks::is_watched() {
+            return watched_reset(tlsf);
+        }
+        tlsf.reset()
+    }
+}
+
+/// [`reset`] of an instance that may be intercepted.
+///
+/// # Safety
+/// The duties of [`reset`].
+#[cold]
+#[inline(never)]
+unsafe fn watched_reset(tlsf: Tlsf) -> bool {
+    // SAFETY: live instance, blocks given up (caller).
+    unsafe {
+        if !may_change(tlsf, Access::Allocate) {
+            return false;
+        }
         let session = Session::open(tlsf);
         let done = session.reset();
         if done && session.is_watched() {
             marks::ended(session.name());
             marks::began(session.name());
             for_each_pool(tlsf, marks::forbid);
+            session.tell(EventKind::Reset, ptr::null_mut(), 0);
         }
         done
     }
@@ -152,11 +227,31 @@ pub(crate) unsafe fn reset(tlsf: Tlsf) -> bool {
 pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
     // SAFETY: live instance; the region is the caller's to give (caller).
     unsafe {
+        if marks::is_watched() {
+            return watched_add_pool(tlsf, mem, bytes);
+        }
+        tlsf.add_pool(mem, bytes)
+    }
+}
+
+/// [`add_pool`] to an instance that may be intercepted.
+///
+/// # Safety
+/// The duties of [`add_pool`].
+#[cold]
+#[inline(never)]
+unsafe fn watched_add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<Pool> {
+    // SAFETY: live instance; the region is the caller's to give (caller).
+    unsafe {
+        if !may_change(tlsf, Access::Release) {
+            return None;
+        }
         let session = Session::open(tlsf);
         let pool = session.add_pool(mem, bytes)?;
         if session.is_watched() {
             let (start, bytes) = pool.memory();
             marks::forbid(start, bytes);
+            session.tell(EventKind::PoolAdded, start, bytes);
         }
         Some(pool)
     }
@@ -170,11 +265,32 @@ pub(crate) unsafe fn add_pool(tlsf: Tlsf, mem: *mut u8, bytes: usize) -> Option<
 pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
     // SAFETY: live instance, pool of it; the bytes are the caller's to give (caller).
     unsafe {
+        if marks::is_watched() {
+            return watched_extend_pool(tlsf, pool, more);
+        }
+        tlsf.extend_pool(pool, more)
+    }
+}
+
+/// [`extend_pool`] of an instance that may be intercepted.
+///
+/// # Safety
+/// The duties of [`extend_pool`].
+#[cold]
+#[inline(never)]
+unsafe fn watched_extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
+    // SAFETY: live instance, pool of it; the bytes are the caller's to give (caller).
+    unsafe {
+        if !may_change(tlsf, Access::Release) {
+            return false;
+        }
         let session = Session::open(tlsf);
         let (start, before) = pool.memory();
         let done = session.extend_pool(pool, more);
         if done && session.is_watched() {
-            marks::forbid(start.wrapping_add(before), pool.memory().1 - before);
+            let bytes = pool.memory().1;
+            marks::forbid(start.wrapping_add(before), bytes - before);
+            session.tell(EventKind::PoolExtended, start, bytes);
         }
         done
     }
@@ -185,9 +301,28 @@ pub(crate) unsafe fn extend_pool(tlsf: Tlsf, pool: Pool, more: usize) -> bool {
 /// # Safety
 /// The instance is live; memory between its lowest and highest pool may be read.
 pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
+    // SAFETY: live instance, readable pools (caller).
+    unsafe {
+        if marks::is_watched() {
+            return watched_remove_pool(tlsf, mem_or_pool);
+        }
+        tlsf.remove_pool(mem_or_pool)
+    }
+}
+
+/// [`remove_pool`] of an instance that may be intercepted.
+///
+/// # Safety
+/// The duties of [`remove_pool`].
+#[cold]
+#[inline(never)]
+unsafe fn watched_remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
     // SAFETY: live instance, readable pools (caller). The removed pool's header still holds its
     // bounds: removal inverts the hash only.
     unsafe {
+        if !may_change(tlsf, Access::Release) {
+            return false;
+        }
         let session = Session::open(tlsf);
         let done = session.remove_pool(mem_or_pool);
         if done && session.is_watched() {
@@ -195,6 +330,7 @@ pub(crate) unsafe fn remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
             if let Some(pool) = Pool::from_raw(mem_or_pool.wrapping_add(skip).cast()) {
                 let (start, bytes) = pool.memory();
                 marks::allow(start, bytes, true);
+                session.tell(EventKind::PoolRemoved, start, bytes);
             }
         }
         done
@@ -219,55 +355,83 @@ unsafe fn for_each_pool(tlsf: Tlsf, each: fn(*const u8, usize)) {
     }
 }
 
-/// Makes an allocation that the core has refused as intercepted: calls `ask` in a session and marks
-/// `bytes` bytes of its block as the program's.
+/// Makes a call that the core has refused as intercepted, and marks its bytes for a checker. Null
+/// is the result of a `free`.
 ///
 /// # Safety
-/// The instance is live and intercepted; `ask` returns a block of at least `bytes` bytes or a
-/// refusal.
+/// The instance is live and intercepted. On success `call.old` is given up.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn allocate(
-    tlsf: Tlsf,
-    bytes: usize,
-    zeroed: bool,
-    ask: &dyn Fn(Tlsf) -> Result<NonNull<u8>, Refusal>,
-) -> *mut c_void {
-    if !marks::POSSIBLE {
-        return ptr::null_mut();
-    }
-    // SAFETY: live instance; a new block has `bytes` bytes (caller).
+pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal> {
+    let Call { bytes, .. } = *call;
+    let align = match call.kind {
+        EventKind::Memalign => call.align,
+        _ => call.align.max(Tlsf::ALIGN),
+    };
+    // SAFETY: live instance, old block given up (caller); a new block has `bytes` bytes.
     unsafe {
         let session = Session::open(tlsf);
-        let result = ask(tlsf);
-        if let Ok(block) = result {
-            marks::taken(session.name(), block, bytes);
-            if zeroed {
-                block.as_ptr().write_bytes(0, bytes);
+        match (call.kind, NonNull::new(call.old)) {
+            (EventKind::Free, Some(block)) => give_back(&session, block)
+                .map(|()| ptr::null_mut())
+                .map_err(|what| Refusal::Misuse(what, call.old)),
+            (EventKind::Realloc, _) if bytes == 0 => Err(Refusal::Invalid),
+            (EventKind::Realloc, Some(block)) if marks::has_checker() => {
+                resize(&session, block, align, bytes).map(NonNull::as_ptr)
+            }
+            (EventKind::Realloc, Some(block)) => session
+                .realloc_aligned(block, align, bytes)
+                .map(NonNull::as_ptr),
+            _ => {
+                let block = match call.kind {
+                    EventKind::Memalign => session.memalign(align, bytes)?,
+                    _ => session.malloc(bytes)?,
+                };
+                marks::taken(session.name(), block, bytes);
+                Ok(block.as_ptr())
             }
         }
-        drop(session);
-        answer(tlsf, result)
     }
 }
 
-/// Makes a `free` that the core has refused as intercepted.
+/// Usable bytes of a block of an intercepted instance.
 ///
 /// # Safety
-/// The instance is live and intercepted. The contents of the block are given up.
-#[cold]
-#[inline(never)]
-pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) {
-    if !marks::POSSIBLE {
-        return;
-    }
-    // SAFETY: live instance, contents given up (caller); the block is tested first.
+/// The instance is live; `block` is NULL or a block of it.
+pub(crate) unsafe fn usable(tlsf: Tlsf, block: *const u8) -> usize {
+    // SAFETY: live instance, NULL or a block of it (caller).
     unsafe {
-        let session = Session::open(tlsf);
-        let result = give_back(&session, block);
-        drop(session);
-        if let Err(what) = result {
-            misuse(tlsf, what, block.as_ptr());
+        let _session = Session::open(tlsf);
+        Tlsf::block_size(block)
+    }
+}
+
+/// The figures of an intercepted instance.
+///
+/// # Safety
+/// The instance is live.
+pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
+    // SAFETY: live instance (caller).
+    unsafe { Session::open(tlsf).stats() }
+}
+
+/// Sets functions that observe an instance: intercepts it if it has one then, or a checker.
+///
+/// # Safety
+/// The instance is live.
+pub(crate) unsafe fn hook(tlsf: Tlsf, set: impl FnOnce()) {
+    marks::observe();
+    // SAFETY: live instance (caller).
+    unsafe {
+        let mut session = Session::open(tlsf);
+        set();
+        if tlsf.has_hooks() == Ok(true) || marks::has_checker() {
+            if session.quiet.is_none() {
+                tlsf.intercept();
+            }
+        } else {
+            // The interception stays suspended.
+            session.quiet = None;
         }
     }
 }
@@ -285,30 +449,6 @@ unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse>
         session.free(block)?;
         marks::given_up(session.name(), block, usable);
         Ok(())
-    }
-}
-
-/// Makes a `realloc` that the core has refused as intercepted. `align` is a power of two.
-///
-/// # Safety
-/// The instance is live and intercepted. On success the old block is given up.
-#[cold]
-#[inline(never)]
-pub(crate) unsafe fn realloc(
-    tlsf: Tlsf,
-    block: NonNull<u8>,
-    align: usize,
-    bytes: usize,
-) -> *mut c_void {
-    if !marks::POSSIBLE {
-        return ptr::null_mut();
-    }
-    // SAFETY: live instance, old block given up on success (caller).
-    unsafe {
-        let session = Session::open(tlsf);
-        let result = resize(&session, block, align.max(Tlsf::ALIGN), bytes);
-        drop(session);
-        answer(tlsf, result)
     }
 }
 

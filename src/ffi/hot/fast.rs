@@ -1,21 +1,22 @@
 //! The hot functions of the release library: the core's paths with a front that returns what C
 //! expects (`front.rs` of the core describes the dispatch). Calls that the core refuses as
-//! intercepted, since a memory checker watches, are made in [`checker`].
+//! intercepted, since a memory checker watches or an observer is set, are made by [`made`].
 
 use core::ffi::c_void;
+use core::hint::black_box;
 use core::ptr::{self, NonNull};
 
-use memoman_core::{FreeBlock, Front, Misuse, Refusal, Tlsf};
+use memoman_core::{EventKind, FreeBlock, Front, Misuse, Refusal, Tlsf};
 
 use crate::ffi::allocation::{mm_free, mm_malloc};
-use crate::ffi::checker;
 use crate::ffi::misuse::{answer, misuse};
+use crate::ffi::observe::made;
 
 /// The front of the C functions: it returns a payload or NULL, and reports misuse to the error
-/// handler.
-struct C;
+/// handler. For an observer, `ZEROED` distinguishes `mm_calloc`.
+struct C<const ZEROED: bool>;
 
-impl Front for C {
+impl<const ZEROED: bool> Front for C<ZEROED> {
     type Allocated = *mut c_void;
     type Freed = ();
 
@@ -33,7 +34,12 @@ impl Front for C {
         unsafe {
             match refusal {
                 Refusal::Misuse(Misuse::Intercepted, _) => {
-                    checker::allocate(tlsf, bytes, false, &|tlsf| tlsf.malloc(bytes))
+                    let kind = if ZEROED {
+                        EventKind::Calloc
+                    } else {
+                        EventKind::Malloc
+                    };
+                    made(tlsf, kind, ptr::null_mut(), 0, bytes)
                 }
                 refusal => answer(tlsf, Err(refusal)),
             }
@@ -67,7 +73,9 @@ impl Front for C {
         // SAFETY: live instance (caller), intercepted when the misuse is `Intercepted`.
         unsafe {
             match what.unwrap_or_else(|| tlsf.free_refused(block)) {
-                Misuse::Intercepted => checker::free(tlsf, block),
+                Misuse::Intercepted => {
+                    made(tlsf, EventKind::Free, ptr, 0, 0);
+                }
                 what => {
                     misuse(tlsf, what, ptr);
                 }
@@ -83,7 +91,17 @@ impl Front for C {
 #[inline(always)]
 pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
     // SAFETY: live instance (caller).
-    unsafe { tlsf.malloc_for::<C>(bytes) }
+    unsafe { tlsf.malloc_for::<C<false>>(bytes) }
+}
+
+/// The block of `mm_calloc`, before it is cleared.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn calloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance (caller).
+    unsafe { tlsf.malloc_for::<C<true>>(bytes) }
 }
 
 /// `mm_memalign`.
@@ -92,15 +110,23 @@ pub(crate) unsafe fn malloc(tlsf: Tlsf, bytes: usize) -> *mut c_void {
 /// The instance is live.
 #[inline(always)]
 pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_void {
+    // In memory, for the rare call below: in registers they cost every call a push and a pop.
+    let request = (align, bytes);
     // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
     unsafe {
         match tlsf.memalign(align, bytes) {
-            Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
-                checker::allocate(tlsf, bytes, false, &|tlsf| tlsf.memalign(align, bytes))
-            }
+            Err(Refusal::Misuse(Misuse::Intercepted, _)) => made_aligned(tlsf, black_box(&request)),
             result => answer(tlsf, result),
         }
     }
+}
+
+/// [`made`] for `mm_memalign`.
+#[cold]
+#[inline(never)]
+unsafe fn made_aligned(tlsf: Tlsf, &(align, bytes): &(usize, usize)) -> *mut c_void {
+    // SAFETY: live instance (caller).
+    unsafe { made(tlsf, EventKind::Memalign, ptr::null_mut(), align, bytes) }
 }
 
 /// `mm_realloc`.
@@ -110,7 +136,7 @@ pub(crate) unsafe fn memalign(tlsf: Tlsf, align: usize, bytes: usize) -> *mut c_
 #[inline(always)]
 pub(crate) unsafe fn realloc(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> *mut c_void {
     // SAFETY: live instance; `ptr` is NULL or given up on success (caller).
-    unsafe { tlsf.realloc_for::<C>(ptr, bytes) }
+    unsafe { tlsf.realloc_for::<C<false>>(ptr, bytes) }
 }
 
 /// `mm_realloc_aligned` of a block to more than 0 bytes.
@@ -129,7 +155,7 @@ pub(crate) unsafe fn realloc_aligned(
     unsafe {
         match tlsf.realloc_aligned(block, align, bytes) {
             Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
-                checker::realloc(tlsf, block, align, bytes)
+                made(tlsf, EventKind::Realloc, block.as_ptr(), align, bytes)
             }
             result => answer(tlsf, result),
         }
@@ -143,5 +169,5 @@ pub(crate) unsafe fn realloc_aligned(
 #[inline(always)]
 pub(crate) unsafe fn free(tlsf: Tlsf, ptr: *mut u8) {
     // SAFETY: live instance; `ptr` is NULL or given up (caller).
-    unsafe { tlsf.free_for::<C>(ptr) }
+    unsafe { tlsf.free_for::<C<false>>(ptr) }
 }

@@ -15,4 +15,4 @@ mod plain;
 #[cfg(any(memoman_debug, memoman_small))]
 use plain as imp;
 
-pub(super) use imp::{free, malloc, memalign, realloc, realloc_aligned};
+pub(super) use imp::{calloc, free, malloc, memalign, realloc, realloc_aligned};

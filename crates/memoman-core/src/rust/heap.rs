@@ -10,10 +10,10 @@ use core::ptr::{self, NonNull};
 
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
+use crate::observe::EventKind;
 use crate::pool::Pool as RawPool;
 use crate::stats::Stats;
 use crate::validate::Violation;
-use crate::validate::{Cursor, Step};
 
 /// Memory for a heap: bytes without values.
 ///
@@ -191,9 +191,14 @@ impl<'pool> Heap<'pool> {
     pub fn add_pool(&mut self, memory: &'pool mut Memory) -> Option<AddedPool<'pool>> {
         let bytes = memory.len();
         let mem: NonNull<MaybeUninit<u8>> = NonNull::from(memory).cast();
-        // SAFETY: live (borrowed); the memory is borrowed exclusively for as long as the heap
-        // lives.
-        let pool = unsafe { self.tlsf.add_pool(mem.as_ptr().cast(), bytes) }?;
+        let pool = self.suspended(|| {
+            // SAFETY: live (borrowed); the memory is borrowed exclusively for as long as the heap
+            // lives.
+            unsafe { self.tlsf.add_pool(mem.as_ptr().cast(), bytes) }
+        })?;
+        // SAFETY: the pool has just been added.
+        let (start, pool_bytes) = unsafe { pool.memory() };
+        self.changed(EventKind::PoolAdded, start, pool_bytes);
         Some(AddedPool {
             pool,
             heap: self.tlsf,
@@ -233,7 +238,9 @@ impl<'pool> Heap<'pool> {
         // would have consumed it. Once it is removed, nothing else refers to its memory for the
         // rest of `'pool`.
         unsafe {
-            if self.tlsf.remove_pool(pool.pool.as_raw().cast()) {
+            let (start, bytes) = pool.pool.memory();
+            if self.suspended(|| self.tlsf.remove_pool(start)) {
+                self.changed(EventKind::PoolRemoved, start, bytes);
                 Ok(&mut *ptr::slice_from_raw_parts_mut(
                     pool.mem.as_ptr(),
                     pool.bytes,
@@ -267,7 +274,11 @@ impl<'pool> Heap<'pool> {
         }
         // SAFETY: live (borrowed); no other call is in progress: the heap is not Sync and makes no
         // callback.
-        unsafe { self.tlsf.memalign(layout.align(), layout.size()) }
+        unsafe {
+            self.tlsf
+                .memalign(layout.align(), layout.size())
+                .or_else(|refusal| self.allocated(refusal, layout))
+        }
     }
 
     /// Frees a block and merges it with its free neighbours. O(1). Misuse that the header checks
@@ -294,7 +305,12 @@ impl<'pool> Heap<'pool> {
             return Ok(());
         }
         // SAFETY: live (borrowed); a block of this heap (caller).
-        unsafe { self.tlsf.free(block) }.map(|_| ())
+        unsafe {
+            match self.tlsf.free(block) {
+                Ok(_) => Ok(()),
+                Err(misuse) => self.freed(misuse, block, layout),
+            }
+        }
     }
 
     /// Resizes a block, in place forward, else backward, else by a move, and keeps its contents up
@@ -331,13 +347,14 @@ impl<'pool> Heap<'pool> {
         // SAFETY: live (borrowed); a block of this heap (caller).
         unsafe {
             if new.size() == 0 {
-                let freed = self.tlsf.free(block);
-                return match freed {
-                    Ok(_) => Ok(nowhere(new)),
+                return match self.deallocate(block, old) {
+                    Ok(()) => Ok(nowhere(new)),
                     Err(misuse) => Err(Refusal::Misuse(misuse, block.as_ptr())),
                 };
             }
-            self.tlsf.realloc_aligned(block, new.align(), new.size())
+            self.tlsf
+                .realloc_aligned(block, new.align(), new.size())
+                .or_else(|refusal| self.reallocated(refusal, block, new))
         }
     }
 
@@ -358,7 +375,7 @@ impl<'pool> Heap<'pool> {
     /// ```
     pub unsafe fn usable_size(&self, block: NonNull<u8>) -> Result<usize, Misuse> {
         // SAFETY: live (borrowed); a block of this heap (caller).
-        unsafe { self.tlsf.usable_size(block) }
+        self.suspended(|| unsafe { self.tlsf.usable_size(block) })
     }
 
     /// Frees all blocks at once: every pool becomes one free block, the counters start anew. False,
@@ -378,7 +395,11 @@ impl<'pool> Heap<'pool> {
     /// ```
     pub fn reset(&mut self) -> bool {
         // SAFETY: live; borrowed exclusively, so no safe reference into a block is left.
-        unsafe { self.tlsf.reset() }
+        let done = self.suspended(|| unsafe { self.tlsf.reset() });
+        if done {
+            self.changed(EventKind::Reset, ptr::null_mut(), 0);
+        }
+        done
     }
 
     /// The heap's figures. O(1).
@@ -408,28 +429,10 @@ impl<'pool> Heap<'pool> {
     /// ```
     pub fn validate(&self) -> Result<(), Violation> {
         // SAFETY: live.
-        match unsafe { self.tlsf.diagnose() } {
+        match self.suspended(|| unsafe { self.tlsf.diagnose() }) {
             None => Ok(()),
             Some(violation) => Err(violation),
         }
-    }
-
-    /// Validates up to `max_blocks` blocks (at least one) and saves in `cursor` where to resume;
-    /// the heap may be used between two steps. O(bins + max_blocks · pools).
-    /// `Tlsf::validate_step` names what steps cannot find.
-    ///
-    /// ```
-    /// # use memoman_core::{Cursor, Heap, Step};
-    /// # use std::mem::MaybeUninit;
-    /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
-    /// let heap = Heap::new(&mut memory).unwrap();
-    /// let mut cursor = Cursor::START;
-    /// while heap.validate_step(&mut cursor, 10) == Step::More {}
-    /// ```
-    pub fn validate_step(&self, cursor: &mut Cursor, max_blocks: usize) -> Step {
-        // SAFETY: live (borrowed). A cursor's fields are private: a start or a step wrote it, and a
-        // step tests what it leads to.
-        unsafe { self.tlsf.validate_step(cursor, max_blocks) }
     }
 
     /// Calls `f` with address, usable bytes and "in use" of each block of each pool, in address

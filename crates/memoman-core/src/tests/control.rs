@@ -2,6 +2,7 @@
 
 use crate::config::{MAX_BLOCK_LIMIT, QUANTUM, SIZE_LIMIT, WORD};
 use crate::control::{BINS_MIN, Control, cookie_for};
+use crate::observe::HOOKS;
 use crate::size_class::{bin_floor_size, block_size_for};
 
 #[test]
@@ -15,7 +16,7 @@ fn group_e_every_block_of_the_last_bin_serves_every_request_and_no_bin_is_spared
         let bins = Control::bins_for(max_block);
         assert!(bin_floor_size(bins - 1) >= block_size_for(max_block));
         assert!(bins == BINS_MIN || bin_floor_size(bins - 2) < block_size_for(max_block));
-        let bytes = size_of::<Control>() + bins * WORD;
+        let bytes = size_of::<Control>() + bins * WORD + HOOKS;
         assert_eq!(Control::size_for(max_block), bytes);
     }
 }

@@ -48,7 +48,7 @@ unsafe fn diagnose(control: *mut Control) -> Checked {
         check_pools(control)?;
         check_bitmaps(control)?;
         let sums = links::check(control)?;
-        check_counters(control, sums.used, sums.live_blocks)
+        check_counters(&*control, sums.used, sums.live_blocks)
     }
 }
 
@@ -149,9 +149,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
 }
 
 /// I8. The free bytes follow from those in use, since blocks tile the pools (I6).
-unsafe fn check_counters(control: *mut Control, used: usize, live_blocks: usize) -> Checked {
-    // SAFETY: the control structure is validated (caller).
-    let this = unsafe { &*control };
+pub(crate) fn check_counters(this: &Control, used: usize, live_blocks: usize) -> Checked {
     let fail = |counter: &usize| broken(Invariant::Counters, ptr::from_ref(counter).cast(), None);
     if this.used != used {
         return fail(&this.used);

@@ -11,9 +11,12 @@ mod check;
 mod links;
 mod step;
 mod violation;
-mod walk;
+pub(crate) mod walk;
 
+pub(crate) use check::{check_bitmaps, check_control, check_counters, check_pools};
 pub use step::{Cursor, Step};
+pub(crate) use violation::{Checked, broken};
 pub use violation::{Invariant, Violation};
+pub(crate) use walk::Before;
 #[cfg(test)]
 pub(crate) use walk::TURNS_LEFT;

@@ -314,6 +314,32 @@ pub(crate) fn age() {
     let _ = try_with_heap(|state, tlsf| state.regions.age(tlsf, &state.settings));
 }
 
+/// The control structure's memory, and the words that [`crate::process::published`] names.
+#[cfg(not(memoman_debug))]
+pub(crate) const fn published() -> (*const u8, [*const usize; 3]) {
+    let state = HEAP.0.get();
+    // SAFETY: addresses of fields of a static; nothing is read.
+    let words = unsafe {
+        [
+            &raw const (*state).shared.segment_bytes,
+            &raw const (*state).shared.segments,
+            &raw const (*state).shared.refused,
+        ]
+    };
+    (CONTROL.0.get() as *const u8, words)
+}
+
+/// The control structure's memory.
+#[cfg(memoman_debug)]
+pub(crate) const fn published() -> *const u8 {
+    CONTROL.0.get() as *const u8
+}
+
+/// Whether this is the process-wide instance's address, which is the same before its creation.
+pub(crate) fn is_instance(raw: *const core::ffi::c_void) -> bool {
+    raw.addr() == CONTROL.0.get().addr()
+}
+
 /// The process-wide instance, created at the first use. None when it cannot be created.
 pub(crate) fn instance() -> Option<Tlsf> {
     with_heap(|_, tlsf| tlsf)

@@ -135,6 +135,16 @@ pub(crate) struct Figures {
     pub(crate) allocations: usize,
 }
 
+/// The words of the large blocks' live bytes and of the numbers allocated and freed, for readers
+/// outside.
+pub(crate) const fn published() -> [*const usize; 3] {
+    [
+        (&raw const ROOM.live).cast(),
+        (&raw const ROOM.allocated).cast(),
+        (&raw const ROOM.freed).cast(),
+    ]
+}
+
 pub(crate) fn figures() -> Figures {
     let allocated = get(&ROOM.allocated);
     Figures {

@@ -23,6 +23,7 @@
 //! | `map.rs` | which thread heap has an address |
 //! | `core_calls.rs` | the core's malloc and free, one copy of each |
 //! | `lock.rs` | the lock |
+//! | `published.rs` | where the figures lie, for readers outside |
 //!
 //! The debug library has no thread heaps: it serves every thread from the process-wide instance.
 
@@ -32,6 +33,7 @@ pub(crate) mod heap;
 pub(crate) mod lock;
 pub mod misuse;
 pub(crate) mod pages;
+pub(crate) mod published;
 pub(crate) mod regions;
 pub(crate) mod start;
 

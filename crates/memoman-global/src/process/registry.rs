@@ -37,6 +37,11 @@ static IDLE: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
 static MEMORY: AtomicPtr<ThreadHeap> = AtomicPtr::new(FIRST.0.get().cast());
 static LEFT: AtomicUsize = AtomicUsize::new(SIZE);
 
+/// The word that holds the heap made last, for readers outside.
+pub(crate) const fn published() -> *const AtomicPtr<u8> {
+    (&raw const HEAPS).cast()
+}
+
 /// Gives the calling thread an idle heap, or a new one. Null when the system has no memory.
 pub(crate) fn take_heap(settings: &Settings) -> *mut ThreadHeap {
     let mut heap = IDLE.load(Ordering::Relaxed);

@@ -12,6 +12,7 @@
 //! that does not need the cache does not pay for it in memory, and its blocks go to the core at
 //! once, where a write after free shows earliest. Cached blocks are used before a new segment.
 
+use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -73,6 +74,12 @@ pub(crate) struct Cache {
     /// Bytes of room of all classes.
     room_bytes: usize,
 }
+
+/// Offsets and a size, for readers outside.
+pub(crate) const CLASSES_AT: usize = offset_of!(Cache, classes);
+pub(crate) const ROOMS_AT: usize = offset_of!(Cache, rooms);
+pub(crate) const CLASS_BYTES: usize = size_of::<Class>();
+pub(crate) const LEFT_AT: usize = offset_of!(Class, left);
 
 const _: () = assert!(CLASS_MOST / (2 * ALIGN) <= u16::MAX as usize);
 

@@ -2,7 +2,7 @@
 //! beside it. Nothing here takes the lock: `process/segments.rs` brings segments and takes them
 //! back.
 
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -73,6 +73,10 @@ pub(crate) struct ThreadHeap {
     pub(crate) next_idle: *mut ThreadHeap,
     control: [MaybeUninit<usize>; CONTROL_BYTES.div_ceil(size_of::<usize>())],
 }
+
+/// Offsets for readers outside.
+pub(crate) const CACHE_AT: usize = offset_of!(ThreadHeap, cache);
+pub(crate) const CONTROL_AT: usize = offset_of!(ThreadHeap, control);
 
 /// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
 /// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed

@@ -1,0 +1,445 @@
+/* Observers: one event for each call that changes the allocator, none for one that does not, and
+ * none that changes it by itself. Handlers of exhausted requests: a pool and one retry. */
+#include "support/heap.h"
+
+static mm_allocator_t *heap;
+
+/* The events, and what the observer does. */
+static struct {
+    size_t count;
+    mm_event_t events[64];
+    void (*act)(const mm_event_t *event);
+} seen;
+
+static void observe(const mm_event_t *event, void *user) {
+    CHECK_PTR(user, &seen);
+    CHECK_PTR(event->allocator, heap);
+    if (seen.count < 64) seen.events[seen.count] = *event;
+    seen.count++;
+    if (seen.act) seen.act(event);
+}
+
+static void begin(void) {
+    suite_release();
+    memset(&seen, 0, sizeof seen);
+    heap = heap_new(heap_is_debug() ? 16384 : 8192);
+    CHECK_EQ(mm_set_observer(heap, observe, &seen), 1);
+}
+
+/* The last event, the only one since the one before. */
+static mm_event_t *event(int kind) {
+    CHECK_EQ(seen.count, 1);
+    seen.count = 0;
+    CHECK_EQ(seen.events[0].kind, kind);
+    return &seen.events[0];
+}
+
+static void is_block(const mm_event_t *event, void *ptr, size_t bytes, size_t align) {
+    CHECK(ptr != NULL);
+    CHECK_PTR(event->ptr, ptr);
+    CHECK_EQ(event->bytes, bytes);
+    CHECK_EQ(event->block_bytes, mm_block_size(ptr));
+    CHECK_EQ(event->align, align);
+}
+
+TEST(observe, every_call_for_a_block_is_one_event) {
+    begin();
+    void *p = mm_malloc(heap, 100), *q, *r;
+    is_block(event(MM_EVENT_MALLOC), p, 100, 0);
+    q = mm_calloc(heap, 3, 100);
+    is_block(event(MM_EVENT_CALLOC), q, 300, 0);
+    for (size_t i = 0; i < 300; i++) CHECK_EQ(((unsigned char *)q)[i], 0);
+    r = mm_memalign(heap, 256, 50);
+    is_block(event(MM_EVENT_MEMALIGN), r, 50, 256);
+    CHECK_EQ(misalignment(r, 256), 0);
+    void *old = p;
+    p = mm_realloc(heap, p, 700);
+    is_block(event(MM_EVENT_REALLOC), p, 700, 0);
+    CHECK_PTR(seen.events[0].old_ptr, old);
+    old = p;
+    p = mm_realloc(heap, p, 700);
+    is_block(event(MM_EVENT_REALLOC), p, 700, 0);
+    CHECK_PTR(seen.events[0].old_ptr, old);
+    old = r;
+    r = mm_realloc_aligned(heap, r, 512, 900);
+    is_block(event(MM_EVENT_REALLOC), r, 900, 512);
+    CHECK_PTR(seen.events[0].old_ptr, old);
+    void *s = mm_realloc(heap, NULL, 10), *t = mm_realloc_aligned(heap, NULL, 64, 10);
+    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(seen.events[0].kind, MM_EVENT_MALLOC);
+    CHECK_EQ(seen.events[1].kind, MM_EVENT_MEMALIGN);
+    seen.count = 0;
+    void *blocks[] = {p, q, r};
+    for (int i = 0; i < 3; i++) {
+        size_t usable = mm_block_size(blocks[i]);
+        mm_free(heap, blocks[i]);
+        mm_event_t *freed = event(MM_EVENT_FREE);
+        CHECK_PTR(freed->ptr, blocks[i]);
+        CHECK_NULL(freed->old_ptr);
+        CHECK_EQ(freed->bytes, 0);
+        CHECK_EQ(freed->block_bytes, usable);
+    }
+    CHECK_NULL(mm_realloc(heap, s, 0));
+    CHECK_PTR(event(MM_EVENT_FREE)->ptr, s);
+    CHECK_NULL(mm_realloc_aligned(heap, t, 64, 0));
+    CHECK_PTR(event(MM_EVENT_FREE)->ptr, t);
+    HEAP_SOUND(heap);
+    CHECK_EQ(heap_stats(heap).live_blocks, 0);
+}
+
+TEST(observe, calls_without_effect_are_no_events) {
+    begin();
+    CHECK_NULL(mm_malloc(heap, 0));
+    CHECK_NULL(mm_calloc(heap, 0, 5));
+    CHECK_NULL(mm_memalign(heap, 24, 5));
+    CHECK_NULL(mm_memalign(heap, 0, 5));
+    mm_free(heap, NULL);
+    CHECK_NULL(mm_add_pool(heap, NULL, 4096));
+    CHECK(!mm_remove_pool(heap, heap));
+    CHECK(!mm_extend_pool(heap, NULL, 4096));
+    CHECK_EQ(seen.count, 0);
+    HEAP_SOUND(heap);
+}
+
+TEST(observe, failed_requests_are_events) {
+    begin();
+    void *p = mm_malloc(heap, 100);
+    (void)event(MM_EVENT_MALLOC);
+    CHECK_NULL(mm_malloc(heap, 1 << 20));
+    mm_event_t *failed = event(MM_EVENT_FAILED);
+    CHECK_NULL(failed->ptr);
+    CHECK_NULL(failed->old_ptr);
+    CHECK_EQ(failed->bytes, 1 << 20);
+    CHECK_EQ(failed->block_bytes, 0);
+    CHECK_NULL(mm_calloc(heap, SIZE_MAX, 2));
+    CHECK_EQ(event(MM_EVENT_FAILED)->bytes, SIZE_MAX);
+    CHECK_NULL(mm_memalign(heap, 4096, 1 << 20));
+    CHECK_EQ(event(MM_EVENT_FAILED)->align, 4096);
+    CHECK_NULL(mm_realloc(heap, p, 1 << 20));
+    CHECK_PTR(event(MM_EVENT_FAILED)->old_ptr, p);
+    CHECK_NULL(mm_realloc_aligned(heap, p, 64, 1 << 20));
+    CHECK_PTR(event(MM_EVENT_FAILED)->old_ptr, p);
+    CHECK_EQ(heap_stats(heap).failed_requests, 5);
+    CHECK_GE(mm_block_size(p), 100);
+}
+
+TEST(observe, pools_and_reset_are_events) {
+    begin();
+    unsigned char *region = suite_memory(QUANTUM, 8192);
+    mm_pool_t *pool = mm_add_pool(heap, region, 4096);
+    CHECK(pool != NULL);
+    mm_event_t *added = event(MM_EVENT_POOL_ADDED);
+    CHECK_PTR(added->ptr, pool);
+    CHECK_EQ(added->bytes, 4096);
+    CHECK(mm_extend_pool(heap, pool, 1024));
+    CHECK_PTR(event(MM_EVENT_POOL_EXTENDED)->ptr, pool);
+    CHECK_EQ(seen.events[0].bytes, 5120);
+    CHECK(mm_malloc(heap, 100) != NULL);
+    (void)event(MM_EVENT_MALLOC);
+    CHECK(mm_reset(heap));
+    CHECK_NULL(event(MM_EVENT_RESET)->ptr);
+    CHECK(mm_remove_pool(heap, pool));
+    CHECK_PTR(event(MM_EVENT_POOL_REMOVED)->ptr, pool);
+    CHECK_EQ(seen.events[0].bytes, 5120);
+    HEAP_SOUND(heap);
+    CHECK(mm_malloc(heap, 100) != NULL);
+    (void)event(MM_EVENT_MALLOC);
+}
+
+/* The same calls with and without an observer leave the same heap. */
+static heap_state after_calls(int observed, unsigned char *control, unsigned char *region) {
+    memset(&seen, 0, sizeof seen);
+    heap = mm_create(control);
+    CHECK(mm_add_pool(heap, region, 30000) != NULL);
+    if (observed) CHECK(mm_set_observer(heap, observe, &seen));
+    suite_random random = suite_seeded(7);
+    void *blocks[40] = {0};
+    for (int turn = 0; turn < 3000; turn++) {
+        size_t slot = suite_below(&random, 40), bytes = suite_below(&random, 1500);
+        switch (suite_below(&random, 5)) {
+            case 0:
+                mm_free(heap, blocks[slot]);
+                blocks[slot] = NULL;
+                break;
+            case 1:
+            case 2: {
+                void *grown = mm_realloc(heap, blocks[slot], bytes + 1);
+                if (grown != NULL) blocks[slot] = grown;
+                break;
+            }
+            case 3:
+                if (blocks[slot] == NULL) blocks[slot] = mm_memalign(heap, 64, bytes);
+                break;
+            default:
+                if (blocks[slot] == NULL) blocks[slot] = mm_malloc(heap, bytes);
+        }
+    }
+    if (observed) CHECK_GE(seen.count, 1500);
+    CHECK(mm_set_observer(heap, NULL, NULL));
+    HEAP_SOUND(heap);
+    heap_state state = heap_freeze(heap);
+    mm_destroy(heap);
+    return state;
+}
+
+TEST(observe, an_observer_changes_nothing) {
+    unsigned char *control = suite_memory(QUANTUM, mm_size());
+    unsigned char *region = suite_memory(QUANTUM, 30000);
+    heap_state plain = after_calls(0, control, region);
+    heap_state observed = after_calls(1, control, region);
+    CHECK_EQ(plain.walk.shape, observed.walk.shape);
+    CHECK(memcmp(&plain.stats, &observed.stats, sizeof plain.stats) == 0);
+}
+
+TEST(observe, removed_it_is_called_no_more) {
+    begin();
+    CHECK_EQ(mm_set_observer(heap, NULL, NULL), 1);
+    void *p = mm_malloc(heap, 100);
+    mm_free(heap, p);
+    CHECK(mm_reset(heap));
+    CHECK_EQ(seen.count, 0);
+    CHECK(mm_set_observer(heap, observe, &seen));
+    CHECK(mm_malloc(heap, 100) != NULL);
+    (void)event(MM_EVENT_MALLOC);
+}
+
+TEST(observe, null_and_the_process_wide_handle_are_refused) {
+    CHECK_EQ(mm_set_observer(NULL, observe, &seen), 0);
+    CHECK_EQ(mm_set_exhausted_handler(NULL, NULL, NULL), 0);
+    CHECK_EQ(mm_set_observer(mm_default(), observe, &seen), 0);
+    CHECK_EQ(mm_set_exhausted_handler(mm_default(), NULL, NULL), 0);
+    void *p = mm_malloc_global(100);
+    CHECK(p != NULL);
+    mm_free_global(p);
+}
+
+/* Calls back into the allocator. */
+static size_t reports;
+static const char *message;
+
+static void report(const char *what, const void *where, void *user) {
+    CHECK(where != NULL);
+    CHECK_PTR(user, &reports);
+    message = what;
+    reports++;
+}
+
+static void *kept;
+
+static void change(const mm_event_t *event) {
+    seen.act = NULL;
+    (void)event;
+    reports = 0;
+    mm_stats_t before, after;
+    mm_stats(heap, &before, sizeof before);
+    unsigned char *region = suite_memory(QUANTUM, 4096);
+    CHECK_NULL(mm_malloc(heap, 10));
+    CHECK_NULL(mm_calloc(heap, 10, 10));
+    CHECK_NULL(mm_memalign(heap, 64, 10));
+    CHECK_NULL(mm_realloc(heap, kept, 1000));
+    CHECK_NULL(mm_realloc(heap, NULL, 1000));
+    CHECK_NULL(mm_realloc_aligned(heap, kept, 64, 1000));
+    mm_free(heap, kept);
+    CHECK_EQ(reports, 7);
+    CHECK_NULL(mm_add_pool(heap, region, 4096));
+    CHECK_EQ(mm_extend_pool(heap, mm_get_pool(heap), 4096), 0);
+    CHECK_EQ(mm_remove_pool(heap, mm_get_pool(heap)), 0);
+    CHECK_EQ(mm_reset(heap), 0);
+    CHECK_EQ(mm_set_observer(heap, NULL, NULL), 0);
+    CHECK_EQ(mm_set_exhausted_handler(heap, NULL, NULL), 0);
+    mm_destroy(heap);
+    CHECK_EQ(reports, 14);
+    CHECK_TEXT(message, "call from a callback of the same allocator");
+    mm_stats(heap, &after, sizeof after);
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+    CHECK(mm_validate(heap));
+    /* Another allocator is free to use. */
+    mm_allocator_t *other = heap_new(1000);
+    CHECK(mm_malloc(other, 100) != NULL);
+}
+
+TEST(observe, a_call_back_is_reported_and_has_no_effect) {
+    begin();
+    mm_set_error_handler(heap, report, &reports);
+    kept = mm_malloc(heap, 100);
+    for (int i = 0; i < 3; i++) {
+        seen.count = 0;
+        seen.act = change;
+        void *p = i == 2 ? mm_malloc(heap, 1 << 20) : mm_malloc(heap, 200);
+        CHECK(i == 2 ? p == NULL : p != NULL);
+        CHECK_EQ(seen.count, 1);
+        CHECK_EQ(reports, 14);
+    }
+    seen.act = change;
+    CHECK(mm_add_pool(heap, suite_memory(QUANTUM, 4096), 4096) != NULL);
+    CHECK_EQ(reports, 14);
+    seen.count = 0;
+    mm_free(heap, kept);
+    (void)event(MM_EVENT_FREE);
+}
+
+TEST(observe, misuse_is_reported_and_is_no_event) {
+    begin();
+    mm_set_error_handler(heap, report, &reports);
+    void *p = mm_malloc(heap, 100), *q = mm_malloc(heap, 100);
+    mm_free(heap, p);
+    seen.count = reports = 0;
+    mm_free(heap, p);
+    CHECK_EQ(reports, 1);
+    CHECK_TEXT(message, "double free");
+    CHECK_NULL(mm_realloc(heap, p, 500));
+    CHECK_EQ(reports, 2);
+    mm_free(heap, (char *)q + QUANTUM);
+    CHECK_EQ(reports, 3);
+    CHECK_EQ(seen.count, 0);
+}
+
+TEST(observe, an_overwritten_observer_is_not_called) {
+    begin();
+    mm_set_error_handler(heap, report, &reports);
+    size_t *word = (size_t *)(void *)heap, found = 0;
+    for (size_t i = 0; i < mm_size() / sizeof *word; i++) {
+        size_t old = word[i];
+        if (old != (size_t)(uintptr_t)observe && old != (size_t)(uintptr_t)&seen) continue;
+        found++;
+        seen.count = reports = 0;
+        word[i] = old + 16;
+        CHECK_NULL(mm_malloc(heap, 100));
+        CHECK_EQ(reports, 1);
+        CHECK_TEXT(message, "observer of the allocator overwritten");
+        CHECK_EQ(seen.count, 0);
+        if (!heap_is_debug()) CHECK(!mm_validate(heap));
+        word[i] = old;
+        if (!heap_is_debug()) break; /* validation has marked the control structure */
+    }
+    CHECK_GE(found, 1);
+}
+
+/* Exhausted requests. */
+static struct {
+    size_t calls, bytes, align, freed;
+    int answer;
+    unsigned char *region;
+    void *cached;
+} want;
+
+static int provide(mm_allocator_t *allocator, size_t bytes, size_t align, const mm_stats_t *stats,
+                   void *user) {
+    CHECK_PTR(allocator, heap);
+    CHECK_PTR(user, &want);
+    want.calls++;
+    want.bytes = bytes;
+    want.align = align;
+    CHECK_EQ(stats->used + stats->free + stats->overhead, stats->pool_bytes);
+    CHECK(heap_is_debug() || stats->largest < bytes || align != 0);
+    if (want.region != NULL) CHECK(mm_add_pool(allocator, want.region, 1 << 16) != NULL);
+    want.region = NULL;
+    if (want.cached != NULL) {
+        mm_free(allocator, want.cached);
+        heap_settle(allocator);
+    }
+    want.cached = NULL;
+    return want.answer;
+}
+
+static void begin_wanting(void) {
+    begin();
+    CHECK(mm_set_observer(heap, NULL, NULL));
+    memset(&want, 0, sizeof want);
+    CHECK_EQ(mm_set_exhausted_handler(heap, provide, &want), 1);
+}
+
+TEST(observe, an_exhausted_request_gets_a_pool_and_is_served) {
+    begin_wanting();
+    void *p = mm_malloc(heap, 100);
+    CHECK_EQ(want.calls, 0);
+    want.answer = 1;
+    want.region = suite_memory(QUANTUM, 1 << 16);
+    void *q = mm_malloc(heap, 40000);
+    CHECK_BLOCK(q, 40000);
+    CHECK_EQ(want.calls, 1);
+    CHECK_EQ(want.bytes, 40000);
+    CHECK_EQ(want.align, 0);
+    CHECK_EQ(heap_stats(heap).failed_requests, 0);
+    HEAP_SOUND(heap);
+    fill(p, 100, 3);
+    want.region = suite_memory(QUANTUM, 1 << 16);
+    p = mm_realloc(heap, p, 50000);
+    CHECK(p != NULL);
+    CHECK_FILLED(p, 100, 3);
+    CHECK_EQ(want.calls, 2);
+    want.region = suite_memory(QUANTUM, 1 << 16);
+    CHECK(mm_memalign(heap, 1024, 50000) != NULL);
+    CHECK_EQ(want.align, 1024);
+    CHECK_EQ(heap_stats(heap).failed_requests, 0);
+    HEAP_SOUND(heap);
+}
+
+TEST(observe, one_retry_only_and_the_refusal_is_counted_once) {
+    begin_wanting();
+    want.answer = 1;
+    CHECK_NULL(mm_malloc(heap, 1 << 20));
+    CHECK_EQ(want.calls, 1);
+    CHECK_EQ(heap_stats(heap).failed_requests, 1);
+    want.answer = 0;
+    want.region = suite_memory(QUANTUM, 1 << 16);
+    CHECK_NULL(mm_malloc(heap, 40000));
+    CHECK_EQ(want.calls, 2);
+    CHECK_EQ(heap_stats(heap).failed_requests, 2);
+    CHECK(mm_malloc(heap, 40000) != NULL);
+    CHECK_EQ(want.calls, 2);
+    /* Refused for another reason than memory. */
+    CHECK_NULL(mm_malloc(heap, 0));
+    CHECK_NULL(mm_memalign(heap, 3, 10));
+    CHECK_EQ(want.calls, 2);
+}
+
+TEST(observe, the_handler_may_free_a_block_and_nothing_else) {
+    begin_wanting();
+    mm_set_error_handler(heap, report, &reports);
+    reports = 0;
+    size_t half = heap_stats(heap).largest / 2;
+    want.cached = mm_malloc(heap, half + 500);
+    want.answer = 1;
+    CHECK(mm_malloc(heap, half + 500) != NULL);
+    CHECK_EQ(want.calls, 1);
+    CHECK_EQ(reports, 0);
+    HEAP_SOUND(heap);
+}
+
+static int allocate_inside(mm_allocator_t *allocator, size_t bytes, size_t align,
+                           const mm_stats_t *stats, void *user) {
+    (void)bytes, (void)align, (void)stats, (void)user;
+    reports = 0;
+    CHECK_NULL(mm_malloc(allocator, 10));
+    CHECK_EQ(mm_reset(allocator), 0);
+    CHECK_EQ(mm_set_exhausted_handler(allocator, NULL, NULL), 0);
+    CHECK_EQ(reports, 3);
+    return 1;
+}
+
+TEST(observe, a_handler_that_allocates_is_reported) {
+    begin_wanting();
+    mm_set_error_handler(heap, report, &reports);
+    CHECK(mm_set_exhausted_handler(heap, allocate_inside, NULL));
+    CHECK_NULL(mm_malloc(heap, 1 << 20));
+    CHECK_EQ(reports, 3);
+    CHECK(mm_malloc(heap, 100) != NULL);
+    HEAP_SOUND(heap);
+}
+
+TEST(observe, observer_and_handler_together) {
+    begin_wanting();
+    CHECK(mm_set_observer(heap, observe, &seen));
+    seen.count = 0;
+    want.answer = 1;
+    want.region = suite_memory(QUANTUM, 1 << 16);
+    CHECK(mm_malloc(heap, 40000) != NULL);
+    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(seen.events[0].kind, MM_EVENT_POOL_ADDED);
+    CHECK_EQ(seen.events[1].kind, MM_EVENT_MALLOC);
+    seen.count = 0;
+    CHECK(mm_set_exhausted_handler(heap, NULL, NULL));
+    CHECK_NULL(mm_malloc(heap, 1 << 20));
+    (void)event(MM_EVENT_FAILED);
+}

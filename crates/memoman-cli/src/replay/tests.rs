@@ -1,0 +1,77 @@
+//! Every allocator of the build serves the same calls; the figures are those of the runs.
+
+use clap::ValueEnum;
+
+use super::allocators::has;
+use super::{Name, replay};
+use crate::calls::{Call, Calls, What};
+
+fn calls() -> Calls {
+    let mut calls = Calls {
+        threads: 1,
+        ..Calls::default()
+    };
+    let mut push = |block, size, what| {
+        calls.list.push(Call {
+            size,
+            block,
+            thread: 0,
+            what,
+            align: 0,
+        });
+        calls.times.push(1000 * calls.times.len() as u64);
+    };
+    for n in 0..300u32 {
+        push(n, 1 + u64::from(n * 37 % 900), What::Malloc);
+        if n % 3 == 2 {
+            push(n - 1, 2000, What::Realloc);
+            push(n - 2, 0, What::Free);
+        }
+    }
+    calls.blocks = 300;
+    calls.count();
+    calls
+}
+
+#[test]
+fn every_allocator_serves_the_calls() {
+    let with: Vec<Name> = Name::value_variants()
+        .iter()
+        .copied()
+        .filter(|n| has(*n))
+        .collect();
+    assert!(with.len() >= 2);
+    let calls = calls();
+    let result = replay(&calls, &with, None, 1).unwrap();
+    for row in &result.rows {
+        assert!(row.refused.is_none(), "{:?}", row.allocator);
+        assert!(row.ns_per_call > 0.0);
+        if row.allocator != Name::Glibc {
+            assert!(
+                row.footprint.unwrap() >= calls.facts.peak_live,
+                "{:?}",
+                row.allocator
+            );
+        }
+    }
+    assert!(result.worst.is_some() != result.no_worst.is_some());
+    if let Some(worst) = result.worst {
+        assert!(
+            worst.instructions > 10 && worst.instructions < 10_000,
+            "{worst:?}"
+        );
+    }
+}
+
+/// A pool of the footprint serves; with a quantum less the first refusal is named.
+#[test]
+fn a_pool_that_is_too_small_refuses() {
+    let calls = calls();
+    let footprint = replay(&calls, &[Name::Memoman], None, 1).unwrap().rows[0].footprint;
+    let enough = replay(&calls, &[Name::Memoman], footprint, 1).unwrap();
+    assert!(enough.rows[0].refused.is_none());
+    let half = replay(&calls, &[Name::Memoman], footprint.map(|f| f / 2), 1).unwrap();
+    let refused = half.rows[0].refused.as_ref().unwrap();
+    assert_eq!(refused.time, 1000 * refused.call as u64);
+    assert_eq!(refused.size, calls.list[refused.call].size);
+}

@@ -1,0 +1,38 @@
+//! The small build has no observers: what `observe.rs` provides does nothing.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use crate::misuse::{Misuse, Refusal};
+use crate::observe::EventKind;
+use crate::rust::heap::Heap;
+
+impl Heap<'_> {
+    pub(super) fn suspended<R>(&self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
+    pub(super) fn changed(&self, _: EventKind, _: *mut u8, _: usize) {}
+
+    pub(super) fn allocated(&self, refusal: Refusal, _: Layout) -> Result<NonNull<u8>, Refusal> {
+        Err(refusal)
+    }
+
+    pub(super) unsafe fn reallocated(
+        &self,
+        refusal: Refusal,
+        _: NonNull<u8>,
+        _: Layout,
+    ) -> Result<NonNull<u8>, Refusal> {
+        Err(refusal)
+    }
+
+    pub(super) unsafe fn freed(
+        &self,
+        misuse: Misuse,
+        _: NonNull<u8>,
+        _: Layout,
+    ) -> Result<(), Misuse> {
+        Err(misuse)
+    }
+}

@@ -1,0 +1,72 @@
+//! The recorder: preloaded in front of any allocator, it writes each call of the malloc family, of
+//! C++'s operators and of memoman's handle API into a trace (`docs/book/trace-format.md`).
+//!
+//! | file | what | uses |
+//! |---|---|---|
+//! | `clock.rs` | ticks | |
+//! | `thread.rs` | the calling thread's words, in static thread-local storage | |
+//! | `settings.rs` | what the environment says | |
+//! | `file.rs` | the file: its name, its header, space in it | `clock`, `settings` |
+//! | `modules.rs` | the table of mapped files | `file` |
+//! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings` |
+//! | `stream.rs` | a thread's chunks of the file | `file`, `thread` |
+//! | `stack.rs` | the numbers of a stream's stacks | `unwind`, `stream`, `modules` |
+//! | `write.rs` | one record | `stream`, `stack` |
+//! | `sample.rs` | one allocation every so many bytes | `write` |
+//! | `process.rs` | start, fork, end | all of these |
+//! | `note.rs` | what the interposed functions report | `process`, `write`, `sample` |
+//! | `next.rs` | the definitions behind the interposed ones | |
+//! | `names.rs`, `operators.rs`, `handles.rs` | the interposed functions | `note`, `next` |
+//!
+//! Nothing here allocates, and a thread never waits for another one. A signal handler may allocate
+//! while its thread writes a record: its events go to the stream's second lane.
+#![no_std]
+#![allow(
+    unreachable_pub,
+    reason = "functions exported by name are public, though no Rust program can reach them"
+)]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the duties of these functions are those of the C and C++ standards"
+)]
+#![cfg_attr(
+    not(all(target_os = "linux", target_arch = "x86_64")),
+    allow(unused, reason = "the recorder is written for Linux on x86-64")
+)]
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod recorder {
+    pub(crate) mod clock;
+    pub(crate) mod file;
+    pub(crate) mod handles;
+    pub(crate) mod modules;
+    pub(crate) mod names;
+    pub(crate) mod next;
+    pub(crate) mod note;
+    pub(crate) mod operators;
+    pub(crate) mod process;
+    pub(crate) mod sample;
+    pub(crate) mod settings;
+    pub(crate) mod stack;
+    pub(crate) mod stream;
+    pub(crate) mod thread;
+    pub(crate) mod unwind;
+    pub(crate) mod write;
+}
+
+/// A release build never panics; an assertion that fails in a debug build aborts.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: abort has no precondition.
+    unsafe { libc::abort() }
+}
+
+// The prebuilt libcore of a debug build refers to the personality routine of unwinding, which is
+// never called here. Weak and hidden: not exported, and in conflict with no other definition.
+#[cfg(debug_assertions)]
+core::arch::global_asm!(
+    ".weak rust_eh_personality",
+    ".hidden rust_eh_personality",
+    ".type rust_eh_personality,%function",
+    "rust_eh_personality: .4byte 0",
+);

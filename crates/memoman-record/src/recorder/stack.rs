@@ -1,0 +1,163 @@
+//! The numbers of a stream's stacks: each distinct stack is defined once in the stream.
+
+use core::ptr;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use memoman_trace_format::layout::op;
+use memoman_trace_format::number;
+
+use super::stream::Lane;
+use super::write::put_number;
+use super::{modules, settings, unwind};
+
+/// The stacks that are defined: an open-addressed table from a 64-bit hash to a number. Two stacks
+/// of one hash count as one.
+pub(crate) struct Stacks {
+    table: Table,
+    count: u32,
+    /// The stack of the present event: here, because an array in a frame would be cleared for each.
+    room: [usize; unwind::ROOM],
+}
+
+struct Table {
+    entries: *mut Entry,
+    /// A power of two, or 0 without entries.
+    capacity: usize,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entry {
+    /// 0 for an empty entry.
+    hash: u64,
+    number: u64,
+}
+
+const FIRST: usize = 1 << 10;
+
+impl Stacks {
+    /// The stacks are those of another file.
+    pub(crate) fn forget(&mut self) {
+        if !self.table.entries.is_null() {
+            unmap(self.table.entries, self.table.capacity);
+        }
+        self.table = Table {
+            entries: ptr::null_mut(),
+            capacity: 0,
+        };
+        self.count = 0;
+    }
+
+    /// The number of the calling thread's stack, 0 when it has none. Defines it in the lane, which
+    /// has room for that.
+    pub(crate) fn number(&mut self, lane: &mut Lane) -> u64 {
+        let range = unwind::addresses(&mut self.room, settings::stacks() as usize);
+        let addresses = &self.room[range];
+        if addresses.is_empty() {
+            return 0;
+        }
+        let hash = addresses
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, &address| {
+                let mixed = (hash ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                mixed ^ mixed >> 29
+            })
+            | 1;
+        let table = &mut self.table;
+        if self.count as usize * 2 >= table.capacity && !table.grow() {
+            return 0;
+        }
+        let entry = table.find(hash);
+        // SAFETY: an entry of the table.
+        unsafe {
+            if (*entry).hash != 0 {
+                return (*entry).number;
+            }
+            self.count += 1;
+            define(lane, addresses);
+            *entry = Entry {
+                hash,
+                number: u64::from(self.count),
+            };
+        }
+        modules::write_if_new();
+        u64::from(self.count)
+    }
+}
+
+impl Table {
+    /// The entry of a hash, or the empty one where it belongs. The table is at most half full.
+    fn find(&self, hash: u64) -> *mut Entry {
+        let mask = self.capacity - 1;
+        let mut at = (hash >> 20) as usize & mask;
+        loop {
+            // SAFETY: `at` is below the capacity.
+            let entry = unsafe { self.entries.add(at) };
+            // SAFETY: as above.
+            let found = unsafe { (*entry).hash };
+            if found == hash || found == 0 {
+                return entry;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let capacity = if self.capacity == 0 {
+            FIRST
+        } else {
+            self.capacity * 4
+        };
+        // SAFETY: a new mapping.
+        let mapped = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                capacity * size_of::<Entry>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if mapped == libc::MAP_FAILED {
+            return false;
+        }
+        let (old, before) = (self.entries, self.capacity);
+        (self.entries, self.capacity) = (mapped.cast(), capacity);
+        for at in 0..before {
+            // SAFETY: an entry of the old table, which moves to the new one.
+            unsafe {
+                let entry = *old.add(at);
+                if entry.hash != 0 {
+                    *self.find(entry.hash) = entry;
+                }
+            }
+        }
+        if !old.is_null() {
+            unmap(old, before);
+        }
+        true
+    }
+}
+
+fn unmap(entries: *mut Entry, capacity: usize) {
+    // SAFETY: a mapping of `grow`, which is not used any more.
+    unsafe { libc::munmap(entries.cast(), capacity * size_of::<Entry>()) };
+}
+
+/// Writes the definition of the stream's next stack.
+fn define(lane: &mut Lane, addresses: &[usize]) {
+    // SAFETY: the lane has room for the longest record and an event behind it.
+    unsafe {
+        let mut at = put_number(lane.at.add(1), addresses.len() as u64);
+        let mut before = 0;
+        for &address in addresses {
+            at = put_number(at, number::difference(before, address as u64, true));
+            before = address as u64;
+        }
+        compiler_fence(Ordering::Release);
+        lane.at.write(op::PRESENT | op::DEFINE);
+        lane.at = at;
+    }
+}

@@ -1,0 +1,254 @@
+//! Streams: each thread has one to itself, and the next thread goes on with it.
+
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, compiler_fence};
+
+use memoman_trace_format::layout::{RECORD_MAX, chunk, op};
+use memoman_trace_format::number;
+
+use super::stack::Stacks;
+use super::thread::Thread;
+use super::{clock, file, process, settings};
+
+/// One lane of a stream: a chunk that is mapped, and the place in it.
+pub(crate) struct Lane {
+    /// Where the next record goes.
+    pub(crate) at: *mut u8,
+    /// No record may begin behind this.
+    pub(crate) last_start: *mut u8,
+    /// The ticks that the next record counts from.
+    pub(crate) ticks: u64,
+    /// The pointer that the next one is a difference from.
+    pub(crate) pointer: u64,
+    base: *mut u8,
+    bytes: usize,
+    sequence: u64,
+}
+
+/// What a thread writes to. Never freed: other threads reuse it.
+pub(crate) struct Stream {
+    /// Lane 1 takes what interrupts a record in lane 0.
+    pub(crate) lanes: [Lane; 2],
+    pub(crate) stacks: Stacks,
+    number: u32,
+    owned: AtomicU32,
+    next: *mut Stream,
+}
+
+/// All streams, the newest first.
+static STREAMS: AtomicPtr<Stream> = AtomicPtr::new(ptr::null_mut());
+static COUNT: AtomicU32 = AtomicU32::new(0);
+/// Streams without an owner.
+static FREE: AtomicU32 = AtomicU32::new(0);
+
+const FIRST: usize = 1 << 14;
+const LARGEST: usize = 1 << 20;
+/// A record without a stack, and a change of thread, are shorter.
+const SHORT: usize = 128;
+
+/// Gives the thread a stream.
+#[cold]
+pub(crate) fn acquire(thread: &mut Thread) -> *mut Stream {
+    let stream = reuse().unwrap_or_else(create);
+    thread.stream = stream;
+    if !stream.is_null() {
+        // SAFETY: the stream is the thread's own.
+        let lanes = unsafe { &mut (*stream).lanes };
+        for lane in lanes.iter_mut() {
+            // A full lane begins a chunk with its next record, and the chunk with the thread.
+            if !lane.base.is_null() && lane.at <= lane.last_start {
+                write_thread(lane, thread.number);
+            }
+        }
+        process::watch(thread);
+    }
+    stream
+}
+
+/// A stream that a thread has left.
+fn reuse() -> Option<*mut Stream> {
+    if FREE.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let mut stream = STREAMS.load(Ordering::Acquire);
+    while !stream.is_null() {
+        // SAFETY: streams are never freed.
+        let owned = unsafe { &(*stream).owned };
+        if owned.load(Ordering::Relaxed) == 0
+            && owned
+                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        {
+            FREE.fetch_sub(1, Ordering::Relaxed);
+            return Some(stream);
+        }
+        // SAFETY: as above.
+        stream = unsafe { (*stream).next };
+    }
+    None
+}
+
+/// A new stream, null without memory.
+fn create() -> *mut Stream {
+    // SAFETY: a new mapping; zeros are a valid stream but for its number.
+    unsafe {
+        let mapped = libc::mmap(
+            ptr::null_mut(),
+            size_of::<Stream>(),
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if mapped == libc::MAP_FAILED {
+            return ptr::null_mut();
+        }
+        let stream: *mut Stream = mapped.cast();
+        (*stream).number = COUNT.fetch_add(1, Ordering::Relaxed);
+        (*stream).owned = AtomicU32::new(1);
+        let mut first = STREAMS.load(Ordering::Relaxed);
+        loop {
+            (*stream).next = first;
+            match STREAMS.compare_exchange_weak(first, stream, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return stream,
+                Err(now) => first = now,
+            }
+        }
+    }
+}
+
+/// The thread ends: another one may go on with its stream.
+pub(crate) fn release(thread: &mut Thread) {
+    let stream = core::mem::replace(&mut thread.stream, ptr::null_mut());
+    if stream.is_null() {
+        return;
+    }
+    // SAFETY: the stream was the thread's own.
+    unsafe {
+        for lane in &mut (*stream).lanes {
+            if !lane.base.is_null() {
+                // A cancelled thread may have left a part of a record behind.
+                let room = lane.base.add(lane.bytes).offset_from(lane.at) as usize;
+                lane.at.write_bytes(0, room.min(RECORD_MAX));
+            }
+        }
+        (*stream).owned.store(0, Ordering::Release);
+    }
+    FREE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// In the child of a fork: the chunks are the parent's, the streams are free.
+///
+/// # Safety
+/// No other thread runs.
+pub(crate) unsafe fn forget_all() {
+    let mut stream = STREAMS.load(Ordering::Acquire);
+    let mut count = 0;
+    while !stream.is_null() {
+        // SAFETY: streams are never freed, and no other thread uses one (the caller's duty).
+        unsafe {
+            for lane in &mut (*stream).lanes {
+                if !lane.base.is_null() {
+                    file::unmap(lane.base, lane.bytes);
+                }
+                *lane = Lane {
+                    at: ptr::null_mut(),
+                    last_start: ptr::null_mut(),
+                    ticks: 0,
+                    pointer: 0,
+                    base: ptr::null_mut(),
+                    bytes: 0,
+                    sequence: 0,
+                };
+            }
+            (*stream).stacks.forget();
+            (*stream).owned.store(0, Ordering::Relaxed);
+            stream = (*stream).next;
+        }
+        count += 1;
+    }
+    FREE.store(count, Ordering::Relaxed);
+}
+
+/// Makes room for a record in a lane of the thread's stream: the lane, or `None` when the recording
+/// is cut.
+#[cold]
+pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mut Lane> {
+    let mut stream = thread.stream;
+    if stream.is_null() {
+        stream = acquire(thread);
+        if stream.is_null() {
+            process::cut(memoman_trace_format::layout::cut::NO_MEMORY, libc::ENOMEM);
+            return None;
+        }
+    }
+    // SAFETY: the stream is the thread's own; a signal handler uses the other lane.
+    let lane = unsafe { &mut (*stream).lanes[depth] };
+    if lane.at <= lane.last_start && !lane.at.is_null() {
+        return Some(lane);
+    }
+    let bytes = match lane.bytes {
+        0 => FIRST,
+        before => (before * 4).min(LARGEST),
+    };
+    if !lane.base.is_null() {
+        // SAFETY: the thread's own mapping, which is left here.
+        unsafe { file::unmap(lane.base, lane.bytes) };
+        (lane.at, lane.base) = (ptr::null_mut(), ptr::null_mut());
+    }
+    let (base, _) = match file::map(bytes) {
+        Ok(found) => found,
+        Err((why, error)) => {
+            lane.bytes = 0;
+            process::cut(why, error);
+            return None;
+        }
+    };
+    let reserve = if settings::stacks() > 0 {
+        RECORD_MAX + SHORT
+    } else {
+        2 * SHORT
+    };
+    lane.ticks = clock::ticks();
+    lane.pointer = 0;
+    // SAFETY: `bytes` bytes of zeros that no other thread knows; the magic number comes last.
+    unsafe {
+        let put = |at: usize, value: u64| base.add(at).cast::<u64>().write(value);
+        put(chunk::BYTES, bytes as u64);
+        put(chunk::SEQUENCE, lane.sequence);
+        put(chunk::TICKS, lane.ticks);
+        put(chunk::NS, clock::monotonic());
+        let half = |at: usize, value: u32| base.add(at).cast::<u32>().write(value);
+        half(chunk::STREAM, (*stream).number);
+        half(chunk::LANE, depth as u32);
+        half(chunk::KIND, chunk::EVENTS);
+        compiler_fence(Ordering::Release);
+        half(0, chunk::MAGIC);
+        (lane.base, lane.bytes) = (base, bytes);
+        lane.at = base.add(chunk::HEAD);
+        lane.last_start = base.add(bytes - reserve);
+    }
+    lane.sequence += 1;
+    write_thread(lane, thread.number);
+    Some(lane)
+}
+
+/// The records that follow are the thread's.
+fn write_thread(lane: &mut Lane, thread: u32) {
+    // SAFETY: no precondition.
+    let system = unsafe { libc::gettid() } as u64;
+    let mut bytes = [0; number::NUMBER_MAX];
+    // SAFETY: a lane has room for a change of thread behind its last start of a record.
+    unsafe {
+        let mut at = lane.at.add(1);
+        for value in [u64::from(thread), system] {
+            let length = number::write(&mut bytes, value);
+            at.copy_from_nonoverlapping(bytes.as_ptr(), length);
+            at = at.add(length);
+        }
+        compiler_fence(Ordering::Release);
+        lane.at.write(op::PRESENT | op::THREAD);
+        lane.at = at;
+    }
+}

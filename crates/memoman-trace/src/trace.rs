@@ -1,0 +1,184 @@
+//! A trace: a file that was opened.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use memoman_trace_format::layout::{HEADER, MAGIC, VERSION, header as at};
+
+use crate::chunks::{Clock, Index, Module};
+use crate::error::{Error, What};
+use crate::header::{Cut, Ended, Header, Origin, Raw, u32_at};
+use crate::lane::{Fault, Item, Lane};
+use crate::merge::Events;
+
+/// A trace: its header, events, stacks and modules.
+pub struct Trace {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    header: Header,
+    index: Index,
+    /// For each stream, what its stack numbers mean.
+    streams: HashMap<u32, Vec<u32>>,
+    /// Where each stack ends in `addresses`; stack n is entry n - 1.
+    ends: Vec<usize>,
+    addresses: Vec<u64>,
+}
+
+/// Bytes that the windows of all lanes take together, as far as they can be that small.
+const WINDOWS: usize = 32 << 20;
+
+impl Trace {
+    /// Opens a trace. Stacks are read at once, events later.
+    pub fn open(path: impl AsRef<Path>) -> Result<Trace, Error> {
+        let path = path.as_ref();
+        let fails = |what| Error::new(path, what);
+        let io = |error| fails(What::Io("read it", error));
+        let file = File::open(path).map_err(|error| fails(What::Io("open it", error)))?;
+        let about = file.metadata().map_err(io)?;
+        if !about.is_file() {
+            return Err(fails(What::Invalid("not a file; give the trace itself")));
+        }
+        let bytes = about.len();
+        let mut head = [0; HEADER];
+        let have = usize::try_from(bytes).map_or(HEADER, |bytes| bytes.min(HEADER));
+        file.read_exact_at(&mut head[..have], 0).map_err(io)?;
+        if have < MAGIC.len() || head[..MAGIC.len()] != MAGIC {
+            return Err(fails(What::Foreign));
+        }
+        match u32_at(&head, at::VERSION) {
+            0 => return Err(fails(What::Foreign)),
+            version if version > VERSION => return Err(fails(What::Newer(version))),
+            _ => {}
+        }
+        let mut raw = Raw::parse(&head);
+        let index = Index::read(&file, bytes, &raw).map_err(io)?;
+        if index.truncated || have < HEADER {
+            raw.header.ended = Ended::Cut(Cut::Truncated);
+        }
+        if let Origin::Forked { time, .. } = &mut raw.header.origin {
+            *time = index.clock.span(raw.forked);
+        }
+        let mut trace = Trace {
+            path: path.to_owned(),
+            file,
+            bytes,
+            header: raw.header,
+            index,
+            streams: HashMap::new(),
+            ends: Vec::new(),
+            addresses: Vec::new(),
+        };
+        if trace.header.stacks > 0 {
+            trace.read_stacks()?;
+        }
+        Ok(trace)
+    }
+
+    /// What the trace says about itself.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The events in the order of time.
+    pub fn events(&self) -> Events<'_> {
+        Events::new(self)
+    }
+
+    /// The return addresses of a stack, the innermost first; none for an unknown number.
+    pub fn stack(&self, id: u32) -> &[u64] {
+        let Some(index) = (id as usize).checked_sub(1) else {
+            return &[];
+        };
+        let Some(&end) = self.ends.get(index) else {
+            return &[];
+        };
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.addresses[start..end]
+    }
+
+    /// The number of stacks: their numbers are 1 to this one.
+    pub fn stacks(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// The files that were mapped into the process.
+    pub fn modules(&self) -> &[Module] {
+        &self.index.modules
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the trace holds all that happened: not cut, nothing lost, no sampling.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self.header.ended, Ended::Cut(_))
+            && self.header.lost == 0
+            && self.header.sample == 0
+            && self.index.damaged.is_none()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.index.clock
+    }
+
+    pub(crate) fn error(&self, what: What) -> Error {
+        Error::new(&self.path, what)
+    }
+
+    /// Where the chunks themselves are damaged.
+    pub(crate) fn damage(&self) -> Option<Error> {
+        let at = self.index.damaged?;
+        Some(self.error(What::Damaged(at, "no chunk starts here")))
+    }
+
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = (Lane<'_>, &[u32])> {
+        let window = (WINDOWS / self.index.lanes.len().max(1)).clamp(1 << 13, 1 << 18);
+        self.index.lanes.iter().map(move |lane| {
+            let stacks = self
+                .streams
+                .get(&lane.stream)
+                .map_or(&[][..], Vec::as_slice);
+            (Lane::new(&self.file, &lane.chunks, window), stacks)
+        })
+    }
+
+    /// Collects the stacks of all streams, each distinct one once.
+    fn read_stacks(&mut self) -> Result<(), Error> {
+        let mut known = HashMap::<Vec<u64>, u32>::new();
+        let mut streams = HashMap::<u32, Vec<u32>>::new();
+        for part in &self.index.lanes {
+            let numbers = streams.entry(part.stream).or_default();
+            let mut lane = Lane::new(&self.file, &part.chunks, 1 << 18);
+            loop {
+                match lane.next() {
+                    Ok(Some(Item::Record(_))) => {}
+                    Ok(Some(Item::Stack(stack))) => {
+                        if let Some(&id) = known.get(stack) {
+                            numbers.push(id);
+                            continue;
+                        }
+                        self.addresses.extend_from_slice(stack);
+                        self.ends.push(self.addresses.len());
+                        known.insert(stack.to_vec(), self.ends.len() as u32);
+                        numbers.push(self.ends.len() as u32);
+                    }
+                    // `events` reports a damaged place.
+                    Ok(None) | Err(Fault::Damaged(..)) => break,
+                    Err(Fault::Io(error)) => return Err(self.error(What::Io("read it", error))),
+                }
+            }
+        }
+        self.streams = streams;
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Builds the tool `memoman` into OUT/bin and its recorder into OUT/lib: scripts/build-tools.sh OUT
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+[ -n "${1:-}" ] || misused "say into which folder"
+out=$1
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+cd "$root"
+"$root/scripts/setup.sh" --check tools
+cargo build --quiet --release --package memoman-cli --package memoman-record --target-dir "$target"
+cp "$target/release/memoman" "$target/release/libmemoman_record.so" "$work"
+strip --strip-unneeded "$work/memoman" "$work/libmemoman_record.so"
+place "$work/memoman" "$out/bin/memoman" 755
+place "$work/libmemoman_record.so" "$out/lib/libmemoman_record.so" 755

@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# See your heap, on real programs: record → report → advise → replay. scripts/see.sh DIST | quick
+#
+#   DIST   python3, sqlite3, redis-server, gcc's compiler and a C++ program with two threads, with
+#          the tools that `make tools` wrote there: bin/memoman, lib/libmemoman_record.so
+#   quick  sqlite3 and the C++ program, in small, with tools built for debugging; and the C code of
+#          `memoman plan`, where dist/ has the library
+#
+# The pages are in target/see.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+group=see
+quick=
+case ${1:-} in
+    '') misused "quick, or the folder of the tools" ;;
+    quick)
+        quick=1
+        dist=$work/tools
+        (cd "$root" && cargo build --quiet -p memoman-cli -p memoman-record) || exit 1
+        place "$target/debug/memoman" "$dist/bin/memoman" 755
+        place "$target/debug/libmemoman_record.so" "$dist/lib/libmemoman_record.so"
+        ;;
+    *) dist=$(cd "$1" && pwd) || exit 1 ;;
+esac
+memoman=$dist/bin/memoman
+[ -x "$memoman" ] || die "$memoman is missing: run make tools"
+pages=$target/see
+mkdir -p "$pages"
+cd "$work" || exit 1
+
+# A trace's whole way: its page is used, the advice agrees with itself, and memoman's replay takes
+# exactly the footprint that the advice names.
+seen() {
+    local name=$1 trace=$work/$1.mmt page=$pages/$1.html
+    [ -s "$trace" ] || { fail "$name no trace"; return; }
+    check "$name-report" "$memoman" report "$trace" -o "$page" || return
+    if command -v chromium >/dev/null; then
+        check "$name-page-in-a-browser" python3 "$root/scripts/check_report.py" "$page"
+    else
+        skip "$name-page-in-a-browser chromium is not installed"
+    fi
+    check "$name-advise" sh -c "'$memoman' advise --json '$trace' >advice.json" || return
+    check "$name-replay" sh -c "'$memoman' replay --json --runs 1 '$trace' >replay.json" || return
+    check "$name-figures-agree" python3 - <<'PYTHON'
+import json
+advice, replay = json.load(open("advice.json")), json.load(open("replay.json"))
+memoman = next(row for row in replay["rows"] if row["allocator"] == "memoman")
+assert memoman["refused"] is None, memoman
+assert advice["calls"] > 1000, advice["calls"]
+assert advice["peak_live"] <= advice["served"] <= advice["pool"], advice
+assert -(-memoman["footprint"] // 16) * 16 == advice["footprint"], (memoman, advice["footprint"])
+PYTHON
+    python3 - "$name" <<'PYTHON'
+import json, sys
+a = json.load(open("advice.json"))
+print(f"     {sys.argv[1]}: {a['calls']:,} calls, {a['peak_live']:,} bytes live at most, served by "
+      f"{a['served']:,} ({a['served'] / a['peak_live']:.3f}), advised {a['pool']:,}")
+PYTHON
+}
+
+# record NAME COMMAND…: its trace is NAME.mmt. The children's traces are not looked at.
+record() {
+    local name=$1
+    shift
+    "$memoman" record --quiet --stacks 16 -o "$work/$name.mmt" -- "$@" >"$work/$name.out" 2>&1
+}
+
+rows=$([ -n "$quick" ] && echo 20000 || echo 400000)
+cat >load.sql <<SQL
+create table t(a integer primary key, b text);
+with recursive n(i) as (select 1 union all select i + 1 from n where i < $rows)
+insert into t select i, 'row ' || i || hex(i) from n;
+create index tb on t(b);
+delete from t where a % 3 = 0;
+select count(*), sum(length(upper(b))) from t;
+SQL
+record sqlite3 sqlite3 :memory: '.read load.sql'
+seen sqlite3
+
+cat >threads.cpp <<'CPP'
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <queue>
+#include <string>
+#include <thread>
+// One thread makes strings, the other ends them.
+int main(int, char **argv) {
+    std::queue<std::string> queue;
+    std::mutex mutex;
+    std::condition_variable ready;
+    const int count = std::atoi(argv[1]);
+    std::thread taker([&] {
+        for (int i = 0; i < count; i++) {
+            std::unique_lock<std::mutex> lock(mutex);
+            ready.wait(lock, [&] { return !queue.empty(); });
+            std::string taken = std::move(queue.front());
+            queue.pop();
+        }
+    });
+    for (int i = 0; i < count; i++) {
+        std::string made(20 + i * 7919 % 3000, 'x');
+        std::lock_guard<std::mutex> lock(mutex);
+        queue.push(std::move(made));
+        ready.notify_one();
+    }
+    taker.join();
+}
+CPP
+g++ -O1 -g threads.cpp -o threads -lpthread || die "g++ is missing"
+record threads ./threads "$([ -n "$quick" ] && echo 5000 || echo 100000)"
+seen threads
+
+if [ -z "$quick" ]; then
+    cat >objects.py <<'PYTHON'
+import json, re
+rows = [{"k": str(i), "v": list(range(i % 9))} for i in range(12000)]
+del rows[::3]
+text = json.dumps(rows)
+again = json.loads(text)
+found = [re.findall(r"\d+", text[i:i + 2000]) for i in range(0, 300000, 2000)]
+del rows
+kept = [x for i, x in enumerate(bytes(1000 + i % 5000) for i in range(800)) if i % 4 == 0]
+names = {i: str(i) * 5 for i in range(20000)}
+del again, found
+PYTHON
+    PYTHONMALLOC=malloc record python3 /usr/bin/python3 objects.py
+    seen python3
+
+    for i in $(seq 300); do
+        echo "int f$i(int x) { int s = 0; for (int i = 0; i < x; i++) s += i * $i % 7; return s; }"
+    done >many.c
+    record gcc "$(gcc -print-prog-name=cc1)" -quiet -O2 many.c -o many.s
+    seen gcc
+
+    record redis redis-server --port 7917 --save '' --appendonly no &
+    for _ in $(seq 100); do
+        redis-cli -p 7917 ping >/dev/null 2>&1 && break
+        sleep 0.1
+    done
+    redis-benchmark -p 7917 -n 20000 -r 10000 -d 200 -t set,lpush,hset,get -q >/dev/null 2>&1
+    redis-cli -p 7917 flushall >/dev/null 2>&1
+    redis-cli -p 7917 shutdown nosave >/dev/null 2>&1
+    wait
+    seen redis
+fi
+# The planned pools serve their counts, allocated and freed in turns.
+planned() {
+    cat >classes.toml <<'TOML'
+[[class]]
+name = "frame"
+size = 1520
+count = 6
+[[class]]
+name = "line"
+size = 512
+align = 64
+count = 4
+[[class]]
+name = "note"
+size = 24
+count = 50
+TOML
+    cat >planned.c <<'C'
+#include "heap.h"
+#include <stdint.h>
+static int fill(void *(*take)(void), void **blocks, int count) {
+    for (int i = 0; i < count; i++)
+        if ((blocks[i] = take()) == NULL) return 0;
+    return 1;
+}
+int main(void) {
+    void *frames[6], *lines[4], *notes[50];
+    if (heap_init() != 0) return 1;
+    for (int round = 0; round < 100; round++) {
+        if (!fill(note_alloc, notes, 50) || !fill(frame_alloc, frames, 6)) return 2;
+        if (!fill(line_alloc, lines, 4)) return 3;
+        for (int i = 0; i < 4; i++)
+            if ((uintptr_t)lines[i] % 64 != 0) return 4;
+        for (int i = 0; i < 50; i++) note_free(notes[i * 7 % 50]);
+        for (int i = 0; i < 6; i++) frame_free(frames[i * 5 % 6]);
+        for (int i = 0; i < 4; i++) line_free(lines[i]);
+    }
+    return 0;
+}
+C
+    "$memoman" plan classes.toml --code heap.h --evidence heap.md &&
+        grep -q '## Fragmentation' heap.md &&
+        gcc -std=c11 -Wall -Wextra -Werror -I "$library/include" -I . planned.c \
+            "$library/libmemoman.a" -lpthread -o planned && ./planned
+}
+library=$dist
+[ -e "$library/libmemoman.a" ] || library=$root/dist
+if [ -e "$library/libmemoman.a" ]; then
+    check plan-code-runs planned
+else
+    skip "plan-code-runs $library/libmemoman.a is missing: make"
+fi
+echo "     pages: $pages"
+finish
