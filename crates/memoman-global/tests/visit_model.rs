@@ -25,7 +25,7 @@ mod system {
 }
 
 use explore::explore;
-use gate::Gate;
+use gate::{Claim, Gate};
 use inbox::{Inbox, Taken};
 use lock::Lock;
 use loom::cell::UnsafeCell;
@@ -44,6 +44,8 @@ struct Leaves {
     own_gate: bool,
     /// It enters its own gate as for a call of its own.
     notice: bool,
+    /// It says that the owner is outside, also when it is not.
+    pretend: bool,
 }
 
 impl Leaves {
@@ -55,14 +57,6 @@ impl Leaves {
         }
     }
 }
-
-const NOTHING: Leaves = Leaves {
-    claim: false,
-    fence: false,
-    look: false,
-    own_gate: false,
-    notice: false,
-};
 
 /// One heap, whose owner is idle or not, and the heaps of two visitors.
 struct Process {
@@ -131,16 +125,22 @@ impl Process {
             return 0;
         }
         let mut visits = 0;
-        if leaves.claim || self.gate.claim() {
-            if !leaves.fence {
-                assert!(gate::closed_all());
-            }
-            if leaves.look || self.gate.is_left() {
+        let claim = if leaves.claim {
+            Claim::Unknown
+        } else {
+            self.gate.claim()
+        };
+        if claim == Claim::Unknown && !leaves.fence {
+            assert!(gate::closed_all());
+        }
+        if claim != Claim::Refused {
+            let outside = leaves.look || claim == Claim::Outside || self.gate.is_left();
+            if outside {
                 self.work();
                 visits = 1;
             }
             if !leaves.claim {
-                self.gate.dismiss();
+                self.gate.dismiss(outside || leaves.pretend);
             }
         }
         if !leaves.own_gate {
@@ -215,10 +215,11 @@ impl Process {
     /// As `remote::free_under_lock`: frees a block of a heap without an owner.
     fn be_holder(&self) -> usize {
         let worked = self.lock.try_with(|| {
-            let is_free = self.owned.load(Ordering::Relaxed) == 0 && self.gate.claim();
+            let is_free =
+                self.owned.load(Ordering::Relaxed) == 0 && self.gate.claim() != Claim::Refused;
             if is_free {
                 self.work();
-                self.gate.dismiss();
+                self.gate.dismiss(false);
             }
             usize::from(is_free)
         });
@@ -271,7 +272,8 @@ fn owner_and_visitor_are_never_in_together() {
     explore(Some(3), || {
         let process = Process::new();
         let owner = spawn(&process, |process| process.be_owner() + process.be_owner());
-        let visits = process.be_visitor(0, NOTHING) + process.be_visitor(0, NOTHING);
+        let visits =
+            process.be_visitor(0, Leaves::default()) + process.be_visitor(0, Leaves::default());
         assert_eq!(owner.join().unwrap(), 2, "an owner waits for the visitor");
         assert_eq!(process.total(), visits + 2);
     });
@@ -284,26 +286,19 @@ fn an_owner_that_fences_and_a_visitor_are_never_in_together() {
         let process = Process::new();
         assert!(process.gate.demand_fence());
         let owner = spawn(&process, |process| process.be_owner() + process.be_owner());
-        let visits = process.be_visitor(0, NOTHING);
-        assert_eq!(process.total_after(owner), visits + 2);
-    });
-}
-
-impl Process {
-    /// Joins the owner of two calls.
-    fn total_after(&self, owner: thread::JoinHandle<usize>) -> usize {
+        let visits = process.be_visitor(0, Leaves::default());
         assert_eq!(owner.join().unwrap(), 2);
-        self.total()
-    }
+        assert_eq!(process.total(), visits + 2);
+    });
 }
 
 #[test]
 fn two_visitors_and_the_owner_are_never_in_together() {
-    explore(Some(2), || {
+    explore(Some(1), || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
-        let other = spawn(&process, |process| process.be_visitor(1, NOTHING));
-        let visits = process.be_visitor(0, NOTHING) + other.join().unwrap();
+        let other = spawn(&process, |process| process.be_visitor(1, Leaves::default()));
+        let visits = process.be_visitor(0, Leaves::default()) + other.join().unwrap();
         assert_eq!(owner.join().unwrap() + visits, process.total());
     });
 }
@@ -313,7 +308,7 @@ fn a_visitor_a_lock_holder_and_the_owner_are_never_in_together() {
     explore(Some(1), || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
-        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        let visitor = spawn(&process, |process| process.be_visitor(0, Leaves::default()));
         process.be_guest();
         let visits = visitor.join().unwrap();
         assert_eq!(owner.join().unwrap() + visits + 1, process.total());
@@ -324,7 +319,7 @@ fn a_visitor_a_lock_holder_and_the_owner_are_never_in_together() {
 fn a_visitor_and_the_guest_of_one_heap_are_never_in_together() {
     explore(Some(3), || {
         let process = Process::new();
-        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        let visitor = spawn(&process, |process| process.be_visitor(0, Leaves::default()));
         process.be_guest_of_one(true);
         assert_eq!(visitor.join().unwrap() + 1, process.total());
     });
@@ -333,10 +328,10 @@ fn a_visitor_and_the_guest_of_one_heap_are_never_in_together() {
 /// No heap is in the middle of a visit when the kernel copies it.
 #[test]
 fn a_fork_waits_for_a_visitor() {
-    explore(Some(2), || {
+    explore(Some(1), || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
-        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        let visitor = spawn(&process, |process| process.be_visitor(0, Leaves::default()));
         let forked = process.be_forking(|| ());
         let visits = visitor.join().unwrap();
         assert_eq!(owner.join().unwrap() + visits + forked, process.total());
@@ -353,7 +348,7 @@ fn an_ownerless_heap_has_one_visitor_or_its_new_owner() {
             process.attach();
             process.be_owner()
         });
-        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        let visitor = spawn(&process, |process| process.be_visitor(0, Leaves::default()));
         let freed = process.be_holder();
         let visits = visitor.join().unwrap();
         assert_eq!(owner.join().unwrap() + visits + freed, process.total());
@@ -370,10 +365,11 @@ fn a_block_comes_out_once_by_visitor_or_owner() {
             let own = &process.own_gates[0];
             assert!(process.enter(own, gate::PUTTING));
             let mut taken = false;
-            if process.gate.claim() {
+            if process.gate.claim() == Claim::Unknown {
                 assert!(gate::closed_all());
-                taken = process.gate.is_left() && process.take();
-                process.gate.dismiss();
+                let outside = process.gate.is_left();
+                taken = outside && process.take();
+                process.gate.dismiss(outside);
             }
             own.leave();
             taken
@@ -437,14 +433,40 @@ fn with_a_careless_visitor(leaves: Leaves) {
 #[should_panic(expected = "Causality violation")]
 fn notices_a_visitor_without_a_fence() {
     let fence = true;
-    with_a_careless_visitor(Leaves { fence, ..NOTHING });
+    with_a_careless_visitor(Leaves {
+        fence,
+        ..Leaves::default()
+    });
 }
 
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_a_visitor_that_does_not_look() {
     let look = true;
-    with_a_careless_visitor(Leaves { look, ..NOTHING });
+    with_a_careless_visitor(Leaves {
+        look,
+        ..Leaves::default()
+    });
+}
+
+/// The second visit needs no barrier only if the first one has seen the owner outside.
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_a_visitor_that_pretends_to_have_seen_the_owner_outside() {
+    explore(Some(3), || {
+        let process = Process::new();
+        let owner = spawn(&process, Process::be_owner);
+        let pretend = true;
+        process.be_visitor(
+            0,
+            Leaves {
+                pretend,
+                ..Leaves::default()
+            },
+        );
+        process.be_visitor(0, Leaves::default());
+        owner.join().unwrap();
+    });
 }
 
 #[test]
@@ -454,9 +476,21 @@ fn notices_two_visitors_without_a_claim() {
         let process = Process::new();
         let claim = true;
         let other = spawn(&process, move |process| {
-            process.be_visitor(1, Leaves { claim, ..NOTHING })
+            process.be_visitor(
+                1,
+                Leaves {
+                    claim,
+                    ..Leaves::default()
+                },
+            )
         });
-        process.be_visitor(0, Leaves { claim, ..NOTHING });
+        process.be_visitor(
+            0,
+            Leaves {
+                claim,
+                ..Leaves::default()
+            },
+        );
         other.join().unwrap();
     });
 }
@@ -466,7 +500,7 @@ fn notices_two_visitors_without_a_claim() {
 fn notices_a_guest_of_one_heap_that_does_not_wait_for_a_visitor() {
     explore(Some(3), || {
         let process = Process::new();
-        let visitor = spawn(&process, |process| process.be_visitor(0, NOTHING));
+        let visitor = spawn(&process, |process| process.be_visitor(0, Leaves::default()));
         process.be_guest_of_one(false);
         visitor.join().unwrap();
     });
@@ -483,7 +517,7 @@ fn notices_a_fork_beside_a_visitor_outside_its_gate() {
                 0,
                 Leaves {
                     own_gate,
-                    ..NOTHING
+                    ..Leaves::default()
                 },
             )
         });

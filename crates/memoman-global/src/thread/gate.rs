@@ -20,6 +20,9 @@ pub(crate) const FORK: usize = 2;
 const FENCED: usize = 4;
 /// A visitor has the heap, or is about to look whether it has.
 const VISITOR: usize = 16;
+/// The owner has been seen outside, by a visitor, and has not entered since: it takes the bit away
+/// first. So the next visitor needs no barrier.
+const OUT: usize = 32;
 /// The child of the fork does without the heap.
 const LEFT_BEHIND: usize = 8;
 
@@ -29,6 +32,16 @@ pub(crate) const INSIDE: usize = 1;
 pub(crate) const PUTTING: usize = 5;
 /// A signal handler that has interrupted the owner there forks.
 const INTERRUPTED: usize = 2;
+
+/// The result of [`Gate::claim`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Refused,
+    /// Claimed. [`closed_all`] must follow before [`Gate::is_left`] is called.
+    Unknown,
+    /// Claimed, and the owner is outside.
+    Outside,
+}
 
 /// The gate of one heap. All-zero: open, and the owner outside.
 #[repr(C)]
@@ -63,6 +76,9 @@ impl Gate {
 
     /// The owner enters. An error if the gate is closed.
     pub(crate) fn enter(&self, purpose: usize) -> Result<(), ()> {
+        if self.closed.load(Ordering::Relaxed) & OUT != 0 {
+            self.closed.fetch_and(!OUT, Ordering::AcqRel);
+        }
         self.inside.store(purpose, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Acquire: what a guest has done comes before what the owner does next.
@@ -80,27 +96,37 @@ impl Gate {
         self.inside.store(0, Ordering::Release);
     }
 
-    /// Closes the gate for a visitor, unless it is closed. [`closed_all`] must follow before
-    /// [`Gate::is_left`] is called, and [`Gate::dismiss`] after all.
+    /// Closes the gate for a visitor, unless it is closed. [`Gate::dismiss`] must follow after all.
     #[must_use]
-    pub(crate) fn claim(&self) -> bool {
+    pub(crate) fn claim(&self) -> Claim {
         let closed = self.closed.load(Ordering::Relaxed);
+        let known = closed & OUT != 0;
+        if closed & !(FENCED | OUT) != 0 {
+            return Claim::Refused;
+        }
         // Acquire: what the last visitor or guest has done comes before what this one does.
-        closed & !FENCED == 0
-            && self
-                .closed
-                .compare_exchange(
-                    closed,
-                    closed | VISITOR,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                )
-                .is_ok()
+        let claimed = self.closed.compare_exchange(
+            closed,
+            closed & FENCED | VISITOR,
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        match claimed {
+            Err(_) => Claim::Refused,
+            Ok(_) if known => Claim::Outside,
+            Ok(_) => Claim::Unknown,
+        }
     }
 
-    /// The visitor leaves.
-    pub(crate) fn dismiss(&self) {
-        self.open(VISITOR);
+    /// The visitor leaves. `outside`: the visitor has seen the owner outside after a barrier, or
+    /// another visitor has, and the owner has not entered since.
+    pub(crate) fn dismiss(&self, outside: bool) {
+        // Release: what the visitor has done comes before what the next one does, or the owner.
+        let _ = if outside {
+            self.closed.fetch_xor(VISITOR | OUT, Ordering::Release)
+        } else {
+            self.closed.fetch_and(!VISITOR, Ordering::Release)
+        };
     }
 
     /// A visitor has the gate, or is about to leave it. None comes while a guest keeps it closed.
@@ -182,7 +208,7 @@ impl Gate {
     /// Opens the gate of an owner that no longer exists: in the child of a fork.
     pub(crate) fn forget(&self) {
         self.inside.store(0, Ordering::Relaxed);
-        self.open(GUEST | FORK | VISITOR);
+        self.open(GUEST | FORK | VISITOR | OUT);
     }
 }
 

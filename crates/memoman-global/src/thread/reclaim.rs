@@ -21,7 +21,7 @@ use crate::process::{misuse, registry, segments};
 use crate::system::{clock, memory, signals, sync};
 use crate::thread::cache::{CLASSES, Cache};
 use crate::thread::entry::{enter, enter_to_put};
-use crate::thread::gate;
+use crate::thread::gate::{self, Claim};
 use crate::thread::heap::{GIVEN_AT_ONCE, ThreadHeap};
 use crate::thread::idleness::{add_pending, pending};
 
@@ -201,15 +201,17 @@ unsafe fn visit_once(
             return visited;
         }
         let gate = &(*heap).gate;
-        if gate.claim() {
-            if !gate::closed_all() && gate.demand_fence() {
-                // The owner may have entered without a fence, before it could see its gate closed.
-                sync::let_stores_land();
-            }
-            if gate.is_left() {
+        let claim = gate.claim();
+        if claim == Claim::Unknown && !gate::closed_all() && gate.demand_fence() {
+            // The owner may have entered without a fence, before it could see its gate closed.
+            sync::let_stores_land();
+        }
+        if claim != Claim::Refused {
+            let outside = claim == Claim::Outside || gate.is_left();
+            if outside {
                 visited = relieve(heap, true, segments);
             }
-            gate.dismiss();
+            gate.dismiss(outside);
         }
         ThreadHeap::leave(own);
     }
