@@ -3,8 +3,7 @@
 //! more, over loom's atomics (`model/sync.rs`); a heap's contents lie in a cell in which loom
 //! reports two accesses that are not ordered.
 //!
-//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test visit_model`; without the flag
-//! this file is empty.
+//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test visit_model`.
 #![cfg(loom)]
 #![allow(dead_code, reason = "the model uses a part of each source")]
 
@@ -35,7 +34,7 @@ use sync::{AtomicUsize, Ordering};
 
 const KEY: usize = 1 << (usize::BITS - 1) | 5;
 
-/// What a visitor does not do, for the tests that the model notices it.
+/// What a visitor leaves out, for the tests that the model notices it.
 #[derive(Clone, Copy, Default)]
 struct Leaves {
     claim: bool,
@@ -151,7 +150,7 @@ impl Process {
 
     /// As `registry::shut`.
     fn shut(&self, bit: usize) {
-        let gates = [&self.gate, &self.own_gates[0], &self.own_gates[1]];
+        let gates = self.gates();
         gates.iter().for_each(|gate| gate.close(bit));
         assert!(gate::closed_all());
         for gate in gates {
@@ -161,10 +160,12 @@ impl Process {
         }
     }
 
-    fn open(&self, bit: usize) {
+    fn gates(&self) -> [&Gate; 3] {
         [&self.gate, &self.own_gates[0], &self.own_gates[1]]
-            .iter()
-            .for_each(|gate| gate.open(bit));
+    }
+
+    fn open(&self, bit: usize) {
+        self.gates().iter().for_each(|gate| gate.open(bit));
     }
 
     /// As `registry::stopped`, under the lock.
@@ -192,7 +193,7 @@ impl Process {
     /// A fork without patience. Returns how often the contents were changed.
     fn be_forking(&self, copy: impl FnOnce()) -> usize {
         self.lock.prefork();
-        let gates = [&self.gate, &self.own_gates[0], &self.own_gates[1]];
+        let gates = self.gates();
         gates.iter().for_each(|gate| gate.close(gate::FORK));
         assert!(gate::closed_all());
         for gate in gates {
@@ -420,7 +421,14 @@ fn notices_a_fork_between_exchange_and_link() {
     forks_beside_a_free(gate::INSIDE);
 }
 
-fn with_a_careless_visitor(leaves: Leaves) {
+fn but(change: impl Fn(&mut Leaves)) -> Leaves {
+    let mut leaves = Leaves::default();
+    change(&mut leaves);
+    leaves
+}
+
+fn with_a_careless_visitor(change: impl Fn(&mut Leaves)) {
+    let leaves = but(change);
     explore(Some(3), move || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
@@ -432,21 +440,13 @@ fn with_a_careless_visitor(leaves: Leaves) {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_a_visitor_without_a_fence() {
-    let fence = true;
-    with_a_careless_visitor(Leaves {
-        fence,
-        ..Leaves::default()
-    });
+    with_a_careless_visitor(|leaves| leaves.fence = true);
 }
 
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_a_visitor_that_does_not_look() {
-    let look = true;
-    with_a_careless_visitor(Leaves {
-        look,
-        ..Leaves::default()
-    });
+    with_a_careless_visitor(|leaves| leaves.look = true);
 }
 
 /// The second visit needs no barrier only if the first one has seen the owner outside.
@@ -456,14 +456,7 @@ fn notices_a_visitor_that_pretends_to_have_seen_the_owner_outside() {
     explore(Some(3), || {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
-        let pretend = true;
-        process.be_visitor(
-            0,
-            Leaves {
-                pretend,
-                ..Leaves::default()
-            },
-        );
+        process.be_visitor(0, but(|leaves| leaves.pretend = true));
         process.be_visitor(0, Leaves::default());
         owner.join().unwrap();
     });
@@ -474,23 +467,10 @@ fn notices_a_visitor_that_pretends_to_have_seen_the_owner_outside() {
 fn notices_two_visitors_without_a_claim() {
     explore(Some(2), || {
         let process = Process::new();
-        let claim = true;
-        let other = spawn(&process, move |process| {
-            process.be_visitor(
-                1,
-                Leaves {
-                    claim,
-                    ..Leaves::default()
-                },
-            )
+        let other = spawn(&process, |process| {
+            process.be_visitor(1, but(|leaves| leaves.claim = true))
         });
-        process.be_visitor(
-            0,
-            Leaves {
-                claim,
-                ..Leaves::default()
-            },
-        );
+        process.be_visitor(0, but(|leaves| leaves.claim = true));
         other.join().unwrap();
     });
 }
@@ -511,15 +491,8 @@ fn notices_a_guest_of_one_heap_that_does_not_wait_for_a_visitor() {
 fn notices_a_fork_beside_a_visitor_outside_its_gate() {
     explore(Some(2), || {
         let process = Process::new();
-        let own_gate = true;
-        let visitor = spawn(&process, move |process| {
-            process.be_visitor(
-                0,
-                Leaves {
-                    own_gate,
-                    ..Leaves::default()
-                },
-            )
+        let visitor = spawn(&process, |process| {
+            process.be_visitor(0, but(|leaves| leaves.own_gate = true))
         });
         process.be_forking(|| ());
         visitor.join().unwrap();

@@ -27,7 +27,7 @@ const SLACK: usize = 2 * ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
 /// pages released before it is given back. The number doubles when as many bytes as it says have
 /// been released and segments are needed again, up to `KEPT_MOST` or this part of the bytes in use.
 const KEPT_LEAST: usize = 8 << 20;
-const KEPT_MOST: usize = 16 << 20;
+const KEPT_MOST: usize = 12 << 20;
 const KEPT_PART: usize = 16;
 /// Free bytes that may never have been touched: this part of the pools, at most that of one region.
 const FRESH_PART: usize = 4;

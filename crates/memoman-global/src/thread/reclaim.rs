@@ -26,10 +26,10 @@ use crate::thread::heap::{GIVEN_AT_ONCE, ThreadHeap};
 use crate::thread::idleness::{add_pending, pending};
 
 /// A thread looks at an owner after freeing this many blocks of other threads, or bytes.
-const LOOK_BLOCKS: usize = 64;
-const LOOK_BYTES: usize = 32 << 10;
+const LOOK_BLOCKS: usize = 256;
+const LOOK_BYTES: usize = 64 << 10;
 /// Milliseconds after which an owner is idle.
-const IDLE: usize = 30;
+const IDLE: usize = 100;
 /// How often, at most, a thread sleeps until another visitor has left.
 const WAITS: u32 = 4;
 /// [`most_pending`]: this many bytes, or this part of all pools.
