@@ -62,6 +62,65 @@ fn group_j_free_blocks_are_counted_up_to_a_limit() {
 }
 
 #[test]
+fn group_j_free_blocks_of_a_least_size_are_walked_bin_by_bin() {
+    let heap = Heap::new(1 << 16);
+    let least = 40 * QUANTUM;
+    // Every second one stays free; the sizes lie on both sides of the least one.
+    let blocks: Vec<_> = (0..40).map(|i| heap.take((30 + i) * QUANTUM)).collect();
+    let freed = (0..40).filter(|i| i % 2 == 0);
+    freed.clone().for_each(|i| heap.free(blocks[i]));
+    let mut expected: Vec<_> = freed
+        .filter(|i| 30 + i >= 40)
+        .map(|i| (blocks[i].as_ptr().addr(), (30 + i) * QUANTUM - WORD))
+        .collect();
+    let walk = |from, limit, found: &mut Vec<_>| {
+        let mut note = |block: core::ptr::NonNull<u8>, bytes| {
+            found.push((block.as_ptr().addr(), bytes));
+        };
+        // SAFETY: live instance; the block is not touched.
+        unsafe { heap.tlsf().walk_free(from, least, limit, &mut note) }
+    };
+    let mut all = Vec::new();
+    assert_eq!(walk(0, 100, &mut all), 0);
+    // The pool's rest, which is the wilderness, comes first.
+    let rest = all.remove(0);
+    assert!(rest.0 > expected.last().unwrap().0);
+    all.sort_unstable();
+    assert_eq!(all, expected);
+
+    // One block at a time, each bin where the last one ended.
+    let mut single = Vec::new();
+    let mut from = 0;
+    for turn in 0.. {
+        from = walk(from, 1, &mut single);
+        assert!(single.len() <= turn + 1);
+        if from == 0 {
+            break;
+        }
+    }
+    single.sort_unstable();
+    single.dedup();
+    // Several blocks of one bin: the rest is left out.
+    assert!(single.len() > expected.len() / 2);
+    expected.push(rest);
+    assert!(single.iter().all(|block| expected.contains(block)));
+
+    // A block whose header is overwritten ends its bin and is not found.
+    let (broken, _) = expected[0];
+    let header: *mut usize = core::ptr::with_exposed_provenance_mut(broken - WORD);
+    // SAFETY: a word of the pool, restored below.
+    unsafe {
+        let sound = header.read();
+        header.write(sound ^ (64 * QUANTUM));
+        let mut others = Vec::new();
+        walk(0, 100, &mut others);
+        assert!(others.iter().all(|&(block, _)| block != broken));
+        header.write(sound);
+    }
+    assert_sound(heap.tlsf());
+}
+
+#[test]
 fn group_j_free_blocks_end_at_a_control_structure_between_two_pools() {
     let control = Tlsf::control_size(1 << 12).next_multiple_of(QUANTUM);
     let region = Region::new(1024 + control + 1024, 0, 0xFF);

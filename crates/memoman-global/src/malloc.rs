@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
-use crate::process::{large, mapping, segments, start};
+use crate::process::{large, mapping, start, supply};
 use crate::system::errno::set_errno;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
@@ -63,7 +63,7 @@ fn malloc_outlined(bytes: usize) -> *mut u8 {
             return allocate_large(heap, ALIGN, bytes, false);
         }
         if heap.is_null() {
-            return segments::allocate(heap, ALIGN, bytes);
+            return supply::allocate(heap, ALIGN, bytes);
         }
         calls::malloc(heap, bytes)
     }
@@ -82,7 +82,7 @@ unsafe fn allocate_large(
     zeroed: bool,
 ) -> *mut u8 {
     if bytes > isize::MAX as usize {
-        segments::refuse();
+        supply::refuse();
         return ptr::null_mut();
     }
     let settings = LargeBlocks::read();
@@ -104,7 +104,7 @@ unsafe fn allocate_large(
         return block.as_ptr();
     }
     // SAFETY: null, or the calling thread's heap, outside its gate (caller).
-    clear(unsafe { segments::allocate(heap, align, bytes) })
+    clear(unsafe { supply::allocate(heap, align, bytes) })
 }
 
 /// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with
@@ -146,7 +146,7 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
             return allocate_large(heap, align, bytes, false);
         }
         if heap.is_null() {
-            return segments::allocate(heap, align, bytes);
+            return supply::allocate(heap, align, bytes);
         }
         calls::memalign(heap, align, bytes)
     }
@@ -223,6 +223,10 @@ unsafe fn free_outside(block: NonNull<u8>) {
     }
 }
 
+/// A block that `realloc` has to move since it grows beyond this gets a mapping of its own: it may
+/// grow on, and many that grow in turns leave holes in a heap.
+const GROWN_MAX: usize = REQUEST_MAX / 8;
+
 /// `realloc`: NULL allocates, 0 bytes frees and returns NULL; on ENOMEM the block is unchanged.
 ///
 /// # Safety
@@ -266,7 +270,11 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
             Ok(resized) => return resized,
             Err(usable) => usable,
         };
-        let moved = malloc_outlined(bytes);
+        let moved = if bytes > usable && bytes > GROWN_MAX {
+            allocate_large(heap(), ALIGN, bytes, false)
+        } else {
+            malloc_outlined(bytes)
+        };
         if moved.is_null() && bytes <= usable {
             return block.as_ptr();
         }

@@ -79,9 +79,9 @@ impl Gated {
 
     /// One call of the owner, as `calls::enter` makes it. False: served elsewhere.
     fn be_owner(&self) -> bool {
-        if !self.gate.try_enter() {
-            while self.gate.enter().is_err() {
-                if self.lock.try_with(|| ()).is_none() {
+        if !self.gate.try_enter(gate::INSIDE) {
+            while self.gate.enter(gate::INSIDE).is_err() {
+                if !self.lock.pass() {
                     return false;
                 }
             }
@@ -98,6 +98,29 @@ impl Gated {
         // The kernel copies the heap.
         self.work();
         meanwhile();
+        self.gate.open(gate::FORK);
+        self.lock.postfork();
+    }
+}
+
+impl Gated {
+    /// A fork that does not wait for an owner in the middle of a call: `copies` is false for a heap
+    /// that is left behind, which the kernel copies in any state.
+    fn be_impatient(&self, copies: impl FnOnce(bool)) {
+        self.lock.prefork();
+        self.gate.close(gate::FORK);
+        whole_fence();
+        let whole = loop {
+            if self.gate.is_left() {
+                break true;
+            }
+            if self.gate.leave_behind() {
+                break false;
+            }
+            thread::yield_now();
+        };
+        copies(whole);
+        self.gate.take_along();
         self.gate.open(gate::FORK);
         self.lock.postfork();
     }
@@ -142,7 +165,7 @@ fn an_owner_that_fences_and_a_guest_are_never_in_together() {
         };
         gated.be_guest(whole_fence, true);
         owner.join().unwrap();
-        assert!(!gated.gate.try_enter());
+        assert!(!gated.gate.try_enter(gate::INSIDE));
     });
 }
 
@@ -276,7 +299,39 @@ fn what_is_put_aside_comes_out_after_the_fork() {
     });
 }
 
+#[test]
+fn a_fork_copies_a_heap_whole_or_leaves_it_behind() {
+    explore(Some(3), || {
+        let gated = Gated::new();
+        let owner = {
+            let gated = Arc::clone(&gated);
+            thread::spawn(move || (gated.be_owner(), gated.be_owner()))
+        };
+        gated.be_impatient(|whole| {
+            if whole {
+                gated.work();
+            }
+        });
+        owner.join().unwrap();
+        assert!(!gated.gate.is_left_behind() && gated.be_owner());
+    });
+}
+
 // The model reports the faults that it is there to find.
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_a_fork_that_copies_what_is_left_behind() {
+    explore(Some(3), || {
+        let gated = Gated::new();
+        let owner = {
+            let gated = Arc::clone(&gated);
+            thread::spawn(move || gated.be_owner())
+        };
+        gated.be_impatient(|_| gated.work());
+        owner.join().unwrap();
+    });
+}
 
 #[test]
 #[should_panic(expected = "Causality violation")]

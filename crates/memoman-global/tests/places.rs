@@ -203,7 +203,16 @@ fn misuse_of_blocks_outside_the_heap_is_reported_and_has_no_effect() {
                     assert_eq!(usable(block), 0);
                 });
                 free(block);
-                assert_eq!(reports(), [(c"double free", block.addr()); 3]);
+                // (The other thread may have moved a large block from the inbox to this thread's
+                // core, where it has merged.)
+                let merged = c"not a live block (or its header is overwritten)";
+                let found = reports();
+                assert_eq!(found.len(), 3);
+                for (message, address) in found {
+                    let large = size > 32 << 10 && message == merged;
+                    assert!(large || message == c"double free", "{size} {message:?}");
+                    assert_eq!(address, block.addr());
+                }
                 assert_eq!(heap::stats().live_blocks, before.live_blocks - 1);
             }
             assert!(heap::validate());

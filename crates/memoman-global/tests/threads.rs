@@ -193,12 +193,14 @@ fn a_thread_that_has_given_up_its_heap_is_served_without_one() {
 fn trim_returns_true_for_pages_of_a_thread_heap() {
     let name = "trim_returns_true_for_pages_of_a_thread_heap";
     quietly(name, &[("MEMOMAN_GROW", "0")], || {
-        // One block of the thread's segment is live, and whole pages are free.
         let block = heap::malloc(1000);
+        let hole = heap::malloc(30 << 10);
         make_key();
         FILLS.store(true, Ordering::Relaxed);
         life_with_late_end();
         assert!(heap::malloc(300 << 10).is_null());
+        // One block of the thread's segment is live, and whole pages are free.
+        free(hole);
         assert!(heap::trim(0));
         free(block);
     });
@@ -357,13 +359,14 @@ fn only_the_first_idle_heap_keeps_its_segments() {
     let name = "only_the_first_idle_heap_keeps_its_segments";
     quietly(name, &[], || {
         free(heap::malloc(1));
-        // Each keeps a segment or two when all its blocks are freed; they end one after the other.
+        // Each keeps a segment when all its blocks are freed; they end one after the other. (With a
+        // second segment, the threads would sweep each other's heaps.)
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let (end, wait) = mpsc::channel::<()>();
                 let (send, receive) = mpsc::channel();
                 let thread = thread::spawn(move || {
-                    let blocks: Vec<_> = (0..170).map(|_| heap::malloc(1000)).collect();
+                    let blocks: Vec<_> = (0..50).map(|_| heap::malloc(1000)).collect();
                     blocks.into_iter().for_each(free);
                     send.send(()).unwrap();
                     wait.recv().unwrap_err();

@@ -6,7 +6,8 @@ use core::ptr::{self, NonNull};
 use memoman_debug::site::{Site, here};
 
 use crate::allocator::{Refusal, Tlsf};
-use crate::process::heap::{LARGE, with_heap};
+use crate::process::heap::with_heap;
+use crate::process::regions::LARGE;
 use crate::process::{misuse, start};
 use crate::system::errno::set_errno;
 

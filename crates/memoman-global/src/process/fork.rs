@@ -11,29 +11,15 @@
 //!
 //! The debug library has one heap for all threads and no side heap: its threads wait for the fork.
 
-use core::mem::MaybeUninit;
-use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::lock::LOCK;
+use crate::system::signals;
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
-/// Runs `work` with this thread's signals blocked.
-fn without_signals(work: impl FnOnce()) {
-    let mut all = MaybeUninit::uninit();
-    let mut before = MaybeUninit::uninit();
-    // SAFETY: the calls write to their arguments only, each before it is read.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
-        work();
-        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
-    }
-}
-
 extern "C" fn prefork() {
-    without_signals(|| {
+    signals::blocked(|| {
         #[cfg(not(memoman_debug))]
         heaps::announce();
         LOCK.prefork();
@@ -44,7 +30,7 @@ extern "C" fn prefork() {
 }
 
 extern "C" fn postfork_parent() {
-    without_signals(|| {
+    signals::blocked(|| {
         #[cfg(not(memoman_debug))]
         heaps::open();
         LOCK.postfork();
@@ -54,7 +40,7 @@ extern "C" fn postfork_parent() {
 }
 
 extern "C" fn postfork_child() {
-    without_signals(|| {
+    signals::blocked(|| {
         #[cfg(not(memoman_debug))]
         let unsettled = heaps::adopt();
         #[cfg(memoman_debug)]
@@ -78,6 +64,7 @@ mod heaps {
     use core::ptr;
 
     use crate::process::lock::LOCK;
+    use crate::process::segments::Segment;
     use crate::process::{large, later, registry, side};
     use crate::thread::heap::ThreadHeap;
     use crate::thread::{attach, calls, lifetime, remote};
@@ -143,6 +130,8 @@ mod heaps {
             },
             // SAFETY: the heap of a thread that ends, which does not use it any more.
             |heap| unsafe { attach::give_up(heap.cast()) },
+            // SAFETY: a segment that is part of no heap.
+            |start| unsafe { Segment::put_aside(start).give_back() },
         );
     }
 

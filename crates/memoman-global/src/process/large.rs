@@ -7,7 +7,8 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
-use crate::process::heap::{Away, LARGE, State, try_with_heap};
+use crate::process::heap::{Away, State, try_with_heap};
+use crate::process::regions::LARGE;
 use crate::process::{core_calls, later, misuse, side};
 
 /// Allocates from the instance; with `grow`, from a new region if no pool can serve the request.

@@ -1,4 +1,5 @@
-//! What other threads give back while a thread forks: blocks, and the heaps of threads that end.
+//! What other threads give back while a thread forks: blocks, segments, and the heaps of threads
+//! that end.
 //! The forking thread gives them back after the fork, so that no call of another thread waits.
 //!
 //! A block is put aside by a node of the side heap that names it: nothing is read or written at an
@@ -16,6 +17,7 @@ static ASIDE: Aside = Aside::new();
 /// Nodes that are freed together.
 const SPENT: usize = 32;
 
+/// A block, a heap, or, in both fields, a segment.
 #[repr(C)]
 struct Node {
     link: usize,
@@ -34,6 +36,12 @@ pub(crate) fn free(block: NonNull<u8>) -> bool {
 #[cold]
 pub(crate) fn give_up(heap: *mut u8) -> bool {
     put(ptr::null_mut(), heap)
+}
+
+/// Puts a segment aside that is part of no heap. False if no thread forks any more.
+#[cold]
+pub(crate) fn give_back(segment: NonNull<u8>) -> bool {
+    put(segment.as_ptr(), segment.as_ptr())
 }
 
 fn put(block: *mut u8, heap: *mut u8) -> bool {
@@ -58,8 +66,13 @@ impl Node {
     const ALIGN: usize = align_of::<Node>();
 }
 
-/// After a fork: calls `free` with each block, and `give_up` with each heap, that was put aside.
-pub(crate) fn settle(free: impl Fn(NonNull<u8>), give_up: impl Fn(*mut u8)) {
+/// After a fork: calls `free` with each block, `give_up` with each heap, and `give_back` with each
+/// segment, that was put aside.
+pub(crate) fn settle(
+    free: impl Fn(NonNull<u8>),
+    give_up: impl Fn(*mut u8),
+    give_back: impl Fn(NonNull<u8>),
+) {
     for turn in 0.. {
         // Before the list is read: what is added after this has seen the end of the fork.
         let quiet = ASIDE.is_quiet();
@@ -82,7 +95,8 @@ pub(crate) fn settle(free: impl Fn(NonNull<u8>), give_up: impl Fn(*mut u8)) {
                 count = 0;
             }
             match NonNull::new(block) {
-                Some(block) => free(block),
+                Some(block) if heap.is_null() => free(block),
+                Some(segment) => give_back(segment),
                 None => give_up(heap),
             }
         }

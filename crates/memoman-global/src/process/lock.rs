@@ -44,9 +44,15 @@ const LOSSES: u32 = if cfg!(loom) { 1 } else { 4 };
 /// A held lock is tried this often before the thread sleeps: most sections are over before a thread
 /// could sleep and wake. The number is bounded, since spinning may keep the holder from running.
 const TRIES: u32 = if cfg!(loom) { 1 } else { 40 };
-/// How long a section waits for a fork before it is refused. (While the forking thread waits for
-/// those inside their heaps, the wait is repeated: sleeping threads leave them the processors.)
-const MOMENT: u32 = 1_000_000; // nanoseconds
+/// How many nanoseconds a section waits for a fork before it is refused: twice as long after a wait
+/// that saw the fork's end, a quarter after one in vain, as when the forking thread waits for a
+/// mutex of a waiting one. (While the forking thread waits for those inside their heaps, the wait
+/// is repeated: sleeping threads leave them the processors.)
+const MOMENT: usize = 1_000_000;
+const MOMENT_LEAST: usize = 20_000;
+const MOMENT_MOST: usize = 4_000_000;
+/// Nanoseconds that a thread which is to fork sleeps at a time for the lock.
+const SOON: u32 = 100_000;
 const MOMENTS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 pub(crate) struct Lock {
@@ -61,6 +67,8 @@ pub(crate) struct Lock {
     closing: AtomicBool,
     /// A thread has waited in vain for the end of this fork.
     overdue: AtomicBool,
+    /// Nanoseconds that the next thread waits.
+    moment: AtomicUsize,
     /// [`Lock::mutex`] is in use.
     inherits: AtomicBool,
     mutex: Mutex,
@@ -90,6 +98,7 @@ impl Lock {
             unsettled: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
+            moment: AtomicUsize::new(MOMENT),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
         }
@@ -105,6 +114,7 @@ impl Lock {
             unsettled: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
+            moment: AtomicUsize::new(MOMENT),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
         }
@@ -206,14 +216,56 @@ impl Lock {
             if self.overdue.load(Ordering::Relaxed) {
                 return false;
             }
-            if self.is_marked(word)
-                && !self.word.wait_for(word | WAITERS, MOMENT)
-                && !self.closing.load(Ordering::Relaxed)
-            {
-                self.overdue.store(true, Ordering::Relaxed);
+            if !self.is_marked(word) {
+                continue;
+            }
+            let moment = self.moment.load(Ordering::Relaxed);
+            let over = self.word.wait_for(word | WAITERS, moment as u32);
+            let moment = if over { 2 * moment } else { moment / 4 };
+            if over || !self.closing.load(Ordering::Relaxed) {
+                let moment = moment.clamp(MOMENT_LEAST, MOMENT_MOST);
+                self.moment.store(moment, Ordering::Relaxed);
+                self.overdue.store(!over, Ordering::Relaxed);
             }
         }
         false
+    }
+
+    /// Waits until the thread that has the lock has released it. False while another thread forks,
+    /// and when a section of this thread has been interrupted. (To take the lock for that would
+    /// have all threads that wait follow one after the other.)
+    pub(crate) fn pass(&self) -> bool {
+        if self.inherits.load(Ordering::Relaxed) {
+            // The holder is lent this thread's priority.
+            return self.try_with(|| ()).is_some();
+        }
+        let mut slept = false;
+        let mut tries = 0;
+        let passed = loop {
+            // Acquire: what the holder has done comes before what follows.
+            let word = self.word.load(Ordering::Acquire);
+            if word & !FLAGS == this_thread() {
+                break word & FORK != 0 && !self.nested.load(Ordering::Relaxed);
+            }
+            if word & FORK != 0 {
+                if !self.outlasts_fork() {
+                    break false;
+                }
+            } else if word & !FLAGS == 0 {
+                break true;
+            } else if tries < TRIES {
+                tries += 1;
+                spin_loop();
+            } else if self.is_marked(word) {
+                self.word.wait(word | WAITERS);
+                slept = true;
+            }
+        };
+        if slept {
+            // The wake may have been meant for a thread that takes the lock.
+            self.word.wake_one();
+        }
+        passed
     }
 
     /// Takes the word, sleeping while another thread has it. False when another thread forks.
@@ -322,8 +374,10 @@ impl Lock {
         }
         let taken = if mine {
             Taken::Word
-        } else {
+        } else if self.inherits.load(Ordering::Relaxed) {
             self.take_after_forks()
+        } else {
+            self.take_soon(me)
         };
         self.nested.store(mine, Ordering::Relaxed);
         self.depth.store(1, Ordering::Relaxed);
@@ -337,6 +391,32 @@ impl Lock {
             // Locked above, or in the interrupted section. Other threads that lock it see FORK.
             // SAFETY: initialised; if a section without the mutex was interrupted, an error.
             unsafe { self.mutex.unlock() };
+        }
+    }
+
+    /// Takes the word before all threads that sleep for it: a release by chance finds this thread
+    /// awake, since it sleeps for a short time only, and it takes a lock that is handed over. (With
+    /// many more threads than processors, each thread in the queue may take a time slice of all.)
+    fn take_soon(&self, me: usize) -> Taken {
+        let mut tries = 0;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & !FLAGS == 0 {
+                // With the flags: a sleeping thread is woken by the end of the fork.
+                if self
+                    .word
+                    .compare_exchange(word, me | word, Ordering::Acquire)
+                {
+                    return Taken::Word;
+                }
+            } else if tries < TRIES {
+                tries += 1;
+                spin_loop();
+            } else if word & FORK != 0 {
+                self.sleep(word);
+            } else if self.is_marked(word) {
+                self.word.wait_for(word | WAITERS, SOON);
+            }
         }
     }
 

@@ -10,9 +10,10 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
 use crate::allocator::{ALIGN, Misuse};
-use crate::process::heap::{LargeBlocks, keep_in_memory};
+use crate::process::heap::LargeBlocks;
 use crate::process::map::{self, UNIT};
 use crate::process::mapping_word::{Mapping, Use};
+use crate::process::regions::keep_in_memory;
 use crate::process::{mapping_spares as spares, misuse};
 use crate::system::memory;
 use crate::thread::heap::REQUEST_MAX;
@@ -29,7 +30,10 @@ const CUT_LEAST: usize = 64 << 10;
 /// it: cut into pieces, spares would fit fewer and fewer of such requests.
 const SPLIT_PART: usize = 2;
 const WHOLE_LEAST: usize = 5 << 20;
-/// A block that is resized to at most this becomes one of the thread's heap.
+/// A block that grows by at least this part moves into a spare that fits: copying a page takes less
+/// than a sixth of the time of a page fault.
+const COPIED_PART: usize = 4;
+/// A block that is cut to at most this, and to half, becomes one of the thread's heap.
 const MOVED_MOST: usize = REQUEST_MAX / 2;
 
 /// Allocates a block of its own; with `zeroed`, all bytes zero. None when the system refuses.
@@ -43,7 +47,7 @@ pub(crate) fn allocate(
 ) -> Option<NonNull<u8>> {
     let page = memory::page_size();
     let bytes = whole(bytes, page)?;
-    spares::count_requested(bytes);
+    spares::count_wanted(bytes);
     let kept = if align <= page {
         reuse(bytes, zeroed)
     } else {
@@ -75,15 +79,8 @@ fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
     if mapping.bytes < bytes {
         return grown(mapping, bytes);
     }
-    let part = if bytes < WHOLE_LEAST {
-        CUT_PART
-    } else {
-        SPLIT_PART
-    };
-    if let Some(tail) = cut(&mut mapping, bytes, part) {
-        // SAFETY: the end of a mapping that was just taken out.
-        unsafe { spares::retire(tail) };
-    }
+    let part = part_to_cut(bytes);
+    retire_tail(&mut mapping, bytes, part);
     if zeroed && !clean {
         // SAFETY: this thread's mapping, of at least `bytes`.
         unsafe { mapping.block().write_bytes(0, bytes) };
@@ -93,7 +90,9 @@ fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
 
 /// A spare made larger. None when the system refuses.
 fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
-    spares::count_mapped(bytes);
+    spares::count_mapped(bytes - mapping.bytes);
+    // Before the addresses may be another mapping's.
+    spares::forget(mapping);
     // SAFETY: this thread's mapping, which was just taken out and is no block.
     let moved = unsafe { memory::remap(mapping.block(), mapping.bytes, bytes) };
     let grown = moved.map(|start| Mapping {
@@ -155,6 +154,23 @@ fn cut(mapping: &mut Mapping, bytes: usize, part: usize) -> Option<Mapping> {
         start: mapping.end(),
         bytes: left,
     })
+}
+
+/// A spare for so many bytes is cut if that leaves this part of it.
+fn part_to_cut(bytes: usize) -> usize {
+    if bytes < WHOLE_LEAST {
+        CUT_PART
+    } else {
+        SPLIT_PART
+    }
+}
+
+/// [`cut`]s this thread's mapping, and keeps what is cut off.
+fn retire_tail(mapping: &mut Mapping, bytes: usize, part: usize) {
+    if let Some(tail) = cut(mapping, bytes, part) {
+        // SAFETY: the end of this thread's mapping (caller), which nothing uses.
+        unsafe { spares::retire(tail) };
+    }
 }
 
 /// Enters a block into the map. (The word exists.)
@@ -250,7 +266,7 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Option<Result<
     let page = memory::page_size();
     let resized = find(block)?.and_then(|mapping| {
         match whole(bytes, page) {
-            Some(_) if bytes <= MOVED_MOST => Ok(Err(mapping.bytes)),
+            Some(_) if bytes <= MOVED_MOST.min(mapping.bytes / 2) => Ok(Err(mapping.bytes)),
             Some(whole) if whole <= mapping.bytes => shrink(block, mapping, whole).map(Ok),
             // SAFETY: the former pointer is not used on success (caller).
             Some(whole) => unsafe { grow(block, mapping, whole, page) },
@@ -294,6 +310,13 @@ unsafe fn grow(
         (bytes / HEADROOM_PART) & !(page - 1)
     };
     claim(block, mapping, ptr::null_mut())?;
+    if let Some(grown) = grow_into_spare(mapping, bytes) {
+        spares::count_wanted(grown.bytes - mapping.bytes);
+        spares::count_resized(mapping.bytes, grown.bytes);
+        publish(grown);
+        return Ok(Ok(grown.block()));
+    }
+    spares::count_mapped(bytes - mapping.bytes);
     // The larger size first: it is a matter of addresses.
     let sizes = [bytes.saturating_add(headroom), bytes];
     let moved = sizes.into_iter().find_map(|to| {
@@ -308,7 +331,7 @@ unsafe fn grow(
         publish(mapping);
         return Ok(Err(mapping.bytes));
     };
-    spares::count_requested(moved.bytes - mapping.bytes);
+    spares::count_wanted(bytes - mapping.bytes);
     spares::count_resized(mapping.bytes, moved.bytes);
     // If there is no memory for the word either, the block can be used all the same; its free is
     // reported as that of a foreign pointer.
@@ -316,4 +339,30 @@ unsafe fn grow(
         publish(moved);
     }
     Ok(Ok(moved.block()))
+}
+
+/// Makes a block longer by the spare behind it, or moves it into a spare: pages that are in memory
+/// are worth more than new ones at the same addresses. None if there is no such spare.
+fn grow_into_spare(mapping: Mapping, bytes: usize) -> Option<Mapping> {
+    if let Some(behind) = spares::take_behind(mapping, bytes - mapping.bytes) {
+        let mut grown = Mapping {
+            start: mapping.start,
+            bytes: mapping.bytes + behind.bytes,
+        };
+        retire_tail(&mut grown, bytes, part_to_cut(bytes));
+        return Some(grown);
+    }
+    if bytes - mapping.bytes < mapping.bytes / COPIED_PART {
+        return None;
+    }
+    let (mut spare, _) = spares::take(bytes, None)?;
+    retire_tail(&mut spare, bytes, part_to_cut(bytes));
+    // SAFETY: both are this thread's, and the spare is the longer one. The former block is not used
+    // any more.
+    unsafe {
+        let to = spare.block();
+        to.copy_from_nonoverlapping(mapping.block(), mapping.bytes);
+        spares::retire(mapping);
+    }
+    Some(spare)
 }

@@ -122,6 +122,17 @@ impl Slots {
         None
     }
 
+    /// Takes out the mapping that begins at this address, if it has `bytes`. O(slots).
+    pub(crate) fn take_at(&self, start: usize, bytes: usize) -> Option<Mapping> {
+        let slot = self.used().iter().find_map(|slot| {
+            let seen = slot.load(Ordering::Relaxed);
+            (seen != 0 && unpack(seen).start == start).then_some((slot, seen))
+        });
+        let (slot, seen) = slot?;
+        let fits = unpack(seen).bytes >= bytes;
+        (fits && exchanged(slot, seen, 0)).then(|| unpack(seen))
+    }
+
     /// Takes out a mapping that ends where this one begins, or begins where it ends. O(slots).
     pub(crate) fn take_beside(&self, mapping: Mapping) -> Option<Mapping> {
         for slot in self.used() {

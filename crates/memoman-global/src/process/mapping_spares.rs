@@ -16,6 +16,7 @@
 
 use core::ptr;
 
+use crate::process::heap;
 use crate::process::map::{self, UNIT};
 use crate::process::mapping_slots::{BYTES_MOST, Slots};
 use crate::process::mapping_word::{Mapping, Use};
@@ -31,6 +32,8 @@ const KEPT_MOST: usize = if BYTES_MOST < 64 << 20 {
 const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
 const KEPT_PART_LEAST: usize = 256 << 10;
+/// Smaller mappings that one call gives back in favour of a larger one.
+const EVICTED_MOST: usize = 4;
 /// The least bytes that are cut off a mapping.
 const GONE_LEAST: usize = 64 << 10;
 const _: () = assert!(GONE_LEAST >= UNIT);
@@ -41,43 +44,43 @@ const SPAN_LEAST: usize = 64 << 20;
 
 static SLOTS: Slots = Slots::new();
 static ROOM: Room = Room {
-    live: AtomicUsize::new(0),
-    allocated: AtomicUsize::new(0),
-    resized: AtomicUsize::new(0),
-    freed: AtomicUsize::new(0),
-    peak: AtomicUsize::new(0),
-    kept: AtomicUsize::new(0),
-    worth: AtomicUsize::new(KEPT_LEAST),
-    given_back: AtomicUsize::new(0),
-    reused: AtomicUsize::new(0),
     requested: AtomicUsize::new(0),
+    allocated: AtomicUsize::new(0),
+    freed: AtomicUsize::new(0),
+    live: AtomicUsize::new(0),
     recent: AtomicUsize::new(0),
     before: AtomicUsize::new(0),
+    worth: AtomicUsize::new(KEPT_LEAST),
+    given_back: AtomicUsize::new(0),
+    mapped: AtomicUsize::new(0),
+    resized: AtomicUsize::new(0),
+    peak: AtomicUsize::new(0),
 };
 
 /// What decides on keeping. All Relaxed: a value that is late by another thread's step keeps a
-/// mapping more or less.
+/// mapping more or less. What each call reads lies in one cache line.
+#[repr(C, align(64))]
 struct Room {
+    /// Bytes requested in this span.
+    requested: AtomicUsize,
+    /// Blocks allocated and freed since the process began.
+    allocated: AtomicUsize,
+    freed: AtomicUsize,
     /// Bytes of live blocks.
     live: AtomicUsize,
-    /// Blocks allocated, resized and freed since the process began.
-    allocated: AtomicUsize,
-    resized: AtomicUsize,
-    freed: AtomicUsize,
-    /// The most bytes live since the process began.
-    peak: AtomicUsize,
-    /// Bytes kept.
-    kept: AtomicUsize,
+    /// The most bytes live in this span, and in the one before.
+    recent: AtomicUsize,
+    before: AtomicUsize,
     /// Bytes that have been worth keeping.
     worth: AtomicUsize,
     /// Bytes of the largest mapping returned since one was mapped that it could have served.
     given_back: AtomicUsize,
-    /// Bytes taken from the spares, and requested, in this span.
-    reused: AtomicUsize,
-    requested: AtomicUsize,
-    /// The most bytes live in this span, and in the one before.
-    recent: AtomicUsize,
-    before: AtomicUsize,
+    /// Those of the bytes requested that no spare has served.
+    mapped: AtomicUsize,
+    /// Blocks resized since the process began.
+    resized: AtomicUsize,
+    /// The most bytes live since the process began.
+    peak: AtomicUsize,
 }
 
 fn get(value: &AtomicUsize) -> usize {
@@ -107,15 +110,14 @@ impl Room {
         self.recent_peak().saturating_mul(4).max(SPAN_LEAST)
     }
 
-    /// Ends a span.
-    fn turn(&self) {
+    /// Ends a span in which so many bytes were requested.
+    fn turn(&self, requested: usize) {
         let set = |value: &AtomicUsize, to| value.swap(to, Ordering::Relaxed);
         set(&self.before, set(&self.recent, get(&self.live)));
         set(&self.given_back, 0);
-        let reused = set(&self.reused, 0).max(KEPT_LEAST);
-        self.worth.fetch_min(reused, Ordering::Relaxed);
-        // Threads that a fork has left behind may have counted in part.
-        set(&self.kept, SLOTS.contents().1);
+        let reused = requested.saturating_sub(set(&self.mapped, 0));
+        self.worth
+            .fetch_min(reused.max(KEPT_LEAST), Ordering::Relaxed);
     }
 }
 
@@ -180,22 +182,37 @@ fn count_live(change: usize) {
     }
 }
 
-/// Counts requested bytes: after enough of them, what is no longer worth keeping is unmapped.
+/// Counts bytes requested of something else than the spares.
 pub(crate) fn count_requested(bytes: usize) {
+    add(&ROOM.mapped, bytes);
+    count_wanted(bytes);
+}
+
+/// Counts bytes requested: after enough of them, what is not worth keeping any more goes back to
+/// the system.
+pub(crate) fn count_wanted(bytes: usize) {
     let sum = add(&ROOM.requested, bytes);
     if sum >= ROOM.span() {
         let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
         // (A thread that fails has counted later, and the next one turns.)
         if ROOM.requested.compare_exchange(sum, 0, set, seen).is_ok() {
-            ROOM.turn();
-            release_while(|| get(&ROOM.kept) > ROOM.to_keep());
+            end_span(sum);
         }
     }
 }
 
-/// Counts a block for which no mapping was kept: if one returned before could have served it,
+#[cold]
+#[inline(never)]
+fn end_span(requested: usize) {
+    ROOM.turn(requested);
+    release_while(|| SLOTS.contents().1 > ROOM.to_keep());
+    heap::age();
+}
+
+/// Counts a block for which no mapping was kept: if one given back before could have served it,
 /// more is worth keeping.
 pub(crate) fn count_mapped(bytes: usize) {
+    add(&ROOM.mapped, bytes);
     if get(&ROOM.given_back) >= bytes {
         ROOM.given_back.store(0, Ordering::Relaxed);
         let worth = get(&ROOM.worth);
@@ -218,7 +235,7 @@ fn release_while(more: impl Fn() -> bool) -> bool {
         if !more() {
             break;
         }
-        let Some((mapping, _)) = take_out(0, None).map(|mapping| (mapping, taken(mapping))) else {
+        let Some(mapping) = SLOTS.take(0, None) else {
             break;
         };
         // SAFETY: taken out, so it is this thread's, and no block.
@@ -229,39 +246,56 @@ fn release_while(more: impl Fn() -> bool) -> bool {
 }
 
 /// Takes a mapping of at least `bytes`, or of at least `or_less`. With true, it reads as zero. Its
-/// word in the map is null.
+/// word in the map is still a spare's.
 pub(crate) fn take(bytes: usize, or_less: Option<usize>) -> Option<(Mapping, bool)> {
-    let mapping = take_out(bytes, or_less)?;
-    add(&ROOM.reused, mapping.bytes);
-    Some((mapping, taken(mapping)))
+    let mapping = SLOTS.take(bytes, or_less)?;
+    let word = map::owner(mapping.start);
+    let clean = Mapping::of_word(word, mapping.start) == Some((mapping, Use::Spare(true)));
+    Some((mapping, clean))
 }
 
-/// Removes the word of a mapping that was taken out of its slot. True if it reads as zero.
-fn taken(mapping: Mapping) -> bool {
-    ROOM.kept.fetch_sub(mapping.bytes, Ordering::Relaxed);
-    map::entry(mapping.start).is_some_and(|entry| {
-        let word = entry.swap(ptr::null_mut(), Ordering::Relaxed);
-        Mapping::of_word(word, mapping.start) == Some((mapping, Use::Spare(true)))
-    })
+/// Takes the mapping that begins where this one ends, if it has `bytes`, and removes its word.
+pub(crate) fn take_behind(mapping: Mapping, bytes: usize) -> Option<Mapping> {
+    let other = SLOTS.take_at(mapping.end(), bytes)?;
+    forget(other);
+    Some(other)
 }
 
-fn take_out(bytes: usize, or_less: Option<usize>) -> Option<Mapping> {
-    if get(&ROOM.kept) == 0 {
-        return None;
+/// Removes the word of a mapping that was taken.
+pub(crate) fn forget(mapping: Mapping) {
+    if let Some(entry) = map::entry(mapping.start) {
+        entry.store(ptr::null_mut(), Ordering::Relaxed);
     }
-    SLOTS.take(bytes, or_less)
 }
 
 /// Keeps a mapping, or unmaps it.
 ///
 /// # Safety
-/// The mapping is this thread's, and nothing in it is used any more. Its word in the map is null.
+/// The mapping is this thread's, and nothing in it is used any more. Its word in the map is null,
+/// or that of a spare.
 pub(crate) unsafe fn retire(mut mapping: Mapping) {
-    let mut room = ROOM.to_keep().saturating_sub(get(&ROOM.kept));
+    let mut room = ROOM.to_keep().saturating_sub(SLOTS.contents().1);
     // SAFETY: the duties of the caller.
     unsafe {
         if mapping.bytes > ONE_MOST {
             return give_back(mapping);
+        }
+        // The largest is the most useful one: it can be cut.
+        for _ in 0..EVICTED_MOST {
+            if room >= mapping.bytes {
+                break;
+            }
+            let Some(least) = SLOTS.take(0, None) else {
+                break;
+            };
+            if least.bytes >= mapping.bytes {
+                if let Some(other) = SLOTS.put(least) {
+                    give_back(other);
+                }
+                break;
+            }
+            room += least.bytes;
+            give_back(least);
         }
         if room < mapping.bytes {
             ROOM.given_back.fetch_max(mapping.bytes, Ordering::Relaxed);
@@ -284,7 +318,7 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
         while mapping.bytes < KEPT_MOST
             && let Some(other) = SLOTS.take_beside(mapping)
         {
-            taken(other);
+            forget(other);
             mapping = Mapping {
                 start: mapping.start.min(other.start),
                 bytes: mapping.bytes + other.bytes,
@@ -309,12 +343,8 @@ pub(crate) unsafe fn discard(mapping: Mapping) {
 fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
     let entry = map::entry(mapping.start)?;
     entry.store(mapping.word(Use::Spare(clean)), Ordering::Relaxed);
-    add(&ROOM.kept, mapping.bytes);
     let other = SLOTS.put(mapping)?;
-    ROOM.kept.fetch_sub(other.bytes, Ordering::Relaxed);
-    if let Some(entry) = map::entry(other.start) {
-        entry.store(ptr::null_mut(), Ordering::Relaxed);
-    }
+    forget(other);
     Some(other)
 }
 
@@ -326,10 +356,8 @@ fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
 /// that of a spare.
 unsafe fn give_back(mapping: Mapping) {
     debug_assert!(mapping.bytes >= UNIT);
-    if let Some(entry) = map::entry(mapping.start) {
-        // Before the addresses may be another mapping's.
-        entry.store(ptr::null_mut(), Ordering::Relaxed);
-    }
+    // Before the addresses may be another mapping's.
+    forget(mapping);
     // SAFETY: this thread's, and unused (caller).
     unsafe {
         if memory::unmap(mapping.block(), mapping.bytes) {

@@ -5,14 +5,17 @@
 //! |---|---|
 //! | `start.rs` | start-up: registers the fork handlers and what runs at exit |
 //! | `figures/` | figures, validation and trim over every heap |
+//! | `pages.rs` | releasing the pages inside free blocks |
 //! | `segments.rs` | segments from the process-wide instance to a thread heap and back |
+//! | `supply.rs` | memory for a request that the thread's heap cannot serve |
 //! | `mapping.rs` | large blocks: each a mapping of its own |
 //! | `mapping_spares.rs` | mappings kept for the next large blocks, figures of the large blocks |
 //! | `mapping_slots.rs` | their places, and which thread gets one |
 //! | `mapping_word.rs` | a large block's word in the map |
 //! | `large.rs` | blocks of the process-wide instance itself |
 //! | `misuse.rs` | misuse: the error handler, or one line and abort |
-//! | `heap.rs` | the process-wide instance: create, grow, give back |
+//! | `heap.rs` | the process-wide instance: its state, under the lock |
+//! | `regions.rs` | its pools: growing, giving back, what is kept empty |
 //! | `fork.rs` | every heap survives `fork` |
 //! | `later.rs` | what other threads give back while a thread forks, over `aside.rs`, a list |
 //! | `side.rs` | the heap of the other threads while a thread forks |
@@ -29,7 +32,9 @@ pub(crate) mod fork;
 pub(crate) mod heap;
 pub(crate) mod lock;
 pub mod misuse;
+pub(crate) mod pages;
 pub(crate) mod published;
+pub(crate) mod regions;
 pub(crate) mod start;
 
 #[cfg(not(memoman_debug))]
@@ -56,3 +61,5 @@ pub(crate) mod registry;
 pub(crate) mod segments;
 #[cfg(not(memoman_debug))]
 pub(crate) mod side;
+#[cfg(not(memoman_debug))]
+pub(crate) mod supply;

@@ -1,6 +1,6 @@
 //! All thread heaps: their list, the idle ones, memory for new ones, and stopping their owners.
 //!
-//! Every function here is called under the lock.
+//! Every function here is called under the lock, but for [`next_to_sweep`].
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -14,6 +14,9 @@ use crate::thread::heap::ThreadHeap;
 use crate::thread::{gate, lifetime};
 
 const SIZE: usize = size_of::<ThreadHeap>();
+/// How often a thread that forks spins for those inside their heaps. One that runs leaves within a
+/// microsecond; one that does not, since there are more threads than processors, may take seconds.
+const PATIENCE: u32 = 16;
 
 /// The first heap's memory: static, so that a process with one thread maps none.
 struct First(UnsafeCell<MaybeUninit<ThreadHeap>>);
@@ -26,6 +29,8 @@ static FIRST: First = First(UnsafeCell::new(MaybeUninit::zeroed()));
 // These change under the lock only.
 /// The heap made last.
 static HEAPS: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
+/// The heap that was swept last, or null.
+static SWEPT: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
 /// Heaps without an owner.
 static IDLE: AtomicPtr<ThreadHeap> = AtomicPtr::new(ptr::null_mut());
 /// Zeroed memory for new heaps, and the bytes left of it.
@@ -79,7 +84,29 @@ fn new_heap(settings: &Settings) -> *mut ThreadHeap {
             let _ = (*heap).gate.demand_fence();
         }
     }
-    HEAPS.store(heap, Ordering::Relaxed);
+    // Release: a thread that sweeps finds the heap open, and its link.
+    HEAPS.store(heap, Ordering::Release);
+    heap
+}
+
+/// The heaps in turn, each from any thread that calls this. Null if there is none.
+pub(crate) fn next_to_sweep() -> *mut ThreadHeap {
+    // Acquire: the heap is open.
+    let swept = SWEPT.load(Ordering::Acquire);
+    let next = if swept.is_null() {
+        ptr::null_mut()
+    } else {
+        // SAFETY: heaps are never given back, and their place in the list does not change.
+        unsafe { (*swept).next }
+    };
+    let heap = if next.is_null() {
+        // Acquire: the heap is open.
+        HEAPS.load(Ordering::Acquire)
+    } else {
+        next
+    };
+    // Release: the heap came from the list, perhaps on another thread.
+    SWEPT.store(heap, Ordering::Release);
     heap
 }
 
@@ -141,9 +168,10 @@ fn is_anothers(heap: *mut ThreadHeap) -> bool {
     heap != lifetime::current().heap() && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) }
 }
 
-/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out. A
-/// thread inside its heap waits for no other one.
-fn shut(bit: usize) {
+/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out.
+/// What a thread does inside its heap waits for no other thread. After `patience` turns, heaps
+/// that the child of a fork can do without are left behind.
+fn shut(bit: usize, patience: u32) {
     let mut any = false;
     all(|heap| {
         if is_anothers(heap) {
@@ -164,11 +192,17 @@ fn shut(bit: usize) {
             sync::let_stores_land();
         }
     }
+    let mut turns = 0;
     all(|heap| {
         let mut turn = 0;
         while is_anothers(heap) && is_about_to_leave(heap) {
+            // SAFETY: any thread may access the gate.
+            if turns >= patience && unsafe { (*heap).gate.leave_behind() } {
+                break;
+            }
             sync::pause(turn);
             turn = turn.saturating_add(1);
+            turns = turns.saturating_add(1);
         }
     });
 }
@@ -187,30 +221,69 @@ fn open(bit: usize) {
 
 /// Runs `work` while every heap is the caller's.
 pub(crate) fn stopped<R>(work: impl FnOnce() -> R) -> R {
-    shut(gate::GUEST);
+    shut(gate::GUEST, u32::MAX);
     let result = work();
     open(gate::GUEST);
     result
 }
 
-/// Before a fork: waits until no other thread is inside its heap. Owners that come find their gate
-/// closed, and do not wait.
+/// The heap made so many heaps after it; None beyond the first heap.
+pub(crate) fn nth(index: usize) -> Option<*mut ThreadHeap> {
+    let mut at = 0;
+    let mut found = None;
+    all(|heap| {
+        if at == index {
+            found = Some(heap);
+        }
+        at += 1;
+    });
+    found
+}
+
+/// Runs `work` while this heap is the caller's. None, without running it, when the heap is in the
+/// middle of a call until its owner has forked.
+pub(crate) fn stopped_one<R>(heap: *mut ThreadHeap, work: impl FnOnce() -> R) -> Option<R> {
+    // SAFETY: a heap of the list; any thread may access the gate.
+    let gate = unsafe { &(*heap).gate };
+    let others = is_anothers(heap);
+    // Also the gate of the own heap and of one without an owner: a visitor may come.
+    gate.close(gate::GUEST);
+    if others && !gate::closed_all() && gate.demand_fence() {
+        sync::let_stores_land();
+    }
+    let mut turn = 0;
+    while gate.has_visitor() || (others && is_about_to_leave(heap)) {
+        sync::pause(turn);
+        turn = turn.saturating_add(1);
+    }
+    let result = (!others || !gate.is_interrupted()).then(work);
+    gate.open(gate::GUEST);
+    result
+}
+
+/// Before a fork: waits a moment for the threads that are inside their heaps. Owners that come find
+/// their gate closed, and do not wait.
 pub(crate) fn fork_begins() {
-    shut(gate::FORK);
+    shut(gate::FORK, PATIENCE);
 }
 
 /// After a fork, in the parent.
 pub(crate) fn fork_ends() {
+    // SAFETY: any thread may access the gate.
+    all(|heap| unsafe { (*heap).gate.take_along() });
     open(gate::FORK);
 }
 
 /// In the child of a fork: the other threads do not exist, and all were outside their heaps, which
-/// become idle. A heap that was in the middle of a call stays as it is, without an owner.
+/// become idle. A heap that was in the middle of a call stays as it is.
 pub(crate) fn forget_others() {
     all(|heap| {
         // SAFETY: this thread is the only one, so the heap's owner does not exist.
         unsafe {
-            if is_anothers(heap) && !(*heap).gate.is_interrupted() {
+            if is_anothers(heap) && (*heap).gate.is_left_behind() {
+                // Blocks of it that are freed are not used again.
+                (*heap).inbox.open();
+            } else if is_anothers(heap) && !(*heap).gate.is_interrupted() {
                 (*heap).gate.forget();
                 add_idle(heap);
             }

@@ -1,103 +1,94 @@
 //! Segments: blocks of the process-wide instance that are pools of a thread heap. Getting one when
-//! a request needs it, giving it back, and emptying a heap's cache and inbox for that.
+//! a request needs it, and giving it back.
+//!
+//! Under the lock a segment is a block that is allocated or freed. The map's words, the heap's list
+//! of pools and the pages are dealt with outside it, by the thread that has the segment.
 
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, HEADER, Pool, Refusal, Stats, Tlsf};
 use crate::process::heap::{State, try_with_heap};
 use crate::process::map::{self, UNIT};
-use crate::process::{core_calls, large, mapping_spares, misuse, registry, side};
-use crate::system::errno::set_errno;
+use crate::process::{core_calls, large, later};
+use crate::system::memory;
+use crate::thread::entry::enter;
 use crate::thread::heap::ThreadHeap;
 
 /// A segment is this part of the heap's bytes, within these bounds.
 const SEGMENT_PART: usize = 16;
-const SEGMENT_MIN: usize = 64 << 10;
+pub(crate) const SEGMENT_MIN: usize = 64 << 10;
 const SEGMENT_MAX: usize = 1 << 20;
 /// What a request may take beyond its bytes and alignment: rounding, a block in the gap before it,
 /// headers.
 const SLACK: usize = 2 * ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
 
-/// Serves what the heap could not: from a new segment, from the process-wide instance as it is,
-/// from a new region, and last after emptying the caches and inboxes of all heaps; while another
-/// thread forks, from the side heap. NULL and ENOMEM if all fail.
-///
-/// # Safety
-/// `heap` is null, or the calling thread's, which is outside its gate.
-#[cold]
-#[inline(never)]
-pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize) -> *mut u8 {
-    let outcome = try_with_heap(|state, tlsf| {
-        let own = !heap.is_null() && ThreadHeap::serves(align, bytes);
-        // SAFETY: the lock is held, and the heap is the calling thread's (caller).
-        unsafe {
-            let mut result = attempt(state, tlsf, heap, own, align, bytes, false);
-            if result == Err(Refusal::Exhausted) {
-                result = attempt(state, tlsf, heap, own, align, bytes, true);
-            }
-            if result == Err(Refusal::Exhausted) && drain_all(state, tlsf, heap) {
-                if own {
-                    result = ThreadHeap::allocate(heap, align, bytes);
-                }
-                for grow in [false, true] {
-                    if result == Err(Refusal::Exhausted) {
-                        result = attempt(state, tlsf, heap, own, align, bytes, grow);
-                    }
-                }
-            }
-            if result == Err(Refusal::Exhausted) {
-                state.shared.refused = state.shared.refused.wrapping_add(1);
-            }
-            result
+/// Free bytes that the process-wide instance keeps in memory at first. A segment beyond has its
+/// pages released before it is given back. The number doubles when as many bytes as it says have
+/// been released and segments are needed again, up to `KEPT_MOST` or this part of the bytes in use.
+const KEPT_LEAST: usize = 8 << 20;
+const KEPT_MOST: usize = 12 << 20;
+const KEPT_PART: usize = 16;
+/// Free bytes that may never have been touched: this part of the pools, at most that of one region.
+const FRESH_PART: usize = 4;
+const FRESH_MOST: usize = 64 << 20;
+/// How many bytes more the instance keeps in memory. Written under the lock; a value read without
+/// it may be stale.
+static KEEPS: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of all pools of the instance, like [`KEEPS`].
+static POOLS: AtomicUsize = AtomicUsize::new(0);
+
+/// About the bytes of all pools.
+pub(crate) fn pool_bytes() -> usize {
+    POOLS.load(Ordering::Relaxed)
+}
+
+/// A segment that is part of no heap: its start, and its bytes in whole units. Its last word
+/// belongs to the header of the next block.
+#[derive(Clone, Copy)]
+pub(crate) struct Segment {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+/// What the process-wide instance serves a request with.
+pub(crate) enum Served {
+    Segment(Segment),
+    Block(NonNull<u8>),
+}
+
+impl Served {
+    /// The block; also a segment's, of which nothing else is used.
+    pub(crate) fn block(self) -> NonNull<u8> {
+        match self {
+            Served::Segment(segment) => segment.start,
+            Served::Block(block) => block,
         }
-    });
-    misuse::report_deferred();
-    mapping_spares::count_requested(bytes.max(SEGMENT_MIN));
-    match outcome {
-        Ok(Some(Ok(block))) => return block.as_ptr(),
-        Ok(Some(Err(Refusal::Misuse(misuse, address)))) => misuse::report_global(misuse, address),
-        Ok(_) => set_errno(libc::ENOMEM),
-        Err(_) => match side::allocate(align, bytes) {
-            Some(block) => return block.as_ptr(),
-            None => set_errno(libc::ENOMEM),
-        },
     }
-    ptr::null_mut()
 }
 
-/// Refuses a request: ENOMEM, and counted unless another thread forks.
-#[cold]
-pub(crate) fn refuse() {
-    let _ = try_with_heap(|state, _| {
-        state.shared.refused = state.shared.refused.wrapping_add(1);
-    });
-    set_errno(libc::ENOMEM);
-}
-
-/// One attempt, with or without new regions from the system.
-///
-/// # Safety
-/// Under the lock; with `own`, the heap is the calling thread's.
-unsafe fn attempt(
+/// A segment of one of these sizes, 0 for none, or else the block itself: from the instance as it
+/// is, and then with a new region. Under the lock.
+pub(crate) fn serve(
     state: &mut State,
     tlsf: Tlsf,
-    heap: *mut ThreadHeap,
-    own: bool,
+    sizes: [usize; 2],
     align: usize,
     bytes: usize,
-    grow: bool,
-) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the lock is held, and the heap is the calling thread's (caller).
-    unsafe {
-        if own && let Some(pool) = add_segment(state, tlsf, heap, align, bytes, grow) {
-            let result = ThreadHeap::allocate(heap, align, bytes);
-            ThreadHeap::keep_if_empty(heap, pool);
-            if result != Err(Refusal::Exhausted) {
-                return result;
+) -> Result<Served, Refusal> {
+    for grow in [false, true] {
+        for size in sizes.into_iter().filter(|&size| size > 0) {
+            if let Some(segment) = Segment::new(state, tlsf, size, grow) {
+                return Ok(Served::Segment(segment));
             }
         }
-        large::allocate(state, tlsf, align, bytes, grow)
+        let result = large::allocate(state, tlsf, align, bytes, grow);
+        if result != Err(Refusal::Exhausted) {
+            return result.map(Served::Block);
+        }
     }
+    Err(Refusal::Exhausted)
 }
 
 /// The segments to try for a request of a heap with so many bytes: a part of them, and the least
@@ -108,91 +99,165 @@ pub(crate) fn segment_sizes(pool_bytes: usize, align: usize, bytes: usize) -> [u
     [generous.max(least), least]
 }
 
-/// Adds a segment to the heap in which the request fits.
-///
-/// # Safety
-/// Under the lock; the heap is the calling thread's.
-unsafe fn add_segment(
-    state: &mut State,
-    tlsf: Tlsf,
-    heap: *mut ThreadHeap,
-    align: usize,
-    bytes: usize,
-    grow: bool,
-) -> Option<Pool> {
-    // SAFETY: the lock is held, and the heap is the calling thread's (caller).
-    let Stats { pool_bytes, .. } = unsafe { ThreadHeap::tlsf(heap).stats() };
-    for size in segment_sizes(pool_bytes, align, bytes) {
-        // SAFETY: a fresh segment, used for nothing else; the heap is the calling thread's
-        // (caller).
-        unsafe {
-            let Some(start) = new_segment(state, tlsf, size, grow) else {
-                continue;
-            };
-            if map::prepare(start.as_ptr().addr(), size) {
-                map::assign(start.as_ptr().addr(), size, heap.cast());
-                // The last word belongs to the header of the next block.
-                let pool = ThreadHeap::tlsf(heap).add_pool(start.as_ptr(), size - HEADER);
-                if pool.is_some() {
-                    return pool;
-                }
-                map::assign(start.as_ptr().addr(), size, ptr::null_mut());
-            }
-            free_segment(state, tlsf, start);
+impl Segment {
+    /// Allocates a segment of `bytes`, whole units, at a multiple of a unit. Under the lock.
+    fn new(state: &mut State, tlsf: Tlsf, bytes: usize, grow: bool) -> Option<Segment> {
+        let mut start = large::allocate_uncounted(state, tlsf, UNIT, bytes - HEADER, false);
+        if grow
+            && start == Err(Refusal::Exhausted)
+            && state.grow(tlsf, bytes + UNIT + 4 * ALIGN, true)
+        {
+            start = large::allocate_uncounted(state, tlsf, UNIT, bytes - HEADER, false);
+        }
+        let start = start.ok()?;
+        // SAFETY: a live block, just allocated.
+        state.shared.segment_bytes += unsafe { Tlsf::block_size(start.as_ptr()) } + HEADER;
+        state.shared.segments += 1;
+        let shared = &mut state.shared;
+        shared.touched = shared.touched.saturating_sub(bytes);
+        if shared.released >= shared.keeps.max(KEPT_LEAST) {
+            shared.released = 0;
+            shared.keeps = 2 * shared.keeps.max(KEPT_LEAST);
+        }
+        count_kept(state, tlsf);
+        Some(Segment { start, bytes })
+    }
+
+    /// Makes the segment a pool of a heap. None if the system has no memory for the map.
+    ///
+    /// # Safety
+    /// The duties of [`ThreadHeap`]. The segment is new, and given back after None.
+    pub(crate) unsafe fn add_to(self, heap: *mut ThreadHeap) -> Option<Pool> {
+        let start = self.start.as_ptr();
+        if !map::prepare(start.addr(), self.bytes) {
             return None;
         }
+        map::assign(start.addr(), self.bytes, heap.cast());
+        // SAFETY: memory that nothing else uses (caller); the caller is in the heap.
+        let pool = unsafe { ThreadHeap::tlsf(heap).add_pool(start, self.bytes - HEADER) };
+        if pool.is_none() {
+            map::assign(start.addr(), self.bytes, ptr::null_mut());
+        }
+        pool
     }
-    None
-}
 
-/// Allocates a segment of `bytes`, whole units, at a multiple of a unit. Its last word is not part
-/// of it.
-fn new_segment(state: &mut State, tlsf: Tlsf, bytes: usize, grow: bool) -> Option<NonNull<u8>> {
-    let mut start = large::allocate_uncounted(state, tlsf, UNIT, bytes - HEADER, false);
-    if grow && start == Err(Refusal::Exhausted) && state.grow(tlsf, bytes + UNIT + 4 * ALIGN, true)
-    {
-        start = large::allocate_uncounted(state, tlsf, UNIT, bytes - HEADER, false);
+    /// Makes the segment a pool of the heap and allocates from it. None, and given back, if it
+    /// cannot become one.
+    ///
+    /// # Safety
+    /// `heap` is the calling thread's, which is outside its gate. The segment is new.
+    pub(crate) unsafe fn install(
+        self,
+        heap: *mut ThreadHeap,
+        align: usize,
+        bytes: usize,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: the owner, inside its gate (caller); the segment is new (caller).
+        unsafe {
+            let mut block = None;
+            if enter(heap) {
+                let pool = self.add_to(heap);
+                if let Some(pool) = pool {
+                    block = ThreadHeap::allocate(heap, align, bytes).ok();
+                    ThreadHeap::keep_if_empty(heap, pool);
+                }
+                ThreadHeap::leave(heap);
+                if pool.is_some() {
+                    return block;
+                }
+            }
+            self.give_back();
+        }
+        None
     }
-    let start = start.ok()?;
-    // SAFETY: a live block, just allocated.
-    state.shared.segment_bytes += unsafe { Tlsf::block_size(start.as_ptr()) } + HEADER;
-    state.shared.segments += 1;
-    Some(start)
-}
 
-/// Frees a segment.
-///
-/// # Safety
-/// Under the lock. It came from [`new_segment`], and nothing uses it any more.
-unsafe fn free_segment(state: &mut State, tlsf: Tlsf, start: NonNull<u8>) {
-    // SAFETY: a live block of the instance (caller), and the lock is held.
-    unsafe {
-        state.shared.segment_bytes -= Tlsf::block_size(start.as_ptr()) + HEADER;
-        state.shared.segments -= 1;
-        match core_calls::free(tlsf, start) {
-            Ok(Some(pool)) => state.emptied(tlsf, pool),
-            Ok(None) => {}
-            Err(misuse) => state.defer((misuse, start.as_ptr())),
+    /// Takes an empty pool's segment from its heap. None if the core refuses.
+    ///
+    /// # Safety
+    /// The duties of [`ThreadHeap`]; the pool's memory may be read.
+    pub(crate) unsafe fn take_from(heap: *mut ThreadHeap, pool: Pool) -> Option<Segment> {
+        // SAFETY: before it removes the pool, the core tests that it is an empty one of this heap.
+        unsafe {
+            let start: *mut u8 = pool.as_raw().cast();
+            let bytes = pool.memory().1.next_multiple_of(UNIT);
+            if !ThreadHeap::tlsf(heap).remove_pool(start) {
+                return None;
+            }
+            ThreadHeap::forget(heap, pool);
+            map::assign(start.addr(), bytes, ptr::null_mut());
+            NonNull::new(start).map(|start| Segment { start, bytes })
         }
     }
+
+    /// Gives the segment back, its pages released if the process-wide instance has enough in
+    /// memory.
+    ///
+    /// # Safety
+    /// Nothing uses it any more, and the calling thread is in no heap.
+    #[cold]
+    pub(crate) unsafe fn give_back(self) {
+        let mut touched = self.bytes;
+        if self.bytes > KEEPS.load(Ordering::Relaxed) {
+            let page = memory::page_size();
+            // SAFETY: whole pages inside a block that this thread has (caller), of which the core
+            // uses nothing.
+            touched -= unsafe { memory::discard(self.start.as_ptr(), self.bytes - HEADER, page) };
+        }
+        // SAFETY: nothing uses it (caller).
+        let given = try_with_heap(|state, tlsf| unsafe { self.free(state, tlsf, touched) });
+        if given.is_err() && !later::give_back(self.start) {
+            // The fork is over.
+            // SAFETY: the caller's duties.
+            unsafe { self.give_back() };
+        }
+    }
+
+    /// A segment whose return was put aside, of at most this size.
+    pub(crate) fn put_aside(start: NonNull<u8>) -> Segment {
+        // SAFETY: a live block of the instance, which this thread has.
+        let bytes = unsafe { Tlsf::block_size(start.as_ptr()) } & !(UNIT - 1);
+        Segment { start, bytes }
+    }
+
+    /// Frees the segment, of which so many bytes may be in memory. Under the lock.
+    ///
+    /// # Safety
+    /// Nothing uses it any more.
+    pub(crate) unsafe fn free(self, state: &mut State, tlsf: Tlsf, touched: usize) {
+        // SAFETY: a live block of the instance (caller), and the lock is held.
+        unsafe {
+            state.shared.segment_bytes -= Tlsf::block_size(self.start.as_ptr()) + HEADER;
+            state.shared.segments -= 1;
+            state.shared.touched += touched;
+            state.shared.released += self.bytes - touched;
+            match core_calls::free(tlsf, self.start) {
+                Ok(Some(pool)) => state.emptied(tlsf, pool),
+                Ok(None) => {}
+                Err(misuse) => state.defer((misuse, self.start.as_ptr())),
+            }
+        }
+        count_kept(state, tlsf);
+    }
 }
 
-/// Gives an empty pool's segment back, if it still is one of the heap's and empty.
-///
-/// # Safety
-/// `heap` is the calling thread's, which is outside its gate.
-#[cold]
-#[inline(never)]
-pub(crate) unsafe fn give_back(heap: *mut ThreadHeap, pool: Pool) {
-    // While another thread forks the pool stays, as an empty one that the heap goes on using.
-    let _ = try_with_heap(|state, tlsf| {
-        // A holder of the lock may have given it back meanwhile: the map shows that.
-        if ThreadHeap::of(pool.as_raw().addr()) == heap {
-            // SAFETY: the lock is held; the heap is the calling thread's (caller), and the address
-            // lies in one of its segments.
-            unsafe { give_back_locked(state, tlsf, heap, pool) };
-        }
-    });
+/// Computes [`KEEPS`] anew.
+fn count_kept(state: &mut State, tlsf: Tlsf) {
+    let settings = &state.settings;
+    if settings.reserve.is_some() || settings.fixed || settings.lock {
+        KEEPS.store(usize::MAX, Ordering::Relaxed);
+        return;
+    }
+    // SAFETY: the instance is live and under the lock.
+    let Stats {
+        pool_bytes, free, ..
+    } = unsafe { tlsf.stats() };
+    POOLS.store(pool_bytes, Ordering::Relaxed);
+    state.shared.touched = state.shared.touched.min(free);
+    let fresh = (pool_bytes / FRESH_PART).min(FRESH_MOST);
+    let kept = state.shared.touched.max(free.saturating_sub(fresh));
+    let most = ((pool_bytes - free) / KEPT_PART).max(KEPT_MOST);
+    state.shared.keeps = state.shared.keeps.clamp(KEPT_LEAST, most);
+    KEEPS.store(state.shared.keeps.saturating_sub(kept), Ordering::Relaxed);
 }
 
 /// Frees an empty pool's segment. True if it was freed.
@@ -205,19 +270,14 @@ pub(crate) unsafe fn give_back_locked(
     heap: *mut ThreadHeap,
     pool: Pool,
 ) -> bool {
-    // SAFETY: before it removes the pool, the core tests that it is an empty one of this heap.
+    // SAFETY: the lock lets this thread into the heap (caller); out of it, nothing uses the
+    // segment.
     unsafe {
-        let start: *mut u8 = pool.as_raw().cast();
-        let (_, bytes) = pool.memory();
-        if !ThreadHeap::tlsf(heap).remove_pool(start) {
-            return false;
+        let segment = Segment::take_from(heap, pool);
+        if let Some(segment) = segment {
+            segment.free(state, tlsf, segment.bytes);
         }
-        ThreadHeap::forget(heap, pool);
-        map::assign(start.addr(), bytes, ptr::null_mut());
-        if let Some(start) = NonNull::new(start) {
-            free_segment(state, tlsf, start);
-        }
-        true
+        segment.is_some()
     }
 }
 
@@ -239,27 +299,6 @@ pub(crate) unsafe fn give_back_all(state: &mut State, tlsf: Tlsf, heap: *mut Thr
             }
         }
     }
-    any
-}
-
-/// Empties every heap's cache and inbox into its core and frees the empty pools. True if
-/// another attempt may succeed: a pool was freed, or the calling thread's heap changed.
-///
-/// # Safety
-/// Under the lock.
-unsafe fn drain_all(state: &mut State, tlsf: Tlsf, own: *mut ThreadHeap) -> bool {
-    let mut any = false;
-    registry::stopped(|| {
-        registry::each(|heap| {
-            // SAFETY: the lock is held, and every other thread is outside its heap.
-            unsafe {
-                let before = ThreadHeap::tlsf(heap).stats().used;
-                drain(state, tlsf, heap);
-                any |= give_back_all(state, tlsf, heap);
-                any |= heap == own && ThreadHeap::tlsf(heap).stats().used != before;
-            }
-        });
-    });
     any
 }
 

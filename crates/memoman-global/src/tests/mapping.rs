@@ -53,6 +53,20 @@ fn the_least_that_fits_is_taken_or_else_the_greatest() {
 }
 
 #[test]
+fn the_one_behind_is_taken_if_it_is_long_enough() {
+    let slots = Slots::new();
+    let two = [5, 7].map(|mib| mapping(mib * 64 * MIB, mib * MIB));
+    for mapping in two {
+        assert_eq!(slots.put(mapping), None);
+    }
+    assert_eq!(slots.take_at(two[1].start, 7 * MIB + STEP), None);
+    assert_eq!(slots.take_at(two[1].start - STEP, STEP), None);
+    assert_eq!(slots.take_at(two[1].start, 7 * MIB), Some(two[1]));
+    assert_eq!(slots.take_at(two[1].start, STEP), None);
+    assert_eq!(slots.contents(), (1, 5 * MIB));
+}
+
+#[test]
 fn when_all_places_are_taken_the_smallest_goes() {
     let slots = Slots::new();
     let count = slots.len();

@@ -4,10 +4,10 @@ use core::ffi::c_void;
 use core::ptr;
 
 use crate::process::heap::try_with_heap;
-use crate::process::{later, misuse, registry, segments};
+use crate::process::{later, registry};
 use crate::system::sync;
 use crate::thread::heap::ThreadHeap;
-use crate::thread::lifetime;
+use crate::thread::{lifetime, reclaim};
 
 /// Gives the calling thread a heap. Null when the thread is ending, the system has no memory or no
 /// key, or another thread forks: the call is then served under the lock or by the side heap.
@@ -59,24 +59,13 @@ extern "C" fn ended(value: *mut c_void) {
 /// The calling thread owns it, is outside its gate, and does not use it again; or its owner has put
 /// it aside so.
 pub(crate) unsafe fn give_up(heap: *mut ThreadHeap) {
-    let given = try_with_heap(|state, tlsf| {
-        // SAFETY: the lock is held, and the heap is the calling thread's until `add_idle` (caller).
-        unsafe {
-            // One idle heap keeps its cache and its segments: threads that run one after the other
-            // reuse them.
-            if registry::has_idle() || ThreadHeap::is_heavy(heap) {
-                segments::drain(state, tlsf, heap);
-                segments::give_back_all(state, tlsf, heap);
-            } else {
-                segments::drain_inbox(state, tlsf, heap);
-            }
-            registry::add_idle(heap);
-        }
-    });
-    if given.is_err() && !later::give_up(heap.cast()) {
+    // SAFETY: the calling thread's heap until `add_idle` (caller).
+    let given = unsafe { reclaim::settle(heap) }
+        // SAFETY: no owner uses it any more.
+        && try_with_heap(|_, _| unsafe { registry::add_idle(heap) }).is_ok();
+    if !given && !later::give_up(heap.cast()) {
         // The fork is over.
         // SAFETY: the caller's duties.
-        return unsafe { give_up(heap) };
+        unsafe { give_up(heap) }
     }
-    misuse::report_deferred();
 }

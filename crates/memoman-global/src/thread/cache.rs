@@ -14,6 +14,7 @@
 
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allocator::ALIGN;
 use crate::process::map;
@@ -25,6 +26,12 @@ pub(crate) const CLASSES: usize = 129;
 const CLASS_PART: usize = 8;
 const CLASS_LEAST: usize = 8 << 10;
 const CLASS_MOST: usize = 512 << 10;
+/// Bytes of room that every cache may have; a cache has more while the rooms of all caches have no
+/// more than so many bytes beyond.
+const ROOM_FREELY: usize = 64 << 10;
+const ROOMS_MOST: usize = 16 << 20;
+/// Bytes of all caches' room beyond [`ROOM_FREELY`] each.
+static ROOMS: AtomicUsize = AtomicUsize::new(0);
 /// Misses before a class gets room.
 pub(crate) const COLD: u8 = 16;
 
@@ -64,6 +71,8 @@ pub(crate) struct Cache {
     cursor: u8,
     /// The next drains to skip: the last one gave too little.
     pub(crate) pause: u8,
+    /// Bytes of room of all classes.
+    room_bytes: usize,
 }
 
 /// Offsets and a size, for readers outside.
@@ -260,10 +269,31 @@ impl Cache {
             }
             let most = (bytes() / CLASS_PART).clamp(CLASS_LEAST, CLASS_MOST);
             let most = blocks_in(most, class).saturating_sub(usize::from(*room)) as u16;
-            let more = (*turned).min(*room / 2 + 1).min(most);
-            *room += more;
+            let mut more = (*turned).min(*room / 2 + 1).min(most);
+            if (*this).room_bytes >= ROOM_FREELY && ROOMS.load(Ordering::Relaxed) >= ROOMS_MOST {
+                more = 0;
+            }
             *turned -= more;
             (*Cache::class(this, class)).left += usize::from(more);
+            Cache::resize(this, class, *room + more);
+        }
+    }
+
+    /// Sets a class's room.
+    unsafe fn resize(this: *mut Cache, class: usize, blocks: u16) {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            let room = Cache::room(this, class);
+            let before = (*this).room_bytes;
+            let bytes = |blocks: u16| usize::from(blocks) * class * ALIGN;
+            let after = before + bytes(blocks) - bytes(*room);
+            *room = blocks;
+            (*this).room_bytes = after;
+            let beyond = |bytes: usize| bytes.saturating_sub(ROOM_FREELY);
+            if beyond(before) != beyond(after) {
+                let change = beyond(after).wrapping_sub(beyond(before));
+                ROOMS.fetch_add(change, Ordering::Relaxed);
+            }
         }
     }
 
@@ -283,8 +313,19 @@ impl Cache {
     pub(crate) unsafe fn shrink(this: *mut Cache, class: usize) {
         // SAFETY: the cache is this thread's (caller).
         unsafe {
-            *Cache::room(this, class) -= 1;
+            Cache::resize(this, class, *Cache::room(this, class) - 1);
             (*Cache::class(this, class)).left -= 1;
+        }
+    }
+
+    /// Removes all room that no block takes.
+    pub(crate) unsafe fn close(this: *mut Cache) {
+        for class in 0..CLASSES {
+            // SAFETY: the cache is this thread's (caller).
+            unsafe {
+                Cache::resize(this, class, Cache::count(this, class) as u16);
+                (*Cache::class(this, class)).left = 0;
+            }
         }
     }
 

@@ -1,14 +1,16 @@
 //! The owner's calls on its heap. None of them waits, unless a holder of the lock has the heap.
-//! `process/segments.rs` serves what the heap cannot, `process/side.rs` while another thread forks.
+//! `process/supply.rs` serves what the heap cannot, `process/side.rs` while another thread forks.
 
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
-use crate::process::lock::LOCK;
-use crate::process::{core_calls, later, misuse, segments, side};
+use crate::process::segments::Segment;
+use crate::process::{core_calls, later, misuse, side, supply};
 use crate::system::errno::set_errno;
 use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::entry::enter;
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
+use crate::thread::reclaim;
 
 /// Largest request that the cache serves.
 pub(crate) const CACHED_MAX: usize = (CLASSES - 1) * ALIGN - HEADER;
@@ -17,36 +19,6 @@ pub(crate) const CACHED_MAX: usize = (CLASSES - 1) * ALIGN - HEADER;
 #[inline(always)]
 fn class_of(bytes: usize) -> usize {
     (bytes.max(Tlsf::BLOCK_SIZE_MIN) + (HEADER + ALIGN - 1)) / ALIGN
-}
-
-/// The owner enters its heap. While a holder of the lock has it, the owner waits for the lock.
-/// False while another thread forks, which is not waited for beyond a moment.
-///
-/// # Safety
-/// `heap` is the calling thread's heap.
-#[inline(never)]
-#[must_use]
-pub(crate) unsafe fn enter(heap: *mut ThreadHeap) -> bool {
-    // SAFETY: the calling thread's heap (caller).
-    unsafe { ThreadHeap::try_enter(heap) || enter_slowly(heap) }
-}
-
-/// [`enter`] where the gate is closed, or the owner has to fence.
-///
-/// # Safety
-/// `heap` is the calling thread's heap.
-#[cold]
-#[inline(never)]
-unsafe fn enter_slowly(heap: *mut ThreadHeap) -> bool {
-    // SAFETY: the heap is open, and any thread may access its gate.
-    unsafe {
-        while (*heap).gate.enter().is_err() {
-            if LOCK.try_with(|| ()).is_none() {
-                return false;
-            }
-        }
-    }
-    true
 }
 
 /// `malloc` of at most [`CACHED_MAX`] bytes. Every case but a cached block ends in a tail call, so
@@ -243,7 +215,10 @@ unsafe fn finish(
                 misuse::report_global(misuse, address);
                 ptr::null_mut()
             }
-            Err(_) => segments::allocate(heap, align, bytes),
+            Err(_) => {
+                reclaim::sweep(heap, 1);
+                supply::allocate(heap, align, bytes)
+            }
         }
     }
 }
@@ -256,11 +231,28 @@ unsafe fn finish(
 unsafe fn leave(heap: *mut ThreadHeap) {
     // SAFETY: the owner, inside its gate (caller), which it leaves here.
     unsafe {
-        let surplus = ThreadHeap::take_surplus(heap);
-        ThreadHeap::leave(heap);
-        if let Some(pool) = surplus {
-            segments::give_back(heap, pool);
+        if (*heap).surplus.is_some() {
+            return leave_with_surplus(heap);
         }
+        ThreadHeap::leave(heap);
+    }
+}
+
+/// # Safety
+/// The duties of [`leave`].
+#[cold]
+#[inline(never)]
+unsafe fn leave_with_surplus(heap: *mut ThreadHeap) {
+    // SAFETY: the owner, inside its gate (caller), which it leaves here; after that the segment is
+    // this thread's.
+    unsafe {
+        let pool = ThreadHeap::take_surplus(heap);
+        let segment = pool.and_then(|pool| Segment::take_from(heap, pool));
+        ThreadHeap::leave(heap);
+        if let Some(segment) = segment {
+            segment.give_back();
+        }
+        reclaim::sweep(heap, 1);
     }
 }
 
@@ -317,7 +309,7 @@ unsafe fn free_to_core(heap: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: the owner, inside its gate; the block is in one of its segments (caller).
     unsafe {
         let result = match tested(heap, block) {
-            Ok(()) => ThreadHeap::turn_away(heap, block),
+            Ok(()) => ThreadHeap::turn_away(heap, block).and_then(|()| reclaim::fall(heap)),
             Err(misuse) => Err((misuse, block.as_ptr().cast_const())),
         };
         leave(heap);

@@ -1,6 +1,7 @@
 //! A heap's gate: its owner passes it at each call, with at most two stores and a load; a guest (a
 //! holder of the process's lock, or a thread that forks) closes it, waits until the owner is
-//! outside, and then has the heap.
+//! outside, and then has the heap. A visitor, which frees what an idle owner holds, claims the gate
+//! and looks once: it has the heap if the owner is outside, and leaves if not.
 //!
 //! The owner stores "inside" and then loads "closed"; the guest stores "closed" and then loads
 //! "inside". If each store comes before the load that follows it, at least one of them sees the
@@ -17,11 +18,30 @@ pub(crate) const GUEST: usize = 1;
 pub(crate) const FORK: usize = 2;
 /// Not closed: the owner enters with a fence.
 const FENCED: usize = 4;
+/// A visitor has the heap, or is about to look whether it has.
+const VISITOR: usize = 16;
+/// The owner has been seen outside, by a visitor, and has not entered since: it takes the bit away
+/// first. So the next visitor needs no barrier.
+const OUT: usize = 32;
+/// The child of the fork does without the heap.
+const LEFT_BEHIND: usize = 8;
 
-/// Bits of [`Gate::inside`]. The owner is inside.
-const INSIDE: usize = 1;
+/// Bits of [`Gate::inside`]. The owner is inside, in its own heap only.
+pub(crate) const INSIDE: usize = 1;
+/// The owner is inside, and puts a block into another heap's inbox.
+pub(crate) const PUTTING: usize = 5;
 /// A signal handler that has interrupted the owner there forks.
 const INTERRUPTED: usize = 2;
+
+/// The result of [`Gate::claim`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Refused,
+    /// Claimed. [`closed_all`] must follow before [`Gate::is_left`] is called.
+    Unknown,
+    /// Claimed, and the owner is outside.
+    Outside,
+}
 
 /// The gate of one heap. All-zero: open, and the owner outside.
 #[repr(C)]
@@ -40,11 +60,11 @@ impl Gate {
     }
 
     /// The owner enters, if the gate is simply open; false: it stays outside, and calls
-    /// [`Gate::enter`].
+    /// [`Gate::enter`]. `purpose` is [`INSIDE`] or [`PUTTING`].
     #[inline(always)]
     #[must_use]
-    pub(crate) fn try_enter(&self) -> bool {
-        self.inside.store(INSIDE, Ordering::Relaxed);
+    pub(crate) fn try_enter(&self, purpose: usize) -> bool {
+        self.inside.store(purpose, Ordering::Relaxed);
         light_fence();
         // Acquire: what a guest has done comes before what the owner does next.
         if self.closed.load(Ordering::Acquire) == 0 {
@@ -55,8 +75,11 @@ impl Gate {
     }
 
     /// The owner enters. An error if the gate is closed.
-    pub(crate) fn enter(&self) -> Result<(), ()> {
-        self.inside.store(INSIDE, Ordering::Relaxed);
+    pub(crate) fn enter(&self, purpose: usize) -> Result<(), ()> {
+        if self.closed.load(Ordering::Relaxed) & OUT != 0 {
+            self.closed.fetch_and(!OUT, Ordering::AcqRel);
+        }
+        self.inside.store(purpose, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Acquire: what a guest has done comes before what the owner does next.
         if self.closed.load(Ordering::Acquire) & !FENCED == 0 {
@@ -71,6 +94,50 @@ impl Gate {
     pub(crate) fn leave(&self) {
         // Release: what the owner has done comes before what a guest does that sees it outside.
         self.inside.store(0, Ordering::Release);
+    }
+
+    /// Closes the gate for a visitor, unless it is closed. [`Gate::dismiss`] must follow after all.
+    #[must_use]
+    pub(crate) fn claim(&self) -> Claim {
+        let closed = self.closed.load(Ordering::Relaxed);
+        let known = closed & OUT != 0;
+        if closed & !(FENCED | OUT) != 0 {
+            return Claim::Refused;
+        }
+        // Acquire: what the last visitor or guest has done comes before what this one does.
+        let claimed = self.closed.compare_exchange(
+            closed,
+            closed & FENCED | VISITOR,
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        match claimed {
+            Err(_) => Claim::Refused,
+            Ok(_) if known => Claim::Outside,
+            Ok(_) => Claim::Unknown,
+        }
+    }
+
+    /// The visitor leaves. `outside`: the visitor has seen the owner outside after a barrier, or
+    /// another visitor has, and the owner has not entered since.
+    pub(crate) fn dismiss(&self, outside: bool) {
+        // Release: what the visitor has done comes before what the next one does, or the owner.
+        let _ = if outside {
+            self.closed.fetch_xor(VISITOR | OUT, Ordering::Release)
+        } else {
+            self.closed.fetch_and(!VISITOR, Ordering::Release)
+        };
+    }
+
+    /// A visitor has the gate, or is about to leave it. None comes while a guest keeps it closed.
+    pub(crate) fn has_visitor(&self) -> bool {
+        // Acquire: what the visitor has done comes before what the guest does.
+        self.closed.load(Ordering::Acquire) & VISITOR != 0
+    }
+
+    /// A visitor has the gate, and no guest or fork has.
+    pub(crate) fn is_visited(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) & !FENCED == VISITOR
     }
 
     /// Closes the gate, for a guest or for a fork. [`closed_all`] must follow before
@@ -109,15 +176,39 @@ impl Gate {
         }
     }
 
-    /// The owner is inside and cannot leave before it has forked.
+    /// No thread but the owner may touch the heap: the owner is inside and cannot leave before it
+    /// has forked, or the heap is left behind.
     pub(crate) fn is_interrupted(&self) -> bool {
-        self.inside.load(Ordering::Relaxed) & INTERRUPTED != 0
+        self.inside.load(Ordering::Relaxed) & INTERRUPTED != 0 || self.is_left_behind()
+    }
+
+    /// Before a fork that does not wait for the owner to leave: the child is to do without this
+    /// heap, whose owner is in the middle of a call in it. False while the owner writes to another
+    /// heap's inbox, and when it is outside. The gate is closed, so the owner does not come back
+    /// for another purpose.
+    pub(crate) fn leave_behind(&self) -> bool {
+        let behind = self.inside.load(Ordering::Acquire) == INSIDE;
+        if behind {
+            self.closed.fetch_or(LEFT_BEHIND, Ordering::Relaxed);
+        }
+        behind
+    }
+
+    /// In the child of such a fork: the heap's owner does not exist, and was in the middle of a
+    /// call.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) & LEFT_BEHIND != 0
+    }
+
+    /// In the parent, after the fork.
+    pub(crate) fn take_along(&self) {
+        self.closed.fetch_and(!LEFT_BEHIND, Ordering::Relaxed);
     }
 
     /// Opens the gate of an owner that no longer exists: in the child of a fork.
     pub(crate) fn forget(&self) {
         self.inside.store(0, Ordering::Relaxed);
-        self.open(GUEST | FORK);
+        self.open(GUEST | FORK | VISITOR | OUT);
     }
 }
 

@@ -4,12 +4,13 @@
 
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
 use crate::thread::cache::{CLASSES, Cache, Taken};
-use crate::thread::gate::Gate;
+use crate::thread::gate::{self, Gate};
+use crate::thread::idleness::{self, Idleness, Moved};
 use crate::thread::inbox::{self, Inbox};
 
 /// Largest request that a thread heap takes; a larger one gets a mapping of its own.
@@ -19,6 +20,12 @@ const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
 /// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
 const DRAIN_PAUSE: u8 = 15;
+/// A pool of up to this size is kept when it is empty; a greater one while the spares of all heaps
+/// have no more than [`SPARES_MOST`] beyond.
+const SPARE_FREELY: usize = 64 << 10;
+const SPARES_MOST: usize = 8 << 20;
+/// Bytes of all heaps' spares beyond [`SPARE_FREELY`] each.
+static SPARES: AtomicUsize = AtomicUsize::new(0);
 /// Largest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
@@ -41,16 +48,25 @@ pub(crate) struct Shared {
 pub(crate) struct ThreadHeap {
     pub(crate) gate: Gate,
     tlsf: MaybeUninit<Tlsf>,
-    /// Successful allocations.
-    allocations: usize,
+    /// Successful allocations. Written inside the heap; other threads read it.
+    allocations: AtomicUsize,
     /// A pool without a live block, kept for the next allocations.
     pub(crate) spare: Option<Pool>,
     /// A second one, to be returned as soon as the owner is outside.
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
+    /// Freed blocks of other heaps since this thread looked at an owner.
+    pub(crate) sent: Moved,
+    /// Bytes taken out of the inbox.
+    received: usize,
     pub(crate) shared: Shared,
+    pub(crate) idleness: Idleness,
     // The rest of the shared cache line holds what changes rarely.
+    /// The spare's part of [`SPARES`].
+    spare_charge: usize,
+    /// The most bytes that the core has had in use since `reclaim::fall` last did something.
+    pub(crate) high: usize,
     /// The heap made before this one. Accessed under the lock.
     pub(crate) next: *mut ThreadHeap,
     /// The next heap without an owner. Accessed under the lock.
@@ -63,8 +79,9 @@ pub(crate) const CACHE_AT: usize = offset_of!(ThreadHeap, cache);
 pub(crate) const CONTROL_AT: usize = offset_of!(ThreadHeap, control);
 
 /// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
-/// *in* it. The caller is in a heap as its owner, inside its gate; or as the holder of the lock,
-/// while the heap is the caller's own, has no owner, or has its owner outside a closed gate.
+/// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed
+/// the gate and then seen the owner outside; or as the holder of the lock, which has claimed the
+/// gate of a heap without an owner, or has stopped all threads, or those of this heap.
 impl ThreadHeap {
     /// Makes an empty heap of zeroed memory that no other thread knows.
     pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
@@ -109,7 +126,7 @@ impl ThreadHeap {
     #[must_use]
     pub(crate) unsafe fn try_enter(heap: *mut ThreadHeap) -> bool {
         // SAFETY: the heap is open (caller), and any thread may access the gate.
-        unsafe { (*heap).gate.try_enter() }
+        unsafe { (*heap).gate.try_enter(gate::INSIDE) }
     }
 
     /// The owner leaves.
@@ -129,15 +146,20 @@ impl ThreadHeap {
     /// Counts a successful allocation. Returns its address.
     #[inline(always)]
     pub(crate) unsafe fn hand_out(heap: *mut ThreadHeap, block: NonNull<u8>) -> *mut u8 {
-        // SAFETY: the caller is in the heap.
-        unsafe { (*heap).allocations = (*heap).allocations.wrapping_add(1) };
+        // SAFETY: the caller is in the heap, so no other thread writes the count.
+        unsafe {
+            let count = (*heap).allocations.load(Ordering::Relaxed);
+            (*heap)
+                .allocations
+                .store(count.wrapping_add(1), Ordering::Relaxed);
+        }
         block.as_ptr()
     }
 
-    /// Successful allocations of this heap.
+    /// Successful allocations of this heap. Any thread may call it.
     pub(crate) unsafe fn allocations(heap: *mut ThreadHeap) -> usize {
-        // SAFETY: the caller is in the heap.
-        unsafe { (*heap).allocations }
+        // SAFETY: the heap is open (caller).
+        unsafe { (*heap).allocations.load(Ordering::Relaxed) }
     }
 
     /// Allocates from the core. Exhaustion is not counted as a refused request.
@@ -191,16 +213,39 @@ impl ThreadHeap {
         }
     }
 
-    /// An empty pool becomes the spare; a second one is surplus.
+    /// An empty pool becomes the spare; a second one is surplus, and so is a large one where the
+    /// heaps' spares have enough.
     #[cold]
     unsafe fn emptied(heap: *mut ThreadHeap, pool: Pool) {
         // SAFETY: the caller is in the heap; the spare is one of its pools: `forget` strikes a pool
         // that goes.
         unsafe {
             match (*heap).spare {
-                Some(spare) if spare != pool && spare.is_empty() => (*heap).surplus = Some(pool),
-                _ => (*heap).spare = Some(pool),
+                Some(spare) if spare == pool => {}
+                Some(spare) if spare.is_empty() => (*heap).surplus = Some(pool),
+                _ => {
+                    let _ = ThreadHeap::take_spare(heap);
+                    let charge = pool.memory().1.saturating_sub(SPARE_FREELY);
+                    let before = SPARES.fetch_add(charge, Ordering::Relaxed);
+                    if charge > 0 && before + charge > SPARES_MOST {
+                        SPARES.fetch_sub(charge, Ordering::Relaxed);
+                        (*heap).surplus = Some(pool);
+                    } else {
+                        (*heap).spare = Some(pool);
+                        (*heap).spare_charge = charge;
+                    }
+                }
             }
+        }
+    }
+
+    /// Takes the spare, with its part of [`SPARES`].
+    unsafe fn take_spare(heap: *mut ThreadHeap) -> Option<Pool> {
+        // SAFETY: the caller is in the heap.
+        unsafe {
+            SPARES.fetch_sub((*heap).spare_charge, Ordering::Relaxed);
+            (*heap).spare_charge = 0;
+            (*heap).spare.take()
         }
     }
 
@@ -217,7 +262,7 @@ impl ThreadHeap {
             if let Some(pool) = (*heap).surplus.take() {
                 return Some(pool);
             }
-            (*heap).spare.take().filter(|spare| spare.is_empty())
+            ThreadHeap::take_spare(heap).filter(|spare| spare.is_empty())
         }
     }
 
@@ -225,10 +270,11 @@ impl ThreadHeap {
     pub(crate) unsafe fn forget(heap: *mut ThreadHeap, pool: Pool) {
         // SAFETY: the caller is in the heap.
         unsafe {
-            for kept in [&mut (*heap).spare, &mut (*heap).surplus] {
-                if *kept == Some(pool) {
-                    *kept = None;
-                }
+            if (*heap).spare == Some(pool) {
+                let _ = ThreadHeap::take_spare(heap);
+            }
+            if (*heap).surplus == Some(pool) {
+                (*heap).surplus = None;
             }
         }
     }
@@ -265,6 +311,7 @@ impl ThreadHeap {
                             return Err((Misuse::SmashedLink, block.as_ptr()));
                         }
                         Cache::clear_mark(block);
+                        (*heap).received += Tlsf::block_size(block.as_ptr());
                         if !to_cache {
                             ThreadHeap::release(heap, block)
                                 .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
@@ -273,6 +320,10 @@ impl ThreadHeap {
                         }
                     }
                 }
+            }
+            if (*heap).received > idleness::UNCOUNTED_MOST {
+                idleness::subtract_pending((*heap).received);
+                (*heap).received = 0;
             }
         }
         Ok(taken)
@@ -347,7 +398,7 @@ impl ThreadHeap {
 
     /// Moves up to `most` blocks of a class to the core and removes their room; ends early when a
     /// pool becomes surplus. (A smashed block stays; `malloc` reports it when it comes to it.)
-    unsafe fn shrink(
+    pub(crate) unsafe fn shrink(
         heap: *mut ThreadHeap,
         class: usize,
         most: usize,

@@ -88,6 +88,11 @@ impl Inbox {
         }
     }
 
+    /// The queue is empty, unless a thread puts a block in meanwhile. Any thread may call it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tail.load(Ordering::Relaxed) == self.stub()
+    }
+
     /// The queue may hold a block.
     ///
     /// # Safety

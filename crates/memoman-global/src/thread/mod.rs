@@ -4,18 +4,24 @@
 //! |---|---|
 //! | `calls.rs` | the owner's malloc, free and realloc |
 //! | `remote.rs` | free and usable size of a block of another thread's heap |
+//! | `reclaim.rs` | memory of idle threads: a thread that frees or needs much visits their heaps |
+//! | `entry.rs` | the owner waits where its gate is closed |
 //! | `attach.rs` | a thread gets a heap, and gives it up when it ends |
 //! | `lifetime.rs` | the calling thread's heap in thread-local storage, notice of the thread's end |
 //! | `heap.rs` | the heap: an instance of the core, with the cache in front and the inbox beside it |
 //! | `cache.rs` | freed blocks by size, for the next malloc |
 //! | `inbox.rs` | blocks freed by other threads |
-//! | `gate.rs` | keeps the owner and a holder of the lock apart |
+//! | `idleness.rs` | the figures by which threads see that an owner is idle |
+//! | `gate.rs` | keeps the owner, a visitor and a holder of the lock apart |
 
 pub(crate) mod attach;
 pub(crate) mod cache;
 pub(crate) mod calls;
+pub(crate) mod entry;
 pub(crate) mod gate;
 pub(crate) mod heap;
+pub(crate) mod idleness;
 pub(crate) mod inbox;
 pub(crate) mod lifetime;
+pub(crate) mod reclaim;
 pub(crate) mod remote;

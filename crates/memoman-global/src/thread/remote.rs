@@ -5,9 +5,13 @@ use core::sync::atomic::Ordering;
 
 use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::try_with_heap;
-use crate::process::{core_calls, later, misuse, segments};
+use crate::process::segments::Segment;
+use crate::process::{core_calls, later, misuse};
+use crate::thread::entry::enter_to_put;
+use crate::thread::gate::Claim;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
-use crate::thread::{cache, calls};
+use crate::thread::idleness::add_pending;
+use crate::thread::{cache, reclaim};
 
 /// Frees a block of the heap `owner`.
 ///
@@ -18,15 +22,21 @@ use crate::thread::{cache, calls};
 pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: NonNull<u8>) {
     // SAFETY: the block lies in a segment of `owner` (caller), and is tested first.
     unsafe {
-        if let Err(misuse) = tested(owner, block) {
-            misuse::report_global(misuse, block.as_ptr());
-        } else if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
+        let bytes = match tested(owner, block) {
+            Ok(bytes) => bytes,
+            Err(misuse) => return misuse::report_global(misuse, block.as_ptr()),
+        };
+        if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
             free_under_lock(owner, block);
-        } else if calls::enter(heap) {
+        } else if enter_to_put(heap) {
             // Inside its own gate: a fork waits for it, and so does not come between exchange and
             // link.
             put(owner, block);
+            let is_to_look = reclaim::count_sent(heap, bytes);
             ThreadHeap::leave(heap);
+            if is_to_look {
+                reclaim::look(heap, owner);
+            }
         } else if !later::free(block) {
             // The fork is over.
             free(heap, owner, block);
@@ -56,7 +66,7 @@ pub(crate) unsafe fn free_without_heap(owner: *mut ThreadHeap, block: NonNull<u8
     // SAFETY: the block lies in a segment of `owner` (caller), and is tested first.
     unsafe {
         match tested(owner, block) {
-            Ok(()) => free_under_lock(owner, block),
+            Ok(_) => free_under_lock(owner, block),
             Err(misuse) => misuse::report_global(misuse, block.as_ptr()),
         }
     }
@@ -68,11 +78,14 @@ pub(crate) unsafe fn free_without_heap(owner: *mut ThreadHeap, block: NonNull<u8
 /// A tested block in a segment of `owner`, not used any more.
 #[cold]
 unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
-    let done = try_with_heap(|state, tlsf| {
-        // SAFETY: under the lock no heap changes its owner, and one without an owner is the lock
-        // holder's.
+    let mut segments = [None; 2];
+    let done = try_with_heap(|state, _| {
+        // SAFETY: under the lock no heap changes its owner, and one without an owner is a claimed
+        // gate's, since its last owner gave it up under the lock.
         unsafe {
-            if (*owner).shared.owned.load(Ordering::Relaxed) {
+            let gate = &(*owner).gate;
+            if (*owner).shared.owned.load(Ordering::Relaxed) || gate.claim() == Claim::Refused {
+                add_pending(core_calls::usable_size_meanwhile(block));
                 put(owner, block);
                 return;
             }
@@ -84,11 +97,18 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
                 state.defer(found);
             }
             // A heap without an owner keeps no spare.
-            while let Some(pool) = ThreadHeap::take_emptied(owner) {
-                segments::give_back_locked(state, tlsf, owner, pool);
+            for place in &mut segments {
+                if let Some(pool) = ThreadHeap::take_emptied(owner) {
+                    *place = Segment::take_from(owner, pool);
+                }
             }
+            gate.dismiss(false);
         }
     });
+    for segment in segments.into_iter().flatten() {
+        // SAFETY: taken from the heap above; the calling thread is outside its gate.
+        unsafe { segment.give_back() };
+    }
     if done.is_err() && !later::free(block) {
         // The fork is over.
         // SAFETY: the caller's duties.
@@ -98,11 +118,11 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
 }
 
 /// The tests that another thread can make without a race: alignment, the mark, the block's own
-/// header.
+/// header. Returns the usable bytes.
 ///
 /// # Safety
 /// The block lies in a segment of `owner`.
-unsafe fn tested(owner: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse> {
+unsafe fn tested(owner: *mut ThreadHeap, block: NonNull<u8>) -> Result<usize, Misuse> {
     // SAFETY: the address lies in a segment (caller), and is aligned when it is read.
     unsafe {
         if !block.as_ptr().addr().is_multiple_of(ALIGN) {
@@ -115,9 +135,9 @@ unsafe fn tested(owner: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misus
         if usable == 0 || usable > 2 * REQUEST_MAX {
             // Misuse: the core finds which. (It is misuse in any case, so these tests may race with
             // the owner.)
-            return ThreadHeap::tlsf(owner).probe(block);
+            return ThreadHeap::tlsf(owner).probe(block).map(|()| usable);
         }
-        Ok(())
+        Ok(usable)
     }
 }
 
@@ -129,7 +149,7 @@ pub(crate) unsafe fn usable_size(owner: *mut ThreadHeap, block: NonNull<u8>) -> 
     // SAFETY: the block lies in a segment (caller), and is tested first.
     unsafe {
         match tested(owner, block) {
-            Ok(()) => core_calls::usable_size_meanwhile(block),
+            Ok(usable) => usable,
             Err(misuse) => {
                 misuse::report_global(misuse, block.as_ptr());
                 0

@@ -1,16 +1,25 @@
 //! Figures, validation and trim over the process-wide instance and every thread heap, under the
 //! lock. All other threads are outside their heaps meanwhile.
 
+use core::iter::successors;
+
 use crate::allocator::{Stats, Tlsf};
 use crate::process::figures::{COUNTED_MAX, Info};
 use crate::process::heap::{State, with_heap};
+use crate::process::pages::Piece;
 use crate::process::{mapping_spares, misuse, registry, segments, side};
 use crate::thread::cache::Cache;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::lifetime;
 
+/// Blocks that are moved from an inbox under the lock at a time, and how often: while other threads
+/// free as fast, there is no end.
+const DRAINED_MOST: usize = 4096;
+const PIECES_MOST: usize = 1 << 14;
+
 /// Every heap is sound. O(blocks).
 pub(crate) fn validate() -> bool {
+    empty_inboxes();
     let sound = with_heap(|state, tlsf| {
         registry::stopped(|| {
             // SAFETY: the instance is live and under the lock.
@@ -37,6 +46,7 @@ unsafe fn is_sound(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bool
 /// The figures of all heaps together. `peak` is the sum of the heaps' own peaks, so never too low;
 /// `largest` is the largest request of the calling thread that would succeed.
 pub(crate) fn stats() -> Stats {
+    empty_inboxes();
     let stats = with_heap(|state, tlsf| registry::stopped(|| sum(state, tlsf)));
     misuse::report_deferred();
     stats.unwrap_or_default()
@@ -82,37 +92,41 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
 }
 
 /// The figures, and the numbers of blocks that are cached, free, and outside the threads' heaps.
+/// (Counted after the figures, one heap after the other: a free block takes a cache miss.)
 pub(crate) fn info() -> Info {
-    let info = with_heap(|state, tlsf| {
-        registry::stopped(|| {
-            let mut info = Info {
-                stats: sum(state, tlsf),
-                ..Info::default()
-            };
-            count(state, tlsf, &mut info);
-            info
-        })
-    });
-    misuse::report_deferred();
-    info.unwrap_or_default()
-}
-
-fn count(state: &State, tlsf: Tlsf, info: &mut Info) {
-    // SAFETY: the instance is live and under the lock.
-    let (stats, mut free) = unsafe { (tlsf.stats(), tlsf.free_blocks(COUNTED_MAX)) };
+    empty_inboxes();
     let large = mapping_spares::figures();
-    info.large_blocks = stats.live_blocks - state.shared.segments + large.blocks;
-    info.large_bytes = stats.used - state.shared.segment_bytes + large.bytes;
-    registry::each(|heap| {
-        // SAFETY: the lock is held, and every other thread is outside its heap.
-        unsafe {
-            free += ThreadHeap::tlsf(heap).free_blocks(COUNTED_MAX - free);
-            let (bytes, blocks) = Cache::contents(ThreadHeap::cache(heap));
-            info.cached_bytes += bytes;
-            info.cached_blocks += blocks;
-        }
+    let info = with_heap(|state, tlsf| {
+        let mut info = Info {
+            stats: registry::stopped(|| sum(state, tlsf)),
+            ..Info::default()
+        };
+        // SAFETY: the instance is live and under the lock.
+        let stats = unsafe { tlsf.stats() };
+        info.large_blocks = stats.live_blocks - state.shared.segments + large.blocks;
+        info.large_bytes = stats.used - state.shared.segment_bytes + large.bytes;
+        // SAFETY: as above.
+        info.free_blocks = unsafe { tlsf.free_blocks(COUNTED_MAX) };
+        info
     });
-    info.free_blocks = free + info.cached_blocks;
+    let mut info = info.unwrap_or_default();
+    one_after_the_other(
+        |_| true,
+        |_, _, heap, _| {
+            // SAFETY: the lock is held, and no other thread is in the heap.
+            unsafe {
+                let left = COUNTED_MAX - info.free_blocks;
+                info.free_blocks += ThreadHeap::tlsf(heap).free_blocks(left);
+                let (bytes, blocks) = Cache::contents(ThreadHeap::cache(heap));
+                info.cached_bytes += bytes;
+                info.cached_blocks += blocks;
+            }
+            None
+        },
+    );
+    info.free_blocks += info.cached_blocks;
+    misuse::report_deferred();
+    info
 }
 
 /// Successful allocations so far.
@@ -131,33 +145,102 @@ pub(crate) fn allocations() -> usize {
 }
 
 /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if any
-/// was given back. O(blocks).
+/// was given back. O(blocks), in bounded pieces under the lock.
 pub(crate) fn trim() -> bool {
-    let released = with_heap(|state, tlsf| {
-        let in_heaps = trim_heaps(state, tlsf);
-        state.trim(tlsf) | in_heaps
-    });
+    empty_inboxes();
+    let mut released = false;
+    one_after_the_other(
+        |_| true,
+        |state, tlsf, heap, &mut from| {
+            // SAFETY: the lock is held, and no other thread is in the heap.
+            unsafe {
+                if from == 0 {
+                    segments::drain(state, tlsf, heap);
+                    // The pages of an empty segment go with the free block that it becomes.
+                    segments::give_back_all(state, tlsf, heap);
+                }
+                let core = ThreadHeap::tlsf(heap);
+                let pools = successors(core.first_pool(), |&pool| core.next_pool(pool));
+                let mut piece = Piece::new(from);
+                piece.over(pools.filter(|pool| !state.is_reserved(pool.as_raw().addr())));
+                released |= piece.released;
+                piece.next()
+            }
+        },
+    );
+    released |= with_heap(|state, tlsf| state.remove_empty(tlsf)) == Some(true);
+    let mut next = Some(0);
+    while let Some(from) = next {
+        next = with_heap(|state, tlsf| {
+            let (more, any) = state.release_pages(tlsf, from);
+            released |= any;
+            more
+        })
+        .flatten();
+    }
     misuse::report_deferred();
-    released.unwrap_or(false) | mapping_spares::release() | side::trim()
+    released | mapping_spares::release() | side::trim()
 }
 
-fn trim_heaps(state: &mut State, tlsf: Tlsf) -> bool {
-    let mut released = false;
-    registry::stopped(|| {
-        registry::each(|heap| {
-            // SAFETY: the lock is held, and every other thread is outside its heap.
-            unsafe {
-                segments::drain(state, tlsf, heap);
-                // The pages of an empty segment go with the free block that it becomes.
-                segments::give_back_all(state, tlsf, heap);
-                let core = ThreadHeap::tlsf(heap);
-                let mut next = core.first_pool();
-                while let Some(pool) = next {
-                    next = core.next_pool(pool);
-                    released |= state.discard_free(pool);
+/// Empties the inboxes into the cores, but for what other threads free meanwhile.
+fn empty_inboxes() {
+    // SAFETY: any thread may look for the inbox's end.
+    let any = |heap: *mut ThreadHeap| unsafe { !(*heap).inbox.is_empty() };
+    one_after_the_other(any, |state, tlsf, heap, &mut pieces| {
+        // SAFETY: the lock is held, and no other thread is in the heap.
+        let more = unsafe { drain_some(state, tlsf, heap) };
+        (more && pieces < PIECES_MOST).then_some(pieces + 1)
+    });
+}
+
+/// Moves a bounded number of blocks from a heap's inbox to its core. True if there may be more.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`], under the lock.
+unsafe fn drain_some(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bool {
+    let mut left = DRAINED_MOST;
+    while left > 0 {
+        // SAFETY: the lock lets this thread into the heap (caller).
+        unsafe {
+            if let Some(pool) = ThreadHeap::take_surplus(heap) {
+                segments::give_back_locked(state, tlsf, heap, pool);
+            }
+            match ThreadHeap::collect(heap, left, false) {
+                Ok(0) => return false,
+                Ok(taken) => left -= taken,
+                // The block is out of the inbox.
+                Err(found) => {
+                    state.defer(found);
+                    left -= 1;
                 }
             }
-        });
-    });
-    released
+        }
+    }
+    true
+}
+
+/// Calls `work` with one of the `wanted` heaps after the other, each under the lock and with its
+/// owner alone kept out, and anew with what it returns until that is None. It begins with 0.
+fn one_after_the_other(
+    wanted: impl Fn(*mut ThreadHeap) -> bool,
+    mut work: impl FnMut(&mut State, Tlsf, *mut ThreadHeap, &mut usize) -> Option<usize>,
+) {
+    for index in 0.. {
+        let mut next = Some(0);
+        while let Some(mut at) = next {
+            let found = with_heap(|state, tlsf| {
+                // (A heap that is made meanwhile comes first: the one before is visited again.)
+                let heap = registry::nth(index)?;
+                if !wanted(heap) {
+                    return Some(None);
+                }
+                let result = registry::stopped_one(heap, || work(state, tlsf, heap, &mut at));
+                Some(result.flatten())
+            });
+            match found.flatten() {
+                Some(more) => next = more,
+                None => return,
+            }
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub struct Info {
 
 /// Bounds the time that [`info`] holds the lock.
 #[cfg(not(memoman_debug))]
-const COUNTED_MAX: usize = 4096;
+const COUNTED_MAX: usize = 2048;
 
 /// Device and inode of stderr when the table was registered; 0 without one.
 static STDERR: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];

@@ -37,7 +37,28 @@ pub(crate) fn allocations() -> usize {
 }
 
 /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if any
-/// was given back. O(blocks).
+/// was given back. O(blocks), in bounded pieces under the lock.
 pub(crate) fn trim() -> bool {
-    with_heap(|state, tlsf| state.trim(tlsf)).unwrap_or(false)
+    let mut released = with_heap(|state, tlsf| {
+        // Damage to a quarantined block is reported by validation, not by a call that frees no
+        // block.
+        // SAFETY: the instance is live and under the lock.
+        unsafe {
+            if tlsf.diagnose().is_none() {
+                let _ = tlsf.drain();
+            }
+        }
+        state.remove_empty(tlsf)
+    })
+    .unwrap_or(false);
+    let mut next = Some(0);
+    while let Some(from) = next {
+        next = with_heap(|state, tlsf| {
+            let (more, any) = state.release_pages(tlsf, from);
+            released |= any;
+            more
+        })
+        .flatten();
+    }
+    released
 }

@@ -1,0 +1,337 @@
+//! The regions of the process-wide instance: memory from the operating system, each a pool.
+//!
+//! * A small request that no pool can serve gets a new ordinary region, a fraction of all pools, so
+//!   that the number of regions grows with the logarithm of the heap; a large one gets a region
+//!   that fits. (Large blocks get no region but a mapping of their own, `process/mapping.rs`,
+//!   except in the debug library and where the system refuses the mapping.)
+//! * A region whose last block is freed goes back to the system, after the lock is released. A few
+//!   empty ones, bounded in number and bytes, are kept: they save a program that frees and
+//!   allocates in turn the system calls and the page faults.
+//!
+//! The core returns "exhausted"; this layer adds a pool and calls it again. All functions are
+//! called under the lock, except those of [`Doomed`].
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::allocator::{Pool, Tlsf};
+use crate::system::env::Settings;
+use crate::system::errno::errno;
+use crate::system::memory::{self, PAGE};
+use crate::system::stderr::Line;
+
+/// Smallest ordinary region, and the first one.
+const REGION_MIN: usize = 1 << 20;
+/// Greatest ordinary region.
+const REGION_MAX: usize = 64 << 20;
+/// An ordinary region is this part of the bytes of all pools.
+const REGION_PART: usize = 4;
+/// A request of at least this size that no pool can serve gets a region of its own.
+pub(crate) const LARGE: usize = 256 << 10;
+/// The greatest number of empty regions kept. Their bytes are bounded by [`SPARE_MIN`], by one
+/// [`SPARE_PART`]th of all pools, or by [`Regions::worth`], whichever is greatest. The last one
+/// begins at `SPARE_MIN` and doubles, up to [`SPARE_MAX`], when a region is mapped that a region
+/// given back before could have been: so a program whose use goes up and down pays for it in system
+/// calls and page faults a few times only. A use that only grows, as of a reallocated list, does
+/// not count; nor does a region larger than `SPARE_MAX`, for which no doubling makes room.
+const SPARES: usize = 16;
+const SPARE_MIN: usize = 2 << 20;
+const SPARE_MAX: usize = 32 << 20;
+const SPARE_PART: usize = 32;
+
+/// The regions, and which empty ones are kept.
+pub(crate) struct Regions {
+    /// The first pool: never given back.
+    pub(crate) first: Option<Pool>,
+    /// Pools that were empty when they were entered here.
+    spares: [Option<Pool>; SPARES],
+    /// Bytes of empty regions that are worth keeping, as far as they and the other pools make up no
+    /// more than the most bytes of late.
+    worth: usize,
+    /// Bytes of the largest region given back since one was mapped that it could have been.
+    gave_back: usize,
+    /// The most bytes of pools in this span of time, and in the one before. A span ends when
+    /// [`Regions::age`] is called.
+    recent: usize,
+    before: usize,
+    /// Bytes of spares that were used again in this span.
+    reused: usize,
+    doomed: Doomed,
+}
+
+impl Regions {
+    pub(crate) const fn new() -> Regions {
+        Regions {
+            first: None,
+            spares: [None; SPARES],
+            worth: SPARE_MIN,
+            gave_back: 0,
+            recent: 0,
+            before: 0,
+            reused: 0,
+            doomed: Doomed::new(),
+        }
+    }
+
+    /// Adds the first pool: the reserve, or an ordinary region. A reserve that the system does not
+    /// have is reported in one line.
+    pub(crate) fn add_first(&mut self, tlsf: Tlsf, settings: &Settings) {
+        if let Some(bytes) = settings.reserve {
+            self.first =
+                round_up(bytes).and_then(|bytes| self.add(tlsf, bytes, true, settings.lock));
+            if self.first.is_none() {
+                Line::new()
+                    .text(b"memoman: MEMOMAN_RESERVE ignored: the system has no region of ")
+                    .number(bytes, 0)
+                    .text(b" bytes\n")
+                    .print();
+            }
+        }
+        if self.first.is_none() {
+            self.first = self.add(tlsf, REGION_MIN, false, settings.lock);
+        }
+    }
+
+    /// Maps a region and adds it to the instance as a pool.
+    fn add(&mut self, tlsf: Tlsf, bytes: usize, prefault: bool, lock: bool) -> Option<Pool> {
+        let start = memory::map(bytes, prefault).or_else(|| {
+            // What is about to be unmapped counts against the limits that may be reached.
+            let any = self.take_doomed().unmap();
+            any.then(|| memory::map(bytes, prefault)).flatten()
+        })?;
+        if lock {
+            keep_in_memory(start, bytes);
+        }
+        // SAFETY: the instance is live and under the lock; the region is fresh and used for nothing
+        // else.
+        let pool = unsafe { tlsf.add_pool(start, bytes) };
+        if pool.is_none() {
+            // SAFETY: the core has refused the region, so nothing uses it.
+            unsafe { memory::unmap(start, bytes) };
+        }
+        self.recent = self.recent.max(all(tlsf));
+        pool
+    }
+
+    /// Adds a pool in which a block of `need` bytes fits, all overheads included. With `ordinary`,
+    /// for a small request, an ordinary region if that is larger and the system has it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn grow(
+        &mut self,
+        tlsf: Tlsf,
+        settings: &Settings,
+        need: usize,
+        ordinary: bool,
+    ) -> bool {
+        if settings.fixed && self.first.is_some() {
+            return false;
+        }
+        let Some(fitting) = need.checked_add(Tlsf::POOL_OVERHEAD).and_then(round_up) else {
+            return false;
+        };
+        // The core would refuse the block, and the region would stay.
+        if need > Tlsf::DEFAULT_MAX_BLOCK {
+            return false;
+        }
+        if self.gave_back >= fitting {
+            self.gave_back = 0;
+            self.worth = (2 * self.worth).min(SPARE_MAX);
+        }
+        if ordinary {
+            let generous = (all(tlsf) / REGION_PART).clamp(REGION_MIN, REGION_MAX) & !(PAGE - 1);
+            if generous > fitting && self.add(tlsf, generous, false, settings.lock).is_some() {
+                return true;
+            }
+        }
+        self.add(tlsf, fitting, false, settings.lock).is_some()
+    }
+
+    /// Bytes of empty regions that may be kept, of which there are `kept`.
+    fn to_keep(&self, tlsf: Tlsf, kept: usize) -> usize {
+        let all = all(tlsf);
+        let below_peak = self.recent.max(self.before).saturating_sub(all - kept);
+        self.worth
+            .min(below_peak)
+            .max(SPARE_MIN)
+            .max(all / SPARE_PART)
+    }
+
+    /// Strikes spares that are in use, and `but`, from the list. Returns the bytes of the others.
+    fn tidy(&mut self, but: Option<Pool>) -> usize {
+        let mut kept = 0;
+        for place in &mut self.spares {
+            let Some(spare) = *place else { continue };
+            // SAFETY: a spare is a live pool: `remove` strikes it from the list first.
+            let (is_empty, bytes) = unsafe { (spare.is_empty(), spare.memory().1) };
+            if is_empty && Some(spare) != but {
+                kept += bytes;
+            } else {
+                self.reused += bytes;
+                *place = None;
+            }
+        }
+        kept
+    }
+
+    /// A free has left this pool without a live block: keeps it as a spare, or gives it back.
+    pub(crate) fn emptied(&mut self, tlsf: Tlsf, settings: &Settings, pool: Pool) {
+        if Some(pool) == self.first || settings.fixed {
+            return;
+        }
+        let kept = self.tidy(Some(pool));
+        // SAFETY: the pool is live.
+        let (_, bytes) = unsafe { pool.memory() };
+        let room = self.to_keep(tlsf, kept + bytes);
+        match self.spares.iter_mut().find(|place| place.is_none()) {
+            Some(place) if kept + bytes <= room => *place = Some(pool),
+            _ => {
+                if self.remove(tlsf, pool) && bytes <= SPARE_MAX {
+                    self.gave_back = self.gave_back.max(bytes);
+                }
+            }
+        }
+    }
+
+    /// A span of time is over: what has not been worth keeping in it goes.
+    #[cfg(not(memoman_debug))]
+    pub(crate) fn age(&mut self, tlsf: Tlsf, settings: &Settings) {
+        if settings.fixed {
+            return;
+        }
+        let mut kept = self.tidy(None);
+        self.before = self.recent;
+        self.recent = all(tlsf) - kept;
+        self.gave_back = 0;
+        self.worth = self.worth.min(self.reused.max(SPARE_MIN));
+        self.reused = 0;
+        for place in 0..SPARES {
+            if let Some(&Some(spare)) = self.spares.get(place)
+                && kept > self.to_keep(tlsf, kept)
+            {
+                // SAFETY: a spare is a live pool.
+                kept -= unsafe { spare.memory() }.1;
+                self.remove(tlsf, spare);
+            }
+        }
+    }
+
+    /// Removes an empty pool; its region is unmapped after the lock is released. False if the core
+    /// refuses: the pool is not empty.
+    fn remove(&mut self, tlsf: Tlsf, pool: Pool) -> bool {
+        for spare in &mut self.spares {
+            if *spare == Some(pool) {
+                *spare = None;
+            }
+        }
+        // SAFETY: a live pool, whose memory is the region mapped for it: both bounds are
+        // page-aligned. What is removed is used by nothing else.
+        unsafe {
+            let (start, bytes) = pool.memory();
+            let removed = tlsf.remove_pool(start);
+            if removed {
+                self.doomed.add(start, bytes);
+            }
+            removed
+        }
+    }
+
+    /// Gives back every empty region but the first. True if there was one. O(regions).
+    pub(crate) fn remove_empty(&mut self, tlsf: Tlsf, settings: &Settings) -> bool {
+        let mut any = false;
+        // SAFETY: the instance is live and under the lock; the next pool is read before one is
+        // removed.
+        unsafe {
+            let mut next = tlsf.first_pool();
+            while let Some(pool) = next {
+                next = tlsf.next_pool(pool);
+                if Some(pool) != self.first && !settings.fixed && pool.is_empty() {
+                    any |= self.remove(tlsf, pool);
+                }
+            }
+        }
+        any
+    }
+
+    /// The regions to unmap, once the lock is released.
+    #[inline]
+    pub(crate) fn take_doomed(&mut self) -> Doomed {
+        core::mem::replace(&mut self.doomed, Doomed::new())
+    }
+}
+
+/// Bytes of all pools.
+fn all(tlsf: Tlsf) -> usize {
+    // SAFETY: the instance is live and under the lock.
+    unsafe { tlsf.stats() }.pool_bytes
+}
+
+/// Regions without a pool, to be unmapped without the lock: unmapping takes as long as the region
+/// is large. (In a child that is forked meanwhile they stay mapped.)
+pub(crate) struct Doomed(*mut Region);
+
+/// The first words of such a region.
+struct Region {
+    next: *mut Region,
+    bytes: usize,
+}
+
+impl Doomed {
+    const fn new() -> Doomed {
+        Doomed(ptr::null_mut())
+    }
+
+    /// # Safety
+    /// A region from [`memory::map`] that nothing uses any more.
+    unsafe fn add(&mut self, start: *mut u8, bytes: usize) {
+        let region: *mut Region = start.cast();
+        // SAFETY: the region is unused (caller), page-aligned, and has held a pool's header.
+        unsafe {
+            region.write(Region {
+                next: self.0,
+                bytes,
+            });
+        }
+        self.0 = region;
+    }
+
+    /// Unmaps them. True if there was one.
+    #[inline]
+    pub(crate) fn unmap(self) -> bool {
+        !self.0.is_null() && self.unmap_all()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unmap_all(self) -> bool {
+        let mut next = self.0;
+        while !next.is_null() {
+            // SAFETY: `add` has written the words; the region is unmapped once, after they are
+            // read.
+            unsafe {
+                let Region { next: after, bytes } = next.read();
+                memory::unmap(next.cast(), bytes);
+                next = after;
+            }
+        }
+        true
+    }
+}
+
+/// Locks a region in memory (`MEMOMAN_LOCK`). The first failure is reported in one line.
+pub(crate) fn keep_in_memory(start: *mut u8, bytes: usize) {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    if !memory::lock(start, bytes) && !REPORTED.swap(true, Ordering::Relaxed) {
+        Line::new()
+            .text(b"memoman: MEMOMAN_LOCK: cannot keep ")
+            .number(bytes, 0)
+            .text(b" bytes in memory (errno ")
+            .number(errno() as usize, 0)
+            .text(b"): raise the limit, see ulimit -l\n")
+            .print();
+    }
+}
+
+fn round_up(bytes: usize) -> Option<usize> {
+    Some(bytes.checked_add(PAGE - 1)? & !(PAGE - 1))
+}
