@@ -57,7 +57,7 @@ examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Py
 	examples/run.sh $(DIST)
 
 ##@ Test
-.PHONY: check check-build check-32 check-arm check-embedded check-install check-crates check-docs
+.PHONY: check check-build check-32 check-arm check-glibc check-embedded check-install check-crates check-docs
 .PHONY: check-workflows rtsan symbolic coverage mutants planted fuzz soak verify verify-models
 
 check: ## every test: Rust, C plain and under sanitizers, shim, artefacts, programs, packages
@@ -70,6 +70,9 @@ check-32: ## core tests and C suite on 32-bit x86
 check-arm: ## core tests and C suite on 32-bit ARM, emulated
 	$(SETUP)
 	scripts/other-targets.sh check arm
+
+check-glibc: all ## glibc's own tests of malloc, from Debian's source package, under the shim
+	scripts/glibc-tests.sh $(DIST)
 
 check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS heap, the small build
 	$(SETUP)

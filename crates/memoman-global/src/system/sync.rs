@@ -277,7 +277,7 @@ mod between_threads {
     }
 
     /// [`is_filtered_at_load`] later, when a filter may have come that ends the process at that
-    /// `prctl`, too: it rather permits to open a file under /proc, or refuses. True when it refuses.
+    /// `prctl`, too, but permits to open a file under /proc, or refuses. True when it refuses.
     fn is_filtered() -> bool {
         if REAL_TIME.load(Ordering::Relaxed) {
             return is_filtered_at_load();
