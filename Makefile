@@ -76,6 +76,9 @@ check-arm: ## core tests and C suite on 32-bit ARM, emulated
 	$(SETUP)
 	scripts/other-targets.sh check arm
 
+check-glibc: all ## glibc's own tests of malloc, from Debian's source package, under the shim
+	scripts/glibc-tests.sh $(DIST)
+
 check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS heap, the small build
 	$(SETUP)
 	scripts/embedded.sh

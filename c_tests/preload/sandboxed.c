@@ -1,5 +1,6 @@
-// A sandbox refuses membarrier, or the futexes that inherit priority, with ENOSYS or EPERM, or ends
-// the process when it is called: installed before the program starts, and after its threads have.
+// A sandbox refuses membarrier, the futexes that inherit priority, mremap or madvise with ENOSYS or
+// EPERM, or ends the process when one of the first two, or the question for a sandbox, is called:
+// installed before the program starts, and after its threads have.
 // In every case threads allocate, each other's heaps are entered (malloc_trim, mallinfo2), and
 // children of a fork are served.
 #include "check.h"
@@ -19,22 +20,25 @@ enum { KILL = 0 };
 static int stop, ready;
 
 /* Refuses `call` with this error, or ends the process; for futex only the operations that inherit
- * priority. */
+ * priority, for prctl only the question for a filter. */
 static void forbid(int call, int error) {
     unsigned action =
         error == KILL ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | (unsigned)error;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 8),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 6, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 10),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 0, 6),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, FUTEX_CMD_MASK),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_LOCK_PI, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_UNLOCK_PI, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_TRYLOCK_PI, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_LOCK_PI2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_LOCK_PI, 7, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_UNLOCK_PI, 6, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_TRYLOCK_PI, 5, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_LOCK_PI2, 4, 3),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_GET_SECCOMP, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, action),
     };
     struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
@@ -64,12 +68,17 @@ static int inside(int call, int error, int late) {
     for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, allocate, NULL) == 0);
     while (__atomic_load_n(&ready, __ATOMIC_RELAXED) < THREADS) sched_yield();
     if (late) forbid(call, error);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 4; i++) {
         char *large = malloc(200000);
         CHECK(large != NULL);
         memset(large, i, 200000);
         malloc_trim(0);
         CHECK(mallinfo2().uordblks >= 200000);
+        static const size_t sizes[] = {400000, 1600000, 5000000, 700000, 1000};
+        for (unsigned k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            large = realloc(large, sizes[k]);
+            CHECK(large != NULL && large[999] == (char)i);
+        }
         free(large);
         pid_t child = fork();
         CHECK(child >= 0);
@@ -100,9 +109,17 @@ int main(int count, char **arguments) {
                  {SYS_membarrier, KILL, "membarrier_ends_the_process"},
                  {SYS_futex, ENOSYS, "inheriting_futexes_are_missing"},
                  {SYS_futex, EPERM, "inheriting_futexes_are_forbidden"},
-                 {SYS_futex, KILL, "inheriting_futexes_end_the_process"}};
+                 {SYS_futex, KILL, "inheriting_futexes_end_the_process"},
+                 {SYS_mremap, ENOSYS, "mremap_is_missing"},
+                 {SYS_mremap, EPERM, "mremap_is_forbidden"},
+                 {SYS_madvise, ENOSYS, "madvise_is_missing"},
+                 {SYS_madvise, EPERM, "madvise_is_forbidden"},
+                 {SYS_prctl, EPERM, "the_question_for_a_sandbox_is_forbidden"},
+                 {SYS_prctl, KILL, "the_question_for_a_sandbox_ends_the_process"}};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-        for (int late = 0; late < 2; late++) {
+        /* It is put once in any case, at the start. */
+        int first = cases[i].call == SYS_prctl && cases[i].error == KILL;
+        for (int late = first; late < 2; late++) {
             pid_t child = fork();
             CHECK(child >= 0);
             if (child == 0) {

@@ -2,9 +2,12 @@
 //! system: its creation, its state, and the lock around both. `process/regions.rs` has the regions.
 
 use core::cell::UnsafeCell;
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
+use core::ptr;
 #[cfg(not(memoman_debug))]
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::AtomicU8;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 #[cfg(not(memoman_debug))]
 use crate::allocator::Misuse;
@@ -17,6 +20,8 @@ use crate::system::errno::errno;
 use crate::system::stderr::Line;
 
 static HEAP: Heap = Heap(UnsafeCell::new(State::new()));
+/// The instance, once it is created.
+static INSTANCE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static CONTROL: Control = Control(UnsafeCell::new(MaybeUninit::uninit()));
 
 struct Heap(UnsafeCell<State>);
@@ -136,6 +141,10 @@ impl State {
     fn create(&mut self) -> Option<Tlsf> {
         self.settings = Settings::read();
         let real_time = self.settings.fixed && self.settings.reserve.is_some();
+        #[cfg(not(memoman_debug))]
+        if real_time {
+            crate::system::sync::begin_real_time();
+        }
         if real_time && !LOCK.inherit_priority() {
             Line::new()
                 .text(b"memoman: the lock does not inherit priority: the system refuses (errno ")
@@ -149,6 +158,7 @@ impl State {
         #[cfg(memoman_debug)]
         crate::debug::settings::prepare(tlsf);
         self.tlsf = Some(tlsf);
+        INSTANCE.store(tlsf.as_raw(), Ordering::Release);
         self.regions.add_first(tlsf, &self.settings);
         #[cfg(not(memoman_debug))]
         {
@@ -340,7 +350,15 @@ pub(crate) fn is_instance(raw: *const core::ffi::c_void) -> bool {
     raw.addr() == CONTROL.0.get().addr()
 }
 
-/// The process-wide instance, created at the first use. None when it cannot be created.
+/// The process-wide instance, created at the first use; without the lock once it exists, so that
+/// misuse can be reported while another thread forks and in an interrupted section. None when it
+/// cannot be created.
 pub(crate) fn instance() -> Option<Tlsf> {
-    with_heap(|_, tlsf| tlsf)
+    // Acquire: the instance is made before its address is stored.
+    let raw = INSTANCE.load(Ordering::Acquire);
+    if raw.is_null() {
+        return with_heap(|_, tlsf| tlsf);
+    }
+    // SAFETY: the address of the process's instance, which is never destroyed.
+    unsafe { Tlsf::from_raw(raw) }
 }

@@ -16,7 +16,8 @@ use crate::system::errno::{errno, set_errno};
 
 #[cfg(not(memoman_debug))]
 pub(crate) use between_threads::{
-    heavy_fence, let_stores_land, light_fence, link_word, needs_fences, pause, register_barrier,
+    begin_real_time, heavy_fence, let_stores_land, light_fence, link_word, needs_fences, pause,
+    register_barrier,
 };
 
 /// An atomic word that threads can sleep on.
@@ -189,7 +190,7 @@ pub(crate) fn this_thread() -> usize {
 #[cfg(not(memoman_debug))]
 mod between_threads {
     use core::ptr;
-    use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering, compiler_fence, fence};
+    use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, compiler_fence, fence};
 
     use crate::system::errno::{errno, set_errno};
 
@@ -234,7 +235,7 @@ mod between_threads {
     pub(crate) fn register_barrier() {
         const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
         if cfg!(target_arch = "x86_64") && BARRIER.load(Ordering::Relaxed) == UNKNOWN {
-            let works = !is_filtered() && membarrier(REGISTER_PRIVATE_EXPEDITED);
+            let works = !is_filtered_at_load() && membarrier(REGISTER_PRIVATE_EXPEDITED);
             BARRIER.store(if works { WORKS } else { MISSING }, Ordering::Relaxed);
         }
     }
@@ -267,12 +268,71 @@ mod between_threads {
 
     /// System calls of this thread are filtered: `membarrier`, which few programs use, might end
     /// the process. Keeps errno.
-    fn is_filtered() -> bool {
+    fn is_filtered_at_load() -> bool {
         let saved = errno();
         // SAFETY: this prctl accesses no memory. It fails on a kernel without filters.
         let mode = unsafe { libc::syscall(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
         set_errno(saved);
         mode > 0
+    }
+
+    /// [`is_filtered_at_load`] later, when a filter may have come that ends the process at that
+    /// `prctl`, too, but permits to open a file under /proc, or refuses. True when it refuses.
+    fn is_filtered() -> bool {
+        if REAL_TIME.load(Ordering::Relaxed) {
+            return is_filtered_at_load();
+        }
+        let saved = errno();
+        let filtered = filter_mode() != Some(b'0');
+        set_errno(saved);
+        filtered
+    }
+
+    static REAL_TIME: AtomicBool = AtomicBool::new(false);
+
+    /// From here on no call opens a file.
+    pub(crate) fn begin_real_time() {
+        REAL_TIME.store(true, Ordering::Relaxed);
+    }
+
+    /// What the system says behind "Seccomp:" about this thread.
+    fn filter_mode() -> Option<u8> {
+        const NAME: &[u8] = b"\nSeccomp:\t";
+        let path = c"/proc/thread-self/status".as_ptr();
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+        // SAFETY: a C string. (System calls, as elsewhere: no cancellation points.)
+        let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags) };
+        if file < 0 {
+            return None;
+        }
+        let mut mode = None;
+        let mut seen = 0;
+        let mut text = [0u8; 512];
+        while mode.is_none() {
+            // SAFETY: the buffer's bytes.
+            let read =
+                unsafe { libc::syscall(libc::SYS_read, file, text.as_mut_ptr(), text.len()) };
+            let Some(text) = usize::try_from(read).ok().and_then(|read| text.get(..read)) else {
+                break;
+            };
+            if text.is_empty() {
+                break;
+            }
+            // The name may lie in two parts.
+            for &byte in text {
+                match NAME.get(seen) {
+                    Some(&expected) if byte == expected => seen += 1,
+                    Some(_) => seen = usize::from(byte == b'\n'),
+                    None => {
+                        mode = Some(byte);
+                        break;
+                    }
+                }
+            }
+        }
+        // SAFETY: opened above.
+        unsafe { libc::syscall(libc::SYS_close, file) };
+        mode
     }
 
     /// Waits until each store that another thread has executed is visible, without a barrier that

@@ -37,3 +37,40 @@ fn a_fork_waits_for_the_holder_of_the_lock() {
     // Released in the parent: another thread enters.
     thread::spawn(|| LOCK.with(|| ())).join().unwrap();
 }
+
+#[test]
+#[cfg(not(memoman_debug))]
+fn misuse_is_reported_while_another_thread_forks() {
+    use crate::allocator::Misuse;
+    use crate::process::{heap, misuse};
+    use core::ffi::{c_char, c_void};
+
+    static FORKS: AtomicBool = AtomicBool::new(false);
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    unsafe extern "C" fn note(_: *const c_char, _: *const c_void, _: *mut c_void) {
+        REPORTED.store(true, Ordering::SeqCst);
+    }
+    let tlsf = heap::instance().unwrap();
+    // SAFETY: the instance is live, and the handler has no precondition.
+    unsafe { tlsf.set_misuse_handler(Some(note), std::ptr::null_mut()) };
+    let forking = thread::spawn(|| {
+        LOCK.prefork();
+        LOCK.closed();
+        FORKS.store(true, Ordering::SeqCst);
+        // As in a fork handler that waits for a mutex of the other thread.
+        let mut turns = 0;
+        while !REPORTED.load(Ordering::SeqCst) && turns < 5000 {
+            thread::sleep(Duration::from_millis(1));
+            turns += 1;
+        }
+        LOCK.postfork();
+        turns < 5000
+    });
+    while !FORKS.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    misuse::report_global(Misuse::Foreign, &raw const FORKS as *const u8);
+    assert!(forking.join().unwrap(), "the report waits for the fork");
+    // SAFETY: as above.
+    unsafe { tlsf.set_misuse_handler(None, std::ptr::null_mut()) };
+}
