@@ -10,7 +10,6 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use crate::control::Control;
 use crate::hash;
 use crate::instance::Tlsf;
 use crate::misuse::Misuse;
