@@ -147,7 +147,6 @@ step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
     --target-dir "$target/benches" --package plots
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
-step tools by_cargo cargo test -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
