@@ -147,6 +147,7 @@ step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
     --target-dir "$target/benches" --package plots
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
+step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
@@ -156,7 +157,6 @@ step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
     cargo test -p memoman-global --test lock_model --test heap_model --test slots_model \
     --target-dir "$target/loom"
 rm -f "$target/c_suite/results.tsv"
-step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
 step c-suite by_harness cargo test -p memoman-tests
 step debug-lint by_status scripts/check-debug.sh lint
 step debug-rust by_cargo scripts/check-debug.sh rust

@@ -154,8 +154,8 @@ const ROW: f64 = 14.0;
 const STYLE: &str = "\
 svg{font:12px sans-serif;background:#fff}text{fill:#333}.p{fill:#ddd}.u{fill:#2f6f9f}.f{fill:#fff}\
 .w{fill:#f2f7ea}.q{fill:#c98a2b}rect{stroke:#fff;stroke-width:.4}\
-@media(prefers-color-scheme:dark){svg{background:#181818}text{fill:#ccc}.p{fill:#444}.u{fill:#6db3e6}\
-.f{fill:#181818}.w{fill:#24301a}.q{fill:#e0a94a}rect{stroke:#181818}}";
+@media(prefers-color-scheme:dark){svg{background:#181818}text{fill:#ccc}.p{fill:#444}\
+.u{fill:#6db3e6}.f{fill:#181818}.w{fill:#24301a}.q{fill:#e0a94a}rect{stroke:#181818}}";
 
 /// The picture: a row is a stretch of addresses of one pool.
 fn draw(dump: &Dump, row: u64) -> String {
@@ -192,7 +192,8 @@ fn draw(dump: &Dump, row: u64) -> String {
                 let scale = WIDTH / row as f64;
                 let _ = write!(
                     body,
-                    "<rect class=\"{class}\" x=\"{:.2}\" y=\"{:.1}\" width=\"{:.2}\" height=\"{ROW}\">\
+                    "<rect class=\"{class}\" x=\"{:.2}\" y=\"{:.1}\" width=\"{:.2}\" \
+                     height=\"{ROW}\">\
                      <title>{title}</title></rect>",
                     10.0 + (from - line * row) as f64 * scale,
                     y + line as f64 * (ROW + 1.0),
@@ -231,7 +232,8 @@ fn draw(dump: &Dump, row: u64) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 980 {y:.0}\" width=\"980\" \
          height=\"{y:.0}\"><style>{STYLE}</style><text x=\"10\" y=\"20\">{} used, {} free, {} in a \
-         row{cut}{broken}</text><text x=\"10\" y=\"38\">blue used, empty free, green the wilderness, \
+         row{cut}{broken}</text><text x=\"10\" y=\"38\">blue used, empty free, green the \
+         wilderness, \
          orange quarantine, grey the pool's own</text>{body}</svg>\n",
         text::bytes(used),
         text::bytes(free),
@@ -243,7 +245,7 @@ fn draw(dump: &Dump, row: u64) -> String {
 mod tests {
     use super::*;
 
-    const DUMP: &str = r#"{"memoman_dump":1,"header":8,"pools":[{"at":96512,"size":4096,"first":96560}]}
+    const DUMP: &str = r#"{"memoman_dump":1,"header":8,"pools":[{"at":96512,"size":4096}]}
 {"pool":0,"at":96560,"size":112,"state":"used"}
 {"pool":0,"at":96672,"size":208,"state":"free","bin":13}
 {"pool":0,"at":96880,"size":304,"state":"used"}

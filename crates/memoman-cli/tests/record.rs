@@ -376,7 +376,8 @@ fn other_processes_are_no_harm() {
 #[test]
 fn python_is_recorded() {
     let script = "import threading, os\n\
-        t = [threading.Thread(target=lambda: [bytes(5000) for _ in range(1000)]) for _ in range(4)]\n\
+        f = lambda: [bytes(5000) for _ in range(1000)]\n\
+        t = [threading.Thread(target=f) for _ in range(4)]\n\
         [x.start() for x in t]; [x.join() for x in t]\n\
         print(sum(len(bytes(3000 + i)) for i in range(100)))";
     for options in [&[][..], &["--stacks", "40"], &["--sample", "65536"]] {

@@ -6,7 +6,8 @@
 //! | `clock.rs` | ticks | |
 //! | `thread.rs` | the calling thread's words, in static thread-local storage | |
 //! | `settings.rs` | what the environment says | |
-//! | `file.rs` | the file: its name, its header, space in it | `clock`, `settings` |
+//! | `path.rs` | paths of traces and of the program | |
+//! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
 //! | `modules.rs` | the table of mapped files | `file` |
 //! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings` |
 //! | `stream.rs` | a thread's chunks of the file | `file`, `thread` |
@@ -44,6 +45,7 @@ mod recorder {
     pub(crate) mod next;
     pub(crate) mod note;
     pub(crate) mod operators;
+    pub(crate) mod path;
     pub(crate) mod process;
     pub(crate) mod sample;
     pub(crate) mod settings;

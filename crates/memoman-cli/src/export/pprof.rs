@@ -1,4 +1,4 @@
-//! pprof's profile.proto, compressed: bytes and blocks of each stack, allocated and live at the end.
+//! pprof's profile.proto, compressed: bytes and blocks of each stack, allocated and live.
 
 use std::collections::HashMap;
 use std::io::Write;

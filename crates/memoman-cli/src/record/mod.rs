@@ -22,7 +22,8 @@ pub(crate) struct Args {
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Return addresses to record with each allocation, at most 255.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=255))]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=255))]
     stacks: u32,
     /// Record one allocation every so many bytes on average, and its free. 524288 costs little.
     #[arg(long, value_name = "BYTES", default_value_t = 0)]

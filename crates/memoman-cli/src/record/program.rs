@@ -32,7 +32,7 @@ pub(super) fn find(name: &Path) -> Result<PathBuf, Error> {
     )))
 }
 
-/// Refuses a program that ignores LD_PRELOAD. Whatever cannot be read here is the kernel's to judge.
+/// Refuses a program that ignores LD_PRELOAD. What cannot be read here is the kernel's to judge.
 pub(super) fn can_be_recorded(path: &Path) -> Result<(), Error> {
     let Ok(mut file) = File::open(path) else {
         return Ok(());

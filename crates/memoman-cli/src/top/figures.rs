@@ -198,7 +198,7 @@ impl Published {
         Ok(number(&bytes, 0, self.word))
     }
 
-    /// The figures of the process's own heap: the shared instance, the threads' heaps, large blocks.
+    /// The figures of the process's own heap: shared instance, threads' heaps, large blocks.
     pub(super) fn process(&self, process: &Process) -> Result<Figures, Error> {
         let mut sum = self.instance(process, self.process.wrapping_add(self.before_control))?;
         let mut words = [0; 6];

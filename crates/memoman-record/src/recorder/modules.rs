@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use memoman_trace_format::layout::{UNIT, chunk};
 
-use super::{clock, file};
+use super::{clock, file, path};
 
 /// The dynamic linker's count of loaded files, when the table was written last.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
@@ -109,7 +109,7 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_v
         return 0;
     }
     let id = build_id(info.dlpi_addr, segments);
-    let mut own = [0; file::PATH];
+    let mut own = [0; path::PATH];
     // SAFETY: null or a C string.
     let name = unsafe {
         if info.dlpi_name.is_null() {
@@ -120,10 +120,10 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_v
     };
     // The program itself has no name here.
     let name = if name.is_empty() {
-        let length = file::program(&mut own);
+        let length = path::program(&mut own);
         &own[..length]
     } else {
-        &name[..name.len().min(file::PATH)]
+        &name[..name.len().min(path::PATH)]
     };
     for word in [start, end] {
         table.put(&info.dlpi_addr.wrapping_add(word).to_le_bytes());

@@ -161,8 +161,8 @@ extern "C" fn nothing() -> *mut c_void {
     ptr::null_mut()
 }
 
-/// Calls `$serve` with the arguments and the operator; if it returns 0, jumps to the next definition
-/// with the same arguments.
+/// Calls `$serve` with the arguments and the operator; if it returns 0, jumps to the next
+/// definition with the same arguments.
 macro_rules! operators {
     ($($name:ident $serve:ident $arguments:literal;)*) => {$(
         #[doc = concat!("`operator ", $arguments, "`.")]

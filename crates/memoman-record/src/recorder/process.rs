@@ -9,6 +9,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::file::{self, Origin};
+use super::path::Path;
 use super::thread::{self, Thread};
 use super::{clock, modules, next, sample, settings, stream, unwind};
 
@@ -214,7 +215,7 @@ pub(crate) fn cut(why: u32, error: i32) {
 
 /// One line, where a program would look for it.
 fn complain(path: &CStr, error: i32) {
-    let mut line = file::Path::new();
+    let mut line = Path::new();
     line.add(b"memoman: cannot record into ");
     line.add(path.to_bytes());
     line.add(match error {
