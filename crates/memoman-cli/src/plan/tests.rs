@@ -132,8 +132,8 @@ fn the_terms_are_needed() {
     assert!(exact.one_less.is_some());
 }
 
-/// In a large pool blocks go farther than they must: a large one is cut at its bin's edge, a resized
-/// one moves where it could stay.
+/// In a large pool blocks go farther than they must: a large one is cut at its bin's edge, a
+/// resized one moves where it could stay.
 #[test]
 fn the_exact_size_is_looked_for_below_what_the_blocks_took() {
     let large = of(&[(4480, 3), (120, 1)]);
