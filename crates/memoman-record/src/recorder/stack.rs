@@ -56,13 +56,7 @@ impl Stacks {
         if addresses.is_empty() {
             return 0;
         }
-        let hash = addresses
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325u64, |hash, &address| {
-                let mixed = (hash ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                mixed ^ mixed >> 29
-            })
-            | 1;
+        let hash = hash(addresses);
         let table = &mut self.table;
         if self.count as usize * 2 >= table.capacity && !table.grow() {
             return 0;
@@ -144,6 +138,22 @@ impl Table {
 fn unmap(entries: *mut Entry, capacity: usize) {
     // SAFETY: a mapping of `grow`, which is not used any more.
     unsafe { libc::munmap(entries.cast(), capacity * size_of::<Entry>()) };
+}
+
+/// A hash that is not 0. Four sums run beside each other: a multiplication waits for the one before.
+fn hash(addresses: &[usize]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
+    let mut sums = [addresses.len() as u64, 1, 2, 3];
+    let fours = addresses.chunks_exact(sums.len());
+    let rest = fours.remainder();
+    for four in fours.chain(core::iter::once(rest)) {
+        for (sum, &address) in sums.iter_mut().zip(four) {
+            *sum = mix(*sum, address as u64);
+        }
+    }
+    let whole = sums.into_iter().fold(0, mix);
+    (whole ^ whole >> 32) | 1
 }
 
 /// Writes the definition of the stream's next stack.
