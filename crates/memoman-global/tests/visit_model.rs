@@ -1,7 +1,7 @@
 //! What threads do in each other's heaps under loom: a visitor, the owner, a second visitor, a
-//! holder of the lock, a thread that frees and a fork, in every interleaving. The library's own gate, inbox and lock are compiled here once
-//! more, over loom's atomics (`model/sync.rs`); a heap's contents lie in a cell in which loom
-//! reports two accesses that are not ordered.
+//! holder of the lock, a thread that frees and a fork, in every interleaving. The library's own
+//! gate, inbox and lock are compiled here once more, over loom's atomics (`model/sync.rs`); a heap's
+//! contents lie in a cell in which loom reports two accesses that are not ordered.
 //!
 //! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test visit_model`.
 #![cfg(loom)]
@@ -24,13 +24,13 @@ mod system {
 }
 
 use explore::explore;
-use gate::{Claim, Gate};
+use gate::Gate;
 use inbox::{Inbox, Taken};
 use lock::Lock;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use sync::{AtomicUsize, Ordering};
+use sync::{AtomicUsize, Ordering, fence};
 
 const KEY: usize = 1 << (usize::BITS - 1) | 5;
 
@@ -43,7 +43,7 @@ struct Leaves {
     own_gate: bool,
     /// It enters its own gate as for a call of its own.
     notice: bool,
-    /// It says that the owner is outside, also when it is not.
+    /// It says that it has seen the owner outside, and has not waited or looked.
     pretend: bool,
 }
 
@@ -98,7 +98,7 @@ impl Process {
     fn enter(&self, gate: &Gate, purpose: usize) -> bool {
         if !gate.try_enter(purpose) {
             while gate.enter(purpose).is_err() {
-                if !gate.is_visited() && !self.lock.pass() {
+                if gate.has_guest() && !self.lock.pass() {
                     return false;
                 }
                 thread::yield_now();
@@ -124,17 +124,14 @@ impl Process {
             return 0;
         }
         let mut visits = 0;
-        let claim = if leaves.claim {
-            Claim::Unknown
-        } else {
-            self.gate.claim()
-        };
-        if claim == Claim::Unknown && !leaves.fence {
-            assert!(gate::closed_all());
+        let mark = self.gate.mark(index + 1);
+        let settled = mark.is_some_and(|mark| mark.number().is_none());
+        if !settled && !leaves.fence && !leaves.pretend {
+            settle();
         }
-        if claim != Claim::Refused {
-            let outside = leaves.look || claim == Claim::Outside || self.gate.is_left();
-            if outside {
+        if leaves.claim || mark.is_some_and(|mark| self.gate.claim_marked(mark)) {
+            let outside = leaves.look || self.gate.is_left();
+            if outside && !leaves.pretend {
                 self.work();
                 visits = 1;
             }
@@ -216,8 +213,7 @@ impl Process {
     /// As `remote::free_under_lock`: frees a block of a heap without an owner.
     fn be_holder(&self) -> usize {
         let worked = self.lock.try_with(|| {
-            let is_free =
-                self.owned.load(Ordering::Relaxed) == 0 && self.gate.claim() != Claim::Refused;
+            let is_free = self.owned.load(Ordering::Relaxed) == 0 && self.gate.claim();
             if is_free {
                 self.work();
                 self.gate.dismiss(false);
@@ -258,6 +254,11 @@ impl Process {
         // SAFETY: the other threads have ended.
         self.contents.with(|contents| unsafe { *contents })
     }
+}
+
+/// The time until a mark is settled. In the model a fence stands for it.
+fn settle() {
+    fence(Ordering::SeqCst);
 }
 
 fn spawn<R: 'static>(
@@ -366,8 +367,9 @@ fn a_block_comes_out_once_by_visitor_or_owner() {
             let own = &process.own_gates[0];
             assert!(process.enter(own, gate::PUTTING));
             let mut taken = false;
-            if process.gate.claim() == Claim::Unknown {
-                assert!(gate::closed_all());
+            let mark = process.gate.mark(1);
+            settle();
+            if mark.is_some_and(|mark| process.gate.claim_marked(mark)) {
                 let outside = process.gate.is_left();
                 taken = outside && process.take();
                 process.gate.dismiss(outside);

@@ -1,7 +1,8 @@
 //! A heap's gate: its owner passes it at each call, with at most two stores and a load; a guest (a
 //! holder of the process's lock, or a thread that forks) closes it, waits until the owner is
-//! outside, and then has the heap. A visitor, which frees what an idle owner holds, claims the gate
-//! and looks once: it has the heap if the owner is outside, and leaves if not.
+//! outside, and then has the heap. A visitor, which frees what an idle owner holds, marks the gate;
+//! a while later it claims the marked gate and looks once: it has the heap if the owner is outside,
+//! and leaves if not.
 //!
 //! The owner stores "inside" and then loads "closed"; the guest stores "closed" and then loads
 //! "inside". If each store comes before the load that follows it, at least one of them sees the
@@ -9,6 +10,11 @@
 //! every other thread of the process execute a barrier (`heavy_fence`). Where the system has no
 //! such barrier, the bit [`FENCED`] keeps the gate from being simply open, and the owner enters by
 //! [`Gate::enter`], which has a fence of its own.
+//!
+//! A visitor executes no barrier and makes no system call. The time since the mark stands for it:
+//! an owner that did not see the mark had stored "inside" before it was set, and a processor
+//! completes a store within microseconds (`Idleness::is_settled` waits for milliseconds). An owner
+//! that sees the mark takes it away first.
 
 use crate::system::sync::{AtomicUsize, Ordering, fence, heavy_fence, light_fence};
 
@@ -18,13 +24,15 @@ pub(crate) const GUEST: usize = 1;
 pub(crate) const FORK: usize = 2;
 /// Not closed: the owner enters with a fence.
 const FENCED: usize = 4;
-/// A visitor has the heap, or is about to look whether it has.
-const VISITOR: usize = 16;
-/// The owner has been seen outside, by a visitor, and has not entered since: it takes the bit away
-/// first. So the next visitor needs no barrier.
-const OUT: usize = 32;
 /// The child of the fork does without the heap.
 const LEFT_BEHIND: usize = 8;
+/// A visitor has the heap, or is about to look whether it has.
+const VISITOR: usize = 16;
+/// A visitor has marked the gate, and the owner has not entered since: it takes the bit away first.
+const MARKED: usize = 32;
+/// Above the bits: the number of the mark; 0 if a visitor has seen the owner outside since.
+const NUMBER: usize = 1 << 6;
+const BITS: usize = NUMBER - 1;
 
 /// Bits of [`Gate::inside`]. The owner is inside, in its own heap only.
 pub(crate) const INSIDE: usize = 1;
@@ -33,14 +41,17 @@ pub(crate) const PUTTING: usize = 5;
 /// A signal handler that has interrupted the owner there forks.
 const INTERRUPTED: usize = 2;
 
-/// The result of [`Gate::claim`].
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    Refused,
-    /// Claimed. [`closed_all`] must follow before [`Gate::is_left`] is called.
-    Unknown,
-    /// Claimed, and the owner is outside.
-    Outside,
+/// The mark of a gate: [`Gate::mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(usize);
+
+impl Mark {
+    /// The owner has been seen outside since. None: that depends on the time since the mark with
+    /// this number was seen first.
+    pub(crate) fn number(self) -> Option<usize> {
+        let number = self.0 / NUMBER;
+        (number != 0).then_some(number)
+    }
 }
 
 /// The gate of one heap. All-zero: open, and the owner outside.
@@ -76,17 +87,22 @@ impl Gate {
 
     /// The owner enters. An error if the gate is closed.
     pub(crate) fn enter(&self, purpose: usize) -> Result<(), ()> {
-        if self.closed.load(Ordering::Relaxed) & OUT != 0 {
-            self.closed.fetch_and(!OUT, Ordering::AcqRel);
+        loop {
+            if self.closed.load(Ordering::Relaxed) & MARKED != 0 {
+                self.closed.fetch_and(BITS & !MARKED, Ordering::AcqRel);
+            }
+            self.inside.store(purpose, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            // Acquire: what a guest has done comes before what the owner does next.
+            let closed = self.closed.load(Ordering::Acquire) & !FENCED;
+            if closed == 0 {
+                return Ok(());
+            }
+            self.leave();
+            if closed & BITS != MARKED {
+                return Err(());
+            }
         }
-        self.inside.store(purpose, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        // Acquire: what a guest has done comes before what the owner does next.
-        if self.closed.load(Ordering::Acquire) & !FENCED == 0 {
-            return Ok(());
-        }
-        self.leave();
-        Err(())
     }
 
     /// The owner leaves.
@@ -96,34 +112,58 @@ impl Gate {
         self.inside.store(0, Ordering::Release);
     }
 
-    /// Closes the gate for a visitor, unless it is closed. [`Gate::dismiss`] must follow after all.
+    /// Marks the gate for visitors with a number that no other mark has, unless it is marked.
+    /// Returns its mark; None if it is closed.
     #[must_use]
-    pub(crate) fn claim(&self) -> Claim {
+    pub(crate) fn mark(&self, number: usize) -> Option<Mark> {
         let closed = self.closed.load(Ordering::Relaxed);
-        let known = closed & OUT != 0;
-        if closed & !(FENCED | OUT) != 0 {
-            return Claim::Refused;
+        if closed & BITS & !FENCED == MARKED {
+            return Some(Mark(closed));
         }
-        // Acquire: what the last visitor or guest has done comes before what this one does.
-        let claimed = self.closed.compare_exchange(
-            closed,
-            closed & FENCED | VISITOR,
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        );
-        match claimed {
-            Err(_) => Claim::Refused,
-            Ok(_) if known => Claim::Outside,
-            Ok(_) => Claim::Unknown,
+        if closed & !FENCED != 0 {
+            return None;
         }
+        // Not 0, also after an overflow.
+        let marked = closed | MARKED | number.wrapping_mul(NUMBER).max(NUMBER);
+        self.closed
+            .compare_exchange(closed, marked, Ordering::Relaxed, Ordering::Relaxed)
+            .ok()
+            .map(|_| Mark(marked))
     }
 
-    /// The visitor leaves. `outside`: the visitor has seen the owner outside after a barrier, or
-    /// another visitor has, and the owner has not entered since.
+    /// Closes the gate for a visitor, if it still has this mark, which is settled. [`Gate::dismiss`]
+    /// must follow. The visitor has the heap if [`Gate::is_left`].
+    #[must_use]
+    pub(crate) fn claim_marked(&self, mark: Mark) -> bool {
+        self.close_for_visitor(mark.0)
+    }
+
+    /// Closes the gate of a heap that has no owner, and gets none meanwhile, unless it is closed.
+    /// [`Gate::dismiss`] must follow.
+    #[must_use]
+    pub(crate) fn claim(&self) -> bool {
+        let closed = self.closed.load(Ordering::Relaxed);
+        closed & BITS & !(FENCED | MARKED) == 0 && self.close_for_visitor(closed)
+    }
+
+    fn close_for_visitor(&self, closed: usize) -> bool {
+        // Acquire: what the last visitor or guest has done comes before what this one does.
+        self.closed
+            .compare_exchange(
+                closed,
+                closed & FENCED | VISITOR,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// The visitor leaves. `outside`: it has seen the owner outside, so that the next visitor need
+    /// not wait.
     pub(crate) fn dismiss(&self, outside: bool) {
         // Release: what the visitor has done comes before what the next one does, or the owner.
         let _ = if outside {
-            self.closed.fetch_xor(VISITOR | OUT, Ordering::Release)
+            self.closed.fetch_xor(VISITOR | MARKED, Ordering::Release)
         } else {
             self.closed.fetch_and(!VISITOR, Ordering::Release)
         };
@@ -138,6 +178,11 @@ impl Gate {
     /// A visitor has the gate, and no guest or fork has.
     pub(crate) fn is_visited(&self) -> bool {
         self.closed.load(Ordering::Relaxed) & !FENCED == VISITOR
+    }
+
+    /// A guest or a fork has the gate: what the owner waits for is the lock.
+    pub(crate) fn has_guest(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) & (GUEST | FORK | LEFT_BEHIND) != 0
     }
 
     /// Closes the gate, for a guest or for a fork. [`closed_all`] must follow before
@@ -208,7 +253,8 @@ impl Gate {
     /// Opens the gate of an owner that no longer exists: in the child of a fork.
     pub(crate) fn forget(&self) {
         self.inside.store(0, Ordering::Relaxed);
-        self.open(GUEST | FORK | VISITOR | OUT);
+        let kept = BITS & !(GUEST | FORK | VISITOR | MARKED);
+        self.closed.fetch_and(kept, Ordering::Release);
     }
 }
 

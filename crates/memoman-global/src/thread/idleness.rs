@@ -2,6 +2,13 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::system::clock;
+use crate::thread::gate::Mark;
+
+/// Milliseconds after which a mark is settled; more than two steps of the clock.
+const SETTLED: usize = 24;
+const HALF: usize = (1 << (usize::BITS / 2)) - 1;
+
 /// What tells visitors whether the owner is idle.
 #[repr(C)]
 pub(crate) struct Idleness {
@@ -13,8 +20,35 @@ pub(crate) struct Idleness {
     /// Free bytes when the pages inside free blocks were last released; no more than are free since
     /// then. Accessed inside the heap.
     pub(crate) released: usize,
+    /// A mark of the gate, by its number, and the time when a thread has seen it: in the upper and
+    /// lower half.
+    pub(crate) marked: AtomicUsize,
     /// The bin of free blocks to continue with.
     pub(crate) next_bin: usize,
+}
+
+impl Idleness {
+    /// Whether each store that the owner made before it could see the mark is visible by now.
+    pub(crate) fn is_settled(&self, mark: Mark) -> bool {
+        let Some(number) = mark.number() else {
+            return true;
+        };
+        // After the mark was seen.
+        let now = clock::milliseconds() & HALF;
+        let upper = (number % HALF + 1) << (usize::BITS / 2);
+        let seen = self.marked.load(Ordering::Relaxed);
+        if seen & !HALF != upper {
+            self.marked.store(upper | now, Ordering::Relaxed);
+            return false;
+        }
+        now.wrapping_sub(seen) & HALF >= SETTLED
+    }
+}
+
+/// A number for a mark.
+pub(crate) fn next_mark() -> usize {
+    static MARKS: AtomicUsize = AtomicUsize::new(1);
+    MARKS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Blocks and bytes that a thread has moved, not yet part of a figure that all threads share.

@@ -21,9 +21,9 @@ use crate::process::{misuse, registry, segments};
 use crate::system::{clock, memory, signals, sync};
 use crate::thread::cache::{CLASSES, Cache};
 use crate::thread::entry::{enter, enter_to_put};
-use crate::thread::gate::{self, Claim};
+use crate::thread::gate::Mark;
 use crate::thread::heap::{GIVEN_AT_ONCE, ThreadHeap};
-use crate::thread::idleness::{add_pending, pending};
+use crate::thread::idleness::{add_pending, next_mark, pending};
 
 /// A thread looks at an owner after freeing this many blocks of other threads, or bytes.
 const LOOK_BLOCKS: usize = 256;
@@ -173,9 +173,21 @@ unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
         waits += 1;
     }
     for _ in 0..VISITS {
+        let Some(mark) = gate.mark(next_mark()) else {
+            return;
+        };
+        // SAFETY: heaps are never given back; any thread may access these atomics.
+        if !unsafe { (*heap).idleness.is_settled(mark) } {
+            if pending() <= most_pending() {
+                // SAFETY: as above.
+                unsafe { (*own).sent.blocks = LOOK_BLOCKS / 2 };
+                return;
+            }
+            sync::let_stores_land();
+        }
         let mut segments = Segments::default();
         // SAFETY: the calling thread's heap (caller), and a heap.
-        let visited = signals::blocked(|| unsafe { visit_once(own, heap, &mut segments) });
+        let visited = signals::blocked(|| unsafe { visit_once(own, heap, mark, &mut segments) });
         let done = visited != Ok(false);
         give_back(segments, visited.err());
         if done {
@@ -187,10 +199,11 @@ unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
 /// One visit. True if there is no need for another, or no way.
 ///
 /// # Safety
-/// The duties of [`visit`]; no signal handler runs on this thread meanwhile.
+/// The duties of [`visit`]; no signal handler runs on this thread meanwhile; the mark is settled.
 unsafe fn visit_once(
     own: *mut ThreadHeap,
     heap: *mut ThreadHeap,
+    mark: Mark,
     segments: &mut Segments,
 ) -> Result<bool, Found> {
     let mut visited = Ok(true);
@@ -201,13 +214,8 @@ unsafe fn visit_once(
             return visited;
         }
         let gate = &(*heap).gate;
-        let claim = gate.claim();
-        if claim == Claim::Unknown && !gate::closed_all() && gate.demand_fence() {
-            // The owner may have entered without a fence, before it could see its gate closed.
-            sync::let_stores_land();
-        }
-        if claim != Claim::Refused {
-            let outside = claim == Claim::Outside || gate.is_left();
+        if gate.claim_marked(mark) {
+            let outside = gate.is_left();
             if outside {
                 visited = relieve(heap, true, segments);
             }

@@ -8,7 +8,6 @@ use crate::process::heap::try_with_heap;
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse};
 use crate::thread::entry::enter_to_put;
-use crate::thread::gate::Claim;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::idleness::add_pending;
 use crate::thread::{cache, reclaim};
@@ -84,7 +83,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
         // gate's, since its last owner gave it up under the lock.
         unsafe {
             let gate = &(*owner).gate;
-            if (*owner).shared.owned.load(Ordering::Relaxed) || gate.claim() == Claim::Refused {
+            if (*owner).shared.owned.load(Ordering::Relaxed) || !gate.claim() {
                 add_pending(core_calls::usable_size_meanwhile(block));
                 put(owner, block);
                 return;
