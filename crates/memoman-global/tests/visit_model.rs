@@ -451,7 +451,7 @@ fn notices_a_visitor_that_does_not_look() {
     with_a_careless_visitor(|leaves| leaves.look = true);
 }
 
-/// The second visit needs no barrier only if the first one has seen the owner outside.
+/// The second visit need not wait only if the first one has seen the owner outside.
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_a_visitor_that_pretends_to_have_seen_the_owner_outside() {
@@ -459,7 +459,8 @@ fn notices_a_visitor_that_pretends_to_have_seen_the_owner_outside() {
         let process = Process::new();
         let owner = spawn(&process, Process::be_owner);
         process.be_visitor(0, but(|leaves| leaves.pretend = true));
-        process.be_visitor(0, Leaves::default());
+        // Without the fence of its own gate, which is none on x86-64.
+        process.be_visitor(0, but(|leaves| leaves.own_gate = true));
         owner.join().unwrap();
     });
 }
