@@ -57,7 +57,8 @@ examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Py
 	examples/run.sh $(DIST)
 
 ##@ Test
-.PHONY: check check-build check-32 check-arm check-glibc check-embedded check-install check-crates check-docs
+.PHONY: check check-build check-32 check-arm check-glibc check-embedded check-install check-crates
+.PHONY: check-docs check-arm64
 .PHONY: check-workflows rtsan symbolic coverage mutants planted fuzz soak verify verify-models
 
 check: ## every test: Rust, C plain and under sanitizers, shim, artefacts, programs, packages
@@ -71,6 +72,9 @@ check-arm: ## core tests and C suite on 32-bit ARM, emulated
 	$(SETUP)
 	scripts/other-targets.sh check arm
 
+check-arm64: ## the shim on 64-bit ARM: emulated programs, and threads on a real kernel
+	$(SETUP)
+	scripts/arm64.sh
 check-glibc: all ## glibc's own tests of malloc, from Debian's source package, under the shim
 	scripts/glibc-tests.sh $(DIST)
 

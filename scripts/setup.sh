@@ -29,7 +29,7 @@ apt    pkg-config            pkg-config          check check-install examples
 apt    valgrind              valgrind            check wcet constant
 apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
 apt    libc6-dbg             valgrind_works      check wcet constant
-apt    clang-22              clang-22            check check-32 check-arm check-install fuzz rtsan
+apt    clang-22              clang-22            check check-32 check-arm check-arm64 check-install fuzz rtsan
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
 apt    libasan8              sanitizers          check check-install fuzz soak
@@ -46,16 +46,20 @@ apt    cmake                 cmake               check check-install
 apt    abigail-tools         abidw               check check-install abi
 apt    mandoc                mandoc              check check-install
 apt    man-db                man                 check check-install
-apt    rustc-web             installed           check check-32 check-arm check-embedded release-check mutants planted
-apt    cargo-web             installed           check check-32 check-arm check-embedded release-check mutants planted
-apt    rust-web-src          installed           check check-32 check-arm check-embedded release-check mutants planted
+apt    rustc-web             installed           check check-32 check-arm check-arm64 check-embedded release-check mutants planted
+apt    cargo-web             installed           check check-32 check-arm check-arm64 check-embedded release-check mutants planted
+apt    rust-web-src          installed           check check-32 check-arm check-arm64 check-embedded release-check mutants planted
 apt    gcc-multilib          installed           check check-32 check-embedded release-check mutants planted
-apt    lld-22                installed           check-arm
-apt    qemu-user             installed           check-arm
+apt    lld-22                installed           check-arm check-arm64
+apt    qemu-user             installed           check-arm check-arm64
 apt    libc6-dev-armhf-cross installed           check-arm
 apt    libgcc-12-dev-armhf-cross installed           check-arm
+apt    libc6-dev-arm64-cross installed           check-arm64
+apt    libgcc-12-dev-arm64-cross installed           check-arm64
+apt    libstdc++-12-dev-arm64-cross installed           check-arm64
+apt    cpio                  cpio                check-arm64
 apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded release-check
-apt    qemu-system-arm       qemu-system-arm     check-embedded release-check
+apt    qemu-system-arm       qemu-system-arm     check-arm64 check-embedded release-check
 apt    libjemalloc2          installed           *-global
 apt    libtcmalloc-minimal4  installed           *-global
 apt    libmimalloc2.0        installed           *-global
