@@ -76,6 +76,9 @@ check-arm: ## core tests and C suite on 32-bit ARM, emulated
 	$(SETUP)
 	scripts/other-targets.sh check arm
 
+check-arm64: ## the shim on 64-bit ARM: emulated programs, and threads on a real kernel
+	$(SETUP)
+	scripts/arm64.sh
 check-glibc: all ## glibc's own tests of malloc, from Debian's source package, under the shim
 	scripts/glibc-tests.sh $(DIST)
 

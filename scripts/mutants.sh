@@ -116,6 +116,7 @@ elsewhere_global() {
         --cargo-arg=--test=visit_model
     RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" stage global \
         -f '**/src/debug/**' -f '**/src/process/heap.rs' -f '**/src/process/figures/**' \
+        -f '**/src/process/regions.rs' -f '**/src/process/pages.rs' \
         --cargo-arg=--lib --cargo-arg=--test=debugged
     MEMOMAN_VARIANTS=preload stage global --timeout 200 -e '**/src/debug/**' \
         --test-package memoman-tests
