@@ -4,6 +4,9 @@
 mod load;
 mod run;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use load::load;
 pub(crate) use run::{Allocator, Core, Slot, run};
 

@@ -294,9 +294,8 @@ impl<'a> Game<'a> {
     }
 }
 
-/// The smallest pool, in bytes for blocks, in which the game ends without a refusal: what the game
-/// in a pool of `enough` bytes took, or a few quanta more where requests are aligned. The second
-/// result is whether one quantum less is refused.
+/// The smallest pool, in bytes for blocks, that was found by playing in pools of each size: none of
+/// the games in it is refused, and one in a quantum less is.
 pub(crate) struct Exact {
     pub(crate) usable: u64,
     pub(crate) states: usize,
@@ -317,13 +316,33 @@ pub(crate) fn exact(promise: &Promise, worst: u64, enough: u64, cap: usize) -> O
             return None;
         }
         if played.refused.is_none() {
-            let less = play(promise, usable - quantum, cap);
-            return Some(Exact {
-                usable,
-                states: played.states,
-                one_less: less.and_then(|played| played.refused),
-            });
+            return Some(least(promise, usable, played.states, cap));
         }
     }
     None
+}
+
+/// Goes down from a size that serves. What the blocks took in a larger pool can be more than they
+/// need: at the pool's end a large block is cut short, a resized one goes elsewhere.
+fn least(promise: &Promise, mut usable: u64, mut states: usize, cap: usize) -> Exact {
+    const STEPS: usize = 256;
+    let quantum = promise.geometry().quantum();
+    let mut one_less = None;
+    for _ in 0..STEPS {
+        let less = usable.checked_sub(quantum);
+        let Some(played) = less.and_then(|less| play(promise, less, cap)) else {
+            break;
+        };
+        if played.refused.is_some() || !played.complete {
+            one_less = played.refused;
+            break;
+        }
+        usable -= quantum;
+        states = played.states;
+    }
+    Exact {
+        usable,
+        states,
+        one_less,
+    }
 }

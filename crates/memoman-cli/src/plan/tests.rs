@@ -132,6 +132,21 @@ fn the_terms_are_needed() {
     assert!(exact.one_less.is_some());
 }
 
+/// In a large pool blocks go farther than they must: a large one is cut at its bin's edge, a
+/// resized one moves where it could stay.
+#[test]
+fn the_exact_size_is_looked_for_below_what_the_blocks_took() {
+    let large = of(&[(4480, 3), (120, 1)]);
+    let mut resized = of(&[(72, 1), (88, 1)]);
+    resized.realloc = true;
+    for set in [large, resized] {
+        let worst = assert_holds(&set, 1_000).1;
+        let exact = game::exact(&set, worst, single(&set).usable, 1_000).unwrap();
+        assert!(exact.usable < worst, "{} {worst}", exact.usable);
+        assert!(exact.one_less.is_some());
+    }
+}
+
 /// Within 1 to 2 KiB a bin holds two sizes, and the search reads its head only: a free block that
 /// would do can be missed.
 #[test]

@@ -112,7 +112,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 12,
+        cases: 8,
         failure_persistence: None,
         ..Default::default()
     })]
