@@ -33,16 +33,27 @@ pub(crate) fn wall() -> u64 {
     nanoseconds(libc::CLOCK_REALTIME)
 }
 
+/// Both clocks at one moment: the closest of a few readings, since a thread may lose its processor
+/// between two of them.
+pub(crate) fn both() -> (u64, u64) {
+    let mut best = (u64::MAX, 0, 0);
+    for _ in 0..4 {
+        let (before, ns, after) = (ticks(), monotonic(), ticks());
+        let apart = after.saturating_sub(before);
+        if apart < best.0 {
+            best = (apart, before + apart / 2, ns);
+        }
+    }
+    (best.1, best.2)
+}
+
 /// Ticks a second, measured in a tenth of a millisecond: right to about a thousandth. The reader
 /// has better readings of a longer run.
 pub(crate) fn rate() -> u64 {
     const LONG: u64 = 100_000;
-    let (ticks_before, before) = (ticks(), monotonic());
-    loop {
-        let (ticks_now, now) = (ticks(), monotonic());
-        let passed = now.saturating_sub(before);
-        if passed >= LONG {
-            return ticks_now.saturating_sub(ticks_before) * 1_000_000_000 / passed;
-        }
-    }
+    let (ticks_before, before) = both();
+    while monotonic().saturating_sub(before) < LONG {}
+    let (ticks, now) = both();
+    let passed = u128::from(now.saturating_sub(before).max(1));
+    (u128::from(ticks.saturating_sub(ticks_before)) * 1_000_000_000 / passed) as u64
 }

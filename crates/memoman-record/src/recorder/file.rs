@@ -37,6 +37,8 @@ static INODE: AtomicU64 = AtomicU64::new(0);
 static USED: AtomicU64 = AtomicU64::new(0);
 static MAPPED: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static START: AtomicU64 = AtomicU64::new(0);
+/// Ticks a second; 0 before they were measured.
+static RATE: AtomicU64 = AtomicU64::new(0);
 
 /// Ticks at the start of this process's trace.
 pub(crate) fn start() -> u64 {
@@ -86,8 +88,9 @@ pub(crate) fn complete() {
     else {
         return;
     };
-    ticks.store(clock::ticks(), Ordering::Relaxed);
-    ns.store(clock::monotonic(), Ordering::Relaxed);
+    let (ticks_now, ns_now) = clock::both();
+    ticks.store(ticks_now, Ordering::Relaxed);
+    ns.store(ns_now, Ordering::Relaxed);
     let _ = state.compare_exchange(
         state::RUNNING,
         state::COMPLETE,
@@ -256,8 +259,14 @@ fn is_predecessor(path: &Path, pid: u32) -> bool {
 unsafe fn fill(header: *mut u8, kind: u32, pid: u32, forked: u64, parent: &Path) {
     // SAFETY: valid for writes as a whole (the caller's duty).
     let bytes = unsafe { core::slice::from_raw_parts_mut(header, HEADER) };
-    let rate = clock::rate();
-    let (ticks, ns, wall) = (clock::ticks(), clock::monotonic(), clock::wall());
+    // A child counts as its parent does: the moment of the fork is one of the parent's.
+    let rate = match RATE.load(Ordering::Relaxed) {
+        0 => clock::rate(),
+        known => known,
+    };
+    RATE.store(rate, Ordering::Relaxed);
+    let (ticks, ns) = clock::both();
+    let wall = clock::wall();
     START.store(ticks, Ordering::Relaxed);
     // SAFETY: no precondition.
     let parent_pid = unsafe { libc::getppid() } as u32;

@@ -73,8 +73,9 @@ fn write() {
         let put = |at: usize, value: u64| mapped.add(at).cast::<u64>().write(value);
         put(chunk::BYTES, bytes as u64);
         put(chunk::SEQUENCE, TABLES.fetch_add(1, Ordering::Relaxed));
-        put(chunk::TICKS, clock::ticks());
-        put(chunk::NS, clock::monotonic());
+        let (ticks, ns) = clock::both();
+        put(chunk::TICKS, ticks);
+        put(chunk::NS, ns);
         let mut table = Table {
             at: mapped.add(chunk::HEAD),
             room: bytes - chunk::HEAD,

@@ -140,7 +140,8 @@ fn unmap(entries: *mut Entry, capacity: usize) {
     unsafe { libc::munmap(entries.cast(), capacity * size_of::<Entry>()) };
 }
 
-/// A hash that is not 0. Four sums run beside each other: a multiplication waits for the one before.
+/// A hash that is not 0. Four sums run beside each other: each multiplication waits for the one
+/// before it.
 fn hash(addresses: &[usize]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);

@@ -210,7 +210,8 @@ pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mu
     } else {
         2 * SHORT
     };
-    lane.ticks = clock::ticks();
+    let (ticks, ns) = clock::both();
+    lane.ticks = ticks;
     lane.pointer = 0;
     // SAFETY: `bytes` bytes of zeros that no other thread knows; the magic number comes last.
     unsafe {
@@ -218,7 +219,7 @@ pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mu
         put(chunk::BYTES, bytes as u64);
         put(chunk::SEQUENCE, lane.sequence);
         put(chunk::TICKS, lane.ticks);
-        put(chunk::NS, clock::monotonic());
+        put(chunk::NS, ns);
         let half = |at: usize, value: u32| base.add(at).cast::<u32>().write(value);
         half(chunk::STREAM, (*stream).number);
         half(chunk::LANE, depth as u32);
