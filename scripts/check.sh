@@ -99,7 +99,7 @@ crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows,
 fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
 mutants the committed record|planted places of the planted bugs
-text columns, words|plots figures equal their data|lint format, clippy'
+provenance casts between pointers and integers|text columns, words|plots figures equal their data|lint format, clippy'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
@@ -145,6 +145,9 @@ step text by_lines scripts/check_text.py
 step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
     --target-dir "$target/benches" --package plots
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
+step provenance by_status env RUSTC_BOOTSTRAP=1 \
+    RUSTFLAGS="-Zcrate-attr=feature(strict_provenance_lints) -Dfuzzy_provenance_casts \
+-Dlossy_provenance_casts" cargo check --quiet -p memoman-core --target-dir "$target/provenance"
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
