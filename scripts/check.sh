@@ -99,8 +99,7 @@ crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows,
 fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
 mutants the committed record|planted places of the planted bugs
-provenance casts between pointers and integers|text columns, words
-plots figures equal their data|lint format, clippy'
+text columns, words|plots figures equal their data|lint format, clippy, provenance'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
