@@ -231,7 +231,7 @@ extern "C" {
 /* ---- Sizes and limits -------------------------------------------------------- */
 
 /**
- * The size in bytes of the control structure for mm_create: about 8.3 KiB on
+ * The size in bytes of the control structure for mm_create: about 8.4 KiB on
  * 64-bit targets. Constant. O(1), any thread.
  */
 size_t mm_size(void);
@@ -292,7 +292,7 @@ mm_allocator_t *mm_create_with_pool(void *mem, size_t bytes);
 
 /**
  * The size in bytes of the control structure for requests up to `max_block`
- * bytes, which mm_create_for needs. It shrinks with `max_block`: 2.3 KiB for
+ * bytes, which mm_create_for needs. It shrinks with `max_block`: 2.4 KiB for
  * 64 KiB on 64-bit targets. Returns 0 if `max_block` is beyond any allocator:
  * over 128 TiB on 64-bit targets, over 2 GiB on 32-bit ones. O(1), any thread.
  */

@@ -101,7 +101,7 @@ fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, 
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
 mutants the committed record|planted places of the planted bugs
 text columns, words|plots figures equal their data|see real programs: trace to pool
-lint format, clippy'
+lint format, clippy, provenance'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
@@ -147,6 +147,9 @@ step text by_lines scripts/check_text.py
 step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
     --target-dir "$target/benches" --package plots
 step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
+step provenance by_status env RUSTC_BOOTSTRAP=1 \
+    RUSTFLAGS="-Zcrate-attr=feature(strict_provenance_lints) -Dfuzzy_provenance_casts \
+-Dlossy_provenance_casts" cargo check --quiet -p memoman-core --target-dir "$target/provenance"
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh

@@ -57,6 +57,8 @@ step corruption '^(catalogue: [1-9]|[1-9][0-9]* words of )' \
     cargo test --release -p memoman-core --lib group_i -- --nocapture
 step damage '^[1-9][0-9]* heaps damaged' env MM_ROUNDS="$corruptions" \
     cargo test --release -p memoman-core --test damage -- --nocapture
+step lives '^[1-9][0-9]* headers damaged' env MM_ROUNDS="$corruptions" \
+    cargo test --release -p memoman-core --test lives -- --nocapture
 step loom '^test result: ok[.] [1-9]' \
     env MEMOMAN_PREEMPTIONS=2 RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
     cargo test --release -p memoman-global --test '*_model' \

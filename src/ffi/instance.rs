@@ -7,7 +7,7 @@ use super::allocator::Tlsf;
 use super::types::{mm_allocator_t, mm_error_handler};
 use super::{checker, handle, instance, session, truth};
 
-/// The size in bytes of the control structure for mm_create: about 8.3 KiB on
+/// The size in bytes of the control structure for mm_create: about 8.4 KiB on
 /// 64-bit targets. Constant. O(1), any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_size() -> usize {
@@ -103,7 +103,7 @@ unsafe fn created(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
 }
 
 /// The size in bytes of the control structure for requests up to `max_block`
-/// bytes, which mm_create_for needs. It shrinks with `max_block`: 2.3 KiB for
+/// bytes, which mm_create_for needs. It shrinks with `max_block`: 2.4 KiB for
 /// 64 KiB on 64-bit targets. Returns 0 if `max_block` is beyond any allocator:
 /// over 128 TiB on 64-bit targets, over 2 GiB on 32-bit ones. O(1), any thread.
 #[unsafe(no_mangle)]

@@ -28,7 +28,7 @@ pub struct Control {
     /// Bytes of live blocks, headers included.
     pub(crate) used: usize,
     /// The `prev_link` of the list's end ([`Control::list_end`]): takes writes, so that a push
-    /// needs no branch, and is never read.
+    /// needs no branch, and is never read. 0 in an emptied heap of one pool, as in a new one.
     pub(crate) absorber: usize,
     /// Lowest payload address of any pool; `usize::MAX` without pools.
     pub(crate) low: usize,

@@ -91,6 +91,8 @@ pub(crate) unsafe fn set_wilderness(this: *mut Control, block: Block) {
         block.set_next_free(Control::list_end(this));
         block.set_prev_link(head);
         head.write(block);
+        // An emptied heap ends here, and then equals a new one bit by bit.
+        (*this).absorber = 0;
     }
 }
 

@@ -25,6 +25,16 @@
 //! The method is that of Masmano, Ripoll, Crespo, Real: *TLSF: a new dynamic memory allocator for
 //! real-time systems*, ECRTS 2004.
 //!
+//! # Pointers
+//! A pool's blocks, links and headers are reached with the provenance of the pointer that the pool
+//! was added with, the control structure with that of its creation: links are stored as pointers,
+//! neighbours computed from them by offsets. Two kinds of pointer are not derived so. One that a
+//! caller gives back may have been narrowed to the payload, so `Block::returned` takes the exposed
+//! provenance of the pool. One into the control structure that validation reports has its
+//! provenance and is not followed. No reference to the control structure lives across a write
+//! through a pointer to it; the heads lie outside every such reference. Casts between pointers and
+//! integers are refused by rustc's strict-provenance lints (`provenance` in `make check`).
+//!
 //! # Invariants
 //! The source refers to them as I1 to I8; validation checks them.
 //! 1. A bin's bit is set exactly when its list is not empty; a first-level bit exactly when a bit

@@ -198,6 +198,7 @@ impl Tlsf {
             (*control).overhead += POOL_COST;
             refresh(control);
             free_list::push(control, (*control).bin_of_block(first, size), first);
+            (*control).absorber = 0;
         }
         Some(pool)
     }
@@ -267,6 +268,7 @@ impl Tlsf {
             (*control).pool_bytes += grown;
             refresh(control);
             free_list::push(control, (*control).bin_of_block(block, size), block);
+            (*control).absorber = 0;
         }
         true
     }
@@ -318,6 +320,7 @@ impl Tlsf {
             if let Some((tail, ..)) = tail {
                 free_list::unlink(control, tail);
                 free_list::push(control, WILDERNESS, tail);
+                (*control).absorber = 0;
             }
             // With a wrong hash, a second removal finds no pool here.
             (*header).check = !(*header).check;
@@ -377,6 +380,7 @@ impl Tlsf {
                 free_list::push(control, (*control).bin_of_block(first, size), first);
                 pool = self.next_pool(this);
             }
+            (*control).absorber = 0;
         }
         true
     }

@@ -1,5 +1,5 @@
 //! Instances created, reset and created again on the same memory, which is never cleared: pointers,
-//! cursors and headers of an earlier life are not those of the present one (groups F and I).
+//! cursors and headers of an earlier life are not those of the present one (group I).
 
 mod support;
 
@@ -121,7 +121,7 @@ fn assert_stale(tlsf: Tlsf, stale: &[NonNull<u8>]) -> usize {
 
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn group_f_pointers_of_an_earlier_life_are_reported() {
+fn group_i_pointers_of_an_earlier_life_are_reported() {
     let (mut memory, mut found) = (Memory::new(1), 0);
     // One life after another by the counter, where there is one, or with successive seeds.
     let counted = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
@@ -222,7 +222,7 @@ fn group_i_damage_does_not_lead_onto_headers_of_an_earlier_life() {
 }
 
 #[test]
-fn group_f_a_cursor_of_an_earlier_life_begins_again() {
+fn group_i_a_cursor_of_an_earlier_life_begins_again() {
     let mut memory = Memory::new(3);
     for life in 0..500 {
         let tlsf = memory.begin(Some(2 * life));
@@ -261,7 +261,7 @@ fn group_f_a_cursor_of_an_earlier_life_begins_again() {
 }
 
 #[test]
-fn group_f_equal_seeds_give_equal_heaps() {
+fn group_i_equal_seeds_give_equal_heaps() {
     let mut memory = Memory::new(4);
     let mut images = [vec![], vec![]];
     for image in &mut images {

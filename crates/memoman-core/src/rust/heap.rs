@@ -113,7 +113,7 @@ impl AddedPool<'_> {
 }
 
 impl<'pool> Heap<'pool> {
-    /// Creates a heap in `memory`: the control structure (8.3 KiB on 64-bit targets), and the rest
+    /// Creates a heap in `memory`: the control structure (8.4 KiB on 64-bit targets), and the rest
     /// as its first pool. Its largest request is 1 TiB (32-bit: 1 GiB). None when `memory` does not
     /// hold both. O(1).
     ///

@@ -21,6 +21,7 @@ pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
         head.write(block);
         // Without a branch: the list's end has a word for it.
         old.set_prev_link(block.next_link());
+        (*this).absorber = 0;
         // `Control::mark` without the test that mostly spares the first-level word.
         let word = bin / usize::BITS as usize;
         *(*this).sl_bitmap.get_unchecked_mut(word) |= 1 << (bin % usize::BITS as usize);
