@@ -180,7 +180,7 @@ bench-record: tools ## processor time of programs while they are recorded
 plots: ## draw the plots of benches/results anew from the csv there; measures nothing
 	@cargo run --quiet $(CARGO_BENCHES) --package plots
 
-programs: all ## real programs, servers among them: output, time and memory beside glibc (1 GB)
+programs: all ## real programs, servers among them: output, time and memory beside glibc (3 GB)
 	$(SETUP)
 	benches/real-programs/run.py $(if $(REPETITIONS),--repetitions $(REPETITIONS)) $(ONLY)
 

@@ -65,6 +65,23 @@ apt    chromium              chromium            programs docs-look see
 apt    procps                pgrep               programs
 apt    time                  /usr/bin/time       programs
 apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs
+apt    default-jdk-headless  javac               programs
+apt    golang-go             go                  programs
+apt    python3-numpy         installed           programs
+apt    python3-pytest        installed           programs
+apt    python3-hypothesis    installed           programs
+apt    php-cli               php                 programs
+apt    r-base-core           R                   programs
+apt    mariadb-server        mariadb-install-db  programs
+apt    memcached             memcached           programs
+apt    jq                    jq                  programs
+apt    mawk                  mawk                programs
+apt    samtools              samtools            programs
+apt    ffmpeg                ffmpeg              programs
+apt    firefox-esr           firefox-esr         programs
+apt    ghostscript           gs                  programs
+apt    inkscape              inkscape            programs
+apt    libreoffice-writer-nogui soffice             programs
 cargo  mdbook@0.5.4          crate               docs release-check
 cargo  cargo-mutants@27.1.0  crate               mutants
 pip    symbolic              venv_of             check symbolic

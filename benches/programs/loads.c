@@ -204,6 +204,136 @@ static void *drift(void *number) {
     return NULL;
 }
 
+/* One thread allocates up to 1,600 blocks of one size and frees them, first to last or last to
+ * first: sizes of 16 to 4,096 bytes, 25 to 1,600 blocks. */
+static void *fill_and_empty(void *number) {
+    static void *blocks[1600];
+    (void)number;
+    for (long round = 0; round < times / 100 + 1; round++)
+        for (size_t bytes = 16; bytes <= 4096; bytes *= 2)
+            for (int count = 25; count <= 1600; count *= 4)
+                for (int turn = 0; turn < 3200 / count; turn++) {
+                    for (int i = 0; i < count; i++) blocks[i] = had(bytes);
+                    for (int i = 0; i < count; i++) free(blocks[turn & 1 ? count - 1 - i : i]);
+                }
+    return NULL;
+}
+
+/* One thread allocates 64 bytes a thousand times, the other frees these blocks; at most eight such
+ * batches are under way. */
+static void *batches_over(void *number) {
+    enum { BATCH = 1000, SLOTS = 8 };
+    static void *ring[SLOTS][BATCH];
+    static long made, taken;
+    for (long i = 0; i < times; i++) {
+        void **slot = ring[i % SLOTS];
+        if (number == NULL) {
+            while (i - __atomic_load_n(&taken, __ATOMIC_ACQUIRE) >= SLOTS) sched_yield();
+            for (int k = 0; k < BATCH; k++) slot[k] = had(64);
+            __atomic_store_n(&made, i + 1, __ATOMIC_RELEASE);
+        } else {
+            while (__atomic_load_n(&made, __ATOMIC_ACQUIRE) <= i) sched_yield();
+            for (int k = 0; k < BATCH; k++) free(slot[k]);
+            __atomic_store_n(&taken, i + 1, __ATOMIC_RELEASE);
+        }
+    }
+    return NULL;
+}
+
+/* One thread replaces random ones of ten buffers of 5 to 25 MiB and writes to every fourth page. */
+static void *huge(void *number) {
+    static char *buffers[10];
+    uint64_t state = seeded(number);
+    for (long i = 0; i < times / 10 + 1; i++) {
+        size_t at = next(&state) % 10, bytes = (5 << 20) + next(&state) % (20 << 20);
+        free(buffers[at]);
+        buffers[at] = had(bytes);
+        for (size_t page = 0; page < bytes; page += 4 * 4096) buffers[at][page] = 1;
+    }
+    for (int i = 0; i < 10; i++) free(buffers[i]);
+    return NULL;
+}
+
+/* Two threads at a time replace random ones of 2,000 objects of 8 to 1,023 bytes each; then new
+ * threads go on with the objects of the old ones. */
+static void *objects[THREADS][2000];
+
+static void *serve(void *number) {
+    void **own = objects[(uintptr_t)number % THREADS];
+    uint64_t state = seeded(number);
+    for (int i = 0; i < 10000; i++) {
+        size_t at = next(&state) % 2000;
+        free(own[at]);
+        own[at] = had(some_size(&state));
+    }
+    return NULL;
+}
+
+static void *server(void *number) {
+    (void)number;
+    pthread_t threads[THREADS];
+    for (long round = 0; round < times / 10 + 1; round++) {
+        for (uintptr_t k = 0; k < THREADS; k++)
+            if (pthread_create(&threads[k], NULL, serve, (void *)(k + THREADS * round)) != 0)
+                abort();
+        for (int k = 0; k < THREADS; k++) pthread_join(threads[k], NULL);
+    }
+    for (int i = 0; i < THREADS * 2000; i++) free(objects[i % THREADS][i / THREADS]);
+    return NULL;
+}
+
+/* Four threads at a time allocate blocks of 16 bytes to 64 KiB, mostly small ones, free most of
+ * them, leave some in shared places, and end. */
+static void *places[1000];
+
+static void *mixed(void *number) {
+    enum { COUNT = 400 };
+    void *blocks[COUNT] = {NULL};
+    uint64_t state = seeded(number);
+    for (int i = 0; i < 4000; i++) {
+        size_t at = next(&state) % COUNT, bytes = some_size(&state);
+        if (next(&state) % 50 == 0) bytes *= 64;
+        void *block = had(bytes + 8);
+        if (next(&state) % 20 == 0)
+            free(__atomic_exchange_n(&places[next(&state) % 1000], block, __ATOMIC_ACQ_REL));
+        else
+            free(blocks[at]), blocks[at] = block;
+    }
+    for (int i = 0; i < COUNT; i++) free(blocks[i]);
+    return NULL;
+}
+
+static void *generations(void *number) {
+    enum { AT_ONCE = 4 };
+    (void)number;
+    pthread_t threads[AT_ONCE];
+    for (long round = 0; round < times / 20 + 1; round++) {
+        for (uintptr_t k = 0; k < AT_ONCE; k++)
+            if (pthread_create(&threads[k], NULL, mixed, (void *)(k + AT_ONCE * round)) != 0)
+                abort();
+        for (int k = 0; k < AT_ONCE; k++) pthread_join(threads[k], NULL);
+    }
+    for (int i = 0; i < 1000; i++) free(places[i]);
+    return NULL;
+}
+
+/* One thread appends 1,000 bytes at a time to each of four buffers in turn, until each has 4 MiB;
+ * it frees them and starts over. */
+static void *append(void *number) {
+    static char *buffers[4];
+    (void)number;
+    for (long round = 0; round < times / 400 + 1; round++) {
+        for (size_t bytes = 1000; bytes <= 4 << 20; bytes += 1000)
+            for (int i = 0; i < 4; i++) {
+                buffers[i] = realloc(buffers[i], bytes);
+                if (buffers[i] == NULL) abort();
+                memset(buffers[i] + bytes - 1000, 1, 1000);
+            }
+        for (int i = 0; i < 4; i++) free(buffers[i]), buffers[i] = NULL;
+    }
+    return NULL;
+}
+
 static const struct {
     const char *name;
     void *(*work)(void *);
@@ -216,6 +346,9 @@ static const struct {
     {"drift", drift, 1},
     {"churn", churn, 1},
     {"large", large, 1},
+    {"fill-and-empty", fill_and_empty, 1},
+    {"append", append, 1},
+    {"huge", huge, 1},
     {"random-2", random_sizes, 2},
     {"batch-2", batch, 2},
     {"tight-2", tight, 2},
@@ -223,6 +356,9 @@ static const struct {
     {"produce-consume", produce_consume, 2},
     {"large-2", large, 2},
     {"neighbours", neighbours, 2},
+    {"batches-over", batches_over, 2},
+    {"server", server, 1},
+    {"generations", generations, 1},
 };
 
 int main(int count, char **arguments) {

@@ -28,7 +28,7 @@ pub(crate) static MEASURES: [Words; 7] = [
 ];
 
 /// Loads of `make bench-global`.
-pub(crate) static LOADS: [Words; 14] = [
+pub(crate) static LOADS: [Words; 20] = [
     ("random", "random sizes, 1 thread"),
     ("batch", "batches freed in random order, 1 thread"),
     ("tight", "malloc(64) and free in pairs, 1 thread"),
@@ -36,6 +36,9 @@ pub(crate) static LOADS: [Words; 14] = [
     ("drift", "sizes that drift up and down, 1 thread"),
     ("churn", "short-lived threads in turn"),
     ("large", "buffers of 64–576 KiB, 1 thread"),
+    ("fill-and-empty", "N blocks of a size, all freed, 1 thread"),
+    ("append", "buffers that grow to 4 MiB, 1 thread"),
+    ("huge", "buffers of 5–25 MiB, 1 thread"),
     ("random-2", "random sizes, 2 threads"),
     ("batch-2", "batches freed in random order, 2 threads"),
     ("tight-2", "malloc(64) and free in pairs, 2 threads"),
@@ -43,6 +46,9 @@ pub(crate) static LOADS: [Words; 14] = [
     ("produce-consume", "one allocates, the other frees"),
     ("large-2", "buffers of 64–576 KiB, 2 threads"),
     ("neighbours", "counters of two threads side by side"),
+    ("batches-over", "one allocates batches, the other frees"),
+    ("server", "new threads go on with old objects"),
+    ("generations", "threads of mixed sizes that end"),
 ];
 
 /// Calls that are timed.

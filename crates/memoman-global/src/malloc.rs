@@ -35,7 +35,7 @@ fn attached() -> *mut ThreadHeap {
 #[inline(always)]
 pub fn malloc(bytes: usize) -> *mut u8 {
     let current = lifetime::current();
-    if bytes > calls::CACHED_MAX {
+    if bytes > calls::SMALL_MAX {
         return malloc_outlined(bytes);
     }
     if !current.is_heap() {

@@ -258,8 +258,18 @@ impl Published {
             let room = number(&rooms, class * 2, 2);
             let held = room.saturating_sub(left);
             blocks += held;
-            bytes += held * class as u64 * self.quantum;
+            bytes += held * quanta_of(class as u64) * self.quantum;
         }
         Ok((blocks, bytes))
+    }
+}
+
+/// The least quanta of a block of this class of a thread's cache, header included
+/// (`thread/cache.rs` of memoman-global).
+fn quanta_of(class: u64) -> u64 {
+    match class {
+        0..=128 => class,
+        129..160 => 128 + (class - 128) * 4,
+        _ => 256 + (class - 160) * 8,
     }
 }

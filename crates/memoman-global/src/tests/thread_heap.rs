@@ -4,7 +4,7 @@
 use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 use crate::process::lock::LOCK;
 use crate::process::map::{self, UNIT};
-use crate::thread::cache::{Cache, Taken};
+use crate::thread::cache::{Cache, Taken, bytes_of, class_of_size};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{calls, remote};
 use core::ptr::{self, NonNull};
@@ -92,7 +92,7 @@ impl Bed {
 
     /// Gives the class of requests of `bytes` this much room, or more.
     fn make_room(&self, bytes: usize, room: usize) {
-        let class = (bytes + HEADER).div_ceil(ALIGN);
+        let class = calls::class_of(bytes);
         // SAFETY: the bed's heap, which only the bed uses.
         unsafe {
             let cache = ThreadHeap::cache(self.heap);
@@ -228,10 +228,10 @@ fn after_a_misuse_a_call_goes_no_further() {
 fn a_class_that_malloc_does_not_use_shrinks_as_blocks_are_freed() {
     let bed = Bed::new();
     let mut blocks = bed.all(100);
-    bed.make_room(100, 1000);
-    // An eighth of the pool, beyond the least room.
-    let most = POOL / 8 / 112;
+    // Beyond the least room.
+    let most = 100;
     let least = (8 << 10) / 112;
+    bed.make_room(100, most);
     for _ in 0..most {
         assert!(bed.keep(blocks.pop().unwrap()));
     }
@@ -242,6 +242,67 @@ fn a_class_that_malloc_does_not_use_shrinks_as_blocks_are_freed() {
     assert_eq!(bed.cached(), least);
     // With the last block, which `all` leaves out.
     assert_eq!(bed.live(), least + 1);
+}
+
+#[test]
+fn a_block_returns_to_the_class_of_its_request() {
+    for bytes in (1..=calls::CACHED_MAX)
+        .step_by(7)
+        .chain([calls::SMALL_MAX, calls::CACHED_MAX])
+    {
+        let bed = Bed::new();
+        let block = bed.malloc(bytes).unwrap();
+        // SAFETY: the bed's heap, which only the bed uses.
+        let size = unsafe { ThreadHeap::tlsf(bed.heap).live_bytes(block) };
+        assert_eq!(class_of_size(size), calls::class_of(bytes), "{bytes} bytes");
+        assert!(bytes_of(calls::class_of(bytes)) >= bytes + HEADER);
+    }
+}
+
+#[test]
+fn a_block_that_is_not_small_is_cached_where_there_is_room() {
+    for bytes in [calls::SMALL_MAX + 1, 4096, calls::CACHED_MAX] {
+        let bed = Bed::new();
+        let blocks = [(); 3].map(|()| bed.malloc(bytes).unwrap());
+        bed.make_room(bytes, 2);
+        assert!(!bed.keep(blocks[0]));
+        let live = bed.live();
+        for block in blocks {
+            assert_eq!(bed.turn_away(block), Ok(()));
+        }
+        assert_eq!((bed.cached(), bed.live()), (2, live - 1));
+        // SAFETY: the bed's heap, which only the bed uses.
+        unsafe {
+            assert!(ThreadHeap::is_cache_sound(bed.heap));
+            let class = calls::class_of(bytes);
+            let taken = Cache::take(ThreadHeap::cache(bed.heap), class);
+            assert!(matches!(taken, Taken::Block(block) if block == blocks[1]));
+        }
+    }
+    let bed = Bed::new();
+    let block = bed.malloc(calls::CACHED_MAX + 1).unwrap();
+    bed.make_room(calls::CACHED_MAX, 2);
+    assert_eq!(bed.turn_away(block), Ok(()));
+    assert_eq!(bed.cached(), 0);
+}
+
+#[test]
+fn what_a_class_has_too_much_of_ages_into_the_core() {
+    let (bed, _) = Bed::full(300);
+    let live = bed.live();
+    // SAFETY: the bed's heap, which only the bed uses.
+    let age = || unsafe { ThreadHeap::age(bed.heap) };
+    let turn = || (0..24).map(|_| age().unwrap()).collect::<Vec<_>>();
+    // `make_room` has missed it.
+    assert_eq!(turn().iter().sum::<usize>(), 0);
+    // Half, and at most 64 blocks at a time.
+    assert_eq!(turn().iter().sum::<usize>(), 64);
+    assert_eq!((bed.cached(), bed.live()), (236, live - 64));
+    while bed.cached() > 64 {
+        turn();
+    }
+    let cached = bed.cached();
+    assert_eq!(turn().iter().sum::<usize>(), cached.div_ceil(2));
 }
 
 #[test]

@@ -19,13 +19,20 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::allocator::ALIGN;
 use crate::process::map;
 
-/// A class for each block size up to 128 quanta: class `c` has the blocks of `c` quanta, header
-/// included.
-pub(crate) const CLASSES: usize = 129;
-/// Most bytes of a class: this part of the heap's bytes, within these bounds.
-const CLASS_PART: usize = 8;
-const CLASS_LEAST: usize = 8 << 10;
-const CLASS_MOST: usize = 512 << 10;
+/// The small classes, one for each block size up to 128 quanta: class `c` has the blocks of `c`
+/// quanta, header included.
+pub(crate) const SMALL: usize = 129;
+/// All classes. From 128 quanta on, the core cuts blocks at the edges of its bins, which are four
+/// quanta apart, and eight from 256 quanta on: a class has the blocks from one edge to the next.
+pub(crate) const CLASSES: usize = 192;
+/// Bytes of the smallest block that no class has.
+pub(crate) const CACHED_BELOW: usize = 512 * ALIGN;
+
+/// Bytes of a class at most: those of its heap, within these bounds.
+pub(crate) const CLASS_LEAST: usize = 8 << 10;
+pub(crate) const CLASS_MOST: usize = 8 << 20;
+/// A class shrinks when more blocks are turned away than this many times its room.
+const SURPLUS: usize = 8;
 /// Bytes of room that every cache may have; a cache has more while the rooms of all caches have no
 /// more than so many bytes beyond.
 const ROOM_FREELY: usize = 64 << 10;
@@ -33,7 +40,36 @@ const ROOMS_MOST: usize = 16 << 20;
 /// Bytes of all caches' room beyond [`ROOM_FREELY`] each.
 static ROOMS: AtomicUsize = AtomicUsize::new(0);
 /// Misses before a class gets room.
-pub(crate) const COLD: u8 = 16;
+pub(crate) const COLD: u8 = 4;
+/// Flag in a class's misses: `malloc` has found it empty since [`Cache::next_to_age`] came by.
+const EMPTIED: u8 = 0x80;
+/// Bytes that the core hands out between two times when classes age.
+const AGE_BYTES: usize = 64 << 10;
+
+/// The class of the blocks of this size, which is below [`CACHED_BELOW`].
+#[inline(always)]
+pub(crate) const fn class_of_size(size: usize) -> usize {
+    let quanta = size / ALIGN;
+    if quanta < SMALL {
+        quanta
+    } else if quanta < 256 {
+        128 + (quanta - 128) / 4
+    } else {
+        160 + (quanta - 256) / 8
+    }
+}
+
+/// The least bytes of a block of this class, header included.
+pub(crate) const fn bytes_of(class: usize) -> usize {
+    let quanta = if class < SMALL {
+        class
+    } else if class < 160 {
+        128 + (class - 128) * 4
+    } else {
+        256 + (class - 160) * 8
+    };
+    quanta * ALIGN
+}
 
 /// The bits that a block's address may have.
 const ADDRESS: usize = map::ADDRESS_MAX & !(ALIGN - 1);
@@ -41,7 +77,7 @@ const ADDRESS: usize = map::ADDRESS_MAX & !(ALIGN - 1);
 /// The blocks of a class that fit into `bytes`. (Classes 0 and 1 have no blocks.)
 #[inline(always)]
 fn blocks_in(bytes: usize, class: usize) -> usize {
-    bytes / ALIGN / class.max(1)
+    bytes / bytes_of(class.max(1))
 }
 
 /// The blocks of one size.
@@ -68,7 +104,13 @@ pub(crate) struct Cache {
     /// Misses of each class, until it may have room.
     misses: [u8; CLASSES],
     /// The class that [`Cache::next_to_shrink`] returned last.
-    cursor: u8,
+    cursor: u16,
+    /// The class that [`Cache::next_to_age`] returned last.
+    aged: u16,
+    /// Bytes that the core has handed out since classes aged.
+    handed_out: u32,
+    /// A bit for each class: it has room.
+    open: [u64; CLASSES / 64],
     /// The next drains to skip: the last one gave too little.
     pub(crate) pause: u8,
     /// Bytes of room of all classes.
@@ -81,7 +123,7 @@ pub(crate) const ROOMS_AT: usize = offset_of!(Cache, rooms);
 pub(crate) const CLASS_BYTES: usize = size_of::<Class>();
 pub(crate) const LEFT_AT: usize = offset_of!(Class, left);
 
-const _: () = assert!(CLASS_MOST / (2 * ALIGN) <= u16::MAX as usize);
+const _: () = assert!(class_of_size(CACHED_BELOW - ALIGN) + 1 == CLASSES);
 
 /// The result of [`Cache::take`].
 pub(crate) enum Taken {
@@ -135,6 +177,7 @@ impl Cache {
 
     #[inline(always)]
     pub(crate) unsafe fn class(this: *mut Cache, class: usize) -> *mut Class {
+        debug_assert!(class < CLASSES);
         // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
         unsafe { (&raw mut (*this).classes).cast::<Class>().add(class) }
     }
@@ -259,7 +302,8 @@ impl Cache {
         // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
         unsafe {
             let misses = (&raw mut (*this).misses).cast::<u8>().add(class);
-            if *misses < COLD {
+            *misses |= EMPTIED;
+            if *misses < EMPTIED + COLD {
                 *misses += 1;
                 return;
             }
@@ -267,9 +311,9 @@ impl Cache {
             if *turned == 0 {
                 return;
             }
-            let most = (bytes() / CLASS_PART).clamp(CLASS_LEAST, CLASS_MOST);
-            let most = blocks_in(most, class).saturating_sub(usize::from(*room)) as u16;
-            let mut more = (*turned).min(*room / 2 + 1).min(most);
+            let most = blocks_in(bytes().clamp(CLASS_LEAST, CLASS_MOST), class);
+            let most = most.min(usize::from(u16::MAX)) as u16;
+            let mut more = (*turned).min(*room / 2 + 1).min(most.saturating_sub(*room));
             if (*this).room_bytes >= ROOM_FREELY && ROOMS.load(Ordering::Relaxed) >= ROOMS_MOST {
                 more = 0;
             }
@@ -281,11 +325,11 @@ impl Cache {
 
     /// Sets a class's room.
     unsafe fn resize(this: *mut Cache, class: usize, blocks: u16) {
-        // SAFETY: the cache is this thread's (caller).
+        // SAFETY: the cache is this thread's (caller); `open` has a bit for each class.
         unsafe {
             let room = Cache::room(this, class);
             let before = (*this).room_bytes;
-            let bytes = |blocks: u16| usize::from(blocks) * class * ALIGN;
+            let bytes = |blocks: u16| usize::from(blocks) * bytes_of(class);
             let after = before + bytes(blocks) - bytes(*room);
             *room = blocks;
             (*this).room_bytes = after;
@@ -294,18 +338,22 @@ impl Cache {
                 let change = beyond(after).wrapping_sub(beyond(before));
                 ROOMS.fetch_add(change, Ordering::Relaxed);
             }
+            let open = (&raw mut (*this).open).cast::<u64>().add(class / 64);
+            *open = *open & !(1 << (class % 64)) | u64::from(blocks > 0) << (class % 64);
         }
     }
 
-    /// A block of this class has found no room. True if the class is to [`Cache::shrink`]: more
-    /// blocks were turned away than it has room for, `malloc` did not miss it meanwhile, and its
-    /// room is beyond the least.
+    /// A block of this class has found no room. True if the class is to [`Cache::shrink`]: many
+    /// more blocks were turned away than it has room for, `malloc` did not miss it meanwhile, and
+    /// its room is beyond the least.
     pub(crate) unsafe fn turned_away(this: *mut Cache, class: usize) -> bool {
         // SAFETY: the cache is this thread's (caller).
         unsafe {
-            let (room, turned) = (Cache::room(this, class), Cache::turned(this, class));
+            let room = usize::from(*Cache::room(this, class));
+            let turned = Cache::turned(this, class);
             *turned = (*turned).saturating_add(1);
-            *turned > *room && usize::from(*room) > blocks_in(CLASS_LEAST, class)
+            let many = (SURPLUS * room).min(usize::from(u16::MAX) - 1);
+            usize::from(*turned) > many && room > blocks_in(CLASS_LEAST, class)
         }
     }
 
@@ -329,12 +377,69 @@ impl Cache {
         }
     }
 
-    /// The next class in turn, and half the number of its blocks.
+    /// The number of classes with room.
+    pub(crate) unsafe fn open_classes(this: *mut Cache) -> u32 {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe { (*this).open.iter().map(|bits| bits.count_ones()).sum() }
+    }
+
+    /// The class with room that follows `class` in turn; `class` if there is no other.
+    unsafe fn next_open(this: *mut Cache, class: usize) -> usize {
+        // The bits above `class`, then whole words, then the word of `class` again.
+        let first = (class + 1) % CLASSES;
+        let mut mask = u64::MAX << (first % 64);
+        for step in 0..=CLASSES / 64 {
+            let word = (first / 64 + step) % (CLASSES / 64);
+            // SAFETY: the cache is this thread's (caller).
+            let bits = unsafe { (*this).open[word] } & mask;
+            if bits != 0 {
+                return word * 64 + bits.trailing_zeros() as usize;
+            }
+            mask = u64::MAX;
+        }
+        class
+    }
+
+    /// The next class with room in turn, and half the number of its blocks.
     pub(crate) unsafe fn next_to_shrink(this: *mut Cache) -> (usize, usize) {
         // SAFETY: the cache is this thread's (caller).
         unsafe {
-            let class = (usize::from((*this).cursor) + 1) % CLASSES;
-            (*this).cursor = class as u8;
+            let class = Cache::next_open(this, usize::from((*this).cursor));
+            (*this).cursor = class as u16;
+            (class, Cache::count(this, class).div_ceil(2))
+        }
+    }
+
+    /// The core has handed out a block of this class. True each time that classes are to age.
+    #[inline(always)]
+    pub(crate) unsafe fn is_time_to_age(this: *mut Cache, class: usize) -> bool {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe {
+            (*this).handed_out += bytes_of(class) as u32;
+            let is_time = (*this).handed_out as usize >= AGE_BYTES;
+            if is_time {
+                (*this).handed_out = 0;
+            }
+            is_time
+        }
+    }
+
+    /// The next class in turn, and half the number of its blocks; 0 if it has run empty since it
+    /// was last returned. One that has not also loses half of the room that it does not use.
+    pub(crate) unsafe fn next_to_age(this: *mut Cache) -> (usize, usize) {
+        // SAFETY: the cache is this thread's (caller); `class` is below [`CLASSES`].
+        unsafe {
+            let class = (usize::from((*this).aged) + 1) % CLASSES;
+            (*this).aged = class as u16;
+            let misses = (&raw mut (*this).misses).cast::<u8>().add(class);
+            if *misses & EMPTIED != 0 {
+                *misses &= !EMPTIED;
+                return (class, 0);
+            }
+            let left = &raw mut (*Cache::class(this, class)).left;
+            let unused = *left / 2;
+            *left -= unused;
+            Cache::resize(this, class, *Cache::room(this, class) - unused as u16);
             (class, Cache::count(this, class).div_ceil(2))
         }
     }
@@ -345,7 +450,7 @@ impl Cache {
         for class in 0..CLASSES {
             // SAFETY: the cache is this thread's (caller).
             let count = unsafe { Cache::count(this, class) };
-            bytes += class * ALIGN * count;
+            bytes += bytes_of(class) * count;
             blocks += count;
         }
         (bytes, blocks)

@@ -3,25 +3,38 @@
 
 use core::ptr::{self, NonNull};
 
+use memoman_core::size_class::cut_size;
+
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse, side, supply};
 use crate::system::errno::set_errno;
-use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
 use crate::thread::reclaim;
 
+/// Largest request of a small block.
+pub(crate) const SMALL_MAX: usize = (SMALL - 1) * ALIGN - HEADER;
 /// Largest request that the cache serves.
-pub(crate) const CACHED_MAX: usize = (CLASSES - 1) * ALIGN - HEADER;
+pub(crate) const CACHED_MAX: usize = bytes_of(CLASSES - 1) - HEADER;
 
-/// The class whose blocks serve a request of at most [`CACHED_MAX`] bytes.
+/// The class whose blocks serve a request of at most [`SMALL_MAX`] bytes.
 #[inline(always)]
-fn class_of(bytes: usize) -> usize {
+fn small_class(bytes: usize) -> usize {
     (bytes.max(Tlsf::BLOCK_SIZE_MIN) + (HEADER + ALIGN - 1)) / ALIGN
 }
 
-/// `malloc` of at most [`CACHED_MAX`] bytes. Every case but a cached block ends in a tail call, so
+/// The class whose blocks serve a request of at most [`CACHED_MAX`] bytes.
+pub(crate) fn class_of(bytes: usize) -> usize {
+    if bytes <= SMALL_MAX {
+        small_class(bytes)
+    } else {
+        class_of_size(cut_size(small_class(bytes) * ALIGN))
+    }
+}
+
+/// `malloc` of at most [`SMALL_MAX`] bytes. Every case but a cached block ends in a tail call, so
 /// that no register has to be saved.
 ///
 /// # Safety
@@ -33,7 +46,7 @@ pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, bytes: usize) -> *mut u
         if !ThreadHeap::try_enter(heap) {
             return malloc(heap, bytes);
         }
-        match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
+        match Cache::take(ThreadHeap::cache(heap), small_class(bytes)) {
             Taken::Block(block) => {
                 let block = ThreadHeap::hand_out(heap, block);
                 ThreadHeap::leave(heap);
@@ -115,24 +128,29 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
     unsafe {
         let mut collected = Ok(0);
         let mut result = Err(Refusal::Exhausted);
-        let small = bytes <= CACHED_MAX;
+        let class = (bytes <= CACHED_MAX).then(|| class_of(bytes));
         if (*heap).inbox.is_worth_a_look() {
             collected = ThreadHeap::collect(heap, TAKEN_AT_ONCE, true);
-            if small
-                && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class_of(bytes))
+            if let Some(class) = class
+                && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class)
             {
                 ThreadHeap::hand_out(heap, block);
                 result = Ok(block);
             }
         }
         if result.is_err() {
-            if small {
+            if let Some(class) = class {
                 let pool_bytes = || ThreadHeap::tlsf(heap).stats().pool_bytes;
-                Cache::missed(ThreadHeap::cache(heap), class_of(bytes), pool_bytes);
+                Cache::missed(ThreadHeap::cache(heap), class, pool_bytes);
             }
             result = ThreadHeap::allocate(heap, ALIGN, bytes);
             if result == Err(Refusal::Exhausted) {
                 result = retry(heap, ALIGN, bytes, &mut collected);
+            } else if let Some(class) = class
+                && collected.is_ok()
+                && Cache::is_time_to_age(ThreadHeap::cache(heap), class)
+            {
+                collected = ThreadHeap::age(heap);
             }
         }
         finish(heap, collected.err(), ALIGN, bytes, result)

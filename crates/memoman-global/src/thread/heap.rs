@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
-use crate::thread::cache::{CLASSES, Cache, Taken};
+use crate::thread::cache::{CACHED_BELOW, CLASSES, Cache, SMALL, Taken, class_of_size};
 use crate::thread::gate::{self, Gate};
 use crate::thread::idleness::{self, Idleness, Moved};
 use crate::thread::inbox::{self, Inbox};
@@ -18,8 +18,6 @@ pub(crate) const REQUEST_MAX: usize = 256 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox before it calls the core.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
-/// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
-const DRAIN_PAUSE: u8 = 15;
 /// A pool of up to this size is kept when it is empty; a greater one while the spares of all heaps
 /// have no more than [`SPARES_MOST`] beyond.
 const SPARE_FREELY: usize = 64 << 10;
@@ -329,26 +327,26 @@ impl ThreadHeap {
         Ok(taken)
     }
 
-    /// The class of a block that the cache may hold. None for a larger block, and for one that is
-    /// not live.
+    /// The class of a small block, in the fewest steps. None for a larger block, and for one that
+    /// is not live.
     ///
     /// # Safety
     /// The duties of [`ThreadHeap`]; `block` is aligned and lies in one of the heap's segments.
     #[inline(always)]
-    unsafe fn class_of(heap: *mut ThreadHeap, block: NonNull<u8>) -> Option<usize> {
+    pub(crate) unsafe fn class_of(heap: *mut ThreadHeap, block: NonNull<u8>) -> Option<usize> {
         // SAFETY: the caller is in the heap, and the word before an aligned address in a segment
         // may be read (caller).
         unsafe {
             let seal = (*heap).cache.seal;
-            let most = CLASSES * ALIGN;
+            let most = SMALL * ALIGN;
             ThreadHeap::tlsf(heap)
                 .live_bytes_below(seal, block, most)
                 .map(|size| size / ALIGN)
         }
     }
 
-    /// Puts a block into the cache, if it has no mark, the core's tests find nothing wrong, and its
-    /// class has room.
+    /// Puts a small block into the cache, if it has no mark, the core's tests find nothing wrong,
+    /// and its class has room.
     ///
     /// # Safety
     /// The duties of [`ThreadHeap`]; `block` is aligned and lies in one of the heap's segments.
@@ -369,95 +367,14 @@ impl ThreadHeap {
         }
     }
 
-    /// Frees a block to the core for which the cache has no room, or which is no live block. A
-    /// class that holds more than `malloc` takes from it gives up one block as well. Returns the
-    /// first misuse it finds.
-    pub(crate) unsafe fn turn_away(
-        heap: *mut ThreadHeap,
-        block: NonNull<u8>,
-    ) -> Result<(), (Misuse, *const u8)> {
-        // SAFETY: the caller is in the heap; the block lies in one of its segments, is aligned
-        // where its class is read, and the core tests it.
-        unsafe {
-            let aligned = block.as_ptr().addr().is_multiple_of(ALIGN);
-            let class = if aligned {
-                ThreadHeap::class_of(heap, block)
-            } else {
-                None
-            };
-            ThreadHeap::release(heap, block)
-                .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
-            if let Some(class) = class
-                && Cache::turned_away(ThreadHeap::cache(heap), class)
-            {
-                ThreadHeap::shrink(heap, class, 1)?;
-            }
-            Ok(())
-        }
-    }
-
-    /// Moves up to `most` blocks of a class to the core and removes their room; ends early when a
-    /// pool becomes surplus. (A smashed block stays; `malloc` reports it when it comes to it.)
-    pub(crate) unsafe fn shrink(
-        heap: *mut ThreadHeap,
-        class: usize,
-        most: usize,
-    ) -> Result<usize, (Misuse, *const u8)> {
-        let mut given = 0;
-        // SAFETY: the caller is in the heap.
-        unsafe {
-            let cache = ThreadHeap::cache(heap);
-            while given < most
-                && (*heap).surplus.is_none()
-                && let Taken::Block(block) = Cache::take(cache, class)
-            {
-                Cache::shrink(cache, class);
-                given += 1;
-                ThreadHeap::release(heap, block)
-                    .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
-            }
-        }
-        Ok(given)
-    }
-
-    /// Moves up to [`GIVEN_AT_ONCE`] cached blocks to the core, half of each class in turn, and
-    /// returns how many. Returns the first misuse it finds as an error.
-    pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
-        let mut drained = 0;
-        // SAFETY: the caller is in the heap.
-        unsafe {
-            if (*heap).cache.pause > 0 {
-                (*heap).cache.pause -= 1;
-                return Ok(0);
-            }
-        }
-        for _ in 0..CLASSES {
-            if drained == GIVEN_AT_ONCE {
-                break;
-            }
-            // SAFETY: the caller is in the heap.
-            unsafe {
-                let (class, half) = Cache::next_to_shrink(ThreadHeap::cache(heap));
-                drained += ThreadHeap::shrink(heap, class, half.min(GIVEN_AT_ONCE - drained))?;
-            }
-        }
-        // SAFETY: the caller is in the heap.
-        unsafe {
-            // A surplus pool ends a drain early; that says nothing about the cache.
-            if drained < GIVEN_AT_ONCE && (*heap).surplus.is_none() {
-                (*heap).cache.pause = DRAIN_PAUSE;
-            }
-        }
-        Ok(drained)
-    }
-
     /// The cached blocks are as they were put in, and live for the core.
     pub(crate) unsafe fn is_cache_sound(heap: *mut ThreadHeap) -> bool {
         // SAFETY: the caller is in the heap; the core tests a cached block.
         unsafe {
             Cache::is_sound(ThreadHeap::cache(heap), |block, class| {
                 belongs(heap, block.as_ptr().addr())
-                    && ThreadHeap::tlsf(heap).live_bytes(block) == class * ALIGN
+                    && matches!(ThreadHeap::tlsf(heap).live_bytes(block),
+                        size if size != 0 && size < CACHED_BELOW && class_of_size(size) == class)
             })
         }
     }

@@ -9,6 +9,7 @@
 //! | `attach.rs` | a thread gets a heap, and gives it up when it ends |
 //! | `lifetime.rs` | the calling thread's heap in thread-local storage, notice of the thread's end |
 //! | `heap.rs` | the heap: an instance of the core, with the cache in front and the inbox beside it |
+//! | `turned_away.rs` | blocks that go from the cache to the core, or for which it has no room |
 //! | `cache.rs` | freed blocks by size, for the next malloc |
 //! | `inbox.rs` | blocks freed by other threads |
 //! | `idleness.rs` | the figures by which threads see that an owner is idle |
@@ -25,3 +26,4 @@ pub(crate) mod inbox;
 pub(crate) mod lifetime;
 pub(crate) mod reclaim;
 pub(crate) mod remote;
+pub(crate) mod turned_away;
