@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 DIST := dist
 SETUP = @scripts/setup.sh $@
+# Every target with a description is a command, not a file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 ##@ Build
-.PHONY: all debug docs docs-write header fmt clean setup setup-bench setup-install help
-
 all: ## the libraries and headers, into dist/
 	scripts/build-lib.sh $(DIST) release
 	@ls -l $(DIST) $(DIST)/include
@@ -18,6 +18,9 @@ docs: all ## the documentation as a site in target/book, its code run, its links
 	$(SETUP)
 	scripts/docs.sh check
 	scripts/docs.sh build
+docs-look: docs ## screenshots of each page, wide and narrow, light and dark; faults of layout
+	$(SETUP)
+	scripts/docs.sh look
 docs-write: all ## write the generated parts of the documentation anew
 	$(SETUP)
 	scripts/docs.sh write
@@ -46,8 +49,6 @@ help: ## this list
 	    /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 ##@ Try
-.PHONY: demo examples
-
 demo: all ## an allocator in a static array; then python, git, sqlite and gcc on memoman
 	$(SETUP)
 	scripts/programs.sh demo $(DIST)
@@ -57,9 +58,6 @@ examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Py
 	examples/run.sh $(DIST)
 
 ##@ Test
-.PHONY: check check-build check-32 check-arm check-embedded check-install check-crates check-docs
-.PHONY: check-workflows rtsan symbolic coverage mutants planted fuzz soak verify verify-models
-
 check: ## every test: Rust, C plain and under sanitizers, shim, artefacts, programs, packages
 	$(SETUP)
 	scripts/check.sh
@@ -88,10 +86,12 @@ check-docs: all ## every code block of the documentation compiled or run, links,
 	scripts/docs.sh check
 
 check-build: ## `make` where PATH holds cargo, a C compiler and binutils only
-	scripts/check-build.sh
 check-workflows: ## the workflow files of .github against their published schema
+coverage: ## line coverage of the core by its own tests: at least 98 %
+mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
+check-build check-workflows coverage mutants:
 	$(SETUP)
-	scripts/check-workflows.sh
+	scripts/$@.sh
 
 rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them blocks
 	$(SETUP)
@@ -101,13 +101,6 @@ symbolic: all ## symbolic execution of the shipped library
 	$(SETUP)
 	scripts/symbolic.sh $(DIST)
 
-coverage: ## line coverage of the core by its own tests: at least 98 %
-	$(SETUP)
-	scripts/coverage.sh
-
-mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
-	$(SETUP)
-	scripts/mutants.sh
 planted: ## the tests fail on each bug of a list, planted one at a time
 	$(SETUP)
 	scripts/planted-bugs.sh
@@ -130,9 +123,6 @@ verify-models: ## every sequence in small heaps of one and two pools, 20,000 ran
 	PROPTEST_CASES=20000 cargo test --release -p memoman-core --test model -- --nocapture
 
 ##@ Measure
-.PHONY: wcet constant size compare bench latency fit compare-global bench-global latency-global
-.PHONY: programs plots
-
 # The tools are a cargo workspace of their own in benches/.
 BENCHES := target/benches
 CARGO_BENCHES = --manifest-path benches/Cargo.toml --target-dir $(BENCHES)
@@ -141,16 +131,12 @@ MEASURE = @cargo build --quiet --release $(CARGO_BENCHES) --package
 BUILDS ?= release
 
 wcet: ## instructions of every call in every state that matters, by callgrind
-	$(SETUP)
-	$(MEASURE) instructions
-	@$(BENCHES)/release/instructions wcet --builds $(BUILDS)
 constant: ## the same states in heaps of a million free blocks and a thousand pools: no difference
+size: ## bytes of code, of the control structure, and of what a block costs
+wcet constant size:
 	$(SETUP)
 	$(MEASURE) instructions
-	@$(BENCHES)/release/instructions constant
-size: ## bytes of code, of the control structure, and of what a block costs
-	$(MEASURE) instructions
-	@$(BENCHES)/release/instructions size
+	@$(BENCHES)/release/instructions $@ $(if $(filter wcet,$@),--builds $(BUILDS))
 
 compare: all ## build the programs that measure memoman beside its peers
 	$(SETUP)
@@ -160,15 +146,14 @@ bench: compare ## time beside other allocators, eight workloads (QUICK=1: below 
 	@$(BENCHES)/release/compare bench \
 	    $(if $(QUICK),--quick --command "make bench QUICK=1" --out $(BENCHES)/bench-quick.csv)
 latency: compare ## how long single calls take, beside other allocators
-	@$(BENCHES)/release/compare latency
 fit: compare ## how much of its memory an allocator can hand out, beside others
-	@$(BENCHES)/release/compare fit
+latency fit:
+	@$(BENCHES)/release/compare $@
 
 compare-global: all ## build the programs that measure the shim beside its peers
 	$(SETUP)
 	$(MEASURE) global
-	$(MEASURE) peer-mimalloc
-	$(MEASURE) peer-snmalloc
+	$(MEASURE) peer-mimalloc --package peer-snmalloc
 
 bench-global: compare-global ## the shim beside other preloaded allocators: time, memory (QUICK=1)
 	@$(BENCHES)/release/global loads $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
@@ -183,8 +168,6 @@ programs: all ## real programs, servers among them: output, time and memory besi
 	benches/real-programs/run.py $(if $(REPETITIONS),--repetitions $(REPETITIONS)) $(ONLY)
 
 ##@ Package
-.PHONY: install uninstall deb abi release-check
-
 # PREFIX=/usr/local, DESTDIR=, and LIBDIR, INCLUDEDIR, MANDIR, DOCDIR where they are special.
 PREFIX ?= /usr/local
 INSTALL = @DIST='$(DIST)' PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' \
@@ -195,9 +178,9 @@ $(DIST)/libmemoman.so.0:
 	@$(MAKE) --no-print-directory all
 
 install: $(DIST)/libmemoman.so.0 ## PREFIX=/usr/local DESTDIR=: libraries, headers, man pages
-	$(INSTALL) install
 uninstall: ## remove what `make install` with the same PREFIX and DESTDIR has installed
-	$(INSTALL) uninstall
+install uninstall:
+	$(INSTALL) $@
 
 deb: $(DIST)/libmemoman.so.0 ## Debian packages, into target/deb
 	$(SETUP)

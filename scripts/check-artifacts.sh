@@ -8,6 +8,7 @@ so=$dist/libmemoman.so.0
 archive=$dist/libmemoman.a
 shim=$dist/libmemoman_preload.so
 header=$dist/include/memoman.h
+sources=$root/c_tests/artefacts
 
 functions() { header_functions "$header"; }
 defined() {
@@ -38,7 +39,7 @@ has_versions() {
 has_no_versions() { ! readelf -V "$shim" | grep -F 'Version definition section'; }
 has_soname() { readelf -d "$so" | grep -F '[libmemoman.so.0]'; }
 survives_unloading() {
-    cc -std=c11 -Wall -Wextra "$root/c_tests/artefacts/unload.c" -o "$work/unload" -lpthread -ldl &&
+    cc -std=c11 -Wall -Wextra "$sources/unload.c" -o "$work/unload" -lpthread -ldl &&
         "$work/unload" "$so"
 }
 one_member() { same memoman.o "$(ar t "$archive")"; }
@@ -72,49 +73,18 @@ compiles() { # compiler, standard, language
 }
 
 version_matches() {
-    cat >"$work/version.c" <<'C'
-#include <memoman.h>
-#include <stdio.h>
-#include <string.h>
-int main(void) {
-    char parts[32];
-    snprintf(parts, sizeof parts, "%d.%d.%d", MM_VERSION_MAJOR, MM_VERSION_MINOR,
-             MM_VERSION_PATCH);
-    printf("%s\n", mm_version());
-    return strcmp(mm_version(), MM_VERSION_STRING) != 0 || strcmp(parts, MM_VERSION_STRING) != 0
-        || MM_VERSION != MM_VERSION_MAJOR * 10000 + MM_VERSION_MINOR * 100 + MM_VERSION_PATCH;
-}
-C
-    gcc -I "$dist/include" "$work/version.c" "$archive" -lpthread -o "$work/version" &&
+    gcc -I "$dist/include" "$sources/version.c" "$archive" -lpthread -o "$work/version" &&
         same "$(memoman_version)" "$("$work/version")"
 }
 
 links_beside_rust() {
-    cat >"$work/other.rs" <<'RUST'
-use std::collections::HashMap;
-#[unsafe(no_mangle)]
-pub extern "C" fn other_sum(n: u32) -> u32 {
-    let map: HashMap<u32, String> = (0..n).map(|i| (i, i.to_string())).collect();
-    map.values().map(|text| text.parse::<u32>().unwrap()).sum()
-}
-RUST
-    cat >"$work/both.c" <<'C'
-#include <memoman.h>
-#include <stdint.h>
-extern uint32_t other_sum(uint32_t);
-static char memory[32768];
-int main(void) {
-    mm_allocator_t *heap = mm_create_with_pool(memory, sizeof memory);
-    void *block = mm_malloc(heap, 100);
-    mm_free(heap, block);
-    return !(block != 0 && mm_validate(heap) && other_sum(10) == 45);
-}
-C
-    rustc --edition 2024 --crate-type staticlib -O -o "$work/libother.a" "$work/other.rs" &&
+    rustc --edition 2024 --crate-type staticlib -O -o "$work/libother.a" \
+        "$sources/rust_library.rs" &&
         link_both "$archive" "$work/libother.a" && link_both "$work/libother.a" "$archive"
 }
 link_both() {
-    gcc -I "$dist/include" "$work/both.c" "$@" -lpthread -ldl -lm -o "$work/both" && "$work/both"
+    gcc -I "$dist/include" "$sources/beside_rust.c" "$@" -lpthread -ldl -lm -o "$work/both" &&
+        "$work/both"
 }
 
 links_shared() {
@@ -123,21 +93,20 @@ links_shared() {
 }
 
 shim_exports() {
-    local name missing=0
-    for name in malloc calloc realloc reallocarray free cfree posix_memalign aligned_alloc \
-        memalign valloc pvalloc \
-        malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_info \
-        malloc_trim malloc_stats dlopen dlmopen __libc_malloc __libc_calloc __libc_realloc \
-        __libc_free __libc_memalign __libc_valloc __libc_pvalloc __posix_memalign __libc_cfree \
-        _Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t \
-        _ZnamSt11align_val_t _ZnwmSt11align_val_tRKSt9nothrow_t \
-        _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv _ZdaPv _ZdlPvm _ZdaPvm \
-        _ZdlPvRKSt9nothrow_t _ZdaPvRKSt9nothrow_t _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t \
-        _ZdlPvmSt11align_val_t _ZdaPvmSt11align_val_t _ZdlPvSt11align_val_tRKSt9nothrow_t \
-        _ZdaPvSt11align_val_tRKSt9nothrow_t; do
-        defined -D "$shim" | grep -x "$name" >/dev/null || { echo "missing: $name"; missing=1; }
-    done
-    return $missing
+    local names=(
+        malloc calloc realloc reallocarray free cfree posix_memalign aligned_alloc
+        memalign valloc pvalloc malloc_usable_size free_sized free_aligned_sized mallinfo
+        mallinfo2 mallopt malloc_info malloc_trim malloc_stats dlopen dlmopen
+        __libc_malloc __libc_calloc __libc_realloc __libc_free __libc_memalign
+        __libc_valloc __libc_pvalloc __posix_memalign __libc_cfree _Znwm _Znam
+        _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
+        _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv
+        _ZdaPv _ZdlPvm _ZdaPvm _ZdlPvRKSt9nothrow_t _ZdaPvRKSt9nothrow_t
+        _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t _ZdlPvmSt11align_val_t
+        _ZdaPvmSt11align_val_t _ZdlPvSt11align_val_tRKSt9nothrow_t
+        _ZdaPvSt11align_val_tRKSt9nothrow_t
+    )
+    ! comm -23 <(printf '%s\n' "${names[@]}" | sort) <(defined -D "$shim") | grep .
 }
 
 # The constructors are one pointer of memoman's, for the fork handlers; in a shared library the

@@ -152,7 +152,7 @@ step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
     cargo test -p memoman-core --target-dir "$target/small"
 step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
-    cargo test -p memoman-global --test lock_model --test heap_model --test slots_model \
+    cargo test -p memoman-global --test '*_model' \
     --target-dir "$target/loom"
 rm -f "$target/c_suite/results.tsv"
 step c-suite by_harness cargo test -p memoman-tests

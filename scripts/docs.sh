@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The documentation: scripts/docs.sh write|check|build
+# The documentation: scripts/docs.sh write|check|build|look
 #
 #   write  writes the generated parts anew: the reference of memoman.h, the tables of
 #          docs/book/sizes.md
@@ -7,11 +7,13 @@
 #          needs dist/
 #   build  the site, into target/book, by mdBook (scripts/setup.sh docs); checks its links and that
 #          it holds nothing else
+#   look   a screenshot of each page of the built site, wide and narrow, light and dark, into
+#          target/look; fails if a page scrolls sideways or lacks an image
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=docs
 mode=${1:-}
-case $mode in write | check | build) ;; *) misused "write, check or build" ;; esac
+case $mode in write | check | build | look) ;; *) misused "write, check, build or look" ;; esac
 cd "$root"
 dist=$root/dist
 mdbook=$target/tools/bin/mdbook
@@ -86,13 +88,30 @@ case $mode in
         "$mdbook" build docs || exit 1
         # mdBook copies the whole folder: the site's tools are no part of it.
         rm -rf "$target"/book/{tools,site.css,*.mk,*.toml,*.csv}
-        # The measurements belong to the site.
+        # The measurements belong to the site, and the sources that pages link, as text.
         mkdir -p "$target/book/benches/results"
         cp benches/README.md "$target/book/benches/"
         cp benches/results/*.csv benches/results/*.svg "$target/book/benches/results/"
-        sed -i -e 's|"\.\./benches/README\.html|"benches/README.md|g' \
-            -e 's|"\.\./benches/|"benches/|g' "$target"/book/{index,performance,print}.html
-        sed -i 's|"\.\./\.\./benches/|"../benches/|g' "$target"/book/adr/*.html
+        grep -rhoE '\.\./(crates|src)/[^")]+\.rs' docs --include '*.md' | sort -u |
+            while read -r file; do
+                install -D -m 644 "${file#../}" "$target/book/${file#../}.txt"
+            done
+        sed -i -E -e 's,((\.\./)+benches/README)\.html,\1.md,g' \
+            -e 's,"\.\./((\.\./)?)((benches|crates|src)/),"\1\3,g' \
+            -e 's,("(\.\./)?(crates|src)/[^"]+\.rs)",\1.txt",g' \
+            "$target"/book/*.html "$target"/book/{adr,book}/*.html
         python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
+        ;;
+    look)
+        python3 docs/tools/look.py "$target/book" "$target/look" | relay
+        [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail look-has-ended-early
+        # It must be able to fail.
+        mkdir "$work/site"
+        echo '<div style="width: 2000px">wide</div><img src="none.svg">' >"$work/site/page.html"
+        expect look-reports-a-wide-page 1 'pixels wide' \
+            python3 docs/tools/look.py "$work/site" "$work/look"
+        expect look-reports-a-missing-image 1 'no image' \
+            python3 docs/tools/look.py "$work/site" "$work/look"
+        finish
         ;;
 esac

@@ -22,7 +22,7 @@ outcome=$target/mutants
 # models and the exhaustive search, slower still; the loom models and the debug library's tests,
 # which need builds of their own; the test program that makes the heap Rust's own.
 slow="corruption damage differential"
-left_out="exhaustion model lock_model heap_model slots_model rust debugged"
+left_out="exhaustion model gate_model inbox_model lock_model slots_model rust debugged"
 
 prepare() {
     local package=$1 tree=$2
@@ -112,7 +112,7 @@ elsewhere_core() {
 # The C programs take 20 s and more, which cargo-mutants would take for a hang.
 elsewhere_global() {
     RUSTFLAGS="--cfg loom" stage global -f lock.rs -f gate.rs -f inbox.rs \
-        --cargo-arg=--test=lock_model --cargo-arg=--test=heap_model
+        --cargo-arg=--test=lock_model --cargo-arg=--test=gate_model --cargo-arg=--test=inbox_model
     RUSTFLAGS="--cfg memoman_debug -Cforce-frame-pointers=yes" stage global \
         -f '**/src/debug/**' -f '**/src/process/heap.rs' -f '**/src/process/figures/**' \
         --cargo-arg=--lib --cargo-arg=--test=debugged

@@ -98,129 +98,87 @@ plant() {
 }
 
 plant prev-free-kept-on-exact-hit memoman-core $core/src/allocate.rs \
-    'block.offset(size).clear_prev_free();
-        block.set_used();' \
-    'block.set_used();'
+    'block.offset(size).clear_prev_free(); block.set_used();' 'block.set_used();'
 plant prev-free-kept-on-whole-take memoman-core $core/src/allocate.rs \
-    'block.offset(size).clear_prev_free();
-            size' \
-    'size'
+    'block.offset(size).clear_prev_free(); size' 'size'
 plant bitmap-bit-kept-on-pop memoman-core $core/src/free_list.rs \
-    'head.write(end);
-            (*this).unmark(bin);' \
-    'head.write(end);'
+    'head.write(end); (*this).unmark(bin);' 'head.write(end);'
 plant bitmap-bit-kept-on-unlink memoman-core $core/src/free_list.rs \
-    '// The list was this block alone.
-            (*this).unmark(bin);' \
-    'let _ = bin;'
+    '// The list was this block alone. (*this).unmark(bin);' 'let _ = bin;'
 plant first-level-bit-kept memoman-core $core/src/control.rs \
-    'self.fl_bitmap &= !(1 << word);' \
-    ''
+    'self.fl_bitmap &= !(1 << word);' ''
 plant merge-without-unlinking-the-next memoman-core $core/src/free.rs \
-    'links.unlink(control);
-            form_free(control, block, size);' \
+    'links.unlink(control); form_free(control, block, size);' \
     'let _ = links; form_free(control, block, size);'
 plant merge-without-unlinking-the-one-before memoman-core $core/src/free.rs \
-    'links.unlink(control);
-            block.set_header((*control).cookie, Header::tombstone());
-            next.set_prev_free();' \
-    'let _ = links; block.set_header((*control).cookie, Header::tombstone()); next.set_prev_free();'
+    'links.unlink(control); block.set_header((*control).cookie, Header::tombstone());
+        next.set_prev_free();' \
+    'let _ = links; block.set_header((*control).cookie, Header::tombstone());
+        next.set_prev_free();'
 plant merge-of-both-without-unlinking-the-next memoman-core $core/src/free.rs \
-    'size += next_size;
-            free_list::unlink(control, next);' \
-    'size += next_size;'
+    'size += next_size; free_list::unlink(control, next);' 'size += next_size;'
 plant merge-of-both-without-unlinking-the-one-before memoman-core $core/src/free.rs \
-    'links.unlink(control);
-            block.set_header((*control).cookie, Header::tombstone());
-            start = prev;' \
+    'links.unlink(control); block.set_header((*control).cookie, Header::tombstone());
+        start = prev;' \
     'let _ = links; block.set_header((*control).cookie, Header::tombstone()); start = prev;'
 plant split-one-quantum-short memoman-core $core/src/allocate.rs \
-    'let rest = found.size - wanted;
-        let mut taken = wanted;' \
-    'let wanted = wanted - crate::config::QUANTUM;
-        let rest = found.size - wanted; let mut taken = wanted;'
+    'let rest = found.size - wanted; let mut taken = wanted;' \
+    'let wanted = wanted - crate::config::QUANTUM; let rest = found.size - wanted;
+        let mut taken = wanted;'
 plant remainder-one-quantum-short memoman-core $core/src/allocate.rs \
-    'let remainder = form_free(control, block.offset(wanted), rest);
-                free_list::push_sized' \
+    'let remainder = form_free(control, block.offset(wanted), rest); free_list::push_sized' \
     'let remainder = form_free(control, block.offset(wanted), rest - crate::config::QUANTUM);
-                free_list::push_sized'
+        free_list::push_sized'
 plant realloc-copies-the-new-size memoman-core $core/src/realloc.rs \
-    'let kept = (size - HEADER).min(bytes);' \
-    'let kept = bytes;'
+    'let kept = (size - HEADER).min(bytes);' 'let kept = bytes;'
 plant memalign-without-overflow-test memoman-core $core/src/allocate.rs \
-    'if bytes.wrapping_sub(1) >= (*control).limit {
-                return Err(refuse(control, bytes));
-            }
-            let size = block_size_for(bytes);
-            // A freed block' \
-    'let size = block_size_for(bytes);
-            // A freed block'
+    'if bytes.wrapping_sub(1) >= (*control).limit { return Err(refuse(control, bytes));
+        } let size = block_size_for(bytes); // A freed block' \
+    'let size = block_size_for(bytes); // A freed block'
 plant lock-released-before-the-work memoman-global $global/src/process/lock.rs \
-    'let result = work();
-        self.put_back(taken);
-        result' \
-    'self.put_back(taken);
-        work()'
+    'let result = work(); self.put_back(taken); result' 'self.put_back(taken); work()'
 plant fork-handlers-removed memoman-global $global/src/process/fork.rs \
     'unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };' \
     'let _: [extern "C" fn(); 3] = [prefork, postfork_parent, postfork_child];'
 plant fork-child-handler-removed memoman-global $global/src/process/fork.rs \
-    'LOCK.postfork_child(unsettled);' \
-    ''
+    'LOCK.postfork_child(unsettled);' ''
 
 # The same mistakes elsewhere: each way on which a block is taken, merged, grown, moved.
 plant prev-free-kept-on-split-taken-whole memoman-core $core/src/allocate.rs \
-    'free_list::push_sized(control, remainder, rest);
-            } else {
-                block.offset(found.size).clear_prev_free();
-                taken' \
+    'free_list::push_sized(control, remainder, rest); } else {
+        block.offset(found.size).clear_prev_free(); taken' \
     'free_list::push_sized(control, remainder, rest); } else { taken'
 plant prev-free-kept-on-wilderness-taken-whole memoman-core $core/src/allocate.rs \
-    '(*control).unmark(WILDERNESS);
-                block.offset(found.size).clear_prev_free();' \
+    '(*control).unmark(WILDERNESS); block.offset(found.size).clear_prev_free();' \
     '(*control).unmark(WILDERNESS);'
 plant bitmap-bit-kept-on-wilderness-taken-whole memoman-core $core/src/allocate.rs \
-    '(*control).unmark(WILDERNESS);
-                block.offset(found.size).clear_prev_free();' \
+    '(*control).unmark(WILDERNESS); block.offset(found.size).clear_prev_free();' \
     'block.offset(found.size).clear_prev_free();'
 plant bitmap-bit-kept-on-wilderness-pop memoman-core $core/src/free_list.rs \
-    'Control::head(this, WILDERNESS).write(end);
-        (*this).unmark(WILDERNESS);' \
+    'Control::head(this, WILDERNESS).write(end); (*this).unmark(WILDERNESS);' \
     'Control::head(this, WILDERNESS).write(end);'
 plant shrink-without-unlinking-the-next memoman-core $core/src/realloc.rs \
-    'mergeable_next(control, old)?.unlink(control);
-            rest += old.next_header.size();' \
+    'mergeable_next(control, old)?.unlink(control); rest += old.next_header.size();' \
     'let _ = mergeable_next(control, old)?; rest += old.next_header.size();'
 plant grow-forward-without-unlinking memoman-core $core/src/realloc.rs \
-    'links.unlink(control);
-        settle(control, old.block, old.header, total, size, have);' \
+    'links.unlink(control); settle(control, old.block, old.header, total, size, have);' \
     'let _ = links; settle(control, old.block, old.header, total, size, have);'
 plant grow-backward-without-unlinking-the-next memoman-core $core/src/realloc.rs \
-    'mergeable_next(control, old)?.unlink(control);
-        } else if' \
+    'mergeable_next(control, old)?.unlink(control); } else if' \
     'let _ = mergeable_next(control, old)?; } else if'
 plant grow-backward-without-unlinking-the-one-before memoman-core $core/src/realloc.rs \
-    'free_list::unlink(control, prev);
-        let cookie' \
-    'let cookie'
+    'free_list::unlink(control, prev); let cookie' 'let cookie'
 plant grow-backward-copies-the-new-size memoman-core $core/src/realloc.rs \
-    'let kept = (have - HEADER).min(size - HEADER);' \
-    'let kept = size - HEADER;'
+    'let kept = (have - HEADER).min(size - HEADER);' 'let kept = size - HEADER;'
 plant extend-without-unlinking-the-tail memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, tail);
-                block = tail;' \
-    'block = tail;'
+    'free_list::unlink(control, tail); block = tail;' 'block = tail;'
 plant remove-pool-without-unlinking memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, first);
-            (*control).pool_bytes' \
-    '(*control).pool_bytes'
+    'free_list::unlink(control, first); (*control).pool_bytes' '(*control).pool_bytes'
 plant remove-pool-lists-the-new-tail-twice memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, tail);
-                free_list::push(control, WILDERNESS, tail);' \
+    'free_list::unlink(control, tail); free_list::push(control, WILDERNESS, tail);' \
     'free_list::push(control, WILDERNESS, tail);'
 plant wilderness-listed-twice-when-it-is-no-longer memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, block);
-        free_list::push(control, (*control).bin_of(size), block);' \
+    'free_list::unlink(control, block); free_list::push(control, (*control).bin_of(size), block);' \
     'free_list::push(control, (*control).bin_of(size), block);'
 plant memalign-sum-wraps memoman-core@i686 $core/src/allocate.rs \
     'size.checked_add(align).and_then(|n| n.checked_add(QUANTUM))' \

@@ -10,12 +10,12 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 set -f # the table holds patterns
 
-# How it is installed, its name there, the probe that finds it, the targets that need it, as shell
-# patterns. What `all` needs, every target needs. A probe is a command, a path, `installed` (the
-# Debian package is), or one of the functions probe_… below.
+# How it is installed, its names there, the probe that finds it, the targets that need it, as shell
+# patterns. What `all` needs, every target needs. A probe is a command, `.` for a command of the
+# name, a path, `installed` (the Debian package is), or one of the functions probe_… below.
 table() {
-    cat <<'TABLE'
-rust   cargo,rustc           rust                all
+    awk '{ n = split($2, name, ","); for (i = 1; i <= n; i++) { $2 = name[i]; print } }' <<'TABLE'
+rust   rust                  rust                all
 apt    gcc                   c_compiler          all
 apt    binutils              ld                  all
 rustup rustfmt               rustfmt             check fmt
@@ -32,8 +32,7 @@ apt    libc6-dbg             valgrind_works      check wcet constant
 apt    clang-22              clang-22            check check-32 check-arm check-install fuzz rtsan
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
-apt    libasan8              sanitizers          check check-install fuzz soak
-apt    libubsan1             sanitizers          check check-install fuzz soak
+apt    libasan8,libubsan1    sanitizers          check check-install fuzz soak
 apt    sqlite3               sqlite3             check demo programs
 apt    nodejs                node                check programs
 apt    redis-server          redis-server        check programs
@@ -42,31 +41,19 @@ apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
 apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
 apt    debhelper             dh                  check check-install deb
 apt    fakeroot              fakeroot            check check-install deb
-apt    cmake                 cmake               check check-install
+apt    cmake,mandoc          .                   check check-install
 apt    abigail-tools         abidw               check check-install abi
-apt    mandoc                mandoc              check check-install
 apt    man-db                man                 check check-install
-apt    rustc-web             installed           check check-32 check-arm check-embedded release-check mutants planted
-apt    cargo-web             installed           check check-32 check-arm check-embedded release-check mutants planted
-apt    rust-web-src          installed           check check-32 check-arm check-embedded release-check mutants planted
+apt    rustc-web,cargo-web,rust-web-src installed check check-32 check-arm check-embedded release-check mutants planted
 apt    gcc-multilib          installed           check check-32 check-embedded release-check mutants planted
-apt    lld-22                installed           check-arm
-apt    qemu-user             installed           check-arm
-apt    libc6-dev-armhf-cross installed           check-arm
-apt    libgcc-12-dev-armhf-cross installed           check-arm
+apt    lld-22,qemu-user,libc6-dev-armhf-cross,libgcc-12-dev-armhf-cross installed check-arm
 apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded release-check
 apt    qemu-system-arm       qemu-system-arm     check-embedded release-check
-apt    libjemalloc2          installed           *-global
-apt    libtcmalloc-minimal4  installed           *-global
-apt    libmimalloc2.0        installed           *-global
+apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
 apt    nginx-light           nginx               programs
-apt    wrk                   wrk                 programs
-apt    make                  make                programs
-apt    ruby                  ruby                programs
-apt    lua5.4                lua5.4              programs
+apt    wrk,make,ruby,lua5.4,bc .                 programs
 apt    imagemagick           convert             programs
-apt    chromium              chromium            programs
-apt    bc                    bc                  programs
+apt    chromium              chromium            programs docs-look
 apt    procps                pgrep               programs
 apt    time                  /usr/bin/time       programs
 apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs
@@ -112,6 +99,8 @@ probe_venv_of() { [ "$(cat "$target/$1/installed" 2>/dev/null)" = "$(requirement
 there() {
     if declare -F "probe_$2" >/dev/null; then
         "probe_$2" "$1"
+    elif [ "$2" = . ]; then
+        there "$1" "$1"
     elif [[ $2 == */* ]]; then
         (set +f && compgen -G "$2" >/dev/null)
     else

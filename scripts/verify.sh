@@ -59,7 +59,7 @@ step damage '^[1-9][0-9]* heaps damaged' env MM_ROUNDS="$corruptions" \
     cargo test --release -p memoman-core --test damage -- --nocapture
 step loom '^test result: ok[.] [1-9]' \
     env MEMOMAN_PREEMPTIONS=2 RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
-    cargo test --release -p memoman-global --test lock_model --test heap_model --test slots_model \
+    cargo test --release -p memoman-global --test '*_model' \
     --target-dir "$target/loom"
 step symbolic '^ok +symbolic mm_realloc_aligned_gives.*[(][1-9]' "${make[@]}" symbolic
 step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan
@@ -71,6 +71,7 @@ step check-crates '^ok +crates publish-dry-run' "${make[@]}" check-crates
 step coverage '^coverage total +[1-9]' "${make[@]}" coverage
 step planted '^[1-9][0-9]* planted, 0 not caught' "${make[@]}" planted
 step install '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-install
+step docs-look '^[1-9][0-9]* passed, 0 failed' "${make[@]}" docs-look
 step fuzz '^fuzz: [a-z]+ +[1-9].* of ' "${make[@]}" fuzz SECONDS="${FUZZ_SECONDS:-600}"
 step soak '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS="$ops"
 step soak-asan '^soak shim +[1-9][0-9]* operations' \

@@ -2,12 +2,16 @@
 """Real programs with and without the shim: output, time and memory.
 
     benches/real-programs/run.py [--shim FILE] [--out CSV] [--repetitions N] [NAME…]
+    benches/real-programs/run.py --check [--shim FILE] NAME…
 
-The programs are the functions of programs.sh, beside this file. Their output must be the same on
+The programs are the functions of the *.sh files beside this one. Their output must be the same on
 glibc and on the shim. The runs alternate; the figures are medians: processor time of all processes,
 peak memory of the largest process. Prints for each
 
     program <name> unchanged yes|no time <ratio to glibc> rss <ratio to glibc>
+
+--check compares the output only, and prints "ok programs NAME" with the shim's own figures, or
+"FAIL programs NAME why".
 """
 
 import argparse
@@ -40,11 +44,13 @@ COMMIT = first_line("git", "-c", "safe.directory=*", "rev-parse", "HEAD")
 
 def programs():
     """Name of each program, and its function: server_NAME starts a server itself."""
-    functions = re.findall(r"^((?:program|server)_\w+)\(\) {$", PROGRAMS.read_text(), re.MULTILINE)
+    text = "".join(file.read_text() for file in PROGRAMS.parent.glob("*.sh"))
+    functions = re.findall(r"^((?:program|server)_\w+)\(\) {$", text, re.MULTILINE)
+    functions.sort(key=lambda function: function.partition("_")[2])
     return {function.partition("_")[2].replace("_", "-"): function for function in functions}
 
 
-def run(function, shim):
+def run(function, shim, measured=True):
     """Output, exit status, seconds, KiB and stderr of one run; `shim` empty: on glibc."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="memoman-program-", dir="/tmp"))
     # A server's user must be able to enter.
@@ -59,11 +65,12 @@ def run(function, shim):
     }
     environment.update(RESULTS=str(folder), ROOT=str(ROOT), COMMIT=COMMIT, LC_ALL="C.UTF-8")
     environment["UNDER"] = shim if is_server else ""
-    command = ["bash", "-c", '. "$0"; "$1"', str(PROGRAMS), function]
+    command = ["bash", "-c", '. "$0"; . "${0%/*}/checks.sh"; "$1"', str(PROGRAMS), function]
     if shim and not is_server:
         command = ["env", f"LD_PRELOAD={shim}", "MEMOMAN_STATS=1", *command]
     # Started by a small program, because a process's peak begins with the size of its parent.
-    command = ["/usr/bin/time", "-q", "-f", "%M", "-o", str(folder / "peak"), *command]
+    if measured:
+        command = ["/usr/bin/time", "-q", "-f", "%M", "-o", str(folder / "peak"), *command]
     with open(folder / "out", "wb") as out, open(folder / "err", "wb") as err:
         process = subprocess.Popen(
             command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
@@ -81,28 +88,35 @@ def run(function, shim):
     return output, process.returncode, figures["seconds"], figures["kib"], errors
 
 
-def compare(program, function, shim, repetitions, show):
-    """A row of the results: name, unchanged, seconds and KiB on glibc and on the shim; a fault."""
-    costs, outputs, wrong = {"glibc": [], "memoman": []}, set(), ""
+def compare(program, function, shim, repetitions, show, measured=True):
+    """A row of the results: name, unchanged, seconds and KiB on glibc and on the shim; a fault; the
+    shim's own figures."""
+    costs, outputs, wrong, own = {"glibc": [], "memoman": []}, set(), "", ""
     for repetition in range(repetitions):
         for name, library in (("glibc", ""), ("memoman", shim)):
             began = time.monotonic()
-            output, status, seconds, kib, errors = run(function, library)
+            output, status, seconds, kib, errors = run(function, library, measured)
             took = time.monotonic() - began
             show(f"{program}: {repetition + 1} of {repetitions}, {name}: {took:.1f} s")
             if status != 0:
                 wrong = wrong or f"on {name}: exit status {status}: {errors.strip()[-300:]}"
             if not output.strip():
                 wrong = wrong or f"on {name}: prints nothing: {errors.strip()[-300:]}"
-            if library and ("memoman: allocations" not in errors or "is not on the shim" in errors):
-                wrong = wrong or "the shim was not active"
+            if library:
+                figures = [
+                    max(map(int, re.findall(rf"^memoman: {row} *(\d+)$", errors, re.M)), default=0)
+                    for row in ("allocations", "peak bytes")
+                ]
+                own = "{:,} allocations, {:,} bytes at most".format(*figures)
+                if figures[0] == 0 or "is not on the shim" in errors:
+                    wrong = wrong or "the shim was not active"
             if outputs and output not in outputs:
                 other = next(iter(outputs))
                 wrong = wrong or f"on {name}: {output[-300:]!r} against {other[-300:]!r}"
             outputs.add(output)
             costs[name].append((seconds, kib))
     medians = [statistics.median(cost[i] for cost in costs[name]) for name in costs for i in (0, 1)]
-    return [program, "no" if wrong else "yes", *medians], wrong
+    return [program, "no" if wrong else "yes", *medians], wrong, own
 
 
 def main():
@@ -112,11 +126,14 @@ def main():
     parser.add_argument("--shim", default=str(ROOT / "dist/libmemoman_preload.so"))
     parser.add_argument("--out", default=str(ROOT / "benches/results/programs.csv"))
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     if not os.access(arguments.shim, os.R_OK):
         sys.exit(f"run.py: {arguments.shim} is missing: run make first")
     known = programs()
+    compared = PROGRAMS.with_name("checks.sh").read_text()
+    measured = [name for name, function in known.items() if f"\n{function}()" not in compared]
     unknown = set(arguments.names) - set(known)
     if unknown:
         sys.exit(f"run.py: no program {', '.join(sorted(unknown))}: {' '.join(known)}")
@@ -133,9 +150,15 @@ def main():
     rows, failed = [], False
     try:
         for program, function in known.items():
-            if arguments.names and program not in arguments.names:
+            if program not in (arguments.names or measured):
                 continue
-            row, wrong = compare(program, function, shim, arguments.repetitions, show)
+            if arguments.check:
+                _, wrong, own = compare(program, function, shim, 1, lambda text: None, False)
+                result = "FAIL" if wrong else "ok"
+                print(result, "programs", program, wrong or own, flush=True)
+                failed |= bool(wrong)
+                continue
+            row, wrong, _ = compare(program, function, shim, arguments.repetitions, show)
             show("") if tty else None
             name, unchanged, seconds, kib, own_seconds, own_kib = row
             times, memory = own_seconds / max(seconds, 1e-12), own_kib / max(kib, 1)
@@ -150,6 +173,8 @@ def main():
             )
     finally:
         shutil.rmtree(shim_folder, ignore_errors=True)
+    if arguments.check:
+        sys.exit(failed)
     if not rows:
         sys.exit("run.py: no program has run")
     mean = [statistics.geometric_mean(max(float(row[i]), 1e-9) for row in rows) for i in (4, 7)]

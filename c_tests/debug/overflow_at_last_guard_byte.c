@@ -1,7 +1,7 @@
 // Only the last byte of the guard after a block is overwritten.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write past the end of the block (overflow): POINTER
-// debug-detail: memoman:   first overwritten byte: 0x*, * behind the block's end, is now 0x41
+// debug-detail: memoman:   first overwritten byte: 0x*, * bytes past the end, is now 0x41
 #include "../misuse/misuse.h"
 
 static void misuse(void) {

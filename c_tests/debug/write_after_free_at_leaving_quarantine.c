@@ -1,7 +1,7 @@
 // A write into a freed block, found when the block leaves quarantine; both sites are named.
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write after free: POINTER
-// debug-detail: memoman:   first overwritten byte: 0x*, 20 behind the block's start, is now 0x0
+// debug-detail: memoman:   first overwritten byte: 0x*, 20 bytes into the block, is now 0x0
 // debug-detail: memoman:   block of 48 bytes allocated at SITE, freed at SITE; allocation number 1
 #include "../misuse/misuse.h"
 

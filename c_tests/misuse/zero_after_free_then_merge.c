@@ -8,9 +8,9 @@
 static void misuse(void) {
     unsigned char *a = take(40), *b = take(40);
     take(40);
-    unsigned char *behind = take(40);
+    unsigned char *after = take(40);
     take(40);
-    give(behind);
+    give(after);
     give(b);
     smash(b, 8, 0);
     REFUSED(a, mm_free(heap, a));

@@ -1,7 +1,7 @@
 """Real instances of the library under test, made through ctypes and copied into the symbolic run.
 
 A heap lies at a fixed address, so that a run can be repeated: the control structure and, right
-behind it, one pool.
+after it, one pool.
 """
 
 import ctypes
@@ -55,7 +55,7 @@ class Heap:
         if got != BASE or library.call("mm_create_for", BASE, max_block) != BASE:
             raise RuntimeError(f"no instance at {BASE:#x}")
         # The bins' heads: no other word occurs so often in a new instance.
-        self.heads = max((behind - first, first) for first, behind, _ in self.image())[1]
+        self.heads = max((end - first, first) for first, end, _ in self.image())[1]
         library.call("mm_set_error_handler", BASE, HANDLER, 0)
         if not with_pool:
             return

@@ -254,7 +254,7 @@ def judge_next(path, memory, function, next_):
     memory.must(
         path,
         header & (SEAL_BITS | PREV_FREE) == 0,
-        f"{function.name}: behind the block lies no header that follows a block in use",
+        f"{function.name}: no header that follows a block in use comes after the block",
     )
     if not path.solver.satisfiable(extra_constraints=[header & FREE != 0]):
         return
@@ -263,18 +263,18 @@ def judge_next(path, memory, function, next_):
     memory.must(
         path,
         claripy.And(claripy.UGE(size_, 32), claripy.ULE(size_, heap.end - next_)),
-        f"{function.name}: the free block behind has no possible size",
+        f"{function.name}: the next block, free, has no possible size",
     )
     memory.must(
         path,
         memory.read(path, next_ + size_ - 2 * WORD) == next_,
-        f"{function.name}: the free block behind has no ghost at its end",
+        f"{function.name}: the next block, free, has no ghost at its end",
     )
     after = memory.read(path, next_ + size_ - HEADER) ^ heap.seal
     memory.must(
         path,
         after & (SEAL_BITS | PREV_FREE | FREE) == PREV_FREE,
-        f"{function.name}: behind the free block lies no header of a block in use that knows of it",
+        f"{function.name}: no header of a block in use with PREV_FREE follows the free block",
     )
 
 

@@ -61,8 +61,8 @@ class Memory:
             value = address.concrete_value
             if value in self.known:
                 return self.known[value]
-            for first, behind, word in self.control:
-                if first <= value < behind:
+            for first, end, word in self.control:
+                if first <= value < end:
                     return claripy.BVV(word, 64)
             return self.anything(state, address)
         value = self.anything(state, address)
@@ -71,8 +71,8 @@ class Memory:
                 value = claripy.If(address == place, word, value)
         if self.region(state, address) == "pool":
             return value
-        for first, behind, content in self.runs(state, address, self.control):
-            inside = claripy.And(claripy.UGE(address, first), claripy.ULT(address, behind))
+        for first, end, content in self.runs(state, address, self.control):
+            inside = claripy.And(claripy.UGE(address, first), claripy.ULT(address, end))
             value = claripy.If(inside, claripy.BVV(content, 64), value)
         return value
 
@@ -151,8 +151,8 @@ class Memory:
             return self.region_of(address.concrete_value)[0]
         key = ("region", address.hash())
         if key not in state.globals:
-            name, first, behind = self.region_of(state.solver.eval(address))
-            outside = claripy.Or(claripy.ULT(address, first), claripy.UGE(address, behind))
+            name, first, end = self.region_of(state.solver.eval(address))
+            outside = claripy.Or(claripy.ULT(address, first), claripy.UGE(address, end))
             state.globals[key] = None if self.may_be(state, outside) else name
         return state.globals[key]
 

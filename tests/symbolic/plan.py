@@ -91,7 +91,7 @@ RESTRICTIONS = f"""
 Every bit of every request, count and size is unknown, and each path of the machine code is
 followed. Fixed, and so not proved for other values:
 one instance, for requests up to {MAX_BLOCK:#x} bytes, at one address, with one pool of {POOL:#x}
-bytes right behind it;
+bytes directly after it;
 its free blocks: none, one of each kind of bin, of any size of that bin, two of one bin or of two,
 and the wilderness, large and small;
 the block to be resized, of 1008 bytes or the smallest or largest size, and its neighbours' sizes:
@@ -99,6 +99,6 @@ the block to be resized, of 1008 bytes or the smallest or largest size, and its 
 alignments: 0, all that are no power of two, and twelve powers of two, in {len(ALIGNED_SCENES)} of
 the scenes;
 no memory checker, no callbacks that change the heap; memset, memcpy and memmove are assumed
-correct. Every other word of the pool may hold anything. The header behind a new block is checked
+correct. Every other word of the pool may hold anything. The header after a new block is checked
 in heaps whose free blocks ended soundly before.
 """.strip()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Symbolic execution of the compiled release library: no request, alignment, count or header word
 makes malloc, calloc, memalign or realloc return a block that is misaligned, too small, not inside
-the pool, or without a matching header behind it.
+the pool, or without a matching header after it.
 
     prove.py LIBRARY                       the shipped libmemoman.so
     prove.py --planted FUNCTIONS LIBRARY   a library with planted bugs in these functions: succeeds

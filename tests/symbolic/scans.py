@@ -19,11 +19,11 @@ class Scan(angr.SimProcedure):
     NO_RET = True
     IS_FUNCTION = False
 
-    def run(self, source=None, target=None, lowest=None, zero=None, behind=None):
+    def run(self, source=None, target=None, lowest=None, zero=None, following=None):
         operand = getattr(self.state.regs, source)
         within = [] if lowest else [claripy.ULT(operand, 1 << (GREATEST + 1))]
         for result in results(self.state, operand, lowest, within):
-            self.go_on(target, behind, zero, result, has(operand, result, lowest))
+            self.go_on(target, following, zero, result, has(operand, result, lowest))
         if within and self.state.solver.satisfiable(extra_constraints=[claripy.Not(within[0])]):
             result = claripy.BVS("exponent", len(operand))
             told = claripy.And(
@@ -33,13 +33,13 @@ class Scan(angr.SimProcedure):
             )
             self.go_on(
                 target,
-                behind,
+                following,
                 zero,
                 result.zero_extend(64 - len(operand)),
                 claripy.And(claripy.Not(within[0]), told),
             )
 
-    def go_on(self, target, behind, zero, result, guard):
+    def go_on(self, target, following, zero, result, guard):
         path = self.state.copy()
         none = result is None
         if not none:
@@ -52,7 +52,7 @@ class Scan(angr.SimProcedure):
         path.regs.cc_op = 0
         path.regs.cc_dep1 = flags
         path.regs.cc_dep2 = path.regs.cc_ndep = 0
-        self.successors.add_successor(path, behind, guard, "Ijk_Boring")
+        self.successors.add_successor(path, following, guard, "Ijk_Boring")
 
 
 def has(operand, bit, lowest):
@@ -130,6 +130,6 @@ def split_at_scans(project):
                 target=target,
                 lowest=instruction.mnemonic != "bsr",
                 zero=64 if instruction.mnemonic == "tzcnt" else None,
-                behind=instruction.address + instruction.size,
+                following=instruction.address + instruction.size,
             )
             project.hook(instruction.address, scan)

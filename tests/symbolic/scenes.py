@@ -26,8 +26,8 @@ class Scene:
         # The last one may be as large as the pool allows, but for its end: a pool's last block may
         # be of another kind.
         ends[-1:] = [heap.end - 4 * QUANTUM]
-        for index, (block, end, (first, behind)) in enumerate(zip(free_blocks, ends, ranges)):
-            size, bounds = any_size(f"free_size_{index}", first, behind)
+        for index, (block, end, (first, beyond)) in enumerate(zip(free_blocks, ends, ranges)):
+            size, bounds = any_size(f"free_size_{index}", first, beyond)
             self.constraints += [*bounds, claripy.ULE(size, end - block)]
             self.known[block - HEADER] = (size | FREE) ^ heap.seal
             self.free.append((block, size))
@@ -36,21 +36,21 @@ class Scene:
             header = heap.word(block - HEADER) ^ heap.seal
             self.fix(block - HEADER)
             if header & FREE:
-                behind = block + heap.size(block)
-                self.fix(block, block + WORD, behind - 2 * WORD, behind - WORD)
+                end_of_block = block + heap.size(block)
+                self.fix(block, block + WORD, end_of_block - 2 * WORD, end_of_block - WORD)
 
     def fix(self, *addresses):
         for address in addresses:
             self.known[address] = claripy.BVV(self.heap.word(address), 64)
 
 
-def any_size(name, first, behind):
-    """Any size of [first, behind), and its constraints. Bits that all of them share are not
+def any_size(name, first, end):
+    """Any size of [first, end), and its constraints. Bits that all of them share are not
     unknown."""
-    width = (behind - first).bit_length() - 1
-    if behind - first != 1 << width or first & (behind - first - 1):
+    width = (end - first).bit_length() - 1
+    if end - first != 1 << width or first & (end - first - 1):
         size = claripy.Concat(claripy.BVS(name, 60), claripy.BVV(0, 4))
-        return size, [claripy.UGE(size, first), claripy.ULT(size, behind)]
+        return size, [claripy.UGE(size, first), claripy.ULT(size, end)]
     if width <= 4:
         return claripy.BVV(first, 64), []
     return (
@@ -63,11 +63,11 @@ def any_size(name, first, behind):
 
 def lay_out(library, free, neighbours):
     """A heap in which only blocks of about these sizes are free. Gives it, the free blocks, the
-    block behind each, four neighbours (the block before the resized one, that block, the one behind
+    block after each, four neighbours (the block before the resized one, that block, the one after
     it, and the next), and the wilderness, if it is free."""
     heap = Heap(library, POOL, MAX_BLOCK)
     heap.malloc(24)
-    before, block, behind = (heap.block_of(size or 32, MAX_BLOCK) for size in neighbours)
+    before, block, after = (heap.block_of(size or 32, MAX_BLOCK) for size in neighbours)
     last = heap.malloc(24)
     blocks, ends = [], []
     for size in free:
@@ -91,9 +91,9 @@ def lay_out(library, free, neighbours):
     else:
         heap.fill(MAX_BLOCK)
     given_up = blocks + [
-        parts for parts, size in ((before, neighbours[0]), (behind, neighbours[2])) if size
+        parts for parts, size in ((before, neighbours[0]), (after, neighbours[2])) if size
     ]
     for parts in given_up:
         for part in parts:
             heap.free(part)
-    return heap, [parts[0] for parts in blocks], ends, [before[0], block[0], behind[0], last], rest
+    return heap, [parts[0] for parts in blocks], ends, [before[0], block[0], after[0], last], rest

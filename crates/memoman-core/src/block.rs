@@ -133,7 +133,7 @@ impl Header {
     /// A used block of a possible size after a block in use: [`Header::may_follow_used`], neither
     /// free nor a sentinel.
     #[inline(always)]
-    pub(crate) const fn is_plain_used_behind_used(self) -> bool {
+    pub(crate) const fn is_possible_used_after_used(self) -> bool {
         (WORD == 8 || self.0 >= BLOCK_MIN)
             && self.0.wrapping_sub(BLOCK_MIN) & (SEAL_BITS | LOW_BITS) == 0
     }

@@ -1,4 +1,4 @@
-//! The constants of the geometry. That they fit together is proved in [`mod@crate::proofs`].
+//! The constants of the geometry. [`mod@crate::layout_asserts`] checks that they fit together.
 //!
 //! Everything follows from the word size: a quantum is two words, a header one word, the smallest
 //! block two quanta (header + the three words that a free block keeps in its payload).

@@ -152,15 +152,15 @@ impl Control {
     #[inline(never)]
     pub(crate) fn checksum(&self) -> usize {
         let this = ptr::from_ref(self);
-        // SAFETY: words of this structure, in two runs: their places are proved in `proofs`.
+        // SAFETY: words of this structure, in two runs: `layout_asserts` checks their places.
         unsafe {
             let hash = hash::mix_at(this.addr(), (&raw const (*this).low).cast(), HASHED_FIRST);
             hash::extend(hash, (&raw const (*this).first_pool).cast(), HASHED_LAST)
         }
     }
 
-    /// "No block" in heads and links: the control structure's address. It is at hand in every call,
-    /// and unlike null it does not make zeros written over a link the list's end.
+    /// "No block" in heads and links: the control structure's address. Every call has it in a
+    /// register, and unlike null it does not make zeros written over a link the list's end.
     #[inline(always)]
     pub(crate) fn list_end(this: *mut Control) -> Block {
         Block::at(this.cast())

@@ -4,7 +4,7 @@
 //! ```text
 //!  alone      used [ block ] used       →  used [ free  ] used
 //!  before     used [ block ][ free ]    →  used [ free          ]
-//!  behind     [ free ][ block ] …       →  [ free         ] …
+//!  after      [ free ][ block ] …       →  [ free         ] …
 //! ```
 
 use core::ptr::NonNull;
@@ -49,7 +49,7 @@ impl Tlsf {
             }
             let header = block.header((*control).cookie);
             if !header.is_plain_used_after_used() {
-                return free_behind::<F>(self, ptr, header);
+                return free_after::<F>(self, ptr, header);
             }
             let size = header.size();
             // An overwritten header decodes to a wrong seal, which is a size beyond the bounds.
@@ -58,7 +58,7 @@ impl Tlsf {
             }
             let next = block.offset(size);
             let next_header = next.header((*control).cookie);
-            if !next_header.is_plain_used_behind_used() {
+            if !next_header.is_possible_used_after_used() {
                 return if F::COMPACT {
                     free_between::<F>(self, ptr, header, next_header)
                 } else {
@@ -166,7 +166,7 @@ unsafe fn join_next(
 /// The instance is live, and the contents of the block are given up. [`Tlsf::free_for`] has found
 /// the address aligned and inside the bounds, and has read the block's header.
 #[inline(never)]
-unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::Freed {
+unsafe fn free_after<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::Freed {
     let control = tlsf.control();
     // SAFETY: live instance, aligned address inside the bounds (caller); block and neighbours are
     // tested before anything is written.
@@ -178,7 +178,7 @@ unsafe fn free_behind<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::
         }
         let next = block.offset(freed);
         let next_header = next.header((*control).cookie);
-        if F::COMPACT || !next_header.is_plain_used_behind_used() {
+        if F::COMPACT || !next_header.is_possible_used_after_used() {
             return free_between::<F>(tlsf, ptr, header, next_header);
         }
         if !in_use_makes_sense(control, freed, next, next_header) {

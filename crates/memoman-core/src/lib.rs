@@ -67,12 +67,12 @@ pub mod control;
 mod hash;
 mod instance;
 mod intercept;
+mod layout_asserts;
 mod life;
 mod misuse;
 #[doc(hidden)]
 pub mod pool;
 mod pools;
-mod proofs;
 mod returned;
 mod rust;
 mod stats;

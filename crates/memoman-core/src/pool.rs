@@ -144,7 +144,7 @@ impl Pool {
     /// # Safety
     /// The pool's header may be read.
     unsafe fn checksum(self) -> usize {
-        // SAFETY: the words before `check` (caller); their number is proved in `proofs`.
+        // SAFETY: the words before `check` (caller); `layout_asserts` checks their number.
         unsafe { hash::mix_at(self.start(), self.header().cast_const().cast(), HASHED) }
     }
 

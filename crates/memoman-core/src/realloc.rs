@@ -18,7 +18,7 @@ use crate::free_list::{self, Links};
 use crate::front::{Front, Returned};
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::returned::{Live, behind, has_size, live, prev_free_block};
+use crate::returned::{Live, has_size, live, prev_free_block, with_next};
 use crate::size_class::{block_size_for, cut_size};
 
 impl Tlsf {
@@ -195,7 +195,7 @@ unsafe fn resize<F: Front>(tlsf: Tlsf, ptr: *mut u8, bytes: usize) -> F::Allocat
         if bytes.wrapping_sub(1) >= (*control).limit || !(*control).may_be_payload(block.addr()) {
             return not_resized::<F>(tlsf, ptr, bytes);
         }
-        let Some(old) = behind(control, block, block.header((*control).cookie)) else {
+        let Some(old) = with_next(control, block, block.header((*control).cookie)) else {
             return not_resized::<F>(tlsf, ptr, bytes);
         };
         let size = block_size_for(bytes);

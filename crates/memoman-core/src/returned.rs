@@ -118,7 +118,7 @@ pub(crate) unsafe fn live(control: *mut Control, ptr: NonNull<u8>) -> Result<Liv
     // inside the bounds.
     unsafe {
         if (*control).may_be_payload(block.addr())
-            && let Some(live) = behind(control, block, block.header((*control).cookie))
+            && let Some(live) = with_next(control, block, block.header((*control).cookie))
         {
             return Ok(live);
         }
@@ -152,7 +152,11 @@ pub(crate) unsafe fn has_size(control: *mut Control, block: Block, size: usize) 
 /// The instance is live, and memory between its pools' outer bounds may be read. `block` is aligned
 /// and inside the bounds; `header` is its header.
 #[inline(always)]
-pub(crate) unsafe fn behind(control: *mut Control, block: Block, header: Header) -> Option<Live> {
+pub(crate) unsafe fn with_next(
+    control: *mut Control,
+    block: Block,
+    header: Header,
+) -> Option<Live> {
     // SAFETY: live instance, readable bounds (caller); the next header is read only when the size
     // stays inside them.
     unsafe {

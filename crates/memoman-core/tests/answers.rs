@@ -145,7 +145,7 @@ fn realloc_knows_a_block_of_the_same_size_by_its_headers() {
         assert!(!same(ptr, SIZE - WORD), "{ptr:?}");
     }
     let more = SIZE + 10 * QUANTUM;
-    for (index, header, behind) in [
+    for (index, header, after) in [
         (3, heap.seal | SIZE, heap.seal | SIZE | 2),
         (3, heap.seal | SIZE | 1, heap.seal | SIZE),
         // Without the seal (on targets that have one), or a sentinel's.
@@ -160,10 +160,10 @@ fn realloc_knows_a_block_of_the_same_size_by_its_headers() {
                 heap.at(index).cast::<usize>().sub(1),
                 heap.at(index).add(size).cast::<usize>().sub(1),
             );
-            let (old, old_next) = (place.replace(header), next.replace(behind));
+            let (old, old_next) = (place.replace(header), next.replace(after));
             assert!(
                 !same(heap.at(index), size - WORD),
-                "{index} {header:#x} {behind:#x}"
+                "{index} {header:#x} {after:#x}"
             );
             place.write(old);
             next.write(old_next);

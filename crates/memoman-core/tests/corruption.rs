@@ -177,11 +177,11 @@ fn group_i_overflows_and_writes_after_free_are_found_at_the_next_call() {
             ghost.write(old);
         }
         // A link of the next, free block.
-        let behind = ptr
+        let after = ptr
             .as_ptr()
             .add(Tlsf::block_size(ptr.as_ptr()) + WORD)
             .cast::<usize>();
-        for word in [behind, behind.add(1)] {
+        for word in [after, after.add(1)] {
             for value in [1, 16, usize::MAX & !15, ptr.as_ptr().addr()] {
                 let old = word.replace(value);
                 assert_eq!(

@@ -100,15 +100,15 @@ fn group_j_largest_is_capped_by_what_the_instance_serves() {
 #[test]
 fn group_j_largest_is_the_greatest_free_block_wherever_it_lies() {
     for size in (2..16).map(|log2| QUANTUM << log2) {
-        for behind in [0, QUANTUM << 2, size / 2, 2 * size] {
-            let behind = if behind < BLOCK_MIN { 0 } else { behind };
-            let heap = Heap::with(size + BLOCK_MIN + behind, 1 << 24);
+        for after in [0, QUANTUM << 2, size / 2, 2 * size] {
+            let after = if after < BLOCK_MIN { 0 } else { after };
+            let heap = Heap::with(size + BLOCK_MIN + after, 1 << 24);
             let block = heap.take(size);
             heap.take(BLOCK_MIN);
             heap.free(block);
             // One free block in a list, and the remainder at the pool's end.
             let largest = assert_sound(heap.tlsf()).largest;
-            assert_eq!(largest, size.max(behind) - WORD, "{size} {behind}");
+            assert_eq!(largest, size.max(after) - WORD, "{size} {after}");
         }
     }
 }

@@ -16,7 +16,7 @@ const COST: usize = Tlsf::POOL_OVERHEAD - WORD;
 const BLOCK_MIN: usize = Tlsf::BLOCK_SIZE_MIN + WORD;
 
 #[test]
-fn group_d_extending_behind_a_live_block_needs_a_block_and_behind_a_free_one_a_quantum() {
+fn group_d_extending_after_a_live_block_needs_a_block_and_after_a_free_one_a_quantum() {
     for live in [false, true] {
         for more in 0..3 * BLOCK_MIN {
             let region = Region::new(1024 + 3 * BLOCK_MIN, 0, 0xFF);

@@ -62,12 +62,12 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
         let size = link.addr() + 2 * WORD - blocks[1].as_ptr().addr();
         assert!(size.is_multiple_of(QUANTUM));
         // After it lies the link back, a header's flags without the seal, or the seal with FREE.
-        let behind = link.cast::<usize>().add(1);
-        let link_back = behind.read();
+        let after = link.cast::<usize>().add(1);
+        let link_back = after.read();
         let freed = Tlsf::seal_of(blocks[0]) ^ (SIZE | 3);
         let unsealed = if WORD == 8 { SIZE | 2 } else { freed };
         for word in [link_back, freed, unsealed] {
-            behind.write(word);
+            after.write(word);
             let image = region.image();
             with_size(blocks[1], SIZE, size, || {
                 // Freeing the previous block, which would merge with it.
@@ -80,7 +80,7 @@ fn group_i_the_link_of_another_block_is_no_ghost() {
             });
             assert!(image == region.image());
         }
-        behind.write(link_back);
+        after.write(link_back);
         assert_sound(tlsf);
     }
 }

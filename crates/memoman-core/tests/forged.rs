@@ -415,14 +415,14 @@ fn group_i_a_link_into_the_middle_of_a_block_is_followed_only_to_what_could_be_l
 fn group_i_a_ghost_that_leads_to_a_forged_block_is_found() {
     // One free block of three old ones, with a header inside that agrees with the ghost.
     let heap = Heap::new(&[1, 2, 3]);
-    let (inside, behind) = (heap.payload(2), heap.payload(4));
+    let (inside, after) = (heap.payload(2), heap.payload(4));
     let seal = heap.word(heap.header(0)) & !(SIZE | (QUANTUM - 1));
     let found = heap
         .forged(&[
             (inside.wrapping_sub(1), seal | (2 * SIZE) | 1),
-            (behind.wrapping_sub(2), inside.addr()),
+            (after.wrapping_sub(2), inside.addr()),
         ])
         .unwrap();
     assert_eq!(found.invariant, Invariant::PrevPhys);
-    assert_eq!(found.address.addr(), behind.addr());
+    assert_eq!(found.address.addr(), after.addr());
 }

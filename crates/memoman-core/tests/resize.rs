@@ -217,8 +217,8 @@ fn group_g_a_move_copies_the_old_block_and_nothing_behind_it() {
         let moved = heap.resize(1, 12);
         assert_eq!(moved.as_ptr(), free);
         let kept = 4 * QUANTUM - WORD;
-        let behind = std::slice::from_raw_parts(free.add(kept), 10 * QUANTUM + 2 * WORD - kept);
-        assert!(behind.iter().all(|&byte| byte == 0xEE), "{behind:x?}");
+        let after = std::slice::from_raw_parts(free.add(kept), 10 * QUANTUM + 2 * WORD - kept);
+        assert!(after.iter().all(|&byte| byte == 0xEE), "{after:x?}");
     }
     // Backward: after the contents lie the bytes of the former free block.
     let heap = Heap::new(&[-9, 4, 2]);
@@ -229,8 +229,8 @@ fn group_g_a_move_copies_the_old_block_and_nothing_behind_it() {
         let moved = heap.resize(1, 11);
         assert_eq!(moved.as_ptr(), free);
         let kept = 4 * QUANTUM - WORD;
-        let behind = std::slice::from_raw_parts(free.add(kept), 2 * QUANTUM);
-        assert!(behind.iter().all(|&byte| byte == 0xEE), "{behind:x?}");
+        let after = std::slice::from_raw_parts(free.add(kept), 2 * QUANTUM);
+        assert!(after.iter().all(|&byte| byte == 0xEE), "{after:x?}");
     }
 }
 

@@ -151,7 +151,7 @@ impl Block {
                 check: 0,
                 guard: [GUARD_FILL; GUARD],
             });
-            block.guard_behind();
+            block.guard_after();
             block.seal();
         }
         block
@@ -256,7 +256,7 @@ impl Block {
         unsafe {
             (*self.record()).size = size;
             (*self.record()).allocated = site;
-            self.guard_behind();
+            self.guard_after();
             self.seal();
         }
     }
@@ -289,7 +289,7 @@ impl Block {
         }
     }
 
-    unsafe fn guard_behind(self) {
+    unsafe fn guard_after(self) {
         // SAFETY: the core's block holds size and guard (see `Block`).
         unsafe {
             self.0

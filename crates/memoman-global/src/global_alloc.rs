@@ -95,7 +95,7 @@ impl Memoman {
     }
 
     /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if
-    /// any was given back. O(blocks), under the lock.
+    /// any was returned. O(blocks), under the lock.
     ///
     /// ```
     /// # #[global_allocator]

@@ -12,7 +12,7 @@ pub fn handle() -> Option<Tlsf> {
 }
 
 /// The figures of all heaps together. `peak` is the sum of the heaps' own peaks, so never too low;
-/// `largest` is the greatest request that the calling thread can be served.
+/// `largest` is the largest request of the calling thread that would succeed.
 pub fn stats() -> Stats {
     settled(figures::stats())
 }
@@ -35,7 +35,7 @@ pub fn validate() -> bool {
 }
 
 /// Gives memory back to the system: empty regions, and whole pages inside free blocks. True if any
-/// was given back. O(blocks). `_pad`, the bytes that `malloc_trim` keeps at the top, has no meaning
+/// was returned. O(blocks). `_pad`, the bytes that `malloc_trim` keeps at the top, has no meaning
 /// here.
 pub fn trim(_pad: usize) -> bool {
     settled(figures::trim())

@@ -155,7 +155,7 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
 /// `free`: NULL does nothing. Keeps errno.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+/// `ptr` is NULL or a live block of this heap. (Misuse that the header checks detect is reported.)
 #[inline(never)]
 pub unsafe fn free(ptr: *mut u8) {
     // SAFETY: NULL or a live block (caller).
@@ -165,7 +165,7 @@ pub unsafe fn free(ptr: *mut u8) {
 /// [`free`], compiled into its caller.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+/// `ptr` is NULL or a live block of this heap. (Misuse that the header checks detect is reported.)
 #[inline(always)]
 pub unsafe fn free_inlined(ptr: *mut u8) {
     // The heap's address comes from the thread's word, not from the map: its use need not wait for
@@ -223,7 +223,7 @@ unsafe fn free_outside(block: NonNull<u8>) {
     }
 }
 
-/// `realloc`: NULL allocates, 0 bytes frees and gives NULL; on ENOMEM the block is unchanged.
+/// `realloc`: NULL allocates, 0 bytes frees and returns NULL; on ENOMEM the block is unchanged.
 ///
 /// # Safety
 /// `ptr` is NULL or a live block of this heap; on success it is not used any more.
@@ -295,7 +295,7 @@ pub const LARGE_ALIGN: usize = STEP;
 /// Usable bytes of a live block; 0 for NULL.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+/// `ptr` is NULL or a live block of this heap. (Misuse that the header checks detect is reported.)
 #[inline]
 pub unsafe fn usable_size(ptr: *const u8) -> usize {
     let Some(block) = NonNull::new(ptr.cast_mut()) else {

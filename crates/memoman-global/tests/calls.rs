@@ -53,8 +53,8 @@ fn neighbours(bytes: usize) -> [*mut u8; 2] {
     let blocks: Vec<_> = (0..40).map(|_| heap::malloc(bytes)).collect();
     for &block in &blocks {
         // SAFETY: a live block.
-        let behind = block.addr() + unsafe { heap::usable_size(block) } + size_of::<usize>();
-        if let Some(&other) = blocks.iter().find(|other| other.addr() == behind) {
+        let after = block.addr() + unsafe { heap::usable_size(block) } + size_of::<usize>();
+        if let Some(&other) = blocks.iter().find(|other| other.addr() == after) {
             return [block, other];
         }
     }
@@ -66,20 +66,20 @@ fn realloc_copies_what_was_there_and_no_more() {
     quietly("realloc_copies_what_was_there_and_no_more", &[], || {
         // From the thread's heap, and from the process-wide instance.
         for bytes in [100, 200 << 10] {
-            let [block, behind] = neighbours(bytes);
+            let [block, after] = neighbours(bytes);
             // SAFETY: live blocks, within their usable bytes.
             unsafe {
                 let usable = heap::usable_size(block);
                 block.write_bytes(0x11, usable);
-                behind.write_bytes(0x5A, heap::usable_size(behind));
+                after.write_bytes(0x5A, heap::usable_size(after));
                 let moved = heap::realloc(block, 3 * usable);
-                assert_ne!(moved, block, "the block behind it is in use");
+                assert_ne!(moved, block, "the block after it is in use");
                 let contents = std::slice::from_raw_parts(moved, 3 * usable);
                 assert!(contents[..usable].iter().all(|&byte| byte == 0x11));
                 let beyond = &contents[usable..];
                 assert!(!beyond.chunks_exact(32).any(|part| part == [0x5A; 32]));
                 free(moved);
-                free(behind);
+                free(after);
             }
         }
         assert!(heap::validate());

@@ -71,7 +71,7 @@ fn an_overflow_is_reported_with_the_place_and_the_block() {
     let name = "an_overflow_is_reported_with_the_place_and_the_block";
     let report = "\
 memoman: write past the end of the block (overflow): @
-memoman:   first overwritten byte: @, 2 behind the block's end, is now @
+memoman:   first overwritten byte: @, 2 bytes past the end, is now @
 memoman:   block of 48 bytes allocated at @; allocation number 2
 ";
     if let Some(end) = alone(name, &[], || {
@@ -89,7 +89,7 @@ memoman:   block of 48 bytes allocated at @; allocation number 2
         for line in [
             format!("overflow): {start:#x}\n"),
             format!(
-                "byte: {:#x}, 2 behind the block's end, is now 0x41\n",
+                "byte: {:#x}, 2 bytes past the end, is now 0x41\n",
                 start + 50
             ),
             "allocated at 0x123; allocation number 2\n".into(),
@@ -103,7 +103,7 @@ memoman:   block of 48 bytes allocated at @; allocation number 2
 fn an_underflow_is_reported_with_its_distance() {
     let report = "\
 memoman: write before the block (underflow): @
-memoman:   first overwritten byte: @, 3 before the block's start, is now @
+memoman:   first overwritten byte: @, 3 bytes before the start, is now @
 memoman:   block of 48 bytes allocated at @; allocation number 1
 ";
     dies(
@@ -123,7 +123,7 @@ fn write_after_free_is_reported<const AT: isize>(name: &str) {
     let report = format!(
         "\
 memoman: write after free: @
-memoman:   first overwritten byte: @, {AT} behind the block's start, is now @
+memoman:   first overwritten byte: @, {AT} bytes into the block, is now @
 memoman:   block of 48 bytes allocated at @, freed at @ (program+@); allocation number 1
 "
     );
@@ -294,7 +294,7 @@ fn damage_that_no_call_finds_is_found_at_exit() {
     let name = "damage_that_no_call_finds_is_found_at_exit";
     let report = "\
 memoman: write past the end of the block (overflow): @
-memoman:   first overwritten byte: @, 0 behind the block's end, is now @
+memoman:   first overwritten byte: @, 0 bytes past the end, is now @
 memoman:   block of 48 bytes allocated at @; allocation number 1
 ";
     dies(name, &[], report, || smash(malloc_at(48, SITE), 48));

@@ -13,6 +13,8 @@
     reason = "the lock uses a part of `sync.rs`"
 )]
 
+#[path = "model/explore.rs"]
+mod explore;
 #[path = "../src/process/lock.rs"]
 mod lock;
 #[path = "model/sync.rs"]
@@ -23,6 +25,7 @@ mod system {
     pub(crate) use crate::sync;
 }
 
+use explore::explore;
 use lock::Lock;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -105,13 +108,9 @@ fn spawn(shared: &Arc<Shared>, work: impl FnOnce(&Shared) + 'static) -> thread::
     thread::spawn(move || work(&shared))
 }
 
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    loom::model::Builder::new().check(model);
-}
-
 #[test]
 fn two_threads_take_turns() {
-    explore(|| {
+    explore(None, || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
@@ -123,18 +122,9 @@ fn two_threads_take_turns() {
     });
 }
 
-/// Every order with up to this many switches away from a thread that could go on, and
-/// `MEMOMAN_PREEMPTIONS` more.
-fn explore_bounded(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let more: usize = std::env::var("MEMOMAN_PREEMPTIONS").map_or(0, |more| more.parse().unwrap());
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions + more);
-    builder.check(model);
-}
-
 #[test]
 fn three_threads_take_turns() {
-    explore_bounded(2, || {
+    explore(Some(2), || {
         let shared = shared();
         let others = [(); 2].map(|()| {
             spawn(&shared, |shared| {
@@ -152,7 +142,7 @@ fn three_threads_take_turns() {
 /// The mutex comes into use while another thread may be at the word.
 #[test]
 fn priority_inheritance_begins_under_the_lock() {
-    explore_bounded(3, || {
+    explore(Some(3), || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
@@ -169,7 +159,7 @@ fn priority_inheritance_begins_under_the_lock() {
 #[test]
 fn a_fork_refuses_and_never_delays() {
     for inherits in [false, true] {
-        explore_bounded(3, move || {
+        explore(Some(3), move || {
             let shared = shared();
             if inherits {
                 shared.lock.with(|| shared.lock.inherit_priority());
@@ -196,7 +186,7 @@ fn a_fork_refuses_and_never_delays() {
 /// A section that cannot be refused waits for the end of the fork, and then runs.
 #[test]
 fn what_is_not_refused_runs_after_the_fork() {
-    explore_bounded(3, || {
+    explore(Some(3), || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
@@ -217,7 +207,7 @@ fn what_is_not_refused_runs_after_the_fork() {
 
 #[test]
 fn two_threads_fork() {
-    explore_bounded(3, || {
+    explore(Some(3), || {
         let shared = shared();
         let fork = |shared: &Shared| {
             shared.lock.prefork();
@@ -234,7 +224,7 @@ fn two_threads_fork() {
 /// Two threads sleep on the lock when a fork begins that interrupts the section they wait for.
 #[test]
 fn a_fork_wakes_every_sleeper() {
-    explore_bounded(2, || {
+    explore(Some(2), || {
         let shared = shared();
         let taken = shared.lock.take().unwrap();
         let others = [(); 2].map(|()| {
@@ -258,7 +248,7 @@ fn a_fork_wakes_every_sleeper() {
 /// The child is the forking thread alone, with the memory as the other threads had left it.
 #[test]
 fn the_child_finds_the_lock_usable() {
-    explore_bounded(3, || {
+    explore(Some(3), || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| shared.heap.update());
@@ -284,7 +274,7 @@ fn the_child_finds_the_lock_usable() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_an_update_behind_the_unlock() {
-    explore(|| {
+    explore(None, || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
             shared.lock.with(|| ());
@@ -298,7 +288,7 @@ fn notices_an_update_behind_the_unlock() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn notices_a_mutex_that_is_published_without_order() {
-    explore(|| {
+    explore(None, || {
         let shared = Arc::new((AtomicU8::new(0), Mutex::new()));
         let other = {
             let shared = Arc::clone(&shared);
@@ -320,7 +310,7 @@ fn notices_a_mutex_that_is_published_without_order() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn notices_a_sleeper_that_is_never_woken() {
-    explore(|| {
+    explore(None, || {
         let word: &'static Futex = Box::leak(Box::new(Futex::new(1)));
         let other = thread::spawn(|| {
             while word.load(Ordering::Acquire) == 1 {
@@ -336,7 +326,7 @@ fn notices_a_sleeper_that_is_never_woken() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn notices_a_section_that_waits_for_a_fork() {
-    explore_bounded(2, || {
+    explore(Some(2), || {
         // Never dropped: loom's objects cannot be while it reports a deadlock.
         let lock: &'static Lock = Box::leak(Box::new(Lock::new()));
         let other = thread::spawn(|| lock.with(|| ()));

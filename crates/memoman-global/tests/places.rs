@@ -123,16 +123,16 @@ fn a_large_block_of_a_reserve_is_resized_in_place_or_moved() {
         let block = filled(heap::malloc(300 << 10));
         assert!(fits(usable(block), 300 << 10));
         let larger = resized(block, 900 << 10);
-        assert_eq!(larger, block, "only free memory lies behind it");
+        assert_eq!(larger, block, "only free memory follows it");
         assert!(holds(larger, 300 << 10) && usable(larger) >= 900 << 10);
         let smaller = resized(larger, 270 << 10);
         assert_eq!(smaller, block);
         assert!(fits(usable(smaller), 270 << 10));
         // With a block after it.
-        let behind = filled(heap::malloc(700 << 10));
+        let following = filled(heap::malloc(700 << 10));
         let moved = resized(smaller, 1200 << 10);
         assert!(moved != smaller && holds(moved, 270 << 10));
-        assert!(holds(behind, 700 << 10));
+        assert!(holds(following, 700 << 10));
         assert_eq!(heap::stats().live_blocks, 2);
         // Refused: nothing changes but the count of refused requests.
         heap::set_errno(0);
@@ -150,7 +150,7 @@ fn a_large_block_of_a_reserve_is_resized_in_place_or_moved() {
         let small = resized(moved, 100);
         assert!(holds(small, 100));
         free(small);
-        free(behind);
+        free(following);
         assert_eq!(heap::stats().live_blocks, 0);
         assert!(heap::validate());
     });

@@ -95,7 +95,7 @@ impl Image {
             static __ehdr_start: libc::Elf64_Ehdr;
         }
         let header = &raw const __ehdr_start;
-        // SAFETY: the first segment holds the ELF header and, behind it, the program headers; both
+        // SAFETY: the first segment holds the ELF header and, after it, the program headers; both
         // stay as the linker wrote them.
         let segments = unsafe {
             let first = header.cast::<u8>().add((*header).e_phoff as usize);

@@ -24,8 +24,8 @@ pub struct MallInfo2 {
     uordblks: usize,
     /// Free bytes, cached ones included.
     fordblks: usize,
-    /// The greatest request that can be served without growing. (glibc: bytes at the top that
-    /// can be given back.)
+    /// The largest request that succeeds without growing. (glibc: bytes at the top that
+    /// can be returned.)
     keepcost: usize,
 }
 
@@ -62,7 +62,7 @@ pub extern "C" fn mallinfo2() -> MallInfo2 {
     }
 }
 
-/// glibc's `mallinfo`: a figure that does not fit an int is the greatest int, where glibc wraps.
+/// glibc's `mallinfo`: a figure that does not fit an int is the largest int, where glibc wraps.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> MallInfo {
     let info = mallinfo2();
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut libc::FILE) -> c
     0
 }
 
-/// glibc's `malloc_trim`: 1 if memory went back to the system.
+/// glibc's `malloc_trim`: 1 if memory was returned to the system.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {
     c_int::from(heap::trim(pad))

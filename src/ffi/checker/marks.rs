@@ -268,8 +268,8 @@ mod asan {
         unsafe {
             poison(start, bytes.min(END));
             if bytes > END {
-                let behind = (bytes - END).min(END);
-                poison(start.wrapping_add(bytes - behind), behind);
+                let tail = (bytes - END).min(END);
+                poison(start.wrapping_add(bytes - tail), tail);
             }
         }
     }

@@ -122,7 +122,7 @@ fn allocate_aligned(align: usize, bytes: usize, site: Site) -> *mut u8 {
     })
 }
 
-/// `realloc`: NULL allocates, 0 bytes frees and gives NULL; on ENOMEM the block is unchanged.
+/// `realloc`: NULL allocates, 0 bytes frees and returns NULL; on ENOMEM the block is unchanged.
 ///
 /// # Safety
 /// `ptr` is NULL or a live block of this heap; on success it is not used any more.
@@ -153,7 +153,7 @@ unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
 /// `free`: NULL does nothing. Keeps errno.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+/// `ptr` is NULL or a live block of this heap. (Misuse that the header checks detect is reported.)
 #[inline(always)]
 pub unsafe fn free(ptr: *mut u8) {
     // SAFETY: NULL or a live block (caller).
@@ -161,7 +161,7 @@ pub unsafe fn free(ptr: *mut u8) {
 }
 
 /// # Safety
-/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the records show it.)
+/// `ptr` is NULL or a live block of this heap. (Misuse that the records show is reported.)
 #[inline]
 unsafe fn release(ptr: *mut u8, site: Site) {
     let Some(block) = NonNull::new(ptr) else {
@@ -190,7 +190,7 @@ unsafe fn release(ptr: *mut u8, site: Site) {
 /// Usable bytes of a live block; 0 for NULL.
 ///
 /// # Safety
-/// `ptr` is NULL or a live block of this heap. (Misuse is reported as far as the headers show it.)
+/// `ptr` is NULL or a live block of this heap. (Misuse that the header checks detect is reported.)
 #[inline]
 pub unsafe fn usable_size(ptr: *const u8) -> usize {
     let Some(block) = NonNull::new(ptr.cast_mut()) else {

@@ -46,16 +46,17 @@ impl Line {
             .text(b"memoman:   first overwritten byte: ")
             .address(place)
             .text(b", ");
-        let line = if place < start {
-            line.number(start - place, 0)
-                .text(b" before the block's start")
+        let (distance, whence): (_, &[u8]) = if place < start {
+            (start - place, b" before the start")
         } else if place < start + block.size {
-            line.number(place - start, 0)
-                .text(b" behind the block's start")
+            (place - start, b" into the block")
         } else {
-            line.number(place - start - block.size, 0)
-                .text(b" behind the block's end")
+            (place - start - block.size, b" past the end")
         };
+        let line = line
+            .number(distance, 0)
+            .text(if distance == 1 { b" byte" } else { b" bytes" })
+            .text(whence);
         line.text(b", is now ").address(value.into()).text(b"\n")
     }
 

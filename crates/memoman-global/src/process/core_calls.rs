@@ -74,7 +74,7 @@ pub(crate) unsafe fn usable_size_meanwhile(block: NonNull<u8>) -> usize {
     #[repr(C, align(16))]
     struct Copy([usize; 6]);
     const WORD: usize = size_of::<usize>();
-    // The copy's payload is aligned, and directly behind the copied header.
+    // The copy's payload is aligned, and directly after the copied header.
     const PAYLOAD: usize = ALIGN / WORD;
     let mut copy = Copy([0; 6]);
     // SAFETY: the header may be read (caller).

@@ -124,7 +124,7 @@ mod heaps {
         }
     }
 
-    /// In the parent, after the lock is released: gives back what was put aside.
+    /// In the parent, after the lock is released: frees what was put aside.
     pub(super) fn settle() {
         later::settle(
             // SAFETY: a block whose `free` was put aside; the map says whose it is.

@@ -5,9 +5,8 @@
 //!   that the number of regions grows with the logarithm of the heap; a large one gets a region
 //!   that fits. (Large blocks get no region but a mapping of their own, `process/mapping.rs`,
 //!   except in the debug library and where the system refuses the mapping.)
-//! * A region whose last block is freed goes back to the system. A few empty ones, bounded in
-//!   number and bytes, are kept: they save a program that frees and allocates in turn the system
-//!   calls.
+//! * A region whose last block is freed is unmapped. A few empty ones, bounded in number and bytes,
+//!   are kept: they save a program that frees and allocates in turn the system calls.
 //!
 //! The core returns "exhausted"; this layer adds a pool and calls it again.
 
@@ -28,23 +27,23 @@ use crate::system::stderr::Line;
 
 /// Smallest ordinary region, and the first one.
 const REGION_MIN: usize = 1 << 20;
-/// Greatest ordinary region.
+/// Largest ordinary region.
 const REGION_MAX: usize = 64 << 20;
 /// An ordinary region is this part of the bytes of all pools.
 const REGION_PART: usize = 4;
 /// A request of at least this size that no pool can serve gets a region of its own.
 pub(crate) const LARGE: usize = 256 << 10;
-/// The greatest number of empty regions kept. Their bytes are bounded by `SPARE_MIN`, by one
-/// `SPARE_PART`th of all pools, or by [`State::spare_bytes`], whichever is greatest. The last one
-/// begins at `SPARE_MIN` and doubles, up to `SPARE_MAX`, when a region is mapped that a region
-/// given back before could have been: so a program whose use goes up and down pays for it in system
+/// The largest number of empty regions kept. Their bytes are bounded by `SPARE_MIN`, by one
+/// `SPARE_PART`th of all pools, or by [`State::spare_bytes`], whichever is largest. `spare_bytes`
+/// starts at `SPARE_MIN` and doubles, up to `SPARE_MAX`, whenever a region is mapped that a region
+/// unmapped earlier could have served: a program whose use rises and falls pays for it in system
 /// calls and page faults a few times only. A use that only grows, as of a reallocated list, does
 /// not count; nor does a region larger than `SPARE_MAX`, for which no doubling makes room.
 const SPARES: usize = 16;
 const SPARE_MIN: usize = 2 << 20;
 const SPARE_MAX: usize = 32 << 20;
 const SPARE_PART: usize = 32;
-/// The greatest part of all pools that `spare_bytes` may make up.
+/// The largest part of all pools that `spare_bytes` may make up.
 const SPARE_PART_MAX: usize = 2;
 
 static HEAP: Heap = Heap(UnsafeCell::new(State::new()));
@@ -67,13 +66,13 @@ unsafe impl Sync for Control {}
 pub(crate) struct State {
     tlsf: Option<Tlsf>,
     pub(crate) settings: Settings,
-    /// The first pool: never given back.
+    /// The first pool: never returned.
     pub(crate) first: Option<Pool>,
     /// Pools that were empty when they were entered here.
     spares: [Option<Pool>; SPARES],
     /// Bytes of empty regions that are worth keeping.
     spare_bytes: usize,
-    /// Bytes of the largest region given back since one was mapped that it could have been.
+    /// Bytes of the largest region unmapped since one was mapped that it could have served.
     gave_back: usize,
     /// Successful allocations so far, relocations by realloc included.
     pub(crate) allocations: usize,
@@ -207,7 +206,7 @@ impl State {
     #[cfg(not(memoman_debug))]
     fn prefault_for_threads(&self) {
         if let (Some(first), Some(_)) = (self.first, self.settings.reserve) {
-            // SAFETY: the first pool is never given back.
+            // SAFETY: the first pool is never returned.
             let (start, bytes) = unsafe { first.memory() };
             crate::process::map::prefault(start.addr(), bytes, self.settings.lock);
             crate::process::registry::prefault_first(self.settings.lock);
@@ -277,7 +276,7 @@ impl State {
         self.add_region(tlsf, fitting, false).is_some()
     }
 
-    /// A free has left this pool without a live block: keeps it as a spare, or gives it back.
+    /// A free has left this pool without a live block: keeps it as a spare, or unmaps it.
     pub(crate) fn emptied(&mut self, tlsf: Tlsf, pool: Pool) {
         if Some(pool) == self.first || self.settings.fixed {
             return;
@@ -331,7 +330,7 @@ impl State {
     }
 
     /// Gives back every empty region, and releases the whole OS pages inside free blocks. True if
-    /// any memory went back.
+    /// any memory was returned.
     pub(crate) fn trim(&mut self, tlsf: Tlsf) -> bool {
         // Damage to a quarantined block is reported by validation, not by a call that frees no
         // block.
@@ -433,8 +432,8 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<R
     LOCK.with(|| enter(work))
 }
 
-/// The lock is not to be had, and not to be waited for: another thread forks, or this thread is in
-/// a signal handler that has interrupted a section of its own.
+/// The lock is not available, and must not be waited for: another thread forks, or this thread is
+/// in a signal handler that has interrupted a section of its own.
 #[cfg(not(memoman_debug))]
 pub(crate) struct Away;
 

@@ -1,5 +1,5 @@
 //! Blocks of the process-wide instance, under its lock: those of threads without a heap, those
-//! allocated while no segment was to be had, and large ones in a reserve.
+//! allocated while no segment was available, and large ones in a reserve.
 //!
 //! The map has no word for them. So a pointer that the map does not know is first looked for in the
 //! instance's pools, of which there are few: the memory at any other address is not read.
@@ -58,7 +58,7 @@ pub(crate) fn allocate_in_pools(align: usize, bytes: usize) -> Option<NonNull<u8
         .flatten()
 }
 
-/// An error if the address lies in no pool behind its header, so that not even the word before it
+/// An error if the address lies in no pool after its header, so that not even the word before it
 /// may be read. O(pools).
 fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
     let address = block.as_ptr().addr();
@@ -74,8 +74,8 @@ fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
 /// Frees a block.
 ///
 /// # Safety
-/// The block is in no segment, and not used any more. (Misuse is reported as far as the headers
-/// show it.)
+/// The block is in no segment, and not used any more. (Misuse that the header checks detect
+/// is reported.)
 pub(crate) unsafe fn free(block: NonNull<u8>) {
     if side::owns(block) {
         // SAFETY: the side heap's block, not used any more (caller).
@@ -163,7 +163,7 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
 /// Usable bytes; 0 if it is not a live block, which is reported.
 ///
 /// # Safety
-/// The block is in no segment. (Misuse is reported as far as the headers show it.)
+/// The block is in no segment. (Misuse that the header checks detect is reported.)
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
     // Under the lock: freeing a neighbour writes a flag into this block's header.
     // SAFETY: the instance is live and under the lock; the core tests the block.

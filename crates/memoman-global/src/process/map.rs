@@ -29,7 +29,7 @@ const ADDRESS_BITS: u32 = if cfg!(target_pointer_width = "64") {
 } else {
     32
 };
-/// The greatest address that the map has a word for.
+/// The largest address that the map has a word for.
 pub(crate) const ADDRESS_MAX: usize = usize::MAX >> (usize::BITS - ADDRESS_BITS);
 pub(crate) const LEAF_LOG2: u32 = 16;
 const LEAF: usize = 1 << LEAF_LOG2;
@@ -43,7 +43,7 @@ pub(crate) enum Owner {}
 type Leaf = [AtomicPtr<Owner>; LEAF];
 type Root = [AtomicPtr<Leaf>; ROOTS];
 
-// Leaves and roots are mapped with the first word needed in their range, and never given back.
+// Leaves and roots are mapped with the first word needed in their range, and never unmapped.
 static MAP: Root = [const { AtomicPtr::new(ptr::null_mut()) }; ROOTS];
 /// The roots for addresses beyond the first one's: by the bits above it, entry 0 unused.
 static BEYOND: [AtomicPtr<Root>; 1 << (ADDRESS_BITS - ROOT_BITS)] =
@@ -82,7 +82,7 @@ pub(crate) fn entry(address: usize) -> Option<&'static AtomicPtr<Owner>> {
 fn word(leaf: &AtomicPtr<Leaf>, address: usize) -> Option<&'static AtomicPtr<Owner>> {
     // Acquire: the leaf's memory is mapped before its address is stored.
     let leaf = leaf.load(Ordering::Acquire);
-    // SAFETY: null, or a leaf, which is never given back.
+    // SAFETY: null, or a leaf, which is never unmapped.
     unsafe { leaf.as_ref() }.and_then(|leaf| leaf.get((address >> UNIT_LOG2) % LEAF))
 }
 
@@ -91,7 +91,7 @@ fn word(leaf: &AtomicPtr<Leaf>, address: usize) -> Option<&'static AtomicPtr<Own
 #[inline(never)]
 fn leaf_beyond(address: usize) -> Option<&'static AtomicPtr<Leaf>> {
     let root = root_beyond(address)?.load(Ordering::Acquire);
-    // SAFETY: null, or a root, which is never given back.
+    // SAFETY: null, or a root, which is never unmapped.
     unsafe { root.as_ref() }.and_then(|root| root.get((address >> UNIT_LOG2 >> LEAF_LOG2) % ROOTS))
 }
 

@@ -2,9 +2,9 @@
 //! unit in which it begins describes it, so nothing at a block's address is read, and a call for a
 //! pointer from anywhere finds its report.
 //!
-//! No call takes a lock. A block changes hands by a compare-exchange of its word: who sets it to
-//! null may unmap, move or keep the mapping. A child that is forked while another thread is at it
-//! finds the word null: that one mapping stays, and no call knows it.
+//! No call takes a lock. A block changes hands by a compare-exchange of its word: the thread that
+//! sets it to null may unmap, move or keep the mapping. A child forked meanwhile finds the word
+//! null: that one mapping stays, known to no call.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
@@ -25,8 +25,8 @@ const HEADROOM_PART: usize = 8;
 /// A block that realloc cuts by less than this part, or by less than [`CUT_LEAST`], stays as it is.
 const CUT_PART: usize = 8;
 const CUT_LEAST: usize = 64 << 10;
-/// A spare of which a request of at least [`WHOLE_LEAST`] leaves less than this part serves it
-/// whole: cut into pieces, spares would serve fewer and fewer of such requests.
+/// A request of at least [`WHOLE_LEAST`] takes a spare whole if it leaves less than this part of
+/// it: cut into pieces, spares would fit fewer and fewer of such requests.
 const SPLIT_PART: usize = 2;
 const WHOLE_LEAST: usize = 5 << 20;
 /// A block that is resized to at most this becomes one of the thread's heap.
@@ -69,7 +69,7 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
 
 /// A spare of `bytes`.
 fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
-    // A spare that is to be cleared is not grown: what is new need not be cleared.
+    // A spare that has to be cleared is not grown: fresh pages need no clearing.
     let or_less = (!zeroed).then_some(bytes / GROWN_PART);
     let (mut mapping, clean) = spares::take(bytes, or_less)?;
     if mapping.bytes < bytes {
@@ -122,7 +122,7 @@ fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Opti
         start: start.expose_provenance() + first,
         bytes,
     };
-    // SAFETY: the mapping is this thread's, and these are its pages before and behind the block. If
+    // SAFETY: the mapping is this thread's, and these are its pages before and after the block. If
     // the system keeps one, addresses without memory are lost.
     unsafe {
         if first > 0 {
@@ -166,7 +166,7 @@ fn publish(mapping: Mapping) {
 }
 
 /// The large block at an address. None if the address is below the mapping that begins in its unit:
-/// it is none of a large block.
+/// it belongs to no large block.
 fn find(block: NonNull<u8>) -> Option<Result<Mapping, Misuse>> {
     let address = block.as_ptr().addr();
     let (mapping, used) = Mapping::of_word(map::owner(address), address)?;
@@ -287,7 +287,7 @@ unsafe fn grow(
     page: usize,
 ) -> Result<Result<*mut u8, usize>, Misuse> {
     let settings = LargeBlocks::read();
-    // Locked pages are all in memory, so none of them are for later.
+    // Locked pages are all in memory, so none are reserved for later.
     let headroom = if settings.locked() {
         0
     } else {
@@ -310,7 +310,7 @@ unsafe fn grow(
     };
     spares::count_requested(moved.bytes - mapping.bytes);
     spares::count_resized(mapping.bytes, moved.bytes);
-    // If there is no memory for the word either, the block serves all the same; its free is
+    // If there is no memory for the word either, the block can be used all the same; its free is
     // reported as that of a foreign pointer.
     if map::prepare_moved(moved.start) {
         publish(moved);

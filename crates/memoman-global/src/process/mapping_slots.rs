@@ -1,5 +1,5 @@
-//! Places for mappings that are kept: which thread gets one is decided by a compare-exchange on its
-//! place, so no thread waits, and a fork finds every place whole.
+//! Slots for kept mappings. A compare-exchange on a slot decides which thread gets its mapping: no
+//! thread waits, and a fork finds every slot whole.
 
 use crate::process::mapping_word::{Mapping, STEP};
 use crate::system::sync::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ const SIZE_BITS: u32 = if cfg!(target_pointer_width = "64") {
 } else {
     12
 };
-/// The greatest mapping that a slot can describe.
+/// The largest mapping that a slot can describe.
 pub(crate) const BYTES_MOST: usize = ((1 << SIZE_BITS) - 1) * STEP;
 
-/// Each is 0 or describes a mapping, whose contents the slot hands over.
+/// Each is 0 or describes a mapping, which belongs to the thread that empties the slot.
 pub(crate) struct Slots {
     slots: [AtomicUsize; SLOTS],
     /// No slot from here on is in use: a search ends here. It only grows.
@@ -56,7 +56,7 @@ impl Slots {
         self.slots.get(..end).unwrap_or(&self.slots)
     }
 
-    /// Number and bytes of the mappings here; not one moment's, while other threads put and take.
+    /// Number and bytes of the mappings here: of one moment only if no other thread puts or takes.
     pub(crate) fn contents(&self) -> (usize, usize) {
         let (mut count, mut bytes) = (0, 0);
         for slot in self.used() {
@@ -68,7 +68,7 @@ impl Slots {
     }
 
     /// Puts a mapping of at most [`BYTES_MOST`] in, which then belongs to the thread that takes it.
-    /// Returns the mapping that found no place: this one, or a smaller one that was here. O(slots).
+    /// Returns the mapping that is left over: this one, or a smaller one that was here. O(slots).
     pub(crate) fn put(&self, mapping: Mapping) -> Option<Mapping> {
         let (mut least, mut least_seen) = (None, usize::MAX);
         for (index, slot) in self.slots.iter().enumerate() {
@@ -93,9 +93,8 @@ impl Slots {
         }
     }
 
-    /// Takes a mapping out: of those that have `bytes` the least, else, with `or_less`, of those
-    /// that have `or_less` the greatest. None if there is none, or other threads are faster every
-    /// time. O(slots).
+    /// Takes a mapping out: the smallest of at least `bytes`; else, with `or_less`, the largest of
+    /// at least `or_less`. None if there is none, or other threads are faster every time. O(slots).
     pub(crate) fn take(&self, bytes: usize, or_less: Option<usize>) -> Option<Mapping> {
         for _ in 0..2 {
             let mut best: Option<(&AtomicUsize, usize)> = None;
@@ -136,7 +135,7 @@ impl Slots {
         None
     }
 
-    /// Places for mappings.
+    /// The number of slots.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -144,8 +143,8 @@ impl Slots {
 
 /// The slot held `seen` and holds `new`.
 fn exchanged(slot: &AtomicUsize, seen: usize, new: usize) -> bool {
-    // A start and a size say all about a mapping, so one that was taken and put back meanwhile is
-    // the same. Acquire and Release: its contents and its word in the map go with it.
+    // Start and size are all that describes a mapping, so one that was taken and put back meanwhile
+    // is the same. Acquire and Release: its contents and its word in the map go with it.
     slot.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
 }

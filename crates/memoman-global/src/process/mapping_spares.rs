@@ -1,17 +1,17 @@
 //! Mappings kept for the next large blocks, and how many bytes of them.
 //!
-//! Kept is at most
-//! * what, with the live blocks, makes up the most that was live at one time of late: so no program
-//!   takes more memory than at its peak;
+//! The bytes kept are the least of
+//! * what, with the live blocks, makes up nine eighths of the most that was live at one time
+//!   recently: so no program takes much more memory than at its peak;
 //! * what has been worth keeping: [`KEPT_LEAST`], at least doubled by each request that a mapping
-//!   given back shortly before would have served. So a program whose use goes up and down pays for
-//!   its pages a few times only; one that frees its data once, or outgrows it, gets rid of it;
+//!   returned shortly before could have served. So a program whose use rises and falls pays for its
+//!   pages a few times only; one that frees its data once, or outgrows it, does not keep it;
 //! * [`KEPT_MOST`].
 //!
 //! No mapping of more than [`ONE_MOST`] is kept.
 //!
-//! "Of late" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no
-//! thread is needed. What is kept and not used for one span goes, and a peak counts for two. No
+//! "Recently" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no
+//! thread is needed. A mapping not used for one span is unmapped, and a peak counts for two. No
 //! function here takes a lock.
 
 use core::ptr;
@@ -31,7 +31,7 @@ const KEPT_MOST: usize = if BYTES_MOST < 64 << 20 {
 const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
 const KEPT_PART_LEAST: usize = 256 << 10;
-/// The least bytes that are cut off one.
+/// The least bytes that are cut off a mapping.
 const GONE_LEAST: usize = 64 << 10;
 const _: () = assert!(GONE_LEAST >= UNIT);
 /// This part of the peak may be kept beyond it.
@@ -70,7 +70,7 @@ struct Room {
     kept: AtomicUsize,
     /// Bytes that have been worth keeping.
     worth: AtomicUsize,
-    /// Bytes of the greatest mapping given back since one was mapped that it could have been.
+    /// Bytes of the largest mapping returned since one was mapped that it could have served.
     given_back: AtomicUsize,
     /// Bytes taken from the spares, and requested, in this span.
     reused: AtomicUsize,
@@ -170,8 +170,7 @@ fn count_live(change: usize) {
     }
 }
 
-/// Counts requested bytes: after enough of them, what is not worth keeping any more goes back to
-/// the system.
+/// Counts requested bytes: after enough of them, what is no longer worth keeping is unmapped.
 pub(crate) fn count_requested(bytes: usize) {
     let sum = add(&ROOM.requested, bytes);
     if sum >= ROOM.span() {
@@ -184,7 +183,7 @@ pub(crate) fn count_requested(bytes: usize) {
     }
 }
 
-/// Counts a block for which no mapping was kept: if one given back before could have served it,
+/// Counts a block for which no mapping was kept: if one returned before could have served it,
 /// more is worth keeping.
 pub(crate) fn count_mapped(bytes: usize) {
     if get(&ROOM.given_back) >= bytes {
@@ -196,12 +195,12 @@ pub(crate) fn count_mapped(bytes: usize) {
     }
 }
 
-/// Gives every mapping back to the system. True if there was one.
+/// Unmaps every spare. True if there was one.
 pub(crate) fn release() -> bool {
     release_while(|| true)
 }
 
-/// Gives mappings back, the least first, while `more`. True if there was one.
+/// Unmaps spares, the smallest first, while `more`. True if there was one.
 fn release_while(more: impl Fn() -> bool) -> bool {
     let mut any = false;
     // As often as there are slots: one that cannot be unmapped comes back.
@@ -243,7 +242,7 @@ fn take_out(bytes: usize, or_less: Option<usize>) -> Option<Mapping> {
     SLOTS.take(bytes, or_less)
 }
 
-/// Keeps a mapping, or gives it back to the system.
+/// Keeps a mapping, or unmaps it.
 ///
 /// # Safety
 /// The mapping is this thread's, and nothing in it is used any more. Its word in the map is null.
@@ -271,7 +270,7 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
             mapping.bytes = room;
             give_back(end);
         }
-        // Neighbours become one: so what was cut for small blocks serves large ones again.
+        // Neighbours become one: pieces cut for small blocks fit large ones again.
         while mapping.bytes < KEPT_MOST
             && let Some(other) = SLOTS.take_beside(mapping)
         {
@@ -296,7 +295,7 @@ pub(crate) unsafe fn discard(mapping: Mapping) {
     unsafe { give_back(mapping) };
 }
 
-/// Puts a mapping into a slot. Returns the one that has no place, which is this thread's.
+/// Puts a mapping into a slot. Returns the one that is left over, which is this thread's.
 fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
     let entry = map::entry(mapping.start)?;
     entry.store(mapping.word(Use::Spare(clean)), Ordering::Relaxed);
@@ -329,7 +328,7 @@ unsafe fn give_back(mapping: Mapping) {
         let page = memory::page_size();
         let clean = memory::discard(mapping.block(), mapping.bytes, page) > 0;
         if mapping.bytes <= BYTES_MOST && map::prepare(mapping.start, 1) {
-            // One without a place is lost: addresses without memory.
+            // One without a slot is lost: addresses without memory.
             let _ = keep(mapping, clean);
         }
     }

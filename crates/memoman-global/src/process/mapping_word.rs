@@ -42,7 +42,7 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// The address of the first byte behind.
+    /// The address of the first byte after it.
     pub(crate) fn end(self) -> usize {
         self.start + self.bytes
     }

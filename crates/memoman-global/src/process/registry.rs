@@ -41,7 +41,7 @@ pub(crate) fn take_heap(settings: &Settings) -> *mut ThreadHeap {
             return heap;
         }
     } else {
-        // SAFETY: heaps are never given back, and the links change under the lock only.
+        // SAFETY: heaps are never freed, and the links change under the lock only.
         IDLE.store(unsafe { (*heap).next_idle }, Ordering::Relaxed);
     }
     // SAFETY: idle or new: no thread owns it, and its last owner gave it up under the lock.
@@ -88,7 +88,7 @@ pub(crate) fn has_idle() -> bool {
 /// # Safety
 /// The heap's owner gives it up by this call, or no longer exists.
 pub(crate) unsafe fn add_idle(heap: *mut ThreadHeap) {
-    // SAFETY: no owner uses it (caller), heaps are never given back, and the lock is held.
+    // SAFETY: no owner uses it (caller), heaps are never freed, and the lock is held.
     unsafe {
         (*heap).shared.owned.store(false, Ordering::Relaxed);
         (*heap).next_idle = IDLE.load(Ordering::Relaxed);
@@ -112,7 +112,7 @@ pub(crate) fn prefault_first(lock: bool) {
 fn all(mut f: impl FnMut(*mut ThreadHeap)) {
     let mut heap = HEAPS.load(Ordering::Relaxed);
     while !heap.is_null() {
-        // SAFETY: heaps are never given back, and the links change under the lock only.
+        // SAFETY: heaps are never freed, and the links change under the lock only.
         let next = unsafe { (*heap).next };
         f(heap);
         heap = next;
@@ -136,8 +136,8 @@ fn is_anothers(heap: *mut ThreadHeap) -> bool {
     heap != lifetime::current().heap() && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) }
 }
 
-/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out.
-/// What a thread does inside its heap waits for no other thread.
+/// Keeps every other thread out of its heap until [`open`], and waits until all of them are out. A
+/// thread inside its heap waits for no other one.
 fn shut(bit: usize) {
     let mut any = false;
     all(|heap| {

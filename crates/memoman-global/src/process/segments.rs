@@ -131,7 +131,7 @@ unsafe fn add_segment(
             };
             if map::prepare(start.as_ptr().addr(), size) {
                 map::assign(start.as_ptr().addr(), size, heap.cast());
-                // The last word belongs to the header of the block behind.
+                // The last word belongs to the header of the next block.
                 let pool = ThreadHeap::tlsf(heap).add_pool(start.as_ptr(), size - HEADER);
                 if pool.is_some() {
                     return pool;
@@ -195,7 +195,7 @@ pub(crate) unsafe fn give_back(heap: *mut ThreadHeap, pool: Pool) {
     });
 }
 
-/// Gives an empty pool's segment back. True if it went back.
+/// Frees an empty pool's segment. True if it was freed.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock; the pool's memory may be read.
@@ -221,7 +221,7 @@ pub(crate) unsafe fn give_back_locked(
     }
 }
 
-/// Gives back every empty pool of a heap. O(pools). True if one went back.
+/// Frees the segment of every empty pool of a heap. O(pools). True if there was one.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`], under the lock.
@@ -242,8 +242,8 @@ pub(crate) unsafe fn give_back_all(state: &mut State, tlsf: Tlsf, heap: *mut Thr
     any
 }
 
-/// Empties every heap's cache and inbox into its core and gives the empty pools back. True if
-/// another attempt may succeed: a pool went back, or the calling thread's heap changed.
+/// Empties every heap's cache and inbox into its core and frees the empty pools. True if
+/// another attempt may succeed: a pool was freed, or the calling thread's heap changed.
 ///
 /// # Safety
 /// Under the lock.

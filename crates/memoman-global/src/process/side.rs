@@ -98,7 +98,7 @@ fn grow(align: usize, bytes: usize) -> bool {
         .checked_add(gap)
         .and_then(|bytes| bytes.checked_add(Tlsf::POOL_OVERHEAD + 8 * Tlsf::ALIGN))
         .and_then(|bytes| bytes.checked_next_multiple_of(PAGE));
-    // The core's greatest block bounds the request, too.
+    // The core's largest block bounds the request, too.
     let Some(least) = least.filter(|&least| least <= Tlsf::DEFAULT_MAX_BLOCK) else {
         return false;
     };
@@ -137,8 +137,8 @@ fn grow(align: usize, bytes: usize) -> bool {
 /// Frees a block, unless it is a parent's. An error after misuse.
 ///
 /// # Safety
-/// The side heap owns the block, which is not used any more. (Misuse is found as far as the headers
-/// show it.)
+/// The side heap owns the block, which is not used any more. (Misuse that the header checks detect
+/// is returned.)
 #[cold]
 pub(crate) unsafe fn free(block: NonNull<u8>) -> Result<(), Misuse> {
     // SAFETY: the caller's duties.
@@ -151,7 +151,8 @@ pub(crate) unsafe fn free(block: NonNull<u8>) -> Result<(), Misuse> {
 /// The duties of [`free`] for each.
 pub(crate) unsafe fn free_all(blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
     let frozen = FROZEN.load(Ordering::Relaxed);
-    // An emptied region above the minimum is taken out, so that its pages go back without the lock.
+    // An emptied region above the minimum is taken out, so that its pages are released without the
+    // lock.
     let freed = LOCK.try_with(|| {
         let mut emptied = None;
         let Some(tlsf) = instance() else {
@@ -187,7 +188,7 @@ pub(crate) unsafe fn free_all(blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
 /// Usable bytes of a block.
 ///
 /// # Safety
-/// The side heap owns the block. (Misuse is found as far as the headers show it.)
+/// The side heap owns the block. (Misuse that the header checks detect is returned.)
 #[cold]
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> Result<usize, Misuse> {
     if region(block.as_ptr().addr()) < Some(FROZEN.load(Ordering::Relaxed)) {
@@ -198,7 +199,7 @@ pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> Result<usize, Misuse> {
     LOCK.with(|| unsafe { instance().map_or(Ok(0), |tlsf| tlsf.usable_size(block)) })
 }
 
-/// Gives the whole OS pages inside free blocks back to the system. True if any were. O(blocks).
+/// Releases the whole OS pages inside free blocks. True if there were any. O(blocks).
 pub(crate) fn trim() -> bool {
     const WORD: usize = size_of::<usize>();
     let page = memory::page_size();

@@ -10,7 +10,7 @@ unsafe extern "C" {
     /// glibc's and musl's getenv that finds nothing in a set-user-id program. The `libc` crate
     /// lacks it.
     fn secure_getenv(name: *const c_char) -> *const c_char;
-    /// The environment: pointers to C strings, and a null pointer behind them; or null.
+    /// The environment: pointers to C strings, and a null pointer after them; or null.
     static environ: *const *const c_char;
 }
 
@@ -21,13 +21,13 @@ const PREFIX: &[u8] = b"MEMOMAN_";
 const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS";
 #[cfg(memoman_debug)]
 const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_LEAKS";
-/// The greatest number of unknown variables that are named.
+/// The largest number of unknown variables that are named.
 const UNKNOWN_MAX: usize = 4;
 
 /// The settings that the environment gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// `MEMOMAN_RESERVE`: bytes of the first pool, prefaulted and never given back.
+    /// `MEMOMAN_RESERVE`: bytes of the first pool, prefaulted and never returned.
     pub(crate) reserve: Option<usize>,
     /// `MEMOMAN_GROW=0`: no pool beyond the first one.
     pub(crate) fixed: bool,

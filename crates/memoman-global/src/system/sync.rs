@@ -1,7 +1,7 @@
 //! The building blocks of the lock, the gates and the inboxes: atomics, fences, a futex, a mutex,
 //! the thread's identity.
 //!
-//! The loom models in `tests/` compile `lock.rs`, `gate.rs` and `inbox.rs` once more, with
+//! The loom models in `tests/` compile the files that use these once more, with
 //! `tests/model/sync.rs` in place of this file.
 
 use core::cell::UnsafeCell;

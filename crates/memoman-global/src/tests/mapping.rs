@@ -71,12 +71,12 @@ fn when_all_places_are_taken_the_smallest_goes() {
 fn neighbours_are_found_on_both_sides() {
     let slots = Slots::new();
     let (before, middle) = (mapping(MIB, MIB), mapping(2 * MIB, 3 * MIB));
-    let (behind, apart) = (mapping(5 * MIB, MIB), mapping(7 * MIB, MIB));
-    for mapping in [apart, before, behind] {
+    let (after, apart) = (mapping(5 * MIB, MIB), mapping(7 * MIB, MIB));
+    for mapping in [apart, before, after] {
         assert_eq!(slots.put(mapping), None);
     }
     assert_eq!(slots.take_beside(middle), Some(before));
-    assert_eq!(slots.take_beside(middle), Some(behind));
+    assert_eq!(slots.take_beside(middle), Some(after));
     assert_eq!(slots.take_beside(middle), None);
     assert_eq!(slots.take(0, None), Some(apart));
 }

@@ -114,7 +114,7 @@ fn a_region_that_was_outgrown_is_not_kept() {
     quietly("a_region_that_was_outgrown_is_not_kept", &[], || {
         let great = malloc(40 * MIB);
         let low = pool_pages();
-        // No region given back could have served the next request.
+        // No region unmapped before could have served the next request.
         for mib in 3..12 {
             free(malloc(mib * MIB));
             assert_eq!(pool_pages(), low, "{mib}");
@@ -220,7 +220,7 @@ fn small_spares_add_up_to_two_mebibytes() {
         assert_eq!(
             pool_pages(),
             16 + 6 * 5,
-            "the first region is never given back"
+            "the first region is never returned"
         );
         assert!(heap::validate());
     });

@@ -8,12 +8,9 @@
 //! alone: programs often write the first one last, and in part, and a processor loads such a word
 //! late.)
 //!
-//! A class begins without room. It gets some when `malloc` misses it after `free` has found no room
-//! there: as much as was turned away, at most half as much again. So a program that does not need
-//! the cache does not pay for it in memory, and its blocks go to the core at once, where a write
-//! after free shows earliest. A class loses room, down to [`CLASS_LEAST`], when blocks are turned
-//! away and none is taken, and when the heap needs memory: cached blocks are used before a new
-//! segment.
+//! A class starts without room; docs/concurrency.md states how it gets and loses room. So a program
+//! that does not need the cache does not pay for it in memory, and its blocks go to the core at
+//! once, where a write after free shows earliest. Cached blocks are used before a new segment.
 
 use core::ptr::{self, NonNull};
 
@@ -74,7 +71,7 @@ const _: () = assert!(CLASS_MOST / (2 * ALIGN) <= u16::MAX as usize);
 pub(crate) enum Taken {
     Nothing,
     Block(NonNull<u8>),
-    /// This block has been written to since it was freed. The blocks behind it are lost.
+    /// This block has been written to since it was freed. The blocks after it are lost.
     Smashed(NonNull<u8>),
 }
 
@@ -229,7 +226,7 @@ impl Cache {
         }
     }
 
-    /// Empties a class whose first block is smashed: the blocks behind it cannot be found any more.
+    /// Empties a class whose first block is smashed: the blocks after it are out of reach.
     #[cold]
     pub(crate) unsafe fn give_up(this: *mut Cache, class: usize) {
         // SAFETY: the cache is this thread's (caller).

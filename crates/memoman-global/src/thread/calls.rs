@@ -10,7 +10,7 @@ use crate::system::errno::set_errno;
 use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
 
-/// Greatest request that the cache serves.
+/// Largest request that the cache serves.
 pub(crate) const CACHED_MAX: usize = (CLASSES - 1) * ALIGN - HEADER;
 
 /// The class whose blocks serve a request of at most [`CACHED_MAX`] bytes.
@@ -248,7 +248,7 @@ unsafe fn finish(
     }
 }
 
-/// Leaves the heap, and gives back a surplus pool.
+/// Leaves the heap, and returns a surplus pool.
 ///
 /// # Safety
 /// `heap` is the calling thread's heap, and the thread is in it.

@@ -12,14 +12,14 @@ use crate::thread::cache::{CLASSES, Cache, Taken};
 use crate::thread::gate::Gate;
 use crate::thread::inbox::{self, Inbox};
 
-/// Greatest request that a thread heap serves; a greater one gets a mapping of its own.
+/// Largest request that a thread heap takes; a larger one gets a mapping of its own.
 pub(crate) const REQUEST_MAX: usize = 256 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
 /// Blocks that one call takes out of the inbox before it calls the core.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
 /// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
 const DRAIN_PAUSE: u8 = 15;
-/// Greatest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
+/// Largest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
 const WARM_MOST: usize = 256 << 10;
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
 /// segment.
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) owned: AtomicBool,
 }
 
-/// [`ThreadHeap::open`] expects it all-zero. Its memory is never given back.
+/// [`ThreadHeap::open`] expects it all-zero. Its memory is never returned.
 #[repr(C, align(64))]
 pub(crate) struct ThreadHeap {
     pub(crate) gate: Gate,
@@ -45,7 +45,7 @@ pub(crate) struct ThreadHeap {
     allocations: usize,
     /// A pool without a live block, kept for the next allocations.
     pub(crate) spare: Option<Pool>,
-    /// A second one, to be given back as soon as the owner is outside.
+    /// A second one, to be returned as soon as the owner is outside.
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,

@@ -36,7 +36,7 @@ pub(crate) enum Taken {
     Nothing,
     /// A block, by its address, which is out of the queue.
     Block(usize),
-    /// The block at this address has an overwritten link. The blocks behind it are lost.
+    /// The block at this address has an overwritten link. The blocks after it are lost.
     Broken(usize),
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn prepare(ended: unsafe extern "C" fn(*mut c_void)) {
     }
 }
 
-/// Asks for notice of the calling thread's end. May allocate.
+/// Has the key's destructor run at the calling thread's end. May allocate.
 pub(crate) fn watch(heap: *mut ThreadHeap) {
     if let Some(key) = key() {
         // SAFETY: the key exists.

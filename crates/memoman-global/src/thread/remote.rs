@@ -23,7 +23,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
         } else if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
             free_under_lock(owner, block);
         } else if calls::enter(heap) {
-            // Inside the own gate: a fork waits for it, and so does not come between exchange and
+            // Inside its own gate: a fork waits for it, and so does not come between exchange and
             // link.
             put(owner, block);
             ThreadHeap::leave(heap);

@@ -181,7 +181,7 @@ fn damage_in_the_quarantine_is_reported_by_a_drain() {
     let name = "damage_in_the_quarantine_is_reported_by_a_drain";
     let report = "\
 memoman: write after free: @
-memoman:   first overwritten byte: @, 5 behind the block's start, is now @
+memoman:   first overwritten byte: @, 5 bytes into the block, is now @
 memoman:   block of 204800 bytes allocated at @, freed at @ (program+@); allocation number 1
 ";
     dies(name, &[("MEMOMAN_GROW", "0")], report, || {

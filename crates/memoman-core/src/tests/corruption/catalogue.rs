@@ -199,7 +199,7 @@ impl<'a> Catalogue<'a> {
             let at = this.at();
             let field = match (this.header.is_free(), this.after_free) {
                 (true, _) => "header of a free block",
-                (false, true) => "header of a used block behind a free one",
+                (false, true) => "header of a used block after a free one",
                 (false, false) => "header of a used block",
             };
             self.garbage(field, at - HEADER, at, &[(Invariant::Tiling, at)]);

@@ -171,9 +171,9 @@ impl Catalogue<'_> {
             list[from - 1].at()
         };
         let mut writes = Vec::new();
-        if let Some(behind) = list.get(to) {
-            writes.push((before, behind.at()));
-            writes.push((behind.at() + WORD, before));
+        if let Some(after) = list.get(to) {
+            writes.push((before, after.at()));
+            writes.push((after.at() + WORD, before));
         } else {
             writes.push((before, self.heap.list_end()));
             if from == 0 {
@@ -267,7 +267,7 @@ impl Catalogue<'_> {
                     list[index - 1].at()
                 };
                 let mut expected = vec![(List, before)];
-                expected.extend(list.get(index + 1).map(|behind| (Listed, behind.at())));
+                expected.extend(list.get(index + 1).map(|after| (Listed, after.at())));
                 self.add("block in use left in its list".into(), writes, expected);
             }
         }

@@ -78,7 +78,7 @@ impl Catalogue<'_> {
             );
         }
         self.add(
-            "peak <- a greater one".into(),
+            "peak <- a larger one".into(),
             vec![(at, used + 16 * QUANTUM)],
             Vec::new(),
         );

@@ -35,7 +35,7 @@ unsafe fn is_sound(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bool
 }
 
 /// The figures of all heaps together. `peak` is the sum of the heaps' own peaks, so never too low;
-/// `largest` is the greatest request that the calling thread can be served.
+/// `largest` is the largest request of the calling thread that would succeed.
 pub(crate) fn stats() -> Stats {
     let stats = with_heap(|state, tlsf| registry::stopped(|| sum(state, tlsf)));
     misuse::report_deferred();

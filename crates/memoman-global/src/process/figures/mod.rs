@@ -103,7 +103,7 @@ fn append(path: &[u8]) {
         }
     }
     // The longest path, with a process number of seven digits (Linux: at most 4,194,304) for every
-    // two bytes, leaves room for the 0 behind it.
+    // two bytes, leaves room for the 0 after it.
     name.add(b"\0");
     let saved = errno();
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;

@@ -1,5 +1,5 @@
-//! Compile-time proofs that the constants and structures fit together: a wrong constant does not
-//! compile.
+//! Compile-time assertions that the constants and structures fit together: a wrong constant does
+//! not compile.
 
 use core::mem::offset_of;
 

@@ -2,7 +2,7 @@
 // env: MM_DEBUG_VALIDATE_SHIFT=0
 // expect-signal: SIGABRT
 // expect-stderr: memoman: write after free: POINTER
-// debug-detail: memoman:   first overwritten byte: 0x*, 3 behind the block's end, is now 0x41
+// debug-detail: memoman:   first overwritten byte: 0x*, 3 bytes past the end, is now 0x41
 #include "../misuse/misuse.h"
 
 static void misuse(void) {
