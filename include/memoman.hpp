@@ -81,6 +81,12 @@ inline void *allocate(mm_allocator_t *allocator, std::size_t bytes, std::size_t 
 
 } // namespace detail
 
+/** The largest request that a heap is created for, in bytes: an argument of its constructors. */
+struct max_block {
+    explicit constexpr max_block(std::size_t size) noexcept : bytes(size) {}
+    std::size_t bytes;
+};
+
 /**
  * An allocator and the memory that it lives in. Destroying it ends the allocator:
  * all its blocks are gone, whether they were freed or not.
@@ -90,13 +96,26 @@ public:
     /** An empty heap: it allocates nothing until a heap is moved into it. */
     heap() noexcept = default;
 
-    /** In your memory, which must outlive the heap; any address and length. Throws if it is too
-     * small. */
+    /** In your memory, which must outlive the heap; any address and length. Requests up to `bytes`,
+     * also from pools that are added later. Throws if it is too small. */
     heap(void *memory, std::size_t bytes) : heap(memory, bytes, std::nothrow) {
         if (!*this) {
             detail::out_of_memory();
         }
     }
+
+    /** For requests up to `limit`: more than `bytes` for larger pools that are added later, less
+     * for a smaller control structure. Throws if the memory is too small. */
+    heap(void *memory, std::size_t bytes, max_block limit)
+        : heap(memory, bytes, limit, std::nothrow) {
+        if (!*this) {
+            detail::out_of_memory();
+        }
+    }
+
+    /** As above; an empty heap if the memory is too small. */
+    heap(void *memory, std::size_t bytes, max_block limit, const std::nothrow_t &) noexcept
+        : allocator_(mm_create_for_with_pool(memory, bytes, limit.bytes)) {}
 
     /** As above; an empty heap if the memory is too small. */
     heap(void *memory, std::size_t bytes, const std::nothrow_t &) noexcept
@@ -113,6 +132,22 @@ public:
     heap(std::size_t bytes, const std::nothrow_t &) noexcept
         : owned_(::operator new(bytes, std::nothrow)),
           allocator_(mm_create_with_pool(owned_.get(), bytes)) {
+        if (allocator_ == nullptr) {
+            owned_.reset();
+        }
+    }
+
+    /** As above, for requests up to `limit`, also from larger pools that are added later. */
+    heap(std::size_t bytes, max_block limit) : heap(bytes, limit, std::nothrow) {
+        if (!*this) {
+            detail::out_of_memory();
+        }
+    }
+
+    /** As above; an empty heap if there is not enough memory. */
+    heap(std::size_t bytes, max_block limit, const std::nothrow_t &) noexcept
+        : owned_(::operator new(bytes, std::nothrow)),
+          allocator_(mm_create_for_with_pool(owned_.get(), bytes, limit.bytes)) {
         if (allocator_ == nullptr) {
             owned_.reset();
         }
