@@ -48,7 +48,8 @@ TEST(C, a_refused_create_with_pool_writes_nothing) {
         unsigned char *memory = suite_memory_at(QUANTUM, offset, bytes);
         fill(memory, bytes, 3);
         CHECK_NULL(mm_create_with_pool(memory, bytes));
-        CHECK_NULL(mm_create_for_with_pool(memory, bytes, 0));
+        size_t tiny = mm_size_for(0) + pool_min() - QUANTUM;
+        CHECK_NULL(mm_create_for_with_pool(memory, tiny < bytes ? tiny : bytes, 0));
         CHECK_NULL(mm_create_for_with_pool(memory, bytes, 4096));
         CHECK_NULL(mm_create_for_with_pool(memory, bytes, SIZE_MAX));
         CHECK_FILLED(memory, bytes, 3);

@@ -74,7 +74,7 @@ impl DebugTlsf {
 
     /// The core's instance.
     pub(crate) fn inner(self) -> Tlsf {
-        let control = self.ledger.as_ptr().wrapping_add(1).cast();
+        let control = self.ledger.as_ptr().wrapping_byte_add(LEDGER).cast();
         // SAFETY: the control structure lies after the ledger.
         match unsafe { Tlsf::from_raw(control) } {
             Some(tlsf) => tlsf,
