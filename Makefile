@@ -69,6 +69,10 @@ check-arm: ## core tests and C suite on 32-bit ARM, emulated
 	$(SETUP)
 	scripts/other-targets.sh check arm
 
+check-wasm: ## the handle API on WebAssembly: C suite as WASI programs in node
+	$(SETUP)
+	scripts/other-targets.sh check wasm32
+
 check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS heap, the small build
 	$(SETUP)
 	scripts/embedded.sh

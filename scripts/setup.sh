@@ -29,12 +29,12 @@ apt    pkg-config            pkg-config          check check-install examples
 apt    valgrind              valgrind            check wcet constant
 apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
 apt    libc6-dbg             valgrind_works      check wcet constant
-apt    clang-22              clang-22            check check-32 check-arm check-install fuzz rtsan
+apt    clang-22              clang-22            check check-32 check-arm check-wasm check-install fuzz rtsan
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
 apt    libasan8,libubsan1    sanitizers          check check-install fuzz soak
 apt    sqlite3               sqlite3             check demo programs
-apt    nodejs                node                check programs
+apt    nodejs                node                check check-wasm programs
 apt    redis-server          redis-server        check programs
 apt    redis-tools           redis-benchmark     check programs
 apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
@@ -42,11 +42,14 @@ apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
 apt    debhelper             dh                  check check-install deb
 apt    fakeroot              fakeroot            check check-install deb
 apt    cmake,mandoc          .                   check check-install
+apt    meson,ninja-build     installed           check check-install
 apt    abigail-tools         abidw               check check-install abi
 apt    man-db                man                 check check-install
-apt    rustc-web,cargo-web,rust-web-src installed check check-32 check-arm check-embedded release-check mutants planted
+apt    rustc-web,cargo-web,rust-web-src installed check check-wasm check-32 check-arm check-embedded release-check mutants planted
 apt    gcc-multilib          installed           check check-32 check-embedded release-check mutants planted
+apt    lld-22                wasm-ld-22          check-wasm
 apt    lld-22,qemu-user,libc6-dev-armhf-cross,libgcc-12-dev-armhf-cross installed check-arm
+apt    wasi-libc,libclang-rt-19-dev-wasm32 installed check-wasm
 apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded release-check
 apt    qemu-system-arm       qemu-system-arm     check-embedded release-check
 apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
