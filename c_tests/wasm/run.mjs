@@ -7,10 +7,11 @@ const module = await WebAssembly.compile(await readFile(process.argv[2]));
 const instance = await WebAssembly.instantiate(module, {
     wasi_snapshot_preview1: wasi.wasiImport,
 });
+let status = 70;
 try {
-    process.exitCode = wasi.start(instance) ?? 0;
+    status = wasi.start(instance);
 } catch (error) {
     if (!(error instanceof WebAssembly.RuntimeError)) throw error;
     console.error(`trap: ${error.message}`);
-    process.exitCode = 70;
 }
+process.exit(status);
