@@ -359,6 +359,73 @@ private:
     mm_allocator_t *handle_;
 };
 
+/**
+ * The std::pmr::memory_resource over the process-wide heap (the _global functions): for any number
+ * of threads, never destroyed. All of them are equal.
+ */
+inline std::pmr::memory_resource *global_resource() noexcept {
+    class resource final : public std::pmr::memory_resource {
+        void *do_allocate(std::size_t bytes, std::size_t align) override {
+            const std::size_t asked = bytes != 0 ? bytes : 1;
+            void *block = align <= detail::quantum ? mm_malloc_global(asked)
+                                                   : mm_memalign_global(align, asked);
+            if (block == nullptr) {
+                detail::out_of_memory();
+            }
+            return block;
+        }
+        void do_deallocate(void *block, std::size_t, std::size_t) override {
+            mm_free_global(block);
+        }
+        bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override {
+            return this == &other;
+        }
+    };
+    /* Objects with static storage may use it until the program ends. */
+    alignas(resource) static unsigned char place[sizeof(resource)];
+    static std::pmr::memory_resource *const only = ::new (static_cast<void *>(place)) resource;
+    return only;
+}
+
+/** Destroys an object of make_unique and frees its block. */
+template <class T>
+class deleter {
+public:
+    /** Over an allocator of memoman.h. */
+    explicit deleter(mm_allocator_t *source = nullptr) noexcept : handle_(source) {}
+
+    void operator()(T *object) const noexcept {
+        object->~T();
+        mm_free(handle_, object);
+    }
+
+    /** For the functions of memoman.h. */
+    mm_allocator_t *handle() const noexcept { return handle_; }
+
+private:
+    mm_allocator_t *handle_;
+};
+
+/** An owned object in a heap, which must outlive it. */
+template <class T>
+using unique_ptr = std::unique_ptr<T, deleter<T>>;
+
+/** An object in `source`, made from `arguments`. Throws std::bad_alloc. */
+template <class T, class... Arguments>
+[[nodiscard]] unique_ptr<T> make_unique(const heap &source, Arguments &&...arguments) {
+    static_assert(!std::is_array_v<T>, "one object: for many, use a container");
+    struct release {
+        mm_allocator_t *handle;
+        void operator()(void *block) const noexcept { mm_free(handle, block); }
+    };
+    /* Freed if the constructor throws. */
+    std::unique_ptr<void, release> block(
+        detail::allocate(source.handle(), sizeof(T), alignof(T)), release{source.handle()});
+    T *object = ::new (block.get()) T(std::forward<Arguments>(arguments)...);
+    (void)block.release();
+    return unique_ptr<T>(object, deleter<T>(source.handle()));
+}
+
 } // namespace memoman
 
 #endif /* MEMOMAN_HPP */

@@ -47,6 +47,7 @@ apt    abigail-tools         abidw               check check-install abi
 apt    man-db                man                 check check-install
 apt    rustc-web,cargo-web,rust-web-src installed check check-wasm check-32 check-arm check-embedded release-check mutants planted
 apt    gcc-multilib          installed           check check-32 check-embedded release-check mutants planted
+apt    libc++-22-dev,libc++abi-22-dev installed check-install
 apt    lld-22                wasm-ld-22          check-wasm
 apt    lld-22,qemu-user,libc6-dev-armhf-cross,libgcc-12-dev-armhf-cross installed check-arm
 apt    wasi-libc,libclang-rt-19-dev-wasm32 installed check-wasm
