@@ -81,6 +81,9 @@ check-arm64: ## the shim on 64-bit ARM: emulated programs, and threads on a real
 	scripts/arm64.sh
 check-glibc: all ## glibc's own tests of malloc, from Debian's source package, under the shim
 	scripts/glibc-tests.sh $(DIST)
+check-wasm: ## the handle API on WebAssembly: C suite as WASI programs in node
+	$(SETUP)
+	scripts/other-targets.sh check wasm32
 
 check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS heap, the small build
 	$(SETUP)

@@ -349,7 +349,7 @@ TEST(I, no_random_damage_harms_validation) {
     suite_random random = suite_seeded(33);
     size_t bytes = mm_size() + 4096;
     unsigned char *memory = suite_memory(QUANTUM, bytes), *kept = suite_memory(QUANTUM, bytes);
-    heap = mm_create_with_pool(memory, bytes);
+    heap = mm_create_for_with_pool(memory, bytes, mm_block_size_max());
     a = mm_malloc(heap, 100);
     b = mm_malloc(heap, 200);
     c = mm_malloc(heap, 300);

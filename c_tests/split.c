@@ -136,6 +136,8 @@ static void take_image(image *to, mm_allocator_t *heap, const unsigned char *poo
     memset(to->front, 0, EDGE);
     memset(to->back, 0, EDGE);
     memcpy(to->control, heap, mm_size());
+    /* The second word takes the writes to the links of the lists' end, and is never read. */
+    memset(to->control + sizeof(void *), 0, sizeof(void *));
     memcpy(to->front, pool, front);
     /* prev_phys and the sentinel. */
     memcpy(to->back, pool + bytes - 2 * sizeof(void *), 2 * sizeof(void *));

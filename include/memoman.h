@@ -250,9 +250,9 @@ size_t mm_align_size(void);
 size_t mm_block_size_min(void);
 
 /**
- * The largest request in bytes of an allocator from mm_create or
- * mm_create_with_pool: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
- * mm_create_for sets another limit. Constant. O(1), any thread.
+ * The largest request in bytes of an allocator from mm_create: 1 TiB on 64-bit
+ * targets, 1 GiB on 32-bit ones. The other creating functions set other limits.
+ * Constant. O(1), any thread.
  */
 size_t mm_block_size_max(void);
 
@@ -282,7 +282,11 @@ mm_allocator_t *mm_create(void *mem);
 
 /**
  * Creates an allocator at the start of `mem` and makes the rest of the `bytes`
- * bytes its first pool. Address and length are rounded inward. The region
+ * bytes its first pool. Address and length are rounded inward. The control
+ * structure is sized to the region: the largest request is a block, header
+ * included, of `bytes` bytes. Pools that are added or extended later may be
+ * larger and are used whole, but by requests up to that limit; an allocator
+ * that starts small and grows is created by mm_create_for_with_pool. The region
  * belongs to the allocator until mm_destroy. Returns NULL, and writes nothing,
  * if `mem` is NULL, if `bytes` cannot hold the control structure and a pool
  * with one smallest block, if they are too many for a pool (2^48), or if the
@@ -317,6 +321,14 @@ mm_allocator_t *mm_create_for(void *mem, size_t max_block);
  * successive seeds. O(1).
  */
 mm_allocator_t *mm_create_seeded(void *mem, size_t max_block, size_t seed);
+
+/**
+ * mm_create_with_pool for requests up to `max_block` bytes: more than the
+ * region holds, for pools that are added or extended later
+ * (mm_block_size_max() as in mm_create); less, for a smaller control structure,
+ * mm_size_for(max_block) bytes. Returns NULL also if that is 0. O(1).
+ */
+mm_allocator_t *mm_create_for_with_pool(void *mem, size_t bytes, size_t max_block);
 
 /**
  * Destroys the allocator. Nothing is freed, because you own all the memory; the

@@ -81,6 +81,12 @@ inline void *allocate(mm_allocator_t *allocator, std::size_t bytes, std::size_t 
 
 } // namespace detail
 
+/** The largest request that a heap is created for, in bytes: an argument of its constructors. */
+struct max_block {
+    explicit constexpr max_block(std::size_t size) noexcept : bytes(size) {}
+    std::size_t bytes;
+};
+
 /**
  * An allocator and the memory that it lives in. Destroying it ends the allocator:
  * all its blocks are gone, whether they were freed or not.
@@ -90,13 +96,26 @@ public:
     /** An empty heap: it allocates nothing until a heap is moved into it. */
     heap() noexcept = default;
 
-    /** In your memory, which must outlive the heap; any address and length. Throws if it is too
-     * small. */
+    /** In your memory, which must outlive the heap; any address and length. Requests up to `bytes`,
+     * also from pools that are added later. Throws if it is too small. */
     heap(void *memory, std::size_t bytes) : heap(memory, bytes, std::nothrow) {
         if (!*this) {
             detail::out_of_memory();
         }
     }
+
+    /** For requests up to `limit`: more than `bytes` for larger pools that are added later, less
+     * for a smaller control structure. Throws if the memory is too small. */
+    heap(void *memory, std::size_t bytes, max_block limit)
+        : heap(memory, bytes, limit, std::nothrow) {
+        if (!*this) {
+            detail::out_of_memory();
+        }
+    }
+
+    /** As above; an empty heap if the memory is too small. */
+    heap(void *memory, std::size_t bytes, max_block limit, const std::nothrow_t &) noexcept
+        : allocator_(mm_create_for_with_pool(memory, bytes, limit.bytes)) {}
 
     /** As above; an empty heap if the memory is too small. */
     heap(void *memory, std::size_t bytes, const std::nothrow_t &) noexcept
@@ -113,6 +132,22 @@ public:
     heap(std::size_t bytes, const std::nothrow_t &) noexcept
         : owned_(::operator new(bytes, std::nothrow)),
           allocator_(mm_create_with_pool(owned_.get(), bytes)) {
+        if (allocator_ == nullptr) {
+            owned_.reset();
+        }
+    }
+
+    /** As above, for requests up to `limit`, also from larger pools that are added later. */
+    heap(std::size_t bytes, max_block limit) : heap(bytes, limit, std::nothrow) {
+        if (!*this) {
+            detail::out_of_memory();
+        }
+    }
+
+    /** As above; an empty heap if there is not enough memory. */
+    heap(std::size_t bytes, max_block limit, const std::nothrow_t &) noexcept
+        : owned_(::operator new(bytes, std::nothrow)),
+          allocator_(mm_create_for_with_pool(owned_.get(), bytes, limit.bytes)) {
         if (allocator_ == nullptr) {
             owned_.reset();
         }
@@ -388,6 +423,73 @@ private:
 
     mm_allocator_t *handle_;
 };
+
+/**
+ * The std::pmr::memory_resource over the process-wide heap (the _global functions): for any number
+ * of threads, never destroyed. All of them are equal.
+ */
+inline std::pmr::memory_resource *global_resource() noexcept {
+    class resource final : public std::pmr::memory_resource {
+        void *do_allocate(std::size_t bytes, std::size_t align) override {
+            const std::size_t asked = bytes != 0 ? bytes : 1;
+            void *block = align <= detail::quantum ? mm_malloc_global(asked)
+                                                   : mm_memalign_global(align, asked);
+            if (block == nullptr) {
+                detail::out_of_memory();
+            }
+            return block;
+        }
+        void do_deallocate(void *block, std::size_t, std::size_t) override {
+            mm_free_global(block);
+        }
+        bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override {
+            return this == &other;
+        }
+    };
+    /* Objects with static storage may use it until the program ends. */
+    alignas(resource) static unsigned char place[sizeof(resource)];
+    static std::pmr::memory_resource *const only = ::new (static_cast<void *>(place)) resource;
+    return only;
+}
+
+/** Destroys an object of make_unique and frees its block. */
+template <class T>
+class deleter {
+public:
+    /** Over an allocator of memoman.h. */
+    explicit deleter(mm_allocator_t *source = nullptr) noexcept : handle_(source) {}
+
+    void operator()(T *object) const noexcept {
+        object->~T();
+        mm_free(handle_, object);
+    }
+
+    /** For the functions of memoman.h. */
+    mm_allocator_t *handle() const noexcept { return handle_; }
+
+private:
+    mm_allocator_t *handle_;
+};
+
+/** An owned object in a heap, which must outlive it. */
+template <class T>
+using unique_ptr = std::unique_ptr<T, deleter<T>>;
+
+/** An object in `source`, made from `arguments`. Throws std::bad_alloc. */
+template <class T, class... Arguments>
+[[nodiscard]] unique_ptr<T> make_unique(const heap &source, Arguments &&...arguments) {
+    static_assert(!std::is_array_v<T>, "one object: for many, use a container");
+    struct release {
+        mm_allocator_t *handle;
+        void operator()(void *block) const noexcept { mm_free(handle, block); }
+    };
+    /* Freed if the constructor throws. */
+    std::unique_ptr<void, release> block(
+        detail::allocate(source.handle(), sizeof(T), alignof(T)), release{source.handle()});
+    T *object = ::new (block.get()) T(std::forward<Arguments>(arguments)...);
+    (void)block.release();
+    return unique_ptr<T>(object, deleter<T>(source.handle()));
+}
 
 } // namespace memoman
 

@@ -69,7 +69,9 @@ list() {
     for name in memoman.h memoman.hpp memoman/{tlsf,record}.h; do
         echo "644 $includedir/$name $root/include/$name"
     done
-    for name in memoman.pc memoman-tlsf.pc; do
+    for name in memoman.pc memoman-tlsf.pc memoman-debug.pc; do
+        [ $action = uninstall ] || [ $name != memoman-debug.pc ] ||
+            [ -e "$dist/libmemoman-debug.a" ] || continue
         echo "644 $libdir/pkgconfig/$name $(fill "$root/packaging/$name.in")"
     done
     for name in memoman-config.cmake memoman-config-version.cmake; do

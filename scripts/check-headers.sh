@@ -90,7 +90,7 @@ cpp() {
     files=("$sources"/cpp_*.cpp)
     # compiler, standard, variant
     local quick=(clang++-22 c++17 default g++ c++20 bare-plain)
-    local full=(clang++-22 c++23 default g++ c++17 plain)
+    local full=(clang++-22 c++23 default g++ c++17 plain clang++-22 c++20 libcxx)
     for compiler in g++ clang++-22; do
         for standard in c++17 c++20; do
             for variant in default bare; do full+=("$compiler" "$standard" "$variant"); done
@@ -105,6 +105,7 @@ cpp() {
             bare) flags+=("${sanitizers[@]}" -fno-exceptions -fno-rtti) ;;
             bare-plain) flags+=(-fno-exceptions -fno-rtti) ;;
             plain) ;;
+            libcxx) flags+=(-stdlib=libc++) ;;
         esac
         while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
         program "cpp:$1-$2-$3" "$1" "${flags[@]}" &

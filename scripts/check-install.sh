@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Manual pages, ABI, `make install`, Debian packages, each used as a stranger would.
 #
-#   scripts/check-install.sh [DIST [quick|full [man|abi|tree|deb]…]]
+#   scripts/check-install.sh [DIST [quick|full [man|abi|tree|source_tree|deb]…]]
 #
 # full: with lintian, and the same packages from a second build. The packages are installed by dpkg
 # in a copy of this system without the source tree: an overlay, in a mount namespace; where the
@@ -257,7 +257,48 @@ same_again() {
         (cd "$1" && sha256sum -- *.deb) | (cd "$work/again" && sha256sum -c)
 }
 
-[ $# -gt 2 ] || set -- "$dist" "$extent" man abi tree deb
+# memoman as a part of another project's build, from its source tree.
+in_cmake() {
+    cmake -S "$work/use-source" -B "$work/use-cmake" "-DMEMOMAN_SOURCE=$root" "$@" >/dev/null &&
+        cmake --build "$work/use-cmake" >/dev/null &&
+        for program in hello hello_cpp hello_tlsf; do "$work/use-cmake/$program" || return 1; done
+}
+in_meson() {
+    local project=$work/use-meson
+    mkdir -p "$project/subprojects" && ln -s "$root" "$project/subprojects/memoman" &&
+        cp "$root"/packaging/example/{source/meson.build,hello.c} "$project" &&
+        meson setup "$project/build" "$project" "-Dmemoman:dist=$dist" >"$work/log" &&
+        ninja -C "$project/build" >"$work/log" && "$project/build/hello"
+}
+in_conan() {
+    CONAN_HOME=$work/conan conan profile detect >"$work/log" 2>&1 &&
+        CONAN_HOME=$work/conan conan create "$root" >"$work/log" 2>&1 &&
+        find "$work/conan" -path '*/p/lib/libmemoman.a'
+}
+
+# with TOOL NAME TEXT COMMAND…: where the tool is installed.
+with() {
+    if command -v "$1" >/dev/null; then
+        expect "$2" 0 "$3" "${@:4}"
+    else
+        skip "$2 $1 is not installed"
+    fi
+}
+
+source_tree() {
+    cp -r "$root/packaging/example/source" "$work/use-source" &&
+        cp "$root"/packaging/example/hello* "$work/"
+    expect source:cmake 0 'hello from tlsf.h' in_cmake "-DMEMOMAN_DIST=$dist"
+    expect source:cmake_without_library 1 'build one by `make`' in_cmake "-DMEMOMAN_DIST=$work"
+    with meson source:meson 'hello from C' in_meson
+    # These build the library anew.
+    [ "$extent" = full ] || return 0
+    rm -rf "$work/use-cmake"
+    expect source:cmake_by_cargo 0 'hello from tlsf.h' in_cmake
+    with conan source:conan libmemoman.a in_conan
+}
+
+[ $# -gt 2 ] || set -- "$dist" "$extent" man abi tree source_tree deb
 for part in "${@:3}"; do
     "$part"
 done

@@ -153,7 +153,7 @@ step provenance by_status env RUSTC_BOOTSTRAP=1 \
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
-step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2
+step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2,critical-section
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
     cargo test -p memoman-core --target-dir "$target/small"
 step crates by_lines scripts/rust-crates.sh quick

@@ -18,7 +18,8 @@ rm -f "$target"/*.profraw
 export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
 export RUSTFLAGS="-Cinstrument-coverage -Cdebuginfo=0"
 export LLVM_PROFILE_FILE="$target/%p-%m.profraw"
-tests=(cargo test -p $package --features allocator-api2 --lib --tests)
+features=allocator-api2,allocator-api2-02,allocator-api2-03,critical-section
+tests=(cargo test -p $package --features "$features" --lib --tests)
 "${tests[@]}" >"$target/tests.log" 2>&1 || {
     cat "$target/tests.log" >&2
     die "the tests fail"

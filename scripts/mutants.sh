@@ -64,7 +64,7 @@ stage() {
     local package=$1 parts part place kind features=() waiting=()
     shift
     parts=$(parts)
-    [ "$package" != core ] || features=(--features allocator-api2)
+    [ "$package" != core ] || features=(--features allocator-api2,critical-section)
     for ((part = 0; part < parts; part++)); do
         place=$outcome/$package/$part
         [ ! -d "$place/mutants.out" ] ||

@@ -9,10 +9,12 @@
 #   i686-small  the small build (--cfg memoman_small), with the word size of cortex-m3
 #   arm         32-bit ARMv7 under qemu-user
 #   cortex-m3   ARMv7-M without operating system, the small build; scripts/embedded.sh tests it
+#   wasm32      WebAssembly, the handle API; check: the C suite's programs that need no operating
+#               system, as WASI programs in node
 #
 # The compiler is Debian's rustc-web, which builds Rust's standard library from rust-web-src, so
-# that no toolchain is downloaded. scripts/setup.sh check-32, check-arm and check-embedded install
-# the tools.
+# that no toolchain is downloaded. scripts/setup.sh check-32, check-arm, check-embedded and
+# check-wasm install the tools.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ $# -ge 2 ] || misused "say what to do, and for which target"
@@ -54,6 +56,11 @@ case $name in
         profile=small
         flags='--cfg memoman_small'
         without_frame_pointers=yes
+        ;;
+    wasm32)
+        triple=wasm32-unknown-unknown
+        linker=wasm-ld-22
+        wants=check-wasm
         ;;
     *) misused "no target '$name'" ;;
 esac
@@ -133,10 +140,53 @@ test_it() {
     [ "${1:-}" = quick ] || MEMOMAN_VARIANTS=$name cargo test --package memoman-tests
 }
 
+# wasm_program NAME SOURCE…: a WASI program with Debian's C library for it.
+wasm_program() {
+    local name=$1 library=/usr/lib/wasm32-wasi source objects=()
+    shift
+    for source in "$@"; do
+        objects+=("$work/$(basename "$source").o")
+        clang-22 --target=wasm32-wasip1 --sysroot=/usr -isystem /usr/include/wasm32-wasi -std=c11 \
+            -O2 -Wall -Wextra -Werror -I "$out/include" -I c_tests/wasm -I c_tests \
+            -c "$source" -o "${objects[-1]}" || return 1
+    done
+    wasm-ld-22 -L"$library" "$library/crt1.o" "${objects[@]}" "$out/libmemoman.a" \
+        -lc \
+        /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a -o "$work/$name.wasm"
+}
+
+wasm_run() { NODE_NO_WARNINGS=1 timeout 120 node c_tests/wasm/run.mjs "$work/$1.wasm"; }
+
+# wasm_suite NAME: a program of the C suite; each of its tests is a line.
+wasm_suite() {
+    local status=0
+    wasm_program "$1" "c_tests/$1.c" c_tests/wasm/suite.c c_tests/support/{heap,fill}.c &&
+        wasm_run "$1" >"$work/lines" || status=$?
+    relay <"$work/lines"
+    [ $status -eq 0 ] || fail "$1 exit status $status"
+}
+
+test_wasm() {
+    local program
+    group=wasm
+    out=$target/wasm32
+    lib "$out"
+    for program in accounting alignment create extend pools realloc sizes; do
+        wasm_suite $program
+    done
+    wasm_program double_free c_tests/wasm/double_free.c
+    expect misuse_without_a_handler_traps 70 'trap: unreachable' wasm_run double_free
+    finish
+}
+
 case $what in
     lib) lib "${3:?a folder to build into}" ;;
     check)
-        if [ "$name" = cortex-m3 ]; then scripts/embedded.sh; else test_it "${3:-}"; fi
+        case $name in
+            cortex-m3) scripts/embedded.sh ;;
+            wasm32) test_wasm ;;
+            *) test_it "${3:-}" ;;
+        esac
         ;;
     *) misused "lib or check, not '$what'" ;;
 esac

@@ -3,8 +3,9 @@
 #
 #   quick    documentation without warnings, an example for each public item, the contents of each
 #            package, the lowest Rust version, the examples
-#   publish  these, a crate that depends on ours by path, and `cargo publish --dry-run`, which
-#            builds each package as crates.io does (a minute, with the network)
+#   publish  these, a crate made by the documentation's commands, the nightly feature, the names on
+#            crates.io, and `cargo publish --dry-run`, which builds each package as crates.io does
+#            (two minutes, with the network)
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=crates
@@ -12,7 +13,8 @@ mode=${1:-}
 case $mode in quick | publish) ;; *) misused "quick or publish" ;; esac
 cd "$root"
 crates=(memoman-core memoman-debug memoman-global)
-features=(--features memoman-core/allocator-api2)
+optional=allocator-api2,allocator-api2-02,allocator-api2-03,critical-section
+features=(--features "memoman-core/${optional//,/,memoman-core/}")
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps "${features[@]}" \
@@ -72,22 +74,45 @@ publish() {
         --target-dir "$target/publish"
 }
 
-# A stranger's crate that depends on ours by path, as `cargo add --path` writes it. It lies outside
-# this workspace, which would take it in.
+# A stranger's crate, made by the commands of docs/book/rust.md: no version is stated. It lies
+# outside this workspace, which would take it in. It runs the page's collections and the example of
+# memoman-global.
 added_by_path() {
-    local app=$work/stranger
-    cargo new --quiet --vcs none --name stranger "$app" &&
-        cp crates/memoman-global/examples/global.rs "$app/src/main.rs" &&
-        (cd "$app" &&
-            cargo add --quiet --path "$root/crates/memoman-core" --features allocator-api2 &&
-            cargo add --quiet --path "$root/crates/memoman-global" &&
-            sed -i 's/global\.rs/main.rs/' src/main.rs &&
-            CARGO_TARGET_DIR=$app/target cargo run --quiet)
+    local app=$work/stranger page=$root/docs/book/rust.md
+    cargo new --quiet --vcs none --name stranger "$app" && mkdir "$app/src/bin" &&
+        sed 's/global\.rs/main.rs/' crates/memoman-global/examples/global.rs >"$app/src/main.rs" &&
+        sed -n '/^## Collections/,/^## /{/^```rust$/,/^```$/{//!p}}' "$page" \
+            >"$app/src/bin/collections.rs" &&
+        sed -n "s,^\\$ cargo add,cargo add --quiet,; s,…/memoman,$root,; /^cargo add/p" "$page" \
+            >"$work/commands" &&
+        [ "$(wc -l <"$work/commands")" -ge 3 ] &&
+        (cd "$app" && bash -e "$work/commands" && export CARGO_TARGET_DIR=$app/target &&
+            cargo run --quiet --bin stranger && cargo run --quiet --bin collections)
+}
+
+# The traits of a nightly toolchain; this one's switch is named for it.
+nightly() {
+    RUSTC_BOOTSTRAP=1 cargo test --quiet --package memoman-core --features nightly,allocator-api2 \
+        --test heap --target-dir "$target/nightly" calls_of_nightly | tee "$work/nightly" &&
+        grep -q '1 passed' "$work/nightly"
+}
+
+# The names on crates.io are free, or ours by their repository.
+names_are_free() {
+    local crate
+    for crate in "${crates[@]}"; do
+        if cargo info --registry crates-io "$crate" >"$work/info" 2>&1; then
+            grep -q '^repository: .*memoman' "$work/info" ||
+                { echo "$crate is another project's on crates.io: choose another name"; return 1; }
+        else
+            grep -q 'could not find' "$work/info" || { cat "$work/info"; return 1; }
+        fi
+    done
 }
 
 check documentation documentation
 check links-are-resolved links_are_resolved
-check examples-of-memoman-core every_item_has_an_example memoman-core --features allocator-api2
+check examples-of-memoman-core every_item_has_an_example memoman-core --features "$optional"
 check examples-of-memoman-global every_item_has_an_example memoman-global
 for crate in "${crates[@]}"; do
     check "contents-of-$crate" contents "$crate"
@@ -96,6 +121,8 @@ check lowest-rust lowest_rust
 check examples-run examples
 if [ "$mode" = publish ]; then
     check added-by-path added_by_path
+    check nightly nightly
+    check names-are-free names_are_free
     check publish-dry-run publish
 fi
 finish

@@ -68,6 +68,7 @@ step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan
 step constant '^constant [a-z]+.* [1-9][0-9]* [1-9]' "${make[@]}" constant
 step check-32 '^total +i686 +[1-9][0-9]* +0 +[0-9]+$' "${make[@]}" check-32
 step check-arm '^total +arm +[1-9][0-9]* +0 +[0-9]+$' "${make[@]}" check-arm
+step check-wasm '^ok +wasm misuse_without_a_handler_traps' "${make[@]}" check-wasm
 step check-embedded '^ok +embedded variables-of-firmware' "${make[@]}" check-embedded
 step check-crates '^ok +crates publish-dry-run' "${make[@]}" check-crates
 step coverage '^coverage total +[1-9]' "${make[@]}" coverage

@@ -41,7 +41,8 @@ TEST(heap_with_memory_of_its_own) {
 }
 
 TEST(heap_too_small_is_empty_with_nothrow) {
-    EXPECT(!heap(memory.data(), mm_size(), std::nothrow));
+    EXPECT(!heap(memory.data(), mm_size_for(0), std::nothrow));
+    EXPECT(!heap(memory.data(), mm_size_for(1000), memoman::max_block(1000), std::nothrow));
     EXPECT(!heap(nullptr, 65536, std::nothrow));
     EXPECT(!heap(100, std::nothrow));
 }
@@ -84,8 +85,20 @@ TEST(heap_takes_over_an_allocator_from_c) {
     EXPECT(heap.malloc(1000) != nullptr && heap.malloc(10000) == nullptr);
 }
 
+TEST(heap_with_a_limit_of_its_requests) {
+    heap small(memory.data(), 8192, memoman::max_block(1000));
+    EXPECT(small.malloc(1000) != nullptr && small.malloc(1100) == nullptr);
+    EXPECT(small.add_pool(memory.data() + 8192, 30000) != nullptr);
+    EXPECT(small.malloc(1100) == nullptr && small.validate());
+    small = heap();
+    heap grows(memory.data(), 8192, memoman::max_block(30000));
+    EXPECT(grows.malloc(20000) == nullptr);
+    EXPECT(grows.add_pool(memory.data() + 8192, 30000) != nullptr);
+    EXPECT(grows.malloc(20000) != nullptr && grows.validate());
+}
+
 TEST(pools_come_and_go) {
-    heap heap(20000);
+    heap heap(20000, memoman::max_block(65536));
     mm_pool_t *pool = heap.add_pool(memory.data(), 30000);
     EXPECT(pool != nullptr && heap.add_pool(memory.data(), 30000) == nullptr);
     EXPECT(heap.extend_pool(pool, 30000) && !heap.extend_pool(pool, 0));
@@ -115,7 +128,7 @@ static std::size_t seen;
 static void see(void *, std::size_t, bool) { ++seen; }
 
 TEST(walk_visits_every_block_of_every_pool) {
-    heap heap(20000);
+    heap heap(20000, memoman::max_block(65536));
     EXPECT(heap.add_pool(memory.data(), memory.size()) != nullptr);
     EXPECT(heap.malloc(100) != nullptr && heap.malloc(200) != nullptr &&
            heap.malloc(30000) != nullptr);
@@ -205,8 +218,10 @@ static bool throws(Action action) {
 }
 
 TEST(want_of_memory_is_bad_alloc) {
-    EXPECT(throws<std::bad_alloc>([] { heap tiny(memory.data(), 1000); }));
-    EXPECT(throws<std::bad_alloc>([] { heap tiny(1000); }));
+    EXPECT(throws<std::bad_alloc>([] { heap tiny(memory.data(), 500); }));
+    EXPECT(throws<std::bad_alloc>([] { heap tiny(500); }));
+    EXPECT(throws<std::bad_alloc>([] { heap tiny(memory.data(), 500, memoman::max_block(1)); }));
+    EXPECT(throws<std::bad_alloc>([] { heap tiny(5000, memoman::max_block(SIZE_MAX)); }));
     checked_heap heap(20000);
     memoman::allocator<item> items(heap);
     EXPECT(throws<std::bad_alloc>([&] { (void)items.allocate(100000); }));

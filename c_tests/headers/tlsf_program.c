@@ -116,6 +116,29 @@ static void get_pool_is_the_one_of_the_creation(void) {
     EXPECT(higher != NULL && get_pool(tlsf) == higher);
 }
 
+static size_t free_bytes;
+static void add_free(void *block, size_t size, int used, void *user) {
+    (void)block, (void)user;
+    if (!used) free_bytes += size;
+}
+
+/* The sums that programs for 3.1 make. */
+static void sizes_add_up_to_the_region(void) {
+    size_t bytes, least = tlsf_size() + tlsf_pool_overhead() + tlsf_block_size_min();
+    char *aligned = region(0) + (16 - (size_t)region(0) % 16) % 16;
+    tlsf_t tlsf;
+    for (bytes = REGION / 2; bytes <= REGION; bytes += REGION / 16) {
+        tlsf = create_with_pool(aligned, bytes);
+        free_bytes = 0;
+        walk_pool(get_pool(tlsf), add_free, NULL);
+        EXPECT(free_bytes + tlsf_size() + tlsf_pool_overhead() == bytes);
+        destroy(tlsf);
+    }
+    tlsf = use(create_with_pool(aligned, least));
+    EXPECT(tlsf != NULL && allocate(tlsf, tlsf_block_size_min()) != NULL);
+    EXPECT(create_with_pool(aligned + REGION, least - 1) == NULL);
+}
+
 static void removed_pool_gives_no_more_blocks(void) {
     tlsf_t tlsf = use(create(region(0)));
     pool_t pool = add_pool(tlsf, region(1), REGION / 2);
@@ -230,6 +253,7 @@ static const struct {
     TEST(create_wants_aligned_memory),
     TEST(pool_is_where_it_was_added),
     TEST(get_pool_is_the_one_of_the_creation),
+    TEST(sizes_add_up_to_the_region),
     TEST(removed_pool_gives_no_more_blocks),
     TEST(malloc_gives_null_for_zero_and_want_of_memory),
     TEST(blocks_are_aligned_and_apart),

@@ -4,7 +4,8 @@
 ```c, ```cpp  a program: compiled with all warnings against the library in DIST, and run; it must
               end with 0. Without main it must compile. A comment in its first line may name its
               file, else it is hello.c or hello.cpp.
-```rust       run, in a crate that depends on memoman-core (allocator-api2) and memoman-global.
+```rust       run, in a crate that depends on memoman-core and memoman-global; with ",no_run" only
+              compiled.
 ```python     run.
 ```sh         run as one script in a folder that holds ROOT's folders and the page's files; it is
               also HOME. `make TARGET` only proves that the target exists, except for `make install`
@@ -87,7 +88,7 @@ class Page:
             self.run(["bash", "-euo", "pipefail", "-c", code], HOME=str(self.folder))
 
 
-def rust(page: Page, line: int, code: str) -> None:
+def rust(page: Page, line: int, code: str, verb: str) -> None:
     """One block as a program of a crate that depends on ours by path."""
     crate = page.folder / "rust"
     if not crate.exists():
@@ -95,8 +96,11 @@ def rust(page: Page, line: int, code: str) -> None:
         crates = page.root / "crates"
         (crate / "Cargo.toml").write_text(
             '[package]\nname = "blocks"\nedition = "2024"\n\n'
-            '[dependencies]\nallocator-api2 = "0.2"\n'
-            f'memoman-core = {{ path = "{crates}/memoman-core", features = ["allocator-api2"] }}\n'
+            '[dependencies]\nallocator-api2 = "*"\n'
+            'critical-section = { version = "1", features = ["std"] }\n'
+            'hashbrown = "0.17"\n'
+            f'memoman-core = {{ path = "{crates}/memoman-core", features = '
+            '["allocator-api2", "allocator-api2-02", "critical-section"] }\n'
             f'memoman-global = {{ path = "{crates}/memoman-global" }}\n',
             encoding="utf-8",
         )
@@ -106,7 +110,7 @@ def rust(page: Page, line: int, code: str) -> None:
     (crate / "src/bin" / f"{name}.rs").write_text(code, encoding="utf-8")
     target = Path(os.environ.get("CARGO_TARGET_DIR", page.root / "target")) / "docs-blocks"
     page.run(
-        ["cargo", "run", "--quiet", "--manifest-path", str(crate / "Cargo.toml")]
+        ["cargo", verb, "--quiet", "--manifest-path", str(crate / "Cargo.toml")]
         + ["--target-dir", str(target), "--bin", name]
     )
 
@@ -129,14 +133,14 @@ def main() -> None:
                 if missing:
                     print(f"skip {where} {missing[0]} is not installed")
                     continue
-                if language not in (*COMPILERS, "rust", "python", "sh"):
+                if language not in (*COMPILERS, "rust", "rust,no_run", "python", "sh"):
                     if re.match(r"(c|cpp|rust|sh|bash|python)\b", language):
                         print(f"FAIL {where} ```{language} would not be checked")
                         failed += 1
                     continue
                 try:
-                    if language == "rust":
-                        rust(page, line, code)
+                    if language.startswith("rust"):
+                        rust(page, line, code, "check" if "no_run" in language else "run")
                     else:
                         page.check(language, code)
                     print(f"ok   {where}")

@@ -55,9 +55,10 @@ MEMOMAN_TLSF_FUNCTION tlsf_t tlsf_create(void *mem) {
     return MEMOMAN_TLSF_CAST(tlsf_t, mm_create(mem));
 }
 
-/** mm_create_with_pool: allocator and first pool in one region; NULL if it is too small. */
+/** mm_create_for_with_pool with the limit of mm_create, so that tlsf_size() is the control
+ * structure's size; NULL if the region is too small. */
 MEMOMAN_TLSF_FUNCTION tlsf_t tlsf_create_with_pool(void *mem, size_t bytes) {
-    return MEMOMAN_TLSF_CAST(tlsf_t, mm_create_with_pool(mem, bytes));
+    return MEMOMAN_TLSF_CAST(tlsf_t, mm_create_for_with_pool(mem, bytes, mm_block_size_max()));
 }
 
 /** mm_destroy. */

@@ -29,9 +29,9 @@ pub extern "C" fn mm_block_size_min() -> usize {
     Tlsf::BLOCK_SIZE_MIN
 }
 
-/// The largest request in bytes of an allocator from mm_create or
-/// mm_create_with_pool: 1 TiB on 64-bit targets, 1 GiB on 32-bit ones.
-/// mm_create_for sets another limit. Constant. O(1), any thread.
+/// The largest request in bytes of an allocator from mm_create: 1 TiB on 64-bit
+/// targets, 1 GiB on 32-bit ones. The other creating functions set other limits.
+/// Constant. O(1), any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn mm_block_size_max() -> usize {
     Tlsf::BLOCK_SIZE_MAX
@@ -64,7 +64,11 @@ pub unsafe extern "C" fn mm_create(mem: *mut c_void) -> *mut mm_allocator_t {
 }
 
 /// Creates an allocator at the start of `mem` and makes the rest of the `bytes`
-/// bytes its first pool. Address and length are rounded inward. The region
+/// bytes its first pool. Address and length are rounded inward. The control
+/// structure is sized to the region: the largest request is a block, header
+/// included, of `bytes` bytes. Pools that are added or extended later may be
+/// larger and are used whole, but by requests up to that limit; an allocator
+/// that starts small and grows is created by mm_create_for_with_pool. The region
 /// belongs to the allocator until mm_destroy. Returns NULL, and writes nothing,
 /// if `mem` is NULL, if `bytes` cannot hold the control structure and a pool
 /// with one smallest block, if they are too many for a pool (2^48), or if the
@@ -74,9 +78,22 @@ pub unsafe extern "C" fn mm_create_with_pool(
     mem: *mut c_void,
     bytes: usize,
 ) -> *mut mm_allocator_t {
-    checker::before_creation(mem, bytes, mm_size());
     // SAFETY: `bytes` bytes at `mem` are the caller's to give (documented).
-    unsafe { created(Tlsf::create_with_pool(mem.cast(), bytes)) }
+    unsafe { create_with_pool(mem, bytes, Tlsf::max_block_in(bytes)) }
+}
+
+/// Creates an instance with a first pool.
+///
+/// # Safety
+/// `bytes` bytes at `mem` are the caller's to give.
+unsafe fn create_with_pool(
+    mem: *mut c_void,
+    bytes: usize,
+    max_block: usize,
+) -> *mut mm_allocator_t {
+    checker::before_creation(mem, bytes, Tlsf::control_size(max_block));
+    // SAFETY: the region is the caller's to give (caller).
+    unsafe { created(Tlsf::create_for_with_pool(mem.cast(), bytes, max_block)) }
 }
 
 /// Creates an instance without pools.
@@ -139,6 +156,20 @@ pub unsafe extern "C" fn mm_create_seeded(
     checker::before_creation(mem, bytes, bytes);
     // SAFETY: mm_size_for(max_block) bytes at `mem` are the caller's to give (documented).
     unsafe { created(Tlsf::create_seeded(mem.cast(), max_block, seed)) }
+}
+
+/// mm_create_with_pool for requests up to `max_block` bytes: more than the
+/// region holds, for pools that are added or extended later
+/// (mm_block_size_max() as in mm_create); less, for a smaller control structure,
+/// mm_size_for(max_block) bytes. Returns NULL also if that is 0. O(1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mm_create_for_with_pool(
+    mem: *mut c_void,
+    bytes: usize,
+    max_block: usize,
+) -> *mut mm_allocator_t {
+    // SAFETY: `bytes` bytes at `mem` are the caller's to give (documented).
+    unsafe { create_with_pool(mem, bytes, max_block) }
 }
 
 /// Destroys the allocator. Nothing is freed, because you own all the memory; the

@@ -137,8 +137,8 @@ impl Control {
         this.max_size = block_size_for(max_block);
         this.limit = this.max_size - HEADER;
         this.check = this.checksum();
-        // SAFETY: the heads, and the observers' words after them, are part of the memory that may be
-        // written (caller).
+        // SAFETY: the heads, and the words of observers after them, are part of the memory that may
+        // be written (caller).
         unsafe {
             Control::empty_bins(control);
             let observers: *mut u8 = Control::head(control, (*control).top_bin + 1).cast();

@@ -4,7 +4,9 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use crate::config::{BLOCK_MIN, DEFAULT_MAX_BLOCK, HEADER, QUANTUM, SIZE_LIMIT, WORD};
+use crate::config::{
+    BLOCK_MIN, DEFAULT_MAX_BLOCK, HEADER, MAX_BLOCK_LIMIT, QUANTUM, SIZE_LIMIT, WORD,
+};
 use crate::control::Control;
 use crate::life;
 use crate::misuse::{MisuseHandler, Refusal};
@@ -54,6 +56,17 @@ impl Tlsf {
         Control::size_for(max_block)
     }
 
+    /// The largest request, in bytes, of an instance that [`Tlsf::create_with_pool`] makes in a
+    /// region of `bytes` bytes: that of a block, header included, as large as the region. O(1).
+    pub const fn max_block_in(bytes: usize) -> usize {
+        let request = (bytes & !(QUANTUM - 1)).saturating_sub(HEADER);
+        if request > MAX_BLOCK_LIMIT {
+            MAX_BLOCK_LIMIT
+        } else {
+            request
+        }
+    }
+
     /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1).
     /// None, and nothing written, when `mem` is null or not aligned for a word, when `max_block` is
     /// beyond any instance, or when the control structure would end beyond the address space.
@@ -85,22 +98,38 @@ impl Tlsf {
         Tlsf::new(unsafe { Control::init(mem, max_block, life) })
     }
 
-    /// Creates a default instance at `mem`, rounded up to a word, and makes the rest of the region
-    /// its first pool; O(1). None, and nothing written, when `mem` is null, when `bytes` cannot
-    /// hold the control structure and a pool with one smallest block or are too many for a pool
-    /// ([`SIZE_LIMIT`]), or when the region ends beyond the address space.
+    /// Creates an instance for requests up to [`Tlsf::max_block_in`]`(bytes)` at `mem`, rounded up
+    /// to a word, and makes the rest of the region its first pool; O(1). The limit is the
+    /// instance's: it holds for pools added later, however large they are. None, and nothing
+    /// written, when `mem` is null, when `bytes` cannot hold the control structure and a pool with
+    /// one smallest block or are too many for a pool ([`SIZE_LIMIT`]), or when the region ends
+    /// beyond the address space.
     ///
     /// # Safety
     /// `bytes` bytes at `mem` may be read and written, and belong to the instance until it is
     /// destroyed.
     pub unsafe fn create_with_pool(mem: *mut u8, bytes: usize) -> Option<Tlsf> {
-        let life = life::begin(mem.addr());
         // SAFETY: the memory is the caller's to give.
-        unsafe { Tlsf::create_seeded_with_pool(mem, bytes, DEFAULT_MAX_BLOCK, life) }
+        unsafe { Tlsf::create_for_with_pool(mem, bytes, Tlsf::max_block_in(bytes)) }
     }
 
-    /// [`Tlsf::create_with_pool`] for requests up to `max_block` bytes, with the number of the
-    /// first life ([`Tlsf::create_seeded`]).
+    /// [`Tlsf::create_with_pool`] for requests up to `max_block` bytes: more than the region holds,
+    /// for pools added later; less, for a smaller control structure. None also when `max_block` is
+    /// beyond any instance.
+    ///
+    /// # Safety
+    /// The duties of [`Tlsf::create_with_pool`].
+    pub unsafe fn create_for_with_pool(
+        mem: *mut u8,
+        bytes: usize,
+        max_block: usize,
+    ) -> Option<Tlsf> {
+        let life = life::begin(mem.addr());
+        // SAFETY: the memory is the caller's to give.
+        unsafe { Tlsf::create_seeded_with_pool(mem, bytes, max_block, life) }
+    }
+
+    /// [`Tlsf::create_for_with_pool`] with the number of the first life ([`Tlsf::create_seeded`]).
     ///
     /// # Safety
     /// The duties of [`Tlsf::create_with_pool`].

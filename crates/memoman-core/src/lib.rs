@@ -12,10 +12,18 @@
 //! assert!(heap.stats().used >= 1024);
 //! ```
 //!
-//! [`Heap`] is the interface for Rust programs. With the feature `allocator-api2`, `&Heap` is an
-//! `Allocator` for that crate's `Vec` and `Box` and for every other collection that takes one. The
-//! raw handle below it, `Tlsf`, is what the C library is built on; it and the implementation's
-//! modules are public for memoman's own crates and change without notice.
+//! [`Heap`] is the interface for Rust programs. The raw handle below it, `Tlsf`, is what the C
+//! library is built on; it and the implementation's modules are public for memoman's own crates
+//! and change without notice.
+//!
+//! Features:
+//!
+//! | feature | what |
+//! |---|---|
+//! | `allocator-api2` | `&Heap` is an `Allocator` of allocator-api2 0.4, for its `Vec` and `Box` |
+//! | `allocator-api2-03`, `allocator-api2-02` | of its versions 0.3, 0.2 (hashbrown, bumpalo) |
+//! | `nightly` | of `core::alloc`, for `std`'s collections on a nightly toolchain |
+//! | `critical-section` | `embedded::Heap`, a `#[global_allocator]` for microcontrollers |
 //!
 //! The core owns no memory, makes no system call, never grows, never locks, and never panics in a
 //! call of a release build. Every allocating and freeing call runs in constant time, apart from
@@ -50,6 +58,7 @@
 //! 7. Payloads are aligned; pools overlap neither each other nor the control structure.
 //! 8. The counters equal what a walk finds.
 #![no_std]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 #![allow(
     rustdoc::private_intra_doc_links,
     reason = "the hidden modules' documentation is for readers of the source"
@@ -139,6 +148,8 @@ pub use observe::{Event, EventKind};
 pub use pool::Pool;
 #[cfg(not(memoman_small))]
 pub use rust::Shortage;
+#[cfg(feature = "critical-section")]
+pub use rust::embedded;
 pub use rust::{AddedPool, Boxed, Heap, Memory, Steps};
 pub use stats::Stats;
 #[doc(hidden)]

@@ -34,7 +34,7 @@ fn a_control_structure_grows_with_the_greatest_request_up_to_a_limit() {
             continue;
         }
         let size = Tlsf::control_size(bytes);
-        assert!(size >= last && size.is_multiple_of(WORD));
+        assert!(size >= last && size.is_multiple_of(QUANTUM));
         last = size;
     }
     assert_eq!(Tlsf::control_size(limit), last);
@@ -73,12 +73,13 @@ fn an_instance_wants_aligned_memory_within_the_address_space() {
 
 #[test]
 fn group_c_control_structure_and_first_pool_fit_into_any_memory_that_is_large_enough() {
-    let control = Tlsf::control_size(DEFAULT);
+    let least = Tlsf::control_size(0);
     let pool_min = Tlsf::POOL_OVERHEAD + Tlsf::BLOCK_SIZE_MIN;
     for offset in 0..QUANTUM {
         // The smallest sufficient length, found by trying every length.
         let mut smallest = None;
-        for bytes in control..control + pool_min + 4 * QUANTUM {
+        for bytes in least..least + pool_min + 4 * QUANTUM {
+            let control = Tlsf::control_size(Tlsf::max_block_in(bytes));
             let region = Region::new(bytes, offset, 0xFF);
             // SAFETY: the region belongs to the test.
             let made = unsafe { Tlsf::create_with_pool(region.start(), bytes) };
@@ -101,10 +102,55 @@ fn group_c_control_structure_and_first_pool_fit_into_any_memory_that_is_large_en
             assert!(start.addr() - (tlsf.as_raw().addr() + control) < QUANTUM);
             assert!(end - (start.addr() + rounded) < QUANTUM);
         }
-        let start = (4096 + offset).next_multiple_of(WORD) + control;
+        let start = (4096 + offset).next_multiple_of(WORD) + least;
         let skipped = start.next_multiple_of(QUANTUM) - (4096 + offset);
         assert_eq!(smallest, Some(skipped + pool_min), "{offset}");
     }
+}
+
+#[test]
+fn group_c_a_control_structure_is_sized_to_its_region() {
+    for (bytes, percent) in [
+        (12 << 10, 85),
+        (16 << 10, 88),
+        (64 << 10, 95),
+        (1 << 20, 99),
+    ] {
+        for offset in 0..QUANTUM {
+            let region = Region::new(bytes, offset, 0xFF);
+            // SAFETY: the region belongs to the test.
+            let tlsf = unsafe { Tlsf::create_with_pool(region.start(), bytes) }.unwrap();
+            let stats = assert_sound(tlsf);
+            assert!(stats.largest * 100 >= bytes * percent, "{stats:?}");
+            // SAFETY: live instance.
+            assert!(unsafe { tlsf.malloc(stats.largest) }.is_ok());
+        }
+    }
+    // The limit is that of the region, also in a larger pool.
+    let (first, more) = (Region::new(4096, 0, 0), Region::new(1 << 16, 0, 0));
+    let limit = Tlsf::max_block_in(4096);
+    assert_eq!(limit, 4096 - WORD);
+    // SAFETY: both regions belong to the test.
+    unsafe {
+        let tlsf = Tlsf::create_with_pool(first.start(), 4096).unwrap();
+        tlsf.add_pool(more.start(), 1 << 16).unwrap();
+        assert_eq!(assert_sound(tlsf).largest, limit);
+        assert!(tlsf.malloc(limit).is_ok());
+        assert_eq!(tlsf.malloc(limit + 1), Err(Refusal::Exhausted));
+        let tlsf = Tlsf::create_for_with_pool(first.start(), 4096, 1 << 16).unwrap();
+        tlsf.add_pool(more.start(), 1 << 16).unwrap();
+        assert!(assert_sound(tlsf).largest > (1 << 16) - 128);
+        assert_eq!(
+            Tlsf::create_for_with_pool(first.start(), 4096, usize::MAX),
+            None
+        );
+    }
+    assert_eq!(Tlsf::max_block_in(0), 0);
+    assert_eq!(
+        Tlsf::control_size(Tlsf::max_block_in(usize::MAX)) % QUANTUM,
+        0
+    );
+    assert_ne!(Tlsf::control_size(Tlsf::max_block_in(usize::MAX)), 0);
 }
 
 #[test]

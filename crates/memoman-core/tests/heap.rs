@@ -21,10 +21,10 @@ fn heap() -> Heap<'static> {
 
 #[test]
 fn group_c_memory_of_any_length_and_address_makes_a_heap_or_none() {
-    let smallest = (0..20_000)
+    let smallest = (0..2_000)
         .find(|&bytes| Heap::new(&mut memory(bytes)).is_some())
-        .expect("20,000 bytes hold a heap");
-    assert!(smallest > Heap::control_size(1 << 30));
+        .expect("2,000 bytes hold a heap");
+    assert!(smallest > Heap::control_size(0) && smallest < 1024);
     for skip in 0..16 {
         let mut memory = memory(4096);
         let heap =
@@ -314,6 +314,73 @@ mod collections {
         drop(nested);
         assert_eq!(heap.stats().live_blocks, 0);
     }
+
+    /// A hash table that grows, shrinks and is cloned: hashbrown takes allocator-api2 0.2.
+    #[cfg(feature = "allocator-api2-02")]
+    #[test]
+    fn a_hash_table_lives_in_the_heap() {
+        use hashbrown::{DefaultHashBuilder, HashMap};
+        let heap = heap();
+        let mut squares = HashMap::with_hasher_in(DefaultHashBuilder::default(), &heap);
+        for n in 0..1000u32 {
+            squares.insert(n, n * n);
+        }
+        assert!(heap.stats().used > 8000);
+        squares.retain(|n, _| n % 100 == 0);
+        squares.shrink_to_fit();
+        let copy = squares.clone();
+        drop(squares);
+        assert!((0..10).all(|n| copy[&(n * 100)] == n * n * 10_000));
+        assert!(heap.stats().used < 1000);
+        drop(copy);
+        assert_eq!(heap.stats().live_blocks, 0);
+        let mut full: HashMap<u64, u64, _, _> =
+            HashMap::with_hasher_in(DefaultHashBuilder::default(), &heap);
+        assert!(full.try_reserve(100_000).is_err() && full.is_empty());
+    }
+
+    /// The calls of the trait, for one of its versions.
+    macro_rules! calls {
+        ($name:ident, $feature:literal, $alloc:path) => {
+            #[cfg(feature = $feature)]
+            #[test]
+            fn $name() {
+                use $alloc as api;
+                let heap = &heap();
+                let (small, large) = (Layout::new::<[u8; 10]>(), Layout::new::<[u8; 500]>());
+                // SAFETY: a block of this heap, its layout kept up to date.
+                unsafe {
+                    let block = api::allocate_zeroed(&heap, small).unwrap().cast::<u8>();
+                    block.write_bytes(3, 10);
+                    let grown = api::grow(&heap, block, small, large).unwrap().cast::<u8>();
+                    let back = api::shrink(&heap, grown, large, small)
+                        .unwrap()
+                        .cast::<u8>();
+                    assert!((0..10).all(|at| back.add(at).read() == 3));
+                    api::deallocate(&heap, back, small);
+                }
+                assert!(api::allocate(&heap, Layout::new::<[u8; 100_000]>()).is_err());
+                assert_eq!(api::allocate(&heap, Layout::new::<()>()).unwrap().len(), 0);
+                assert_eq!(heap.stats().live_blocks, 0);
+            }
+        };
+    }
+    calls!(
+        calls_of_0_2,
+        "allocator-api2-02",
+        allocator_api2_02::alloc::Allocator
+    );
+    calls!(
+        calls_of_0_3,
+        "allocator-api2-03",
+        allocator_api2_03::alloc::Allocator
+    );
+    calls!(
+        calls_of_0_4,
+        "allocator-api2",
+        allocator_api2::alloc::Allocator
+    );
+    calls!(calls_of_nightly, "nightly", std::alloc::Allocator);
 
     #[test]
     fn want_of_memory_is_an_error_and_the_vector_is_as_it_was() {

@@ -74,7 +74,7 @@ impl DebugTlsf {
 
     /// The core's instance.
     pub(crate) fn inner(self) -> Tlsf {
-        let control = self.ledger.as_ptr().wrapping_add(1).cast();
+        let control = self.ledger.as_ptr().wrapping_byte_add(LEDGER).cast();
         // SAFETY: the control structure lies after the ledger.
         match unsafe { Tlsf::from_raw(control) } {
             Some(tlsf) => tlsf,
@@ -139,20 +139,38 @@ impl DebugTlsf {
     /// # Safety
     /// The duties of `Tlsf::create_with_pool`.
     pub unsafe fn create_with_pool(mem: *mut u8, bytes: usize) -> Option<DebugTlsf> {
+        // SAFETY: the memory is the caller's to give.
+        unsafe { Self::create_for_with_pool(mem, bytes, Self::max_block_in(bytes)) }
+    }
+
+    /// `Tlsf::max_block_in`.
+    pub const fn max_block_in(bytes: usize) -> usize {
+        Tlsf::max_block_in(bytes)
+    }
+
+    /// `Tlsf::create_for_with_pool`.
+    ///
+    /// # Safety
+    /// The duties of `Tlsf::create_for_with_pool`.
+    pub unsafe fn create_for_with_pool(
+        mem: *mut u8,
+        bytes: usize,
+        max_block: usize,
+    ) -> Option<DebugTlsf> {
         mem.addr().checked_add(bytes)?;
-        let control_bytes = Self::control_size(Self::DEFAULT_MAX_BLOCK);
+        let control_bytes = Self::control_size(max_block);
         let skip = mem.addr().wrapping_neg() & (WORD - 1);
         let start = mem.wrapping_add(skip);
         let rest = start.wrapping_add(control_bytes);
         let pool_skip = rest.addr().wrapping_neg() & (QUANTUM - 1);
         let least = skip + control_bytes + pool_skip + Self::POOL_OVERHEAD + Self::BLOCK_SIZE_MIN;
-        if mem.is_null() || bytes < least {
+        if mem.is_null() || control_bytes == 0 || bytes < least {
             return None;
         }
         // SAFETY: the region holds ledger, control structure and pool (tested), and may be written
         // (caller).
         unsafe {
-            let tlsf = Self::create(start, Self::DEFAULT_MAX_BLOCK)?;
+            let tlsf = Self::create(start, max_block)?;
             tlsf.add_pool(rest, bytes - skip - control_bytes)?;
             Some(tlsf)
         }

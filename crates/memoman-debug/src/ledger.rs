@@ -7,7 +7,7 @@
 
 use core::ptr;
 
-use memoman_core::config::WORD;
+use memoman_core::config::{QUANTUM, WORD};
 
 /// The debug layer's state of an instance.
 #[repr(C)]
@@ -29,8 +29,8 @@ pub(crate) struct Ledger {
     pub(crate) grows: usize,
 }
 
-pub(crate) const LEDGER: usize = size_of::<Ledger>();
-const _: () = assert!(LEDGER.is_multiple_of(WORD) && align_of::<Ledger>() == WORD);
+pub(crate) const LEDGER: usize = size_of::<Ledger>().next_multiple_of(QUANTUM);
+const _: () = assert!(align_of::<Ledger>() == WORD);
 
 /// The blocks in quarantine.
 #[repr(C)]

@@ -1,7 +1,7 @@
 //! What threads do in each other's heaps under loom: a visitor, the owner, a second visitor, a
 //! holder of the lock, a thread that frees and a fork, in every interleaving. The library's own
-//! gate, inbox and lock are compiled here once more, over loom's atomics (`model/sync.rs`); a heap's
-//! contents lie in a cell in which loom reports two accesses that are not ordered.
+//! gate, inbox and lock are compiled here once more, over loom's atomics (`model/sync.rs`); the
+//! contents of a heap lie in a cell in which loom reports two accesses that are not ordered.
 //!
 //! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test visit_model`.
 #![cfg(loom)]

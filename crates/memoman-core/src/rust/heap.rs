@@ -113,16 +113,17 @@ impl AddedPool<'_> {
 }
 
 impl<'pool> Heap<'pool> {
-    /// Creates a heap in `memory`: the control structure (8.4 KiB on 64-bit targets), and the rest
-    /// as its first pool. Its largest request is 1 TiB (32-bit: 1 GiB). None when `memory` does not
-    /// hold both. O(1).
+    /// Creates a heap in `memory`: a control structure sized to it (12 % of 16 KiB, 4 % of 64 KiB
+    /// on 64-bit targets), and the rest as its first pool. Its largest request is a block of
+    /// `memory`'s size: [`Heap::with_max_block`] is for heaps that get larger pools. None when
+    /// `memory` does not hold both. O(1).
     ///
     /// ```
     /// # use memoman_core::Heap;
     /// # use std::mem::MaybeUninit;
     /// let mut memory = [const { MaybeUninit::uninit() }; 64 * 1024];
     /// assert!(Heap::new(&mut memory).is_some());
-    /// let mut little = [const { MaybeUninit::uninit() }; 1024];
+    /// let mut little = [const { MaybeUninit::uninit() }; 512];
     /// assert!(Heap::new(&mut little).is_none());
     /// ```
     pub fn new(memory: &'pool mut Memory) -> Option<Heap<'pool>> {
@@ -187,15 +188,15 @@ impl<'pool> Heap<'pool> {
         Tlsf::control_size(max_block)
     }
 
-    /// Adds `memory` as a pool. None, and nothing changed, when it is too small for a pool.
-    /// O(pools).
+    /// Adds `memory` as a pool. The heap's largest request stays as it was created. None, and
+    /// nothing changed, when it is too small for a pool. O(pools).
     ///
     /// ```
     /// # use memoman_core::Heap;
     /// # use std::mem::MaybeUninit;
     /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
     /// let mut fast = [const { MaybeUninit::uninit() }; 32 * 1024];
-    /// let mut heap = Heap::new(&mut memory).unwrap();
+    /// let mut heap = Heap::with_max_block(&mut memory, 32 * 1024).unwrap();
     /// let before = heap.stats().largest;
     /// heap.add_pool(&mut fast).expect("32 KiB hold a pool");
     /// assert!(heap.stats().largest > before);
@@ -228,7 +229,7 @@ impl<'pool> Heap<'pool> {
     /// # use std::mem::MaybeUninit;
     /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
     /// # let mut more = [const { MaybeUninit::uninit() }; 64 * 1024];
-    /// let mut heap = Heap::new(&mut memory).unwrap();
+    /// let mut heap = Heap::with_max_block(&mut memory, 32 * 1024).unwrap();
     /// let pool = heap.add_pool(&mut more).unwrap();
     /// // Only the new pool has room for this.
     /// let layout = std::alloc::Layout::new::<[u8; 32 * 1024]>();

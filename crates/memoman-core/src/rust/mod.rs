@@ -1,9 +1,16 @@
-//! The interface for Rust programs: a heap over borrowed memory, owned values in it, and the
-//! `Allocator` of the allocator-api2 crate.
+//! The interface for Rust programs: a heap over borrowed memory, owned values in it, the
+//! `Allocator` traits, and a global allocator for microcontrollers.
 
-#[cfg(feature = "allocator-api2")]
-mod allocator_api2;
+#[cfg(any(
+    feature = "allocator-api2",
+    feature = "allocator-api2-03",
+    feature = "allocator-api2-02",
+    feature = "nightly"
+))]
+mod allocator;
 mod boxed;
+#[cfg(feature = "critical-section")]
+pub mod embedded;
 mod heap;
 mod inspect;
 #[cfg(not(memoman_small))]

@@ -131,8 +131,8 @@ impl Gate {
             .map(|_| Mark(marked))
     }
 
-    /// Closes the gate for a visitor, if it still has this mark, which is settled. [`Gate::dismiss`]
-    /// must follow. The visitor has the heap if [`Gate::is_left`].
+    /// Closes the gate for a visitor, if it still has this mark, which is settled. The visitor has
+    /// the heap if [`Gate::is_left`]. [`Gate::dismiss`] must follow.
     #[must_use]
     pub(crate) fn claim_marked(&self, mark: Mark) -> bool {
         self.close_for_visitor(mark.0)
