@@ -110,13 +110,42 @@ impl DebugTlsf {
     /// # Safety
     /// The duties of `Tlsf::create`, for [`DebugTlsf::control_size`] bytes.
     pub unsafe fn create(mem: *mut u8, max_block: usize) -> Option<DebugTlsf> {
+        let create = |inner| {
+            // SAFETY: the core's part of the memory is the caller's to give.
+            unsafe { Tlsf::create(inner, Self::inner_max(max_block)) }
+        };
+        // SAFETY: the memory holds ledger and control structure (caller).
+        unsafe { Self::create_by(create, mem) }
+    }
+
+    /// `Tlsf::create_seeded`.
+    ///
+    /// # Safety
+    /// The duties of `Tlsf::create_seeded`, for [`DebugTlsf::control_size`] bytes.
+    pub unsafe fn create_seeded(mem: *mut u8, max_block: usize, seed: usize) -> Option<DebugTlsf> {
+        let create = |inner| {
+            // SAFETY: the core's part of the memory is the caller's to give.
+            unsafe { Tlsf::create_seeded(inner, Self::inner_max(max_block), seed) }
+        };
+        // SAFETY: the memory holds ledger and control structure (caller).
+        unsafe { Self::create_by(create, mem) }
+    }
+
+    /// Creates the core's instance behind a new ledger.
+    ///
+    /// # Safety
+    /// `mem` holds ledger and control structure, and may be written.
+    unsafe fn create_by(
+        create: impl Fn(*mut u8) -> Option<Tlsf>,
+        mem: *mut u8,
+    ) -> Option<DebugTlsf> {
         let ledger: *mut Ledger = mem.cast();
         if mem.is_null() || !ledger.is_aligned() {
             return None;
         }
-        // SAFETY: the memory holds ledger and control structure, and may be written (caller).
+        // SAFETY: the memory holds the ledger and may be written (caller).
         unsafe {
-            Tlsf::create(mem.wrapping_add(LEDGER), Self::inner_max(max_block))?.clear_hooks();
+            create(mem.wrapping_add(LEDGER))?.clear_hooks();
             ledger.write(Ledger {
                 queue: Queue::EMPTY,
                 operations: 0,
