@@ -96,8 +96,8 @@ public:
     /** An empty heap: it allocates nothing until a heap is moved into it. */
     heap() noexcept = default;
 
-    /** In your memory, which must outlive the heap; any address and length. Requests up to `bytes`,
-     * also from pools that are added later. Throws if it is too small. */
+    /** In your memory, which must outlive the heap; any address and length. Requests up to the
+     * block that fills it, also from pools that are added later. Throws if it is too small. */
     heap(void *memory, std::size_t bytes) : heap(memory, bytes, std::nothrow) {
         if (!*this) {
             detail::out_of_memory();

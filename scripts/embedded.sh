@@ -244,6 +244,14 @@ if check library-i686 scripts/build-lib.sh "$x86" i686; then
     check example-i686 x86_example
     check freertos-runs freertos_hosted
 fi
+# The Rust crate with its global allocator, for the smallest processor.
+crate_for_m0() {
+    env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 /usr/bin/cargo check --quiet --package memoman-core \
+        --features critical-section,allocator-api2,allocator-api2-02 --target thumbv6m-none-eabi \
+        -Zbuild-std=core --target-dir "$target/sizes"
+}
+check rust-crate-for-cortex-m0 crate_for_m0
+
 check small-build-core small_core
 check small-build-c-suite small_suite
 check small-build-32-bit small_32

@@ -65,9 +65,9 @@ pub unsafe extern "C" fn mm_create(mem: *mut c_void) -> *mut mm_allocator_t {
 
 /// Creates an allocator at the start of `mem` and makes the rest of the `bytes`
 /// bytes its first pool. Address and length are rounded inward. The control
-/// structure is sized to the region: the largest request is a block, header
-/// included, of `bytes` bytes. Pools that are added or extended later may be
-/// larger and are used whole, but by requests up to that limit; an allocator
+/// structure is sized to the region: the largest request is the block that
+/// fills it. Pools that are added or extended later may be larger and are used
+/// whole, but by requests up to that limit; an allocator
 /// that starts small and grows is created by mm_create_for_with_pool. The region
 /// belongs to the allocator until mm_destroy. Returns NULL, and writes nothing,
 /// if `mem` is NULL, if `bytes` cannot hold the control structure and a pool

@@ -57,14 +57,18 @@ impl Tlsf {
     }
 
     /// The largest request, in bytes, of an instance that [`Tlsf::create_with_pool`] makes in a
-    /// region of `bytes` bytes: that of a block, header included, as large as the region. O(1).
+    /// region of `bytes` bytes: at least the block that fills it beside the control structure, and
+    /// no more than the region. O(1).
     pub const fn max_block_in(bytes: usize) -> usize {
-        let request = (bytes & !(QUANTUM - 1)).saturating_sub(HEADER);
-        if request > MAX_BLOCK_LIMIT {
+        let whole = if bytes > MAX_BLOCK_LIMIT {
             MAX_BLOCK_LIMIT
         } else {
-            request
-        }
+            bytes
+        };
+        // Beside a structure for the whole region lies less than fits beside the right one; beside
+        // a structure for that lies more.
+        let less = whole.saturating_sub(Control::size_for(whole) + Tlsf::POOL_OVERHEAD);
+        whole.saturating_sub(Control::size_for(less) + Tlsf::POOL_OVERHEAD)
     }
 
     /// Creates an instance without pools in `mem`, for requests up to `max_block` bytes; O(1).

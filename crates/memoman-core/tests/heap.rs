@@ -1,6 +1,8 @@
 //! The Rust interface: borrows, errors, and the collections of `allocator-api2`. (The documentation
 //! of `Heap` and `Boxed` has the code that must not compile.)
 
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
+
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::mem::{ManuallyDrop, MaybeUninit};

@@ -99,7 +99,7 @@ impl Heap {
     }
 
     /// Gives memory to the heap: the first creates it, each further one becomes a pool. The largest
-    /// request is a block of the first memory's size. False, and nothing changed, when the memory
+    /// request is the block that fills the first. False, and nothing changed, when the memory
     /// is too small. O(pools).
     ///
     /// ```

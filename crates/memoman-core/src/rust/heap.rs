@@ -114,8 +114,8 @@ impl AddedPool<'_> {
 
 impl<'pool> Heap<'pool> {
     /// Creates a heap in `memory`: a control structure sized to it (12 % of 16 KiB, 4 % of 64 KiB
-    /// on 64-bit targets), and the rest as its first pool. Its largest request is a block of
-    /// `memory`'s size: [`Heap::with_max_block`] is for heaps that get larger pools. None when
+    /// on 64-bit targets), and the rest as its first pool. Its largest request is the block
+    /// that fills `memory`: [`Heap::with_max_block`] is for heaps that get larger pools. None when
     /// `memory` does not hold both. O(1).
     ///
     /// ```
