@@ -155,7 +155,7 @@ step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memom
 step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2,critical-section
 step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
-    cargo test -p memoman-core --target-dir "$target/small"
+    RUSTDOCFLAGS="--cfg memoman_small" cargo test -p memoman-core --target-dir "$target/small"
 step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
     cargo test -p memoman-global --test '*_model' \

@@ -184,7 +184,9 @@ fn the_dump_finds_what_validation_finds() {
             }
         }
     }
-    assert!(damaged > 3000, "{damaged}");
+    // The small build has few bins, and so few words that count.
+    let least = if cfg!(memoman_small) { 800 } else { 3000 };
+    assert!(damaged > least, "{damaged}");
     assert!(dump(tlsf, DumpFormat::Json).0);
 }
 
