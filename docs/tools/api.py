@@ -22,7 +22,7 @@ def linked(text: str, names: set[str]) -> str:
     parts = re.split(r"(`[^`]*`)", text)
     for i in range(0, len(parts), 2):
         parts[i] = NAME.sub(
-            lambda m: f"[`{m[1]}`](#{m[1]})" if m[1] in names else f"`{m[1]}`", parts[i]
+            lambda m: f"[`{m[1]}`](#{m[1].lower()})" if m[1] in names else f"`{m[1]}`", parts[i]
         ).replace("<", "&lt;")
     return "".join(parts)
 
