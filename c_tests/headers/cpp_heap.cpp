@@ -180,7 +180,7 @@ TEST(measure_and_dump_see_the_blocks) {
 }
 
 TEST(observer_and_handler_are_called) {
-    checked_heap heap(40000);
+    checked_heap heap(40000, memoman::max_block(65536));
     static char more[65536];
     std::size_t events = 0, frees = 0, requests = 0;
     auto count = [&](const mm_event_t &event) {
