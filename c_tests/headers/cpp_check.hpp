@@ -85,6 +85,7 @@ struct std::hash<wide> {
 // A heap of its own buffer; at the end it must be sound and have no block in use.
 struct checked_heap : memoman::heap {
     explicit checked_heap(std::size_t bytes = 512 * 1024) : memoman::heap(bytes) {}
+    checked_heap(std::size_t bytes, memoman::max_block limit) : memoman::heap(bytes, limit) {}
     ~checked_heap() { EXPECT(validate() && stats().live_blocks == 0); }
 };
 
