@@ -141,8 +141,14 @@ impl Control {
         this.max_size = block_size_for(max_block);
         this.limit = this.max_size - HEADER;
         this.check = this.checksum();
-        // SAFETY: the heads are part of the memory that may be written (caller).
-        unsafe { Control::empty_bins(control) };
+        // SAFETY: the heads, and the padding after them, are part of the memory that may be written
+        // (caller).
+        unsafe {
+            Control::empty_bins(control);
+            let padding: *mut u8 = Control::head(control, (*control).top_bin + 1).cast();
+            let bytes = (*control).bytes() - (padding.addr() - mem.addr());
+            ptr::write_bytes(padding, 0, bytes);
+        }
         control
     }
 
