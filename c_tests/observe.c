@@ -294,6 +294,36 @@ TEST(observe, misuse_is_reported_and_is_no_event) {
     CHECK_EQ(seen.count, 0);
 }
 
+static int give_up(mm_allocator_t *allocator, size_t bytes, size_t align, const mm_stats_t *stats,
+                   void *user) {
+    (void)allocator, (void)bytes, (void)align, (void)stats, (void)user;
+    return 0;
+}
+
+TEST(observe, wild_pointers_are_reported_and_are_no_events) {
+    size_t wild[] = {QUANTUM, 4096, SIZE_MAX / QUANTUM * QUANTUM, TOP_BIT / 8 * 7};
+    for (int observed = 0; observed < 2; observed++) {
+        begin();
+        mm_set_error_handler(heap, report, &reports);
+        if (!observed) {
+            CHECK(mm_set_observer(heap, NULL, NULL));
+            CHECK(mm_set_exhausted_handler(heap, give_up, NULL));
+        }
+        for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+            void *ptr = (void *)(uintptr_t)wild[i];
+            reports = 0;
+            mm_free(heap, ptr);
+            CHECK_EQ(reports, 1);
+            if (!heap_is_debug()) CHECK_TEXT(message, "pointer outside every pool");
+            CHECK_NULL(mm_realloc(heap, ptr, 0));
+            CHECK_NULL(mm_realloc(heap, ptr, 100));
+            CHECK_EQ(reports, 3);
+        }
+        CHECK_EQ(seen.count, 0);
+        HEAP_SOUND(heap);
+    }
+}
+
 TEST(observe, an_overwritten_observer_is_not_called) {
     begin();
     mm_set_error_handler(heap, report, &reports);
@@ -313,6 +343,72 @@ TEST(observe, an_overwritten_observer_is_not_called) {
         if (!heap_is_debug()) break; /* validation has marked the control structure */
     }
     CHECK_GE(found, 1);
+}
+
+static int keep_nothing(const char *text, size_t bytes, void *user) {
+    return text != NULL && bytes != 0 && user == NULL;
+}
+
+TEST(observe, damage_of_the_control_structure_is_found) {
+    size_t max_block = 4096, words = mm_size_for(max_block) / sizeof(size_t), damaged = 0;
+    size_t *control = suite_memory(QUANTUM, mm_size_for(max_block));
+    unsigned char *region = suite_memory(QUANTUM, 8192);
+    size_t values[] = {0, 8, 500, (size_t)1 << 30, (size_t)(uintptr_t)region + 1, SIZE_MAX};
+    heap = NULL;
+    for (size_t i = 0; i < words; i++) {
+        for (size_t j = 0; j < sizeof values / sizeof *values; j++) {
+            if (heap == NULL) {
+                heap = mm_create_for(control, max_block);
+                CHECK(mm_add_pool(heap, region, 8192) != NULL);
+                mm_set_error_handler(heap, report, &reports);
+                CHECK(mm_set_observer(heap, observe, &seen));
+                void *p = mm_malloc(heap, 100);
+                CHECK(mm_malloc(heap, 100) != NULL);
+                mm_free(heap, p);
+            }
+            size_t old = control[i];
+            control[i] = values[j];
+            mm_measure_t measure;
+            mm_violation_t violation;
+            mm_cursor_t cursor = {0};
+            int sound = mm_validate(heap);
+            CHECK_EQ(sound, mm_diagnose(heap, &violation) == 0);
+            CHECK_EQ(sound, mm_check(heap) == 0);
+            int text = mm_dump(heap, keep_nothing, NULL, MM_DUMP_TEXT);
+            CHECK_EQ(text, mm_dump(heap, keep_nothing, NULL, MM_DUMP_JSON));
+            /* A dump does not show what the debug library adds to the control structure. */
+            CHECK(heap_is_debug() ? text >= sound : text == sound);
+            (void)mm_measure(heap, &measure);
+            while (mm_validate_step(heap, &cursor, 8) == 2) {}
+            damaged += !sound;
+            control[i] = old;
+            /* Damage of the observer's own words marks the control structure. */
+            if (mm_validate(heap)) continue;
+            mm_destroy(heap);
+            heap = NULL;
+        }
+    }
+    CHECK_GE(damaged, 5 * 60);
+}
+
+TEST(observe, setting_one_writes_in_the_control_structure_only) {
+    size_t max_block = 4096, bytes = mm_size_for(max_block), zone = 32768;
+    size_t *control = suite_memory(QUANTUM, bytes + zone);
+    size_t values[] = {0, 200, 900, (size_t)1 << 30, SIZE_MAX};
+    fill(control + bytes / sizeof *control, zone, 5);
+    for (size_t i = 0; i < bytes / sizeof *control; i++) {
+        for (size_t j = 0; j < sizeof values / sizeof *values; j++) {
+            heap = mm_create_for(control, max_block);
+            mm_set_error_handler(heap, report, &reports);
+            size_t old = control[i];
+            control[i] = values[j];
+            (void)mm_set_observer(heap, observe, &seen);
+            (void)mm_set_observer(heap, NULL, NULL);
+            CHECK_FILLED(control + bytes / sizeof *control, zone, 5);
+            control[i] = old;
+            mm_destroy(heap);
+        }
+    }
 }
 
 /* Exhausted requests. */

@@ -211,7 +211,9 @@ typedef struct mm_event_t {
 
 /**
  * Called by an allocator after a call that has changed it: the event, which is
- * valid during the call, and the `user` pointer given to mm_set_observer.
+ * valid during the call, and the `user` pointer given to mm_set_observer. It
+ * must return: after a longjmp or a C++ exception out of it, the allocator
+ * reports each further call as one from a callback.
  */
 typedef void (*mm_observer)(const mm_event_t *event, void *user);
 
@@ -219,7 +221,7 @@ typedef void (*mm_observer)(const mm_event_t *event, void *user);
  * Called by an allocator when a request finds no memory: the allocator, the
  * requested bytes and alignment (0 for a function without one), its figures,
  * and the `user` pointer given to mm_set_exhausted_handler. Returns nonzero to
- * have the request tried once more.
+ * have the request tried once more. Like an observer, it must return.
  */
 typedef int (*mm_exhausted_handler)(mm_allocator_t *allocator, size_t bytes,
                                     size_t align, const mm_stats_t *stats, void *user);
@@ -338,8 +340,11 @@ void mm_destroy(mm_allocator_t *allocator);
 
 /**
  * Frees all blocks at once: every pool becomes one free block, and the
- * counters restart at 0. Returns 1; 0, with nothing changed, if the list of
- * pools has been overwritten or the handle is NULL. O(pools).
+ * counters restart at 0. A pointer from before is misuse; its header may pass
+ * for that of a block again after 32,768 resets, or a multiple, and on 32-bit
+ * targets, whose headers have no seal, at once. Returns 1; 0, with nothing
+ * changed, if the list of pools has been overwritten or the handle is NULL.
+ * O(pools).
  */
 int mm_reset(mm_allocator_t *allocator);
 
@@ -420,7 +425,11 @@ void *mm_calloc(mm_allocator_t *allocator, size_t count, size_t size);
  * Allocates at least `bytes` bytes, aligned to `align`, a power of two.
  * Returns NULL if `align` is 0 or no power of two, if `bytes` is 0 or beyond
  * the allocator's largest request, or if no free block is large enough for the
- * bytes and the largest possible gap before them. O(1).
+ * bytes and the largest possible gap before them. If bytes and gap together
+ * exceed the allocator's largest request, the search reads two blocks only: the
+ * first of the list of the largest blocks, and the one that ends the highest
+ * pool. It may then refuse although another block of that list is large enough.
+ * O(1).
  */
 void *mm_memalign(mm_allocator_t *allocator, size_t align, size_t bytes);
 

@@ -61,7 +61,11 @@ unsafe fn zeroed(allocator: *mut mm_allocator_t, bytes: usize) -> *mut c_void {
 /// Allocates at least `bytes` bytes, aligned to `align`, a power of two.
 /// Returns NULL if `align` is 0 or no power of two, if `bytes` is 0 or beyond
 /// the allocator's largest request, or if no free block is large enough for the
-/// bytes and the largest possible gap before them. O(1).
+/// bytes and the largest possible gap before them. If bytes and gap together
+/// exceed the allocator's largest request, the search reads two blocks only: the
+/// first of the list of the largest blocks, and the one that ends the highest
+/// pool. It may then refuse although another block of that list is large enough.
+/// O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_memalign(
     allocator: *mut mm_allocator_t,

@@ -185,8 +185,11 @@ pub unsafe extern "C" fn mm_destroy(allocator: *mut mm_allocator_t) {
 }
 
 /// Frees all blocks at once: every pool becomes one free block, and the
-/// counters restart at 0. Returns 1; 0, with nothing changed, if the list of
-/// pools has been overwritten or the handle is NULL. O(pools).
+/// counters restart at 0. A pointer from before is misuse; its header may pass
+/// for that of a block again after 32,768 resets, or a multiple, and on 32-bit
+/// targets, whose headers have no seal, at once. Returns 1; 0, with nothing
+/// changed, if the list of pools has been overwritten or the handle is NULL.
+/// O(pools).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_reset(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules; the caller gives up its blocks (documented).

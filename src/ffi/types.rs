@@ -137,13 +137,15 @@ pub struct mm_event_t {
 }
 
 /// Called by an allocator after a call that has changed it: the event, which is
-/// valid during the call, and the `user` pointer given to mm_set_observer.
+/// valid during the call, and the `user` pointer given to mm_set_observer. It
+/// must return: after a longjmp or a C++ exception out of it, the allocator
+/// reports each further call as one from a callback.
 pub type mm_observer = Option<unsafe extern "C" fn(event: *const mm_event_t, user: *mut c_void)>;
 
 /// Called by an allocator when a request finds no memory: the allocator, the
 /// requested bytes and alignment (0 for a function without one), its figures,
 /// and the `user` pointer given to mm_set_exhausted_handler. Returns nonzero to
-/// have the request tried once more.
+/// have the request tried once more. Like an observer, it must return.
 pub type mm_exhausted_handler = Option<
     unsafe extern "C" fn(
         allocator: *mut mm_allocator_t,

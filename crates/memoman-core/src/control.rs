@@ -2,8 +2,8 @@
 //! whole state of an instance.
 //!
 //! ```text
-//!  │ used │ bounds │ cookie │ counters │ bitmaps │ pools │ handler │ life ││ heads[…] │ hooks │
-//!  └ fixed part: this struct                                            ┘└ `top_bin` + 1
+//!  │ used │ bounds │ cookie │ counters │ bitmaps │ pools │ handler │ life │ hooks ││ heads[…] │
+//!  └ fixed part: this struct                                                    ┘└ `top_bin` + 1
 //! ```
 //!
 //! `check` is a hash of the words that only control-plane calls change: validation detects an
@@ -18,7 +18,8 @@ use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SL_WORDS, WO
 use crate::hash;
 use crate::life;
 use crate::misuse::MisuseHandler;
-use crate::observe::HOOKS;
+#[cfg(not(memoman_small))]
+use crate::observe::Hooks;
 use crate::pool::{Pool, PoolHeader};
 use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
 
@@ -72,6 +73,9 @@ pub struct Control {
     pub(crate) life: usize,
     /// Hash of the words that only control-plane calls change.
     pub(crate) check: usize,
+    /// In the fixed part, so that no overwritten word leads to them.
+    #[cfg(not(memoman_small))]
+    pub(crate) hooks: Hooks,
 }
 
 /// Words from `low` to `limit`, and from `first_pool` to `life`: what `check` covers.
@@ -104,7 +108,7 @@ impl Control {
 
     /// Bytes of a control structure with this many bins, in whole quanta.
     pub(crate) const fn bytes_of(bins: usize) -> usize {
-        (size_of::<Control>() + bins * WORD + HOOKS).next_multiple_of(QUANTUM)
+        (size_of::<Control>() + bins * WORD).next_multiple_of(QUANTUM)
     }
 
     /// Bytes of the control structure for requests up to `max_block` bytes; 0 when that is above
@@ -137,13 +141,13 @@ impl Control {
         this.max_size = block_size_for(max_block);
         this.limit = this.max_size - HEADER;
         this.check = this.checksum();
-        // SAFETY: the heads, and the words of observers after them, are part of the memory that may
-        // be written (caller).
+        // SAFETY: the heads, and the padding after them, are part of the memory that may be written
+        // (caller).
         unsafe {
             Control::empty_bins(control);
-            let observers: *mut u8 = Control::head(control, (*control).top_bin + 1).cast();
-            let bytes = (*control).bytes() - (observers.addr() - mem.addr());
-            ptr::write_bytes(observers, 0, bytes);
+            let padding: *mut u8 = Control::head(control, (*control).top_bin + 1).cast();
+            let bytes = (*control).bytes() - (padding.addr() - mem.addr());
+            ptr::write_bytes(padding, 0, bytes);
         }
         control
     }
@@ -211,12 +215,17 @@ impl Control {
         (low, high)
     }
 
+    /// Quanta between the outer bounds; 0 without pools.
+    pub(crate) fn quanta_between(low: usize, high: usize) -> usize {
+        high.saturating_sub(low) >> QUANTUM_LOG2
+    }
+
     /// Sets the outer bounds of the pools, and what follows from them.
     pub(crate) fn set_bounds(&mut self, low: usize, high: usize) {
         let start = ptr::from_ref(self).addr();
         self.low = low;
         self.high = high;
-        self.quanta = high.saturating_sub(low) >> QUANTUM_LOG2;
+        self.quanta = Control::quanta_between(low, high);
         self.links_low = start.min(low);
         self.links = (high.max(start + self.bytes()) - self.links_low) / WORD;
     }

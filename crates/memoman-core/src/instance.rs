@@ -10,7 +10,6 @@ use crate::config::{
 use crate::control::Control;
 use crate::life;
 use crate::misuse::{MisuseHandler, Refusal};
-use crate::observe::HOOKS;
 use crate::pool::{POOL_COST, POOL_MIN};
 
 /// An instance: a handle on the control structure in the caller's memory. Two copies name the same
@@ -189,8 +188,7 @@ impl Tlsf {
     pub unsafe fn destroy(self) {
         // SAFETY: live instance (caller), so its control structure may be written.
         unsafe {
-            // The observers' words mean nothing from here on.
-            let bytes = (*self.control()).bytes() - HOOKS;
+            let bytes = (*self.control()).bytes();
             ptr::write_bytes(self.control().cast::<u8>(), 0, bytes);
         }
     }

@@ -2,8 +2,9 @@
 //! layer above can act around it, for example mark memory for a checker.
 //!
 //! Interception costs the hot calls nothing: an intercepted instance has a largest request of 0 and
-//! no room between its outer bounds, so the ordinary tests send every call to a cold path, which
-//! tests for it.
+//! no quanta for a payload, so the ordinary tests send every call to a cold path, which tests for
+//! it. Both words follow from others in the control structure, so that no pointer is followed to
+//! restore them.
 
 use core::ptr::NonNull;
 
@@ -42,9 +43,7 @@ impl Tlsf {
         // SAFETY: live (caller).
         let control = unsafe { &mut *self.control() };
         control.limit = 0;
-        control.low = usize::MAX;
         control.quanta = 0;
-        control.high = 0;
     }
 
     /// Ends the interception. O(1).
@@ -53,13 +52,11 @@ impl Tlsf {
     /// The instance is live.
     #[cold]
     pub unsafe fn end_interception(self) {
-        // SAFETY: live (caller), so its list of pools is sound.
-        unsafe {
-            let control = &mut *self.control();
-            control.limit = control.max_size - HEADER;
-            let (low, high) = control.outer_bounds();
-            control.set_bounds(low, high);
-        }
+        // SAFETY: live (caller).
+        let control = unsafe { &mut *self.control() };
+        // Wrapped around only when `max_size` has been overwritten.
+        control.limit = control.max_size.wrapping_sub(HEADER);
+        control.quanta = Control::quanta_between(control.low, control.high);
     }
 
     /// True between [`Tlsf::intercept`] and [`Tlsf::end_interception`]. O(1).

@@ -3,7 +3,7 @@
 //!
 //! The core stores them and calls them; the layer above decides when. It intercepts an instance
 //! that has one ([`crate::intercept`]), so that an instance without one pays nothing. Their words
-//! lie at the end of the control structure, under a hash of their own. They mean nothing
+//! end the control structure's fixed part, under a hash of their own. They mean nothing
 //! while no function is set: a layer that reads them only under interception clears them before it
 //! sets one ([`Tlsf::clear_hooks`]). The small build has none.
 
@@ -92,13 +92,6 @@ pub(crate) struct Hooks {
     running: usize,
 }
 
-/// Bytes of the words at the end of a control structure.
-pub(crate) const HOOKS: usize = if cfg!(memoman_small) {
-    0
-} else {
-    size_of::<Hooks>()
-};
-
 impl Hooks {
     fn checksum(&self) -> usize {
         hash::mix(&[
@@ -124,15 +117,13 @@ pub enum Access {
     Release,
 }
 
+#[cfg(not(memoman_small))]
 impl Tlsf {
     /// # Safety
     /// The instance is live.
     unsafe fn hooks(self) -> *mut Hooks {
-        // SAFETY: live (caller), so these words end the control structure.
-        unsafe {
-            let control = self.control();
-            control.byte_add((*control).bytes() - HOOKS).cast()
-        }
+        // SAFETY: live (caller), so the control structure's fixed part is there.
+        unsafe { &raw mut (*self.control()).hooks }
     }
 
     /// Sets neither function, whatever the words were.

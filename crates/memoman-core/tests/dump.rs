@@ -17,7 +17,10 @@ fn memory(bytes: usize) -> Vec<MaybeUninit<usize>> {
 fn heap(memory: &mut Memory) -> (Tlsf, [NonNull<u8>; 3]) {
     // SAFETY: the memory is the heap's until the test ends.
     unsafe {
-        let tlsf = Tlsf::create_with_pool(memory.as_mut_ptr().cast(), size_of_val(memory)).unwrap();
+        let (start, bytes) = (memory.as_mut_ptr().cast(), size_of_val(memory));
+        // All bins, whatever the bytes.
+        let max_block = Tlsf::DEFAULT_MAX_BLOCK;
+        let tlsf = Tlsf::create_for_with_pool(start, bytes, max_block).unwrap();
         let blocks = [100, 200, 300].map(|bytes| tlsf.malloc(bytes).unwrap());
         tlsf.free(blocks[1]).unwrap();
         (tlsf, blocks)
@@ -160,7 +163,7 @@ fn the_dump_finds_what_validation_finds() {
     let place = memory.as_mut_ptr().cast::<usize>();
     let mut damaged = 0;
     for index in 0..words {
-        for change in 0..4 {
+        for change in 0..5 {
             // SAFETY: a word of the heap's memory, restored before the next call.
             unsafe {
                 let word = place.add(index);
@@ -169,6 +172,7 @@ fn the_dump_finds_what_validation_finds() {
                     0 => 0,
                     1 => usize::MAX,
                     2 => old ^ 16,
+                    3 => blocks[1].addr().get() + 1,
                     _ => blocks[0].as_ptr().expose_provenance(),
                 });
                 let sound = tlsf.diagnose().is_none();

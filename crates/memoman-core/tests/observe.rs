@@ -96,7 +96,7 @@ fn memory_of_the_handler_becomes_a_pool_and_the_request_is_served() {
         regions.pop()
     };
     let mut memory = [const { MaybeUninit::uninit() }; 32 * 1024];
-    let mut heap = Heap::new(&mut memory).unwrap();
+    let mut heap = Heap::with_max_block(&mut memory, 1 << 16).unwrap();
     heap.set_exhausted_handler(&mut grow);
     heap.set_observer(&mut count);
     // The first region is too small for a pool, so the request is refused.
@@ -163,12 +163,14 @@ fn overwritten_words_are_misuse() {
     // SAFETY: the memory is the heap's until the test ends; its words are cleared before their use.
     unsafe {
         let tlsf = Tlsf::create_with_pool(memory.as_mut_ptr().cast(), 8 * memory.len()).unwrap();
-        let end = Tlsf::control_size(Tlsf::DEFAULT_MAX_BLOCK) / size_of::<usize>();
         tlsf.clear_hooks();
         tlsf.set_observer(Some(call_back), ptr::null_mut());
         let words = tlsf.as_raw().cast::<usize>();
+        let observer = call_back as *const () as usize;
+        let first = (0..).find(|&index| words.add(index).read() == observer);
+        let first = first.unwrap();
         let mut found = 0;
-        for index in end - 6..end - 1 {
+        for index in first..first + 5 {
             let word = words.add(index);
             word.write(word.read() ^ 64);
             found += usize::from(tlsf.has_hooks() == Err(Misuse::SmashedHooks));
@@ -181,6 +183,57 @@ fn overwritten_words_are_misuse() {
         tlsf.spoil_check();
         assert!(tlsf.diagnose().is_some());
     }
+}
+
+#[test]
+fn damage_of_the_control_structure_is_found_under_interception() {
+    let max_block = 1 << 12;
+    let mut control = vec![0usize; Tlsf::control_size(max_block) / size_of::<usize>()];
+    let mut pool = vec![0usize; 1024];
+    let inside = pool.as_ptr().addr();
+    let mut found = 0;
+    // SAFETY: the memory is the heap's until the test ends; each word is restored.
+    unsafe {
+        let tlsf = Tlsf::create(control.as_mut_ptr().cast(), max_block).unwrap();
+        let bytes = size_of_val(&pool[..]);
+        tlsf.add_pool(pool.as_mut_ptr().cast(), bytes).unwrap();
+        let freed = tlsf.malloc(100).unwrap();
+        tlsf.malloc(100).unwrap();
+        tlsf.free(freed).unwrap();
+        for index in 0..control.len() {
+            for value in [0, 8, 500, 1 << 30, inside + 1, usize::MAX] {
+                tlsf.intercept();
+                let word = tlsf.as_raw().cast::<usize>().add(index);
+                let old = word.replace(value);
+                if tlsf.is_intercepted() {
+                    tlsf.end_interception();
+                }
+                let _ = tlsf.has_hooks();
+                found += usize::from(tlsf.diagnose().is_some());
+                word.write(old);
+                tlsf.end_interception();
+                assert_eq!(tlsf.diagnose(), None, "word {index}");
+            }
+        }
+    }
+    assert!(found > 5 * 60, "{found}");
+}
+
+#[test]
+fn a_wild_pointer_is_reported_under_observation() {
+    let count = Mutex::new(0);
+    let mut observe = |_: &Event| *count.lock().unwrap() += 1;
+    let mut memory = [const { MaybeUninit::uninit() }; 32 * 1024];
+    let mut heap = Heap::new(&mut memory).unwrap();
+    heap.set_observer(&mut observe);
+    for address in [16, 0x1000, usize::MAX - 15] {
+        let wild = ptr::NonNull::new(ptr::without_provenance_mut(address)).unwrap();
+        // SAFETY: reported, since it lies outside the heap.
+        let result = unsafe { heap.deallocate(wild, layout(8)) };
+        assert_eq!(result, Err(Misuse::Foreign));
+    }
+    assert_eq!(heap.validate(), Ok(()));
+    assert_eq!(*count.lock().unwrap(), 0);
 }
 
 #[test]

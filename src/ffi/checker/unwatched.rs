@@ -220,14 +220,14 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
     }
 }
 
-/// Usable bytes of a block.
+/// Usable bytes of a block in use; 0 for any other pointer.
 ///
 /// # Safety
-/// `block` is NULL or a block of a live instance.
+/// The instance is live, and memory between its pools' outer bounds may be read.
 #[cfg(memoman_debug)]
-pub(crate) unsafe fn usable(_tlsf: Tlsf, block: *const u8) -> usize {
-    // SAFETY: NULL or a block of a live instance (caller).
-    unsafe { Tlsf::block_size(block) }
+pub(crate) unsafe fn usable(tlsf: Tlsf, ptr: *mut u8) -> usize {
+    // SAFETY: live instance, readable bounds (caller).
+    unsafe { NonNull::new(ptr).map_or(0, |block| tlsf.usable_size(block).unwrap_or(0)) }
 }
 
 /// The instance's figures.

@@ -394,15 +394,15 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
     }
 }
 
-/// Usable bytes of a block of an intercepted instance.
+/// Usable bytes of a block in use of an intercepted instance; 0 for any other pointer.
 ///
 /// # Safety
-/// The instance is live; `block` is NULL or a block of it.
-pub(crate) unsafe fn usable(tlsf: Tlsf, block: *const u8) -> usize {
-    // SAFETY: live instance, NULL or a block of it (caller).
+/// The instance is live, and memory between its pools' outer bounds may be read.
+pub(crate) unsafe fn usable(tlsf: Tlsf, ptr: *mut u8) -> usize {
+    // SAFETY: live instance, readable bounds (caller).
     unsafe {
-        let _session = Session::open(tlsf);
-        Tlsf::block_size(block)
+        let session = Session::open(tlsf);
+        NonNull::new(ptr).map_or(0, |block| session.usable_size(block).unwrap_or(0))
     }
 }
 

@@ -398,10 +398,12 @@ unsafe fn list(control: *mut Control, bin: usize) -> (List, Checked) {
             let Some(pool) = inside else {
                 return (list, fault(None));
             };
+            if !block.is_aligned() {
+                return (list, fault(Some(pool)));
+            }
             let header = block.header(cookie);
             let size = header.size();
-            if !block.is_aligned()
-                || !header.is_plain_free()
+            if !header.is_plain_free()
                 || size < BLOCK_MIN
                 || size > pool.end() - block.addr()
                 || (*control).bin_of_block(block, size) != bin

@@ -292,8 +292,11 @@ impl<'pool> Heap<'pool> {
             if let Err(misuse) = tlsf.enter_hooks(access) {
                 return Err(Refusal::Misuse(misuse, old));
             }
-            let before = match kind {
-                EventKind::Free => Tlsf::block_size(old),
+            let before = match (kind, NonNull::new(old)) {
+                // Tested: `free` has yet to find that it is no block.
+                (EventKind::Free, Some(block)) => {
+                    suspended(tlsf, || tlsf.usable_size(block).unwrap_or(0))
+                }
                 _ => 0,
             };
             let perform = || {

@@ -3,7 +3,6 @@
 use crate::config::{MAX_BLOCK_LIMIT, QUANTUM, SIZE_LIMIT, WORD};
 use crate::control::{BINS_MIN, Control};
 use crate::life;
-use crate::observe::HOOKS;
 use crate::size_class::{bin_floor_size, block_size_for};
 
 #[test]
@@ -17,7 +16,7 @@ fn group_e_every_block_of_the_last_bin_serves_every_request_and_no_bin_is_spared
         let bins = Control::bins_for(max_block);
         assert!(bin_floor_size(bins - 1) >= block_size_for(max_block));
         assert!(bins == BINS_MIN || bin_floor_size(bins - 2) < block_size_for(max_block));
-        let bytes = size_of::<Control>() + bins * WORD + HOOKS;
+        let bytes = size_of::<Control>() + bins * WORD;
         assert!((bytes..bytes + QUANTUM).contains(&Control::size_for(max_block)));
         assert!(Control::size_for(max_block).is_multiple_of(QUANTUM));
     }

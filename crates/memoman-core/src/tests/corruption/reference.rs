@@ -22,7 +22,7 @@ pub(super) struct Reference {
     top_bin: usize,
 }
 
-/// Fields of the control structure that hot calls change; `check` covers all others.
+/// Fields of the control structure that hot calls change; `check` covers all others before it.
 const CHANGING: [usize; 7] = [
     offset_of!(Control, used),
     offset_of!(Control, absorber),
@@ -37,7 +37,7 @@ impl Reference {
     pub(super) fn new(heap: &Heap) -> Reference {
         let control = heap.control().addr();
         let mut fixed = BTreeMap::new();
-        for offset in (0..size_of::<Control>()).step_by(WORD) {
+        for offset in (0..=offset_of!(Control, check)).step_by(WORD) {
             let in_bitmap = offset >= offset_of!(Control, sl_bitmap)
                 && offset < offset_of!(Control, sl_bitmap) + SL_WORDS * WORD;
             if !CHANGING.contains(&offset) && !in_bitmap {
