@@ -120,15 +120,15 @@ fn report_unknown() {
             continue;
         };
         if unknown < UNKNOWN_MAX {
-            line.add(if unknown == 0 { b"memoman: " } else { b", " });
-            line.add(name.get(..64).unwrap_or(name));
+            line.text(if unknown == 0 { b"memoman: " } else { b", " });
+            line.text(name.get(..64).unwrap_or(name));
         }
         unknown += 1;
     }
     if unknown > 0 {
-        line.add(b" ignored: the variables are ");
-        line.add(NAMES);
-        line.add(b"\n");
+        line.text(b" ignored: the variables are ");
+        line.text(NAMES);
+        line.text(b"\n");
         line.print();
     }
 }
