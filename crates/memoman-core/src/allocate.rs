@@ -26,6 +26,16 @@ impl Tlsf {
         unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
+    /// [`Tlsf::malloc`], compiled once for callers that are not hot.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(never)]
+    pub unsafe fn malloc_outlined(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe { self.malloc(bytes) }
+    }
+
     /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that
     /// has exactly the size that a block for the request is cut to.
     ///

@@ -60,6 +60,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live.
+    #[inline]
     pub unsafe fn stats(self) -> Stats {
         // SAFETY: live (caller).
         unsafe { Stats::of(&*self.control(), Control::largest(self.control())) }

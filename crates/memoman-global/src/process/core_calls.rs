@@ -23,16 +23,7 @@ pub(crate) unsafe fn allocate_inlined(
         } else {
             tlsf.memalign(align, bytes)
         };
-        // Success apart: the result is made anew, in two stores, where a copy takes ten.
-        match result {
-            Ok(block) => Ok(block),
-            Err(refusal) => {
-                if refusal == Refusal::Exhausted {
-                    tlsf.withdraw_refusal();
-                }
-                Err(refusal)
-            }
-        }
+        uncounted(tlsf, result)
     }
 }
 
@@ -47,7 +38,36 @@ pub(crate) unsafe fn allocate(
     bytes: usize,
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: the instance is live, and this thread's for the call (caller).
-    unsafe { allocate_inlined(tlsf, align, bytes) }
+    unsafe {
+        let result = if align <= Tlsf::ALIGN {
+            tlsf.malloc_outlined(bytes)
+        } else {
+            tlsf.memalign(align, bytes)
+        };
+        uncounted(tlsf, result)
+    }
+}
+
+/// Takes back the count of a request that the instance has refused.
+///
+/// # Safety
+/// The instance is live, and no other thread is in it.
+#[inline(always)]
+unsafe fn uncounted(
+    tlsf: Tlsf,
+    result: Result<NonNull<u8>, Refusal>,
+) -> Result<NonNull<u8>, Refusal> {
+    // Success apart: the result is made anew, in two stores, where a copy takes ten.
+    match result {
+        Ok(block) => Ok(block),
+        Err(refusal) => {
+            if refusal == Refusal::Exhausted {
+                // SAFETY: the instance is live, and this thread's for the call (caller).
+                unsafe { tlsf.withdraw_refusal() };
+            }
+            Err(refusal)
+        }
+    }
 }
 
 /// `free`. Returns the block's pool if it has no live block left.
@@ -59,7 +79,7 @@ pub(crate) unsafe fn allocate(
 pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) -> Result<Option<Pool>, Misuse> {
     // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
-        let freed = tlsf.free(block)?;
+        let freed = tlsf.free_outlined(block)?;
         Ok(tlsf.emptied_pool(freed))
     }
 }

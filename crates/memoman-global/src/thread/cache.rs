@@ -60,6 +60,7 @@ pub(crate) const fn class_of_size(size: usize) -> usize {
 }
 
 /// The least bytes of a block of this class, header included.
+#[inline(always)]
 pub(crate) const fn bytes_of(class: usize) -> usize {
     let quanta = if class < SMALL {
         class
