@@ -66,6 +66,16 @@ impl Tlsf {
         unsafe { Stats::of(&*self.control(), Control::largest(self.control())) }
     }
 
+    /// [`Stats::pool_bytes`] alone.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn pool_bytes(self) -> usize {
+        // SAFETY: live (caller).
+        unsafe { (*self.control()).pool_bytes }
+    }
+
     /// Number of free blocks, counted up to `limit`; O(limit + bins).
     ///
     /// # Safety

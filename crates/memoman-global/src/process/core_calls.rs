@@ -6,24 +6,35 @@ use core::ptr::NonNull;
 use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 
 /// `malloc` or `memalign`. Exhaustion is not counted as a refused request: another heap may serve
-/// it.
+/// it. With `HOT`, the core's fast path is inlined.
 ///
 /// # Safety
 /// The instance is live, and no other thread is in it.
 #[inline(always)]
-pub(crate) unsafe fn allocate_inlined(
+pub(crate) unsafe fn allocate_inlined<const HOT: bool>(
     tlsf: Tlsf,
     align: usize,
     bytes: usize,
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
-        let result = if align <= Tlsf::ALIGN {
+        let result = if align > Tlsf::ALIGN {
+            tlsf.memalign(align, bytes)
+        } else if HOT {
             tlsf.malloc(bytes)
         } else {
-            tlsf.memalign(align, bytes)
+            tlsf.malloc_outlined(bytes)
         };
-        uncounted(tlsf, result)
+        // Success apart: the result is made anew, in two stores, where a copy takes ten.
+        match result {
+            Ok(block) => Ok(block),
+            Err(refusal) => {
+                if refusal == Refusal::Exhausted {
+                    tlsf.withdraw_refusal();
+                }
+                Err(refusal)
+            }
+        }
     }
 }
 
@@ -38,36 +49,7 @@ pub(crate) unsafe fn allocate(
     bytes: usize,
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: the instance is live, and this thread's for the call (caller).
-    unsafe {
-        let result = if align <= Tlsf::ALIGN {
-            tlsf.malloc_outlined(bytes)
-        } else {
-            tlsf.memalign(align, bytes)
-        };
-        uncounted(tlsf, result)
-    }
-}
-
-/// Takes back the count of a request that the instance has refused.
-///
-/// # Safety
-/// The instance is live, and no other thread is in it.
-#[inline(always)]
-unsafe fn uncounted(
-    tlsf: Tlsf,
-    result: Result<NonNull<u8>, Refusal>,
-) -> Result<NonNull<u8>, Refusal> {
-    // Success apart: the result is made anew, in two stores, where a copy takes ten.
-    match result {
-        Ok(block) => Ok(block),
-        Err(refusal) => {
-            if refusal == Refusal::Exhausted {
-                // SAFETY: the instance is live, and this thread's for the call (caller).
-                unsafe { tlsf.withdraw_refusal() };
-            }
-            Err(refusal)
-        }
-    }
+    unsafe { allocate_inlined::<false>(tlsf, align, bytes) }
 }
 
 /// `free`. Returns the block's pool if it has no live block left.
