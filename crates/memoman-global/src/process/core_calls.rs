@@ -18,12 +18,14 @@ pub(crate) unsafe fn allocate_inlined<const HOT: bool>(
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
-        let result = if align > Tlsf::ALIGN {
-            tlsf.memalign(align, bytes)
-        } else if HOT {
-            tlsf.malloc(bytes)
+        let result = if align <= Tlsf::ALIGN {
+            if HOT {
+                tlsf.malloc(bytes)
+            } else {
+                tlsf.malloc_outlined(bytes)
+            }
         } else {
-            tlsf.malloc_outlined(bytes)
+            tlsf.memalign(align, bytes)
         };
         // Success apart: the result is made anew, in two stores, where a copy takes ten.
         match result {
