@@ -55,6 +55,8 @@ impl Tlsf {
             let hit = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 match pop_exact(control, size, quanta, true) {
                     Some(payload) => payload,
+                    // In a bin of one size, the cut size is the size itself.
+                    None if F::COMPACT => return search_large::<F>(self, size, size, quanta),
                     None => return search_small::<F>(self, size),
                 }
             } else {
