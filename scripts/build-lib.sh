@@ -31,7 +31,7 @@ suffix=
 case $variant in
     release | debug | small) profile=release folder=release ;;&
     # Cold calls are not inlined: their code is a third smaller, the hot paths stay as they are.
-    release) export RUSTFLAGS="${RUSTFLAGS:-} -Cllvm-args=-inline-threshold=25" ;;
+    release) export RUSTFLAGS="${RUSTFLAGS:-} -Cllvm-args=-inline-threshold=5" ;;
     dev) ;;
     asan) sanitizer=address ;;
     tsan) sanitizer=thread ;;

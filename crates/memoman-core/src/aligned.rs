@@ -55,7 +55,12 @@ impl Tlsf {
             }
             let head = Control::head(control, bin).read();
             if head.addr() & (align - 1) == 0 {
-                return take_aligned::<F>(self, align, size, wanted, bin);
+                if !F::COMPACT {
+                    return take_aligned::<F>(self, align, size, wanted, bin);
+                }
+                if let Some(payload) = pop_exact(control, wanted, bin, false) {
+                    return F::allocated(self, Ok(payload));
+                }
             }
             search_aligned::<F>(self, align, size, wanted)
         }

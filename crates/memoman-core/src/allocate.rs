@@ -26,6 +26,16 @@ impl Tlsf {
         unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
+    /// [`Tlsf::malloc`], compiled once for callers that are not hot.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(never)]
+    pub unsafe fn malloc_outlined(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe { self.malloc(bytes) }
+    }
+
     /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that
     /// has exactly the size that a block for the request is cut to.
     ///
@@ -45,6 +55,8 @@ impl Tlsf {
             let hit = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 match pop_exact(control, size, quanta, true) {
                     Some(payload) => payload,
+                    // In a bin of one size, the cut size is the size itself.
+                    None if F::COMPACT => return search_large::<F>(self, size, size, quanta),
                     None => return search_small::<F>(self, size),
                 }
             } else {

@@ -32,6 +32,16 @@ impl Tlsf {
         unsafe { self.free_for::<Returned>(ptr.as_ptr()) }
     }
 
+    /// [`Tlsf::free`], compiled once for callers that are not hot.
+    ///
+    /// # Safety
+    /// The duties of [`Tlsf::free`].
+    #[inline(never)]
+    pub unsafe fn free_outlined(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
+        // SAFETY: the caller's duties.
+        unsafe { self.free(ptr) }
+    }
+
     /// [`Tlsf::free`] for a front. The fast path frees a block between two blocks in use.
     ///
     /// # Safety

@@ -248,6 +248,16 @@ impl Links {
     }
 }
 
+/// [`unlink`], compiled once for calls on pools.
+///
+/// # Safety
+/// The duties of [`unlink`].
+#[inline(never)]
+pub(crate) unsafe fn unlink_outlined(this: *mut Control, block: Block) {
+    // SAFETY: the caller's duties.
+    unsafe { unlink(this, block) }
+}
+
 /// Unlinks a block from wherever it is in its list.
 ///
 /// # Safety

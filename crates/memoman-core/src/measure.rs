@@ -169,6 +169,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The duties of [`Tlsf::measure`]. `look` may be called with each block in use.
+    #[inline(never)]
     pub unsafe fn measure_with(self, look: Look) -> Option<Measure> {
         // SAFETY: the instance's memory may be read (caller); each step validates what the next one
         // follows.

@@ -250,7 +250,7 @@ impl Tlsf {
                 let Some((tail, tail_size, _)) = prev_free_block(control, sentinel) else {
                     return false;
                 };
-                free_list::unlink(control, tail);
+                free_list::unlink_outlined(control, tail);
                 block = tail;
                 size += tail_size;
             } else if grown < BLOCK_MIN {
@@ -311,14 +311,14 @@ impl Tlsf {
                     return false;
                 }
             }
-            free_list::unlink(control, first);
+            free_list::unlink_outlined(control, first);
             (*control).pool_bytes -= pool.end() - pool.start();
             (*control).overhead -= POOL_COST;
             let (next_ptr, prev_ptr) = ((*header).next, (*header).prev);
             link_neighbours(control, prev, next, next_ptr, prev_ptr);
             refresh(control);
             if let Some((tail, ..)) = tail {
-                free_list::unlink(control, tail);
+                free_list::unlink_outlined(control, tail);
                 free_list::push(control, WILDERNESS, tail);
                 (*control).absorber = 0;
             }
@@ -404,7 +404,7 @@ unsafe fn give_up_wilderness(control: *mut Control) -> bool {
         if free_list::links_of(control, block).is_none() {
             return false;
         }
-        free_list::unlink(control, block);
+        free_list::unlink_outlined(control, block);
         free_list::push(control, (*control).bin_of(size), block);
     }
     true

@@ -139,16 +139,6 @@ impl Tlsf {
         }
     }
 
-    /// [`Tlsf::free`], compiled once for callers that are not hot.
-    ///
-    /// # Safety
-    /// The instance is live, and the contents of the block are given up.
-    #[inline(never)]
-    unsafe fn free_outlined(self, ptr: NonNull<u8>) -> Option<Misuse> {
-        // SAFETY: live instance, contents given up (caller).
-        unsafe { self.free(ptr).err() }
-    }
-
     /// Allocates another block, copies the contents, frees the old block.
     ///
     /// # Safety
@@ -170,7 +160,7 @@ impl Tlsf {
             let kept = (size - HEADER).min(bytes);
             let old = Block::returned(ptr.as_ptr()).payload();
             ptr::copy_nonoverlapping(old, new.as_ptr(), kept);
-            if let Some(misuse) = self.free_outlined(ptr) {
+            if let Err(misuse) = self.free_outlined(ptr) {
                 // A neighbour of the old block is overwritten: undo the call.
                 let _ = self.free_outlined(new);
                 (*self.control()).peak = peak;

@@ -60,9 +60,20 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live.
+    #[inline]
     pub unsafe fn stats(self) -> Stats {
         // SAFETY: live (caller).
         unsafe { Stats::of(&*self.control(), Control::largest(self.control())) }
+    }
+
+    /// [`Stats::pool_bytes`] alone.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn pool_bytes(self) -> usize {
+        // SAFETY: live (caller).
+        unsafe { (*self.control()).pool_bytes }
     }
 
     /// Number of free blocks, counted up to `limit`; O(limit + bins).

@@ -385,7 +385,7 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
             _ => {
                 let block = match call.kind {
                     EventKind::Memalign => session.memalign(align, bytes)?,
-                    _ => session.malloc(bytes)?,
+                    _ => session.malloc_outlined(bytes)?,
                 };
                 marks::taken(session.name(), block, bytes);
                 Ok(block.as_ptr())
@@ -446,7 +446,7 @@ unsafe fn give_back(session: &Session, block: NonNull<u8>) -> Result<(), Misuse>
     unsafe {
         session.reach(block)?;
         let usable = Tlsf::block_size(block.as_ptr());
-        session.free(block)?;
+        session.free_outlined(block)?;
         marks::given_up(session.name(), block, usable);
         Ok(())
     }

@@ -83,6 +83,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The duties of [`Tlsf::dump`]. `look` may be called with each block in use.
+    #[inline(never)]
     pub unsafe fn dump_with(
         self,
         format: DumpFormat,

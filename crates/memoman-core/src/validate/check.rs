@@ -16,6 +16,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The memory of the control structure and the pools may be read; its contents may be anything.
+    #[inline(never)]
     pub unsafe fn diagnose(self) -> Option<Violation> {
         // SAFETY: the instance's memory may be read (caller).
         unsafe { diagnose(self.control()).err() }

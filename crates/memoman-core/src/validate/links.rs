@@ -162,14 +162,17 @@ unsafe fn edges_of(
     );
 }
 
-/// Calls `visit` with all edges, both records of each.
-unsafe fn each_edge(control: *mut Control, mut visit: impl FnMut(Edge, By)) -> Checked {
+/// Calls `visit` with all edges, both records of each. Compiled once, since only the search for a
+/// fault that has been found calls it.
+#[cold]
+#[inline(never)]
+unsafe fn each_edge(control: *mut Control, visit: &mut dyn FnMut(Edge, By)) -> Checked {
     // SAFETY: control structure and pools are validated (caller), each block by the walk.
     unsafe {
         each_head(control, |edge| visit(edge, By::Link));
         each_block(control, |block, header| {
             if header.is_free() {
-                edges_of(control, block, header, &mut visit);
+                edges_of(control, block, header, &mut *visit);
             }
         })
     }
@@ -196,7 +199,8 @@ const DIGIT: u32 = 6;
 
 /// The lowest key whose weights do not add up to zero. `entries` calls a visitor with all keys and
 /// weights; it is called a constant number of times.
-fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> Checked<usize> {
+#[inline(never)]
+fn lowest(entries: &mut dyn FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> Checked<usize> {
     let mut found = 0usize;
     let mut shift = usize::BITS.next_multiple_of(DIGIT);
     while shift > 0 {
@@ -217,20 +221,26 @@ fn lowest(mut entries: impl FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> C
 }
 
 /// Names the link or block whose edges do not add up to zero.
-unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
+#[cold]
+#[inline(never)]
+unsafe fn blame(control: *mut Control) -> Checked<Sums> {
     // SAFETY: control structure, pools and each block's header are validated (caller).
     unsafe {
-        let from = lowest(|add| each_edge(control, |edge, by| add(edge.from, edge.weight(by))))?;
+        let from = lowest(&mut |add| {
+            each_edge(control, &mut |edge, by| {
+                add(edge.from, edge.weight(by));
+            })
+        })?;
         // The edge that the word there records, if it is in a head or a free block.
         let mut says = None;
-        each_edge(control, |edge, by| {
+        each_edge(control, &mut |edge, by| {
             if by == By::Link && edge.from == from {
                 says = Some(edge);
             }
         })?;
         // The blocks that record an edge from it.
         let (mut agreed, mut other) = (false, None);
-        each_edge(control, |edge, by| {
+        each_edge(control, &mut |edge, by| {
             if by == By::Block && edge.from == from {
                 agreed |= says == Some(edge);
                 if says != Some(edge) {
@@ -244,12 +254,12 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
         };
         // The edge that this block records, and whether the word records it too.
         let (mut link, mut mutual) = (None, false);
-        each_edge(control, |edge, by| {
+        each_edge(control, &mut |edge, by| {
             if by == By::Block && edge.to == to {
                 link = Some(edge);
             }
         })?;
-        each_edge(control, |edge, by| {
+        each_edge(control, &mut |edge, by| {
             mutual |= by == By::Link && link == Some(edge)
         })?;
         let wrong = match (astray, other) {
@@ -267,7 +277,7 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
             (*control).top_bin,
         )
         .is_some();
-        each_edge(control, |edge, by| {
+        each_edge(control, &mut |edge, by| {
             led_to |= by == By::Link && edge.to.addr() == wrong;
         })?;
         at(
@@ -283,10 +293,12 @@ unsafe fn blame<T>(control: *mut Control) -> Checked<T> {
 }
 
 /// Names a free block in no list although both sides record every edge: one of a ring.
-unsafe fn unlisted<T>(control: *mut Control) -> Checked<T> {
+#[cold]
+#[inline(never)]
+unsafe fn unlisted(control: *mut Control) -> Checked<Sums> {
     // SAFETY: control structure, pools, blocks and every edge are validated (caller).
     unsafe {
-        let block = lowest(|add| {
+        let block = lowest(&mut |add| {
             each_listed(control, |block| add(block.addr(), usize::MAX));
             each_block(control, |block, header| {
                 if header.is_free() {

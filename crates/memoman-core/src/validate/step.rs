@@ -75,6 +75,7 @@ impl Tlsf {
     /// # Safety
     /// The memory of the control structure and the pools may be read; its contents may be anything.
     /// `cursor` is all zero or was written by this method for this instance.
+    #[inline(never)]
     pub unsafe fn validate_step(self, cursor: &mut Cursor, max_blocks: usize) -> Step {
         // SAFETY: the instance's memory may be read (caller).
         match unsafe { self.step(cursor, max_blocks.max(1)) } {

@@ -92,10 +92,11 @@ fn list_leaks() {
 }
 
 fn row(leak: &Leak) -> Line {
-    Line::new()
-        .text(b"memoman: ")
+    let mut line = Line::new();
+    line.text(b"memoman: ")
         .number(leak.bytes, 0)
         .text(b" bytes in ")
         .number(leak.blocks, 0)
-        .text(b" blocks")
+        .text(b" blocks");
+    line
 }

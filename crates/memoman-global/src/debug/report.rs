@@ -12,38 +12,35 @@ pub fn print(fault: &Fault) {
     let mut line = Line::headline(fault.message().to_bytes(), fault.address);
     if let Some(block) = &fault.block {
         if !fault.place.is_null() {
-            line = line.place(fault, block);
+            line.place(fault, block);
         }
-        line = line.text(b"memoman:   ");
+        line.text(b"memoman:   ");
         if fault.address != block.payload && !matches!(fault.kind, Kind::Broken(_)) {
-            line = line
-                .number(fault.address.addr().wrapping_sub(block.payload.addr()), 0)
+            line.number(fault.address.addr().wrapping_sub(block.payload.addr()), 0)
                 .text(b" bytes into a ");
         }
-        line = line
-            .text(b"block of ")
+        line.text(b"block of ")
             .number(block.size, 0)
             .text(b" bytes");
-        line = line.text(b" allocated at ").site(block.allocated);
+        line.text(b" allocated at ").site(block.allocated);
         if block.is_freed {
-            line = line.text(b", freed at ").site(block.freed);
+            line.text(b", freed at ").site(block.freed);
         }
         if block.number != 0 {
-            line = line.text(b"; allocation number ").number(block.number, 0);
+            line.text(b"; allocation number ").number(block.number, 0);
         }
-        line = line.text(b"\n");
+        line.text(b"\n");
     }
     line.print();
 }
 
 impl Line {
     /// Appends the first overwritten byte, and where it lies.
-    fn place(self, fault: &Fault, block: &Known) -> Line {
+    fn place(&mut self, fault: &Fault, block: &Known) {
         let (place, start) = (fault.place.addr(), block.payload.addr());
         // SAFETY: the place lies in a pool: it was read when the fault was found.
         let value = unsafe { fault.place.read_volatile() };
-        let line = self
-            .text(b"memoman:   first overwritten byte: ")
+        self.text(b"memoman:   first overwritten byte: ")
             .address(place)
             .text(b", ");
         let (distance, whence): (_, &[u8]) = if place < start {
@@ -53,15 +50,16 @@ impl Line {
         } else {
             (place - start - block.size, b" past the end")
         };
-        let line = line
-            .number(distance, 0)
+        self.number(distance, 0)
             .text(if distance == 1 { b" byte" } else { b" bytes" })
-            .text(whence);
-        line.text(b", is now ").address(value.into()).text(b"\n")
+            .text(whence)
+            .text(b", is now ")
+            .address(value.into())
+            .text(b"\n");
     }
 
     /// Appends a return address, and where it lies in its program or library.
-    pub(crate) fn site(self, site: usize) -> Line {
+    pub(crate) fn site(&mut self, site: usize) -> &mut Line {
         if site == 0 {
             return self.text(b"an unknown place");
         }

@@ -6,12 +6,12 @@ use core::ptr::NonNull;
 use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 
 /// `malloc` or `memalign`. Exhaustion is not counted as a refused request: another heap may serve
-/// it.
+/// it. With `HOT`, the core's fast path is inlined.
 ///
 /// # Safety
 /// The instance is live, and no other thread is in it.
 #[inline(always)]
-pub(crate) unsafe fn allocate_inlined(
+pub(crate) unsafe fn allocate_inlined<const HOT: bool>(
     tlsf: Tlsf,
     align: usize,
     bytes: usize,
@@ -19,7 +19,11 @@ pub(crate) unsafe fn allocate_inlined(
     // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
         let result = if align <= Tlsf::ALIGN {
-            tlsf.malloc(bytes)
+            if HOT {
+                tlsf.malloc(bytes)
+            } else {
+                tlsf.malloc_outlined(bytes)
+            }
         } else {
             tlsf.memalign(align, bytes)
         };
@@ -47,7 +51,7 @@ pub(crate) unsafe fn allocate(
     bytes: usize,
 ) -> Result<NonNull<u8>, Refusal> {
     // SAFETY: the instance is live, and this thread's for the call (caller).
-    unsafe { allocate_inlined(tlsf, align, bytes) }
+    unsafe { allocate_inlined::<false>(tlsf, align, bytes) }
 }
 
 /// `free`. Returns the block's pool if it has no live block left.
@@ -59,7 +63,7 @@ pub(crate) unsafe fn allocate(
 pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) -> Result<Option<Pool>, Misuse> {
     // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
-        let freed = tlsf.free(block)?;
+        let freed = tlsf.free_outlined(block)?;
         Ok(tlsf.emptied_pool(freed))
     }
 }

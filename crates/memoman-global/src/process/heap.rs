@@ -267,10 +267,18 @@ impl State {
 /// be created.
 /// Waits for the end of another thread's fork: for calls that no program needs while it forks.
 #[inline]
-pub(crate) fn with_heap<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<R> {
-    let (result, doomed) = LOCK.with(|| enter(work))?;
-    doomed.unmap();
-    Some(result)
+pub(crate) fn with_heap<R>(mut work: impl FnMut(&mut State, Tlsf) -> R) -> Option<R> {
+    let mut result = None;
+    wait_and_enter(&mut |state, tlsf| result = Some(work(state, tlsf)));
+    result
+}
+
+/// The body of [`with_heap`], compiled once.
+#[inline(never)]
+fn wait_and_enter(work: &mut dyn FnMut(&mut State, Tlsf)) {
+    if let Some(doomed) = LOCK.with(|| enter(work)) {
+        doomed.unmap();
+    }
 }
 
 /// The lock is not available, and must not be waited for: another thread forks, or this thread is
@@ -282,18 +290,32 @@ pub(crate) struct Away;
 #[cfg(not(memoman_debug))]
 #[inline]
 pub(crate) fn try_with_heap<R>(
-    work: impl FnOnce(&mut State, Tlsf) -> R,
+    mut work: impl FnMut(&mut State, Tlsf) -> R,
 ) -> Result<Option<R>, Away> {
-    let Some((result, doomed)) = LOCK.try_with(|| enter(work)).ok_or(Away)? else {
-        return Ok(None);
-    };
-    doomed.unmap();
-    Ok(Some(result))
+    let mut result = None;
+    if try_to_enter(&mut |state, tlsf| result = Some(work(state, tlsf))) {
+        Ok(result)
+    } else {
+        Err(Away)
+    }
 }
 
-/// Runs `work` under the lock. Returns the regions to unmap without it as well.
-#[inline]
-fn enter<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<(R, Doomed)> {
+/// The body of [`try_with_heap`], compiled once. False if the lock is not available.
+#[cfg(not(memoman_debug))]
+#[inline(never)]
+fn try_to_enter(work: &mut dyn FnMut(&mut State, Tlsf)) -> bool {
+    let entered = LOCK.try_with(|| enter(work));
+    if let Some(Some(doomed)) = entered {
+        doomed.unmap();
+        return true;
+    }
+    entered.is_some()
+}
+
+/// Runs `work` under the lock. Returns the regions to unmap without it; None, without running it,
+/// when there is no instance.
+#[inline(always)]
+fn enter(work: &mut dyn FnMut(&mut State, Tlsf)) -> Option<Doomed> {
     #[cfg(not(memoman_debug))]
     if LOCK.take_unsettled() {
         crate::process::registry::forget_others();
@@ -301,8 +323,8 @@ fn enter<R>(work: impl FnOnce(&mut State, Tlsf) -> R) -> Option<(R, Doomed)> {
     let tlsf = created()?;
     // SAFETY: the lock is held, and `work` does not call this function.
     let state = unsafe { &mut *HEAP.0.get() };
-    let result = work(state, tlsf);
-    Some((result, state.regions.take_doomed()))
+    work(state, tlsf);
+    Some(state.regions.take_doomed())
 }
 
 /// The instance, created at the first use. Under the lock.

@@ -171,6 +171,7 @@ fn is_anothers(heap: *mut ThreadHeap) -> bool {
 /// Keeps every other thread out of its heap until [`open`], and waits until all of them are out.
 /// What a thread does inside its heap waits for no other thread. After `patience` turns, heaps
 /// that the child of a fork can do without are left behind.
+#[inline(never)]
 fn shut(bit: usize, patience: u32) {
     let mut any = false;
     all(|heap| {
@@ -214,6 +215,7 @@ fn is_about_to_leave(heap: *mut ThreadHeap) -> bool {
 }
 
 /// Lets the other threads into their heaps again.
+#[inline(never)]
 fn open(bit: usize) {
     // SAFETY: any thread may access the gate.
     all(|heap| unsafe { (*heap).gate.open(bit) });

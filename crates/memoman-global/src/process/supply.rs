@@ -2,7 +2,7 @@
 
 use core::ptr::{self, NonNull};
 
-use crate::allocator::{Refusal, Stats, Tlsf};
+use crate::allocator::{Refusal, Tlsf};
 use crate::process::heap::{State, try_with_heap};
 use crate::process::segments::{self, Served};
 use crate::process::{large, mapping_spares, misuse, registry, side};
@@ -24,7 +24,7 @@ pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize)
     let outcome = unsafe {
         let mut sizes = [0; 2];
         if own && enter(heap) {
-            let Stats { pool_bytes, .. } = ThreadHeap::tlsf(heap).stats();
+            let pool_bytes = ThreadHeap::tlsf(heap).pool_bytes();
             ThreadHeap::leave(heap);
             sizes = segments::segment_sizes(pool_bytes, align, bytes);
         }

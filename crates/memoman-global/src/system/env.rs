@@ -120,15 +120,15 @@ fn report_unknown() {
             continue;
         };
         if unknown < UNKNOWN_MAX {
-            line.add(if unknown == 0 { b"memoman: " } else { b", " });
-            line.add(name.get(..64).unwrap_or(name));
+            line.text(if unknown == 0 { b"memoman: " } else { b", " });
+            line.text(name.get(..64).unwrap_or(name));
         }
         unknown += 1;
     }
     if unknown > 0 {
-        line.add(b" ignored: the variables are ");
-        line.add(NAMES);
-        line.add(b"\n");
+        line.text(b" ignored: the variables are ");
+        line.text(NAMES);
+        line.text(b"\n");
         line.print();
     }
 }
@@ -147,17 +147,28 @@ pub(crate) fn unknown_name(entry: &[u8]) -> Option<&[u8]> {
 
 /// A variable's value; None when it is unset, or malformed, which is reported.
 pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u8]) -> Option<T> {
+    let mut found = None;
+    let mut accept = |text: &[u8]| {
+        found = parse(text);
+        found.is_some()
+    };
+    read_value(name, &mut accept, expected);
+    found
+}
+
+/// Passes a variable's value, if it is set, to `accept`; one that it refuses is reported.
+#[inline(never)]
+fn read_value(name: &CStr, accept: &mut dyn FnMut(&[u8]) -> bool, expected: &[u8]) {
     // SAFETY: the name is a C string, and so is a result that is not null. No thread changes the
     // environment meanwhile, as getenv requires of every program.
     let text = unsafe {
         let text = secure_getenv(name.as_ptr());
         if text.is_null() {
-            return None;
+            return;
         }
         CStr::from_ptr(text).to_bytes()
     };
-    let parsed = parse(text);
-    if parsed.is_none() {
+    if !accept(text) {
         Line::new()
             .text(b"memoman: ")
             .text(name.to_bytes())
@@ -168,7 +179,6 @@ pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u
             .text(b"\n")
             .print();
     }
-    parsed
 }
 
 /// `<digits>[K|M|G]`, more than zero, within the address space.

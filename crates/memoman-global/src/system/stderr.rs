@@ -19,47 +19,40 @@ impl Line {
 
     /// The first line of a report: the fault and its address.
     pub(crate) fn headline(message: &[u8], address: *const u8) -> Line {
-        Line::new()
-            .text(b"memoman: ")
+        let mut line = Line::new();
+        line.text(b"memoman: ")
             .text(message)
             .text(b": ")
             .address(address.addr())
-            .text(b"\n")
+            .text(b"\n");
+        line
     }
 
-    pub(crate) fn text(mut self, text: &[u8]) -> Line {
-        self.add(text);
-        self
-    }
-
+    /// In place, like the ones below: a chain by value would copy the text at each link.
     #[inline(never)]
-    pub(crate) fn add(&mut self, text: &[u8]) {
+    pub(crate) fn text(&mut self, text: &[u8]) -> &mut Line {
         for &byte in text {
             if let Some(place) = self.bytes.get_mut(self.used) {
                 *place = byte;
                 self.used += 1;
             }
         }
+        self
     }
 
     /// A number, right-aligned to `width` characters.
-    pub(crate) fn number(self, value: usize, width: usize) -> Line {
+    pub(crate) fn number(&mut self, value: usize, width: usize) -> &mut Line {
         self.digits(value, 10, width)
     }
 
     /// An address, as C's `%p` prints it.
-    pub(crate) fn address(self, address: usize) -> Line {
+    pub(crate) fn address(&mut self, address: usize) -> &mut Line {
         self.text(b"0x").digits(address, 16, 0)
-    }
-
-    fn digits(mut self, value: usize, base: usize, width: usize) -> Line {
-        self.add_digits(value, base, width);
-        self
     }
 
     /// A number to this base, right-aligned to `width` characters.
     #[inline(never)]
-    pub(crate) fn add_digits(&mut self, mut value: usize, base: usize, width: usize) {
+    fn digits(&mut self, mut value: usize, base: usize, width: usize) -> &mut Line {
         let mut digits = [b' '; 24];
         let mut start = digits.len();
         for place in digits.iter_mut().rev() {
@@ -71,7 +64,7 @@ impl Line {
             }
         }
         let padded = start.min(digits.len().saturating_sub(width));
-        self.add(digits.get(padded..).unwrap_or_default());
+        self.text(digits.get(padded..).unwrap_or_default())
     }
 
     /// Writes the text to stderr, in one call unless the system takes only part of it. Keeps errno.
@@ -80,6 +73,7 @@ impl Line {
     }
 
     /// [`print`](Line::print) to any file descriptor.
+    #[inline(never)]
     pub(crate) fn write_to(&self, file: i32) {
         let saved = errno();
         let mut rest = self.as_bytes();

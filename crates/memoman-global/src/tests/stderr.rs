@@ -4,13 +4,12 @@ use crate::system::stderr::Line;
 
 #[test]
 fn numbers_and_addresses() {
-    let line = Line::new()
-        .text(b"[")
+    let mut line = Line::new();
+    line.text(b"[")
         .number(0, 0)
         .text(b"|")
         .number(1234, 8)
-        .text(b"|");
-    let line = line
+        .text(b"|")
         .number(usize::MAX, 3)
         .text(b"|")
         .address(0xdead_beef)
@@ -21,6 +20,7 @@ fn numbers_and_addresses() {
 
 #[test]
 fn what_does_not_fit_is_dropped() {
-    let line = Line::new().text(&[b'x'; 3000]);
+    let mut line = Line::new();
+    line.text(&[b'x'; 3000]);
     assert_eq!(line.as_bytes().len(), 1024);
 }

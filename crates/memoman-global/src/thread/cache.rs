@@ -60,6 +60,7 @@ pub(crate) const fn class_of_size(size: usize) -> usize {
 }
 
 /// The least bytes of a block of this class, header included.
+#[inline(always)]
 pub(crate) const fn bytes_of(class: usize) -> usize {
     let quanta = if class < SMALL {
         class
@@ -74,10 +75,10 @@ pub(crate) const fn bytes_of(class: usize) -> usize {
 /// The bits that a block's address may have.
 const ADDRESS: usize = map::ADDRESS_MAX & !(ALIGN - 1);
 
-/// The blocks of a class that fit into `bytes`. (Classes 0 and 1 have no blocks.)
+/// The blocks of a class that fit into `bytes`. (Class 0 has none.)
 #[inline(always)]
 fn blocks_in(bytes: usize, class: usize) -> usize {
-    bytes / bytes_of(class.max(1))
+    bytes.checked_div(bytes_of(class)).unwrap_or(0)
 }
 
 /// The blocks of one size.

@@ -140,7 +140,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         }
         if result.is_err() {
             if let Some(class) = class {
-                let pool_bytes = || ThreadHeap::tlsf(heap).stats().pool_bytes;
+                let pool_bytes = || ThreadHeap::tlsf(heap).pool_bytes();
                 Cache::missed(ThreadHeap::cache(heap), class, pool_bytes);
             }
             result = ThreadHeap::allocate(heap, ALIGN, bytes);

@@ -169,7 +169,7 @@ impl ThreadHeap {
     ) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the caller is in the heap.
         unsafe {
-            let result = core_calls::allocate_inlined(ThreadHeap::tlsf(heap), align, bytes);
+            let result = core_calls::allocate_inlined::<true>(ThreadHeap::tlsf(heap), align, bytes);
             if let Ok(block) = result {
                 if (*heap).cache.seal == 0 {
                     (*heap).cache.seal = Tlsf::seal_of(block);
@@ -382,7 +382,7 @@ impl ThreadHeap {
     /// The heap is larger than one kept for the next thread may be.
     pub(crate) unsafe fn is_heavy(heap: *mut ThreadHeap) -> bool {
         // SAFETY: the caller is in the heap.
-        unsafe { ThreadHeap::tlsf(heap).stats().pool_bytes > WARM_MOST }
+        unsafe { ThreadHeap::tlsf(heap).pool_bytes() > WARM_MOST }
     }
 
     /// Empties the cache into the core. Returns the last misuse it finds; the rest is emptied all

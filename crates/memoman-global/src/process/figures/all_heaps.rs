@@ -18,6 +18,7 @@ const DRAINED_MOST: usize = 4096;
 const PIECES_MOST: usize = 1 << 14;
 
 /// Every heap is sound. O(blocks).
+#[inline(never)]
 pub(crate) fn validate() -> bool {
     empty_inboxes();
     let sound = with_heap(|state, tlsf| {

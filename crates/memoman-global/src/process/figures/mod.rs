@@ -97,14 +97,14 @@ fn append(path: &[u8]) {
     while let Some(byte) = bytes.next() {
         if *byte == b'%' && bytes.as_slice().first() == Some(&b'p') {
             bytes.next();
-            name.add_digits(pid(), 10, 0);
+            name.number(pid(), 0);
         } else {
-            name.add(core::slice::from_ref(byte));
+            name.text(core::slice::from_ref(byte));
         }
     }
     // The longest path, with a process number of seven digits (Linux: at most 4,194,304) for every
     // two bytes, leaves room for the 0 after it.
-    name.add(b"\0");
+    name.text(b"\0");
     let saved = errno();
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
     let name = name.as_bytes().as_ptr();
@@ -112,11 +112,11 @@ fn append(path: &[u8]) {
     let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, name, flags, 0o666) };
     if file < 0 {
         let mut line = Line::new();
-        line.add(b"memoman: MEMOMAN_STATS: cannot write to ");
-        line.add(path);
-        line.add(b" (errno ");
-        line.add_digits(errno() as usize, 10, 0);
-        line.add(b")\n");
+        line.text(b"memoman: MEMOMAN_STATS: cannot write to ");
+        line.text(path);
+        line.text(b" (errno ");
+        line.number(errno() as usize, 0);
+        line.text(b")\n");
         line.print();
     } else {
         table().write_to(file as i32);
@@ -165,16 +165,15 @@ pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
         large_blocks,
         large_bytes,
     } = info();
-    let total = |line: Line, kind: &[u8], count: Option<usize>, size: usize| {
-        let line = line.text(b" type=\"").text(kind).text(b"\"");
-        let line = match count {
-            Some(count) => line.text(b" count=\"").number(count, 0).text(b"\""),
-            None => line,
-        };
-        line.text(b" size=\"").number(size, 0).text(b"\"/>\n")
+    let total = |line: &mut Line, kind: &[u8], count: Option<usize>, size: usize| {
+        line.text(b" type=\"").text(kind).text(b"\"");
+        if let Some(count) = count {
+            line.text(b" count=\"").number(count, 0).text(b"\"");
+        }
+        line.text(b" size=\"").number(size, 0).text(b"\"/>\n");
     };
-    let free = |line: Line| {
-        let line = total(
+    let free = |line: &mut Line| {
+        total(
             line.text(b"<total"),
             b"fast",
             Some(cached_blocks),
@@ -185,23 +184,28 @@ pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
             b"rest",
             Some(free_blocks - cached_blocks),
             stats.free - cached_bytes,
-        )
+        );
     };
-    let system = |line: Line| {
+    let system = |line: &mut Line| {
         let arena = stats.pool_bytes - large_bytes;
-        let line = total(line.text(b"<system"), b"current", None, arena);
-        let line = total(line.text(b"<aspace"), b"total", None, arena);
-        total(line.text(b"<aspace"), b"mprotect", None, arena)
+        total(line.text(b"<system"), b"current", None, arena);
+        total(line.text(b"<aspace"), b"total", None, arena);
+        total(line.text(b"<aspace"), b"mprotect", None, arena);
     };
-    let line = Line::new().text(b"<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n");
-    let line = system(free(line)).text(b"</heap>\n");
-    let line = total(
-        free(line).text(b"<total"),
+    let line = &mut Line::new();
+    line.text(b"<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n");
+    free(line);
+    system(line);
+    line.text(b"</heap>\n");
+    free(line);
+    total(
+        line.text(b"<total"),
         b"mmap",
         Some(large_blocks),
         large_bytes,
     );
-    use_text(system(line).text(b"</malloc>\n").as_bytes());
+    system(line);
+    use_text(line.text(b"</malloc>\n").as_bytes());
 }
 
 fn table() -> Line {
@@ -227,15 +231,15 @@ fn table() -> Line {
         stats.failed_requests,
     ];
     let mut line = Line::new();
-    line.add(b"memoman: ");
-    line.add(program());
-    line.add(b", process ");
-    line.add_digits(pid(), 10, 0);
+    line.text(b"memoman: ");
+    line.text(program());
+    line.text(b", process ");
+    line.number(pid(), 0);
     for (name, value) in NAMES.chunks_exact(15).zip(values) {
-        line.add(b"\nmemoman: ");
-        line.add(name);
-        line.add_digits(value, 10, 16);
+        line.text(b"\nmemoman: ");
+        line.text(name);
+        line.number(value, 16);
     }
-    line.add(b"\n");
+    line.text(b"\n");
     line
 }
