@@ -112,7 +112,13 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
     ),
     (
         "Tests thread heaps: the debug library serves all threads from one heap.",
-        &["thread_churn.c", "signalled.c", "realtime.c", "mallinfo.c"],
+        &[
+            "thread_churn.c",
+            "signalled.c",
+            "realtime.c",
+            "mallinfo.c",
+            "idle_threads.c",
+        ],
     ),
     (
         "Forks must not be waited for: the debug library serves all threads from one heap.",
