@@ -142,9 +142,8 @@ impl Index {
                     lanes.entry(lane).or_default().push(part);
                 }
                 chunk::MODULES => {
-                    if !modules.read(file, &part)? {
-                        damaged = damaged.or(Some((at, "more than 65,536 modules")));
-                    }
+                    let room = modules.read(file, &part)?;
+                    damaged = damaged.or((!room).then_some((at, "more than 65,536 modules")));
                 }
                 // A kind of a later revision.
                 _ => {}
