@@ -7,9 +7,10 @@
 //! | `thread.rs` | the calling thread's words, in static thread-local storage | |
 //! | `settings.rs` | what the environment says | |
 //! | `path.rs` | paths of traces and of the program | |
+//! | `loader.rs` | whether the dynamic linker's lock can be taken | |
 //! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
-//! | `modules.rs` | the table of mapped files | `file` |
-//! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings` |
+//! | `modules.rs` | the table of mapped files | `file`, `loader` |
+//! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings`, `loader` |
 //! | `stream.rs` | a thread's chunks of the file | `file`, `thread` |
 //! | `stack.rs` | the numbers of a stream's stacks | `unwind`, `stream`, `modules` |
 //! | `write.rs` | one record | `stream`, `stack` |
@@ -40,6 +41,7 @@ mod recorder {
     pub(crate) mod clock;
     pub(crate) mod file;
     pub(crate) mod handles;
+    pub(crate) mod loader;
     pub(crate) mod modules;
     pub(crate) mod names;
     pub(crate) mod next;

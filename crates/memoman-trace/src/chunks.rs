@@ -1,6 +1,6 @@
 //! Where the chunks of each stream lie, the clock, and the tables of modules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -9,7 +9,7 @@ use memoman_trace_format::layout::{HEADER, UNIT, chunk};
 use crate::header::{Raw, u32_at, u64_at};
 
 /// A file that was mapped into the process, for the meaning of return addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Module {
     /// Its path.
     pub path: String,
@@ -48,8 +48,8 @@ pub(crate) struct Index {
     pub(crate) modules: Vec<Module>,
     pub(crate) clock: Clock,
     pub(crate) truncated: bool,
-    /// Where something else than a chunk stands.
-    pub(crate) damaged: Option<u64>,
+    /// Where the file makes no sense, and why.
+    pub(crate) damaged: Option<(u64, &'static str)>,
 }
 
 /// Ticks as nanoseconds since the start.
@@ -97,7 +97,7 @@ impl Index {
     /// Reads the heads of all chunks. The lanes are in the order of their numbers.
     pub(crate) fn read(file: &File, bytes: u64, raw: &Raw) -> std::io::Result<Index> {
         let mut lanes = BTreeMap::<(u32, u32), Vec<Chunk>>::new();
-        let mut modules = Vec::new();
+        let mut modules = Modules::default();
         let mut last = raw.end;
         let (mut truncated, mut damaged) = (false, None);
         let mut at = HEADER as u64;
@@ -113,15 +113,15 @@ impl Index {
             if magic != chunk::MAGIC {
                 // Reserved and not begun, when all is zero: the next chunk may follow.
                 if head != [0; chunk::HEAD] {
-                    damaged = Some(at);
+                    damaged = Some((at, NO_CHUNK));
                     break;
                 }
-                at += UNIT as u64;
+                at = next_data(file, at + UNIT as u64, bytes);
                 continue;
             }
             let length = u64_at(&head, chunk::BYTES);
             if length < UNIT as u64 || !length.is_multiple_of(UNIT as u64) {
-                damaged = Some(at);
+                damaged = Some((at, NO_CHUNK));
                 break;
             }
             let end = at.saturating_add(length);
@@ -141,7 +141,10 @@ impl Index {
                     let lane = (u32_at(&head, chunk::STREAM), u32_at(&head, chunk::LANE));
                     lanes.entry(lane).or_default().push(part);
                 }
-                chunk::MODULES => read_modules(file, &part, &mut modules)?,
+                chunk::MODULES => {
+                    let room = modules.read(file, &part)?;
+                    damaged = damaged.or((!room).then_some((at, "more than 65,536 modules")));
+                }
                 // A kind of a later revision.
                 _ => {}
             }
@@ -156,7 +159,7 @@ impl Index {
             .collect();
         Ok(Index {
             lanes,
-            modules,
+            modules: modules.list,
             clock: Clock::new(raw, last),
             truncated,
             damaged,
@@ -164,34 +167,71 @@ impl Index {
     }
 }
 
-/// Adds what a chunk's table names and `modules` has not. The table ends at an entry without an
-/// end, or where it makes no sense.
-fn read_modules(file: &File, part: &Chunk, modules: &mut Vec<Module>) -> std::io::Result<()> {
-    /// No process has this many bytes of module table.
-    const LIMIT: u64 = 16 << 20;
-    let mut table = vec![0; (part.end - part.start).min(LIMIT) as usize];
-    file.read_exact_at(&mut table, part.start)?;
-    let mut rest = &table[..];
-    while rest.len() >= chunk::MODULE {
-        let (entry, behind) = rest.split_at(chunk::MODULE);
-        let path = u32_at(entry, 24) as usize;
-        let id = u32_at(entry, 28) as usize;
-        let (start, end) = (u64_at(entry, 0), u64_at(entry, 8));
-        if end <= start || path > 4096 || id > 256 || path + id > behind.len() {
-            break;
+const NO_CHUNK: &str = "no chunk starts here";
+
+/// The next unit that may hold a chunk, at `from` or behind it: a hole is skipped as a whole, since
+/// a file can have one of any size.
+fn next_data(file: &File, from: u64, bytes: u64) -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        if from < bytes {
+            return match seek(file, SeekFrom::Data(from)) {
+                Ok(data) => (data - data % UNIT as u64).max(from),
+                Err(rustix::io::Errno::NXIO) => bytes,
+                // A file system that does not know.
+                Err(_) => from,
+            };
         }
-        let module = Module {
-            path: String::from_utf8_lossy(&behind[..path]).into_owned(),
-            start,
-            end,
-            offset: u64_at(entry, 16),
-            build_id: behind[path..path + id].to_vec(),
-        };
-        // Tables of later moments repeat those before them.
-        if !modules.contains(&module) {
-            modules.push(module);
-        }
-        rest = &behind[path + id..];
     }
-    Ok(())
+    let _ = (file, bytes);
+    from
+}
+
+/// The modules of all tables, each once.
+#[derive(Default)]
+struct Modules {
+    list: Vec<Module>,
+    known: HashSet<Module>,
+}
+
+impl Modules {
+    /// No process has as many.
+    const MOST: usize = 1 << 16;
+
+    /// Adds what a chunk's table names, up to an entry without an end, or one that makes no sense:
+    /// whether there was room.
+    fn read(&mut self, file: &File, part: &Chunk) -> std::io::Result<bool> {
+        /// No process has this many bytes of module table.
+        const LIMIT: u64 = 16 << 20;
+        let mut table = vec![0; (part.end - part.start).min(LIMIT) as usize];
+        file.read_exact_at(&mut table, part.start)?;
+        let mut rest = &table[..];
+        while rest.len() >= chunk::MODULE {
+            let (entry, behind) = rest.split_at(chunk::MODULE);
+            let path = u32_at(entry, 24) as usize;
+            let id = u32_at(entry, 28) as usize;
+            let (start, end) = (u64_at(entry, 0), u64_at(entry, 8));
+            if end <= start || path > 4096 || id > 256 || path + id > behind.len() {
+                break;
+            }
+            let module = Module {
+                path: String::from_utf8_lossy(&behind[..path]).into_owned(),
+                start,
+                end,
+                offset: u64_at(entry, 16),
+                build_id: behind[path..path + id].to_vec(),
+            };
+            // Tables of later moments repeat those before them.
+            if !self.known.contains(&module) {
+                if self.list.len() == Modules::MOST {
+                    return Ok(false);
+                }
+                self.known.insert(module.clone());
+                self.list.push(module);
+            }
+            rest = &behind[path + id..];
+        }
+        Ok(true)
+    }
 }

@@ -17,6 +17,7 @@ pub(crate) enum What {
     Newer(u32),
     Damaged(u64, &'static str),
     Invalid(&'static str),
+    TooManyStacks,
 }
 
 impl Error {
@@ -49,6 +50,10 @@ impl fmt::Display for Error {
                     "damaged at byte {at} ({what}); what stands before it was read"
                 )
             }
+            What::TooManyStacks => write!(
+                f,
+                "its stacks need more than 700 MB; record with a smaller --stacks, or a --sample"
+            ),
             What::Invalid(what) => write!(f, "{what}"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -29,11 +30,17 @@ pub struct Trace {
 
 /// Bytes that the windows of all lanes take together, as far as they can be that small.
 const WINDOWS: usize = 32 << 20;
+/// Distinct stacks of a trace, and their return addresses: 700 MB with the tables that find them.
+const MOST_STACKS: usize = 1 << 22;
+const MOST_ADDRESSES: usize = 1 << 26;
 
 impl Trace {
     /// Opens a trace. Stacks are read at once, events later.
     pub fn open(path: impl AsRef<Path>) -> Result<Trace, Error> {
-        let path = path.as_ref();
+        Trace::open_with(path.as_ref(), MOST_STACKS, MOST_ADDRESSES)
+    }
+
+    fn open_with(path: &Path, most: usize, most_addresses: usize) -> Result<Trace, Error> {
         let fails = |what| Error::new(path, what);
         let io = |error| fails(What::Io("read it", error));
         let file = File::open(path).map_err(|error| fails(What::Io("open it", error)))?;
@@ -72,7 +79,7 @@ impl Trace {
             addresses: Vec::new(),
         };
         if trace.header.stacks > 0 {
-            trace.read_stacks()?;
+            trace.read_stacks(most, most_addresses)?;
         }
         Ok(trace)
     }
@@ -137,8 +144,8 @@ impl Trace {
 
     /// Where the chunks themselves are damaged.
     pub(crate) fn damage(&self) -> Option<Error> {
-        let at = self.index.damaged?;
-        Some(self.error(What::Damaged(at, "no chunk starts here")))
+        let (at, why) = self.index.damaged?;
+        Some(self.error(What::Damaged(at, why)))
     }
 
     pub(crate) fn lanes(&self) -> impl Iterator<Item = (Lane<'_>, &[u32])> {
@@ -153,8 +160,11 @@ impl Trace {
     }
 
     /// Collects the stacks of all streams, each distinct one once.
-    fn read_stacks(&mut self) -> Result<(), Error> {
-        let mut known = HashMap::<Vec<u64>, u32>::new();
+    fn read_stacks(&mut self, most: usize, most_addresses: usize) -> Result<(), Error> {
+        let hasher = RandomState::new();
+        // Stacks of one hash have keys that follow each other.
+        let mut known = HashMap::<u64, u32>::new();
+        let (mut ends, mut addresses) = (Vec::<usize>::new(), Vec::new());
         let mut streams = HashMap::<u32, Vec<u32>>::new();
         for part in &self.index.lanes {
             let numbers = streams.entry(part.stream).or_default();
@@ -163,14 +173,28 @@ impl Trace {
                 match lane.next() {
                     Ok(Some(Item::Record(_))) => {}
                     Ok(Some(Item::Stack(stack))) => {
-                        if let Some(&id) = known.get(stack) {
-                            numbers.push(id);
+                        let mut key = hasher.hash_one(stack);
+                        let id = loop {
+                            let Some(&id) = known.get(&key) else {
+                                break ends.len() as u32 + 1;
+                            };
+                            let index = id as usize - 1;
+                            let start = index.checked_sub(1).map_or(0, |before| ends[before]);
+                            if addresses[start..ends[index]] == *stack {
+                                break id;
+                            }
+                            key = key.wrapping_add(1);
+                        };
+                        numbers.push(id);
+                        if id as usize <= ends.len() {
                             continue;
                         }
-                        self.addresses.extend_from_slice(stack);
-                        self.ends.push(self.addresses.len());
-                        known.insert(stack.to_vec(), self.ends.len() as u32);
-                        numbers.push(self.ends.len() as u32);
+                        if ends.len() == most || addresses.len() + stack.len() > most_addresses {
+                            return Err(self.error(What::TooManyStacks));
+                        }
+                        addresses.extend_from_slice(stack);
+                        ends.push(addresses.len());
+                        known.insert(key, id);
                     }
                     // `events` reports a damaged place.
                     Ok(None) | Err(Fault::Damaged(..)) => break,
@@ -178,7 +202,34 @@ impl Trace {
                 }
             }
         }
-        self.streams = streams;
+        (self.streams, self.ends, self.addresses) = (streams, ends, addresses);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_ADDRESSES, MOST_STACKS, Trace};
+    use crate::{Builder, Ended, Header};
+
+    #[test]
+    fn too_many_stacks_are_one_clear_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.mmt");
+        let header = Header {
+            stacks: 9,
+            ..Header::default()
+        };
+        let mut builder = Builder::create(&path, &header).unwrap();
+        for stack in 1..=100u64 {
+            builder.stack(&[stack, stack << 20]).unwrap();
+        }
+        builder.finish(Ended::Complete, 0).unwrap();
+        let open = |most, addresses| Trace::open_with(&path, most, addresses);
+        assert_eq!(open(100, 200).unwrap().stacks(), 100);
+        for (most, addresses) in [(99, MOST_ADDRESSES), (MOST_STACKS, 199)] {
+            let error = open(most, addresses).err().unwrap().to_string();
+            assert!(error.contains("record with a smaller --stacks"), "{error}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! error.
 
 use memoman_trace::{Builder, Cut, Ended, Event, Header, Kind, Module, Origin, Trace};
+use memoman_trace_format::layout::{UNIT, chunk};
 use proptest::prelude::*;
 
 fn event() -> impl Strategy<Value = Event> {
@@ -196,6 +197,58 @@ fn modules_come_back_and_repeats_count_once() {
     assert_eq!(trace.modules(), [module, other]);
     assert_eq!(trace.header().ended, Ended::Killed);
     assert_eq!(trace.events().count(), 1);
+}
+
+#[test]
+fn a_table_of_very_many_modules_ends_in_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.mmt");
+    let event = Event {
+        pointer: 64,
+        ..Event::default()
+    };
+    build(&path, &header(), &[event]);
+    let mut table = Vec::new();
+    for start in 0..70_000u64 {
+        for word in [start, start + 1, 0, 0] {
+            table.extend(u64::to_le_bytes(word));
+        }
+    }
+    let bytes = (chunk::HEAD + table.len()).next_multiple_of(UNIT);
+    let mut head = [0; chunk::HEAD];
+    head[..4].copy_from_slice(&chunk::MAGIC.to_le_bytes());
+    head[chunk::KIND] = chunk::MODULES as u8;
+    head[chunk::BYTES..][..8].copy_from_slice(&(bytes as u64).to_le_bytes());
+    let mut whole = std::fs::read(&path).unwrap();
+    whole.extend(head);
+    whole.extend(table);
+    whole.resize(whole.len().next_multiple_of(UNIT), 0);
+    std::fs::write(&path, whole).unwrap();
+    let trace = Trace::open(&path).unwrap();
+    assert_eq!(trace.modules().len(), 65_536);
+    let error = trace.events().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("more than 65,536 modules"), "{error}");
+    assert_eq!(trace.events().filter(|e| e.is_ok()).count(), 1);
+    assert!(!trace.is_whole());
+}
+
+/// 4,096 bytes at a time, this takes minutes.
+#[test]
+fn a_hole_of_a_terabyte_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.mmt");
+    build(&path, &header(), &[]);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let last = 1 << 40;
+    if file.set_len(last).is_err() {
+        eprintln!("no files of that size here");
+        return;
+    }
+    // A chunk of a kind that no reader knows, behind the hole: its size makes no sense.
+    std::os::unix::fs::FileExt::write_all_at(&file, b"MMCK", last - 4096).unwrap();
+    let trace = Trace::open(&path).unwrap();
+    let error = trace.events().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains(&format!("byte {}", last - 4096)), "{error}");
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let status = start(args, &recorder, &output)?;
     traces::store_status(&output, status);
     if !args.quiet {
-        traces::report(&output, &file, status)?;
+        traces::report(&output, &file, status, args.stacks)?;
     }
     exit_as(status)
 }

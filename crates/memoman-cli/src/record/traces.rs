@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use memoman_trace::{Ended, Trace};
+use memoman_trace::{Ended, Origin, Trace};
 
 use crate::error::Error;
 use crate::input;
@@ -83,9 +83,14 @@ pub(super) fn store_status(output: &Path, status: ExitStatus) {
 }
 
 /// Says what was recorded.
-pub(super) fn report(output: &Path, program: &Path, status: ExitStatus) -> Result<(), Error> {
+pub(super) fn report(
+    output: &Path,
+    program: &Path,
+    status: ExitStatus,
+    stacks: u32,
+) -> Result<(), Error> {
     if output.exists() {
-        describe(output, "", status)?;
+        describe(output, "", status, stacks)?;
     } else if children(output).is_empty() {
         return Err(Error::failed(format_args!(
             "nothing was recorded: {} has never allocated under the recorder \
@@ -100,7 +105,7 @@ pub(super) fn report(output: &Path, program: &Path, status: ExitStatus) -> Resul
     children.sort_by(|one, other| other.cmp(one));
     const SHOWN: usize = 4;
     for (_, path) in children.iter().take(SHOWN) {
-        describe(path, "child: ", status)?;
+        describe(path, "child: ", status, stacks)?;
     }
     if children.len() > SHOWN {
         eprintln!(
@@ -112,7 +117,7 @@ pub(super) fn report(output: &Path, program: &Path, status: ExitStatus) -> Resul
 }
 
 /// One line about a trace, and one for each thing that it lacks.
-fn describe(path: &Path, what: &str, status: ExitStatus) -> Result<(), Error> {
+fn describe(path: &Path, what: &str, status: ExitStatus, stacks: u32) -> Result<(), Error> {
     let trace = Trace::open(path)?;
     let header = trace.header();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -128,6 +133,14 @@ fn describe(path: &Path, what: &str, status: ExitStatus) -> Result<(), Error> {
         header.pid,
         bytes(trace.bytes()),
     );
+    if stacks > 0 && header.stacks == 0 {
+        let why = if matches!(header.origin, Origin::Forked { .. }) {
+            "its parent had threads, and every unwinder here takes a lock that one may hold"
+        } else {
+            "install libunwind8 or libgcc-s1"
+        };
+        eprintln!("memoman: {name}: without stacks: {why}");
+    }
     if matches!(header.ended, Ended::Cut(_)) || header.lost > 0 {
         input::warn(&trace);
     }

@@ -52,13 +52,34 @@ void _ZdlPvmSt11align_val_t(void *block, size_t bytes, size_t align)
 }
 
 void *mm_create_with_pool(void *memory, size_t bytes) { return bytes > 64 ? memory : NULL; }
-void *mm_malloc(void *heap, size_t bytes) { return heap ? take(16, bytes) : NULL; }
-void *mm_realloc(void *heap, void *block, size_t bytes)
+/* As memoman's library does, these call each other by name. */
+void *mm_malloc(void *heap, size_t bytes) { return heap && bytes ? take(16, bytes) : NULL; }
+void *mm_memalign(void *heap, size_t align, size_t bytes)
 {
-    if (!heap || !bytes) return NULL;
-    return realloc(block, bytes);
+    if (!align || align & (align - 1)) return NULL;
+    return heap && bytes ? take(align < 16 ? 16 : align, bytes) : NULL;
 }
 void mm_free(void *heap, void *block) { (void)heap, (void)block; }
+void *mm_realloc_aligned(void *heap, void *block, size_t align, size_t bytes)
+{
+    if (!block) return mm_memalign(heap, align, bytes);
+    if (!align || align & (align - 1)) return NULL;
+    if (!bytes) {
+        mm_free(heap, block);
+        return NULL;
+    }
+    return take(align < 16 ? 16 : align, bytes);
+}
+void *mm_realloc(void *heap, void *block, size_t bytes)
+{
+    if (!heap) return NULL;
+    if (!block) return mm_malloc(heap, bytes);
+    if (!bytes) {
+        mm_free(heap, block);
+        return NULL;
+    }
+    return realloc(block, bytes);
+}
 size_t mm_block_size(const void *block)
 {
     size_t bytes;

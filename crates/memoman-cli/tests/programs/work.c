@@ -3,8 +3,10 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -186,6 +188,70 @@ static void run_stacks(void)
     }
 }
 
+/* A thread holds the dynamic linker's lock at the fork: it stays locked in the child. */
+static volatile int held;
+static int hold(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    (void)info, (void)size, (void)unused;
+    held = 1;
+    while (!stop) usleep(1000);
+    return 1;
+}
+static void *hold_lock(void *unused)
+{
+    dl_iterate_phdr(hold, unused);
+    return NULL;
+}
+
+static void run_locked(int raw)
+{
+    free(outer(1023));
+    pthread_t thread;
+    pthread_create(&thread, NULL, hold_lock, NULL);
+    while (!held) usleep(1000);
+    pid_t child = raw ? (pid_t)syscall(SYS_fork) : fork();
+    if (child == 0) {
+        void *volatile block = outer(1024);
+        free(block);
+        if (posix_memalign((void **)&block, 64, 1025)) abort();
+        _exit(0);
+    }
+    int status = 1;
+    for (int i = 0; i < 1000 && waitpid(child, &status, WNOHANG) == 0; i++) usleep(20000);
+    kill(child, SIGKILL);
+    stop = 1;
+    pthread_join(thread, NULL);
+    exit(status ? 1 : 0);
+}
+
+/* A handler leaves what it has interrupted. The allocator behind this one is safe against that. */
+static sigjmp_buf place;
+static void leave(int signal)
+{
+    (void)signal;
+    signals++;
+    siglongjmp(place, 1);
+}
+
+static void run_jumps(void)
+{
+    struct sigaction action = {.sa_handler = leave};
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval often = {{0, 200}, {0, 200}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    sigsetjmp(place, 1);
+    while (signals < 500) {
+        void *volatile block = malloc(1026);
+        free(block);
+    }
+    struct itimerval never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &never, NULL);
+    for (int i = 0; i < 1000; i++) {
+        void *volatile block = malloc(1027);
+        free(block);
+    }
+}
+
 /* Libraries come and go at the same address, and allocate while they are there. */
 static void run_dlclose(const char *folder)
 {
@@ -242,6 +308,8 @@ int main(int count, char **arguments)
     if (!strcmp(name, "rawfork")) run_fork(1);
     if (!strcmp(name, "handlers")) run_handlers();
     if (!strcmp(name, "stacks")) run_stacks();
+    if (!strcmp(name, "locked")) run_locked(!strcmp(more, "raw"));
+    if (!strcmp(name, "jumps")) run_jumps();
     if (!strcmp(name, "dlclose")) run_dlclose(more);
     if (!strcmp(name, "descriptors")) run_descriptors(more);
     if (!strcmp(name, "sample")) run_sample();

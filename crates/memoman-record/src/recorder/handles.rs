@@ -3,6 +3,9 @@
 //!
 //! A program that links the archive does not call through here: its observer (`mm_set_observer`)
 //! sees the same events.
+//!
+//! The library's functions call each other by name, and so come here again: only the outermost call
+//! is an event.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -12,7 +15,7 @@ use memoman_trace_format::layout::{op, pool};
 
 use super::next::Next;
 use super::write::Call;
-use super::{clock, note};
+use super::{clock, note, thread};
 
 type Heap = *mut c_void;
 
@@ -41,11 +44,16 @@ fn number(heap: usize) -> u32 {
 }
 
 macro_rules! next {
-    ($($name:ident = $c:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {$(
+    ($($name:ident = $c:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
+    $(
         static $name: Next<unsafe extern "C" fn($($argument),*) $(-> $result)?> =
             // SAFETY: the function of memoman.h.
             unsafe { Next::of($c) };
-    )*};
+    )*
+    fn look_up_all() {
+        $($name.address();)*
+    }
+    };
 }
 
 next! {
@@ -70,6 +78,52 @@ next! {
     GLOBAL_FREE = c"mm_free_global": fn(*mut c_void);
 }
 
+/// Looks all functions up, if the program has the library.
+pub(crate) fn look_up() {
+    if !MALLOC.address().is_null() {
+        look_up_all();
+    }
+}
+
+/// A call that is being served: what the library calls meanwhile on the same heap is a part of it.
+struct Served {
+    /// The words of the call that this one has interrupted, as a signal handler's.
+    before: (usize, usize),
+    /// The call is a part of another one: on the same heap, or of one on no single handle.
+    inner: bool,
+}
+
+impl Served {
+    #[inline(always)]
+    fn begin(heap: usize) -> Served {
+        let now = thread::stack_pointer();
+        // SAFETY: the thread's own words.
+        let thread = unsafe { &mut *thread::current() };
+        let before = (thread.served.load(Ordering::Relaxed), thread.heap);
+        let inner = before.0 != 0
+            && (before.1 == heap || before.1 <= GLOBAL)
+            && !thread::is_dead(before.0, now);
+        if !inner {
+            thread.heap = heap;
+            thread.served.store(now, Ordering::Relaxed);
+        }
+        Served { before, inner }
+    }
+
+    /// Whether the call is an event of its own.
+    #[inline(always)]
+    fn end(self) -> bool {
+        if self.inner {
+            return false;
+        }
+        // SAFETY: the thread's own words.
+        let thread = unsafe { &mut *thread::current() };
+        thread.served.store(self.before.0, Ordering::Relaxed);
+        thread.heap = self.before.1;
+        true
+    }
+}
+
 fn allocated(heap: usize, operation: u8, block: *mut c_void, size: usize, align: usize) {
     if heap == 0 {
         return;
@@ -80,6 +134,9 @@ fn allocated(heap: usize, operation: u8, block: *mut c_void, size: usize, align:
     call.align = align as u64;
     call.pointer = block.addr() as u64;
     if block.is_null() {
+        if note::no_request(operation, size, align) {
+            return;
+        }
         call.op = op::FAILED;
     } else {
         call.block = block_size(block);
@@ -104,30 +161,43 @@ fn freed(heap: usize, block: *mut c_void) {
     note::heap(&call);
 }
 
-/// After a `realloc` that was called at `before`.
-fn reallocated(heap: usize, old: *mut c_void, new: *mut c_void, size: usize, before: u64) {
-    if heap == 0 {
-        return;
-    }
-    if old.is_null() {
-        allocated(heap, op::MALLOC, new, size, 0);
-        return;
-    }
-    let mut call = Call::new(op::REALLOC);
-    call.heap = number(heap);
-    call.old = old.addr() as u64;
-    call.pointer = new.addr() as u64;
-    call.size = size as u64;
-    call.before = before;
-    match (new.is_null(), size) {
-        (true, 0) => {
-            call.op = op::FREE;
-            call.pointer = call.old;
+/// A `realloc` that was called at `before`, with its alignment where it has one.
+struct Realloc {
+    heap: usize,
+    old: *mut c_void,
+    size: usize,
+    align: Option<usize>,
+    before: u64,
+}
+
+impl Realloc {
+    fn note(&self, new: *mut c_void) {
+        let operation = self.align.map_or(op::MALLOC, |_| op::MEMALIGN);
+        let align = self.align.unwrap_or(0);
+        if self.old.is_null() {
+            allocated(self.heap, operation, new, self.size, align);
+            return;
         }
-        (true, _) => call.op = op::FAILED,
-        (false, _) => call.block = block_size(new),
+        let wrong = operation == op::MEMALIGN && !align.is_power_of_two();
+        if self.heap == 0 || new.is_null() && wrong {
+            return;
+        }
+        let mut call = Call::new(op::REALLOC);
+        call.heap = number(self.heap);
+        call.old = self.old.addr() as u64;
+        call.pointer = new.addr() as u64;
+        call.size = self.size as u64;
+        call.before = self.before;
+        match (new.is_null(), self.size) {
+            (true, 0) => {
+                call.op = op::FREE;
+                call.pointer = call.old;
+            }
+            (true, _) => call.op = op::FAILED,
+            (false, _) => call.block = block_size(new),
+        }
+        note::heap(&call);
     }
-    note::heap(&call);
 }
 
 fn pool_event(heap: usize, event: u64, start: *mut c_void, bytes: usize) {
@@ -145,9 +215,10 @@ pub unsafe extern "C" fn mm_create_with_pool(memory: *mut c_void, bytes: usize) 
     let Some(next) = CREATE_WITH_POOL.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(0);
     // SAFETY: the caller keeps the function's duties.
     let heap = unsafe { next(memory, bytes) };
-    if !heap.is_null() {
+    if served.end() && !heap.is_null() {
         pool_event(heap.addr(), pool::ADDED, memory, bytes);
     }
     heap
@@ -159,9 +230,10 @@ pub unsafe extern "C" fn mm_add_pool(heap: Heap, memory: *mut c_void, bytes: usi
     let Some(next) = ADD_POOL.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(heap.addr());
     // SAFETY: the caller keeps the function's duties.
     let added = unsafe { next(heap, memory, bytes) };
-    if !added.is_null() {
+    if served.end() && !added.is_null() {
         pool_event(heap.addr(), pool::ADDED, memory, bytes);
     }
     added
@@ -173,9 +245,10 @@ pub unsafe extern "C" fn mm_extend_pool(heap: Heap, start: *mut c_void, more: us
     let Some(next) = EXTEND_POOL.get() else {
         return 0;
     };
+    let served = Served::begin(heap.addr());
     // SAFETY: the caller keeps the function's duties.
     let extended = unsafe { next(heap, start, more) };
-    if extended != 0 {
+    if served.end() && extended != 0 {
         pool_event(heap.addr(), pool::EXTENDED, start, more);
     }
     extended
@@ -187,9 +260,10 @@ pub unsafe extern "C" fn mm_remove_pool(heap: Heap, start: *mut c_void) -> c_int
     let Some(next) = REMOVE_POOL.get() else {
         return 0;
     };
+    let served = Served::begin(heap.addr());
     // SAFETY: the caller keeps the function's duties.
     let removed = unsafe { next(heap, start) };
-    if removed != 0 {
+    if served.end() && removed != 0 {
         pool_event(heap.addr(), pool::REMOVED, start, 0);
     }
     removed
@@ -199,9 +273,10 @@ pub unsafe extern "C" fn mm_remove_pool(heap: Heap, start: *mut c_void) -> c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_reset(heap: Heap) -> c_int {
     let Some(next) = RESET.get() else { return 0 };
+    let served = Served::begin(heap.addr());
     // SAFETY: the caller keeps the function's duties.
     let done = unsafe { next(heap) };
-    if done != 0 {
+    if served.end() && done != 0 {
         pool_event(heap.addr(), pool::RESET, ptr::null_mut(), 0);
     }
     done
@@ -224,9 +299,12 @@ pub unsafe extern "C" fn mm_malloc(heap: Heap, bytes: usize) -> *mut c_void {
     let Some(next) = MALLOC.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(heap.addr());
     // SAFETY: the caller keeps the function's duties.
     let block = unsafe { next(heap, bytes) };
-    allocated(heap.addr(), op::MALLOC, block, bytes, 0);
+    if served.end() {
+        allocated(heap.addr(), op::MALLOC, block, bytes, 0);
+    }
     block
 }
 
@@ -236,15 +314,18 @@ pub unsafe extern "C" fn mm_calloc(heap: Heap, count: usize, size: usize) -> *mu
     let Some(next) = CALLOC.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(heap.addr());
     // SAFETY: the caller keeps the function's duties.
     let block = unsafe { next(heap, count, size) };
-    allocated(
-        heap.addr(),
-        op::CALLOC,
-        block,
-        count.saturating_mul(size),
-        0,
-    );
+    if served.end() {
+        allocated(
+            heap.addr(),
+            op::CALLOC,
+            block,
+            count.saturating_mul(size),
+            0,
+        );
+    }
     block
 }
 
@@ -254,9 +335,12 @@ pub unsafe extern "C" fn mm_memalign(heap: Heap, align: usize, bytes: usize) -> 
     let Some(next) = MEMALIGN.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(heap.addr());
     // SAFETY: the caller keeps the function's duties.
     let block = unsafe { next(heap, align, bytes) };
-    allocated(heap.addr(), op::MEMALIGN, block, bytes, align);
+    if served.end() {
+        allocated(heap.addr(), op::MEMALIGN, block, bytes, align);
+    }
     block
 }
 
@@ -266,10 +350,19 @@ pub unsafe extern "C" fn mm_realloc(heap: Heap, block: *mut c_void, bytes: usize
     let Some(next) = REALLOC.get() else {
         return ptr::null_mut();
     };
-    let before = clock::ticks();
+    let call = Realloc {
+        heap: heap.addr(),
+        old: block,
+        size: bytes,
+        align: None,
+        before: clock::ticks(),
+    };
+    let served = Served::begin(call.heap);
     // SAFETY: the caller keeps the function's duties.
     let new = unsafe { next(heap, block, bytes) };
-    reallocated(heap.addr(), block, new, bytes, before);
+    if served.end() {
+        call.note(new);
+    }
     new
 }
 
@@ -284,10 +377,19 @@ pub unsafe extern "C" fn mm_realloc_aligned(
     let Some(next) = REALLOC_ALIGNED.get() else {
         return ptr::null_mut();
     };
-    let before = clock::ticks();
+    let call = Realloc {
+        heap: heap.addr(),
+        old: block,
+        size: bytes,
+        align: Some(align),
+        before: clock::ticks(),
+    };
+    let served = Served::begin(call.heap);
     // SAFETY: the caller keeps the function's duties.
     let new = unsafe { next(heap, block, align, bytes) };
-    reallocated(heap.addr(), block, new, bytes, before);
+    if served.end() {
+        call.note(new);
+    }
     new
 }
 
@@ -295,9 +397,13 @@ pub unsafe extern "C" fn mm_realloc_aligned(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_free(heap: Heap, block: *mut c_void) {
     let Some(next) = FREE.get() else { return };
-    freed(heap.addr(), block);
+    let served = Served::begin(heap.addr());
+    if !served.inner {
+        freed(heap.addr(), block);
+    }
     // SAFETY: the caller keeps the function's duties.
     unsafe { next(heap, block) }
+    served.end();
 }
 
 /// `mm_malloc_global`.
@@ -306,9 +412,12 @@ pub unsafe extern "C" fn mm_malloc_global(bytes: usize) -> *mut c_void {
     let Some(next) = GLOBAL_MALLOC.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(GLOBAL);
     // SAFETY: the caller keeps the function's duties.
     let block = unsafe { next(bytes) };
-    global(op::MALLOC, block, bytes, 0);
+    if served.end() {
+        allocated(GLOBAL, op::MALLOC, block, bytes, 0);
+    }
     block
 }
 
@@ -318,9 +427,12 @@ pub unsafe extern "C" fn mm_calloc_global(count: usize, size: usize) -> *mut c_v
     let Some(next) = GLOBAL_CALLOC.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(GLOBAL);
     // SAFETY: the caller keeps the function's duties.
     let block = unsafe { next(count, size) };
-    global(op::CALLOC, block, count.saturating_mul(size), 0);
+    if served.end() {
+        allocated(GLOBAL, op::CALLOC, block, count.saturating_mul(size), 0);
+    }
     block
 }
 
@@ -330,9 +442,12 @@ pub unsafe extern "C" fn mm_memalign_global(align: usize, bytes: usize) -> *mut 
     let Some(next) = GLOBAL_MEMALIGN.get() else {
         return ptr::null_mut();
     };
+    let served = Served::begin(GLOBAL);
     // SAFETY: the caller keeps the function's duties.
     let block = unsafe { next(align, bytes) };
-    global(op::MEMALIGN, block, bytes, align);
+    if served.end() {
+        allocated(GLOBAL, op::MEMALIGN, block, bytes, align);
+    }
     block
 }
 
@@ -342,10 +457,19 @@ pub unsafe extern "C" fn mm_realloc_global(block: *mut c_void, bytes: usize) -> 
     let Some(next) = GLOBAL_REALLOC.get() else {
         return ptr::null_mut();
     };
-    let before = clock::ticks();
+    let call = Realloc {
+        heap: GLOBAL,
+        old: block,
+        size: bytes,
+        align: None,
+        before: clock::ticks(),
+    };
+    let served = Served::begin(call.heap);
     // SAFETY: the caller keeps the function's duties.
     let new = unsafe { next(block, bytes) };
-    reallocated(GLOBAL, block, new, bytes, before);
+    if served.end() {
+        call.note(new);
+    }
     new
 }
 
@@ -355,11 +479,11 @@ pub unsafe extern "C" fn mm_free_global(block: *mut c_void) {
     let Some(next) = GLOBAL_FREE.get() else {
         return;
     };
-    freed(GLOBAL, block);
+    let served = Served::begin(GLOBAL);
+    if !served.inner {
+        freed(GLOBAL, block);
+    }
     // SAFETY: the caller keeps the function's duties.
     unsafe { next(block) }
-}
-
-fn global(operation: u8, block: *mut c_void, size: usize, align: usize) {
-    allocated(GLOBAL, operation, block, size, align);
+    served.end();
 }

@@ -1,31 +1,57 @@
 //! The table of files that are mapped for execution: return addresses mean nothing without it.
 
 use core::ffi::{CStr, c_int, c_void};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use memoman_trace_format::layout::{UNIT, chunk};
 
-use super::{clock, file, path};
+use super::{clock, file, loader, path};
 
 /// The dynamic linker's count of loaded files, when the table was written last.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 /// The number of tables in the file.
 static TABLES: AtomicU64 = AtomicU64::new(0);
+/// The chunk of the last table, which stays mapped: the child of a fork copies it. Null before the
+/// first one. It is replaced before the old one is unmapped, so a child finds either.
+static LAST: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
-/// Writes a table if files were loaded since the last one.
+/// Writes a table if files were loaded since the last one, and the dynamic linker can be asked.
 pub(crate) fn write_if_new() {
+    if !loader::is_usable() {
+        return;
+    }
     let mut loaded = 0u64;
     // SAFETY: the callback gets `loaded`, and returns at its first call.
     unsafe { libc::dl_iterate_phdr(Some(count), (&raw mut loaded).cast()) };
     if loaded != WRITTEN.swap(loaded, Ordering::Relaxed) {
-        write();
+        write_new();
     }
 }
 
-/// The next table is written whatever was loaded: the file is a new one.
-pub(crate) fn forget() {
-    WRITTEN.store(0, Ordering::Relaxed);
+/// The first table of a child's file: the parent's last one, if the dynamic linker cannot be asked.
+///
+/// # Safety
+/// No other thread runs.
+pub(crate) unsafe fn start_again() {
     TABLES.store(0, Ordering::Relaxed);
+    WRITTEN.store(0, Ordering::Relaxed);
+    let last = LAST.load(Ordering::Relaxed);
+    if loader::is_usable() || last.is_null() {
+        write_if_new();
+        return;
+    }
+    // SAFETY: the chunk of the last table: complete since it was published, with its size in its
+    // head, and still mapped, since no thread of this process has replaced it.
+    unsafe {
+        let bytes = last.add(chunk::BYTES).cast::<u64>().read() as usize;
+        write(bytes, |contents| {
+            let from = last.add(chunk::HEAD);
+            contents
+                .at
+                .copy_from_nonoverlapping(from, bytes - chunk::HEAD);
+        });
+    }
 }
 
 unsafe extern "C" fn count(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> c_int {
@@ -54,9 +80,9 @@ impl Table {
     }
 }
 
-fn write() {
+fn write_new() {
     let mut table = Table {
-        at: core::ptr::null_mut(),
+        at: ptr::null_mut(),
         room: 0,
         used: 0,
     };
@@ -64,6 +90,14 @@ fn write() {
     unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut table).cast()) };
     // Room for files that are loaded meanwhile.
     let bytes = (chunk::HEAD + table.used + chunk::MODULE).next_multiple_of(UNIT);
+    write(bytes, |table| {
+        // SAFETY: the callback gets a table.
+        unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut *table).cast()) };
+    });
+}
+
+/// Writes a chunk of so many bytes, whose contents `fill` writes.
+fn write(bytes: usize, fill: impl FnOnce(&mut Table)) {
     let Ok((mapped, _)) = file::map(bytes) else {
         // The next chunk of events fails too, and says why.
         return;
@@ -81,11 +115,15 @@ fn write() {
             room: bytes - chunk::HEAD,
             used: 0,
         };
-        libc::dl_iterate_phdr(Some(add), (&raw mut table).cast());
+        fill(&mut table);
         mapped.add(chunk::KIND).cast::<u32>().write(chunk::MODULES);
         core::sync::atomic::compiler_fence(Ordering::Release);
         mapped.cast::<u32>().write(chunk::MAGIC);
-        file::unmap(mapped, bytes);
+        let before = LAST.swap(mapped, Ordering::AcqRel);
+        if !before.is_null() {
+            let bytes = before.add(chunk::BYTES).cast::<u64>().read() as usize;
+            file::unmap(before, bytes);
+        }
     }
 }
 

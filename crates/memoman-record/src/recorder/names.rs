@@ -21,6 +21,14 @@ static PVALLOC: Next<unsafe extern "C" fn(usize) -> *mut c_void> =
     // SAFETY: glibc's pvalloc.
     unsafe { Next::of(c"pvalloc") };
 
+/// Looks up what `next` has not.
+pub(crate) fn look_up() {
+    ALIGNED_ALLOC.address();
+    POSIX_MEMALIGN.address();
+    VALLOC.address();
+    PVALLOC.address();
+}
+
 fn set_errno(error: c_int) {
     // SAFETY: the thread's own word.
     unsafe { *libc::__errno_location() = error };
@@ -198,7 +206,10 @@ pub unsafe extern "C" fn posix_memalign(
     } else {
         ptr::null_mut()
     };
-    note::allocated(op::MEMALIGN, block, bytes, align);
+    // An alignment that POSIX forbids is no refusal.
+    if error != libc::EINVAL {
+        note::allocated(op::MEMALIGN, block, bytes, align);
+    }
     error
 }
 

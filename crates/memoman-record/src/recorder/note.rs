@@ -7,40 +7,81 @@ use memoman_trace_format::layout::op;
 
 use super::next::Errno;
 use super::process::recording;
-use super::thread::Thread;
+use super::thread::{Thread, is_dead, stack_pointer};
 use super::write::{Call, write};
 use super::{clock, file, sample, settings, stream};
 
 /// Writes a call into the calling thread's stream.
 #[inline(always)]
 fn put(thread: *mut Thread, call: &Call) {
-    // SAFETY: the thread's own words. A signal handler that interrupts this finds the depth raised
-    // and uses the other lane; it leaves the depth as it was.
+    let now = stack_pointer();
+    // SAFETY: the thread's own words. A signal handler that interrupts this finds the lane owned by
+    // a frame above its own, and uses the other lane; it leaves the owner as it was.
     unsafe {
-        let depth = (*thread).depth.load(Ordering::Relaxed);
-        (*thread).depth.store(depth + 1, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        if depth == 0 && !(*thread).stream.is_null() {
+        if (*thread).owners[0].load(Ordering::Relaxed) == 0 {
+            (*thread).owners[0].store(now, Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
             let stream = (*thread).stream;
-            let lane = &mut (*stream).lanes[0];
-            if lane.at <= lane.last_start && !lane.at.is_null() {
-                if settings::stacks() == 0 {
-                    write(lane, None, call);
-                } else {
-                    put_with_stack(thread, call);
+            if !stream.is_null() {
+                let lane = &mut (*stream).lanes[0];
+                if lane.at <= lane.last_start && !lane.at.is_null() {
+                    if settings::stacks() == 0 {
+                        write(lane, None, call);
+                    } else {
+                        put_with_stack(thread, call);
+                    }
+                    compiler_fence(Ordering::SeqCst);
+                    (*thread).owners[0].store(0, Ordering::Relaxed);
+                    return;
                 }
-                compiler_fence(Ordering::SeqCst);
-                (*thread).depth.store(depth, Ordering::Relaxed);
-                return;
             }
+            put_slowly(thread, 0, call);
+            compiler_fence(Ordering::SeqCst);
+            (*thread).owners[0].store(0, Ordering::Relaxed);
+            return;
         }
-        put_slowly(thread, depth as usize, call);
-        compiler_fence(Ordering::SeqCst);
-        (*thread).depth.store(depth, Ordering::Relaxed);
+        put_nested(thread, now, call);
     }
 }
 
-/// With the stack of the call, at depth 0 with room in the lane.
+/// Where lane 0 has an owner: this is a signal handler that has interrupted it, or a `siglongjmp`
+/// has left it.
+///
+/// # Safety
+/// `thread` are the calling thread's words, `now` is a stack pointer of a frame that runs.
+#[cold]
+#[inline(never)]
+unsafe fn put_nested(thread: *mut Thread, now: usize, call: &Call) {
+    let error = Errno::save();
+    // SAFETY: the thread's own words (the caller's duty).
+    let owners = unsafe { &(*thread).owners };
+    let free = |lane: usize| {
+        let owner = owners[lane].load(Ordering::Relaxed);
+        owner == 0 || is_dead(owner, now)
+    };
+    let lane = match (free(0), free(1)) {
+        (true, _) => {
+            // What has interrupted a dead call is dead too.
+            owners[1].store(0, Ordering::Relaxed);
+            0
+        }
+        (false, true) => 1,
+        (false, false) => {
+            file::lose();
+            error.restore();
+            return;
+        }
+    };
+    owners[lane].store(now, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: the caller's duty; the lane's owner is this call.
+    unsafe { put_slowly(thread, lane, call) };
+    compiler_fence(Ordering::SeqCst);
+    owners[lane].store(0, Ordering::Relaxed);
+    error.restore();
+}
+
+/// With the stack of the call, in lane 0, which has room.
 ///
 /// # Safety
 /// `thread` are the calling thread's words, its stream is there and has room in lane 0.
@@ -56,22 +97,21 @@ unsafe fn put_with_stack(thread: *mut Thread, call: &Call) {
     error.restore();
 }
 
-/// Where a chunk must be begun, or a signal handler has interrupted a record.
+/// Where a chunk may have to be begun.
+///
+/// # Safety
+/// `thread` are the calling thread's words, and the caller owns the lane.
 #[cold]
 #[inline(never)]
-unsafe fn put_slowly(thread: *mut Thread, depth: usize, call: &Call) {
+unsafe fn put_slowly(thread: *mut Thread, lane: usize, call: &Call) {
     let error = Errno::save();
-    if depth > 1 {
-        file::lose();
-    } else {
-        // SAFETY: the thread's own words; a handler that interrupts this uses the other lane.
-        unsafe {
-            if let Some(lane) = stream::make_room(&mut *thread, depth) {
-                if depth == 0 && settings::stacks() > 0 {
-                    put_with_stack(thread, call);
-                } else {
-                    write(lane, None, call);
-                }
+    // SAFETY: the caller's duty; a handler that interrupts this uses the other lane.
+    unsafe {
+        if let Some(room) = stream::make_room(&mut *thread, lane) {
+            if lane == 0 && settings::stacks() > 0 {
+                put_with_stack(thread, call);
+            } else {
+                write(room, None, call);
             }
         }
     }
@@ -87,6 +127,9 @@ pub(crate) fn allocated(operation: u8, block: *mut c_void, size: usize, align: u
     call.size = size as u64;
     call.align = align as u64;
     if block.is_null() {
+        if no_request(operation, size, align) {
+            return;
+        }
         call.op = op::FAILED;
     }
     if settings::sample() > 0 {
@@ -94,6 +137,12 @@ pub(crate) fn allocated(operation: u8, block: *mut c_void, size: usize, align: u
         return;
     }
     put(thread, &call);
+}
+
+/// Whether no allocator owes a block for this: none of no bytes, nor one whose alignment is wrong.
+#[cold]
+pub(crate) fn no_request(operation: u8, size: usize, align: usize) -> bool {
+    size == 0 || operation == op::MEMALIGN && !align.is_power_of_two()
 }
 
 #[inline(always)]

@@ -164,17 +164,23 @@ extern "C" fn nothing() -> *mut c_void {
 /// Calls `$serve` with the arguments and the operator; if it returns 0, jumps to the next
 /// definition with the same arguments.
 macro_rules! operators {
-    ($($name:ident $serve:ident $arguments:literal;)*) => {$(
-        #[doc = concat!("`operator ", $arguments, "`.")]
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name() -> *mut c_void {
-            static OPERATOR: Operator = Operator::of(
+    ($($name:ident $serve:ident $arguments:literal;)*) => {
+        #[allow(non_upper_case_globals, reason = "the names are those of the functions")]
+        mod each {
+            use super::{CStr, Operator};
+            $(pub(super) static $name: Operator = Operator::of(
                 match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                     Ok(name) => name,
                     Err(_) => c"",
                 },
-            );
+            );)*
+        }
+        static ALL: &[&Operator] = &[$(&each::$name),*];
+        $(
+        #[doc = concat!("`operator ", $arguments, "`.")]
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name() -> *mut c_void {
             naked_asm!(
                 ".cfi_startproc",
                 "push rdi", ".cfi_adjust_cfa_offset 8",
@@ -194,12 +200,25 @@ macro_rules! operators {
                 "pop rdi", ".cfi_adjust_cfa_offset -8",
                 "jmp rax",
                 ".cfi_endproc",
-                operator = sym OPERATOR,
+                operator = sym each::$name,
                 serve = sym $serve,
                 next_of = sym next_of,
             );
         }
-    )*};
+        )*
+    };
+}
+
+/// Looks all operators up, if the program has a C++ runtime or an allocator that serves them.
+pub(crate) fn look_up() {
+    // SAFETY: a C string.
+    if !unsafe { libc::dlsym(libc::RTLD_NEXT, c"_Znwm".as_ptr()) }.is_null() {
+        for operator in ALL {
+            if !operator.find().is_null() {
+                operator.way();
+            }
+        }
+    }
 }
 
 operators! {

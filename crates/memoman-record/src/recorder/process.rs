@@ -11,7 +11,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::file::{self, Origin};
 use super::path::Path;
 use super::thread::{self, Thread};
-use super::{clock, modules, next, sample, settings, stream, unwind};
+use super::{clock, handles, loader, modules, names, next, operators, sample, settings};
+use super::{stream, unwind};
 
 /// Nothing was recorded in this process yet.
 const NEW: u32 = 0;
@@ -84,7 +85,9 @@ fn first_event(thread: *mut Thread) -> Option<*mut Thread> {
     }
     // SAFETY: the thread's own words; a signal handler that comes in between finds another life.
     unsafe {
-        (*thread).depth.store(0, Ordering::Relaxed);
+        for owner in &(*thread).owners {
+            owner.store(0, Ordering::Relaxed);
+        }
         (*thread).stream = ptr::null_mut();
         (*thread).left = 0;
         (*thread).random = 0;
@@ -95,10 +98,10 @@ fn first_event(thread: *mut Thread) -> Option<*mut Thread> {
 }
 
 /// The thread's signals, which wait meanwhile.
-struct Signals(libc::sigset_t);
+pub(crate) struct Signals(libc::sigset_t);
 
 impl Signals {
-    fn block() -> Signals {
+    pub(crate) fn block() -> Signals {
         // SAFETY: zeros are a valid set; the calls write to the sets.
         unsafe {
             let mut all: libc::sigset_t = core::mem::zeroed();
@@ -109,7 +112,7 @@ impl Signals {
         }
     }
 
-    fn restore(self) {
+    pub(crate) fn restore(self) {
         // SAFETY: the set that was valid before.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
     }
@@ -121,7 +124,7 @@ impl Signals {
 /// One thread at a time, while none records.
 unsafe fn start() -> u32 {
     let lives = LIVES.load(Ordering::Relaxed);
-    THREADS.store(0, Ordering::Relaxed);
+    let threads = THREADS.swap(0, Ordering::Relaxed);
     let created = if lives == 0 {
         let Some(path) = settings::read() else {
             return OFF;
@@ -134,7 +137,8 @@ unsafe fn start() -> u32 {
         }
         created
     } else {
-        modules::forget();
+        loader::forked(threads);
+        unwind::forked();
         let known = FORK.load(Ordering::Relaxed);
         let forked = if known == 0 { clock::ticks() } else { known };
         // SAFETY: this is the only thread of the child.
@@ -147,7 +151,8 @@ unsafe fn start() -> u32 {
         return OFF;
     }
     if settings::stacks() > 0 {
-        modules::write_if_new();
+        // SAFETY: no thread records, in a child no other one runs.
+        unsafe { modules::start_again() };
     }
     let life = lives.max(FIRST - 1) + 1;
     LIVES.store(life, Ordering::Relaxed);
@@ -156,6 +161,10 @@ unsafe fn start() -> u32 {
 
 /// Once in a program.
 fn prepare() {
+    loader::prepare();
+    names::look_up();
+    operators::look_up();
+    handles::look_up();
     unwind::prepare();
     sample::prepare();
     const WIPE_ON_FORK: libc::c_int = 18;
@@ -177,6 +186,7 @@ fn prepare() {
 }
 
 unsafe extern "C" fn forking() {
+    loader::forking();
     FORK.store(clock::ticks(), Ordering::Relaxed);
 }
 

@@ -49,6 +49,8 @@ const SHORT: usize = 128;
 /// Gives the thread a stream.
 #[cold]
 pub(crate) fn acquire(thread: &mut Thread) -> *mut Stream {
+    // A handler would find a stream whose records are still those of another thread.
+    let signals = process::Signals::block();
     let stream = reuse().unwrap_or_else(create);
     thread.stream = stream;
     if !stream.is_null() {
@@ -60,6 +62,9 @@ pub(crate) fn acquire(thread: &mut Thread) -> *mut Stream {
                 write_thread(lane, thread.number);
             }
         }
+    }
+    signals.restore();
+    if !stream.is_null() {
         process::watch(thread);
     }
     stream
@@ -174,7 +179,7 @@ pub(crate) unsafe fn forget_all() {
 /// Makes room for a record in a lane of the thread's stream: the lane, or `None` when the recording
 /// is cut.
 #[cold]
-pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mut Lane> {
+pub(crate) fn make_room(thread: &mut Thread, number: usize) -> Option<&'static mut Lane> {
     let mut stream = thread.stream;
     if stream.is_null() {
         stream = acquire(thread);
@@ -184,10 +189,23 @@ pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mu
         }
     }
     // SAFETY: the stream is the thread's own; a signal handler uses the other lane.
-    let lane = unsafe { &mut (*stream).lanes[depth] };
+    let (lane, own) = unsafe { (&mut (*stream).lanes[number], (*stream).number) };
     if lane.at <= lane.last_start && !lane.at.is_null() {
         return Some(lane);
     }
+    // A handler that leaves by `siglongjmp` would leave a part of this done.
+    let signals = process::Signals::block();
+    let begun = begin_chunk(lane, own, number, thread.number);
+    signals.restore();
+    if let Err((why, error)) = begun {
+        process::cut(why, error);
+        return None;
+    }
+    Some(lane)
+}
+
+/// Leaves the lane's chunk and begins the next one; or says why not.
+fn begin_chunk(lane: &mut Lane, stream: u32, number: usize, thread: u32) -> Result<(), (u32, i32)> {
     let bytes = match lane.bytes {
         0 => FIRST,
         before => (before * 4).min(LARGEST),
@@ -199,10 +217,9 @@ pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mu
     }
     let (base, _) = match file::map(bytes) {
         Ok(found) => found,
-        Err((why, error)) => {
+        Err(why) => {
             lane.bytes = 0;
-            process::cut(why, error);
-            return None;
+            return Err(why);
         }
     };
     let reserve = if settings::stacks() > 0 {
@@ -221,8 +238,8 @@ pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mu
         put(chunk::TICKS, lane.ticks);
         put(chunk::NS, ns);
         let half = |at: usize, value: u32| base.add(at).cast::<u32>().write(value);
-        half(chunk::STREAM, (*stream).number);
-        half(chunk::LANE, depth as u32);
+        half(chunk::STREAM, stream);
+        half(chunk::LANE, number as u32);
         half(chunk::KIND, chunk::EVENTS);
         compiler_fence(Ordering::Release);
         half(0, chunk::MAGIC);
@@ -231,8 +248,8 @@ pub(crate) fn make_room(thread: &mut Thread, depth: usize) -> Option<&'static mu
         lane.last_start = base.add(bytes - reserve);
     }
     lane.sequence += 1;
-    write_thread(lane, thread.number);
-    Some(lane)
+    write_thread(lane, thread);
+    Ok(())
 }
 
 /// The records that follow are the thread's.

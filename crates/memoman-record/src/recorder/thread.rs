@@ -2,7 +2,7 @@
 //! them takes two instructions, and no allocation is ever made for them.
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::AtomicUsize;
 
 use super::stream::Stream;
 
@@ -11,16 +11,21 @@ use super::stream::Stream;
 pub(crate) struct Thread {
     /// The life of the process that the other words belong to: [`process`](super::process).
     pub(crate) life: u32,
-    /// How many events are being written: more than one when a signal handler has interrupted one.
-    pub(crate) depth: AtomicU32,
+    /// The number in the trace.
+    pub(crate) number: u32,
+    /// For each lane: the stack pointer of the call that writes to it, 0 when none does. A handler
+    /// may leave by `siglongjmp`, so a call may be dead: [`note`](super::note).
+    pub(crate) owners: [AtomicUsize; 2],
     /// The stream that the thread writes to, or null.
     pub(crate) stream: *mut Stream,
     /// Bytes to allocate before the next sampled allocation.
     pub(crate) left: i64,
     /// State of the random numbers; 0 before the first one.
     pub(crate) random: u64,
-    /// The thread's number in the trace.
-    pub(crate) number: u32,
+    /// The call of the handle API that is being served: its stack pointer, 0 when none is.
+    pub(crate) served: AtomicUsize,
+    /// The heap of that call.
+    pub(crate) heap: usize,
 }
 
 const SIZE: usize = 64;
@@ -43,6 +48,31 @@ global_asm!(
     size = const SIZE,
     no_life = const NO_LIFE,
 );
+
+/// The stack pointer: a frame that this one has called, or that a signal handler has, is below it.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {0}, rsp", out(reg) pointer, options(nostack, nomem)) };
+    pointer
+}
+
+/// Whether the call with that stack pointer (not 0) has ended without a word: a `siglongjmp` has
+/// left it. A frame at or above it runs, and it is no handler's on a stack of its own.
+#[cold]
+#[inline(never)]
+pub(crate) fn is_dead(owner: usize, now: usize) -> bool {
+    if owner > now {
+        return false;
+    }
+    // SAFETY: zeros are valid; the call writes to it.
+    unsafe {
+        let mut stack: libc::stack_t = core::mem::zeroed();
+        libc::sigaltstack(core::ptr::null(), &mut stack) == 0
+            && stack.ss_flags & libc::SS_ONSTACK == 0
+    }
+}
 
 /// The calling thread's words: valid as long as the thread runs.
 #[inline(always)]

@@ -1,15 +1,17 @@
 //! Return addresses of the calling thread: by libunwind, which remembers how it has unwound an
-//! address, else by the compiler's library, which is ten times slower.
+//! address, else by the compiler's library, which is ten times slower. In the child of a process
+//! with threads only the latter will do: it takes no lock where the C library has
+//! `_dl_find_object` (glibc 2.35, GCC 12).
 
 use core::ffi::{CStr, c_int, c_void};
 use core::mem;
 use core::ops::Range;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use memoman_trace_format::layout::STACK_MAX;
 
-use super::settings;
+use super::{loader, settings};
 
 /// Frames of the recorder itself, at most: less is inlined in a debug build.
 const OWN: usize = if cfg!(debug_assertions) { 16 } else { 6 };
@@ -26,6 +28,8 @@ static CACHED: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 /// The compiler's `_Unwind_Backtrace` and `_Unwind_GetIP`.
 static WALK: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static ADDRESS: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+/// The compiler's library takes no lock.
+static WITHOUT_LOCKS: AtomicBool = AtomicBool::new(false);
 /// Where the recorder's code is.
 static START: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
@@ -67,13 +71,33 @@ pub(crate) fn prepare() {
         END.store(header.addr() + bytes.unwrap_or(0), Ordering::Relaxed);
     }
     CACHED.store(find(c"libunwind.so.8", c"unw_backtrace"), Ordering::Relaxed);
-    if CACHED.load(Ordering::Relaxed).is_null() {
-        ADDRESS.store(find(c"libgcc_s.so.1", c"_Unwind_GetIP"), Ordering::Relaxed);
-        WALK.store(
-            find(c"libgcc_s.so.1", c"_Unwind_Backtrace"),
-            Ordering::Relaxed,
-        );
-        if ADDRESS.load(Ordering::Relaxed).is_null() || WALK.load(Ordering::Relaxed).is_null() {
+    const GCC: &CStr = c"libgcc_s.so.1";
+    ADDRESS.store(find(GCC, c"_Unwind_GetIP"), Ordering::Relaxed);
+    WALK.store(find(GCC, c"_Unwind_Backtrace"), Ordering::Relaxed);
+    if !can_walk() {
+        if CACHED.load(Ordering::Relaxed).is_null() {
+            settings::without_stacks();
+        }
+        return;
+    }
+    // SAFETY: C strings. A function that GCC 12 has added stands for its version.
+    let finds = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+    let is_free = !finds.is_null() && !find(GCC, c"__extendhfsf2").is_null();
+    WITHOUT_LOCKS.store(is_free, Ordering::Relaxed);
+    // The library prepares itself at its first walk.
+    let mut room = [0; ROOM];
+    walk(&mut room[..OWN]);
+}
+
+fn can_walk() -> bool {
+    !ADDRESS.load(Ordering::Relaxed).is_null() && !WALK.load(Ordering::Relaxed).is_null()
+}
+
+/// In the child of a fork: the unwinders may have locks that no thread releases any more.
+pub(crate) fn forked() {
+    if settings::stacks() > 0 && !loader::is_usable() {
+        CACHED.store(ptr::null_mut(), Ordering::Relaxed);
+        if !WITHOUT_LOCKS.load(Ordering::Relaxed) {
             settings::without_stacks();
         }
     }
@@ -101,22 +125,27 @@ unsafe extern "C" fn collect(context: *mut c_void, data: *mut c_void) -> c_int {
     GO_ON
 }
 
+/// Fills the words with return addresses, by the compiler's library: how many.
+fn walk(addresses: &mut [usize]) -> usize {
+    let mut collected = Collected {
+        addresses,
+        count: 0,
+    };
+    // SAFETY: the type is the library's; the callback gets what it expects.
+    unsafe {
+        let walk: Walk = mem::transmute(WALK.load(Ordering::Relaxed));
+        walk(collect, (&raw mut collected).cast());
+    }
+    collected.count
+}
+
 /// The return addresses of the calling thread, at most so many: where they stand in `into`, behind
 /// the recorder's own frames.
 pub(crate) fn addresses(into: &mut [usize; ROOM], most: usize) -> Range<usize> {
     let wanted = (most + OWN).min(ROOM);
     let cached = CACHED.load(Ordering::Relaxed);
     let count = if cached.is_null() {
-        let mut collected = Collected {
-            addresses: &mut into[..wanted],
-            count: 0,
-        };
-        // SAFETY: the type is the library's; the callback gets what it expects.
-        unsafe {
-            let walk: Walk = mem::transmute(WALK.load(Ordering::Relaxed));
-            walk(collect, (&raw mut collected).cast());
-        }
-        collected.count
+        walk(&mut into[..wanted])
     } else {
         // SAFETY: the type is the library's; `wanted` words are there.
         let count = unsafe {
