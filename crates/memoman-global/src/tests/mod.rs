@@ -6,6 +6,8 @@ mod stderr;
 
 #[cfg(not(memoman_debug))]
 mod cache;
+#[cfg(not(any(loom, memoman_debug)))]
+mod gate;
 #[cfg(not(loom))]
 mod lock;
 // (It counts pages of 4 KiB, in 64-bit addresses.)
