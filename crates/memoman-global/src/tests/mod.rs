@@ -18,6 +18,8 @@ mod mapping;
 #[cfg(not(memoman_debug))]
 mod regions;
 #[cfg(not(memoman_debug))]
+mod scenarios;
+#[cfg(not(memoman_debug))]
 mod segments;
 #[cfg(memoman_debug)]
 mod settings;
