@@ -32,8 +32,8 @@ pub(crate) struct Idleness {
 /// A pass over the free blocks that releases their pages, in parts.
 #[repr(C)]
 pub(crate) struct Pass {
-    /// Successful allocations of the heap, and its core's live blocks, at the last part: if both are
-    /// the same since, the core has had no call.
+    /// Successful allocations of the heap, and its core's live blocks, at the last part: if both
+    /// are the same since, the core has had no call.
     pub(crate) allocations: usize,
     pub(crate) live_blocks: usize,
     /// Free bytes when it began; 0 if it has left a block out.
