@@ -69,7 +69,7 @@ fn group_j_free_blocks_of_a_least_size_are_walked_bin_by_bin() {
     let blocks: Vec<_> = (0..40).map(|i| heap.take((30 + i) * QUANTUM)).collect();
     let freed = (0..40).filter(|i| i % 2 == 0);
     freed.clone().for_each(|i| heap.free(blocks[i]));
-    let mut expected: Vec<_> = freed
+    let expected: Vec<_> = freed
         .filter(|i| 30 + i >= 40)
         .map(|i| (blocks[i].as_ptr().addr(), (30 + i) * QUANTUM - WORD))
         .collect();
