@@ -65,13 +65,15 @@ fn group_j_free_blocks_are_counted_up_to_a_limit() {
 fn group_j_free_blocks_of_a_least_size_are_walked_bin_by_bin() {
     let heap = Heap::new(1 << 16);
     let least = 40 * QUANTUM;
-    // Every second one stays free; the sizes lie on both sides of the least one.
-    let blocks: Vec<_> = (0..40).map(|i| heap.take((30 + i) * QUANTUM)).collect();
+    // Every second one stays free; the sizes lie on both sides of the least one, and two blocks have
+    // the same.
+    let quanta = |i| 30 + i / 4 * 4;
+    let blocks: Vec<_> = (0..40).map(|i| heap.take(quanta(i) * QUANTUM)).collect();
     let freed = (0..40).filter(|i| i % 2 == 0);
     freed.clone().for_each(|i| heap.free(blocks[i]));
     let expected: Vec<_> = freed
-        .filter(|i| 30 + i >= 40)
-        .map(|i| (blocks[i].as_ptr().addr(), (30 + i) * QUANTUM - WORD))
+        .filter(|&i| quanta(i) >= 40)
+        .map(|i| (blocks[i].as_ptr().addr(), quanta(i) * QUANTUM - WORD))
         .collect();
     let walk = |place: &mut FreePlace, limit, found: &mut Vec<_>| {
         let mut note = |block: core::ptr::NonNull<u8>, bytes| {
