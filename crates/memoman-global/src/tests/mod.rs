@@ -25,3 +25,8 @@ mod segments;
 mod settings;
 #[cfg(not(memoman_debug))]
 mod thread_heap;
+
+// Each in a process of its own, like the tests of the interface.
+#[cfg(not(memoman_debug))]
+#[path = "../../tests/support/mod.rs"]
+mod support;

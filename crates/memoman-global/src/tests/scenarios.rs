@@ -1,8 +1,6 @@
 //! Threads and forks, each in a process of its own.
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
+use super::support::{child_succeeds, free, quietly};
 use crate::allocator::ALIGN;
 use crate::imp;
 use crate::process::heap::{LargeBlocks, try_with_heap};
@@ -16,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use std::vec::Vec;
-use support::{child_succeeds, free, quietly};
 
 const RESERVE: [(&str, &str); 2] = [("MEMOMAN_RESERVE", "8M"), ("MEMOMAN_GROW", "0")];
 
