@@ -84,6 +84,7 @@ mod block;
 #[doc(hidden)]
 pub mod control;
 mod dump;
+mod free_walk;
 mod hash;
 mod instance;
 mod intercept;
@@ -126,6 +127,8 @@ pub use block::FreeBlock;
 pub use dump::DumpFormat;
 #[doc(hidden)]
 pub use dump::Writer;
+#[doc(hidden)]
+pub use free_walk::FreePlace;
 #[cfg(not(memoman_small))]
 #[doc(hidden)]
 pub use front::Front;

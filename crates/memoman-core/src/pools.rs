@@ -3,13 +3,12 @@
 use core::ptr::{self, NonNull};
 
 use crate::block::{FreeBlock, Header};
-use crate::config::{BLOCK_MIN, HEADER, QUANTUM, SIZE_LIMIT};
+use crate::config::{BLOCK_MIN, QUANTUM, SIZE_LIMIT};
 use crate::control::{Control, WILDERNESS};
 use crate::free_list;
 use crate::instance::Tlsf;
 use crate::pool::{FIRST, POOL_COST, POOL_MIN, Pool, PoolHeader};
 use crate::returned::prev_free_block;
-use crate::size_class::floor_bin;
 
 impl Tlsf {
     /// The first pool in address order; O(1).
@@ -29,59 +28,6 @@ impl Tlsf {
     pub unsafe fn walk_pool(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
         // SAFETY: live pool, no call of `f` on its instance (caller).
         unsafe { pool.walk(f) }
-    }
-
-    /// Calls `f` with payload and usable bytes of free blocks of at least `least` bytes, up to
-    /// `limit` of them, beginning with the bin `from`: 0 at first. Returns the bin to continue
-    /// with, 0 after the last one; O(limit + bins). Of a bin with more blocks the rest is left out.
-    /// An overwritten block ends its bin.
-    ///
-    /// # Safety
-    /// The instance is live, and memory between its pools' outer bounds may be read. `f` makes no
-    /// call on the instance, and keeps a block's first two words and its last one.
-    pub unsafe fn walk_free(
-        self,
-        from: usize,
-        least: usize,
-        limit: usize,
-        f: &mut dyn FnMut(NonNull<u8>, usize),
-    ) -> usize {
-        let control = self.control();
-        let mut count = 0;
-        let mut bin = from;
-        // SAFETY: live instance (caller): `top_bin` bounds the heads; a link is followed only
-        // inside the instance's bounds, and a block is one if its header and the copy of its
-        // address behind it agree.
-        unsafe {
-            while bin <= (*control).top_bin && count < limit {
-                let mut block = Control::head(control, bin).read();
-                while count < limit
-                    && block != Control::list_end(control)
-                    && (*control).may_be_payload(block.addr())
-                {
-                    let size = block.header((*control).cookie).free_size().unwrap_or(0);
-                    if size < BLOCK_MIN || size > (*control).high - block.addr() {
-                        break;
-                    }
-                    let next = block.offset(size);
-                    if !next.header((*control).cookie).is_prev_free()
-                        || prev_free_block(control, next).is_none_or(|(same, ..)| same != block)
-                    {
-                        break;
-                    }
-                    if let Some(payload) = NonNull::new(block.payload())
-                        && size >= least
-                    {
-                        f(payload, size - HEADER);
-                        count += 1;
-                    }
-                    block = block.next_free();
-                }
-                // The wilderness, in the first bin, has any size.
-                bin = (bin + 1).max(floor_bin(least));
-            }
-            if bin <= (*control).top_bin { bin } else { 0 }
-        }
     }
 
     /// The pool after `pool` in address order; O(1). None at the end, or when `pool` is not of this

@@ -2,7 +2,7 @@
 
 mod support;
 
-use memoman_core::{Refusal, Tlsf};
+use memoman_core::{FreePlace, Refusal, Tlsf};
 use support::one_pool::Heap;
 use support::{Region, assert_sound};
 
@@ -65,45 +65,60 @@ fn group_j_free_blocks_are_counted_up_to_a_limit() {
 fn group_j_free_blocks_of_a_least_size_are_walked_bin_by_bin() {
     let heap = Heap::new(1 << 16);
     let least = 40 * QUANTUM;
-    // Every second one stays free; the sizes lie on both sides of the least one.
-    let blocks: Vec<_> = (0..40).map(|i| heap.take((30 + i) * QUANTUM)).collect();
+    // Every second one stays free; the sizes lie on both sides of the least one, and two blocks have
+    // the same.
+    let quanta = |i| 30 + i / 4 * 4;
+    let blocks: Vec<_> = (0..40).map(|i| heap.take(quanta(i) * QUANTUM)).collect();
     let freed = (0..40).filter(|i| i % 2 == 0);
     freed.clone().for_each(|i| heap.free(blocks[i]));
-    let mut expected: Vec<_> = freed
-        .filter(|i| 30 + i >= 40)
-        .map(|i| (blocks[i].as_ptr().addr(), (30 + i) * QUANTUM - WORD))
+    let expected: Vec<_> = freed
+        .filter(|&i| quanta(i) >= 40)
+        .map(|i| (blocks[i].as_ptr().addr(), quanta(i) * QUANTUM - WORD))
         .collect();
-    let walk = |from, limit, found: &mut Vec<_>| {
+    let walk = |place: &mut FreePlace, limit, found: &mut Vec<_>| {
         let mut note = |block: core::ptr::NonNull<u8>, bytes| {
             found.push((block.as_ptr().addr(), bytes));
         };
-        // SAFETY: live instance; the block is not touched.
-        unsafe { heap.tlsf().walk_free(from, least, limit, &mut note) }
+        // SAFETY: live instance, with no call between two walks; the block is not touched.
+        unsafe { heap.tlsf().walk_free(place, least, limit, &mut note) }
     };
     let mut all = Vec::new();
-    assert_eq!(walk(0, 100, &mut all), 0);
+    let mut place = FreePlace::FIRST;
+    walk(&mut place, 100, &mut all);
+    assert_eq!(place, FreePlace::FIRST);
+    let walked = all.clone();
     // The pool's rest, which is the wilderness, comes first.
     let rest = all.remove(0);
     assert!(rest.0 > expected.last().unwrap().0);
     all.sort_unstable();
     assert_eq!(all, expected);
 
-    // One block at a time, each bin where the last one ended.
-    let mut single = Vec::new();
-    let mut from = 0;
-    for turn in 0.. {
-        from = walk(from, 1, &mut single);
-        assert!(single.len() <= turn + 1);
-        if from == 0 {
+    // A few blocks at a time: all of them, also of a bin that has several.
+    for limit in 1..5 {
+        let mut parts = Vec::new();
+        let mut last = 0;
+        loop {
+            walk(&mut place, limit, &mut parts);
+            assert!(parts.len() <= last + limit);
+            last = parts.len();
+            if place == FreePlace::FIRST {
+                break;
+            }
+        }
+        assert_eq!(parts, walked);
+    }
+
+    // The rest of a bin is left out where a call may have changed it.
+    let mut parts = Vec::new();
+    loop {
+        walk(&mut place, 1, &mut parts);
+        let _ = place.leave_bin();
+        if place == FreePlace::FIRST {
             break;
         }
     }
-    single.sort_unstable();
-    single.dedup();
-    // Several blocks of one bin: the rest is left out.
-    assert!(single.len() > expected.len() / 2);
-    expected.push(rest);
-    assert!(single.iter().all(|block| expected.contains(block)));
+    assert!(parts.len() > expected.len() / 2 && parts.len() < walked.len());
+    assert!(parts.iter().all(|block| walked.contains(block)));
 
     // A block whose header is overwritten ends its bin and is not found.
     let (broken, _) = expected[0];
@@ -113,7 +128,7 @@ fn group_j_free_blocks_of_a_least_size_are_walked_bin_by_bin() {
         let sound = header.read();
         header.write(sound ^ (64 * QUANTUM));
         let mut others = Vec::new();
-        walk(0, 100, &mut others);
+        walk(&mut place, 100, &mut others);
         assert!(others.iter().all(|&(block, _)| block != broken));
         header.write(sound);
     }

@@ -3,7 +3,7 @@
 
 pub use memoman_core::{Cursor, Pool, Stats};
 #[cfg(not(memoman_debug))]
-pub use memoman_core::{Misuse, Refusal, Step, Tlsf, Violation};
+pub use memoman_core::{FreePlace, Misuse, Refusal, Step, Tlsf, Violation};
 #[cfg(memoman_debug)]
 pub use memoman_debug::{DebugTlsf as Tlsf, Fault as Misuse, Refusal, Step, Violation};
 

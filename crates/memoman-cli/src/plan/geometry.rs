@@ -103,7 +103,7 @@ impl Geometry {
     }
 
     /// Bytes of the control structure for requests up to `max_block`: the fixed words, the bitmap,
-    /// a head for each bin.
+    /// a head for each bin; in whole quanta.
     pub(crate) fn control(self, max_block: u64) -> u64 {
         let (size_bits, quantum_log2) = if self.word == 8 { (48, 4) } else { (32, 3) };
         let linear_log2 = quantum_log2 + SL_LOG2 + 1;
@@ -111,7 +111,7 @@ impl Geometry {
         let size = self.block_size_for(max_block);
         let bin = self.floor_bin(size + self.step(size) - 1);
         let bins = (bin + 1).max(self.linear_below() / self.quantum() + 1);
-        (21 + bitmap + bins) * self.word
+        ((29 + bitmap + bins) * self.word).next_multiple_of(self.quantum())
     }
 
     fn floor_bin(self, size: u64) -> u64 {

@@ -65,7 +65,7 @@ mod heaps {
 
     use crate::process::lock::LOCK;
     use crate::process::segments::Segment;
-    use crate::process::{large, later, registry, side};
+    use crate::process::{large, later, registry, segments, side};
     use crate::thread::heap::ThreadHeap;
     use crate::thread::{attach, calls, lifetime, remote};
 
@@ -140,6 +140,7 @@ mod heaps {
     pub(super) fn adopt() -> bool {
         side::child();
         later::forget();
+        segments::forget_in_hand();
         let interrupted = LOCK.is_nested();
         if !interrupted {
             registry::forget_others();

@@ -158,13 +158,14 @@ impl State {
         #[cfg(memoman_debug)]
         crate::debug::settings::prepare(tlsf);
         self.tlsf = Some(tlsf);
-        INSTANCE.store(tlsf.as_raw(), Ordering::Release);
         self.regions.add_first(tlsf, &self.settings);
         #[cfg(not(memoman_debug))]
         {
             self.prefault_for_threads();
             LARGE_BLOCKS.store(self.for_large_blocks(), Ordering::Relaxed);
         }
+        // Last: a thread that finds the instance finds the settings and the reserve.
+        INSTANCE.store(tlsf.as_raw(), Ordering::Release);
         Some(tlsf)
     }
 

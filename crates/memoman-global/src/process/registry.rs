@@ -11,7 +11,7 @@ use crate::system::env::Settings;
 use crate::system::memory::{self, PAGE};
 use crate::system::sync;
 use crate::thread::heap::ThreadHeap;
-use crate::thread::{gate, lifetime};
+use crate::thread::{gate, idleness, lifetime};
 
 const SIZE: usize = size_of::<ThreadHeap>();
 /// How often a thread that forks spins for those inside their heaps. One that runs leaves within a
@@ -162,10 +162,11 @@ pub(crate) fn each(mut f: impl FnMut(*mut ThreadHeap)) {
     });
 }
 
-/// Another thread owns this heap.
+/// Another thread owns this heap, or owned it before a fork that has left it behind.
 fn is_anothers(heap: *mut ThreadHeap) -> bool {
     // SAFETY: a heap of the list, and the lock is held.
-    heap != lifetime::current().heap() && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) }
+    heap != lifetime::current().heap()
+        && unsafe { (*heap).shared.owned.load(Ordering::Relaxed) || (*heap).gate.is_left_behind() }
 }
 
 /// Keeps every other thread out of its heap until [`open`], and waits until all of them are out.
@@ -283,8 +284,10 @@ pub(crate) fn forget_others() {
         // SAFETY: this thread is the only one, so the heap's owner does not exist.
         unsafe {
             if is_anothers(heap) && (*heap).gate.is_left_behind() {
-                // Blocks of it that are freed are not used again.
+                // Blocks of it that are freed are not used again, nor counted: see `remote`.
                 (*heap).inbox.open();
+                (*heap).shared.owned.store(false, Ordering::Relaxed);
+                idleness::forget_pending();
             } else if is_anothers(heap) && !(*heap).gate.is_interrupted() {
                 (*heap).gate.forget();
                 add_idle(heap);

@@ -44,6 +44,28 @@ pub(crate) fn pool_bytes() -> usize {
     POOLS.load(Ordering::Relaxed)
 }
 
+/// Segments that are part of no heap and not free: a thread has them in hand, or will free them
+/// after a fork. Rises under the lock or inside the heap that loses the segment, and falls so.
+static IN_HAND: AtomicUsize = AtomicUsize::new(0);
+
+/// Threads have segments in hand that they will give back or add to a heap. Stable under the lock
+/// while all threads are outside their heaps.
+pub(crate) fn in_hand() -> bool {
+    IN_HAND.load(Ordering::Relaxed) > 0
+}
+
+/// A segment is free again, or part of a heap. (In the child of a fork it may be one more than are
+/// counted.)
+fn put_down() {
+    let less = |count: usize| count.checked_sub(1);
+    let _ = IN_HAND.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+}
+
+/// In the child of a fork: what other threads had in hand is lost.
+pub(crate) fn forget_in_hand() {
+    IN_HAND.store(0, Ordering::Relaxed);
+}
+
 /// A segment that is part of no heap: its start, and its bytes in whole units. Its last word
 /// belongs to the header of the next block.
 #[derive(Clone, Copy)]
@@ -120,6 +142,7 @@ impl Segment {
             shared.keeps = 2 * shared.keeps.max(KEPT_LEAST);
         }
         count_kept(state, tlsf);
+        IN_HAND.fetch_add(1, Ordering::Relaxed);
         Some(Segment { start, bytes })
     }
 
@@ -137,6 +160,8 @@ impl Segment {
         let pool = unsafe { ThreadHeap::tlsf(heap).add_pool(start, self.bytes - HEADER) };
         if pool.is_none() {
             map::assign(start.addr(), self.bytes, ptr::null_mut());
+        } else {
+            put_down();
         }
         pool
     }
@@ -183,6 +208,7 @@ impl Segment {
             if !ThreadHeap::tlsf(heap).remove_pool(start) {
                 return None;
             }
+            IN_HAND.fetch_add(1, Ordering::Relaxed);
             ThreadHeap::forget(heap, pool);
             map::assign(start.addr(), bytes, ptr::null_mut());
             NonNull::new(start).map(|start| Segment { start, bytes })
@@ -236,6 +262,7 @@ impl Segment {
                 Err(misuse) => state.defer((misuse, self.start.as_ptr())),
             }
         }
+        put_down();
         count_kept(state, tlsf);
     }
 }

@@ -3,12 +3,16 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{Refusal, Tlsf};
-use crate::process::heap::{State, try_with_heap};
+use crate::process::heap::{Away, State, try_with_heap};
 use crate::process::segments::{self, Served};
 use crate::process::{large, mapping_spares, misuse, registry, side};
 use crate::system::errno::set_errno;
+use crate::system::sync;
 use crate::thread::entry::enter;
 use crate::thread::heap::ThreadHeap;
+
+/// How often a refused request waits 50 µs for the segments that other threads have in hand.
+const PATIENCE: u32 = 100;
 
 /// Serves what the heap could not: from a new segment, from the process-wide instance as it is,
 /// from a new region, and last by [`last_attempts`]; while another thread forks, from the side
@@ -37,9 +41,7 @@ pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize)
                     try_with_heap(|state, tlsf| large::allocate(state, tlsf, align, bytes, true))
                 }
             },
-            Ok(Some(Err(Refusal::Exhausted))) => {
-                try_with_heap(|state, tlsf| last_attempts(state, tlsf, heap, sizes, align, bytes))
-            }
+            Ok(Some(Err(Refusal::Exhausted))) => persist(heap, sizes, align, bytes),
             Ok(Some(Err(other))) => Ok(Some(Err(other))),
             Ok(None) => Ok(None),
             Err(away) => Err(away),
@@ -68,6 +70,43 @@ pub(crate) fn refuse() {
     set_errno(libc::ENOMEM);
 }
 
+/// [`last_attempts`], again while other threads have segments in hand, but not for ever: one that
+/// gets no processor keeps its own.
+///
+/// # Safety
+/// The duties of [`last_attempts`], without the lock.
+#[cold]
+unsafe fn persist(
+    heap: *mut ThreadHeap,
+    sizes: [usize; 2],
+    align: usize,
+    bytes: usize,
+) -> Result<Option<Result<NonNull<u8>, Refusal>>, Away> {
+    for _ in 0..PATIENCE {
+        let outcome = try_with_heap(|state, tlsf| {
+            // SAFETY: the caller's duties, under the lock.
+            unsafe { last_attempts(state, tlsf, heap, sizes, align, bytes) }
+        });
+        match outcome {
+            Ok(Some(Last::Later)) => sync::pause(u32::MAX),
+            Ok(Some(Last::Result(result))) => return Ok(Some(result)),
+            Ok(None) => return Ok(None),
+            Err(away) => return Err(away),
+        }
+    }
+    let refused = try_with_heap(|state, _| {
+        state.shared.refused = state.shared.refused.wrapping_add(1);
+    });
+    refused.map(|_| Some(Err(Refusal::Exhausted)))
+}
+
+/// The outcome of [`last_attempts`].
+enum Last {
+    Result(Result<NonNull<u8>, Refusal>),
+    /// Other threads have segments in hand.
+    Later,
+}
+
 /// Serves a request from any heap that has room; else empties the caches and inboxes of all heaps,
 /// gives their empty segments back, and tries everything once more. So a request is refused only
 /// when no free block holds it. A block of another thread's heap stays that heap's.
@@ -84,7 +123,7 @@ unsafe fn last_attempts(
     sizes: [usize; 2],
     align: usize,
     bytes: usize,
-) -> Result<NonNull<u8>, Refusal> {
+) -> Last {
     let result = registry::stopped(|| {
         // SAFETY: the lock is held, and every other thread is outside its heap; the own heap is the
         // calling thread's, which is outside its gate (caller).
@@ -107,10 +146,13 @@ unsafe fn last_attempts(
                     },
                 };
             }
-            result
+            if result == Err(Refusal::Exhausted) && segments::in_hand() {
+                return Last::Later;
+            }
+            Last::Result(result)
         }
     });
-    if result == Err(Refusal::Exhausted) {
+    if let Last::Result(Err(Refusal::Exhausted)) = result {
         state.shared.refused = state.shared.refused.wrapping_add(1);
     }
     result

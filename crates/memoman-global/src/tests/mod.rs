@@ -6,6 +6,8 @@ mod stderr;
 
 #[cfg(not(memoman_debug))]
 mod cache;
+#[cfg(not(any(loom, memoman_debug)))]
+mod gate;
 #[cfg(not(loom))]
 mod lock;
 // (It counts pages of 4 KiB, in 64-bit addresses.)
@@ -16,8 +18,15 @@ mod mapping;
 #[cfg(not(memoman_debug))]
 mod regions;
 #[cfg(not(memoman_debug))]
+mod scenarios;
+#[cfg(not(memoman_debug))]
 mod segments;
 #[cfg(memoman_debug)]
 mod settings;
 #[cfg(not(memoman_debug))]
 mod thread_heap;
+
+// Each in a process of its own, like the tests of the interface.
+#[cfg(not(memoman_debug))]
+#[path = "../../tests/support/mod.rs"]
+mod support;

@@ -1,16 +1,13 @@
 //! Regions of the process-wide instance: their sizes, the spares, trimming. The instance's own
 //! blocks show them, as a thread without a heap gets them.
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
+use super::support::{PAGE, pool_pages, quietly};
 use crate as heap;
 use crate::allocator::ALIGN;
 use crate::process::heap::{age, with_heap};
 use crate::process::large;
 use core::ptr::NonNull;
 use std::vec::Vec;
-use support::{PAGE, pool_pages, quietly};
 
 /// What the instance adds to a request when it grows: four quanta and a header.
 const SLACK: usize = 4 * 16 + 8;

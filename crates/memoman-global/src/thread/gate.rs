@@ -210,15 +210,13 @@ impl Gate {
     /// thread may wait for the owner to leave, nor touch the heap.
     pub(crate) fn fork_begins(&self) {
         if self.inside.load(Ordering::Relaxed) != 0 {
-            self.inside.store(INSIDE | INTERRUPTED, Ordering::Relaxed);
+            self.inside.fetch_or(INTERRUPTED, Ordering::Relaxed);
         }
     }
 
     /// The owner has forked.
     pub(crate) fn fork_ends(&self) {
-        if self.is_interrupted() {
-            self.inside.store(INSIDE, Ordering::Relaxed);
-        }
+        self.inside.fetch_and(!INTERRUPTED, Ordering::Relaxed);
     }
 
     /// No thread but the owner may touch the heap: the owner is inside and cannot leave before it

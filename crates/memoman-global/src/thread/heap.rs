@@ -63,7 +63,8 @@ pub(crate) struct ThreadHeap {
     // The rest of the shared cache line holds what changes rarely.
     /// The spare's part of [`SPARES`].
     spare_charge: usize,
-    /// The most bytes that the core has had in use since `reclaim::fall` last did something.
+    /// The most bytes that the core has had in use since `reclaim::fall` last emptied the cache, or
+    /// a visit left nothing but live blocks.
     pub(crate) high: usize,
     /// The heap made before this one. Accessed under the lock.
     pub(crate) next: *mut ThreadHeap,
@@ -274,6 +275,7 @@ impl ThreadHeap {
             if (*heap).surplus == Some(pool) {
                 (*heap).surplus = None;
             }
+            (*heap).idleness.lose_place();
         }
     }
 

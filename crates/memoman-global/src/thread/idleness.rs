@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::allocator::FreePlace;
 use crate::system::clock;
 use crate::thread::gate::Mark;
 
@@ -18,16 +19,45 @@ pub(crate) struct Idleness {
     /// The owner's allocations when a visit left nothing but live blocks.
     pub(crate) clean: AtomicUsize,
     /// Free bytes when the pages inside free blocks were last released; no more than are free since
-    /// then. Accessed inside the heap.
+    /// then. Accessed inside the heap, like `pass` and `place`.
     pub(crate) released: usize,
     /// A mark of the gate, by its number, and the time when a thread has seen it: in the upper and
     /// lower half.
     pub(crate) marked: AtomicUsize,
-    /// The bin of free blocks to continue with.
-    pub(crate) next_bin: usize,
+    /// The last pass over the free blocks, and where it continues.
+    pub(crate) pass: Pass,
+    pub(crate) place: FreePlace,
+}
+
+/// A pass over the free blocks that releases their pages, in parts.
+#[repr(C)]
+pub(crate) struct Pass {
+    /// Successful allocations of the heap, and its core's live blocks, at the last part: if both
+    /// are the same since, the core has had no call.
+    pub(crate) allocations: usize,
+    pub(crate) live_blocks: usize,
+    /// Free bytes when it began; 0 if it has left a block out.
+    pub(crate) free: usize,
 }
 
 impl Idleness {
+    /// The lists of free blocks may have changed since the last part of the pass.
+    pub(crate) fn lose_place(&mut self) {
+        if self.place != FreePlace::FIRST {
+            // Also blocks that were passed may have been used since.
+            self.pass.free = 0;
+            self.place.leave_bin();
+        }
+    }
+
+    /// The heap has something to give again, though it has allocated nothing since the last visit.
+    pub(crate) fn outdate(&self, allocations: usize) {
+        if self.clean.load(Ordering::Relaxed) == allocations {
+            let other = allocations.wrapping_sub(1);
+            self.clean.store(other, Ordering::Relaxed);
+        }
+    }
+
     /// Whether each store that the owner made before it could see the mark is visible by now.
     pub(crate) fn is_settled(&self, mark: Mark) -> bool {
         let Some(number) = mark.number() else {
@@ -73,6 +103,11 @@ pub(crate) fn add_pending(bytes: usize) {
 /// Subtracts from the bytes in all inboxes.
 pub(crate) fn subtract_pending(bytes: usize) {
     PENDING.fetch_sub(bytes, Ordering::Relaxed);
+}
+
+/// In the child of a fork that has left heaps behind, with what their inboxes held.
+pub(crate) fn forget_pending() {
+    PENDING.store(0, Ordering::Relaxed);
 }
 
 /// The bytes in all inboxes.

@@ -14,7 +14,7 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use crate::allocator::{Misuse, Stats};
+use crate::allocator::{FreePlace, Misuse, Stats};
 use crate::process::heap::LargeBlocks;
 use crate::process::segments::Segment;
 use crate::process::{misuse, registry, segments};
@@ -316,6 +316,7 @@ unsafe fn relieve(
                     Cache::close(ThreadHeap::cache(heap));
                     let allocations = ThreadHeap::allocations(heap);
                     (*heap).idleness.clean.store(allocations, Ordering::Relaxed);
+                    (*heap).high = ThreadHeap::tlsf(heap).stats().used;
                 }
                 return Ok(true);
             }
@@ -324,23 +325,38 @@ unsafe fn relieve(
     Ok(false)
 }
 
+/// A block was freed to the core. If the use has fallen so far that a visit is worth it, one may
+/// come, and the heap's figures are returned.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`].
+pub(crate) unsafe fn note_fall(heap: *mut ThreadHeap) -> Option<Stats> {
+    // SAFETY: the caller is in the heap.
+    unsafe {
+        let stats = ThreadHeap::tlsf(heap).stats();
+        (*heap).high = (*heap).high.max(stats.used);
+        if (*heap).high - stats.used <= EMPTIED_AGAIN {
+            return None;
+        }
+        (*heap).idleness.outdate(ThreadHeap::allocations(heap));
+        Some(stats)
+    }
+}
+
 /// The owner has freed a block to the core: where the heap's use falls, cached blocks follow. Its
-/// thread may not make a call for long.
+/// thread may not make a call for long. Nothing where no memory goes back to the system.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`].
 pub(crate) unsafe fn fall(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
     // SAFETY: the caller is in the heap.
     unsafe {
-        let Stats {
-            pool_bytes, used, ..
-        } = ThreadHeap::tlsf(heap).stats();
-        (*heap).high = (*heap).high.max(used);
-        if pool_bytes > EMPTIED_BEYOND
-            && used < pool_bytes / 2
-            && (*heap).high - used > EMPTIED_AGAIN
+        if let Some(stats) = note_fall(heap)
+            && stats.pool_bytes > EMPTIED_BEYOND
+            && stats.used < stats.pool_bytes / 2
+            && !LargeBlocks::read().in_pools_only()
         {
-            (*heap).high = used;
+            (*heap).high = stats.used;
             // What is freed from here on goes to the core.
             Cache::close(ThreadHeap::cache(heap));
             uncache(heap, GIVEN_AT_ONCE)?;
@@ -368,30 +384,51 @@ unsafe fn uncache(heap: *mut ThreadHeap, most: usize) -> Result<usize, (Misuse, 
     Ok(moved)
 }
 
-/// Releases the pages inside free blocks, up to a bound, if many bytes have become free since
-/// that was done. True if nothing is left to do.
+/// Releases the pages inside free blocks, up to a bound, if many bytes have become free since that
+/// was done, or the owner has allocated. True if nothing is left to do. A pass over all free blocks
+/// takes several calls. If the heap is used meanwhile, the pass leaves out the rest of the bin that
+/// it was in, and another one follows.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`].
 unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
     const WORD: usize = size_of::<usize>();
     // SAFETY: the caller is in the heap. A free block's links and ghost are kept: its first two
-    // words and its last one.
+    // words and its last one. Each call of the core that allocates counts an allocation, each one
+    // that only frees changes the live blocks, and `ThreadHeap::forget` follows the removal of a
+    // pool: so the place is left if its bin may have changed.
     unsafe {
         let core = ThreadHeap::tlsf(heap);
-        let Stats { free, used, .. } = core.stats();
-        let settings = LargeBlocks::read();
-        // A reserve stays in memory, and locked pages do.
-        let keeps_pages = settings.in_pools_first() || settings.locked();
-        let released = (*heap).idleness.released.min(free);
-        (*heap).idleness.released = released;
-        let again = (used / RELEASED_PART).min(RELEASED_AGAIN);
-        if free < RELEASED_BEYOND || free - released <= again || keeps_pages {
-            return true;
+        let Stats {
+            free,
+            used,
+            live_blocks,
+            ..
+        } = core.stats();
+        let allocations = ThreadHeap::allocations(heap);
+        let idleness = &mut (*heap).idleness;
+        let is_used_since = idleness.pass.allocations != allocations;
+        if idleness.place == FreePlace::FIRST {
+            let settings = LargeBlocks::read();
+            // A reserve stays in memory, and locked pages do.
+            let keeps_pages = settings.in_pools_first() || settings.locked();
+            if is_used_since {
+                idleness.released = 0;
+            }
+            idleness.released = idleness.released.min(free);
+            let again = (used / RELEASED_PART).min(RELEASED_AGAIN);
+            if free < RELEASED_BEYOND || free - idleness.released <= again || keeps_pages {
+                return true;
+            }
+            idleness.pass.free = free;
+        } else if is_used_since || idleness.pass.live_blocks != live_blocks {
+            idleness.lose_place();
         }
+        idleness.pass.allocations = allocations;
+        idleness.pass.live_blocks = live_blocks;
         let page = memory::page_size();
-        let next = core.walk_free(
-            (*heap).idleness.next_bin,
+        core.walk_free(
+            &mut idleness.place,
             RELEASED_LEAST,
             RELEASED_BLOCKS,
             &mut |block, bytes| {
@@ -399,10 +436,10 @@ unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
                 let _ = memory::discard(inside, bytes - 3 * WORD, page);
             },
         );
-        (*heap).idleness.next_bin = next;
-        if next == 0 {
-            (*heap).idleness.released = free;
+        if idleness.place != FreePlace::FIRST {
+            return false;
         }
-        next == 0
+        idleness.released = idleness.pass.free;
+        idleness.released > 0
     }
 }

@@ -84,7 +84,9 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
         unsafe {
             let gate = &(*owner).gate;
             if (*owner).shared.owned.load(Ordering::Relaxed) || !gate.claim() {
-                add_pending(core_calls::usable_size_meanwhile(block));
+                if !gate.is_left_behind() {
+                    add_pending(core_calls::usable_size_meanwhile(block));
+                }
                 put(owner, block);
                 return;
             }
@@ -95,6 +97,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
             if let Err(found) = ThreadHeap::collect(owner, 2, false) {
                 state.defer(found);
             }
+            let _ = reclaim::note_fall(owner);
             // A heap without an owner keeps no spare.
             for place in &mut segments {
                 if let Some(pool) = ThreadHeap::take_emptied(owner) {
