@@ -65,8 +65,8 @@ fn group_j_free_blocks_are_counted_up_to_a_limit() {
 fn group_j_free_blocks_of_a_least_size_are_walked_bin_by_bin() {
     let heap = Heap::new(1 << 16);
     let least = 40 * QUANTUM;
-    // Every second one stays free; the sizes lie on both sides of the least one, and two blocks have
-    // the same.
+    // Every second one stays free; the sizes lie on both sides of the least one, and two blocks
+    // have the same.
     let quanta = |i| 30 + i / 4 * 4;
     let blocks: Vec<_> = (0..40).map(|i| heap.take(quanta(i) * QUANTUM)).collect();
     let freed = (0..40).filter(|i| i % 2 == 0);
