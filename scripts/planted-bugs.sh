@@ -186,8 +186,8 @@ plant remove-pool-lists-the-new-tail-twice memoman-core $core/src/pools.rs \
     'free_list::unlink_outlined(control, tail); free_list::push(control, WILDERNESS, tail);' \
     'free_list::push(control, WILDERNESS, tail);'
 plant wilderness-listed-twice-when-it-is-no-longer memoman-core $core/src/pools.rs \
-    'free_list::unlink_outlined(control, block); free_list::push(control, (*control).bin_of(size), block);' \
-    'free_list::push(control, (*control).bin_of(size), block);'
+    'free_list::unlink_outlined(control, block); free_list::push(control' \
+    'free_list::push(control'
 plant memalign-sum-wraps memoman-core@i686 $core/src/aligned.rs \
     'if WORD == 4 && wraps' \
     'if WORD == 2 && wraps'
