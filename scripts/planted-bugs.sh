@@ -179,15 +179,15 @@ plant grow-backward-without-unlinking-the-one-before memoman-core $core/src/real
 plant grow-backward-copies-the-new-size memoman-core $core/src/realloc.rs \
     'let kept = (have - HEADER).min(size - HEADER);' 'let kept = size - HEADER;'
 plant extend-without-unlinking-the-tail memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, tail); block = tail;' 'block = tail;'
+    'free_list::unlink_outlined(control, tail); block = tail;' 'block = tail;'
 plant remove-pool-without-unlinking memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, first); (*control).pool_bytes' '(*control).pool_bytes'
+    'free_list::unlink_outlined(control, first); (*control).pool_bytes' '(*control).pool_bytes'
 plant remove-pool-lists-the-new-tail-twice memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, tail); free_list::push(control, WILDERNESS, tail);' \
+    'free_list::unlink_outlined(control, tail); free_list::push(control, WILDERNESS, tail);' \
     'free_list::push(control, WILDERNESS, tail);'
 plant wilderness-listed-twice-when-it-is-no-longer memoman-core $core/src/pools.rs \
-    'free_list::unlink(control, block); free_list::push(control, (*control).bin_of(size), block);' \
-    'free_list::push(control, (*control).bin_of(size), block);'
+    'free_list::unlink_outlined(control, block); free_list::push(control' \
+    'free_list::push(control'
 plant memalign-sum-wraps memoman-core@i686 $core/src/aligned.rs \
     'if WORD == 4 && wraps' \
     'if WORD == 2 && wraps'

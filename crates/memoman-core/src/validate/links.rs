@@ -194,13 +194,16 @@ unsafe fn each_listed(control: *mut Control, mut visit: impl FnMut(Block)) {
     }
 }
 
+/// Takes a key and its weight.
+type Weigh<'a> = &'a mut dyn FnMut(usize, usize);
+
 /// Bits of a key that one pass of [`lowest`] determines.
 const DIGIT: u32 = 6;
 
 /// The lowest key whose weights do not add up to zero. `entries` calls a visitor with all keys and
 /// weights; it is called a constant number of times.
 #[inline(never)]
-fn lowest(entries: &mut dyn FnMut(&mut dyn FnMut(usize, usize)) -> Checked) -> Checked<usize> {
+fn lowest(entries: &mut dyn FnMut(Weigh) -> Checked) -> Checked<usize> {
     let mut found = 0usize;
     let mut shift = usize::BITS.next_multiple_of(DIGIT);
     while shift > 0 {
