@@ -131,7 +131,7 @@ check "libmemoman.so has its SONAME" has_soname
 check "every symbol of libmemoman.so has the version MEMOMAN_0" has_versions
 check "no symbol of libmemoman_preload.so has a version" has_no_versions
 check "libmemoman.so is at most 96 KiB" at_most "$so" $((96 << 10))
-check "libmemoman.a is at most 256 KiB" at_most "$archive" $((256 << 10))
+check "libmemoman.a is at most 320 KiB" at_most "$archive" $((320 << 10))
 check "the fork handlers are registered when a library is loaded" registers_at_load
 check "a thread may end after the library is unloaded" survives_unloading
 check "libmemoman.a has one member" one_member
