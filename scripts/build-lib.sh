@@ -61,9 +61,10 @@ if [ -n "$sanitizer" ]; then
     cargo build --quiet --package memoman --target "$host" --target-dir "$target"
     built=$target/$host/$folder
 else
-    cargo build --quiet --package memoman --package memoman-preload --profile "$profile" \
-        --target-dir "$target"
-    built=$target/$folder
+    built=$target/$folder shim=$profile shims=$target/$folder
+    [ "$variant" != release ] || shim=shim shims=$target/shim
+    cargo build --quiet --package memoman --profile "$profile" --target-dir "$target"
+    cargo build --quiet --package memoman-preload --profile "$shim" --target-dir "$target"
 fi
 
 for header in memoman.h memoman.hpp memoman/{tlsf,record}.h; do
@@ -117,7 +118,7 @@ lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
 ${CC:-cc} -shared "${linker[@]}" -Wl,-soname,"libmemoman$suffix.so.0" \
     -Wl,--version-script="$work/memoman.map" -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now \
     "$shared" -lpthread -ldl -o "$work/libmemoman.so"
-cp "$built/libmemoman_preload.so" "$work/libmemoman_preload.so"
+cp "$shims/libmemoman_preload.so" "$work/libmemoman_preload.so"
 if [ "$profile" = release ]; then
     strip --strip-unneeded --remove-section=.comment "$work"/libmemoman{,_preload}.so
 fi
