@@ -4,7 +4,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::one_pool::Heap;
 use support::{Instance, assert_sound};
 

@@ -5,7 +5,7 @@ mod support;
 use core::ffi::{CStr, c_char, c_void};
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::{self, NonNull};
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();

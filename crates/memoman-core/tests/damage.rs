@@ -13,7 +13,7 @@ mod support;
 use memoman_core::{Refusal, Stats, Tlsf};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::{Instance, Random, Region};
 
 const WORD: usize = size_of::<usize>();

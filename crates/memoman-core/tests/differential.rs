@@ -33,7 +33,7 @@ use memoman_core::config::QUANTUM;
 use memoman_core::size_class::{block_size_for, cut_size, floor_bin};
 use std::alloc::Layout;
 use std::ptr::NonNull;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::{Instance, Random, Region, assert_sound};
 
 /// Another allocator over one pool.

@@ -4,7 +4,7 @@
 mod support;
 
 use memoman_core::Tlsf;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::pools::{add, blocks, unchanged};
 use support::{Instance, Region, assert_sound};
 

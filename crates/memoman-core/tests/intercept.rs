@@ -4,7 +4,7 @@ mod support;
 
 use memoman_core::{Misuse, Reach, Refusal, Tlsf};
 use std::ptr::{self, NonNull};
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();

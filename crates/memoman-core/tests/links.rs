@@ -5,7 +5,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::{Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();

@@ -4,7 +4,7 @@ mod support;
 
 use memoman_core::{Stats, Tlsf};
 use std::ptr;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::pools::{add, blocks, starts, unchanged};
 use support::{Instance, Random, Region, assert_sound};
 

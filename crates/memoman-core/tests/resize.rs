@@ -4,7 +4,7 @@ mod support;
 
 use memoman_core::{Misuse, Refusal, Stats, Tlsf};
 use std::ptr::NonNull;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::{Instance, Region, assert_sound};
 
 const WORD: usize = size_of::<usize>();

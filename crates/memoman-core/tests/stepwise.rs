@@ -4,7 +4,7 @@ mod support;
 
 use memoman_core::{Cursor, Invariant, Step, Tlsf};
 use std::ptr::NonNull;
-use support::fronts::Free;
+use support::fronts::ByTurns;
 use support::{Instance, Random, Region, assert_sound};
 
 fn step(tlsf: Tlsf, cursor: &mut Cursor, max_blocks: usize) -> Step {

@@ -145,7 +145,7 @@ impl<'pool> Heap<'pool> {
     /// let mut spare = Some(&mut more[..]);
     /// let mut grow = |_: &Shortage| spare.take();
     /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
-    /// let mut heap = Heap::new(&mut memory).unwrap();
+    /// let mut heap = Heap::with_max_block(&mut memory, 64 * 1024).unwrap();
     /// heap.set_exhausted_handler(&mut grow);
     /// assert!(heap.allocate(Layout::new::<[u8; 40_000]>()).is_ok());
     /// assert!(heap.allocate(Layout::new::<[u8; 40_000]>()).is_err());

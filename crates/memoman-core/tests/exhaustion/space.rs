@@ -1,6 +1,6 @@
 //! A small heap that can be restored to any of its states, and the definition of a state.
 
-use crate::support::fronts::Free;
+use crate::support::fronts::ByTurns;
 use crate::support::{Instance, Region, assert_sound};
 use memoman_core::{Refusal, Tlsf};
 use std::ptr::NonNull;

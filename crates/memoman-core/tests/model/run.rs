@@ -3,7 +3,7 @@
 use crate::arena::{self, Seen};
 use crate::ops::{Op, Wild};
 use crate::shadow::Shadow;
-use crate::support::fronts::Free;
+use crate::support::fronts::ByTurns;
 use memoman_core::config::{QUANTUM, WORD};
 use memoman_core::size_class::block_size_for;
 use memoman_core::{Misuse, Refusal, Step, Tlsf};
@@ -30,7 +30,7 @@ impl Shadow {
                 let bytes = self.resolve(size);
                 let expected = self.expect_new(1, bytes);
                 // SAFETY: the instance is live.
-                let given = unsafe { self.tlsf.malloc(bytes) };
+                let given = unsafe { self.tlsf.malloc_by_turns(bytes) };
                 self.account(given, expected, bytes, 1);
             }
             Op::Calloc(count, size) => {
@@ -53,7 +53,7 @@ impl Shadow {
                 let bytes = self.resolve(size);
                 let expected = self.expect_new(align, bytes);
                 // SAFETY: the instance is live.
-                let given = unsafe { self.tlsf.memalign(align, bytes) };
+                let given = unsafe { self.tlsf.memalign_by_turns(align, bytes) };
                 self.account(given, expected, bytes, align);
             }
             Op::Realloc(block, size) => self.resize(block, None, self.resolve(size)),
@@ -87,7 +87,7 @@ impl Shadow {
                 let bytes = self.resolve(size);
                 let expected = self.expect_new(1, bytes);
                 // SAFETY: the instance is live; the refusal is withdrawn at once.
-                let given = unsafe { self.tlsf.malloc(bytes) };
+                let given = unsafe { self.tlsf.malloc_by_turns(bytes) };
                 self.account(given, expected, bytes, 1);
                 if given == Err(Refusal::Exhausted) {
                     // SAFETY: as above.
@@ -319,9 +319,9 @@ impl Shadow {
             self.tlsf.intercept();
             assert!(self.tlsf.is_intercepted());
             for refused in [
-                self.tlsf.malloc(bytes),
+                self.tlsf.malloc_by_turns(bytes),
                 self.tlsf.calloc(bytes, 2),
-                self.tlsf.memalign(64, bytes),
+                self.tlsf.memalign_by_turns(64, bytes),
             ] {
                 assert!(matches!(
                     refused,

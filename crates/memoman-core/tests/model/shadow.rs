@@ -2,7 +2,7 @@
 
 use crate::arena::{self, Arena, Seen};
 use crate::ops::{Op, Setup, Size};
-use crate::support::fronts::Free;
+use crate::support::fronts::ByTurns;
 use memoman_core::config::{BLOCK_MIN, QUANTUM, WORD};
 use memoman_core::size_class::block_size_for;
 use memoman_core::{Cursor, Misuse, Refusal, Stats, Tlsf};

@@ -1,10 +1,23 @@
-//! Both fronts of `free`: the compact one of Rust callers, and the separate functions of C.
+//! Both fronts of `malloc`, `memalign` and `free`: the compact one of Rust callers, and the separate
+//! functions of C.
 
-use memoman_core::{FreeBlock, Misuse, Tlsf};
+use memoman_core::{FreeBlock, Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
 
-/// [`Tlsf::free`] for tests.
-pub(crate) trait Free {
+/// The hot calls for tests.
+pub(crate) trait ByTurns {
+    /// Allocates through one of the fronts, chosen by the size.
+    ///
+    /// # Safety
+    /// The instance is live.
+    unsafe fn malloc_by_turns(self, bytes: usize) -> Result<NonNull<u8>, Refusal>;
+
+    /// [`ByTurns::malloc_by_turns`] for `memalign`.
+    ///
+    /// # Safety
+    /// The instance is live.
+    unsafe fn memalign_by_turns(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal>;
+
     /// Frees through the compact front or the separate functions, chosen by the block's address. On
     /// misuse, both are called and must report the same error.
     ///
@@ -13,7 +26,29 @@ pub(crate) trait Free {
     unsafe fn free_by_turns(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse>;
 }
 
-impl Free for Tlsf {
+impl ByTurns for Tlsf {
+    unsafe fn malloc_by_turns(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe {
+            if bytes.is_multiple_of(2) {
+                self.malloc(bytes)
+            } else {
+                malloc_separate(self, bytes)
+            }
+        }
+    }
+
+    unsafe fn memalign_by_turns(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe {
+            if bytes.is_multiple_of(2) {
+                self.memalign(align, bytes)
+            } else {
+                memalign_separate(self, align, bytes)
+            }
+        }
+    }
+
     #[track_caller]
     unsafe fn free_by_turns(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
         let paths = if (ptr.addr().get() / Tlsf::ALIGN).is_multiple_of(2) {
@@ -39,18 +74,42 @@ unsafe fn free_compact(tlsf: Tlsf, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse
     unsafe { tlsf.free(ptr) }
 }
 
-/// The small build has one path only.
-///
-/// # Safety
-/// The duties of [`Tlsf::free`].
 #[cfg(memoman_small)]
-unsafe fn free_separate(tlsf: Tlsf, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
-    // SAFETY: the duties of `free` (caller).
-    unsafe { tlsf.free(ptr) }
-}
-
+use one_path::{free_separate, malloc_separate, memalign_separate};
 #[cfg(not(memoman_small))]
-use separate::free_separate;
+use separate::{free_separate, malloc_separate, memalign_separate};
+
+/// The small build has one path only.
+#[cfg(memoman_small)]
+mod one_path {
+    use memoman_core::{FreeBlock, Misuse, Refusal, Tlsf};
+    use std::ptr::NonNull;
+
+    /// # Safety
+    /// The duties of [`Tlsf::free`].
+    pub(super) unsafe fn free_separate(tlsf: Tlsf, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
+        // SAFETY: the duties of `free` (caller).
+        unsafe { tlsf.free(ptr) }
+    }
+
+    /// # Safety
+    /// The instance is live.
+    pub(super) unsafe fn malloc_separate(tlsf: Tlsf, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe { tlsf.malloc(bytes) }
+    }
+
+    /// # Safety
+    /// The instance is live.
+    pub(super) unsafe fn memalign_separate(
+        tlsf: Tlsf,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe { tlsf.memalign(align, bytes) }
+    }
+}
 
 #[cfg(not(memoman_small))]
 mod separate {
@@ -98,5 +157,23 @@ mod separate {
     pub(super) unsafe fn free_separate(tlsf: Tlsf, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
         // SAFETY: the duties of `free` (caller).
         unsafe { tlsf.free_for::<Separate>(ptr.as_ptr()) }
+    }
+
+    /// # Safety
+    /// The instance is live.
+    pub(super) unsafe fn malloc_separate(tlsf: Tlsf, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe { tlsf.malloc_for::<Separate>(bytes) }
+    }
+
+    /// # Safety
+    /// The instance is live.
+    pub(super) unsafe fn memalign_separate(
+        tlsf: Tlsf,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live instance (caller).
+        unsafe { tlsf.memalign_for::<Separate>(align, bytes) }
     }
 }

@@ -1,6 +1,6 @@
 //! A heap of one pool with known blocks.
 
-use super::fronts::Free;
+use super::fronts::ByTurns;
 use super::{Instance, Region, assert_sound};
 use memoman_core::Tlsf;
 use std::ptr::NonNull;

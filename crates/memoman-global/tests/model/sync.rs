@@ -4,7 +4,7 @@
 use core::hash::{Hash, Hasher};
 use loom::cell::UnsafeCell;
 pub(crate) use loom::hint::spin_loop;
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use loom::sync::{Condvar, Mutex as Exclusive, MutexGuard};
 use std::hash::DefaultHasher;
 
