@@ -104,10 +104,10 @@ fn a_forked_child_has_a_trace_of_its_own() {
         };
         assert_eq!(from, "t.mmt");
         let blocks: Vec<_> = parents.iter().filter(|e| e.size == 1003).collect();
-        // The clocks of two traces agree to a hundredth.
+        // The clocks of two traces agree to a tenth.
         let last = parents.last().unwrap().time;
         assert!(
-            time + time / 100 >= blocks[4].time && time - time / 100 <= last,
+            time + time / 10 >= blocks[4].time && time - time / 10 <= last,
             "{how}: {} {time} {last}",
             blocks[4].time
         );

@@ -16,6 +16,10 @@ use crate::misuse::Misuse;
 use crate::stats::Stats;
 
 /// What a call has done.
+///
+/// ```
+/// assert_ne!(memoman_core::EventKind::Malloc, memoman_core::EventKind::Failed);
+/// ```
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
@@ -42,6 +46,11 @@ pub enum EventKind {
 }
 
 /// What a call on a heap has done.
+///
+/// ```
+/// let is_large = |event: &memoman_core::Event| event.requested > 4096;
+/// # let _ = is_large;
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Event {

@@ -34,6 +34,19 @@ use crate::validate::{
 use sink::Sink;
 
 /// The form of a dump.
+///
+/// ```
+/// # use memoman_core::{DumpFormat, Heap};
+/// # use std::mem::MaybeUninit;
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// let mut heap = Heap::new(&mut memory).unwrap();
+/// let mut text = Vec::new();
+/// assert!(heap.dump(DumpFormat::Text, |piece| {
+///     text.extend_from_slice(piece);
+///     true
+/// }));
+/// assert!(text.ends_with(b"sound\n"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DumpFormat {
     /// A drawing and tables, for people.

@@ -14,6 +14,11 @@ use crate::rust::heap::{Heap, Memory};
 use crate::stats::Stats;
 
 /// A request that found no memory.
+///
+/// ```
+/// let is_huge = |shortage: &memoman_core::Shortage| shortage.bytes > shortage.stats.pool_bytes;
+/// # let _ = is_huge;
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Shortage {
     /// Requested bytes.
@@ -128,6 +133,14 @@ impl<'pool> Heap<'pool> {
     }
 
     /// Ends [`Heap::set_observer`]. O(1).
+    ///
+    /// ```
+    /// # use memoman_core::Heap;
+    /// # use std::mem::MaybeUninit;
+    /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+    /// let mut heap = Heap::new(&mut memory).unwrap();
+    /// heap.remove_observer();
+    /// ```
     pub fn remove_observer(&mut self) {
         // SAFETY: live; borrowed exclusively, so none of its functions runs.
         unsafe { self.set(|tlsf| tlsf.set_observer(None, ptr::null_mut())) };
@@ -165,6 +178,14 @@ impl<'pool> Heap<'pool> {
     }
 
     /// Ends [`Heap::set_exhausted_handler`]. O(1).
+    ///
+    /// ```
+    /// # use memoman_core::Heap;
+    /// # use std::mem::MaybeUninit;
+    /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+    /// let mut heap = Heap::new(&mut memory).unwrap();
+    /// heap.remove_exhausted_handler();
+    /// ```
     pub fn remove_exhausted_handler(&mut self) {
         // SAFETY: live; borrowed exclusively, so none of its functions runs.
         unsafe { self.set(|tlsf| tlsf.set_exhausted_handler(None, ptr::null_mut())) };

@@ -78,6 +78,8 @@ pub(crate) unsafe fn links_of(this: *mut Control, block: Block) -> Option<Links>
     unsafe { links_sound(this, block) }.then_some(Links)
 }
 
+pub(crate) use unlink as unlink_outlined;
+
 /// Unlinks a block from wherever it is in its list.
 ///
 /// # Safety

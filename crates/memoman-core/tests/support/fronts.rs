@@ -1,5 +1,5 @@
-//! Both fronts of `malloc`, `memalign` and `free`: the compact one of Rust callers, and the separate
-//! functions of C.
+//! Both fronts of `malloc`, `memalign` and `free`: the compact one of Rust callers, and the
+//! separate functions of C.
 
 use memoman_core::{FreeBlock, Misuse, Refusal, Tlsf};
 use std::ptr::NonNull;
