@@ -2,8 +2,8 @@
 //!
 //! An allocator with one is intercepted in the core (release library), so its calls end in the cold
 //! paths of `hot/fast.rs`; the debug library tests every call. Both come to [`made`], which makes
-//! the call, retries it once if the handler says so, and tells the observer. The small library has
-//! no observers.
+//! the call, retries it once if the handler says so, and notifies the observer. The small library
+//! has no observers.
 
 use core::ffi::{c_int, c_void};
 

@@ -102,6 +102,7 @@ pub(crate) fn all() -> Vec<Variant> {
             programs: Some(&[
                 "accounting",
                 "alignment",
+                "exhausted",
                 "extend",
                 "observe",
                 "pools",

@@ -22,8 +22,11 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn reserve(bytes: usize) -> io::Result<Memory> {
+        let bytes = bytes
+            .checked_next_multiple_of(PAGE)
+            .ok_or(io::ErrorKind::OutOfMemory)?;
         let map = MmapOptions::new()
-            .len(bytes.next_multiple_of(PAGE).max(PAGE))
+            .len(bytes.max(PAGE))
             .no_reserve_swap()
             .map_anon()?;
         Ok(Memory { map })

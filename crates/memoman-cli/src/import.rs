@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use memoman_trace::{Builder, Cut, Ended, Event, Header, Kind, Origin};
 
 use crate::error::Error;
+use crate::output::Output;
 
 /// Makes a trace of the records that firmware has sent: the stream of memoman/record.h.
 #[derive(clap::Args)]
@@ -43,20 +44,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             args.output.display()
         ))
     })?;
+    let mut out = Output::create(Path::new("-"))?;
     if args.json {
         let summary = serde_json::json!({
             "trace": args.output, "events": found.events.len(), "lost": found.lost,
             "heaps": found.heaps, "skipped_bytes": found.skipped, "cut": found.cut,
         });
-        println!("{summary}");
+        out.line(format_args!("{summary}"))?;
     } else {
-        println!(
+        out.line(format_args!(
             "{}: {} events of {} heap(s)",
             args.output.display(),
             found.events.len(),
             found.heaps
-        );
+        ))?;
     }
+    out.finish()?;
     if found.lost > 0 || found.skipped > 0 {
         eprintln!(
             "memoman: at least {} records were lost on the way, {} bytes make no sense",

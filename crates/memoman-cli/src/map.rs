@@ -129,8 +129,8 @@ fn parse(text: &str) -> Result<Dump, String> {
             ("free", _) => State::Free,
             _ => State::Quarantine,
         };
+        let start = line.at.saturating_sub(first.header);
         let inside = dump.pools.get(pool).is_some_and(|place| {
-            let start = line.at.saturating_sub(first.header);
             start >= place.at
                 && start.saturating_add(line.size) <= place.at.saturating_add(place.size)
         });
@@ -141,7 +141,7 @@ fn parse(text: &str) -> Result<Dump, String> {
         }
         dump.blocks.push(Block {
             pool,
-            start: line.at - first.header,
+            start,
             size: line.size,
             state,
         });
@@ -188,7 +188,7 @@ fn draw(dump: &Dump, row: u64) -> String {
             let end = from + size;
             while from < end {
                 let line = from / row;
-                let to = end.min((line + 1) * row);
+                let to = end.min((line + 1).saturating_mul(row));
                 let scale = WIDTH / row as f64;
                 let _ = write!(
                     body,

@@ -70,7 +70,7 @@ pub(crate) fn of(trace: &Trace, what: &'static str) -> Result<Totals, Error> {
     let mut peak = (0.0, 0, 0);
     let mut live = 0.0;
     let mut count = 0u64;
-    pass(trace, what, |_, change, event, _| {
+    pass(trace, what, |_, change, event| {
         live += change;
         if live > peak.0 {
             peak = (live, count, event.time);
@@ -78,7 +78,7 @@ pub(crate) fn of(trace: &Trace, what: &'static str) -> Result<Totals, Error> {
         count += 1;
     })?;
     let mut count = 0u64;
-    let mut totals = pass(trace, what, |stacks, _, _, _| {
+    let mut totals = pass(trace, what, |stacks, _, _| {
         if count == peak.1 {
             for sums in stacks {
                 sums.at_peak = (sums.live_bytes, sums.live_blocks);
@@ -95,7 +95,7 @@ pub(crate) fn of(trace: &Trace, what: &'static str) -> Result<Totals, Error> {
 fn pass(
     trace: &Trace,
     what: &'static str,
-    mut seen: impl FnMut(&mut [Sums], f64, &Event, u32),
+    mut seen: impl FnMut(&mut [Sums], f64, &Event),
 ) -> Result<Totals, Error> {
     let weights = Weights::of(trace);
     let mut progress = Progress::new(what, trace.bytes());
@@ -120,12 +120,7 @@ fn pass(
             sums.live_blocks -= weight;
             sums.live_bytes -= weight * block.size as f64;
             sums.lifetimes += weight * event.time.saturating_sub(block.since) as f64;
-            seen(
-                &mut stacks,
-                -weight * block.size as f64,
-                &event,
-                block.stack,
-            );
+            seen(&mut stacks, -weight * block.size as f64, &event);
         }
         match event.kind {
             Kind::Malloc | Kind::Calloc | Kind::Memalign | Kind::Realloc => {
@@ -150,18 +145,25 @@ fn pass(
                     (sums.peak_bytes, sums.peak_blocks) = (sums.live_bytes, sums.live_blocks);
                 }
                 live.insert((event.heap, event.pointer), block);
-                seen(&mut stacks, bytes, &event, stack);
+                seen(&mut stacks, bytes, &event);
             }
-            Kind::Reset => live.retain(|&(heap, _), block| {
-                let stays = heap != event.heap;
-                if !stays {
-                    let weight = weights.weight(block.size);
-                    let sums = &mut stacks[block.stack as usize];
-                    sums.live_blocks -= weight;
-                    sums.live_bytes -= weight * block.size as f64;
-                }
-                stays
-            }),
+            Kind::Reset => {
+                let mut gone = 0.0;
+                live.retain(|&(heap, _), block| {
+                    let stays = heap != event.heap;
+                    if !stays {
+                        let weight = weights.weight(block.size);
+                        let bytes = weight * block.size as f64;
+                        let sums = &mut stacks[block.stack as usize];
+                        sums.live_blocks -= weight;
+                        sums.live_bytes -= bytes;
+                        sums.lifetimes += weight * event.time.saturating_sub(block.since) as f64;
+                        gone += bytes;
+                    }
+                    stays
+                });
+                seen(&mut stacks, -gone, &event);
+            }
             _ => {}
         }
     }

@@ -5,13 +5,13 @@ mod common;
 use common::{Recording, memoman, run};
 use std::process::Command;
 
-/// Whether a viewer is installed; the test says so when it is not.
-fn installed(viewer: &str) -> bool {
+/// `scripts/setup.sh check` installs them.
+fn needs(viewer: &str) {
     let found = Command::new(viewer).arg("--help").output().is_ok();
-    if !found {
-        eprintln!("{viewer} is not installed: its format was not opened");
-    }
-    found
+    assert!(
+        found,
+        "{viewer} is not installed: run scripts/setup.sh check"
+    );
 }
 
 fn recorded() -> Recording {
@@ -53,13 +53,45 @@ fn folded_stacks_have_the_sums() {
     assert!(!std::fs::read_to_string(path).unwrap().contains("inner"));
 }
 
+/// A reset ends what is live, and what lives then does not add to the peak.
+#[test]
+fn a_reset_ends_its_blocks() {
+    use memoman_trace::{Builder, Ended, Event, Header, Kind};
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, folded) = (folder.path().join("r.mmt"), folder.path().join("r.txt"));
+    let mut builder = Builder::create(&trace, &Header::default()).unwrap();
+    for (time, kind, pointer, size) in [
+        (1, Kind::Malloc, 0x1000, 1000),
+        (2, Kind::Reset, 0, 0),
+        (3, Kind::Malloc, 0x1000, 600),
+    ] {
+        let event = Event {
+            time,
+            thread: 1,
+            heap: 1,
+            kind,
+            pointer,
+            size,
+            ..Event::default()
+        };
+        builder.push(&event).unwrap();
+    }
+    builder.finish(Ended::Complete, 0).unwrap();
+    let output = run(memoman()
+        .args(["export", "--to", "folded", "--measure", "peak"])
+        .arg(&trace)
+        .arg("-o")
+        .arg(&folded));
+    assert!(output.status.success());
+    let text = std::fs::read_to_string(folded).unwrap();
+    assert!(text.trim_end().ends_with(" 1000"), "{text}");
+}
+
 #[test]
 fn pprof_reads_a_profile() {
     let recording = recorded();
     let path = export(&recording, "pprof", "p.pb.gz", &[]);
-    if !installed("go") {
-        return;
-    }
+    needs("go");
     let output = run(Command::new("go")
         .args([
             "tool",
@@ -93,9 +125,7 @@ fn pprof_reads_a_profile() {
 fn heaptrack_reads_its_format() {
     let recording = recorded();
     let path = export(&recording, "heaptrack", "h.gz", &[]);
-    if !installed("heaptrack_print") {
-        return;
-    }
+    needs("heaptrack_print");
     let output = run(Command::new("heaptrack_print").arg(&path));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(

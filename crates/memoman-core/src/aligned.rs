@@ -37,8 +37,8 @@ impl Tlsf {
     #[inline(always)]
     pub unsafe fn memalign_for<F: Front>(self, align: usize, bytes: usize) -> F::Allocated {
         let control = self.control();
-        // SAFETY: live instance (caller); `find_from` returns a listed free block with room for the
-        // largest possible gap before an aligned payload.
+        // SAFETY: live instance (caller). The bin is at most `top_bin`, so its head may be read;
+        // each path tests the block that it takes.
         unsafe {
             // Zero passes the first test, and is found below.
             if align & align.wrapping_sub(1) != 0 || bytes.wrapping_sub(1) >= (*control).limit {

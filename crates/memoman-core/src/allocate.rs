@@ -154,7 +154,7 @@ pub(crate) unsafe fn search_large<F: Front>(
     let own = bin - usize::from(wanted != size);
     // SAFETY: live instance (caller); the block that `find_from` returns is free and has at least
     // `size` bytes. Every request's bin is at most `top_bin`, and the one above still has a bit in
-    // the bitmap (`proofs`).
+    // the bitmap (`layout_asserts`).
     unsafe {
         assert_unchecked(own < BINS_MAX - 1);
         match find_from(control, size, own) {

@@ -28,7 +28,7 @@ pub struct Layout {
     pub flags: [u32; 3],
     /// Bytes of the fixed part; the bins' heads follow.
     pub control: u32,
-    /// Offset of the lowest payload address; not while intercepted.
+    /// Offset of the lowest payload address.
     pub low: u32,
     /// Offset of the seal, which a header is XORed with.
     pub cookie: u32,

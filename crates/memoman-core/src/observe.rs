@@ -18,7 +18,17 @@ use crate::stats::Stats;
 /// What a call has done.
 ///
 /// ```
-/// assert_ne!(memoman_core::EventKind::Malloc, memoman_core::EventKind::Failed);
+/// # #[cfg(not(memoman_small))] {
+/// # use memoman_core::{Event, EventKind, Heap};
+/// # use std::{mem::MaybeUninit, sync::Mutex};
+/// let kinds = Mutex::new(Vec::new());
+/// let mut note = |event: &Event| kinds.lock().unwrap().push(event.kind);
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// let mut heap = Heap::new(&mut memory).unwrap();
+/// heap.set_observer(&mut note);
+/// drop(heap.boxed(1));
+/// assert_eq!(*kinds.lock().unwrap(), [EventKind::Malloc, EventKind::Free]);
+/// # }
 /// ```
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +58,18 @@ pub enum EventKind {
 /// What a call on a heap has done.
 ///
 /// ```
-/// let is_large = |event: &memoman_core::Event| event.requested > 4096;
-/// # let _ = is_large;
+/// # #[cfg(not(memoman_small))] {
+/// # use memoman_core::{Event, Heap};
+/// # use std::{mem::MaybeUninit, sync::Mutex};
+/// let sizes = Mutex::new(Vec::new());
+/// let mut note = |event: &Event| sizes.lock().unwrap().push((event.requested, event.block));
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// let mut heap = Heap::new(&mut memory).unwrap();
+/// heap.set_observer(&mut note);
+/// let _kept = heap.boxed([0u8; 100]).unwrap();
+/// let (requested, block) = sizes.lock().unwrap()[0];
+/// assert!(requested == 100 && block >= 100);
+/// # }
 /// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +95,7 @@ pub struct Event {
 pub type Observer = unsafe extern "C" fn(*const Event, *mut c_void);
 
 /// A C function for exhausted requests: handle, bytes, alignment, figures, the word registered with
-/// it. Not zero asks for another search.
+/// it. Not zero requests another search.
 pub type ExhaustedHandler =
     unsafe extern "C" fn(*mut c_void, usize, usize, *const Stats, *mut c_void) -> c_int;
 
@@ -237,7 +257,7 @@ impl Tlsf {
         }
     }
 
-    /// Calls the function for exhausted requests, if one is set. True asks for another search.
+    /// Calls the function for exhausted requests, if one is set. True requests another search.
     ///
     /// # Safety
     /// The duties of [`Tlsf::notify`].

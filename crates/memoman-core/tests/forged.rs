@@ -18,7 +18,7 @@ const PEAK: usize = 11;
 const LIVE_BLOCKS: usize = 12;
 const FL_BITMAP: usize = 13;
 const SL_BITMAP: usize = 14;
-/// Words of the observers, which the small build has none of.
+/// Words of the observers, absent in the small build.
 const HOOKS: usize = if cfg!(memoman_small) { 0 } else { 6 };
 /// Words of the second-level bitmap: those that no other field takes.
 const SL_WORDS: usize = HEADS - HOOKS - 9 - SL_BITMAP;

@@ -72,7 +72,11 @@ fn every_change_of_a_heap_is_an_event() {
     assert!(unsafe { heap.usable_size(block) }.unwrap() >= 50);
     assert!(heap.measure().is_some() && heap.dump(DumpFormat::Text, |_| true));
     let mut cursor = memoman_core::Cursor::START;
-    while heap.validate_step(&mut cursor, 100) == memoman_core::Step::More {}
+    assert_eq!(
+        heap.validate_step(&mut cursor, 1000),
+        memoman_core::Step::Sound
+    );
+    assert_eq!(heap.steps().step(1000), memoman_core::Step::Sound);
     heap.remove_observer();
     seen.lock().unwrap().clear();
     heap.allocate(layout(50)).unwrap();

@@ -1,9 +1,7 @@
-//! What threads do in each other's heaps under loom: a visitor, the owner, a second visitor, a
-//! holder of the lock, a thread that frees and a fork, in every interleaving. The library's own
-//! gate, inbox and lock are compiled here once more, over loom's atomics (`model/sync.rs`); the
-//! contents of a heap lie in a cell in which loom reports two accesses that are not ordered.
-//!
-//! Run: `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test visit_model`.
+//! What threads do in each other's heaps under loom: visitors, the owner, a holder of the lock, a
+//! thread that frees and a fork, in every interleaving. The contents of a heap lie in a cell in
+//! which loom reports two accesses that are not ordered; the sources are compiled over
+//! `model/sync.rs`. `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test visit_model`
 #![cfg(loom)]
 #![allow(dead_code, reason = "the model uses a part of each source")]
 
@@ -125,8 +123,7 @@ impl Process {
         }
         let mut visits = 0;
         let mark = self.gate.mark(index + 1);
-        let settled = mark.is_some_and(|mark| mark.number().is_none());
-        if !settled && !leaves.fence && !leaves.pretend {
+        if mark.is_none_or(|mark| mark.number().is_some()) && !leaves.fence && !leaves.pretend {
             settle();
         }
         if leaves.claim || mark.is_some_and(|mark| self.gate.claim_marked(mark)) {

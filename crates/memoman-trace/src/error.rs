@@ -45,10 +45,7 @@ impl fmt::Display for Error {
                 "a trace of version {version}, which needs a newer memoman"
             ),
             What::Damaged(at, what) => {
-                write!(
-                    f,
-                    "damaged at byte {at} ({what}); what stands before it was read"
-                )
+                write!(f, "damaged at byte {at} ({what})")
             }
             What::TooManyStacks => write!(
                 f,

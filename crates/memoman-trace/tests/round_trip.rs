@@ -240,10 +240,7 @@ fn a_hole_of_a_terabyte_is_skipped() {
     build(&path, &header(), &[]);
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     let last = 1 << 40;
-    if file.set_len(last).is_err() {
-        eprintln!("no files of that size here");
-        return;
-    }
+    file.set_len(last).unwrap();
     // A chunk of a kind that no reader knows, behind the hole: its size makes no sense.
     std::os::unix::fs::FileExt::write_all_at(&file, b"MMCK", last - 4096).unwrap();
     let trace = Trace::open(&path).unwrap();

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `marks.rs` | finding a checker, and the marks that it gets |
-//! | `watched.rs` | the calls of a watched program, or on an allocator with an observer |
+//! | `watched.rs`, `watched/blocks.rs` | the calls of a watched program, or on an allocator with an observer |
 //! | `unwatched.rs` | the same calls in the debug library and the small one, without marks |
 
 #[cfg(not(any(memoman_debug, memoman_small)))]

@@ -1,5 +1,5 @@
 //! The calls of the debug library and the small one, without marks: the first finds by itself what
-//! a memory checker would, the second knows none. The debug library's observers are told here.
+//! a memory checker would, the second knows none. The debug library's observers are notified here.
 
 use core::ffi::c_void;
 use core::ops::Deref;

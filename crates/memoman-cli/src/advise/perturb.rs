@@ -33,7 +33,7 @@ impl Range {
     }
 }
 
-/// Repeats the run at other start addresses; None where they do not matter.
+/// Repeats the run at other start addresses.
 pub(super) fn starts(
     bench: &mut Bench<'_>,
     peak_live: u64,

@@ -22,8 +22,6 @@ pub(super) struct Bench<'c> {
     calls: &'c Calls,
     memory: Memory,
     slots: Vec<crate::calls::Slot>,
-    /// Calls that were repeated, over all runs.
-    pub(super) repeated: u64,
 }
 
 /// A run in a pool.
@@ -42,7 +40,6 @@ impl<'c> Bench<'c> {
             calls,
             memory,
             slots: vec![Default::default(); calls.blocks as usize],
-            repeated: 0,
         })
     }
 
@@ -63,7 +60,6 @@ impl<'c> Bench<'c> {
         };
         let mut core = Core::new(heap);
         let refused = run(&self.calls.list, &mut core, &mut self.slots);
-        self.repeated += refused.unwrap_or(self.calls.list.len()) as u64;
         debug_assert!(core.heap.is_sound());
         Ran {
             served: refused.is_none(),

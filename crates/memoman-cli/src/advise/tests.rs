@@ -57,7 +57,7 @@ fn calls(numbers: &[(u16, u16)], mix: Mix) -> Calls {
     calls
 }
 
-/// Whether a pool serves the calls; the heap is sound after each.
+/// Whether a pool serves the calls.
 fn serves(calls: &Calls, memory: &mut Memory, bytes: usize) -> bool {
     let Some(heap) = PoolHeap::new(memory, calls.facts.max_block as usize, 0, bytes) else {
         return false;

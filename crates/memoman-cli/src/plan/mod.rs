@@ -135,7 +135,7 @@ fn plan(file: String, promise: Promise, states: usize) -> Result<Plan, String> {
             most
         ));
     }
-    let game = play(&promise, &single, states)?;
+    let game = play(&file, &promise, &single, states)?;
     let searched = if promise.bits == usize::BITS && promise.order == input::Order::Any {
         attack::search(&promise, single.usable, CALLS, SEED)
     } else {
@@ -173,7 +173,7 @@ fn refuted(file: &str) -> String {
     format!("{file}: the core refused a request in a pool of the size by formula; please report it")
 }
 
-fn play(promise: &Promise, single: &Single, states: usize) -> Result<Game, String> {
+fn play(file: &str, promise: &Promise, single: &Single, states: usize) -> Result<Game, String> {
     let none = |why: &str| Ok(Game::None { why: why.into() });
     if let Some(why) = game::unplayable(promise) {
         return none(why);
@@ -185,7 +185,7 @@ fn play(promise: &Promise, single: &Single, states: usize) -> Result<Game, Strin
         return none("the pool is too large for the game");
     };
     if played.refused.is_some() {
-        return Err(refuted("plan"));
+        return Err(refuted(file));
     }
     if !played.complete {
         return Ok(Game::Unfinished {

@@ -107,8 +107,7 @@ fn nor_with_alignment_realloc_and_permanent_blocks() {
     assert_holds(&permanent, 6_000);
 }
 
-/// The proof's steps have no room to spare: without the term for a bin's second block, for the
-/// slack, or for the last gap, some order of calls is refused.
+/// One size takes exactly its blocks; of two sizes, the game's size is exact.
 #[test]
 fn the_terms_are_needed() {
     // One class of one size: exactly n blocks.

@@ -105,7 +105,10 @@ pub(super) fn report(
     children.sort_by(|one, other| other.cmp(one));
     const SHOWN: usize = 4;
     for (_, path) in children.iter().take(SHOWN) {
-        describe(path, "child: ", status, stacks)?;
+        // It may still run, or have just begun: the program's own status counts.
+        if let Err(error) = describe(path, "child: ", status, stacks) {
+            let _ = error.report();
+        }
     }
     if children.len() > SHOWN {
         eprintln!(

@@ -63,7 +63,7 @@ fn every_allocator_serves_the_calls() {
     }
 }
 
-/// A pool of the footprint serves; with a quantum less the first refusal is named.
+/// A pool of the footprint serves; in half of it the first refusal is named.
 #[test]
 fn a_pool_that_is_too_small_refuses() {
     let calls = calls();

@@ -346,7 +346,7 @@ impl Reader<'_> {
                 if cell.bytes == 0 {
                     0
                 } else {
-                    1 + (cell.bytes * 254 / cell_bytes).min(254)
+                    1 + (cell.bytes.saturating_mul(254) / cell_bytes).min(254)
                 },
                 cell.births.checked_div(cell.bytes).unwrap_or(0) >> 8,
                 (cell.sizes.checked_div(cell.bytes).unwrap_or(0) >> 1).min(255),

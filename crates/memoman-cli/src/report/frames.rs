@@ -109,7 +109,8 @@ impl Frames {
         let mut of: FxHashMap<u32, u64> = FxHashMap::default();
         for (stack, bytes) in bytes.iter().enumerate() {
             if let Some(site) = self.site(stack) {
-                *of.entry(site).or_default() += bytes;
+                let sum = of.entry(site).or_default();
+                *sum = sum.saturating_add(*bytes);
             }
         }
         let mut order: Vec<(u64, u32)> =
@@ -141,11 +142,11 @@ impl Frames {
                 caller,
                 sums: Sums::default(),
             });
-            site.sums.blocks += sums.blocks;
-            site.sums.bytes += sums.bytes;
-            site.sums.peak += sums.peak;
-            site.sums.left += sums.left;
-            site.sums.left_blocks += sums.left_blocks;
+            site.sums.blocks = site.sums.blocks.saturating_add(sums.blocks);
+            site.sums.bytes = site.sums.bytes.saturating_add(sums.bytes);
+            site.sums.peak = site.sums.peak.saturating_add(sums.peak);
+            site.sums.left = site.sums.left.saturating_add(sums.left);
+            site.sums.left_blocks = site.sums.left_blocks.saturating_add(sums.left_blocks);
         }
         let mut sites: Vec<Site> = sites.into_values().collect();
         sites.sort_unstable_by_key(|site| {

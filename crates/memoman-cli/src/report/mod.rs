@@ -116,6 +116,11 @@ struct Report {
 
 fn report(trace: &Trace, heap: Option<u32>, by: By) -> Result<Report, Error> {
     let name = trace.path().display();
+    if trace.header().sample > 0 {
+        return Err(Error::failed(format_args!(
+            "{name}: a sampled trace has no heap map: record without --sample"
+        )));
+    }
     let heaps = input::heaps(trace)?;
     let most = heaps
         .iter()

@@ -4,11 +4,13 @@ mod figures;
 mod process;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::output::Output;
 use crate::text;
 use figures::{Figures, Published};
 use process::Process;
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             Err(_) if printed > 0 && !process.runs() => return Ok(()),
             Err(error) => return Err(error),
         };
-        print(&figures, began.elapsed(), args.json, printed);
+        print(&figures, began.elapsed(), args.json, printed)?;
         printed += 1;
         if printed == count {
             return Ok(());
@@ -85,25 +87,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
-fn print(figures: &Figures, passed: Duration, json: bool, before: u64) {
+fn print(figures: &Figures, passed: Duration, json: bool, before: u64) -> Result<(), Error> {
+    let mut out = Output::create(Path::new("-"))?;
     let row = Row {
         seconds: (passed.as_secs_f64() * 1000.0).round() / 1000.0,
         figures: *figures,
     };
     if json {
         if let Ok(line) = serde_json::to_string(&row) {
-            println!("{line}");
+            out.line(format_args!("{line}"))?;
         }
-        return;
+        return out.finish();
     }
     if before.is_multiple_of(20) {
-        println!(
+        out.line(format_args!(
             "{:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>6}",
             "seconds", "pools", "used", "free", "peak", "blocks", "refused", "heaps"
-        );
+        ))?;
     }
     let peak = figures.peak.map_or("-".to_owned(), text::bytes);
-    println!(
+    out.line(format_args!(
         "{:>8.1} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>6}",
         row.seconds,
         text::bytes(figures.pool_bytes),
@@ -113,5 +116,6 @@ fn print(figures: &Figures, passed: Duration, json: bool, before: u64) {
         figures.live_blocks,
         figures.failed_requests,
         figures.thread_heaps,
-    );
+    ))?;
+    out.finish()
 }

@@ -1,6 +1,6 @@
 //! The lines of docs/book/dump-format.md.
 
-use super::{Dump, List, counters, follows};
+use super::{Dump, List, counters};
 use crate::block::{Block, Header};
 use crate::config::{HEADER, QUANTUM, WORD};
 use crate::control::{Control, WILDERNESS};
@@ -8,7 +8,7 @@ use crate::measure::{Measure, Seen};
 use crate::pool::Pool;
 use crate::size_class::bin_floor_size;
 use crate::stats::Stats;
-use crate::validate::Violation;
+use crate::validate::{Violation, follows};
 
 impl Dump<'_> {
     /// The first line; `sound`: the control structure is validated.
@@ -39,6 +39,8 @@ impl Dump<'_> {
         self.sink.text("]}\n");
     }
 
+    /// # Safety
+    /// The control structure is validated.
     unsafe fn json_pools(&mut self, control: *mut Control) {
         // SAFETY: the control structure is validated (caller), each pool before it is followed.
         unsafe {

@@ -21,15 +21,16 @@ pub use sink::Writer;
 use core::ptr::NonNull;
 
 use crate::block::{Block, Header};
-use crate::config::{BLOCK_MIN, HEADER, SIZE_LIMIT};
+use crate::config::{BLOCK_MIN, HEADER};
 use crate::control::Control;
 use crate::instance::Tlsf;
 use crate::measure::{Look, Seen, Sums, plain};
-use crate::pool::{POOL_MIN, Pool};
+use crate::pool::Pool;
 use crate::stats::Stats;
 use crate::validate::walk::{check_block, turn};
 use crate::validate::{
     Before, Checked, Invariant, Violation, broken, check_bitmaps, check_control, check_counters,
+    follows,
 };
 use sink::Sink;
 
@@ -364,26 +365,6 @@ fn counters(stats: &Stats) -> [usize; 8] {
         stats.live_blocks,
         stats.failed_requests,
     ]
-}
-
-/// I7 of one pool, which comes after `last` in address order.
-///
-/// # Safety
-/// The control structure and `last` are validated; `pool` is the next pool of either.
-unsafe fn follows(control: *mut Control, last: Option<Pool>, pool: Pool) -> Checked {
-    // SAFETY: a pool that a validated word names (caller); its hash is tested first.
-    unsafe {
-        let (low, high) = (control.addr(), control.addr() + (*control).bytes());
-        if !pool.is_sound(control)
-            || !(POOL_MIN..=SIZE_LIMIT).contains(&pool.end().saturating_sub(pool.start()))
-            || pool.prev() != last
-            || last.is_some_and(|last| last.end() > pool.start())
-            || pool.start() < high && low < pool.end()
-        {
-            return broken(Invariant::Placement, pool.as_raw().cast(), Some(pool));
-        }
-    }
-    Ok(())
 }
 
 /// Walks one list. Each block's link back is tested, so no list leads into a circle.

@@ -285,8 +285,8 @@ impl<'pool> Heap<'pool> {
         if layout.size() == 0 {
             return Ok(nowhere(layout));
         }
-        // SAFETY: live (borrowed); no other call is in progress: the heap is not Sync and makes no
-        // callback.
+        // SAFETY: live (borrowed); no other call is in progress: the heap is not Sync, and
+        // refuses calls from its callbacks.
         unsafe {
             self.tlsf
                 .memalign(layout.align(), layout.size())

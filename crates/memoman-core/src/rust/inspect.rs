@@ -54,7 +54,7 @@ impl Heap<'_> {
     /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
     /// let heap = Heap::new(&mut memory).unwrap();
     /// let mut cursor = Cursor::START;
-    /// while heap.validate_step(&mut cursor, 10) == Step::More {}
+    /// assert_eq!(heap.validate_step(&mut cursor, 1000), Step::Sound);
     /// ```
     pub fn validate_step(&self, cursor: &mut Cursor, max_blocks: usize) -> Step {
         // SAFETY: live (borrowed). A cursor's fields are private: a start or a step wrote it, and a

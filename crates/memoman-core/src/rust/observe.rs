@@ -16,8 +16,18 @@ use crate::stats::Stats;
 /// A request that found no memory.
 ///
 /// ```
-/// let is_huge = |shortage: &memoman_core::Shortage| shortage.bytes > shortage.stats.pool_bytes;
-/// # let _ = is_huge;
+/// # use memoman_core::{Heap, Shortage};
+/// # use std::{alloc::Layout, mem::MaybeUninit, sync::Mutex};
+/// let refused = Mutex::new(Vec::new());
+/// let mut note = |shortage: &Shortage| {
+///     refused.lock().unwrap().push(shortage.bytes);
+///     None
+/// };
+/// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+/// let mut heap = Heap::with_max_block(&mut memory, 64 * 1024).unwrap();
+/// heap.set_exhausted_handler(&mut note);
+/// assert!(heap.allocate(Layout::new::<[u8; 40_000]>()).is_err());
+/// assert_eq!(*refused.lock().unwrap(), [40_000]);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Shortage {
@@ -283,7 +293,7 @@ impl<'pool> Heap<'pool> {
     /// On success, `old` is given up.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn observed(
+    unsafe fn observed(
         &self,
         refusal: Refusal,
         kind: EventKind,

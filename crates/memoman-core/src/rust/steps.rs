@@ -69,8 +69,9 @@ impl Steps<'_> {
     /// assert_eq!(heap.steps().step(3), Step::More);
     /// ```
     pub fn step(&mut self, max_blocks: usize) -> Step {
+        let heap = self.heap;
         // SAFETY: the heap is live (borrowed), and the cursor is its own.
-        unsafe { self.heap.raw().validate_step(&mut self.cursor, max_blocks) }
+        heap.suspended(|| unsafe { heap.raw().validate_step(&mut self.cursor, max_blocks) })
     }
 }
 

@@ -81,6 +81,26 @@ pub(crate) unsafe fn check_control(control: *mut Control) -> Checked {
     }
 }
 
+/// I7 of one pool, which comes after `last` in address order.
+///
+/// # Safety
+/// The control structure and `last` are validated; `pool` is the next pool of either.
+pub(crate) unsafe fn follows(control: *mut Control, last: Option<Pool>, pool: Pool) -> Checked {
+    // SAFETY: a pool that a validated word names (caller); its hash is tested first.
+    unsafe {
+        let (low, high) = (control.addr(), control.addr() + (*control).bytes());
+        if !pool.is_sound(control)
+            || !(POOL_MIN..=SIZE_LIMIT).contains(&pool.end().saturating_sub(pool.start()))
+            || pool.prev() != last
+            || last.is_some_and(|last| last.end() > pool.start())
+            || pool.start() < high && low < pool.end()
+        {
+            return broken(Invariant::Placement, pool.as_raw().cast(), Some(pool));
+        }
+    }
+    Ok(())
+}
+
 /// I7 of the pools: headers are sound, pools lie in address order and apart, their sums match.
 #[inline(never)]
 pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
@@ -91,18 +111,9 @@ pub(crate) unsafe fn check_pools(control: *mut Control) -> Checked {
         let mut count = 0usize;
         let mut last: Option<Pool> = None;
         let mut pool = Pool::new((*control).first_pool);
-        let (low, high) = (control.addr(), control.addr() + (*control).bytes());
         while let Some(this) = pool {
             turn();
-            // The hash is tested first: before that, `end` means nothing.
-            if !this.is_sound(control)
-                || !(POOL_MIN..=SIZE_LIMIT).contains(&this.end().saturating_sub(this.start()))
-                || this.prev() != last
-                || last.is_some_and(|last| last.end() > this.start())
-                || this.start() < high && low < this.end()
-            {
-                return broken(Invariant::Placement, this.as_raw().cast(), Some(this));
-            }
+            follows(control, last, this)?;
             bytes = bytes.wrapping_add(this.end() - this.start());
             count += 1;
             last = Some(this);

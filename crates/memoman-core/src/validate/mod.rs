@@ -13,7 +13,7 @@ mod step;
 mod violation;
 pub(crate) mod walk;
 
-pub(crate) use check::{check_bitmaps, check_control, check_counters, check_pools};
+pub(crate) use check::{check_bitmaps, check_control, check_counters, check_pools, follows};
 pub use step::{Cursor, Step};
 pub(crate) use violation::{Checked, broken};
 pub use violation::{Invariant, Violation};

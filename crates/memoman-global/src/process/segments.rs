@@ -23,9 +23,10 @@ const SEGMENT_MAX: usize = 1 << 20;
 /// headers.
 const SLACK: usize = 2 * ALIGN + HEADER + Tlsf::POOL_OVERHEAD;
 
-/// Free bytes that the process-wide instance keeps in memory at first. A segment beyond has its
-/// pages released before it is given back. The number doubles when as many bytes as it says have
-/// been released and segments are needed again, up to `KEPT_MOST` or this part of the bytes in use.
+/// The least number of free bytes that the process-wide instance keeps in memory. A segment beyond
+/// has its pages released before it is given back. The number doubles when as many bytes as it says
+/// have been released and segments are needed again, up to `KEPT_MOST` or this part of the bytes in
+/// use.
 const KEPT_LEAST: usize = 8 << 20;
 const KEPT_MOST: usize = 12 << 20;
 const KEPT_PART: usize = 16;

@@ -275,7 +275,7 @@ impl ThreadHeap {
             if (*heap).surplus == Some(pool) {
                 (*heap).surplus = None;
             }
-            (*heap).idleness.lose_place();
+            (*heap).idleness.pass.lose_place();
         }
     }
 

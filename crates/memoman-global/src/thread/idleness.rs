@@ -18,38 +18,41 @@ pub(crate) struct Idleness {
     pub(crate) since: AtomicUsize,
     /// The owner's allocations when a visit left nothing but live blocks.
     pub(crate) clean: AtomicUsize,
-    /// Free bytes when the pages inside free blocks were last released; no more than are free since
-    /// then. Accessed inside the heap, like `pass` and `place`.
-    pub(crate) released: usize,
     /// A mark of the gate, by its number, and the time when a thread has seen it: in the upper and
     /// lower half.
     pub(crate) marked: AtomicUsize,
-    /// The last pass over the free blocks, and where it continues.
+    /// The last pass over the free blocks. Accessed inside the heap only.
     pub(crate) pass: Pass,
-    pub(crate) place: FreePlace,
 }
 
 /// A pass over the free blocks that releases their pages, in parts.
 #[repr(C)]
 pub(crate) struct Pass {
+    /// Free bytes when the pages inside free blocks were last released; no more than are free since
+    /// then.
+    pub(crate) released: usize,
     /// Successful allocations of the heap, and its core's live blocks, at the last part: if both
     /// are the same since, the core has had no call.
     pub(crate) allocations: usize,
     pub(crate) live_blocks: usize,
     /// Free bytes when it began; 0 if it has left a block out.
     pub(crate) free: usize,
+    /// Where it continues.
+    pub(crate) place: FreePlace,
 }
 
-impl Idleness {
+impl Pass {
     /// The lists of free blocks may have changed since the last part of the pass.
     pub(crate) fn lose_place(&mut self) {
         if self.place != FreePlace::FIRST {
             // Also blocks that were passed may have been used since.
-            self.pass.free = 0;
+            self.free = 0;
             self.place.leave_bin();
         }
     }
+}
 
+impl Idleness {
     /// The heap has something to give again, though it has allocated nothing since the last visit.
     pub(crate) fn outdate(&self, allocations: usize) {
         if self.clean.load(Ordering::Relaxed) == allocations {

@@ -406,29 +406,29 @@ unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
             ..
         } = core.stats();
         let allocations = ThreadHeap::allocations(heap);
-        let idleness = &mut (*heap).idleness;
-        let is_used_since = idleness.pass.allocations != allocations;
-        if idleness.place == FreePlace::FIRST {
+        let pass = &mut (*heap).idleness.pass;
+        let is_used_since = pass.allocations != allocations;
+        if pass.place == FreePlace::FIRST {
             let settings = LargeBlocks::read();
             // A reserve stays in memory, and locked pages do.
             let keeps_pages = settings.in_pools_first() || settings.locked();
             if is_used_since {
-                idleness.released = 0;
+                pass.released = 0;
             }
-            idleness.released = idleness.released.min(free);
+            pass.released = pass.released.min(free);
             let again = (used / RELEASED_PART).min(RELEASED_AGAIN);
-            if free < RELEASED_BEYOND || free - idleness.released <= again || keeps_pages {
+            if free < RELEASED_BEYOND || free - pass.released <= again || keeps_pages {
                 return true;
             }
-            idleness.pass.free = free;
-        } else if is_used_since || idleness.pass.live_blocks != live_blocks {
-            idleness.lose_place();
+            pass.free = free;
+        } else if is_used_since || pass.live_blocks != live_blocks {
+            pass.lose_place();
         }
-        idleness.pass.allocations = allocations;
-        idleness.pass.live_blocks = live_blocks;
+        pass.allocations = allocations;
+        pass.live_blocks = live_blocks;
         let page = memory::page_size();
         core.walk_free(
-            &mut idleness.place,
+            &mut pass.place,
             RELEASED_LEAST,
             RELEASED_BLOCKS,
             &mut |block, bytes| {
@@ -436,10 +436,10 @@ unsafe fn release_pages(heap: *mut ThreadHeap) -> bool {
                 let _ = memory::discard(inside, bytes - 3 * WORD, page);
             },
         );
-        if idleness.place != FreePlace::FIRST {
+        if pass.place != FreePlace::FIRST {
             return false;
         }
-        idleness.released = idleness.pass.free;
-        idleness.released > 0
+        pass.released = pass.free;
+        pass.released > 0
     }
 }

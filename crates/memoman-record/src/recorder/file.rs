@@ -134,11 +134,9 @@ pub(crate) unsafe fn create(origin: Origin) -> Result<(), i32> {
             parent.add(names.path.name());
             kind = origin::FORKED;
             forked = ticks.saturating_sub(start());
-            // SAFETY: the parent's file, by a descriptor that this process has inherited.
-            unsafe {
-                if is_ours(old) {
-                    libc::close(old);
-                }
+            if is_ours(old) {
+                // SAFETY: the parent's file, by a descriptor that this process has inherited.
+                unsafe { libc::close(old) };
             }
         }
     }
@@ -304,7 +302,7 @@ unsafe fn fill(header: *mut u8, kind: u32, pid: u32, forked: u64, parent: &Path)
 
 /// Whether the descriptor is that of the file: the program may have closed it and got its number
 /// for another file.
-unsafe fn is_ours(fd: i32) -> bool {
+fn is_ours(fd: i32) -> bool {
     if fd < 0 {
         return false;
     }
@@ -320,7 +318,7 @@ unsafe fn is_ours(fd: i32) -> bool {
 /// The file's descriptor, opened again if the program has closed it.
 fn descriptor() -> i32 {
     let fd = FD.load(Ordering::Relaxed);
-    // SAFETY: `is_ours` reads the descriptor's state only; the path is a C string that stays.
+    // SAFETY: the path is a C string that stays.
     unsafe {
         if is_ours(fd) {
             return fd;

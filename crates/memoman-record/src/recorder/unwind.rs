@@ -112,7 +112,8 @@ struct Collected<'a> {
 unsafe extern "C" fn collect(context: *mut c_void, data: *mut c_void) -> c_int {
     const GO_ON: c_int = 0;
     const END_OF_STACK: c_int = 5;
-    // SAFETY: `data` is what `addresses` has passed; the name's type is the library's.
+    // SAFETY: `data` is what `addresses` has passed; the name's type is the library's;
+    // not null: `prepare` and `forked` leave stacks on only with a library that walks.
     unsafe {
         let collected = &mut *data.cast::<Collected<'_>>();
         let address: Address = mem::transmute(ADDRESS.load(Ordering::Relaxed));
@@ -131,7 +132,8 @@ fn walk(addresses: &mut [usize]) -> usize {
         addresses,
         count: 0,
     };
-    // SAFETY: the type is the library's; the callback gets what it expects.
+    // SAFETY: the type is the library's, and not null: `prepare` and `forked` leave stacks on only
+    // with a library that walks. The callback gets what it expects.
     unsafe {
         let walk: Walk = mem::transmute(WALK.load(Ordering::Relaxed));
         walk(collect, (&raw mut collected).cast());

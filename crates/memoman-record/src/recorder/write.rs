@@ -77,7 +77,7 @@ pub(crate) unsafe fn write(lane: &mut Lane, stacks: Option<&mut Stacks>, call: &
         }
     }
     let start = lane.at;
-    // SAFETY: the lane has room for a record (the caller's duty): its numbers are at most seven.
+    // SAFETY: the lane has room for a record (the caller's duty): its numbers are at most eight.
     unsafe {
         let mut at = start.add(1);
         let now = clock::ticks();
