@@ -101,11 +101,14 @@ check-docs: all ## every code block of the documentation compiled or run, links,
 	$(SETUP)
 	scripts/docs.sh check
 
+check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
+check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
+firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
 check-build: ## `make` where PATH holds cargo, a C compiler and binutils only
 check-workflows: ## the workflow files of .github against their published schema
 coverage: ## line coverage of the core by its own tests: at least 98 %
 mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
-check-build check-workflows coverage mutants:
+check-linux check-windows firmware-archives check-build check-workflows coverage mutants:
 	$(SETUP)
 	scripts/$@.sh
 

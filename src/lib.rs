@@ -34,12 +34,12 @@ mod planted;
 /// A release build never panics; a debug build stops at a failed assertion.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    #[cfg(unix)]
+    #[cfg(any(unix, windows))]
     // SAFETY: abort has no precondition.
     unsafe {
         libc::abort()
     }
-    #[cfg(not(unix))]
+    #[cfg(not(any(unix, windows)))]
     ffi::misuse::trap()
 }
 

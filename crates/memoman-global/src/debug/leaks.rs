@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::{heap, misuse};
-use crate::system::env;
+use crate::system::{env, program};
 use crate::system::stderr::Line;
 
 /// The number of call sites that the leak listing distinguishes, and of lines that it prints.
@@ -13,8 +13,7 @@ const LINES: usize = 40;
 /// Registers the validation and the leak listing for the end of the process. Called without the
 /// lock: `atexit` may allocate.
 pub(crate) fn list_at_exit() {
-    // SAFETY: a function without parameters that lives as long as the library.
-    unsafe { libc::atexit(end) };
+    program::at_exit(end);
 }
 
 extern "C" fn end() {
