@@ -10,7 +10,8 @@ int _fltused;
 static size_t pool[1 << 17];
 
 static int traffic(mm_allocator_t *heap) {
-    unsigned char *live[64] = {0};
+    static unsigned char *live[64];
+    for (unsigned k = 0; k < 64; k++) live[k] = 0;
     unsigned seed = 7, bad = 0, got = 0;
     for (unsigned i = 0; i < 100000; i++) {
         seed = seed * 1664525u + 1013904223u;

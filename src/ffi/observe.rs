@@ -153,7 +153,7 @@ mod imp {
             let Some(tlsf) = instance(allocator) else {
                 return 0;
             };
-            #[cfg(any(unix, windows))]
+            #[cfg(any(target_os = "linux", windows))]
             if memoman_global::is_handle(tlsf.as_raw()) {
                 return 0;
             }

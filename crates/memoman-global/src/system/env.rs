@@ -93,7 +93,7 @@ impl Settings {
 fn report_unknown() {
     let mut line = Line::new();
     let mut unknown = 0;
-    program::each_variable(&mut |entry| {
+    program::each_variable(|entry| {
         let Some(name) = unknown_name(entry) else {
             return;
         };
@@ -137,19 +137,21 @@ pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u
 /// Passes a variable's value, if it is set, to `accept`; one that it refuses is reported.
 #[inline(never)]
 fn read_value(name: &CStr, accept: &mut dyn FnMut(&[u8]) -> bool, expected: &[u8]) {
-    program::variable(name, &mut |text| {
-        if !accept(text) {
-            Line::new()
-                .text(b"memoman: ")
-                .text(name.to_bytes())
-                .text(b"=")
-                .text(text.get(..64).unwrap_or(text))
-                .text(b" ignored: expected ")
-                .text(expected)
-                .text(b"\n")
-                .print();
-        }
-    });
+    let mut room = program::Room::default();
+    let Some(text) = program::variable(name, &mut room) else {
+        return;
+    };
+    if !accept(text) {
+        Line::new()
+            .text(b"memoman: ")
+            .text(name.to_bytes())
+            .text(b"=")
+            .text(text.get(..64).unwrap_or(text))
+            .text(b" ignored: expected ")
+            .text(expected)
+            .text(b"\n")
+            .print();
+    }
 }
 
 /// `<digits>[K|M|G]`, more than zero, within the address space.

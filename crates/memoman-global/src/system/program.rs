@@ -14,21 +14,25 @@ unsafe extern "C" {
     static program_invocation_short_name: *const c_char;
 }
 
-/// Passes a variable's value, if it is set, to `use_value`. In a set-user-id program none is set:
-/// its caller has no influence on it.
-pub(crate) fn variable(name: &CStr, use_value: &mut dyn FnMut(&[u8])) {
+/// Room for a variable's value: none is needed here.
+#[derive(Default)]
+pub(crate) struct Room;
+
+/// A variable's value, if it is set. In a set-user-id program none is: its caller has no influence
+/// on it.
+#[inline]
+pub(crate) fn variable<'a>(name: &CStr, _: &'a mut Room) -> Option<&'a [u8]> {
     // SAFETY: the name is a C string, and so is a result that is not null. No thread changes the
     // environment meanwhile, as getenv requires of every program.
     unsafe {
         let text = secure_getenv(name.as_ptr());
-        if !text.is_null() {
-            use_value(CStr::from_ptr(text).to_bytes());
-        }
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_bytes())
     }
 }
 
 /// Passes each entry of the environment to `use_entry`; none of a set-user-id program's.
-pub(crate) fn each_variable(use_entry: &mut dyn FnMut(&[u8])) {
+#[inline]
+pub(crate) fn each_variable(mut use_entry: impl FnMut(&[u8])) {
     // SAFETY: getauxval has no precondition.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return;
@@ -49,7 +53,8 @@ pub(crate) fn each_variable(use_entry: &mut dyn FnMut(&[u8])) {
 }
 
 /// The program's name, without its folder.
-pub(crate) fn name(use_name: &mut dyn FnMut(&[u8])) {
+#[inline]
+pub(crate) fn name(use_name: impl FnOnce(&[u8])) {
     // SAFETY: null or a C string, which lives as long as the process.
     let name = unsafe {
         let name = program_invocation_short_name;

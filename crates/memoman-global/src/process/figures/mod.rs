@@ -191,7 +191,7 @@ fn table() -> Line {
     ];
     let mut line = Line::new();
     line.text(b"memoman: ");
-    program::name(&mut |name| {
+    program::name(|name| {
         line.text(name.get(..64).unwrap_or(name));
     });
     line.text(b", process ");

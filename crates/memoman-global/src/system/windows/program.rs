@@ -14,21 +14,27 @@ use crate::system::windows::{
 /// Bytes of the longest value of a variable, and of the longest path of a program.
 const TEXT_MAX: usize = 300;
 
-/// Passes a variable's value, if it is set, to `use_value`; a longer one cut.
-pub(crate) fn variable(name: &CStr, use_value: &mut dyn FnMut(&[u8])) {
-    let mut text = [0u8; TEXT_MAX];
-    // SAFETY: the name is a C string; at most the buffer's bytes are written.
-    let bytes = keeping_error(|| unsafe {
-        GetEnvironmentVariableA(name.as_ptr(), text.as_mut_ptr(), TEXT_MAX as u32)
-    }) as usize;
-    if bytes != 0 {
-        // A value that has no room gives the room that it wants.
-        use_value(text.get(..bytes).unwrap_or(b"(too long)"));
+/// Room for a variable's value.
+pub(crate) struct Room([u8; TEXT_MAX]);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room([0; TEXT_MAX])
     }
 }
 
+/// A variable's value, if it is set. One that has no room is malformed, as a value that long is.
+pub(crate) fn variable<'a>(name: &CStr, room: &'a mut Room) -> Option<&'a [u8]> {
+    // SAFETY: the name is a C string; at most the buffer's bytes are written.
+    let bytes = keeping_error(|| unsafe {
+        GetEnvironmentVariableA(name.as_ptr(), room.0.as_mut_ptr(), TEXT_MAX as u32)
+    }) as usize;
+    // A value that has no room gives the room that it wants.
+    (bytes != 0).then(|| room.0.get(..bytes).unwrap_or(b"(too long)"))
+}
+
 /// Passes each entry of the environment to `use_entry`.
-pub(crate) fn each_variable(use_entry: &mut dyn FnMut(&[u8])) {
+pub(crate) fn each_variable(mut use_entry: impl FnMut(&[u8])) {
     // SAFETY: the system's copy of the environment, made for this caller: C strings, and an empty
     // one after them.
     unsafe {
@@ -46,7 +52,7 @@ pub(crate) fn each_variable(use_entry: &mut dyn FnMut(&[u8])) {
 }
 
 /// The program's name, without its folder.
-pub(crate) fn name(use_name: &mut dyn FnMut(&[u8])) {
+pub(crate) fn name(use_name: impl FnOnce(&[u8])) {
     let mut path = [0u8; TEXT_MAX];
     // SAFETY: at most the buffer's bytes are written.
     let bytes = keeping_error(|| unsafe {
