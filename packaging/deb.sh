@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the Debian packages of the libraries in DIST (dist/): packaging/deb.sh [OUT]
 #
-# OUT is target/deb. libmemoman-debug is among them if the debug library was built. debhelper builds them from packaging/debian, with the version of Cargo.toml.
+# OUT is target/deb. libmemoman-debug is among them if the debug library was built. debhelper builds
+# them from packaging/debian, with the version of Cargo.toml.
 # MAINTAINER='Name <address>' is the maintainer of the packages.
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"

@@ -1,28 +1,17 @@
 #!/usr/bin/env bash
 # The microcontroller libraries on QEMU's boards: scripts/boards.sh [write]
 #
-# Builds the library for each target of the table below, links examples/boards with it, runs it, and
+# Builds the library for each target below, links examples/boards with it, runs it, and
 # compares the figures with the table of docs/book/embedded.md; write: puts them there.
 # scripts/setup.sh check-embedded installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+PROGRESS=8
 group=boards
 cd "$root"
 page=docs/book/embedded.md
 folder=$target/boards
 mkdir -p "$folder"
-
-# Target, processor, compiler and its flags, memory (start and size of flash and RAM), machine, pool.
-table() {
-    cat <<'TABLE'
-thumbv6m|Cortex-M0, M0+|arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb|0 0x40000 0x20000000 0x4000|arm -M microbit -device loader,file=|8192
-thumbv7m|Cortex-M3|arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb|0 0x40000 0x20000000 0x10000|arm -M lm3s6965evb -kernel |16384
-thumbv7em-hf|Cortex-M4F, M7|arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard|0 0x400000 0x20000000 0x400000|arm -M mps2-an386 -kernel |16384
-thumbv8m.main-hf|Cortex-M33|arm-none-eabi-gcc -mcpu=cortex-m33 -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard|0x10000000 0x400000 0x38000000 0x200000|arm -M mps2-an505 -kernel |16384
-riscv32imac|RV32IMAC|riscv64-unknown-elf-gcc -march=rv32imac_zicsr -mabi=ilp32||riscv32 -M virt -bios none -kernel |16384
-riscv32imc|RV32IMC|riscv64-unknown-elf-gcc -march=rv32imc_zicsr -mabi=ilp32||riscv32 -M virt -cpu rv32,a=false -bios none -kernel |16384
-TABLE
-}
 
 common=(-std=c11 -Os -ffreestanding -ffunction-sections -fdata-sections -Wall -Wextra -Werror
     -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments)
@@ -81,9 +70,22 @@ board() {
 
 scripts/setup.sh --check check-embedded || exit 1
 : >"$folder/rows"
-while IFS='|' read -r name processor compiler memory machine pool; do
-    check "$name" board "$name" "$processor" "$compiler" "$memory" "$machine" "$pool" </dev/null
-done < <(table)
+# Target, processor, compiler, memory (start and size of flash and RAM; none: QEMU's RISC-V board),
+# machine, bytes of the pool.
+row() { check "$1" board "$@"; }
+arm='arm-none-eabi-gcc -mthumb'
+riscv='riscv64-unknown-elf-gcc -mabi=ilp32'
+virt='riscv32 -M virt -bios none'
+row thumbv6m 'Cortex-M0, M0+' "$arm -mcpu=cortex-m0" '0 0x40000 0x20000000 0x4000' \
+    'arm -M microbit -device loader,file=' 8192
+row thumbv7m Cortex-M3 "$arm -mcpu=cortex-m3" '0 0x40000 0x20000000 0x10000' \
+    'arm -M lm3s6965evb -kernel ' 16384
+row thumbv7em-hf 'Cortex-M4F, M7' "$arm -mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard" \
+    '0 0x400000 0x20000000 0x400000' 'arm -M mps2-an386 -kernel ' 16384
+row thumbv8m.main-hf Cortex-M33 "$arm -mcpu=cortex-m33 -mfpu=fpv5-sp-d16 -mfloat-abi=hard" \
+    '0x10000000 0x400000 0x38000000 0x200000' 'arm -M mps2-an505 -kernel ' 16384
+row riscv32imac RV32IMAC "$riscv -march=rv32imac_zicsr" '' "$virt -kernel " 16384
+row riscv32imc RV32IMC "$riscv -march=rv32imc_zicsr" '' "$virt -cpu rv32,a=false -kernel " 16384
 indented <"$folder/rows"
 # The rows between the markers of the page.
 if [ "${1:-}" = write ]; then

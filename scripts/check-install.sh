@@ -205,7 +205,8 @@ none; say $? nothing_is_there_before
 dpkg -i --path-include="/usr/share/*" /tmp/*.deb >/tmp/log 2>&1; say $? dpkg_installs
 bash /tmp/stranger/use.sh deb /tmp/stranger/empty
 man -w mm_calloc >/tmp/log 2>&1 && grep -q mm_ /tmp/log; say $? man_finds_mm_calloc
-dpkg --purge libmemoman-debug libmemoman-dev memoman-preload libmemoman0 >/tmp/log 2>&1; say $? dpkg_removes
+dpkg --purge libmemoman-debug libmemoman-dev memoman-preload libmemoman0 >/tmp/log 2>&1
+say $? dpkg_removes
 none; say $? nothing_is_left
 END
 exec chroot "$copy" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
@@ -226,7 +227,8 @@ in_a_folder() { # PACKAGES
     sed -i "s|/usr|$scratch/usr|" "$scratch"/usr/lib/*/pkgconfig/*.pc
     use deb "$scratch/usr" "$(dirname "$scratch"/usr/lib/*/libmemoman.a)"
     expect deb:removed 0 '' \
-        fakeroot "${dpkg[@]}" --purge libmemoman-debug libmemoman-dev memoman-preload libmemoman0
+        fakeroot "${dpkg[@]}" --purge libmemoman-debug libmemoman-dev memoman-preload \
+        libmemoman0
     expect deb:nothing_is_left 0 '' nothing_left "$scratch/usr"
     tail -n 5 "$work/copy.log" 2>/dev/null
     skip "deb:dpkg_installs needs root and an overlay; a folder was used"

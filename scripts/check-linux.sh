@@ -9,6 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/cross.sh"
+PROGRESS=8
 group=${TARGET:-}
 cd "$root"
 target_settings "$group"

@@ -4,10 +4,12 @@
 # Builds libmemoman.a, memoman.dll and its import libraries with MinGW, and runs under wine: the C
 # suite's programs that need no other process, the `_global` functions in eight threads, the C++
 # header's tests, misuse, a program that lld-link links as MSVC's linker does, and a Rust program
-# whose global allocator is memoman. The handle API is compiled for macOS, too. scripts/setup.sh check-windows installs the tools.
+# whose global allocator is memoman. The handle API is compiled for macOS, too. scripts/setup.sh
+# check-windows installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/cross.sh"
+PROGRESS=8
 group=windows
 cd "$root"
 scripts/setup.sh --check check-windows || exit 1
@@ -77,8 +79,8 @@ misuse() {
 if check library scripts/build-lib.sh "$out" windows; then
     ls -l "$out"/*.{a,dll,lib} | awk '{ print "       " $9 ": " $5 " bytes" }' | sed "s|$out/||"
     run wineboot.exe -i >/dev/null 2>&1
-    for program in accounting alignment create dump extend observe pools pools_small realloc record \
-        sizes split threads; do
+    for program in accounting alignment create dump extend observe pools pools_small realloc \
+        record sizes split threads; do
         suite $program
     done
     check cpp_header cpp

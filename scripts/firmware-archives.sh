@@ -7,6 +7,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/cross.sh"
+PROGRESS=8
 group=firmware
 cd "$root"
 scripts/setup.sh --check firmware-archives || exit 1

@@ -3,6 +3,7 @@
 # scripts/libc-glue.sh. scripts/setup.sh check-embedded installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+PROGRESS=8
 group=libc
 cd "$root"
 scripts/setup.sh --check check-embedded || exit 1

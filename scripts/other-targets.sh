@@ -17,8 +17,8 @@
 #   wasm32      WebAssembly, the handle API; check: the C suite's programs that need no operating
 #               system, as WASI programs in node
 #
-# scripts/setup.sh check-32, check-arm, check-linux, check-embedded and check-wasm install the tools;
-# scripts/cross.sh has the compilers.
+# scripts/setup.sh check-32, check-arm, check-linux, check-embedded and check-wasm install the
+# tools; scripts/cross.sh has the compilers.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/cross.sh"

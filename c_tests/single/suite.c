@@ -1,5 +1,5 @@
-/* The C suite's frame for WebAssembly and Windows, in place of support/suite.c: no processes, signals
- * or jumps. The first failed check ends the program. */
+/* The C suite's frame for WebAssembly and Windows, in place of support/suite.c: no processes,
+ * signals or jumps. The first failed check ends the program. */
 #include "../support/suite.h"
 
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 //! Variants for machines with another word size or another instruction set, built by
-//! scripts/other-targets.sh and run by `make check-32`, `make check-arm` and `make check-linux`, and
-//! of the small build, run by `make check-embedded`. They run only when `MEMOMAN_VARIANTS` names them.
+//! scripts/other-targets.sh and run by `make check-32`, `make check-arm` and `make check-linux`,
+//! and of the small build, run by `make check-embedded`. They run only when `MEMOMAN_VARIANTS`
+//! names them.
 
 use super::variant::{Exceptions, PLAIN, Variant};
 use std::path::Path;
@@ -25,8 +26,8 @@ macro_rules! cross {
     };
 }
 
-/// A Linux for another processor, emulated, so that its programs make fewer operations: a fork under
-/// load takes a second.
+/// A Linux for another processor, emulated, so that its programs make fewer operations: a fork
+/// under load takes a second.
 const EMULATED: Variant = Variant {
     compiler: Some("clang-22"),
     environment: &[("MM_OPS", "20000"), ("MM_FORKS", "10")],

@@ -3,8 +3,8 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::{heap, misuse};
-use crate::system::{env, program};
 use crate::system::stderr::Line;
+use crate::system::{env, program};
 
 /// The number of call sites that the leak listing distinguishes, and of lines that it prints.
 const SITES: usize = 256;

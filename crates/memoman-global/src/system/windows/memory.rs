@@ -1,6 +1,6 @@
-//! Regions of memory from Windows. An allocation of `VirtualAlloc` goes back as a whole only: of one
-//! that is given back in parts, each part loses its memory at once, and the last one's end gives the
-//! addresses back.
+//! Regions of memory from Windows. An allocation of `VirtualAlloc` goes back as a whole only: of
+//! one that is given back in parts, each part loses its memory at once, and the last part takes the
+//! addresses with it.
 
 use core::mem::MaybeUninit;
 use core::ptr;

@@ -75,8 +75,12 @@ impl Futex {
             AcquireSRWLockExclusive(self.queue.get());
             // The lock of the waking thread, taken after its store, orders that store before this.
             let woken = self.word.load(Ordering::SeqCst) != value
-                || SleepConditionVariableSRW(self.sleepers.get(), self.queue.get(), milliseconds, 0)
-                    != 0;
+                || SleepConditionVariableSRW(
+                    self.sleepers.get(),
+                    self.queue.get(),
+                    milliseconds,
+                    0,
+                ) != 0;
             ReleaseSRWLockExclusive(self.queue.get());
             woken
         })
