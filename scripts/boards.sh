@@ -45,19 +45,20 @@ flash() {
 run() { # name, machine
     local machine
     read -ra machine <<<"$2$folder/$1.elf"
-    timeout 120 "qemu-system-${machine[0]}" "${machine[@]:1}" -icount shift=10 -display none \
-        -serial none -monitor none -semihosting-config enable=on,target=native </dev/null \
+    timeout 120 "qemu-system-${machine[0]}" "${machine[@]:1}" -icount shift=6 -display none \
+        -serial none -monitor none -chardev stdio,id=host \
+        -semihosting-config enable=on,target=native,chardev=host </dev/null \
         >"$folder/$1.txt" || { echo "exit status $?"; cat "$folder/$1.txt"; return 1; }
     grep -qx sound "$folder/$1.txt"
 }
 
-# board NAME PROCESSOR COMPILER MEMORY MACHINE POOL: its row of the page goes to $folder/rows.
+# board NAME PROCESSOR COMPILER MEMORY MACHINE: its row of the page goes to $folder/rows.
 board() {
     local name=$1 bytes
     lib=$folder/$name
     scripts/build-lib.sh "$lib" "$name" || return 1
     bytes=$(flash "$3" "$4") || return 1
-    link "$folder/$name" "$3" "$4" examples/boards/main.c "-DPOOL=$6" || return 1
+    link "$folder/$name" "$3" "$4" examples/boards/main.c || return 1
     run "$name" "$5" || return 1
     awk -v name="$name" -v processor="$2" -v flash="$bytes" '
         { of[$1] = $2 }
@@ -71,28 +72,28 @@ board() {
 scripts/setup.sh --check check-embedded || exit 1
 : >"$folder/rows"
 # Target, processor, compiler, memory (start and size of flash and RAM; none: QEMU's RISC-V board),
-# machine, bytes of the pool.
+# machine.
 row() { check "$1" board "$@"; }
 arm='arm-none-eabi-gcc -mthumb'
 riscv='riscv64-unknown-elf-gcc -mabi=ilp32'
 virt='riscv32 -M virt -bios none'
 row thumbv6m 'Cortex-M0, M0+' "$arm -mcpu=cortex-m0" '0 0x40000 0x20000000 0x4000' \
-    'arm -M microbit -device loader,file=' 8192
+    'arm -M microbit -device loader,file='
 row thumbv7m Cortex-M3 "$arm -mcpu=cortex-m3" '0 0x40000 0x20000000 0x10000' \
-    'arm -M lm3s6965evb -kernel ' 16384
+    'arm -M lm3s6965evb -kernel '
 row thumbv7em-hf 'Cortex-M4F, M7' "$arm -mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard" \
-    '0 0x400000 0x20000000 0x400000' 'arm -M mps2-an386 -kernel ' 16384
+    '0 0x400000 0x20000000 0x400000' 'arm -M mps2-an386 -kernel '
 row thumbv8m.main-hf Cortex-M33 "$arm -mcpu=cortex-m33 -mfpu=fpv5-sp-d16 -mfloat-abi=hard" \
-    '0x10000000 0x400000 0x38000000 0x200000' 'arm -M mps2-an505 -kernel ' 16384
-row riscv32imac RV32IMAC "$riscv -march=rv32imac_zicsr" '' "$virt -kernel " 16384
-row riscv32imc RV32IMC "$riscv -march=rv32imc_zicsr" '' "$virt -cpu rv32,a=false -kernel " 16384
+    '0x10000000 0x400000 0x38000000 0x200000' 'arm -M mps2-an505 -kernel '
+row riscv32imac RV32IMAC "$riscv -march=rv32imac_zicsr" '' "$virt -kernel "
+row riscv32imc RV32IMC "$riscv -march=rv32imc_zicsr" '' "$virt -cpu rv32,a=false -kernel "
 indented <"$folder/rows"
-# The rows between the markers of the page.
+# The rows of the table between the markers of the page.
 if [ "${1:-}" = write ]; then
     awk -v rows="$folder/rows" '
-        /<!-- boards -->/ { print; while ((getline line < rows) > 0) print line; skip = 1; next }
-        /<!-- end -->/ { skip = 0 }
-        !skip || /^\| target|^\|--/ { print }' "$page" >"$work/page" && cp "$work/page" "$page"
+        /<!-- end -->/ { while ((getline line < rows) > 0) print line; inside = 0; print ""; }
+        /<!-- boards -->/ { inside = 1 }
+        !inside || !/^\| `|^$/ { print }' "$page" >"$work/page" && cp "$work/page" "$page"
 fi
 check figures-of-the-page diff <(sed -n '/<!-- boards -->/,/<!-- end -->/{/^| `/p}' "$page") \
     "$folder/rows"

@@ -30,8 +30,8 @@ skip() { echo "skip $group $*" | tee -a "$results"; }
 relay() { tee -a "$results"; }
 indented() { sed 's/^/       /'; }
 
-# check NAME COMMAND…: the command succeeds. Its output is shown if it fails. PROGRESS=n runs it in a
-# subshell and prints a line every n seconds until its end.
+# check NAME COMMAND…: the command succeeds. Its output is shown if it fails. PROGRESS=n runs it
+# in a subshell and prints a line every n seconds until its end.
 check() {
     local name=$1 status=0
     shift

@@ -144,7 +144,7 @@ plant memalign-without-overflow-test memoman-core $core/src/aligned.rs \
 plant lock-released-before-the-work memoman-global $global/src/process/lock.rs \
     'let result = work(); self.put_back(taken); result' 'self.put_back(taken); work()'
 plant fork-handlers-removed memoman-global $global/src/process/fork.rs \
-    'unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };' \
+    'program::at_fork(prefork, postfork_parent, postfork_child);' \
     'let _: [extern "C" fn(); 3] = [prefork, postfork_parent, postfork_child];'
 plant fork-child-handler-removed memoman-global $global/src/process/fork.rs \
     'LOCK.postfork_child(unsettled);' ''

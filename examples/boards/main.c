@@ -1,17 +1,13 @@
 /*
  * One firmware for every board: traffic on a heap in a static array, its contents checked; how many
  * instructions a call takes, in an emulator whose clock counts them; the RAM that a heap takes.
- * scripts/boards.sh builds and runs it. POOL is the heap's size.
+ * scripts/boards.sh builds and runs it.
  */
 #include "../firmware/semihosting.h"
 #include <memoman.h>
 #include <stdint.h>
 
-#ifndef POOL
-#define POOL (16 * 1024)
-#endif
-
-enum { SLOTS = 24, LARGEST = 2048, STEPS = 20000 };
+enum { POOL = 8 * 1024, SLOTS = 24, LARGEST = 2048, STEPS = 20000 };
 
 static size_t control[1024 / sizeof(size_t)];
 static unsigned char pool[POOL] __attribute__((aligned(8)));

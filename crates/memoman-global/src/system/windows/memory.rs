@@ -2,13 +2,25 @@
 //! one that is given back in parts, each part loses its memory at once, and the last part takes the
 //! addresses with it.
 
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr;
 
 use crate::system::windows::{
-    MEM_COMMIT, MEM_DECOMMIT, MEM_RELEASE, MEM_RESERVE, MemoryInformation, PAGE_READWRITE,
-    VirtualAlloc, VirtualFree, VirtualLock, VirtualQuery, keeping_error,
+    AcquireSRWLockExclusive, MEM_COMMIT, MEM_DECOMMIT, MEM_RELEASE, MEM_RESERVE, MemoryInformation,
+    PAGE_READWRITE, ReleaseSRWLockExclusive, VirtualAlloc, VirtualFree, VirtualLock, VirtualQuery,
+    keeping_error,
 };
+
+/// Held while parts are given back: two threads that give back the last parts of an allocation
+/// would both release its addresses, the second those of an allocation made meanwhile.
+static PARTS: Parts = Parts(UnsafeCell::new(ptr::null_mut()));
+
+struct Parts(UnsafeCell<*mut c_void>);
+
+// SAFETY: an SRW lock, null at first, which the system's functions alone access.
+unsafe impl Sync for Parts {}
 
 /// Rounding unit of regions: Windows places an allocation at a multiple of it.
 pub(crate) const PAGE: usize = 1 << 16;
@@ -51,30 +63,40 @@ fn query(at: *mut u8) -> Option<MemoryInformation> {
 /// The pages came from [`map`], and nothing in them is used any more.
 pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     keeping_error(|| {
-        let end = start.addr() + bytes;
-        let mut next = start;
-        while next.addr() < end {
-            let Some(found) = query(next) else {
-                return false;
-            };
-            let part = found.bytes.min(end - next.addr());
-            // SAFETY: pages of one allocation, no longer used (caller).
-            if part == 0 || unsafe { VirtualFree(next.cast(), part, MEM_DECOMMIT) } == 0 {
-                return false;
-            }
-            let after = next.wrapping_add(part);
-            // SAFETY: an allocation from `map`, which the part just given back belonged to.
-            unsafe { release_if_empty(found.allocation.cast()) };
-            next = after;
-        }
-        true
+        // SAFETY: the lock is static, and released below on this thread.
+        unsafe { AcquireSRWLockExclusive(PARTS.0.get()) };
+        // SAFETY: pages from `map`, no longer used (caller).
+        let done = unsafe { give_back(start, start.addr() + bytes) };
+        // SAFETY: acquired above.
+        unsafe { ReleaseSRWLockExclusive(PARTS.0.get()) };
+        done
     })
+}
+
+/// # Safety
+/// The pages came from [`map`], and nothing in them is used any more. `PARTS` is held.
+unsafe fn give_back(start: *mut u8, end: usize) -> bool {
+    let mut next = start;
+    while next.addr() < end {
+        let Some(found) = query(next) else {
+            return false;
+        };
+        let part = found.bytes.min(end - next.addr());
+        // SAFETY: pages of one allocation, no longer used (caller).
+        if part == 0 || unsafe { VirtualFree(next.cast(), part, MEM_DECOMMIT) } == 0 {
+            return false;
+        }
+        next = next.wrapping_add(part);
+        // SAFETY: an allocation from `map`, which the part just given back belonged to.
+        unsafe { release_if_empty(found.allocation.cast()) };
+    }
+    true
 }
 
 /// Gives the addresses of an allocation back once none of its pages has memory.
 ///
 /// # Safety
-/// `allocation` is the start of an allocation from [`map`].
+/// `allocation` is the start of an allocation from [`map`]. `PARTS` is held.
 unsafe fn release_if_empty(allocation: *mut u8) {
     let mut next = allocation;
     while let Some(found) = query(next) {
