@@ -137,7 +137,7 @@ pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u
 /// Passes a variable's value, if it is set, to `accept`; one that it refuses is reported.
 #[inline(never)]
 fn read_value(name: &CStr, accept: &mut dyn FnMut(&[u8]) -> bool, expected: &[u8]) {
-    let mut room = program::Room::default();
+    let mut room = program::Room::new();
     let Some(text) = program::variable(name, &mut room) else {
         return;
     };

@@ -15,8 +15,14 @@ unsafe extern "C" {
 }
 
 /// Room for a variable's value: none is needed here.
-#[derive(Default)]
-pub(crate) struct Room;
+pub(crate) struct Room(());
+
+impl Room {
+    #[inline]
+    pub(crate) fn new() -> Room {
+        Room(())
+    }
+}
 
 /// A variable's value, if it is set. In a set-user-id program none is: its caller has no influence
 /// on it.

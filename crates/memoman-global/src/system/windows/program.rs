@@ -17,8 +17,8 @@ const TEXT_MAX: usize = 300;
 /// Room for a variable's value.
 pub(crate) struct Room([u8; TEXT_MAX]);
 
-impl Default for Room {
-    fn default() -> Room {
+impl Room {
+    pub(crate) fn new() -> Room {
         Room([0; TEXT_MAX])
     }
 }
