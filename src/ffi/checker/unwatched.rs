@@ -53,7 +53,7 @@ pub(crate) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: 
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(_tlsf: Tlsf) {
-    #[cfg(all(unix, memoman_debug))]
+    #[cfg(all(any(target_os = "linux", windows), memoman_debug))]
     if let Some(shift) = memoman_global::debug::validate_shift() {
         // SAFETY: live instance (caller).
         unsafe { _tlsf.set_validate_shift(shift) };
