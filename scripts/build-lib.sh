@@ -22,7 +22,6 @@ out=$(cd "$out" && pwd)
 cd "$root"
 "$root/scripts/setup.sh" --check all
 host=$(rust_host)
-export MEMOMAN_HEADER=${MEMOMAN_HEADER:-verify}
 
 sanitizer=
 profile=dev

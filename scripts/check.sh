@@ -174,7 +174,7 @@ step build by_lines scripts/check-build.sh
 step headers by_lines scripts/check-headers.sh dist
 step install by_lines scripts/check-install.sh dist
 step see by_lines scripts/see.sh quick
-step realtime by_lines scripts/realtime.sh dist
+step realtime by_lines scripts/rtsan.sh dist
 step programs by_lines scripts/programs.sh check dist
 step examples by_lines examples/run.sh dist
 step docs by_lines scripts/docs.sh check
@@ -182,7 +182,7 @@ step workflows by_lines scripts/check-workflows.sh
 step 32-bit by_cargo scripts/other-targets.sh check i686 quick
 step symbolic by_lines scripts/symbolic.sh dist quick
 step mutants by_lines python3 scripts/mutants_report.py --committed
-step planted by_lines scripts/planted-bugs.sh --places
+step planted by_lines scripts/planted.sh --places
 
 # Every group of the corner cases must have been tested, where it can be.
 for variant in plain dev asan; do

@@ -1,5 +1,5 @@
 #!/bin/bash
-# glibc's own tests of malloc under the shim. Usage: scripts/glibc-tests.sh [DIST]
+# glibc's own tests of malloc under the shim. Usage: scripts/check-glibc.sh [DIST]
 # Their sources come from Debian's package glibc-source; nothing of them is part of this project.
 # Each test runs without the shim first: one that fails there, or calls itself unsupported, says
 # nothing and is skipped. Needs apt-get, dpkg, xz and a C compiler.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The tests must fail on each of these bugs, planted one at a time in a copy of the sources.
 #
-#   scripts/planted-bugs.sh [NAME…]    all bugs, or these
-#   scripts/planted-bugs.sh --places   only whether each place is still in the sources: a second
+#   scripts/planted.sh [NAME…]    all bugs, or these
+#   scripts/planted.sh --places   only whether each place is still in the sources: a second
 #
 # Prints one line for each bug; fails if one is not caught, if its place in the sources is gone, or
 # if the tests fail without it. The tests are the quick ones among the steps "rust", "core" and
