@@ -1,29 +1,9 @@
 #!/usr/bin/env bash
-# Checks of the debug library that are not in the C suite: scripts/check-debug.sh lint|rust|programs
-#
-#   lint      clippy over the code that only the debug library has
-#   rust      its tests in Rust: calls, reports, variables, leaks
-#   programs  unmodified programs under the debug shim: same output and status, nothing reported
+# Unmodified programs under the debug shim: the same output and status, nothing reported.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=programs
 cd "$root"
-
-flags="${RUSTFLAGS:-} --cfg memoman_debug -Cforce-frame-pointers=yes"
-case "${1:-}" in
-    lint | rust) export RUSTFLAGS=$flags ;;&
-    lint)
-        cargo clippy --quiet --workspace --all-targets --target-dir "$target/memoman-debug" \
-            -- -D warnings
-        exit
-        ;;
-    rust)
-        cargo test -p memoman-global --lib --test debugged --target-dir "$target/memoman-debug"
-        exit
-        ;;
-    programs) ;;
-    *) misused "lint, rust or programs" ;;
-esac
 
 out=$target/check/debug
 scripts/build-lib.sh "$out" debug || exit 1

@@ -152,19 +152,22 @@ step provenance by_status env RUSTC_BOOTSTRAP=1 \
 -Dlossy_provenance_casts" cargo check --quiet -p memoman-core --target-dir "$target/provenance"
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
-step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
+step core by_cargo_and_lines scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2,critical-section
-step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
-    RUSTDOCFLAGS="--cfg memoman_small" cargo test -p memoman-core --target-dir "$target/small"
+step small by_cargo env RUSTC_WORKSPACE_WRAPPER="$(members_with --cfg memoman_small)" \
+    RUSTDOCFLAGS="--cfg memoman_small" cargo test -p memoman-core
 step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
     cargo test -p memoman-global --test '*_model' \
     --target-dir "$target/loom"
 rm -f "$target/c_suite/results.tsv"
 step c-suite by_harness cargo test -p memoman-tests
-step debug-lint by_status scripts/check-debug.sh lint
-step debug-rust by_cargo scripts/check-debug.sh rust
-step debug by_lines scripts/check-debug.sh programs
+debug=(env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_debug -Cforce-frame-pointers=yes"
+    CARGO_TARGET_DIR="$target/memoman-debug")
+step debug-lint by_status "${debug[@]}" cargo clippy --quiet --all-targets -p memoman \
+    -p memoman-debug -p memoman-global -p memoman-preload -- -D warnings
+step debug-rust by_cargo "${debug[@]}" cargo test -p memoman-global --lib --test debugged
+step debug by_lines scripts/check-debug.sh
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
 step library by_status scripts/build-lib.sh dist release

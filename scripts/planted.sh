@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests must fail on each of these bugs, planted one at a time in a copy of the sources.
+# The tests must fail on each bug of tests/planted.txt, planted one at a time in a copy of the
+# sources.
 #
 #   scripts/planted.sh [NAME…]    all bugs, or these
 #   scripts/planted.sh --places   only whether each place is still in the sources: a second
@@ -13,9 +14,6 @@ group=planted
 cd "$root"
 
 copies=$target/planted
-core=crates/memoman-core
-global=crates/memoman-global
-debug=crates/memoman-debug
 places=0
 [ "${1:-}" != --places ] || { places=1; shift; }
 only=" $* "
@@ -97,106 +95,20 @@ plant() {
     printf 'planted  %-46s %s\n' "$name" "$verdict"
 }
 
-plant prev-free-kept-on-exact-hit memoman-core $core/src/allocate.rs \
-    'block.offset(size).clear_prev_free();
-        block.set_used();' \
-    'block.set_used();'
-plant bitmap-bit-kept-on-pop memoman-core $core/src/free_list.rs \
-    'head.write(end); (*this).unmark(bin);' 'head.write(end);'
-plant bitmap-bit-kept-on-unlink memoman-core $core/src/free_list.rs \
-    '// The list was this block alone. (*this).unmark(bin);' 'let _ = bin;'
-plant first-level-bit-kept memoman-core $core/src/control.rs \
-    'self.fl_bitmap &= !(1 << word);' ''
-plant merge-without-unlinking-the-next memoman-core $core/src/free.rs \
-    'links.unlink(control);
-            form_free((*control).cookie, block, size);' \
-    'let _ = links; form_free((*control).cookie, block, size);'
-plant merge-without-unlinking-the-one-before memoman-core $core/src/free.rs \
-    'links.unlink(control);
-        block.set_header(cookie, Header::tombstone());
-        next.set_prev_free();' \
-    'let _ = links; block.set_header(cookie, Header::tombstone()); next.set_prev_free();'
-plant merge-of-both-without-unlinking-the-next memoman-core $core/src/free.rs \
-    'size += next_size; free_list::unlink(control, next);' 'size += next_size;'
-plant merge-of-both-without-unlinking-the-one-before memoman-core $core/src/free.rs \
-    'links.unlink(control); block.set_header((*control).cookie, Header::tombstone());
-        start = prev;' \
-    'let _ = links; block.set_header((*control).cookie, Header::tombstone()); start = prev;'
-plant split-one-quantum-short memoman-core $core/src/allocate.rs \
-    'let rest = room - wanted;
-        let mut taken = wanted;' \
-    'let wanted = wanted - crate::config::QUANTUM;
-        let rest = room - wanted; let mut taken = wanted;'
-plant remainder-one-quantum-short memoman-core $core/src/allocate.rs \
-    'let remainder = form_free((*control).cookie, block.offset(wanted), rest);
-                if ALIGNED' \
-    'let less = rest - crate::config::QUANTUM;
-                let remainder = form_free((*control).cookie, block.offset(wanted), less);
-                if ALIGNED'
-plant realloc-copies-the-new-size memoman-core $core/src/realloc.rs \
-    'let kept = (size - HEADER).min(bytes);' \
-    'let kept = bytes;'
-plant memalign-without-overflow-test memoman-core $core/src/aligned.rs \
-    '|| bytes.wrapping_sub(1) >= (*control).limit {
-                return not_aligned' \
-    '{
-                return not_aligned'
-plant lock-released-before-the-work memoman-global $global/src/process/lock.rs \
-    'let result = work(); self.put_back(taken); result' 'self.put_back(taken); work()'
-plant fork-handlers-removed memoman-global $global/src/process/fork.rs \
-    'unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };' \
-    'let _: [extern "C" fn(); 3] = [prefork, postfork_parent, postfork_child];'
-plant fork-child-handler-removed memoman-global $global/src/process/fork.rs \
-    'LOCK.postfork_child(unsettled);' ''
-
-# The same mistakes elsewhere: each way on which a block is taken, merged, grown, moved.
-plant prev-free-kept-on-split-taken-whole memoman-core $core/src/allocate.rs \
-    'free_list::push_sized(control, remainder, rest);
-                }
-            } else {
-                block.offset(room).clear_prev_free();
-                taken' \
-    'free_list::push_sized(control, remainder, rest); } } else { taken'
-plant prev-free-kept-on-wilderness-taken-whole memoman-core $core/src/allocate.rs \
-    '(*control).unmark(WILDERNESS);
-                block.offset(room).clear_prev_free();' \
-    '(*control).unmark(WILDERNESS);'
-plant bitmap-bit-kept-on-wilderness-taken-whole memoman-core $core/src/allocate.rs \
-    '(*control).unmark(WILDERNESS);
-                block.offset(room).clear_prev_free();' \
-    'block.offset(room).clear_prev_free();'
-plant shrink-without-unlinking-the-next memoman-core $core/src/realloc.rs \
-    'mergeable_next(control, old)?.unlink(control); rest += old.next_header.size();' \
-    'let _ = mergeable_next(control, old)?; rest += old.next_header.size();'
-plant grow-forward-without-unlinking memoman-core $core/src/realloc.rs \
-    'links.unlink(control); settle(control, old.block, old.header, total, size, have);' \
-    'let _ = links; settle(control, old.block, old.header, total, size, have);'
-plant grow-backward-without-unlinking-the-next memoman-core $core/src/realloc.rs \
-    'mergeable_next(control, old)?.unlink(control); } else if' \
-    'let _ = mergeable_next(control, old)?; } else if'
-plant grow-backward-without-unlinking-the-one-before memoman-core $core/src/realloc.rs \
-    'free_list::unlink(control, prev); let cookie' 'let cookie'
-plant grow-backward-copies-the-new-size memoman-core $core/src/realloc.rs \
-    'let kept = (have - HEADER).min(size - HEADER);' 'let kept = size - HEADER;'
-plant extend-without-unlinking-the-tail memoman-core $core/src/pools.rs \
-    'free_list::unlink_outlined(control, tail); block = tail;' 'block = tail;'
-plant remove-pool-without-unlinking memoman-core $core/src/pools.rs \
-    'free_list::unlink_outlined(control, first); (*control).pool_bytes' '(*control).pool_bytes'
-plant remove-pool-lists-the-new-tail-twice memoman-core $core/src/pools.rs \
-    'free_list::unlink_outlined(control, tail); free_list::push(control, WILDERNESS, tail);' \
-    'free_list::push(control, WILDERNESS, tail);'
-plant wilderness-listed-twice-when-it-is-no-longer memoman-core $core/src/pools.rs \
-    'free_list::unlink_outlined(control, block); free_list::push(control' \
-    'free_list::push(control'
-plant memalign-sum-wraps memoman-core@i686 $core/src/aligned.rs \
-    'if WORD == 4 && wraps' \
-    'if WORD == 2 && wraps'
-plant global-realloc-copies-the-new-size memoman-global $global/src/malloc.rs \
-    'usable.min(bytes)' 'bytes'
-plant large-realloc-copies-the-new-size memoman-global $global/src/process/large.rs \
-    'usable = Tlsf::block_size(block.as_ptr())' 'usable = bytes'
-plant debug-realloc-copies-the-new-size memoman-debug $debug/src/resize.rs \
-    'old.size().min(bytes)' 'bytes'
+# The list: at a line with a name, the bug above it is complete.
+name='' old='' new=''
+while IFS= read -r line; do
+    case $line in
+        '#'* | '') ;;
+        '- '*) old+=" ${line#- }" ;;
+        '+ '*) new+=" ${line#+ }" ;;
+        *)
+            [ -z "$name" ] || plant "$name" "$tested" "$file" "$old" "$new" </dev/null
+            read -r name tested file <<<"$line"
+            old='' new=''
+            ;;
+    esac
+done < <(cat tests/planted.txt && echo end)
 
 words='%d planted, %d not caught\n'
 [ $places -eq 0 ] || words='%d places, %d gone\n'

@@ -35,7 +35,7 @@ seen() {
     [ -s "$trace" ] || { fail "$name no trace"; return; }
     check "$name-report" "$memoman" report "$trace" -o "$page" || return
     if command -v chromium >/dev/null; then
-        check "$name-page-in-a-browser" python3 "$root/scripts/check_report.py" "$page"
+        check "$name-page-in-a-browser" python3 "$root/crates/memoman-cli/tests/report_page.py" "$page"
     else
         skip "$name-page-in-a-browser chromium is not installed"
     fi
