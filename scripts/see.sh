@@ -16,7 +16,8 @@ case ${1:-} in
     quick)
         quick=1
         dist=$work/tools
-        (cd "$root" && cargo build --quiet -p memoman-cli -p memoman-record) || exit 1
+        # What the tests of these crates have compiled already.
+        (cd "$root" && cargo build -q --profile test -p memoman-cli -p memoman-record) || exit 1
         place "$target/debug/memoman" "$dist/bin/memoman" 755
         place "$target/debug/libmemoman_record.so" "$dist/lib/libmemoman_record.so"
         ;;
@@ -35,7 +36,7 @@ seen() {
     [ -s "$trace" ] || { fail "$name no trace"; return; }
     check "$name-report" "$memoman" report "$trace" -o "$page" || return
     if command -v chromium >/dev/null; then
-        check "$name-page-in-a-browser" python3 "$root/crates/memoman-cli/tests/report_page.py" "$page"
+        check "$name-page-in-a-browser" "$root/crates/memoman-cli/tests/page.py" "$page"
     else
         skip "$name-page-in-a-browser chromium is not installed"
     fi

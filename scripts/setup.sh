@@ -37,11 +37,10 @@ apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsa
 apt    libasan8,libubsan1    sanitizers          check check-install fuzz soak
 apt    sqlite3               sqlite3             check demo programs see bench-record
 apt    heaptrack             heaptrack_print     check see bench-record
-apt    golang-go             go                  check see
+apt    golang-go             go                  check see programs
 apt    libunwind8            installed           check see bench-record
 apt    nodejs                node                check check-wasm programs
-apt    redis-server          redis-server        check programs see
-apt    redis-tools           redis-benchmark     check programs see
+apt    redis-server,redis-tools installed        check programs see
 apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
 apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
 apt    debhelper             dh                  check check-install deb
@@ -62,30 +61,13 @@ apt    wasi-libc,libclang-rt-19-dev-wasm32 installed check-wasm
 apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded release-check
 apt    qemu-system-arm       qemu-system-arm     check-arm64 check-embedded release-check
 apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
-apt    nginx-light           nginx               programs
-apt    wrk,make,ruby,lua5.4,bc .                 programs
-apt    imagemagick           convert             programs
-apt    chromium              chromium            programs docs-look see
-apt    procps                pgrep               programs
-apt    time                  /usr/bin/time       programs
-apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs
+apt    chromium              .                   check programs docs-look see
 apt    default-jdk-headless  javac               programs
-apt    golang-go             go                  programs
-apt    python3-numpy         installed           programs
-apt    python3-pytest        installed           programs
-apt    python3-hypothesis    installed           programs
-apt    php-cli               php                 programs
-apt    r-base-core           R                   programs
-apt    mariadb-server        mariadb-install-db  programs
-apt    memcached             memcached           programs
-apt    jq                    jq                  programs
-apt    mawk                  mawk                programs
-apt    samtools              samtools            programs
-apt    ffmpeg                ffmpeg              programs
-apt    firefox-esr           firefox-esr         programs
-apt    ghostscript           gs                  programs
-apt    inkscape              inkscape            programs
-apt    libreoffice-writer-nogui soffice             programs
+apt    imagemagick           convert             programs
+apt    bc,ffmpeg,firefox-esr,inkscape,jq,lua5.4,make,mawk,memcached,ruby,samtools,wrk . programs
+apt    ghostscript,libreoffice-writer-nogui,mariadb-server installed programs
+apt    nginx-light,php-cli,postgresql,procps,r-base-core,time installed programs
+apt    python3-hypothesis,python3-numpy,python3-pytest installed programs
 cargo  mdbook@0.5.4          crate               docs release-check
 cargo  cargo-mutants@27.1.0  crate               mutants
 pip    symbolic              venv_of             check symbolic

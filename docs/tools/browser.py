@@ -9,8 +9,10 @@ import sys
 
 
 class Browser:
-    """A window of headless Chromium; `profile` is an empty folder for its files. `events` holds what
-    it has reported so far."""
+    """A window of headless Chromium; `profile` is an empty folder for its files.
+
+    `events` holds what it has reported so far.
+    """
 
     def __init__(self, profile):
         program = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -21,8 +23,8 @@ class Browser:
         command = [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
             "--disable-extensions", "--disable-dev-shm-usage", "--disable-background-networking",
-            "--hide-scrollbars",
-            f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank",
+            "--hide-scrollbars", f"--user-data-dir={profile}", "--remote-debugging-pipe",
+            "about:blank",
         ]  # fmt: skip
         shell = ["/bin/sh", "-c", f'exec "$@" 3<&{read} 4>&{write} 2>/dev/null', "sh", *command]
         self.process = subprocess.Popen(shell, pass_fds=(read, write))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Opens a page of `memoman report` in headless Chromium and uses it: one result line a fact.
 
-    crates/memoman-cli/tests/report_page.py PAGE [FOLDER]
+    crates/memoman-cli/tests/page.py PAGE [FOLDER]
 
 With FOLDER: also takes pictures of it there. Prints "ok report FACT" or "FAIL report FACT why".
 
