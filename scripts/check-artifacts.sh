@@ -93,22 +93,7 @@ links_shared() {
         LD_LIBRARY_PATH=$dist "$work/shared"
 }
 
-shim_exports() {
-    local names=(
-        malloc calloc realloc reallocarray free cfree posix_memalign aligned_alloc
-        memalign valloc pvalloc malloc_usable_size free_sized free_aligned_sized mallinfo
-        mallinfo2 mallopt malloc_info malloc_trim malloc_stats dlopen dlmopen
-        __libc_malloc __libc_calloc __libc_realloc __libc_free __libc_memalign
-        __libc_valloc __libc_pvalloc __posix_memalign __libc_cfree _Znwm _Znam
-        _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
-        _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv
-        _ZdaPv _ZdlPvm _ZdaPvm _ZdlPvRKSt9nothrow_t _ZdaPvRKSt9nothrow_t
-        _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t _ZdlPvmSt11align_val_t
-        _ZdaPvmSt11align_val_t _ZdlPvSt11align_val_tRKSt9nothrow_t
-        _ZdaPvSt11align_val_tRKSt9nothrow_t
-    )
-    ! comm -23 <(printf '%s\n' "${names[@]}" | sort) <(defined -D "$shim") | grep .
-}
+shim_exports() { ! comm -23 <(sort "$sources/shim.names") <(defined -D "$shim") | grep .; }
 
 # The constructors are one pointer of memoman's, for the fork handlers; in a shared library the
 # compiler's own one stands beside it.
