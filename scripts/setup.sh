@@ -5,7 +5,6 @@
 #                                     sudo, the rest into target/. Without root: see --check.
 #   scripts/setup.sh --check TARGET…  installs nothing; says for each missing tool what to do, in
 #                                     one line, and fails if there is one
-#   scripts/setup.sh --list [TARGET…] the table: what, whether it is there, which targets need it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 set -f # the table holds patterns
@@ -154,16 +153,6 @@ advise() { # from stdin: rows of `missing`
     while read -r how name; do echo "setup: $(advice "$how" "$name")" >&2; done
 }
 
-list() {
-    local how name probe users state
-    table | while read -r how name probe users; do
-        [ ${#targets[@]} -eq 0 ] || wanted "$users" || continue
-        state=missing
-        ! there "$name" "$probe" || state=there
-        printf '%-7s %-26s %-8s %s\n' "$how" "$name" "$state" "$users"
-    done
-}
-
 install_packages() {
     local sudo=()
     command -v apt-get >/dev/null || return 1
@@ -200,17 +189,13 @@ install_other() {
 
 mode=install
 case "${1:-}" in
-    --check | --list) mode=${1#--} && shift ;;
+    --check) mode=check && shift ;;
     '') misused "say for which targets" ;;
 esac
 targets=("$@")
 for one in "${targets[@]}"; do
     grep -q "^$one:" "$root/Makefile" || misused "no target '$one' in the Makefile"
 done
-if [ $mode = list ]; then
-    list
-    exit
-fi
 
 missing >"$work/missing"
 [ -s "$work/missing" ] || exit 0

@@ -46,7 +46,8 @@ impl Heap<'_> {
 
     /// Validates up to `max_blocks` blocks (at least one) and saves in `cursor` where to resume;
     /// the heap may be used between two steps. O(bins + max_blocks · pools).
-    /// `Tlsf::validate_step` names what steps cannot find. Hidden: [`Heap::steps`] keeps the cursor.
+    /// `Tlsf::validate_step` names what steps cannot find.
+    /// Hidden, because [`Heap::steps`] keeps the cursor.
     #[doc(hidden)]
     pub fn validate_step(&self, cursor: &mut Cursor, max_blocks: usize) -> Step {
         // SAFETY: live (borrowed). A cursor's fields are private: a start or a step wrote it, and a
