@@ -89,19 +89,16 @@ by_lines() {
         }' "$1" >>"$results"
 }
 
-# The groups in the table's order, and their titles.
+# The groups in the table's order, with titles where the name says too little.
 groups='A size arithmetic|B alignment|C pools|D extend|E fit|F split and coalesce|G realloc
-H process level, under LD_PRELOAD|I corruption|J accounting|input bad input|misuse misuse
-inspect inspection|two two allocators at once|stress stress|global global wrapper|threads threads
-fork fork|sanitizer sanitizers: bugs reported|artefacts exported symbols, sizes
-debugger the script for gdb and lldb|build make with little on PATH
-programs unmodified programs|examples hosts: SQLite, Lua, audio, …
-crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows, by their schema
-fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
+H process level, under LD_PRELOAD|I corruption|J accounting|input bad input|misuse|inspect
+two two allocators at once|stress|global global wrapper|threads|fork
+sanitizer sanitizers: bugs reported|artefacts exported symbols, sizes|debugger gdb and lldb
+build make with little on PATH|programs unmodified programs|examples|crates Rust packages
+docs code blocks, links, tables|workflows|fuzz fuzz corpora, planted bugs|soak soak, short|install
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
-mutants the committed record|planted places of the planted bugs
-text columns, words|plots figures equal their data|see real programs: trace to pool
-lint format, clippy, provenance'
+mutants the committed record|planted places of the planted bugs|text columns, words
+plots figures equal their data|see real programs: trace to pool|lint format, clippy, provenance'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
@@ -167,7 +164,7 @@ debug=(env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_debug -Cforce-frame-pointers=
 step debug-lint by_status "${debug[@]}" cargo clippy --quiet --all-targets -p memoman \
     -p memoman-debug -p memoman-global -p memoman-preload -- -D warnings
 step debug-rust by_cargo "${debug[@]}" cargo test -p memoman-global --lib --test debugged
-step debug by_lines scripts/check-debug.sh
+step debug by_lines scripts/programs.sh debug
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
 step library by_status scripts/build-lib.sh dist release

@@ -10,8 +10,8 @@ peak memory of the largest process. Prints for each
 
     program <name> unchanged yes|no time <ratio to glibc> rss <ratio to glibc>
 
---check compares the output only, of a program on each processor at a time, and prints "ok programs NAME" with the shim's own figures, or
-"FAIL programs NAME why".
+--check compares the output only, of a program on each processor at a time. It prints
+"ok programs NAME" with the shim's own figures, or "FAIL programs NAME why".
 """
 
 import argparse
