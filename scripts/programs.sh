@@ -10,7 +10,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=programs
 cd "$root"
-programs=(python-objects git-log sqlite gcc)
+programs=(python-objects git-log sqlite gcc-24k)
 
 under_the_debug_shim() {
     local out=$target/check/debug

@@ -17,7 +17,7 @@ SH
 }
 
 # gcc: a file of 24,000 lines
-program_gcc() {
+program_gcc_24k() {
     awk 'BEGIN {
         for (i = 0; i < 3000; i++) {
             printf "int f%d(int x)\n{\n    int y = x * %d;\n    if (y > %d)\n", i, i + 3, i * 5
