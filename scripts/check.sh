@@ -141,9 +141,11 @@ required() {
 
 step format by_status cargo fmt --all --check
 step text by_lines scripts/check_text.py
-step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
-    --target-dir "$target/benches" --package plots
-step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
+# In the folder and the profile of the other tests, so that packages of both are compiled once.
+step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml --package plots \
+    --target-dir "$target" --config profile.test.opt-level=1
+step clippy by_status cargo clippy --workspace --all-targets --features memoman/header --quiet -- \
+    -D warnings
 step provenance by_status env RUSTC_BOOTSTRAP=1 \
     RUSTFLAGS="-Zcrate-attr=feature(strict_provenance_lints) -Dfuzzy_provenance_casts \
 -Dlossy_provenance_casts" cargo check --quiet -p memoman-core --target-dir "$target/provenance"
