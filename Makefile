@@ -13,7 +13,6 @@ all: ## the libraries and headers, into dist/
 	@ls -l $(DIST) $(DIST)/include
 debug: ## the debug library, into dist/ as well: docs/debugging.md
 	scripts/build-lib.sh $(DIST) debug
-
 tools: ## the tool `memoman` and its recorder, into dist/bin and dist/lib
 	scripts/build-tools.sh $(DIST)
 
@@ -22,26 +21,23 @@ docs: all ## the documentation as a site in target/book, its code run, its links
 	scripts/docs.sh check
 	scripts/docs.sh build
 docs-look: docs ## screenshots of each page, wide and narrow, light and dark; faults of layout
-	$(SETUP)
-	scripts/docs.sh look
 docs-write: all ## write the generated parts of the documentation anew
+docs-look docs-write:
 	$(SETUP)
-	scripts/docs.sh write
+	scripts/docs.sh $(@:docs-%=%)
 
 header: ## write include/memoman.h anew from src/ffi
-	touch build.rs
-	MEMOMAN_HEADER=write cargo build --quiet --package memoman
+	MEMOMAN_HEADER=write cargo check --quiet --package memoman --features header
 
 fmt: ## format all Rust code
 	$(SETUP)
 	cargo fmt --all
-
 clean: ## remove everything that was built
 	cargo clean
 	rm -rf $(DIST)
 
 setup: ## install what demo, examples and check need beyond Rust
-	@scripts/setup.sh demo examples check && echo "setup: everything is there"
+	@scripts/setup.sh demo examples check
 setup-bench: ## install what the measurements need
 	@scripts/setup.sh wcet compare compare-global
 setup-install: ## install what packages and their checks need
@@ -55,19 +51,27 @@ help: ## this list
 demo: all ## an allocator in a static array; then python, git, sqlite and gcc on memoman
 	$(SETUP)
 	scripts/programs.sh demo $(DIST)
-
 examples: all ## SQLite, Lua, an audio callback, a game's frame, std::pmr and Python on memoman
 	$(SETUP)
 	examples/run.sh $(DIST)
-
 see: tools ## real programs recorded, shown, sized, replayed; the pages are in target/see
 	$(SETUP)
 	scripts/see.sh $(DIST)
 
 ##@ Test
 check: ## every test: Rust, C plain and under sanitizers, shim, artefacts, programs, packages
+check-build: ## `make` where PATH holds cargo, a C compiler and binutils only
+check-workflows: ## the workflow files of .github against their published schema
+coverage: ## line coverage of the core by its own tests: at least 98 %
+mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
+planted: ## the tests fail on each bug of a list, planted one at a time
+check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
+check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
+firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
+check check-build check-workflows coverage mutants planted check-linux check-windows \
+firmware-archives:
 	$(SETUP)
-	scripts/check.sh
+	scripts/$@.sh
 
 check-32: ## core tests and C suite on 32-bit x86
 	$(SETUP)
@@ -75,16 +79,12 @@ check-32: ## core tests and C suite on 32-bit x86
 check-arm: ## core tests and C suite on 32-bit ARM, emulated
 	$(SETUP)
 	scripts/other-targets.sh check arm
-
-check-arm64: ## the shim on 64-bit ARM: emulated programs, and threads on a real kernel
-	$(SETUP)
-	scripts/arm64.sh
-check-glibc: all ## glibc's own tests of malloc, from Debian's source package, under the shim
-	scripts/glibc-tests.sh $(DIST)
 check-wasm: ## the handle API on WebAssembly: C suite as WASI programs in node
 	$(SETUP)
 	scripts/other-targets.sh check wasm32
-
+check-arm64: ## the shim on 64-bit ARM: emulated programs, and threads on a real kernel
+	$(SETUP)
+	scripts/arm64.sh
 check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS heap, the small build
 	$(SETUP)
 	scripts/embedded.sh
@@ -93,7 +93,6 @@ check-install: all ## headers under every compiler and standard, `make install`,
 	$(SETUP)
 	@scripts/check-headers.sh $(DIST) full
 	@scripts/check-install.sh $(DIST) full
-
 check-crates: ## the Rust crates as crates.io takes them: contents, documentation, a dry run
 	$(SETUP)
 	scripts/rust-crates.sh publish
@@ -101,28 +100,12 @@ check-docs: all ## every code block of the documentation compiled or run, links,
 	$(SETUP)
 	scripts/docs.sh check
 
-check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
-check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
-firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
-check-build: ## `make` where PATH holds cargo, a C compiler and binutils only
-check-workflows: ## the workflow files of .github against their published schema
-coverage: ## line coverage of the core by its own tests: at least 98 %
-mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
-check-linux check-windows firmware-archives check-build check-workflows coverage mutants:
-	$(SETUP)
-	scripts/$@.sh
-
+check-glibc: all ## glibc's own tests of malloc, from Debian's source package, under the shim
 rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in them blocks
-	$(SETUP)
-	scripts/realtime.sh $(DIST)
-
 symbolic: all ## symbolic execution of the shipped library
+check-glibc rtsan symbolic:
 	$(SETUP)
-	scripts/symbolic.sh $(DIST)
-
-planted: ## the tests fail on each bug of a list, planted one at a time
-	$(SETUP)
-	scripts/planted-bugs.sh
+	scripts/$@.sh $(DIST)
 
 fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser
 	$(SETUP)
@@ -130,7 +113,6 @@ fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser
 soak: ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan] [FRONT=name]: random traffic with live figures
 	$(SETUP)
 	SOAK_SECONDS=$(or $(SECONDS),60) OPS=$(OPS) SEED=$(SEED) SAN=$(SAN) FRONT=$(FRONT) scripts/soak.sh
-
 verify: all ## the long form of every check, hours; ONLY="soak symbolic" for some of the steps
 	@scripts/setup.sh check
 	ONLY="$(ONLY)" scripts/verify.sh
@@ -178,14 +160,12 @@ bench-global: compare-global ## the shim beside other preloaded allocators: time
 	@$(BENCHES)/release/global loads $(if $(QUICK),--quick --out $(BENCHES)/global-quick.csv)
 latency-global: compare-global ## how long single calls take under preloaded allocators
 	@$(BENCHES)/release/global latency
-
 bench-record: tools ## processor time of programs while they are recorded
 	$(SETUP)
 	benches/recording/run.py --dist $(DIST) --out benches/results/record.csv
 
 plots: ## draw the plots of benches/results anew from the csv there; measures nothing
 	@cargo run --quiet $(CARGO_BENCHES) --package plots
-
 programs: all ## real programs, servers among them: output, time and memory beside glibc (3 GB)
 	$(SETUP)
 	benches/real-programs/run.py $(if $(REPETITIONS),--repetitions $(REPETITIONS)) $(ONLY)

@@ -22,7 +22,6 @@ out=$(cd "$out" && pwd)
 cd "$root"
 "$root/scripts/setup.sh" --check all
 host=$(rust_host)
-export MEMOMAN_HEADER=${MEMOMAN_HEADER:-verify}
 
 sanitizer=
 profile=dev
@@ -73,7 +72,7 @@ done
 
 # The functions that the header declares, and the planted ones of a sanitizer's build.
 header_functions include/memoman.h >"$work/keep"
-# And the object that tells a reader outside where the figures lie (docs/book/live-figures.md).
+# And the object with the address of the figures, for readers outside (docs/book/live-figures.md).
 echo memoman_published >>"$work/keep"
 if [ -n "$sanitizer" ]; then
     printf '%s\n' mm_planted_{overflow,read,race,word} >>"$work/keep"

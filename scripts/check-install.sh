@@ -105,7 +105,7 @@ compatible() {
     IFS=. read -ra parts <<<"$2"
     sed "s|@VERSION@|$1|" "$root/packaging/cmake/memoman-config-version.cmake.in" \
         >"$work/version.cmake"
-    cat >"$work/asks.cmake" <<END
+    cat >"$work/request.cmake" <<END
 set(PACKAGE_FIND_VERSION $2)
 set(PACKAGE_FIND_VERSION_COUNT ${#parts[@]})
 set(PACKAGE_FIND_VERSION_MAJOR ${parts[0]})
@@ -113,7 +113,7 @@ set(PACKAGE_FIND_VERSION_MINOR ${parts[1]:-0})
 include($work/version.cmake)
 message("$1 for $2: \${PACKAGE_VERSION_COMPATIBLE}\${PACKAGE_VERSION_EXACT}")
 END
-    cmake -P "$work/asks.cmake"
+    cmake -P "$work/request.cmake"
 }
 
 cmake_versions() {

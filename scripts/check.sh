@@ -89,19 +89,16 @@ by_lines() {
         }' "$1" >>"$results"
 }
 
-# The groups in the table's order, and their titles.
+# The groups in the table's order, with titles where the name says too little.
 groups='A size arithmetic|B alignment|C pools|D extend|E fit|F split and coalesce|G realloc
-H process level, under LD_PRELOAD|I corruption|J accounting|input bad input|misuse misuse
-inspect inspection|two two allocators at once|stress stress|global global wrapper|threads threads
-fork fork|sanitizer sanitizers: bugs reported|artefacts exported symbols, sizes
-debugger the script for gdb and lldb|build make with little on PATH
-programs unmodified programs|examples hosts: SQLite, Lua, audio, …
-crates Rust packages|docs code blocks, links, tables|workflows GitHub workflows, by their schema
-fuzz fuzz corpora, planted bugs|soak soak, short|install headers, make install, packages
+H process level, under LD_PRELOAD|I corruption|J accounting|input bad input|misuse|inspect
+two two allocators at once|stress|global global wrapper|threads|fork
+sanitizer sanitizers: bugs reported|artefacts exported symbols, sizes|debugger gdb and lldb
+build make with little on PATH|programs unmodified programs|examples|crates Rust packages
+docs code blocks, links, tables|workflows|fuzz fuzz corpora, planted bugs|soak soak, short|install
 coverage lines of the core, by its tests|symbolic compiled library, some scenes
-mutants the committed record|planted places of the planted bugs
-text columns, words|plots figures equal their data|see real programs: trace to pool
-lint format, clippy, provenance'
+mutants the committed record|planted places of the planted bugs|text columns, words
+plots figures equal their data|see real programs: trace to pool|lint format, clippy, provenance'
 
 table() {
     tr '|' '\n' <<<"$groups" | awk -F '\t' '
@@ -144,27 +141,32 @@ required() {
 
 step format by_status cargo fmt --all --check
 step text by_lines scripts/check_text.py
-step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml \
-    --target-dir "$target/benches" --package plots
-step clippy by_status cargo clippy --workspace --all-targets --quiet -- -D warnings
+# In the folder and the profile of the other tests, so that packages of both are compiled once.
+step plots by_cargo cargo test --locked --manifest-path benches/Cargo.toml --package plots \
+    --target-dir "$target" --config profile.test.opt-level=1
+step clippy by_status cargo clippy --workspace --all-targets --features memoman/header --quiet -- \
+    -D warnings
 step provenance by_status env RUSTC_BOOTSTRAP=1 \
     RUSTFLAGS="-Zcrate-attr=feature(strict_provenance_lints) -Dfuzzy_provenance_casts \
 -Dlossy_provenance_casts" cargo check --quiet -p memoman-core --target-dir "$target/provenance"
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
-step core by_cargo_and_lines env COVERAGE_TESTS=1 scripts/coverage.sh
+step core by_cargo_and_lines scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2,critical-section
-step small by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small" \
-    RUSTDOCFLAGS="--cfg memoman_small" cargo test -p memoman-core --target-dir "$target/small"
+step small by_cargo env RUSTC_WORKSPACE_WRAPPER="$(members_with --cfg memoman_small)" \
+    RUSTDOCFLAGS="--cfg memoman_small" cargo test -p memoman-core
 step crates by_lines scripts/rust-crates.sh quick
 step lock-model by_cargo env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" \
     cargo test -p memoman-global --test '*_model' \
     --target-dir "$target/loom"
 rm -f "$target/c_suite/results.tsv"
 step c-suite by_harness cargo test -p memoman-tests
-step debug-lint by_status scripts/check-debug.sh lint
-step debug-rust by_cargo scripts/check-debug.sh rust
-step debug by_lines scripts/check-debug.sh programs
+debug=(env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_debug -Cforce-frame-pointers=yes"
+    CARGO_TARGET_DIR="$target/memoman-debug")
+step debug-lint by_status "${debug[@]}" cargo clippy --quiet --all-targets -p memoman \
+    -p memoman-debug -p memoman-global -p memoman-preload -- -D warnings
+step debug-rust by_cargo "${debug[@]}" cargo test -p memoman-global --lib --test debugged
+step debug by_lines scripts/programs.sh debug
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
 step library by_status scripts/build-lib.sh dist release
@@ -174,7 +176,7 @@ step build by_lines scripts/check-build.sh
 step headers by_lines scripts/check-headers.sh dist
 step install by_lines scripts/check-install.sh dist
 step see by_lines scripts/see.sh quick
-step realtime by_lines scripts/realtime.sh dist
+step realtime by_lines scripts/rtsan.sh dist
 step programs by_lines scripts/programs.sh check dist
 step examples by_lines examples/run.sh dist
 step docs by_lines scripts/docs.sh check
@@ -182,7 +184,7 @@ step workflows by_lines scripts/check-workflows.sh
 step 32-bit by_cargo scripts/other-targets.sh check i686 quick
 step symbolic by_lines scripts/symbolic.sh dist quick
 step mutants by_lines python3 scripts/mutants_report.py --committed
-step planted by_lines scripts/planted-bugs.sh --places
+step planted by_lines scripts/planted.sh --places
 
 # Every group of the corner cases must have been tested, where it can be.
 for variant in plain dev asan; do

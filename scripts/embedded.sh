@@ -59,41 +59,6 @@ firmware_runs() {
         }' "$m3/firmware.txt"
 }
 
-# Every record has its place, and what they say is live at the end is nothing.
-records_are_whole() {
-    python3 - "$m3/records.mmr" <<'CHECK'
-import struct
-import sys
-
-data = open(sys.argv[1], "rb").read()
-assert data and len(data) % 16 == 0, len(data)
-live, kinds, before = {}, {}, None
-for place in range(0, len(data), 16):
-    kind, align, heap, sequence, pointer, size, time = struct.unpack_from("<4B3I", data, place)
-    assert sequence == place // 16 % 256 and heap == 1, place
-    kinds[kind] = kinds.get(kind, 0) + 1
-    if kind == 255:
-        assert sequence == 0 and align == 1 and data[place + 4 : place + 8] == b"MMR1"
-        assert time == 4
-        continue
-    elif kind == 254:
-        before = pointer
-        continue
-    elif kind in (1, 4):
-        if kind == 4:
-            del live[before]
-        assert pointer not in live and pointer % 8 == 0
-        live[pointer] = size
-    elif kind == 5:
-        del live[pointer]
-    else:
-        assert kind in (6, 7), kind
-    before = None
-assert not live and kinds[7] == 1 and kinds[6] > 0 and kinds[4] > 100 and kinds[1] > 3000, kinds
-print(len(data) // 16, "records")
-CHECK
-}
-
 # The debugger script reads the firmware's heap through QEMU's probe.
 firmware_is_debugged() {
     local port=$((30000 + $$ % 20000)) emulator
@@ -122,7 +87,7 @@ firmware_traps() {
 }
 
 # sizes MAP: bytes of memoman's code, its constants, the compiler runtime's code, variables in RAM.
-sizes() { python3 scripts/link_map.py "$1" libmemoman.a; }
+sizes() { python3 examples/firmware/link_map.py "$1" libmemoman.a; }
 
 # uses NAME FUNCTION…: sizes of a program that calls nothing but these.
 uses() {
@@ -231,7 +196,7 @@ file_is_32_bit() { grep -q ELF32 <<<"$(readelf -h "$1")"; }
 if check library-cortex-m3 scripts/build-lib.sh "$m3" cortex-m3 &&
     check firmware-links firmware firmware; then
     if check firmware-runs firmware_runs; then indented <"$m3/firmware.txt"; fi
-    check firmware-records-are-whole records_are_whole
+    check firmware-records-are-whole python3 examples/firmware/records.py "$m3/records.mmr"
     check firmware-is-debugged firmware_is_debugged
     check firmware-without-handler-traps firmware_traps
     check figures-agree figures_agree

@@ -103,28 +103,17 @@ report() { # TARGET FILE
     echo "fuzz: after the fix, keep the input as fuzz/regressions/$1/NAME"
 }
 
-# fuzz TARGET SECONDS: with one line of progress.
+# fuzz TARGET SECONDS: one line at the end, with libFuzzer's last figures.
 fuzz() {
-    local name=$1 seconds=$2 log=$out/$1.log pid line='' began=$EPOCHSECONDS file
-    local corpus=$out/corpus/$name
+    local name=$1 seconds=$2 log=$out/$1.log corpus=$out/corpus/$1 status=0 began=$SECONDS file
     mkdir -p "$corpus" "fuzz/corpus/$name"
     rm -f "$crashes/$name"-*
     "$out/bin/$name" -max_total_time="$seconds" -max_len="${longest[$name]}" -len_control=20 \
         -timeout=20 -rss_limit_mb=2048 -artifact_prefix="$crashes/$name-" ${SEED:+-seed=$SEED} \
-        "$corpus" "fuzz/corpus/$name" >"$log" 2>&1 &
-    pid=$!
-    while kill -0 $pid 2>/dev/null; do
-        sleep 2
-        line=$(grep -aE '^#[0-9]' "$log" | tail -n 1 | sed -E 's/[ \t]+/ /g; s/ L: .*//') || true
-        printf -v line 'fuzz: %-11s %4d of %d s  %-90.90s' "$name" $((EPOCHSECONDS - began)) \
-            "$seconds" "$line"
-        [ ! -t 1 ] || printf '\r%s' "$line"
-    done
-    [ ! -t 1 ] || printf '\r'
-    printf '%s\n' "$line"
-    if wait $pid; then
-        return 0
-    fi
+        "$corpus" "fuzz/corpus/$name" >"$log" 2>&1 || status=$?
+    printf 'fuzz: %-11s %4d of %d s  %.90s\n' "$name" $((SECONDS - began)) "$seconds" \
+        "$(grep -aE '^#[0-9]' "$log" | tail -n 1 | sed -E 's/[ \t]+/ /g; s/ L: .*//')"
+    [ $status -ne 0 ] || return 0
     grep -aE 'FOUND:|^==.*ERROR|^SUMMARY|runtime error|ALARM' "$log" | head -n 4 || true
     for file in "$crashes/$name"-*; do
         [ -e "$file" ] && report "$name" "$file"

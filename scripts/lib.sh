@@ -102,6 +102,15 @@ swap() {
         $n += s/$old/$ENV{NEW}/g; END { print STDERR $n + 0 }' "${@:3}" 2>&1
 }
 
+# members_with FLAG…: a RUSTC_WORKSPACE_WRAPPER with which cargo passes the flags to rustc for the
+# packages of this workspace only, so that what they depend on is not built anew.
+members_with() {
+    local wrapper=$target/with/${*//[^a-z0-9_]/}
+    printf '#!/bin/sh\nexec "$@" %s\n' "$*" >"$work/wrapper"
+    place "$work/wrapper" "$wrapper" 755
+    echo "$wrapper"
+}
+
 rust_host() { rustc -vV | sed -n 's/^host: //p'; }
 memoman_version() {
     sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml"

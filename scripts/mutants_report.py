@@ -108,30 +108,21 @@ def main():
         if outcome == "missed":
             survivors[f"{package}/{file}", words].append(f"{row}:{column}")
 
-    rows, failed = [], False
+    out, failed = [], False
     for package in sorted({package for package, _ in table}):
-        total = collections.Counter()
-        for (_, file), counts in sorted(
-            (key, value) for key, value in table.items() if key[0] == package
-        ):
-            rows.append([package, file, counts])
-            total.update(counts)
-        rows.append([package, "total", total])
-    out = []
-    for package, file, counts in rows:
-        killed = counts["caught"] + counts["timeout"]
-        viable = killed + counts["missed"]
-        percent = 100.0 * killed / viable if viable else 100.0
-        out.append(
-            [package, file, viable + counts["unviable"], counts["caught"], counts["timeout"]]
-            + [counts["missed"], counts["unviable"], f"{percent:.1f}"]
-        )
-        print(
-            f"mutants  {package:15} {file:15} {percent:6.1f} % dead: {counts['caught']} caught, "
-            f"{counts['timeout']} hang, {counts['missed']} live, "
-            f"{counts['unviable']} do not compile"
-        )
-        if file == "total" and percent < MINIMUM:
+        files = sorted((file, counts) for (name, file), counts in table.items() if name == package)
+        total = sum((counts for _, counts in files), collections.Counter())
+        for file, counts in [*files, ("total", total)]:
+            caught, hang, live = (counts[kind] for kind in ("caught", "timeout", "missed"))
+            viable = caught + hang + live
+            percent = 100.0 * (caught + hang) / viable if viable else 100.0
+            row = [package, file, viable + counts["unviable"], caught, hang, live]
+            out.append([*row, counts["unviable"], f"{percent:.1f}"])
+            print(
+                f"mutants  {package:15} {file:15} {percent:6.1f} % dead: {caught} caught, "
+                f"{hang} hang, {live} live, {counts['unviable']} do not compile"
+            )
+        if percent < MINIMUM:
             failed = True
             print(f"mutants  FAILED: {package} is below {MINIMUM} %")
     reasons = read_reasons(REASONS)

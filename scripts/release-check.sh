@@ -48,7 +48,7 @@ release_tag() {
         { echo "v$version has been tagged"; return 1; }
 }
 
-release_header() { touch build.rs && MEMOMAN_HEADER=verify cargo build --quiet --package memoman; }
+release_header() { cargo check --quiet --package memoman --features header; }
 
 release_help() {
     local name missing=0

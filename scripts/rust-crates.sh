@@ -35,7 +35,7 @@ every_item_has_an_example() {
     shift
     RUSTC_BOOTSTRAP=1 cargo rustdoc --quiet --package "$crate" "$@" \
         --target-dir "$target/doc-json" -- -Zunstable-options --output-format json &&
-        python3 scripts/doc_examples.py "$target/doc-json/doc/${crate//-/_}.json"
+        python3 docs/tools/examples.py "$target/doc-json/doc/${crate//-/_}.json"
 }
 
 # Sources, examples, licences and cargo's own files, nothing else.

@@ -16,7 +16,8 @@ case ${1:-} in
     quick)
         quick=1
         dist=$work/tools
-        (cd "$root" && cargo build --quiet -p memoman-cli -p memoman-record) || exit 1
+        # What the tests of these crates have compiled already.
+        (cd "$root" && cargo build -q --profile test -p memoman-cli -p memoman-record) || exit 1
         place "$target/debug/memoman" "$dist/bin/memoman" 755
         place "$target/debug/libmemoman_record.so" "$dist/lib/libmemoman_record.so"
         ;;
@@ -25,6 +26,7 @@ esac
 memoman=$dist/bin/memoman
 [ -x "$memoman" ] || die "$memoman is missing: run make tools"
 pages=$target/see
+programs=$root/crates/memoman-cli/tests/programs
 mkdir -p "$pages"
 cd "$work" || exit 1
 
@@ -35,7 +37,7 @@ seen() {
     [ -s "$trace" ] || { fail "$name no trace"; return; }
     check "$name-report" "$memoman" report "$trace" -o "$page" || return
     if command -v chromium >/dev/null; then
-        check "$name-page-in-a-browser" python3 "$root/scripts/check_report.py" "$page"
+        check "$name-page-in-a-browser" "$root/crates/memoman-cli/tests/page.py" "$page"
     else
         skip "$name-page-in-a-browser chromium is not installed"
     fi
@@ -77,54 +79,12 @@ SQL
 record sqlite3 sqlite3 :memory: '.read load.sql'
 seen sqlite3
 
-cat >threads.cpp <<'CPP'
-#include <condition_variable>
-#include <cstdlib>
-#include <mutex>
-#include <queue>
-#include <string>
-#include <thread>
-// One thread makes strings, the other ends them.
-int main(int, char **argv) {
-    std::queue<std::string> queue;
-    std::mutex mutex;
-    std::condition_variable ready;
-    const int count = std::atoi(argv[1]);
-    std::thread taker([&] {
-        for (int i = 0; i < count; i++) {
-            std::unique_lock<std::mutex> lock(mutex);
-            ready.wait(lock, [&] { return !queue.empty(); });
-            std::string taken = std::move(queue.front());
-            queue.pop();
-        }
-    });
-    for (int i = 0; i < count; i++) {
-        std::string made(20 + i * 7919 % 3000, 'x');
-        std::lock_guard<std::mutex> lock(mutex);
-        queue.push(std::move(made));
-        ready.notify_one();
-    }
-    taker.join();
-}
-CPP
-g++ -O1 -g threads.cpp -o threads -lpthread || die "g++ is missing"
+g++ -O1 -g "$programs/threads.cpp" -o threads -lpthread || die "g++ is missing"
 record threads ./threads "$([ -n "$quick" ] && echo 5000 || echo 100000)"
 seen threads
 
 if [ -z "$quick" ]; then
-    cat >objects.py <<'PYTHON'
-import json, re
-rows = [{"k": str(i), "v": list(range(i % 9))} for i in range(12000)]
-del rows[::3]
-text = json.dumps(rows)
-again = json.loads(text)
-found = [re.findall(r"\d+", text[i:i + 2000]) for i in range(0, 300000, 2000)]
-del rows
-kept = [x for i, x in enumerate(bytes(1000 + i % 5000) for i in range(800)) if i % 4 == 0]
-names = {i: str(i) * 5 for i in range(20000)}
-del again, found
-PYTHON
-    PYTHONMALLOC=malloc record python3 /usr/bin/python3 objects.py
+    PYTHONMALLOC=malloc record python3 /usr/bin/python3 "$programs/objects.py"
     seen python3
 
     for i in $(seq 300); do
@@ -144,50 +104,12 @@ PYTHON
     wait
     seen redis
 fi
-# The planned pools serve their counts, allocated and freed in turns.
 planned() {
-    cat >classes.toml <<'TOML'
-[[class]]
-name = "frame"
-size = 1520
-count = 6
-[[class]]
-name = "line"
-size = 512
-align = 64
-count = 4
-[[class]]
-name = "note"
-size = 24
-count = 50
-TOML
-    cat >planned.c <<'C'
-#include "heap.h"
-#include <stdint.h>
-static int fill(void *(*take)(void), void **blocks, int count) {
-    for (int i = 0; i < count; i++)
-        if ((blocks[i] = take()) == NULL) return 0;
-    return 1;
-}
-int main(void) {
-    void *frames[6], *lines[4], *notes[50];
-    if (heap_init() != 0) return 1;
-    for (int round = 0; round < 100; round++) {
-        if (!fill(note_alloc, notes, 50) || !fill(frame_alloc, frames, 6)) return 2;
-        if (!fill(line_alloc, lines, 4)) return 3;
-        for (int i = 0; i < 4; i++)
-            if ((uintptr_t)lines[i] % 64 != 0) return 4;
-        for (int i = 0; i < 50; i++) note_free(notes[i * 7 % 50]);
-        for (int i = 0; i < 6; i++) frame_free(frames[i * 5 % 6]);
-        for (int i = 0; i < 4; i++) line_free(lines[i]);
-    }
-    return 0;
-}
-C
-    "$memoman" plan classes.toml --code heap.h --evidence heap.md &&
+    "$memoman" plan "$root/examples/plan/classes.toml" --code heap.h --evidence heap.md &&
         grep -q '## Fragmentation' heap.md &&
-        gcc -std=c11 -Wall -Wextra -Werror -I "$library/include" -I . planned.c \
-            "$library/libmemoman.a" -lpthread -o planned && ./planned
+        gcc -std=c11 -Wall -Wextra -Werror -I "$library/include" -I . \
+            "$root/examples/plan/planned.c" "$library/libmemoman.a" -lpthread -o planned &&
+        ./planned
 }
 library=$dist
 [ -e "$library/libmemoman.a" ] || library=$root/dist

@@ -5,7 +5,6 @@
 #                                     sudo, the rest into target/. Without root: see --check.
 #   scripts/setup.sh --check TARGET…  installs nothing; says for each missing tool what to do, in
 #                                     one line, and fails if there is one
-#   scripts/setup.sh --list [TARGET…] the table: what, whether it is there, which targets need it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 set -f # the table holds patterns
@@ -37,11 +36,10 @@ apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsa
 apt    libasan8,libubsan1    sanitizers          check check-install fuzz soak
 apt    sqlite3               sqlite3             check demo programs see bench-record
 apt    heaptrack             heaptrack_print     check see bench-record
-apt    golang-go             go                  check see
+apt    golang-go             go                  check see programs
 apt    libunwind8            installed           check see bench-record
 apt    nodejs                node                check check-wasm programs
-apt    redis-server          redis-server        check programs see
-apt    redis-tools           redis-benchmark     check programs see
+apt    redis-server,redis-tools installed        check programs see
 apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
 apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
 apt    debhelper             dh                  check check-install deb
@@ -70,30 +68,13 @@ apt    picolibc-arm-none-eabi,libnewlib-arm-none-eabi installed check-embedded
 apt    qemu-system-arm       qemu-system-arm     check-arm64 check-embedded release-check
 apt    qemu-system-misc      qemu-system-riscv32 check-embedded
 apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
-apt    nginx-light           nginx               programs
-apt    wrk,make,ruby,lua5.4,bc .                 programs
-apt    imagemagick           convert             programs
-apt    chromium              chromium            programs docs-look see
-apt    procps                pgrep               programs
-apt    time                  /usr/bin/time       programs
-apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs
+apt    chromium              .                   check programs docs-look see
 apt    default-jdk-headless  javac               programs
-apt    golang-go             go                  programs
-apt    python3-numpy         installed           programs
-apt    python3-pytest        installed           programs
-apt    python3-hypothesis    installed           programs
-apt    php-cli               php                 programs
-apt    r-base-core           R                   programs
-apt    mariadb-server        mariadb-install-db  programs
-apt    memcached             memcached           programs
-apt    jq                    jq                  programs
-apt    mawk                  mawk                programs
-apt    samtools              samtools            programs
-apt    ffmpeg                ffmpeg              programs
-apt    firefox-esr           firefox-esr         programs
-apt    ghostscript           gs                  programs
-apt    inkscape              inkscape            programs
-apt    libreoffice-writer-nogui soffice             programs
+apt    imagemagick           convert             programs
+apt    bc,ffmpeg,firefox-esr,inkscape,jq,lua5.4,make,mawk,memcached,ruby,samtools,wrk . programs
+apt    ghostscript,libreoffice-writer-nogui,mariadb-server installed programs
+apt    nginx-light,php-cli,postgresql,procps,r-base-core,time installed programs
+apt    python3-hypothesis,python3-numpy,python3-pytest installed programs
 cargo  mdbook@0.5.4          crate               docs release-check
 cargo  cargo-mutants@27.1.0  crate               mutants
 pip    symbolic              venv_of             check symbolic
@@ -180,16 +161,6 @@ advise() { # from stdin: rows of `missing`
     while read -r how name; do echo "setup: $(advice "$how" "$name")" >&2; done
 }
 
-list() {
-    local how name probe users state
-    table | while read -r how name probe users; do
-        [ ${#targets[@]} -eq 0 ] || wanted "$users" || continue
-        state=missing
-        ! there "$name" "$probe" || state=there
-        printf '%-7s %-26s %-8s %s\n' "$how" "$name" "$state" "$users"
-    done
-}
-
 install_packages() {
     local sudo=()
     command -v apt-get >/dev/null || return 1
@@ -226,17 +197,13 @@ install_other() {
 
 mode=install
 case "${1:-}" in
-    --check | --list) mode=${1#--} && shift ;;
+    --check) mode=check && shift ;;
     '') misused "say for which targets" ;;
 esac
 targets=("$@")
 for one in "${targets[@]}"; do
     grep -q "^$one:" "$root/Makefile" || misused "no target '$one' in the Makefile"
 done
-if [ $mode = list ]; then
-    list
-    exit
-fi
 
 missing >"$work/missing"
 [ -s "$work/missing" ] || exit 0

@@ -30,9 +30,6 @@ planted() {
         echo "     planted: $2"
         shift 2
     done
-    # The header is not needed, and its generator takes longer to build than the library.
-    rm "$copy/build.rs"
-    sed -i -e '/^build = /d' -e '/^\[build-dependencies\]/,/^$/d' "$copy/Cargo.toml"
     RUSTFLAGS="${RUSTFLAGS:-} -Cllvm-args=-inline-threshold=25" \
         cargo build --quiet --offline --release --package memoman \
         --manifest-path "$copy/Cargo.toml" --target-dir "$venv/planted" ||

@@ -16,10 +16,10 @@ echo "${#text} ${text//line/LINE}" | sha256sum
 SH
 }
 
-# gcc: a file of 100,000 lines
-program_gcc_100k() {
+# gcc: a file of 24,000 lines
+program_gcc_24k() {
     awk 'BEGIN {
-        for (i = 0; i < 12500; i++) {
+        for (i = 0; i < 3000; i++) {
             printf "int f%d(int x)\n{\n    int y = x * %d;\n    if (y > %d)\n", i, i + 3, i * 5
             printf "        y -= f%d(x - 1);\n    return y;\n}\n\n", (i > 0 ? i - 1 : 0)
         }
@@ -34,7 +34,7 @@ program_git_log() {
     git -C "$ROOT" -c safe.directory='*' log -p | LC_ALL=C sort | sha256sum
 }
 
-# python3: a million objects
+# python3: 200,000 objects
 program_python_objects() {
     cat >objects.py <<'PY'
 import random
@@ -43,9 +43,9 @@ class Item:
     __slots__ = ("key", "text")
     def __init__(self, key):
         self.key, self.text = key, "item %d" % key
-items = [Item(random.randrange(10**9)) for _ in range(1_000_000)]
+items = [Item(random.randrange(10**9)) for _ in range(200_000)]
 items.sort(key=lambda item: item.key)
-print(len(items), items[0].text, items[500_000].text, items[-1].text)
+print(len(items), items[0].text, items[100_000].text, items[-1].text)
 index = {item.text: item for item in items}
 del items
 print(len(index), sum(item.key for item in index.values()))

@@ -40,8 +40,8 @@ pub unsafe extern "C" fn mm_calloc(
     }
 }
 
-/// The block of mm_calloc, before it is cleared: a copy of mm_malloc, which an observer can tell
-/// from it. In the small library, mm_malloc itself.
+/// The block of mm_calloc, before it is cleared: a copy of mm_malloc with an event of its own. In
+/// the small library, mm_malloc itself.
 ///
 /// # Safety
 /// The handle is NULL or that of a live instance.

@@ -59,6 +59,10 @@ mod imp {
 
     use crate::ffi::types::{mm_allocator_t, mm_exhausted_handler, mm_observer};
 
+    /// `mm_set_observer`.
+    ///
+    /// # Safety
+    /// None: unsafe as that of the other builds.
     pub(super) unsafe fn set_observer(
         _: *mut mm_allocator_t,
         _: mm_observer,
@@ -67,6 +71,10 @@ mod imp {
         0
     }
 
+    /// `mm_set_exhausted_handler`.
+    ///
+    /// # Safety
+    /// None: unsafe as that of the other builds.
     pub(super) unsafe fn set_exhausted_handler(
         _: *mut mm_allocator_t,
         _: mm_exhausted_handler,
@@ -191,7 +199,7 @@ mod imp {
         true
     }
 
-    /// Tells the observer, if there is one, of a change that is no call for a block.
+    /// Notifies the observer, if there is one, of a change that is no call for a block.
     ///
     /// # Safety
     /// The instance is live and, in the release library, intercepted.

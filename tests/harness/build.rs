@@ -21,6 +21,8 @@ pub(crate) struct Workshop {
     pub(crate) out: PathBuf,
     host: String,
     libraries: Mutex<HashMap<&'static str, Result<PathBuf, String>>>,
+    /// The objects of c_tests/support, for each variant.
+    objects: Mutex<HashMap<&'static str, Result<Vec<PathBuf>, String>>>,
 }
 
 impl Workshop {
@@ -39,6 +41,7 @@ impl Workshop {
             out,
             host: host(),
             libraries: Mutex::default(),
+            objects: Mutex::default(),
         }
     }
 
@@ -81,35 +84,57 @@ impl Workshop {
             .to_command())
     }
 
-    /// Compiles a program of the suite with the support files and the variant's library.
+    /// Compiles a program of the suite and links it with the support files' objects and the
+    /// variant's library.
     pub(crate) fn program(&self, source: &Path, variant: &Variant) -> Result<PathBuf, String> {
         let library = self.library(variant.library)?;
-        let support = self.root.join("c_tests/support");
-        let folder = self.out.join(variant.name);
-        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let program = folder.join(program_name(source));
-        let mut inputs = files(&support, &["c"]);
-        inputs.insert(0, source.to_path_buf());
-        let archive = library.join(variant.archive());
+        let program = self.out.join(variant.name).join(program_name(source));
+        let mut inputs = vec![source.to_path_buf()];
+        inputs.extend(self.support(variant)?);
+        inputs.push(library.join(variant.archive()));
         let mut depends = inputs.clone();
         depends.extend(self.headers());
         depends.push(library.join("include/memoman.h"));
-        depends.push(archive.clone());
         if is_newer(&program, &depends) {
             return Ok(program);
         }
-        let mut command = self.compiler(variant.compiler, false)?;
-        command
-            .args(["-std=c99"])
-            .args(WARNINGS)
-            .args(variant.flags);
-        command
-            .arg("-I")
-            .arg(library.join("include"))
-            .args(&inputs)
-            .arg(&archive)
-            .args(LIBRARIES);
+        let mut command = self.c99(variant, &library)?;
+        command.args(&inputs).args(LIBRARIES);
         self.finish(command, &program)
+    }
+
+    /// The objects of c_tests/support in this variant, compiled once.
+    fn support(&self, variant: &Variant) -> Result<Vec<PathBuf>, String> {
+        let mut objects = self.objects.lock().expect("no build panics");
+        if let Some(made) = objects.get(variant.name) {
+            return made.clone();
+        }
+        let library = self.library(variant.library)?;
+        let folder = self.out.join(variant.name);
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let sources = files(&self.root.join("c_tests/support"), &["c"]);
+        let made = in_parallel(&sources, |source| {
+            let object = folder.join(stem(source)).with_extension("o");
+            let mut depends = self.headers();
+            depends.extend([source.clone(), library.join("include/memoman.h")]);
+            if is_newer(&object, &depends) {
+                return Ok(object);
+            }
+            let mut command = self.c99(variant, &library)?;
+            command.arg("-c").arg(source);
+            self.finish(command, &object)
+        });
+        let made: Result<Vec<PathBuf>, String> = made.into_iter().collect();
+        objects.insert(variant.name, made.clone());
+        made
+    }
+
+    /// The variant's compiler and flags for sources in C99.
+    fn c99(&self, variant: &Variant, library: &Path) -> Result<Command, String> {
+        let mut command = self.compiler(variant.compiler, false)?;
+        command.arg("-std=c99").args(WARNINGS).args(variant.flags);
+        command.arg("-I").arg(library.join("include"));
+        Ok(command)
     }
 
     /// Compiles a program of one file with a library from `folder`.

@@ -134,7 +134,7 @@ impl Sums {
 
 /// 1 − `squares` / `sum`², in millionths, rounded up. The quotient is computed from the upper 40
 /// bits of `sum`², which leaves an error below one millionth, and no 128-bit division.
-fn fragmentation(sum: usize, squares: u128) -> usize {
+pub(crate) fn fragmentation(sum: usize, squares: u128) -> usize {
     let whole = (sum as u128).wrapping_mul(sum as u128);
     if squares >= whole {
         return 0;
@@ -200,44 +200,4 @@ unsafe fn sums(control: *mut Control, look: Look) -> Checked<Sums> {
         }
     }
     Ok(sums)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fragmentation;
-
-    fn exact(sizes: &[usize]) -> f64 {
-        let sum: f64 = sizes.iter().map(|&size| size as f64).sum();
-        let squares: f64 = sizes.iter().map(|&size| (size as f64).powi(2)).sum();
-        1e6 * (1.0 - squares / (sum * sum))
-    }
-
-    #[test]
-    fn fragmentation_is_right_to_a_millionth_for_sums_up_to_2_to_the_64() {
-        let top = usize::BITS - 6;
-        for exponent in 4..top {
-            for count in [1usize, 2, 3, 7, 32] {
-                let sizes: std::vec::Vec<usize> = (0..count)
-                    .map(|index| (1usize << exponent) + 16 * index * index)
-                    .collect();
-                let sum = sizes.iter().sum();
-                let squares = sizes.iter().map(|&size| (size as u128).pow(2)).sum();
-                let found = fragmentation(sum, squares) as f64;
-                assert!(
-                    (found - exact(&sizes)).abs() <= 2.0,
-                    "{count} of 2^{exponent}: {found} against {}",
-                    exact(&sizes)
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn one_block_or_none_is_not_fragmented() {
-        assert_eq!(fragmentation(0, 0), 0);
-        for size in [32, 4096, usize::MAX / 2, usize::MAX] {
-            assert_eq!(fragmentation(size, (size as u128).pow(2)), 0);
-        }
-        assert_eq!(fragmentation(64, 2 * 32 * 32), 500_000);
-    }
 }

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
-use crate::process::{large, mapping, start, supply};
+use crate::process::{large, mapping, mapping_spares, start, supply};
 use crate::system::errno::{EINVAL, ENOMEM, set_errno};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
@@ -99,6 +99,7 @@ unsafe fn allocate_large(
         return clear(block.as_ptr());
     }
     if !settings.in_pools_only()
+        && !mapping_spares::crowded()
         && let Some(block) = mapping::allocate(settings, align, bytes, zeroed)
     {
         return block.as_ptr();

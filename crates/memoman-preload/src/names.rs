@@ -53,6 +53,9 @@ pub unsafe extern "C" fn free(ptr: *mut c_void) {
 }
 
 /// The `free` that the program calls.
+///
+/// # Safety
+/// The duties of `free`.
 #[inline(always)]
 unsafe fn free_by_name(ptr: *mut c_void) {
     let bound = bound!(free);

@@ -4,21 +4,22 @@
 //! | file | what | uses |
 //! |---|---|---|
 //! | `clock.rs` | ticks | |
-//! | `thread.rs` | the calling thread's words, in static thread-local storage | |
 //! | `settings.rs` | what the environment says | |
 //! | `path.rs` | paths of traces and of the program | |
 //! | `loader.rs` | whether the dynamic linker's lock can be taken | |
-//! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
-//! | `modules.rs` | the table of mapped files | `file`, `loader` |
-//! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings`, `loader` |
-//! | `stream.rs` | a thread's chunks of the file | `file`, `thread` |
-//! | `stack.rs` | the numbers of a stream's stacks | `unwind`, `stream`, `modules` |
-//! | `write.rs` | one record | `stream`, `stack` |
-//! | `sample.rs` | one allocation every so many bytes | `write` |
-//! | `process.rs` | start, fork, end | all of these |
-//! | `note.rs` | what the interposed functions report | `process`, `write`, `sample` |
 //! | `next.rs` | the definitions behind the interposed ones | |
-//! | `names.rs`, `operators.rs`, `handles.rs` | the interposed functions | `note`, `next` |
+//! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
+//! | `modules.rs` | the table of mapped files | `clock`, `file`, `loader`, `path` |
+//! | `unwind.rs` | return addresses, by libunwind or libgcc | `loader`, `settings` |
+//! | `thread.rs` | the calling thread's words, in static thread-local storage | `stream` |
+//! | `stream.rs` | a thread's chunks of the file | `file`, `process`, `stack`, `thread` |
+//! | `stack.rs` | the numbers of a stream's stacks | `modules`, `stream`, `unwind`, `write` |
+//! | `write.rs` | one record | `clock`, `settings`, `stack`, `stream` |
+//! | `sample.rs` | one allocation every so many bytes | `clock`, `settings`, `thread` |
+//! | `process.rs` | start, fork, end | all but `note`, `stack`, `write` |
+//! | `note.rs` | what the interposed functions report | `process`, `sample`, `stream`, `write` |
+//! | `names.rs`, `operators.rs` | the interposed functions | `next`, `note`, `process` |
+//! | `handles.rs` | those of memoman's handle API | `clock`, `next`, `note`, `thread` |
 //!
 //! Nothing here allocates, and a thread never waits for another one. A signal handler may allocate
 //! while its thread writes a record: its events go to the stream's second lane.

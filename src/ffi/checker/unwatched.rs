@@ -241,6 +241,9 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
 }
 
 /// Sets functions that observe an instance.
+///
+/// # Safety
+/// The instance is live.
 #[cfg(memoman_debug)]
 pub(crate) unsafe fn hook(_tlsf: Tlsf, set: impl FnOnce()) {
     set();

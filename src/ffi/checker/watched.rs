@@ -46,7 +46,7 @@ impl Session {
         }
     }
 
-    /// Tells the observer, if the instance has one, of a change that the session has made. The
+    /// Notifies the observer, if the instance has one, of a change that the session has made. The
     /// instance is intercepted from here on.
     ///
     /// # Safety

@@ -86,7 +86,7 @@ pub(super) fn runs(calls: &Calls) -> u64 {
     starts as u64 + shifts
 }
 
-/// The calls with each thread's clock moved by up to `shift` of the run, forth and back smoothly.
+/// The calls with each thread's clock moved by up to `shift` of the run, back and forth, smoothly.
 /// The order of each thread's calls, and of each block's, stays.
 fn shifted(calls: &Calls, shift: f64, seed: u64) -> Calls {
     const POINTS: usize = 64;

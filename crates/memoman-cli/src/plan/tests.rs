@@ -297,7 +297,7 @@ fn report_and_page_state_the_figures() {
     let plan = super::plan("a.toml".into(), input::parse(text, None).unwrap(), 10_000).unwrap();
     let report = text::report(&plan);
     for words in [
-        "192 live + 4 x 64 gaps + 96 asked = 544",
+        "192 live + 4 x 64 gaps + 96 requested = 544",
         "384 bytes for blocks serve every order",
         "exact: with 16 bytes less some order is refused",
         "Not covered: mm_realloc",

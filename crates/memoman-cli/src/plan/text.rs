@@ -142,7 +142,7 @@ pub(super) fn formula(plan: &Plan) -> Vec<String> {
         ],
         Argument::Gaps | Argument::Divisor => {
             let mut lines = vec![with(format!(
-                "{} live + {} x {} gaps + {} asked",
+                "{} live + {} x {} gaps + {} requested",
                 grouped(terms.live_bytes),
                 grouped(terms.live),
                 grouped(terms.missed),

@@ -144,8 +144,8 @@ impl Pool {
     }
 }
 
-/// glibc, asked for its size now and then: whenever the live bytes have grown by a 64th of their
-/// peak, and after every 64th of the calls.
+/// glibc, whose size is read whenever the live bytes have grown by a 64th of their peak, and after
+/// every 64th of the calls.
 struct Sampled {
     live: u64,
     next: u64,

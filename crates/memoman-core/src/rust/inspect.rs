@@ -47,15 +47,8 @@ impl Heap<'_> {
     /// Validates up to `max_blocks` blocks (at least one) and saves in `cursor` where to resume;
     /// the heap may be used between two steps. O(bins + max_blocks · pools).
     /// `Tlsf::validate_step` names what steps cannot find.
-    ///
-    /// ```
-    /// # use memoman_core::{Cursor, Heap, Step};
-    /// # use std::mem::MaybeUninit;
-    /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
-    /// let heap = Heap::new(&mut memory).unwrap();
-    /// let mut cursor = Cursor::START;
-    /// assert_eq!(heap.validate_step(&mut cursor, 1000), Step::Sound);
-    /// ```
+    /// Hidden, because [`Heap::steps`] keeps the cursor.
+    #[doc(hidden)]
     pub fn validate_step(&self, cursor: &mut Cursor, max_blocks: usize) -> Step {
         // SAFETY: live (borrowed). A cursor's fields are private: a start or a step wrote it, and a
         // step tests what it leads to.

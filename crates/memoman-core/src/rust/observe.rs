@@ -75,7 +75,7 @@ unsafe extern "C" fn ask<'pool, F: FnMut(&Shortage) -> Option<&'pool mut Memory>
     }
 }
 
-/// Tells the observer of a change that is no call for a block.
+/// Notifies the observer of a change that is no call for a block.
 ///
 /// # Safety
 /// The instance is live, and its words are cleared.
@@ -275,7 +275,7 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// Tells the observer of a change that is no call for a block.
+    /// Notifies the observer of a change that is no call for a block.
     pub(super) fn changed(&self, kind: EventKind, pointer: *mut u8, bytes: usize) {
         let tlsf = self.raw();
         // SAFETY: live (borrowed); its words are cleared if it is intercepted.

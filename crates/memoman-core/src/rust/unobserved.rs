@@ -18,6 +18,8 @@ impl Heap<'_> {
         Err(refusal)
     }
 
+    /// # Safety
+    /// None: unsafe as that of `observe.rs`.
     pub(super) unsafe fn reallocated(
         &self,
         refusal: Refusal,
@@ -27,6 +29,8 @@ impl Heap<'_> {
         Err(refusal)
     }
 
+    /// # Safety
+    /// None: unsafe as that of `observe.rs`.
     pub(super) unsafe fn freed(
         &self,
         misuse: Misuse,

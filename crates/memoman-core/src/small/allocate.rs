@@ -197,6 +197,9 @@ pub(crate) unsafe fn settle(
 }
 
 /// Refuses a request without a search: of zero bytes, or beyond this instance.
+///
+/// # Safety
+/// `control` is live.
 #[inline(always)]
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Outcome {
     // SAFETY: live (caller).
@@ -212,6 +215,9 @@ unsafe fn refuse(control: *mut Control, bytes: usize) -> Outcome {
 }
 
 /// Counts a request refused for lack of memory.
+///
+/// # Safety
+/// `control` is live.
 #[inline(always)]
 pub(crate) unsafe fn exhausted(control: *mut Control) -> Outcome {
     // SAFETY: live (caller).

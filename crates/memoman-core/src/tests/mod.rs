@@ -4,5 +4,6 @@ mod control;
 #[cfg(unix)]
 mod corruption;
 mod hash;
+mod measure;
 mod pool;
 mod size_class;

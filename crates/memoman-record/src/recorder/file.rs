@@ -188,7 +188,7 @@ pub(crate) unsafe fn create(origin: Origin) -> Result<(), i32> {
     FD.store(fd, Ordering::Relaxed);
     USED.store(0, Ordering::Relaxed);
     let header = map(HEADER).map_err(|(_, error)| error)?.0;
-    // SAFETY: HEADER bytes of zeros that no other thread knows.
+    // SAFETY: HEADER bytes of zeros that no other thread reaches.
     unsafe { fill(header, kind, pid, forked, &parent) };
     MAPPED.store(header, Ordering::Release);
     Ok(())
@@ -253,7 +253,7 @@ fn is_predecessor(path: &Path, pid: u32) -> bool {
 /// Writes the header.
 ///
 /// # Safety
-/// `header` has HEADER bytes of zeros that no other thread knows.
+/// `header` has HEADER bytes of zeros that no other thread reaches.
 unsafe fn fill(header: *mut u8, kind: u32, pid: u32, forked: u64, parent: &Path) {
     // SAFETY: valid for writes as a whole (the caller's duty).
     let bytes = unsafe { core::slice::from_raw_parts_mut(header, HEADER) };

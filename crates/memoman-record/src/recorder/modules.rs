@@ -16,7 +16,7 @@ static TABLES: AtomicU64 = AtomicU64::new(0);
 /// first one. It is replaced before the old one is unmapped, so a child finds either.
 static LAST: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
-/// Writes a table if files were loaded since the last one, and the dynamic linker can be asked.
+/// Writes a table if files were loaded since the last one, and the dynamic linker is usable.
 pub(crate) fn write_if_new() {
     if !loader::is_usable() {
         return;
@@ -29,7 +29,7 @@ pub(crate) fn write_if_new() {
     }
 }
 
-/// The first table of a child's file: the parent's last one, if the dynamic linker cannot be asked.
+/// The first table of a child's file: the parent's last one, if the dynamic linker is not usable.
 ///
 /// # Safety
 /// No other thread runs.
@@ -102,7 +102,7 @@ fn write(bytes: usize, fill: impl FnOnce(&mut Table)) {
         // The next chunk of events fails too, and says why.
         return;
     };
-    // SAFETY: `bytes` bytes of zeros that no other thread knows; the magic number comes last.
+    // SAFETY: `bytes` bytes of zeros that no other thread reaches; the magic number comes last.
     unsafe {
         let put = |at: usize, value: u64| mapped.add(at).cast::<u64>().write(value);
         put(chunk::BYTES, bytes as u64);

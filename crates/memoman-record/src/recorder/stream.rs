@@ -230,7 +230,7 @@ fn begin_chunk(lane: &mut Lane, stream: u32, number: usize, thread: u32) -> Resu
     let (ticks, ns) = clock::both();
     lane.ticks = ticks;
     lane.pointer = 0;
-    // SAFETY: `bytes` bytes of zeros that no other thread knows; the magic number comes last.
+    // SAFETY: `bytes` bytes of zeros that no other thread reaches; the magic number comes last.
     unsafe {
         let put = |at: usize, value: u64| base.add(at).cast::<u64>().write(value);
         put(chunk::BYTES, bytes as u64);

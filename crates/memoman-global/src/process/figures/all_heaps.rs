@@ -102,11 +102,9 @@ pub(crate) fn info() -> Info {
             stats: registry::stopped(|| sum(state, tlsf)),
             ..Info::default()
         };
+        info.large_blocks = large.blocks;
+        info.large_bytes = large.bytes;
         // SAFETY: the instance is live and under the lock.
-        let stats = unsafe { tlsf.stats() };
-        info.large_blocks = stats.live_blocks - state.shared.segments + large.blocks;
-        info.large_bytes = stats.used - state.shared.segment_bytes + large.bytes;
-        // SAFETY: as above.
         info.free_blocks = unsafe { tlsf.free_blocks(COUNTED_MAX) };
         info
     });

@@ -36,9 +36,9 @@ pub struct Info {
     pub cached_blocks: usize,
     /// Their bytes, headers included.
     pub cached_bytes: usize,
-    /// Live blocks outside the threads' heaps.
+    /// Live blocks with a mapping of their own.
     pub large_blocks: usize,
-    /// Their bytes, headers included.
+    /// Their bytes.
     pub large_bytes: usize,
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn print_table() {
 }
 
 /// The figures in the form of glibc's `malloc_info`: its `fast` are the cached blocks, its `rest`
-/// the other free ones, its `mmap` the live blocks outside the threads' heaps.
+/// the other free ones, its `mmap` the blocks with a mapping of their own.
 pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
     let Info {
         stats,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""memoman's part of a linked firmware, from GNU ld's map: scripts/link_map.py FIRMWARE.map ARCHIVE
+"""memoman's part of a linked firmware, from GNU ld's map: link_map.py FIRMWARE.map ARCHIVE
 
 Prints four numbers of bytes, of the sections that were kept from ARCHIVE: memoman's code, its
 constants (the texts of its messages), the compiler runtime's code (memcpy), variables in RAM.

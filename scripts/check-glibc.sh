@@ -1,12 +1,14 @@
-#!/bin/bash
-# glibc's own tests of malloc under the shim. Usage: scripts/glibc-tests.sh [DIST]
+#!/usr/bin/env bash
+# glibc's own tests of malloc under the shim: scripts/check-glibc.sh [DIST]
+#
 # Their sources come from Debian's package glibc-source; nothing of them is part of this project.
-# Each test runs without the shim first: one that fails there, or calls itself unsupported, says
-# nothing and is skipped. Needs apt-get, dpkg, xz and a C compiler.
+# Each test runs without the shim first: one that fails there, or calls itself unsupported, is
+# skipped, because it shows nothing. Needs apt-get, dpkg, xz and a C compiler.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-shim=$PWD/${1:-dist}/libmemoman_preload.so
-work=$PWD/target/glibc-tests
+. "$(dirname "$0")/lib.sh"
+group=glibc
+shim=$(cd "${1:-$root/dist}" && pwd)/libmemoman_preload.so
+folder=$target/glibc-tests
 
 # Left out, with the reason.
 left_out() {
@@ -27,8 +29,8 @@ left_out() {
     esac
 }
 
-mkdir -p "$work/objects"
-cd "$work"
+mkdir -p "$folder/objects"
+cd "$folder"
 if [ ! -d glibc/malloc ]; then
     apt-get download -qq glibc-source
     dpkg -x glibc-source_*.deb package
@@ -39,7 +41,7 @@ if [ ! -d glibc/malloc ]; then
     for name in array_length allocate_once intprops libc-diag libc-pointer-arith scratch_buffer; do
         cp "glibc/include/$name.h" headers/
     done
-    : > headers/config.h
+    : >headers/config.h
 fi
 flags=(-w -O1 -std=gnu11 -D_GNU_SOURCE -D_ISOMAC=1 -DTIMEOUTFACTOR=8 "-DTEST_ROOT=\"\""
     -include limits.h -Iheaders -Iglibc -Iglibc/support)
@@ -49,23 +51,21 @@ if [ ! -f libsupport.a ]; then
         name=$(basename "$file" .c)
         case $name in
             tst-* | test-driver | test-container | links-dso* | shell-* | echo-* | true-*) ;;
-            *) gcc "${flags[@]}" -c "$file" -o "objects/$name.o" 2> "objects/$name.log" || true ;;
+            *) gcc "${flags[@]}" -c "$file" -o "objects/$name.o" 2>"objects/$name.log" || true ;;
         esac
     done
     # What glibc's makefile generates.
     printf 'const char %s[] = "/";\n' support_{srcdir,objdir,install}_root \
         support_install_{prefix,rootsbindir} support_{complocaledir,libdir,bindir}_prefix \
-        support_{sbindir,slibdir}_prefix support_objdir_elf_ldso > paths.c
+        support_{sbindir,slibdir}_prefix support_objdir_elf_ldso >paths.c
     gcc -c paths.c -o objects/support_paths.o
     ar rcs libsupport.a objects/*.o
 fi
 
-passed=0 failed=0 skipped=0
 for file in glibc/malloc/tst-*.c; do
     name=$(basename "$file" .c)
     if reason=$(left_out "$name"); then
-        echo "skip $name: $reason"
-        skipped=$((skipped + 1))
+        skip "$name $reason"
         continue
     fi
     more=()
@@ -74,26 +74,12 @@ for file in glibc/malloc/tst-*.c; do
         tst-interpose-thread) more=(glibc/malloc/tst-interpose-aux-thread.c) ;;
     esac
     if ! gcc "${flags[@]}" -fno-builtin "$file" "${more[@]}" libsupport.a -lpthread -lm -ldl \
-        -o "$name" 2> "$name.log"; then
-        echo "skip $name: does not compile outside glibc ($work/$name.log)"
-        skipped=$((skipped + 1))
-        continue
-    fi
-    status=0
-    timeout 120 "./$name" > "$name.log" 2>&1 || status=$?
-    if [ $status != 0 ]; then
-        echo "skip $name: status $status without the shim"
-        skipped=$((skipped + 1))
-        continue
-    fi
-    LD_PRELOAD=$shim timeout 300 "./$name" > "$name.log" 2>&1 || status=$?
-    if [ $status = 0 ]; then
-        echo "ok   $name"
-        passed=$((passed + 1))
+        -o "$name" 2>"$name.log"; then
+        skip "$name does not compile outside glibc ($folder/$name.log)"
+    elif ! timeout 120 "./$name" >"$name.log" 2>&1; then
+        skip "$name fails without the shim"
     else
-        echo "FAIL $name: status $status ($work/$name.log)"
-        failed=$((failed + 1))
+        check "$name" env LD_PRELOAD="$shim" timeout 300 "./$name" || true
     fi
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+finish

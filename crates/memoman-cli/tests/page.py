@@ -1,93 +1,23 @@
 #!/usr/bin/env python3
 """Opens a page of `memoman report` in headless Chromium and uses it: one result line a fact.
 
-    scripts/check_report.py PAGE [FOLDER]     with FOLDER: also takes pictures of it there
+    crates/memoman-cli/tests/page.py PAGE [FOLDER]
+
+With FOLDER: also takes pictures of it there. Prints "ok report FACT" or "FAIL report FACT why".
 
 The page is ready within 5 s, moves its slider, shows a tip, zooms, changes colours, and writes no
 error to the console; nothing is fetched. Needs chromium.
 """
 
-import base64
-import json
-import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[3] / "docs/tools"))
+from browser import Browser, problems
+
 READY = 5.0  # seconds, from the start of loading
-
-
-class Browser:
-    """Chromium, spoken to over a pipe."""
-
-    def __init__(self, profile):
-        program = shutil.which("chromium") or shutil.which("chromium-browser")
-        if program is None:
-            sys.exit("check_report: chromium is missing: apt-get install chromium")
-        read, self.write = os.pipe()
-        self.read, write = os.pipe()
-        command = [
-            program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            "--disable-extensions", "--disable-background-networking", "--hide-scrollbars",
-            f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank",
-        ]  # fmt: skip
-        shell = ["/bin/sh", "-c", f'exec "$@" 3<&{read} 4>&{write} 2>/dev/null', "sh", *command]
-        self.process = subprocess.Popen(shell, pass_fds=(read, write))
-        os.close(read)
-        os.close(write)
-        self.number, self.rest, self.events = 0, b"", []
-        targets = self.call("Target.getTargets")["targetInfos"]
-        page = next(target for target in targets if target["type"] == "page")
-        attached = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
-        self.session = attached["sessionId"]
-
-    def message(self):
-        while b"\0" not in self.rest:
-            more = os.read(self.read, 1 << 20)
-            if not more:
-                sys.exit("check_report: chromium has ended")
-            self.rest += more
-        one, self.rest = self.rest.split(b"\0", 1)
-        return json.loads(one)
-
-    def call(self, method, **params):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        if hasattr(self, "session"):
-            message["sessionId"] = self.session
-        os.write(self.write, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self.message()
-            if answer.get("id") == self.number:
-                if "error" in answer:
-                    sys.exit(f"check_report: {method}: {answer['error']['message']}")
-                return answer["result"]
-            self.events.append(answer)
-
-    def value(self, expression):
-        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True,
-                           returnByValue=True)  # fmt: skip
-        if "exceptionDetails" in result:
-            return f"exception: {result['exceptionDetails']['text']}"
-        return result["result"].get("value")
-
-    def mouse(self, kind, x, y):
-        pressed = {"button": "left", "clickCount": 1, "buttons": 1} if kind != "mouseMoved" else {}
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **pressed)
-
-    def picture(self, path, clip=None):
-        more = {"clip": {**clip, "scale": 1}} if clip else {}
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **more)
-        path.write_bytes(base64.b64decode(shot["data"]))
-
-    def window(self, width, height, dark):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                  deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
 
 
 failures = 0
@@ -171,25 +101,6 @@ def use(browser):
     check("no-scrolling-sideways", wide <= 0, str(wide))
 
 
-def problems(browser):
-    """Errors in the console, exceptions, and what was fetched."""
-    browser.value("0")
-    found = []
-    for event in browser.events:
-        params, method = event.get("params", {}), event.get("method")
-        if method == "Runtime.exceptionThrown":
-            found.append(params["exceptionDetails"].get("exception", {}).get("description", "?"))
-        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
-            found.append(str(params["args"]))
-        elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
-            found.append(params["entry"]["text"])
-        elif method == "Network.requestWillBeSent":
-            url = params["request"]["url"]
-            if not url.startswith(("file:", "data:", "about:")):
-                found.append(f"fetches {url}")
-    return found
-
-
 def main():
     if len(sys.argv) not in (2, 3) or sys.argv[1] in ("-h", "--help"):
         print(__doc__.strip())
@@ -197,8 +108,6 @@ def main():
     page = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(profile)
-        for domain in ("Runtime", "Log", "Network", "Page"):
-            browser.call(f"{domain}.enable")
         browser.window(1100, 900, dark=False)
         browser.call("Page.navigate", url=page.as_uri())
         use(browser)

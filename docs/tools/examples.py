@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Each public item of a crate has an example in its documentation.
 
-    scripts/doc_examples.py CRATE.json    rustdoc's JSON
+    docs/tools/examples.py CRATE.json    rustdoc's JSON
 
 The items that the crate's root shows, with their own functions and constants. Hidden ones are not
 in the JSON's root; fields, variants and implementations of traits are left out.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# RealtimeSanitizer over the handle API: scripts/realtime.sh [DIST]
+# RealtimeSanitizer over the handle API: scripts/rtsan.sh [DIST]
 #
 # The release archive, as it is shipped, in a program whose calls of it are marked nonblocking. The
 # last two checks are self-tests: a blocking call planted on either side must be reported.
