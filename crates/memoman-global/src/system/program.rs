@@ -121,6 +121,27 @@ pub(crate) fn write(file: i32, bytes: &[u8]) -> isize {
     }
 }
 
+/// Passes the file of the program or library that has this address to `use_image`, and where it
+/// begins.
+#[cfg(memoman_debug)]
+pub(crate) fn image(address: usize, use_image: impl FnOnce(&[u8], usize)) {
+    let mut info = core::mem::MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: dladdr writes `info` when it succeeds; the names in it are C strings of the dynamic
+    // linker, which has the library loaded.
+    unsafe {
+        if libc::dladdr(address as *const _, info.as_mut_ptr()) == 0 {
+            return;
+        }
+        let info = info.assume_init();
+        if !info.dli_fname.is_null() {
+            use_image(
+                CStr::from_ptr(info.dli_fname).to_bytes(),
+                info.dli_fbase.addr(),
+            );
+        }
+    }
+}
+
 /// Registers a function for the end of the process. May allocate.
 pub(crate) fn at_exit(work: extern "C" fn()) {
     // SAFETY: a function without parameters that lives as long as the library.
