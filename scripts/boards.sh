@@ -38,7 +38,8 @@ flash() {
     echo 'int main(void); int main(void) { return 0; }' >"$work/least.c"
     link "$folder/least" "$1" "$2" "$work/least.c" \
         -Wl,-u,mm_create_for,-u,mm_add_pool,-u,mm_malloc,-u,mm_free || return 1
-    python3 examples/firmware/link_map.py "$folder/least.map" libmemoman.a | awk '{ print $1 + $2 + $3 }'
+    python3 examples/firmware/link_map.py "$folder/least.map" libmemoman.a |
+        awk '{ print $1 + $2 + $3 }'
 }
 
 # The clock advances by the same amount with each instruction.
