@@ -70,7 +70,7 @@ impl Bed {
     /// Puts a block into the inbox, as another thread's free does.
     fn put_in(&self, block: NonNull<u8>) {
         // SAFETY: the bed's heap, and a block of it.
-        unsafe { remote::put(self.heap, block) };
+        unsafe { ThreadHeap::put(self.heap, block) };
     }
 
     fn collect(&self, most: usize, to_cache: bool) -> Result<usize, (Misuse, *const u8)> {

@@ -85,7 +85,7 @@ fn blocks_in(bytes: usize, class: usize) -> usize {
 #[repr(C)]
 pub(crate) struct Class {
     /// The block that is taken out next, or null.
-    head: *mut u8,
+    pub(crate) head: *mut u8,
     /// How many more may be put in.
     pub(crate) left: usize,
 }
@@ -136,7 +136,7 @@ pub(crate) enum Taken {
 
 /// A block's first two words.
 #[inline(always)]
-fn words(block: NonNull<u8>) -> *mut usize {
+pub(crate) fn words(block: NonNull<u8>) -> *mut usize {
     block.as_ptr().cast()
 }
 

@@ -86,14 +86,29 @@ pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
 pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
     // SAFETY: the calling thread's heap (caller); heaps are never given back.
     unsafe {
-        if !enter(own) {
+        if !enter_to_put(own) {
             return;
         }
+        ThreadHeap::send_all(own);
         add_pending((*own).sent.bytes);
         ((*own).sent.blocks, (*own).sent.bytes) = (0, 0);
         ThreadHeap::leave(own);
         look_at(own, owner);
         sweep(own, SWEPT_AT_LOOK);
+    }
+}
+
+/// Sends what waits in the calling thread's outbox, unless another thread forks.
+///
+/// # Safety
+/// `heap` is the calling thread's, or null.
+pub(crate) unsafe fn send_waiting(heap: *mut ThreadHeap) {
+    // SAFETY: the calling thread's heap (caller), inside its gate to put.
+    unsafe {
+        if !heap.is_null() && !(*heap).outbox.is_empty() && enter_to_put(heap) {
+            ThreadHeap::send_all(heap);
+            ThreadHeap::leave(heap);
+        }
     }
 }
 
@@ -143,7 +158,8 @@ unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
             (*idleness).seen.store(allocations, Ordering::Relaxed);
             return;
         }
-        if (*idleness).clean.load(Ordering::Relaxed) == allocations && (*heap).inbox.is_empty() {
+        let clean = (*idleness).clean.load(Ordering::Relaxed) == allocations;
+        if clean && (*heap).inbox.is_empty() && (*heap).outbox.is_empty() {
             return;
         }
         let since = (*idleness).since.load(Ordering::Relaxed);
@@ -217,6 +233,7 @@ unsafe fn visit_once(
         if gate.claim_marked(mark) {
             let outside = gate.is_left();
             if outside {
+                ThreadHeap::send_all(heap);
                 visited = relieve(heap, true, segments);
             }
             gate.dismiss(outside);
@@ -234,6 +251,14 @@ unsafe fn visit_once(
 /// `heap` is the calling thread's heap, which is outside its gate.
 #[must_use]
 pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
+    // SAFETY: the owner (caller), inside its gate to put.
+    unsafe {
+        if !enter_to_put(heap) {
+            return false;
+        }
+        ThreadHeap::send_all(heap);
+        ThreadHeap::leave(heap);
+    }
     for _ in 0..SETTLED_TURNS {
         let mut segments = Segments::default();
         // SAFETY: the owner (caller), inside its gate.

@@ -26,11 +26,13 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
             Err(misuse) => return misuse::report_global(misuse, block.as_ptr()),
         };
         if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
+            // Blocks of the same heap may wait: this call takes some of them out of its inbox.
+            reclaim::send_waiting(heap);
             free_under_lock(owner, block);
         } else if enter_to_put(heap) {
             // Inside its own gate: a fork waits for it, and so does not come between exchange and
             // link.
-            put(owner, block);
+            ThreadHeap::send(heap, owner, block, bytes);
             let is_to_look = reclaim::count_sent(heap, bytes);
             ThreadHeap::leave(heap);
             if is_to_look {
@@ -40,20 +42,6 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
             // The fork is over.
             free(heap, owner, block);
         }
-    }
-}
-
-/// Puts a tested block into its heap's inbox.
-///
-/// # Safety
-/// The block is one of `owner`'s, and not used any more.
-pub(crate) unsafe fn put(owner: *mut ThreadHeap, block: NonNull<u8>) {
-    // SAFETY: a block in a segment of `owner`, not used any more (caller): its first two words may
-    // be written.
-    unsafe {
-        let key = (*owner).shared.key;
-        cache::set_mark_of(key, block);
-        (*owner).inbox.put(block.as_ptr().expose_provenance(), key);
     }
 }
 
@@ -87,7 +75,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
                 if !gate.is_left_behind() {
                     add_pending(core_calls::usable_size_meanwhile(block));
                 }
-                put(owner, block);
+                ThreadHeap::put(owner, block);
                 return;
             }
             if let Err(misuse) = ThreadHeap::release(owner, block) {
