@@ -227,7 +227,7 @@ impl Cache {
 
     /// The next block, if `word` is a sound link. A null one is sound: none.
     #[inline(always)]
-    unsafe fn link(this: *const Cache, word: usize) -> Option<*mut u8> {
+    pub(crate) unsafe fn link(this: *const Cache, word: usize) -> Option<*mut u8> {
         // SAFETY: the cache is this thread's (caller).
         let next = word ^ unsafe { (*this).key };
         (next & !ADDRESS == 0).then(|| ptr::with_exposed_provenance_mut(next))

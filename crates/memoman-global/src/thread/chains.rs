@@ -13,11 +13,11 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Tlsf};
-use crate::thread::cache::{self, Cache, SMALL, words};
+use crate::thread::cache::{self, Cache, words};
 use crate::thread::heap::{ThreadHeap, belongs};
 use crate::thread::idleness;
 use crate::thread::inbox::Taken;
-use crate::thread::outbox::{Chain, Rest};
+use crate::thread::outbox::{Chain, QUANTA_MOST, Rest};
 
 /// From a block to its third word.
 const NODE: usize = 2 * size_of::<usize>();
@@ -42,6 +42,11 @@ unsafe fn deliver(chain: Chain) {
     }
 }
 
+/// Bytes of a chain's blocks, headers included.
+fn bytes(chain: Chain) -> usize {
+    usize::from(chain.blocks) * chain.quanta as usize * ALIGN
+}
+
 /// The first two words of the block at this address.
 fn words_at(address: usize) -> *mut usize {
     ptr::with_exposed_provenance_mut(address)
@@ -59,43 +64,74 @@ impl ThreadHeap {
         // written.
         unsafe {
             cache::set_mark_of((*owner).shared.key, block);
-            deliver(Chain {
-                owner: owner.expose_provenance(),
-                first: address,
-                last: address,
-            });
+            deliver(Chain::of(owner.expose_provenance(), address, 0));
         }
     }
 
-    /// Sends a tested block with so many usable bytes to its heap `owner`, a small one through the
-    /// outbox of `heap`.
+    /// Adds a small block to a chain in the outbox of `heap`, for its heap `owner`. False if none of
+    /// its size has room.
+    ///
+    /// # Safety
+    /// The duties of [`ThreadHeap`], inside its owner's gate to put. The block is one of `owner`'s,
+    /// whose key is `key`, and not used any more; `size` is its size with the header, or 0.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) unsafe fn add_to_chain(
+        heap: *mut ThreadHeap,
+        owner: *mut ThreadHeap,
+        key: usize,
+        block: NonNull<u8>,
+        size: usize,
+    ) -> bool {
+        let quanta = size / ALIGN;
+        if quanta.wrapping_sub(1) >= QUANTA_MOST {
+            return false;
+        }
+        let link = |first: usize, next: usize| {
+            // SAFETY: the block's first two words may be written (caller).
+            unsafe {
+                words_at(first).write(next ^ key);
+                words_at(first).add(1).write(first ^ key);
+            }
+        };
+        let block = block.as_ptr().expose_provenance();
+        // SAFETY: the caller is in the heap.
+        unsafe { (*heap).outbox.add(owner.expose_provenance(), quanta, block, link) }
+    }
+
+    /// Sends a tested block of `size` bytes, header included, to its heap `owner`: a small one to
+    /// the outbox of `heap`, which may send a chain for it.
     ///
     /// # Safety
     /// The duties of [`ThreadHeap`], inside its owner's gate to put. The block is one of `owner`'s,
     /// and not used any more.
-    #[inline(always)]
     pub(crate) unsafe fn send(
         heap: *mut ThreadHeap,
         owner: *mut ThreadHeap,
         block: NonNull<u8>,
-        bytes: usize,
+        size: usize,
     ) {
-        let quanta = (bytes + HEADER) / ALIGN;
         // SAFETY: the caller is in the heap; the block's words may be written, and those of the
-        // blocks of a chain (caller); a chain has blocks of one heap.
+        // blocks of a chain (caller).
         unsafe {
-            if quanta >= SMALL {
+            let key = (*owner).shared.key;
+            if ThreadHeap::add_to_chain(heap, owner, key, block, size) {
+                return;
+            }
+            let sent = &mut (*heap).sent;
+            if size > QUANTA_MOST * ALIGN {
+                sent.blocks += 1;
+                sent.bytes += size;
                 return ThreadHeap::put(owner, block);
             }
-            let key = (*owner).shared.key;
             cache::set_mark_of(key, block);
-            (*heap).outbox.put(
-                owner.expose_provenance(),
-                quanta,
-                block.as_ptr().expose_provenance(),
-                |block, next| words_at(block).write(next ^ key),
-                |chain| deliver(chain),
-            );
+            let address = block.as_ptr().expose_provenance();
+            let outbox = &mut (*heap).outbox;
+            if let Some(chain) = outbox.open(owner.expose_provenance(), size / ALIGN, address) {
+                sent.blocks += usize::from(chain.blocks);
+                sent.bytes += bytes(chain);
+                deliver(chain);
+            }
         }
     }
 
@@ -104,11 +140,19 @@ impl ThreadHeap {
     /// # Safety
     /// The duties of [`ThreadHeap`]. No thread forks before the call ends: the caller has the lock,
     /// or is inside its own gate to put.
-    #[cold]
     #[inline(never)]
     pub(crate) unsafe fn send_all(heap: *mut ThreadHeap) {
+        let mut sent = 0;
         // SAFETY: the caller is in the heap; the blocks of its outbox are not used any more.
-        unsafe { (*heap).outbox.send_all(|chain| deliver(chain)) };
+        unsafe {
+            (*heap).outbox.empty(|chain| {
+                sent += bytes(chain);
+                deliver(chain);
+            });
+        }
+        if sent > 0 {
+            idleness::add_pending(sent);
+        }
     }
 
     /// The inbox may hold a block, or the owner has yet to take a part of a chain.
@@ -199,17 +243,17 @@ unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
         let mut end = 0;
         let most = most.min((*entry).left);
         while taken < most && class_at(heap, next) == Some(class) {
-            let mut after = 0;
+            let mut after = ptr::null_mut();
             if next != last {
-                after = words_at(next).read() ^ key;
-                if !belongs(heap, after) {
-                    break;
+                match Cache::link(cache, words_at(next).read()) {
+                    Some(link) if !link.is_null() => after = link,
+                    _ => break,
                 }
             }
             taken += 1;
             end = next;
-            next = after;
-            if after == 0 {
+            next = after.addr();
+            if next == 0 {
                 break;
             }
         }
@@ -217,7 +261,7 @@ unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
             words_at(end).write((*entry).head.expose_provenance() ^ key);
             (*entry).head = words_at(first).cast();
             (*entry).left -= taken;
-            (*heap).received += taken * Tlsf::block_size(words_at(first).cast());
+            (*heap).received += taken * (Tlsf::block_size(words_at(first).cast()) + HEADER);
             (*heap).rest.next = next;
         }
     }
@@ -262,7 +306,7 @@ unsafe fn unchain(heap: *mut ThreadHeap, to_cache: bool) -> Result<(), Found> {
             return Err((Misuse::SmashedLink, block.as_ptr()));
         }
         Cache::clear_mark(block);
-        (*heap).received += Tlsf::block_size(block.as_ptr());
+        (*heap).received += Tlsf::block_size(block.as_ptr()) + HEADER;
         if !to_cache {
             ThreadHeap::release(heap, block).map_err(|misuse| (misuse, block.as_ptr().cast_const()))
         } else if ThreadHeap::keep(heap, block) {

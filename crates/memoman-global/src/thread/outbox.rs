@@ -7,18 +7,48 @@
 use crate::system::sync::{AtomicUsize, Ordering};
 
 /// Chains that may wait, a bit for each in a word.
-const SLOTS: usize = usize::BITS as usize;
-/// A chain goes when it has so many blocks, or so many quanta.
-pub(crate) const CHAIN_BLOCKS: usize = 16;
-const CHAIN_QUANTA: usize = 256;
+const SLOTS: usize = 32;
+/// Quanta of a chain at most.
+const CHAIN_QUANTA: usize = 64;
+/// Quanta of the largest block that waits for others of its size.
+pub(crate) const QUANTA_MOST: usize = CHAIN_QUANTA / 2;
 
-/// Blocks of one heap, linked from the first to the last.
+/// Blocks of one heap and of one size, linked from the first to the last.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Chain {
+    /// The heap; 0: no chain.
     pub(crate) owner: usize,
     pub(crate) first: usize,
     pub(crate) last: usize,
+    /// How many blocks it has, and how many more it may have.
+    pub(crate) blocks: u16,
+    left: u16,
+    /// Quanta of each block.
+    pub(crate) quanta: u32,
+}
+
+impl Chain {
+    const NONE: Chain = Chain {
+        owner: 0,
+        first: 0,
+        last: 0,
+        blocks: 0,
+        left: 0,
+        quanta: 0,
+    };
+
+    /// A chain of one block.
+    pub(crate) fn of(owner: usize, block: usize, quanta: usize) -> Chain {
+        Chain {
+            owner,
+            first: block,
+            last: block,
+            blocks: 1,
+            left: (CHAIN_QUANTA / quanta.max(1)).saturating_sub(1) as u16,
+            quanta: quanta as u32,
+        }
+    }
 }
 
 /// The part of a chain that its owner has yet to take. All-zero: none.
@@ -29,43 +59,24 @@ pub(crate) struct Rest {
     pub(crate) last: usize,
 }
 
-#[repr(C)]
-struct Slot {
-    chain: Chain,
-    quanta: u32,
-    /// 0: the rest means nothing.
-    blocks: u32,
-}
-
 /// All-zero: empty. Accessed by a thread that is in its heap, but for [`Outbox::is_empty`].
 #[repr(C)]
 pub(crate) struct Outbox {
     /// A bit for each slot that has a chain.
     used: AtomicUsize,
-    slots: [Slot; SLOTS],
+    /// A heap and a size have one slot, and no other size of the heap has it.
+    slots: [Chain; SLOTS],
 }
 
 impl Outbox {
     #[cfg(all(loom, test))]
     pub(crate) fn new() -> Outbox {
-        const NONE: Chain = Chain {
-            owner: 0,
-            first: 0,
-            last: 0,
-        };
         Outbox {
             used: AtomicUsize::new(0),
-            slots: [const {
-                Slot {
-                    chain: NONE,
-                    quanta: 0,
-                    blocks: 0,
-                }
-            }; SLOTS],
+            slots: [Chain::NONE; SLOTS],
         }
     }
 
-    /// The blocks of one heap have a slot for each size up to [`SLOTS`] quanta.
     #[inline(always)]
     fn place(owner: usize, quanta: usize) -> usize {
         let spread = owner.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> (usize::BITS / 2);
@@ -78,55 +89,51 @@ impl Outbox {
         self.used.load(Ordering::Relaxed) == 0
     }
 
-    /// Puts a block of so many quanta in, a number below 2^16. `link` is called with it and the
-    /// block that is to follow it; `send` with a chain that is full, or whose slot is taken.
+    /// Puts a block of 1 to [`QUANTA_MOST`] quanta into the chain of its size; `link` is called with
+    /// it and the block that is to follow it. False if there is no such chain, or it is full.
     #[inline(always)]
-    pub(crate) fn put(
+    #[must_use]
+    pub(crate) fn add(
         &mut self,
         owner: usize,
         quanta: usize,
         block: usize,
         link: impl FnOnce(usize, usize),
-        send: impl Fn(Chain),
-    ) {
+    ) -> bool {
+        let slot = &mut self.slots[Outbox::place(owner, quanta)];
+        if slot.owner != owner || slot.left == 0 {
+            return false;
+        }
+        slot.left -= 1;
+        slot.blocks += 1;
+        link(block, slot.first);
+        slot.first = block;
+        true
+    }
+
+    /// Begins a chain with a block of 1 to [`QUANTA_MOST`] quanta. Returns the chain that had its
+    /// slot.
+    #[must_use]
+    pub(crate) fn open(&mut self, owner: usize, quanta: usize, block: usize) -> Option<Chain> {
         let place = Outbox::place(owner, quanta);
-        let used = self.used.load(Ordering::Relaxed);
         let slot = &mut self.slots[place];
-        if slot.blocks > 0 && slot.chain.owner == owner && slot.quanta as usize == quanta {
-            link(block, slot.chain.first);
-            slot.chain.first = block;
-            slot.blocks += 1;
-            let blocks = slot.blocks as usize;
-            if blocks < CHAIN_BLOCKS && blocks * quanta < CHAIN_QUANTA {
-                return;
-            }
-            let chain = slot.chain;
-            slot.blocks = 0;
-            self.used.store(used & !(1 << place), Ordering::Relaxed);
-            return send(chain);
-        }
-        if slot.blocks > 0 {
-            send(slot.chain);
-        }
-        slot.chain = Chain {
-            owner,
-            first: block,
-            last: block,
-        };
-        slot.quanta = quanta as u32;
-        slot.blocks = 1;
+        let before = *slot;
+        *slot = Chain::of(owner, block, quanta);
+        let used = self.used.load(Ordering::Relaxed);
         self.used.store(used | 1 << place, Ordering::Relaxed);
+        (before.owner != 0).then_some(before)
     }
 
     /// Calls `send` with each chain, which is out then.
-    pub(crate) fn send_all(&mut self, send: impl Fn(Chain)) {
+    pub(crate) fn empty(&mut self, mut send: impl FnMut(Chain)) {
         let mut used = self.used.load(Ordering::Relaxed);
         self.used.store(0, Ordering::Relaxed);
         while used != 0 {
             let slot = &mut self.slots[used.trailing_zeros() as usize % SLOTS];
             used &= used - 1;
-            slot.blocks = 0;
-            send(slot.chain);
+            let chain = *slot;
+            slot.owner = 0;
+            send(chain);
         }
     }
 }

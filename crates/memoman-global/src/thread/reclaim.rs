@@ -60,21 +60,16 @@ const RELEASED_PART: usize = 4;
 const RELEASED_BLOCKS: usize = 64;
 const RELEASED_LEAST: usize = 8 << 10;
 
-/// Counts a block of `owner` that the thread of the heap `own` has freed. True if the thread is to
-/// call [`look`] when it has left its heap.
+/// The thread of the heap `own` has sent so much that it is to call [`look`] when it has left its
+/// heap.
 ///
 /// # Safety
 /// `own` is the calling thread's heap, and the thread is in it.
-#[inline(always)]
 #[must_use]
-pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
+pub(crate) unsafe fn is_to_look(own: *mut ThreadHeap) -> bool {
     // SAFETY: the caller is in the heap.
-    unsafe {
-        let sent = &mut (*own).sent;
-        sent.blocks += 1;
-        sent.bytes += bytes;
-        sent.blocks >= LOOK_BLOCKS || sent.bytes >= LOOK_BYTES
-    }
+    let sent = unsafe { &(*own).sent };
+    sent.blocks >= LOOK_BLOCKS || sent.bytes >= LOOK_BYTES
 }
 
 /// Looks at an owner whose blocks this thread frees, and at two heaps more.
@@ -89,7 +84,6 @@ pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
         if !enter_to_put(own) {
             return;
         }
-        ThreadHeap::send_all(own);
         add_pending((*own).sent.bytes);
         ((*own).sent.blocks, (*own).sent.bytes) = (0, 0);
         ThreadHeap::leave(own);
@@ -252,13 +246,15 @@ unsafe fn visit_once(
 #[must_use]
 pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the owner (caller), inside its gate to put.
-    unsafe {
+    let sent = unsafe {
         if !enter_to_put(heap) {
             return false;
         }
+        let sent = (*heap).sent.blocks > 0 || !(*heap).outbox.is_empty();
         ThreadHeap::send_all(heap);
         ThreadHeap::leave(heap);
-    }
+        sent
+    };
     for _ in 0..SETTLED_TURNS {
         let mut segments = Segments::default();
         // SAFETY: the owner (caller), inside its gate.
@@ -280,7 +276,7 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
     }
     // SAFETY: the calling thread's heap, which is outside its gate (caller).
     unsafe {
-        if (*heap).sent.blocks > 0 {
+        if sent {
             add_pending((*heap).sent.bytes);
             ((*heap).sent.blocks, (*heap).sent.bytes) = (0, 0);
             sweep(heap, SWEPT_AT_END);
