@@ -13,6 +13,7 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Tlsf};
+use crate::process::map::UNIT;
 use crate::thread::cache::{self, Cache, words};
 use crate::thread::heap::{ThreadHeap, belongs};
 use crate::thread::idleness;
@@ -96,7 +97,11 @@ impl ThreadHeap {
         };
         let block = block.as_ptr().expose_provenance();
         // SAFETY: the caller is in the heap.
-        unsafe { (*heap).outbox.add(owner.expose_provenance(), quanta, block, link) }
+        unsafe {
+            (*heap)
+                .outbox
+                .add(owner.expose_provenance(), quanta, block, link)
+        }
     }
 
     /// Sends a tested block of `size` bytes, header included, to its heap `owner`: a small one to
@@ -243,16 +248,16 @@ unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
         let mut end = 0;
         let most = most.min((*entry).left);
         while taken < most && class_at(heap, next) == Some(class) {
-            let mut after = ptr::null_mut();
+            let mut after = 0;
             if next != last {
-                match Cache::link(cache, words_at(next).read()) {
-                    Some(link) if !link.is_null() => after = link,
-                    _ => break,
+                after = words_at(next).read() ^ key;
+                if !is_beside(next, after) && !belongs(heap, after) {
+                    break;
                 }
             }
             taken += 1;
             end = next;
-            next = after.addr();
+            next = after;
             if next == 0 {
                 break;
             }
@@ -266,6 +271,11 @@ unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
         }
     }
     taken
+}
+
+/// The addresses are aligned, and in one unit of the map: in the same segment.
+fn is_beside(block: usize, other: usize) -> bool {
+    (block ^ other) & !(UNIT - 1) == 0 && other.is_multiple_of(ALIGN)
 }
 
 /// The class of the marked small block at this address; None if it is none.

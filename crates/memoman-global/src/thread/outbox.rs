@@ -29,6 +29,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    #[cfg(all(loom, test))]
     const NONE: Chain = Chain {
         owner: 0,
         first: 0,
