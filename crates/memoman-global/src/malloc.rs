@@ -195,8 +195,11 @@ unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
     };
     // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {
+        let current = lifetime::current();
         if owner.is_null() || is_large(owner) {
             free_outside(block);
+        } else if current.is_heap() {
+            remote::free_quickly(current.heap(), owner, block);
         } else {
             remote::free(heap(), owner, block);
         }

@@ -175,11 +175,13 @@ unsafe fn from_any_heap(align: usize, bytes: usize) -> Result<NonNull<u8>, Refus
     result
 }
 
-/// Empties every heap's cache and inbox into its core and gives the empty pools back.
+/// Empties every heap's outbox, cache and inbox into the cores and gives the empty pools back.
 ///
 /// # Safety
 /// Under the lock, inside `registry::stopped`.
 unsafe fn drain_all(state: &mut State, tlsf: Tlsf) {
+    // SAFETY: the lock is held, and every other thread is outside its heap.
+    registry::each(|heap| unsafe { ThreadHeap::send_all(heap) });
     registry::each(|heap| {
         // SAFETY: the lock is held, and every other thread is outside its heap.
         unsafe {

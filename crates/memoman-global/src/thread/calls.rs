@@ -129,7 +129,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         let mut collected = Ok(0);
         let mut result = Err(Refusal::Exhausted);
         let class = (bytes <= CACHED_MAX).then(|| class_of(bytes));
-        if (*heap).inbox.is_worth_a_look() {
+        if ThreadHeap::is_worth_a_look(heap) {
             collected = ThreadHeap::collect(heap, TAKEN_AT_ONCE, true);
             if let Some(class) = class
                 && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class)
@@ -173,7 +173,7 @@ pub(crate) unsafe fn retry(
     let mut result = Err(Refusal::Exhausted);
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        if found.is_ok() && (*heap).inbox.is_worth_a_look() {
+        if found.is_ok() && ThreadHeap::is_worth_a_look(heap) {
             *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
             if *found != Ok(0) {
                 result = ThreadHeap::allocate(heap, align, bytes);
@@ -234,6 +234,7 @@ unsafe fn finish(
                 ptr::null_mut()
             }
             Err(_) => {
+                reclaim::send_waiting(heap);
                 reclaim::sweep(heap, 1);
                 supply::allocate(heap, align, bytes)
             }

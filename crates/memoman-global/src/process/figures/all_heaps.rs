@@ -25,6 +25,8 @@ pub(crate) fn validate() -> bool {
         registry::stopped(|| {
             // SAFETY: the instance is live and under the lock.
             let mut sound = unsafe { tlsf.diagnose() }.is_none();
+            // SAFETY: the lock is held, and every other thread is outside its heap.
+            registry::each(|heap| unsafe { ThreadHeap::send_all(heap) });
             // After the first damage no segment goes to a heap or back.
             // SAFETY: the lock is held, and every other thread is outside its heap.
             registry::each(|heap| sound = sound && unsafe { is_sound(state, tlsf, heap) });
@@ -56,6 +58,8 @@ pub(crate) fn stats() -> Stats {
 fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
     // Before the sums: a segment that this empties goes back to the instance.
     // SAFETY: the lock is held, and every other thread is outside its heap.
+    registry::each(|heap| unsafe { ThreadHeap::send_all(heap) });
+    // SAFETY: as above.
     registry::each(|heap| unsafe { segments::drain_inbox(state, tlsf, heap) });
     // SAFETY: the instance is live and under the lock.
     let mut all = unsafe { tlsf.stats() };
@@ -181,15 +185,25 @@ pub(crate) fn trim() -> bool {
     released | mapping_spares::release() | side::trim()
 }
 
-/// Empties the inboxes into the cores, but for what other threads free meanwhile.
+/// Empties outboxes and inboxes into the cores, but for what other threads free meanwhile.
 fn empty_inboxes() {
-    // SAFETY: any thread may look for the inbox's end.
+    // SAFETY: any thread may look whether a block waits there, here and below.
+    let any_out = |heap: *mut ThreadHeap| unsafe { !(*heap).outbox.is_empty() };
+    if registry::any(any_out) {
+        one_after_the_other(any_out, |_, _, heap, _| {
+            // SAFETY: the lock is held, and no other thread is in the heap.
+            unsafe { ThreadHeap::send_all(heap) };
+            None
+        });
+    }
     let any = |heap: *mut ThreadHeap| unsafe { !(*heap).inbox.is_empty() };
-    one_after_the_other(any, |state, tlsf, heap, &mut pieces| {
-        // SAFETY: the lock is held, and no other thread is in the heap.
-        let more = unsafe { drain_some(state, tlsf, heap) };
-        (more && pieces < PIECES_MOST).then_some(pieces + 1)
-    });
+    if registry::any(any) {
+        one_after_the_other(any, |state, tlsf, heap, &mut pieces| {
+            // SAFETY: the lock is held, and no other thread is in the heap.
+            let more = unsafe { drain_some(state, tlsf, heap) };
+            (more && pieces < PIECES_MOST).then_some(pieces + 1)
+        });
+    }
 }
 
 /// Moves a bounded number of blocks from a heap's inbox to its core. True if there may be more.
