@@ -83,7 +83,7 @@ fn the_figures_count_what_waits_as_free() {
         assert!(after.used <= before.used - FREED * BYTES);
         assert!(heap::validate());
         other.free(&blocks[FREED..]);
-        heap::trim();
+        heap::trim(0);
         assert_eq!(live(), before.live_blocks - blocks.len());
         other.end();
     });

@@ -180,8 +180,8 @@ unsafe fn from_any_heap(align: usize, bytes: usize) -> Result<NonNull<u8>, Refus
 /// # Safety
 /// Under the lock, inside `registry::stopped`.
 unsafe fn drain_all(state: &mut State, tlsf: Tlsf) {
-    // SAFETY: the lock is held, and every other thread is outside its heap.
-    registry::each(|heap| unsafe { ThreadHeap::send_all(heap) });
+    // SAFETY: the caller's duties.
+    unsafe { segments::empty_outboxes() };
     registry::each(|heap| {
         // SAFETY: the lock is held, and every other thread is outside its heap.
         unsafe {

@@ -211,8 +211,8 @@ fn a_chain_that_empties_pools_pauses_at_each() {
     }
 }
 
-/// However many heaps and sizes a thread frees blocks of, no more than 32 KiB wait, and those of one
-/// heap not above 512 bytes each.
+/// However many heaps and sizes a thread frees blocks of, no more than 32 KiB wait; those of more
+/// than 512 bytes do not.
 #[test]
 fn an_outbox_holds_32_kib_at_most() {
     let other = Bed::new();

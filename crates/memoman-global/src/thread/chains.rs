@@ -14,7 +14,7 @@ use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Tlsf};
 use crate::process::map::UNIT;
-use crate::thread::cache::{self, Cache, words};
+use crate::thread::cache::{self, Cache, Class, words};
 use crate::thread::heap::{ThreadHeap, belongs};
 use crate::thread::idleness;
 use crate::thread::inbox::Taken;
@@ -69,8 +69,8 @@ impl ThreadHeap {
         }
     }
 
-    /// Adds a small block to a chain in the outbox of `heap`, for its heap `owner`. False if none of
-    /// its size has room.
+    /// Adds a small block to a chain in the outbox of `heap`, for its heap `owner`. False if none
+    /// of its size has room.
     ///
     /// # Safety
     /// The duties of [`ThreadHeap`], inside its owner's gate to put. The block is one of `owner`'s,
@@ -227,33 +227,43 @@ unsafe fn open_chain(heap: *mut ThreadHeap) -> Result<bool, Found> {
     }
 }
 
-/// Makes up to `most` blocks of the opened chain a part of the cache, as far as their class has room,
-/// and returns how many. Stops before a block that fails a test.
+/// Makes up to `most` blocks of the opened chain a part of the cache, as far as their class has
+/// room, and returns how many. Stops before a block that fails a test.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`]; a chain is open.
 unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
     let mut taken = 0;
-    // SAFETY: the caller is in the heap; the address of a block lies in one of its segments: `rest`
-    // has such an address, and others are tested. (`NonNull`: an address in a segment is not 0.)
+    // SAFETY: the caller is in the heap; the address of a block lies in one of its segments, and is
+    // aligned: `rest` has such an address, and others are tested. (`NonNull`: so it is not 0.)
     unsafe {
-        let Rest { mut next, last } = (*heap).rest;
+        let Rest { next: first, last } = (*heap).rest;
         let cache = ThreadHeap::cache(heap);
         let key = (*heap).shared.key;
-        let Some(class) = class_at(heap, next) else {
-            return 0;
-        };
-        let entry = Cache::class(cache, class);
-        let first = next;
-        let mut end = 0;
-        let most = most.min((*entry).left);
-        while taken < most && class_at(heap, next) == Some(class) {
+        let mut entry: *mut Class = ptr::null_mut();
+        let (mut next, mut end, mut left) = (first, 0, most);
+        while taken < left {
+            let block = NonNull::new_unchecked(words_at(next).cast());
+            if !Cache::has_mark(cache, block) {
+                break;
+            }
+            let Some(class) = ThreadHeap::class_of(heap, block) else {
+                break;
+            };
+            let its = Cache::class(cache, class);
+            if entry.is_null() {
+                entry = its;
+                left = left.min((*its).left);
+                if left == 0 {
+                    break;
+                }
+            }
             let mut after = 0;
             if next != last {
                 after = words_at(next).read() ^ key;
-                if !is_beside(next, after) && !belongs(heap, after) {
-                    break;
-                }
+            }
+            if its != entry || next != last && !is_in(heap, next, after) {
+                break;
             }
             taken += 1;
             end = next;
@@ -273,29 +283,13 @@ unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
     taken
 }
 
-/// The addresses are aligned, and in one unit of the map: in the same segment.
-fn is_beside(block: usize, other: usize) -> bool {
-    (block ^ other) & !(UNIT - 1) == 0 && other.is_multiple_of(ALIGN)
+/// [`belongs`], in fewer steps where `other` lies in the same unit of the map as the block before.
+fn is_in(heap: *mut ThreadHeap, block: usize, other: usize) -> bool {
+    (block ^ other) & !(UNIT - 1) == 0 && other.is_multiple_of(ALIGN) || belongs(heap, other)
 }
 
-/// The class of the marked small block at this address; None if it is none.
-///
-/// # Safety
-/// The duties of [`ThreadHeap`]; the address lies in one of its segments, and is aligned.
-#[inline(always)]
-unsafe fn class_at(heap: *mut ThreadHeap, address: usize) -> Option<usize> {
-    // SAFETY: the address lies in a segment of this heap (caller), so it is not 0.
-    unsafe {
-        let block = NonNull::new_unchecked(words_at(address).cast());
-        if !Cache::has_mark(ThreadHeap::cache(heap), block) {
-            return None;
-        }
-        ThreadHeap::class_of(heap, block)
-    }
-}
-
-/// Moves the first block of the opened chain to the cache, if it has room for it and `to_cache`, or
-/// to the core.
+/// Moves the first block of the opened chain, for which the cache has no room, to the core; if
+/// `to_cache`, as a block that is turned away.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`]; a chain is open.
@@ -305,10 +299,11 @@ unsafe fn unchain(heap: *mut ThreadHeap, to_cache: bool) -> Result<(), Found> {
     unsafe {
         let Rest { next, last } = (*heap).rest;
         let block = NonNull::new_unchecked(words_at(next).cast::<u8>());
-        let mut after = 0;
-        if next != last {
-            after = words(block).read() ^ (*heap).shared.key;
-        }
+        let after = if next == last {
+            0
+        } else {
+            words(block).read() ^ (*heap).shared.key
+        };
         let sound = Cache::has_mark(ThreadHeap::cache(heap), block)
             && (next == last || belongs(heap, after));
         (*heap).rest.next = if sound { after } else { 0 };
@@ -317,12 +312,10 @@ unsafe fn unchain(heap: *mut ThreadHeap, to_cache: bool) -> Result<(), Found> {
         }
         Cache::clear_mark(block);
         (*heap).received += Tlsf::block_size(block.as_ptr()) + HEADER;
-        if !to_cache {
-            ThreadHeap::release(heap, block).map_err(|misuse| (misuse, block.as_ptr().cast_const()))
-        } else if ThreadHeap::keep(heap, block) {
-            Ok(())
-        } else {
+        if to_cache {
             ThreadHeap::turn_away(heap, block)
+        } else {
+            ThreadHeap::release(heap, block).map_err(|misuse| (misuse, block.as_ptr().cast_const()))
         }
     }
 }

@@ -90,8 +90,8 @@ impl Outbox {
         self.used.load(Ordering::Relaxed) == 0
     }
 
-    /// Puts a block of 1 to [`QUANTA_MOST`] quanta into the chain of its size; `link` is called with
-    /// it and the block that is to follow it. False if there is no such chain, or it is full.
+    /// Puts a block of 1 to [`QUANTA_MOST`] quanta into the chain of its size; `link` is called
+    /// with it and the block that is to follow it. False if there is no such chain, or it is full.
     #[inline(always)]
     #[must_use]
     pub(crate) fn add(
