@@ -81,7 +81,9 @@ impl Tage {
         let base = (address ^ address >> BASE_BITS) & ((1 << BASE_BITS) - 1);
         let by_base = self.base[base] >= 0;
         let by = |table: Option<usize>| {
-            table.map_or(by_base, |table| self.tables[table][place[table]].counter >= 0)
+            table.map_or(by_base, |table| {
+                self.tables[table][place[table]].counter >= 0
+            })
         };
         let (by_provider, by_other) = (by(provider), by(other));
         // A new entry has not proved itself.

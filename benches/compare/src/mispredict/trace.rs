@@ -91,9 +91,7 @@ impl Code {
             }
         }
         if mark == 0 || branches.is_empty() {
-            return Err(
-                "no conditional branches found: this measurement is for x86-64".to_owned(),
-            );
+            return Err("no conditional branches found: this measurement is for x86-64".to_owned());
         }
         let output = valgrind()
             .arg(&program)
