@@ -144,7 +144,8 @@ bench: compare ## time beside other allocators, eight workloads (QUICK=1: below 
 	    $(if $(QUICK),--quick --command "make bench QUICK=1" --out $(BENCHES)/bench-quick.csv)
 latency: compare ## how long single calls take, beside other allocators
 fit: compare ## how much of its memory an allocator can hand out, beside others
-latency fit:
+mispredict: compare ## mispredicted branches and instructions of a call, beside other allocators
+latency fit mispredict:
 	@$(BENCHES)/release/compare $@
 
 compare-global: all ## build the programs that measure the shim beside its peers

@@ -245,6 +245,6 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
 /// # Safety
 /// The instance is live.
 #[cfg(memoman_debug)]
-pub(crate) unsafe fn hook(_tlsf: Tlsf, set: impl FnOnce()) {
-    set();
+pub(crate) unsafe fn hook(tlsf: Tlsf, set: &mut dyn FnMut(Tlsf)) {
+    set(tlsf);
 }
