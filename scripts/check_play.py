@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Opens the site's page "Play with a heap" in headless Chromium and uses it: one result line a fact.
+"""Opens the site's page "Play with a heap" in headless Chromium and uses it.
 
     scripts/check_play.py PAGE [FOLDER]     with FOLDER: also takes pictures of it there
 
 The buttons, the script and the keyboard change heap and drawing, misuse is shown and leaves the
-page working, nothing is fetched, and no error is written to the console. Needs chromium.
+page working, nothing is fetched, and no error is written to the console: one result line a fact.
+Needs chromium.
 """
 
 import pathlib
@@ -28,10 +29,11 @@ def check(name, holds, found=""):
 # Each free block of the dump is in the bin that the page computes for its size, each bin's least
 # size is the page's, and each bin of the dump is drawn lit with its number of blocks.
 BINS_AGREE = """(() => { const { state } = Play.page.session, wrong = [];
-for (const b of state.blocks) if (b.state === 'free' && b.bin !== 0 && b.bin !== Play.bins.of(b.size))
-    wrong.push(`${b.size} bytes in bin ${b.bin}`);
+for (const b of state.blocks)
+    if (b.state === 'free' && b.bin !== 0 && b.bin !== Play.bins.of(b.size))
+        wrong.push(`${b.size} bytes in bin ${b.bin}`);
 for (const b of state.bins.values()) {
-    if (b.bin !== 0 && b.least !== Play.bins.least(b.bin)) wrong.push(`bin ${b.bin} from ${b.least}`);
+    if (b.bin !== 0 && b.least !== Play.bins.least(b.bin)) wrong.push(`bin ${b.bin}: ${b.least}`);
     const cell = document.querySelector(`[data-bin="${b.bin}"].bin`);
     if (!cell.matches('.lit') || cell.textContent !== String(b.blocks)) wrong.push(`cell ${b.bin}`);
 }
@@ -132,7 +134,8 @@ def use(page):
         page.idle()
         said, badge = page.said(), page.badge()
         shown = any(f"memoman: {message}" in said for message in messages)
-        check(f"misuse-{how}", shown and (badge == "mm_validate: sound") == sound, f"{said} {badge}")
+        as_expected = shown and (badge == "mm_validate: sound") == sound
+        check(f"misuse-{how}", as_expected, f"{said} {badge}")
         for _ in range(3 if not sound else 0):
             click("[data-do=undo]")
         check(f"misuse-{how}-is-over", "sound" in page.badge(), page.badge())
@@ -153,7 +156,8 @@ def use(page):
         check(f"script-{name.replace(' ', '-')}", left == 0, f"{left} {page.said()}")
     click("[data-do=clear]")
     for text, message in (
-        ("a = malloc(10", "sound"), ("x = free(a)", "gives no pointer"), ("free(zz)", "no block has"),
+        ("a = malloc(10", "sound"), ("x = free(a)", "gives no pointer"),
+        ("free(zz)", "no block has"),
         ("grow(a)", "is no command"), ("a = malloc(-1)", "a whole number"), ("malloc(4)", "a name"),
         ("a = memalign(8)", "memalign(alignment, bytes)"),
     ):  # fmt: skip
@@ -168,7 +172,9 @@ def use(page):
     first = value("Play.page.selected")
     page.key("ArrowRight")
     moved = value("Play.page.selected")
-    active = value("document.querySelector('[data-part=array]').getAttribute('aria-activedescendant')")
+    active = value(
+        "document.querySelector('[data-part=array]').getAttribute('aria-activedescendant')"
+    )
     check("arrow-keys-choose-a-block", 0 < first < moved and active == f"block-{moved}", active)
     where = value("location.href")
     blocks = page.counters()["live_blocks"]

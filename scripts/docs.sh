@@ -5,8 +5,8 @@
 #          docs/book/sizes.md
 #   check  generated parts are up to date, every code block compiles and runs, links lead somewhere;
 #          needs dist/
-#   build  the site, into target/book, by mdBook (scripts/setup.sh docs), with memoman as WebAssembly
-#          for its page to play with; checks its links and that it holds nothing else
+#   build  the site, into target/book, by mdBook (scripts/setup.sh docs), with memoman as
+#          WebAssembly for the page to play with; checks its links and that it holds nothing else
 #   look   a screenshot of each page of the built site, wide and narrow, light and dark, into
 #          target/look; fails if a page scrolls sideways or lacks an image. Uses the page to play
 #          with

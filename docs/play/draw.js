@@ -24,7 +24,7 @@
     const { heap, state } = session;
     const width = svg.parentElement.clientWidth, wide = width > 560;
     const rowBytes = wide ? 2048 : 1024, rows = heap.bytes / rowBytes;
-    const tall = wide ? 10 : 5, pitch = tall + (wide ? 2 : 1), scale = width / rowBytes;
+    const tall = wide ? 9 : 5, pitch = tall + (wide ? 2 : 1), scale = width / rowBytes;
     svg.setAttribute('viewBox', `0 0 ${width} ${rows * pitch}`);
     svg.setAttribute('height', rows * pitch);
     svg.replaceChildren();
@@ -33,7 +33,8 @@
     const stretch = (from, to) => {
       const pieces = [];
       for (let at = from - heap.start; at < to - heap.start;) {
-        const row = Math.floor(at / rowBytes), end = Math.min((row + 1) * rowBytes, to - heap.start);
+        const row = Math.floor(at / rowBytes);
+        const end = Math.min((row + 1) * rowBytes, to - heap.start);
         const x = (at - row * rowBytes) * scale;
         pieces.push({ x, y: row * pitch, width: (end - at) * scale, height: tall });
         at = end;
@@ -48,7 +49,7 @@
       const pieces = stretch(from, to);
       group.append(make('path', { d: outline(pieces) }));
       if (label && pieces[0].width > label.length * 7 + 6 && wide) {
-        const place = { x: pieces[0].x + 6, y: pieces[0].y + 8.5 };
+        const place = { x: pieces[0].x + 6, y: pieces[0].y + 8 };
         group.append(make('text', place, label));
       }
       svg.append(group);
@@ -63,7 +64,8 @@
       const from = block.at - heap.header, name = session.nameOf(block.at);
       end = from + block.size;
       const age = session.steps - (session.births.get(block.at) ?? 0);
-      const kind = block.state === 'used' ? `used age-${Math.min(Math.floor(Math.log2(age + 1)), 6)}`
+      const old = Math.min(Math.floor(Math.log2(age + 1)), 6);
+      const kind = block.state === 'used' ? `used age-${old}`
         : block.bin === 0 ? 'free wilderness' : 'free';
       const label = block.state === 'used' ? name : block.bin === 0 ? 'wilderness' : '';
       const group = area(from, end, kind, label || '');
@@ -78,9 +80,13 @@
       group.insertBefore(make('rect', mark), group.querySelector('text'));
     }
     const poolEnd = pool ? pool.at + pool.size : heap.start;
-    const damaged = state.broken.length > 0 && end < poolEnd - heap.header;
-    if (damaged) area(end, poolEnd, 'broken', 'cannot be reached: overwritten header');
-    else area(Math.max(end, poolEnd - heap.header), heap.start + heap.bytes, 'control', '');
+    /* Behind an overwritten header, what the last sound heap had there. */
+    const lost = end < poolEnd - heap.header
+      ? session.sound.blocks.filter((block) => block.at - heap.header >= end) : [];
+    for (const { at, size, state: was } of lost) {
+      area(at - heap.header, at - heap.header + size, `lost ${was}`, '');
+    }
+    area(Math.max(end, poolEnd - heap.header), heap.start + heap.bytes, 'control', '');
 
     /* Above all blocks, so that no neighbour covers a line. */
     const ring = (address, kind) => {
@@ -89,6 +95,10 @@
       const from = block.at - heap.header;
       svg.append(make('path', { class: kind, d: outline(stretch(from, from + block.size)) }));
     };
+    if (lost.length) {
+      const reach = heap.header * 4;
+      svg.append(make('path', { class: 'broken', d: outline(stretch(end, end + reach)) }));
+    }
     for (const address of step?.changed ?? []) ring(address, 'changed');
     ring(selected, 'selected');
   };
@@ -147,13 +157,15 @@
     const index = state.blocks.findIndex((one) => one.at === at), block = state.blocks[index];
     box.replaceChildren();
     if (!block) {
-      box.append(element('p', 'hint', 'Choose a block: click it, or use the arrow keys in the array.'));
+      box.append(element('p', 'hint',
+        'Choose a block: click it, or use the arrow keys in the array.'));
       return;
     }
     const next = state.blocks[index + 1], name = session.nameOf(at);
     const title = element('p', 'title');
     const used = block.state === 'used';
-    const what = used ? 'in use' : block.bin === 0 ? 'free: the wilderness' : `free, in bin ${block.bin}`;
+    const what = used ? 'in use' : block.bin === 0 ? 'free: the wilderness'
+      : `free, in bin ${block.bin}`;
     title.append(element('b', '', name && used ? name : 'block'), ` ${what} · `);
     title.append(element('code', '', Play.hex(at)), ` · ${Play.number(block.size)} bytes`);
     const words = element('div', 'words');
@@ -185,7 +197,9 @@
     }
     const after = at + block.size;
     if (after <= heap.start + heap.bytes) {
-      word('head next', next ? 'next header' : 'sentinel', flags(after));
+      const whole = state.sound || next;
+      word('head next', next ? 'next header' : whole ? 'sentinel' : 'next header, overwritten',
+        whole ? flags(after) : Play.hex(heap.word(after - heap.header)));
     }
     box.append(title, words);
   };

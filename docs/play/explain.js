@@ -41,14 +41,15 @@ Play.explain = (step, heap) => {
   const freed = (address) => {
     const old = at(before, address), now = around(after, address);
     if (!old || !now || now.state !== 'free') return '';
-    const sides = [now.at < old.at && 'before', now.at + now.size > old.at + old.size && 'after']
-      .filter(Boolean);
+    const grows = now.at + now.size > old.at + old.size;
+    const sides = [now.at < old.at && 'before', grows && 'after'].filter(Boolean);
     step.search = { own: now.bin, found: now.bin };
-    const place = now.bin === 0 ? 'It ends the pool: the wilderness.' : `It goes to bin ${now.bin}.`;
+    const place = now.bin === 0 ? 'It ends the pool: the wilderness.'
+      : `It goes to bin ${now.bin}.`;
     if (!sides.length) return `${bytes(old.size)} are free. No neighbour is free. ${place}`;
     const plural = sides.length > 1 ? 's' : '';
-    return `${bytes(old.size)} and the free neighbour${plural} ${sides.join(' and ')} it merge at ` +
-      `once: ${bytes(now.size)}. ${place}`;
+    return `${bytes(old.size)} and the free neighbour${plural} ${sides.join(' and ')} it merge ` +
+      `at once: ${bytes(now.size)}. ${place}`;
   };
 
   const moved = () => {

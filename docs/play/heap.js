@@ -62,7 +62,8 @@ Play.Heap = class {
   look() {
     const length = this.c.dump();
     const bytes = new Uint8Array(this.c.memory.buffer, this.c.text_at(), length);
-    const state = { blocks: [], bins: new Map(), broken: [], sound: this.call('validate').result !== 0 };
+    const sound = this.call('validate').result !== 0;
+    const state = { blocks: [], bins: new Map(), broken: [], sound };
     for (const line of new TextDecoder().decode(bytes).split('\n')) {
       if (!line) continue;
       const item = JSON.parse(line);

@@ -61,7 +61,6 @@ Play.Page = class {
     this.root = root;
     this.session = new Play.Session(heap);
     this.part = (name) => root.querySelector(`[data-part="${name}"]`);
-    this.still = matchMedia('(prefers-reduced-motion: reduce)');
     this.queue = [];
     const size = `${(heap.codeBytes / 1024).toFixed(1)} KiB`;
     this.part('about').textContent = `memoman ${heap.version}, ${size} of WebAssembly`;
@@ -136,6 +135,7 @@ Play.Page = class {
 
   tour() {
     this.clear();
+    this.root.scrollIntoView({ block: 'start' });
     this.part('scripts').value = 'a tour';
     this.part('script').value = Play.scripts['a tour'];
     this.commands = null;
@@ -265,7 +265,8 @@ Play.Page = class {
   mark(line) {
     const box = this.part('script');
     if (line === undefined || document.activeElement === box) return;
-    const lines = box.value.split('\n'), from = lines.slice(0, line).join('\n').length + (line ? 1 : 0);
+    const lines = box.value.split('\n');
+    const from = lines.slice(0, line).join('\n').length + (line ? 1 : 0);
     box.setSelectionRange(from, from + (lines[line]?.length ?? 0));
     const high = parseFloat(getComputedStyle(box).lineHeight);
     box.scrollTop = (line - 2) * high;
@@ -277,13 +278,14 @@ Play.Page = class {
     this.stop();
     const go = () => {
       this.timer = 0;
-      const step = this.advance(commands);
+      this.advance(commands);
       if (!commands.length) {
         this.stop();
         return;
       }
       const quick = commands[0].what === 'random' || this.quick;
-      const wait = quick ? 25 : step?.note || this.part('said').querySelector('.note') ? pause * 1.8 : pause;
+      const noted = this.part('said').querySelector('.note');
+      const wait = quick ? 25 : noted ? pause * 1.8 : pause;
       this.timer = setTimeout(go, wait);
       this.part('run').textContent = 'Stop';
     };
@@ -326,7 +328,7 @@ Play.Page = class {
     for (const list of this.root.querySelectorAll('select[name="block"]')) {
       const was = session.names.has(chosen) ? chosen : list.value;
       list.replaceChildren(...[...session.names.keys()].sort().map((name) =>
-        new Option(session.block(name) ? name : `${name} (freed)`, name)));
+        new Option(session.block(name) ? name : `${name}, freed`, name)));
       if (session.names.has(was)) list.value = was;
     }
     this.part('undo').disabled = !session.past.length;

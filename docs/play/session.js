@@ -15,7 +15,7 @@ Play.Session = class {
     this.steps = 0;
     this.past = [];
     this.seed = 1;
-    this.state = this.heap.look();
+    this.state = this.sound = this.heap.look();
   }
 
   /* The live block that a name points to. */
@@ -51,7 +51,8 @@ Play.Session = class {
   /* Runs one command: what it did, for the page. */
   run(command) {
     const before = this.state;
-    const fields = { names: new Map(this.names), births: new Map(this.births), state: before };
+    const fields = { names: new Map(this.names), births: new Map(this.births),
+      state: before, sound: this.sound };
     this.past.push({ snapshot: this.heap.snapshot(), fields: { ...fields, steps: this.steps } });
     if (this.past.length > 300) this.past.shift();
     this.steps++;
@@ -60,6 +61,7 @@ Play.Session = class {
     Object.assign(step, this.call(command));
     if (step.trap) this.heap.restore(this.past.at(-1).snapshot);
     this.state = step.after = this.heap.look();
+    if (this.state.sound) this.sound = this.state;
     const known = new Set(before.blocks.map((block) => `${block.at} ${block.size} ${block.state}`));
     step.changed = new Set(this.state.blocks
       .filter((block) => !known.has(`${block.at} ${block.size} ${block.state}`))
@@ -108,7 +110,8 @@ Play.Session = class {
       const from = { name: live[next(live.length)], offset: 0 };
       return { what: 'free', from, numbers: [] };
     }
-    return { what: 'malloc', to: this.freshName(), numbers: [Math.floor(2 ** (5 + next(750) / 100))] };
+    const bytes = Math.floor(2 ** (5 + next(750) / 100));
+    return { what: 'malloc', to: this.freshName(), numbers: [bytes] };
   }
 };
 
@@ -139,7 +142,9 @@ Play.parse = (script, known) => {
     if (!text) continue;
     const parts = text.match(/^(?:([a-z]\w*)\s*=\s*)?([a-z]+)\s*[(\s]\s*([^()]*)\)?$/i);
     const form = parts && Play.forms[parts[2]];
-    if (!form) return fail(`“${text}” is no command; those are ${Object.keys(Play.forms).join(', ')}`);
+    if (!form) {
+      return fail(`“${text}” is no command; those are ${Object.keys(Play.forms).join(', ')}`);
+    }
     const [, to, what, list] = parts;
     const given = list.split(/,|(?<=[\w)])\s+(?=[\w(])/).map((one) => one.trim()).filter(Boolean);
     const wanted = [...(form.takes ? ['pointer'] : []), ...form.numbers];
