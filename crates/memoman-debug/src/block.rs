@@ -68,9 +68,24 @@ pub(crate) enum State {
     Released,
 }
 
-const LIVE: usize = 0x4C49_5645;
-const QUARANTINED: usize = 0x5155_4152;
-const RELEASED: usize = 0x474F_4E45;
+const LIVE: usize = 0x4C49_5600;
+const QUARANTINED: usize = 0x5155_4100;
+const RELEASED: usize = 0x474F_4E00;
+/// The state's low byte: the family of the function that allocated the block.
+const FAMILY: usize = 0xFF;
+
+/// The functions that belong together: what one of them allocates, another one frees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Family {
+    /// `malloc`, `free` and their relatives. Agrees with both others: a C++ runtime's operators are
+    /// calls of these.
+    Malloc = b'E',
+    /// `new` and `delete`.
+    New = b'N',
+    /// `new[]` and `delete[]`.
+    NewArray = b'A',
+}
 /// First word of a gap, XORed with the base's address.
 const GAP: usize = 0xF1A6_5EED_DEB6_6A90_u64 as usize;
 
@@ -143,7 +158,7 @@ impl Block {
             block.record().write(Record {
                 next: ptr::null_mut(),
                 number,
-                state: LIVE,
+                state: LIVE | Family::Malloc as usize,
                 size,
                 lead,
                 allocated: site,
@@ -186,7 +201,7 @@ impl Block {
         // SAFETY: the record may be read (see `Block`).
         unsafe {
             let record = &*self.record();
-            let next = if record.state == QUARANTINED {
+            let next = if record.state & !FAMILY == QUARANTINED {
                 record.next.addr()
             } else {
                 0
@@ -212,7 +227,7 @@ impl Block {
     pub(crate) unsafe fn state(self) -> Option<State> {
         // SAFETY: the record may be read (see `Block`).
         unsafe {
-            let state = match (*self.record()).state {
+            let state = match (*self.record()).state & !FAMILY {
                 LIVE => State::Live,
                 QUARANTINED => State::Quarantined,
                 RELEASED => State::Released,
@@ -268,6 +283,21 @@ impl Block {
         unsafe { (*self.record()).check = !(*self.record()).check }
     }
 
+    /// Whether a function of this family may free the block.
+    pub(crate) unsafe fn agrees_with(self, family: Family) -> bool {
+        // SAFETY: the record may be read (see `Block`).
+        let own = unsafe { (*self.record()).state & FAMILY };
+        [own, family as usize].contains(&(Family::Malloc as usize)) || own == family as usize
+    }
+
+    pub(crate) unsafe fn set_family(self, family: Family) {
+        // SAFETY: the record may be written (caller).
+        unsafe {
+            (*self.record()).state = (*self.record()).state & !FAMILY | family as usize;
+            self.seal();
+        }
+    }
+
     /// The allocation's number.
     pub(crate) unsafe fn number(self) -> usize {
         // SAFETY: the record may be read (see `Block`).
@@ -277,11 +307,13 @@ impl Block {
     pub(crate) unsafe fn set_freed(self, state: State, site: usize) {
         // SAFETY: the record may be written (caller).
         unsafe {
-            (*self.record()).state = if state == State::Quarantined {
-                QUARANTINED
-            } else {
-                RELEASED
-            };
+            let family = (*self.record()).state & FAMILY;
+            (*self.record()).state = family
+                | if state == State::Quarantined {
+                    QUARANTINED
+                } else {
+                    RELEASED
+                };
             if site != 0 {
                 (*self.record()).freed = site;
             }

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use memoman_core::config::{MAX_BLOCK_LIMIT, QUANTUM, WORD};
 use memoman_core::{MisuseHandler, Pool, Refusal as CoreRefusal, Stats, Tlsf};
 
-use crate::block::{Block, EXTRA, FRESH, GUARD, State, lead_for};
+use crate::block::{Block, EXTRA, FRESH, Family, GUARD, State, lead_for};
 use crate::fault::{Fault, Kind, Refusal};
 use crate::ledger::{LEDGER, Ledger, Queue};
 use crate::site::{Site, here};
@@ -385,6 +385,41 @@ impl DebugTlsf {
             let block = self.live(ptr.as_ptr())?;
             self.retire(block)
         }
+    }
+
+    /// [`DebugTlsf::free`] by a function of a family, with the requested size if the caller knows
+    /// it: both must be those of the allocating call.
+    ///
+    /// # Safety
+    /// The duties of `Tlsf::free`.
+    pub unsafe fn free_as(
+        self,
+        ptr: NonNull<u8>,
+        family: Family,
+        bytes: Option<usize>,
+    ) -> Result<Freed, Fault> {
+        // SAFETY: live (caller); the block is tested before its record is used.
+        unsafe {
+            self.tick()?;
+            let block = self.live(ptr.as_ptr())?;
+            let kind = if !block.agrees_with(family) {
+                Kind::Family
+            } else if bytes.is_some_and(|bytes| bytes.max(1) != block.size()) {
+                Kind::Size
+            } else {
+                return self.retire(block);
+            };
+            Err(Fault::new(kind, block.payload(), block.known()))
+        }
+    }
+
+    /// Notes the family of the function that allocated a block.
+    ///
+    /// # Safety
+    /// The instance is live, and `ptr` is a live block of it.
+    pub unsafe fn set_family(self, ptr: NonNull<u8>, family: Family) {
+        // SAFETY: a live block (caller): its record precedes it and may be written.
+        unsafe { Block::at(ptr.as_ptr()).set_family(family) }
     }
 
     /// `Tlsf::emptied_pool`.

@@ -60,7 +60,8 @@ pub(crate) unsafe fn created(_tlsf: Tlsf) {
     }
 }
 
-/// Destroys an instance.
+/// Destroys an instance, after it has been validated and its blocks in use have been listed, if the
+/// environment says so.
 ///
 /// # Safety
 /// The instance is live. None of the pointers that it returned is used again.
@@ -68,8 +69,15 @@ pub(crate) unsafe fn destroy(tlsf: Tlsf) {
     // SAFETY: live instance, no further use of its pointers (caller).
     unsafe {
         #[cfg(memoman_debug)]
-        if !may_change(tlsf, Access::Allocate) {
-            return;
+        {
+            if !may_change(tlsf, Access::Allocate) {
+                return;
+            }
+            if let Some(found) = tlsf.diagnose() {
+                misuse(tlsf, found.fault, found.address);
+            }
+            #[cfg(unix)]
+            memoman_global::debug::list_leaks_of(tlsf);
         }
         tlsf.destroy();
     }

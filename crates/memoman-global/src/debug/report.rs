@@ -4,10 +4,11 @@ use core::mem::MaybeUninit;
 
 use memoman_debug::{Fault, Kind, Known};
 
+use crate::debug::sanitizer;
 use crate::system::stderr::Line;
 
-/// Prints a fault and its block on stderr, in one `write`. Called without the lock: a symbol's
-/// lookup may take the dynamic linker's.
+/// Prints a fault and its block on stderr, in one `write`, and the stack, if the program has a
+/// sanitizer. Called without the lock: a symbol's lookup may take the dynamic linker's.
 pub fn print(fault: &Fault) {
     let mut line = Line::headline(fault.message().to_bytes(), fault.address);
     if let Some(block) = &fault.block {
@@ -32,6 +33,7 @@ pub fn print(fault: &Fault) {
         line.text(b"\n");
     }
     line.print();
+    sanitizer::print_stack();
 }
 
 impl Line {
