@@ -40,6 +40,11 @@ pub struct Known {
     pub freed: usize,
     /// The block has been freed.
     pub is_freed: bool,
+    /// The number of further return addresses of each of the two calls.
+    pub frames: usize,
+    /// Those of the allocating call, then those of the freeing one; not aligned. They lie in the
+    /// block, and are valid as long as it is.
+    pub stacks: *const usize,
 }
 
 /// Misuse that the records and headers detect.

@@ -48,7 +48,7 @@ impl DebugTlsf {
             }
             block.fill(FREED);
             block.set_next(ptr::null_mut());
-            block.set_freed(State::Quarantined, self.site);
+            block.set_freed(State::Quarantined, Some(&self.calls()));
             match (*queue).blocks {
                 0 => (*queue).first = block.payload(),
                 _ => Block::at((*queue).last).set_next(block.payload()),
@@ -71,9 +71,9 @@ impl DebugTlsf {
             let freed = self.inner().free(base).map_err(fault)?;
             if block.state() == Some(State::Live) {
                 block.fill(FREED);
-                block.set_freed(State::Released, self.site);
+                block.set_freed(State::Released, Some(&self.calls()));
             } else {
-                block.set_freed(State::Released, 0);
+                block.set_freed(State::Released, None);
             }
             Ok(self.inner().emptied_pool(freed))
         }

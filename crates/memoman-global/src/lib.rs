@@ -84,7 +84,7 @@ pub use imp::{free_as, malloc_at, memalign_at};
 pub use inspect::{handle, info, is_handle, print_table, stats, trim, validate, with_xml};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
-pub use memoman_debug::Family;
+pub use memoman_debug::{Family, site};
 #[doc(hidden)]
 pub use process::figures::Info;
 #[doc(hidden)]

@@ -74,24 +74,33 @@ extern "C" fn allocate_aligned(bytes: usize, align: usize) -> *mut u8 {
 
 // In the debug library the third argument is the operator's return address: the return address of
 // these functions lies in the operator.
+/// The operator's caller. The operator has no frame of its own, so that the frame pointer is the
+/// program's.
+#[cfg(memoman_debug)]
+#[inline(always)]
+fn caller(address: usize) -> heap::site::Site {
+    let frame = heap::site::here().frame;
+    heap::site::Site { address, frame }
+}
+
 #[cfg(memoman_debug)]
 extern "C" fn allocate(bytes: usize, _: usize, site: usize) -> *mut u8 {
-    heap::malloc_at(bytes, site, Family::New)
+    heap::malloc_at(bytes, caller(site), Family::New)
 }
 
 #[cfg(memoman_debug)]
 extern "C" fn allocate_array(bytes: usize, _: usize, site: usize) -> *mut u8 {
-    heap::malloc_at(bytes, site, Family::NewArray)
+    heap::malloc_at(bytes, caller(site), Family::NewArray)
 }
 
 #[cfg(memoman_debug)]
 extern "C" fn allocate_aligned(bytes: usize, align: usize, site: usize) -> *mut u8 {
-    heap::memalign_at(align, bytes, site, Family::New)
+    heap::memalign_at(align, bytes, caller(site), Family::New)
 }
 
 #[cfg(memoman_debug)]
 extern "C" fn allocate_aligned_array(bytes: usize, align: usize, site: usize) -> *mut u8 {
-    heap::memalign_at(align, bytes, site, Family::NewArray)
+    heap::memalign_at(align, bytes, caller(site), Family::NewArray)
 }
 
 // In the release library, both families are one.

@@ -48,15 +48,15 @@ impl Deref for Session {
 /// Before an instance's creation: nothing to mark.
 pub(crate) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: usize) {}
 
-/// After an instance's creation: sets how often it validates itself, from the environment.
+/// After an instance's creation: the settings of the environment.
 ///
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(_tlsf: Tlsf) {
     #[cfg(all(unix, memoman_debug))]
-    if let Some(shift) = memoman_global::debug::validate_shift() {
-        // SAFETY: live instance (caller).
-        unsafe { _tlsf.set_validate_shift(shift) };
+    // SAFETY: live instance (caller), just created.
+    unsafe {
+        memoman_global::debug::configure(_tlsf);
     }
 }
 

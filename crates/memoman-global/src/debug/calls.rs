@@ -239,11 +239,11 @@ pub unsafe fn free_as(ptr: *mut u8, family: Family, bytes: Option<usize>) {
 }
 
 /// [`malloc`] for a caller that passes its own call site.
-pub fn malloc_at(bytes: usize, site: Site, family: Family) -> *mut u8 {
-    allocate(bytes, site, family)
+pub fn malloc_at(bytes: usize, site: impl Into<Site>, family: Family) -> *mut u8 {
+    allocate(bytes, site.into(), family)
 }
 
 /// [`memalign`] for a caller that passes its own call site.
-pub fn memalign_at(align: usize, bytes: usize, site: Site, family: Family) -> *mut u8 {
-    allocate_aligned(align, bytes, site, family)
+pub fn memalign_at(align: usize, bytes: usize, site: impl Into<Site>, family: Family) -> *mut u8 {
+    allocate_aligned(align, bytes, site.into(), family)
 }
