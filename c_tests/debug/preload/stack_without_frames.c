@@ -27,9 +27,9 @@ static void with(uintptr_t value) {
 
 int main(void) {
     uintptr_t here = (uintptr_t)&here, loop[2] = {(uintptr_t)loop, 0x123};
-    const uintptr_t values[] = {0, 1, 8, 4096, UINTPTR_MAX, UINTPTR_MAX - 7, here, here + 8, here + 1,
-                                here + (1 << 20), here + (7 << 20), (uintptr_t)loop, (uintptr_t)main,
-                                (uintptr_t)opaque(malloc(64))};
+    const uintptr_t values[] = {
+        0, 1, 8, 4096, UINTPTR_MAX, UINTPTR_MAX - 7, here, here + 8, here + 1, here + (1 << 20),
+        here + (7 << 20), (uintptr_t)loop, (uintptr_t)main, (uintptr_t)opaque(malloc(64))};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) with(values[i]);
     passed("any_value_in_the_frame_pointer_is_survived");
     return 0;

@@ -1,8 +1,8 @@
 //! The surroundings of a block in the debug library.
 //!
 //! ```text
-//!   ┌ a block of the core ─────────────────────────────────────────────────────────────────────┐
-//!   │ record: next, number, state, size, lead, sites, check │ guard ││ user data │ guard │ stacks │
+//!   ┌ a block of the core ───────────────────────────────────────────────────────────────────┐
+//!   │ record: next, number, state, size, lead, sites, check │ guard ││ data │ guard │ stacks │ │
 //!   ▲ base                                                          ▲ payload
 //!   └──────────────────────── lead: PREFIX, or more ────────────────┘
 //! ```

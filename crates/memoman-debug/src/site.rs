@@ -47,8 +47,8 @@ pub fn here() -> Site {
             target_arch = "riscv64"
         )
     ))]
-    // SAFETY: the build keeps frame pointers (scripts/build-lib.sh), so the frame pointer is that of
-    // the function that contains this call; both words lie in its frame.
+    // SAFETY: the build keeps frame pointers (scripts/build-lib.sh), so the frame pointer is that
+    // of the function that contains this call; both words lie in its frame.
     unsafe {
         let frame = frame_pointer();
         Site {

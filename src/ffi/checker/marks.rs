@@ -166,9 +166,9 @@ pub(super) fn allowed(start: *const u8, bytes: usize) -> usize {
 }
 
 /// Starts memcheck's list of an allocator's blocks. With it a report names the block, and where it
-/// was allocated and freed. The allocator's address is the list's name. A report counts the bytes of
-/// a header before a block, and as many after the request, as the block's surroundings: there lies
-/// no other block's payload.
+/// was allocated and freed. The allocator's address is the list's name. A report counts a header's
+/// bytes before a block, and as many after the request, as the block's surroundings: no other
+/// block's payload lies there.
 pub(super) fn began(allocator: *const u8) {
     listed(valgrind::CREATE_MEMPOOL, allocator, HEADER, 0);
 }
