@@ -65,7 +65,11 @@ check-workflows: ## the workflow files of .github against their published schema
 coverage: ## line coverage of the core by its own tests: at least 98 %
 mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
 planted: ## the tests fail on each bug of a list, planted one at a time
-check check-build check-workflows coverage mutants planted:
+check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
+check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
+firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
+check check-build check-workflows coverage mutants planted check-linux check-windows \
+firmware-archives:
 	$(SETUP)
 	scripts/$@.sh
 

@@ -10,7 +10,7 @@
 #   asan, tsan  the archive, its Rust code under a sanitizer, with the planted bugs of the C suite's
 #               self-test
 #   small       the build for microcontrollers (docs/book/embedded.md), for this machine
-#   i686, i686-small, arm, cortex-m3   other targets: scripts/other-targets.sh
+#   i686, arm, riscv64, thumbv7m …   other targets: scripts/other-targets.sh lists them
 # Needs cargo, rustc, a C compiler (CC, or cc) and binutils.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -43,7 +43,7 @@ case $variant in
         target=$target/small
         export RUSTFLAGS="--cfg memoman_small"
         ;;
-    i686 | i686-small | arm | cortex-m3)
+    i686* | arm | aarch64 | riscv* | s390x | thumb* | cortex-m3 | wasm32 | windows)
         scripts/other-targets.sh lib "$variant" "$out"
         exit
         ;;

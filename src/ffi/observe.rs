@@ -162,7 +162,7 @@ mod imp {
             let Some(tlsf) = instance(allocator) else {
                 return 0;
             };
-            #[cfg(unix)]
+            #[cfg(any(target_os = "linux", windows))]
             if memoman_global::is_handle(tlsf.as_raw()) {
                 return 0;
             }

@@ -1,5 +1,5 @@
 //! The process-wide allocator: a heap of memoman's core for each thread, over segments of one
-//! process-wide instance, whose pools come from `mmap`.
+//! process-wide instance, whose pools come from `mmap` or `VirtualAlloc`.
 //!
 //! ```
 //! use memoman_global::Memoman;

@@ -7,7 +7,7 @@ use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
 use crate::process::{large, mapping, mapping_spares, start, supply};
-use crate::system::errno::set_errno;
+use crate::system::errno::{EINVAL, ENOMEM, set_errno};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
 
@@ -113,7 +113,7 @@ unsafe fn allocate_large(
 #[inline]
 pub fn calloc(count: usize, size: usize) -> *mut u8 {
     let Some(bytes) = count.checked_mul(size) else {
-        set_errno(libc::ENOMEM);
+        set_errno(ENOMEM);
         return ptr::null_mut();
     };
     if bytes > REQUEST_MAX {
@@ -133,7 +133,7 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
 #[inline(never)]
 pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     if !align.is_power_of_two() {
-        set_errno(libc::EINVAL);
+        set_errno(EINVAL);
         return ptr::null_mut();
     }
     if align <= ALIGN {

@@ -165,6 +165,48 @@ macro_rules! registers {
         "mov x2, x30"
     };
 }
+#[cfg(target_arch = "riscv64")]
+macro_rules! registers {
+    ($count:ident save) => {
+        "addi sp, sp, -32\n.cfi_def_cfa_offset 32\nsd ra, 24(sp)\n.cfi_offset ra, -8\n\
+         sd a0, 0(sp)\nsd a1, 8(sp)\nsd a2, 16(sp)"
+    };
+    ($count:ident restore) => {
+        "ld a0, 0(sp)\nld a1, 8(sp)\nld a2, 16(sp)\nld ra, 24(sp)\naddi sp, sp, 32\n\
+         .cfi_def_cfa_offset 0\n.cfi_restore ra"
+    };
+    ($count:ident drop) => {
+        "ld ra, 24(sp)\naddi sp, sp, 32\n.cfi_def_cfa_offset 0\n.cfi_restore ra"
+    };
+    ($count:ident saved) => {
+        ".cfi_def_cfa_offset 32\n.cfi_offset ra, -8"
+    };
+    ($count:ident site) => {
+        "mv a2, ra"
+    };
+}
+/// The arguments go to the save area that every caller provides, at the bottom of its frame.
+#[cfg(target_arch = "s390x")]
+macro_rules! registers {
+    ($count:ident save) => {
+        "stmg %r2, %r4, 16(%r15)\nstmg %r14, %r15, 112(%r15)\naghi %r15, -160\n\
+         .cfi_def_cfa_offset 320\n.cfi_offset %r14, -48\n.cfi_offset %r15, -40"
+    };
+    ($count:ident restore) => {
+        "lmg %r14, %r15, 272(%r15)\nlmg %r2, %r4, 16(%r15)\n\
+         .cfi_def_cfa_offset 160\n.cfi_restore %r14\n.cfi_restore %r15"
+    };
+    ($count:ident drop) => {
+        "lmg %r14, %r15, 272(%r15)\n\
+         .cfi_def_cfa_offset 160\n.cfi_restore %r14\n.cfi_restore %r15"
+    };
+    ($count:ident saved) => {
+        ".cfi_def_cfa_offset 320\n.cfi_offset %r14, -48\n.cfi_offset %r15, -40"
+    };
+    ($count:ident site) => {
+        "lgr %r4, %r14"
+    };
+}
 
 /// Sets the debug library's third argument.
 #[cfg(memoman_debug)]
@@ -271,6 +313,76 @@ macro_rules! operator_new {
                 by_name = sym by_name,
                 when_exhausted = sym when_exhausted,
             );
+            #[cfg(target_arch = "riscv64")]
+            naked_asm!(
+                ".cfi_startproc",
+                "lla t0, {names}",
+                "lbu t0, 0(t0)",
+                "bnez t0, 3f",
+                "4:",
+                registers!($count save),
+                pass_site!($count),
+                "call {allocate}",
+                "beqz a0, 2f",
+                registers!($count drop),
+                "ret",
+                "2:", registers!($count saved),
+                "lla a0, {form}",
+                "call {when_exhausted}",
+                "mv t1, a0",
+                registers!($count restore),
+                "jr t1",
+                "3:",
+                registers!($count save),
+                "lla a0, {form}",
+                "call {by_name}",
+                "mv t1, a0",
+                registers!($count restore),
+                "beqz t1, 4b",
+                "jr t1",
+                ".cfi_endproc",
+                names = sym NAMES,
+                form = sym FORM,
+                allocate = sym $allocate,
+                by_name = sym by_name,
+                when_exhausted = sym when_exhausted,
+            );
+            #[cfg(target_arch = "s390x")]
+            naked_asm!(
+                ".cfi_startproc",
+                "larl %r1, {names}",
+                "cli 0(%r1), 0",
+                "jne 3f",
+                "4:",
+                registers!($count save),
+                pass_site!($count),
+                "brasl %r14, {allocate}",
+                "ltgr %r2, %r2",
+                "je 2f",
+                registers!($count drop),
+                "br %r14",
+                "2:", registers!($count saved),
+                "larl %r2, {form}",
+                "brasl %r14, {when_exhausted}",
+                "lgr %r1, %r2",
+                registers!($count restore),
+                "br %r1",
+                "3:",
+                registers!($count save),
+                "larl %r2, {form}",
+                "brasl %r14, {by_name}",
+                "lgr %r1, %r2",
+                registers!($count restore),
+                "ltgr %r1, %r1",
+                "je 4b",
+                "br %r1",
+                ".cfi_endproc",
+                names = sym NAMES,
+                form = sym FORM,
+                allocate = sym $allocate,
+                by_name = sym by_name,
+                when_exhausted = sym when_exhausted,
+            );
         }
     )*};
 }
@@ -360,6 +472,34 @@ macro_rules! operator_delete {
                 ".cfi_endproc",
                 names = sym NAMES,
                 release = sym $release,
+            );
+            #[cfg(target_arch = "riscv64")]
+            naked_asm!(
+                ".cfi_startproc",
+                "lla t0, {names}",
+                "lbu t0, 0(t0)",
+                "bnez t0, 2f",
+                "tail {release}",
+                "2:",
+                concat!("lga t1, ", stringify!($base)),
+                "jr t1",
+                ".cfi_endproc",
+                names = sym NAMES,
+                release = sym release,
+            );
+            #[cfg(target_arch = "s390x")]
+            naked_asm!(
+                ".cfi_startproc",
+                "larl %r1, {names}",
+                "cli 0(%r1), 0",
+                "jne 2f",
+                "jg {release}",
+                "2:",
+                concat!("lgrl %r1, ", stringify!($base), "@GOTENT"),
+                "br %r1",
+                ".cfi_endproc",
+                names = sym NAMES,
+                release = sym release,
             );
         }
     )*};

@@ -53,7 +53,7 @@ pub(crate) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: 
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(_tlsf: Tlsf) {
-    #[cfg(all(unix, memoman_debug))]
+    #[cfg(all(any(target_os = "linux", windows), memoman_debug))]
     // SAFETY: live instance (caller), just created.
     unsafe {
         memoman_global::debug::configure(_tlsf);

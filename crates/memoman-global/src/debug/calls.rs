@@ -10,7 +10,7 @@ use crate::allocator::{Refusal, Tlsf};
 use crate::process::heap::with_heap;
 use crate::process::regions::LARGE;
 use crate::process::{misuse, start};
-use crate::system::errno::set_errno;
+use crate::system::errno::{EINVAL, ENOMEM, set_errno};
 
 /// The result of a request, to be acted on after the lock is released.
 type Outcome = Result<NonNull<u8>, (Tlsf, Refusal)>;
@@ -59,7 +59,7 @@ fn serve(
             ptr::null_mut()
         }
         _ => {
-            set_errno(libc::ENOMEM);
+            set_errno(ENOMEM);
             ptr::null_mut()
         }
     }
@@ -95,7 +95,7 @@ fn allocate(bytes: usize, site: Site, family: Family) -> *mut u8 {
 #[inline(always)]
 pub fn calloc(count: usize, size: usize) -> *mut u8 {
     let Some(bytes) = count.checked_mul(size) else {
-        set_errno(libc::ENOMEM);
+        set_errno(ENOMEM);
         return ptr::null_mut();
     };
     let payload = allocate(bytes, here(), Family::Malloc);
@@ -115,7 +115,7 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
 #[inline]
 fn allocate_aligned(align: usize, bytes: usize, site: Site, family: Family) -> *mut u8 {
     if !align.is_power_of_two() {
-        set_errno(libc::EINVAL);
+        set_errno(EINVAL);
         return ptr::null_mut();
     }
     let bytes = bytes.max(1);

@@ -7,8 +7,8 @@ use memoman_debug::Known;
 
 use crate::allocator::Tlsf;
 use crate::process::{heap, misuse};
-use crate::system::env;
 use crate::system::stderr::Line;
+use crate::system::{env, program};
 
 /// The number of call sites that the leak listing distinguishes, and of lines that it prints.
 const SITES: usize = 256;
@@ -17,8 +17,7 @@ const LINES: usize = 40;
 /// Registers the validation and the leak listing for the end of the process. Called without the
 /// lock: `atexit` may allocate.
 pub(crate) fn list_at_exit() {
-    // SAFETY: a function without parameters that lives as long as the library.
-    unsafe { libc::atexit(end) };
+    program::at_exit(end);
 }
 
 extern "C" fn end() {

@@ -1,10 +1,9 @@
 //! The debug library's report of a fault on stderr.
 
-use core::mem::MaybeUninit;
-
 use memoman_debug::{Fault, Kind, Known};
 
 use crate::debug::sanitizer;
+use crate::system::program;
 use crate::system::stderr::Line;
 
 /// Prints a fault and its block on stderr, in one `write`, and the stack, if the program has a
@@ -93,28 +92,17 @@ impl Line {
             return self.text(b"an unknown place");
         }
         let line = self.address(site);
-        let mut info = MaybeUninit::<libc::Dl_info>::uninit();
-        // SAFETY: dladdr writes `info` when it succeeds; the names in it are C strings of the
-        // dynamic linker.
-        unsafe {
-            if libc::dladdr(site as *const _, info.as_mut_ptr()) == 0 {
-                return line;
-            }
-            let info = info.assume_init();
-            if info.dli_fname.is_null() {
-                return line;
-            }
-            let path = core::ffi::CStr::from_ptr(info.dli_fname).to_bytes();
+        program::image(site, |path, base, function| {
             let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
             line.text(b" (")
                 .text(name.get(..96).unwrap_or(name))
                 .text(b"+")
-                .address(site.wrapping_sub(info.dli_fbase.addr()));
-            if !info.dli_sname.is_null() {
-                let name = core::ffi::CStr::from_ptr(info.dli_sname).to_bytes();
+                .address(site.wrapping_sub(base));
+            if let Some(name) = function {
                 line.text(b", in ").text(name.get(..96).unwrap_or(name));
             }
-            line.text(b")")
-        }
+            line.text(b")");
+        });
+        line
     }
 }

@@ -8,7 +8,7 @@ use memoman_core::size_class::cut_size;
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse, side, supply};
-use crate::system::errno::set_errno;
+use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
@@ -90,7 +90,7 @@ fn beside(align: usize, bytes: usize) -> *mut u8 {
     match side::allocate(align, bytes.max(1)) {
         Some(block) => block.as_ptr(),
         None => {
-            set_errno(libc::ENOMEM);
+            set_errno(ENOMEM);
             ptr::null_mut()
         }
     }
