@@ -10,9 +10,12 @@
 //! | `loader.rs` | whether the dynamic linker's lock can be taken | |
 //! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
 //! | `modules.rs` | the table of mapped files | `file`, `loader` |
-//! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings`, `loader` |
+//! | `mapping.rs` | the mapping that an address lies in | |
+//! | `rules.rs` | how a frame leads to its caller's | |
+//! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings`, `loader`, `rules` |
+//! | `walk.rs` | return addresses, beside those of the event before | `rules`, `mapping`, `unwind` |
 //! | `stream.rs` | a thread's chunks of the file | `file`, `thread` |
-//! | `stack.rs` | the numbers of a stream's stacks | `unwind`, `stream`, `modules` |
+//! | `stack.rs` | the numbers of a stream's stacks | `walk`, `unwind`, `stream`, `modules` |
 //! | `write.rs` | one record | `stream`, `stack` |
 //! | `sample.rs` | one allocation every so many bytes | `write` |
 //! | `process.rs` | start, fork, end | all of these |
@@ -42,6 +45,7 @@ mod recorder {
     pub(crate) mod file;
     pub(crate) mod handles;
     pub(crate) mod loader;
+    pub(crate) mod mapping;
     pub(crate) mod modules;
     pub(crate) mod names;
     pub(crate) mod next;
@@ -49,12 +53,14 @@ mod recorder {
     pub(crate) mod operators;
     pub(crate) mod path;
     pub(crate) mod process;
+    pub(crate) mod rules;
     pub(crate) mod sample;
     pub(crate) mod settings;
     pub(crate) mod stack;
     pub(crate) mod stream;
     pub(crate) mod thread;
     pub(crate) mod unwind;
+    pub(crate) mod walk;
     pub(crate) mod write;
 }
 
