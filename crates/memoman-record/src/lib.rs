@@ -14,9 +14,11 @@
 //! | `rules.rs` | how a frame leads to its caller's | |
 //! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings`, `loader`, `rules` |
 //! | `walk.rs` | return addresses, beside those of the event before | `rules`, `mapping`, `unwind` |
-//! | `stream.rs` | a thread's chunks of the file | `file`, `thread` |
-//! | `stack.rs` | the numbers of a stream's stacks | `walk`, `unwind`, `stream`, `modules` |
-//! | `write.rs` | one record | `stream`, `stack` |
+//! | `number.rs` | numbers in a chunk | |
+//! | `lane.rs` | a chunk that is mapped, and the place in it | |
+//! | `stack.rs` | the numbers of a stream's stacks | `lane`, `walk`, `unwind`, `modules` |
+//! | `stream.rs` | a thread's chunks of the file | `file`, `lane`, `stack`, `thread` |
+//! | `write.rs` | one record | `lane`, `stack` |
 //! | `sample.rs` | one allocation every so many bytes | `write` |
 //! | `process.rs` | start, fork, end | all of these |
 //! | `note.rs` | what the interposed functions report | `process`, `write`, `sample` |
@@ -44,12 +46,14 @@ mod recorder {
     pub(crate) mod clock;
     pub(crate) mod file;
     pub(crate) mod handles;
+    pub(crate) mod lane;
     pub(crate) mod loader;
     pub(crate) mod mapping;
     pub(crate) mod modules;
     pub(crate) mod names;
     pub(crate) mod next;
     pub(crate) mod note;
+    pub(crate) mod number;
     pub(crate) mod operators;
     pub(crate) mod path;
     pub(crate) mod process;

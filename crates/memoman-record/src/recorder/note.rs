@@ -11,8 +11,8 @@ use super::thread::{Thread, is_dead, stack_pointer};
 use super::write::{Call, write};
 use super::{clock, file, sample, settings, stream};
 
-/// Writes a call into the calling thread's stream. The rare ways get a copy of the call, so that the
-/// common one has it in registers.
+/// Writes a call into the calling thread's stream. The rare ways get a copy of the call, so that
+/// the common one has it in registers.
 #[inline(always)]
 fn put(thread: *mut Thread, call: Call) {
     let now = stack_pointer();

@@ -6,9 +6,10 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use memoman_trace_format::layout::op;
 use memoman_trace_format::number;
 
-use super::stream::Lane;
+use super::lane::Lane;
+use super::number::put_number;
 use super::walk::Walker;
-use super::write::put_number;
+
 use super::{modules, rules, settings, unwind};
 
 /// The stacks that are defined: an open-addressed table from a 64-bit hash to a number. Two stacks

@@ -4,26 +4,12 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, compiler_fence};
 
 use memoman_trace_format::layout::{RECORD_MAX, chunk, op};
-use memoman_trace_format::number;
 
+use super::lane::Lane;
+use super::number::put_number;
 use super::stack::Stacks;
 use super::thread::Thread;
 use super::{clock, file, process, settings};
-
-/// One lane of a stream: a chunk that is mapped, and the place in it.
-pub(crate) struct Lane {
-    /// Where the next record goes.
-    pub(crate) at: *mut u8,
-    /// No record may begin behind this.
-    pub(crate) last_start: *mut u8,
-    /// The ticks that the next record counts from.
-    pub(crate) ticks: u64,
-    /// The pointer that the next one is a difference from.
-    pub(crate) pointer: u64,
-    base: *mut u8,
-    bytes: usize,
-    sequence: u64,
-}
 
 /// What a thread writes to. Never freed: other threads reuse it.
 pub(crate) struct Stream {
@@ -275,15 +261,10 @@ fn map_chunk(lane: &mut Lane) -> Result<(), (u32, i32)> {
 fn write_thread(lane: &mut Lane, thread: u32) {
     // SAFETY: no precondition.
     let system = unsafe { libc::gettid() } as u64;
-    let mut bytes = [0; number::NUMBER_MAX];
     // SAFETY: a lane has room for a change of thread behind its last start of a record.
     unsafe {
-        let mut at = lane.at.add(1);
-        for value in [u64::from(thread), system] {
-            let length = number::write(&mut bytes, value);
-            at.copy_from_nonoverlapping(bytes.as_ptr(), length);
-            at = at.add(length);
-        }
+        let at = put_number(lane.at.add(1), u64::from(thread));
+        let at = put_number(at, system);
         compiler_fence(Ordering::Release);
         lane.at.write(op::PRESENT | op::THREAD);
         lane.at = at;

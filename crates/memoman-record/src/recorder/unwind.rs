@@ -1,6 +1,6 @@
 //! Return addresses of the calling thread where [`walk`](super::walk) has no answer: by libunwind,
-//! which remembers how it has unwound an address, else by the compiler's library, which is ten times
-//! slower. In the child of a process
+//! which remembers how it has unwound an address, else by the compiler's library, which is ten
+//! times slower. In the child of a process
 //! with threads only the latter will do: it takes no lock where the C library has
 //! `_dl_find_object` (glibc 2.35, GCC 12).
 

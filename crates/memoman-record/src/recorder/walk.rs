@@ -46,7 +46,8 @@ impl Walker {
         // SAFETY: reads registers.
         unsafe {
             asm!("lea {0}, [rip]", "mov {1}, rsp", "mov {2}, rbp",
-                out(reg) pc, out(reg) stack, out(reg) frame, options(nostack, nomem, preserves_flags));
+                out(reg) pc, out(reg) stack, out(reg) frame,
+                options(nostack, nomem, preserves_flags));
         }
         if !(self.low..self.high).contains(&stack) {
             self.enter(stack)?;

@@ -111,8 +111,8 @@ pub mod chunk {
     pub const STREAM: usize = 16;
     /// `u32`: 0, or 1 for events that interrupted the stream's own recording.
     pub const LANE: usize = 20;
-    /// `u64`: position of the chunk in its stream and lane. Of two chunks in one position, the later
-    /// one in the file counts.
+    /// `u64`: position of the chunk in its stream and lane. Of two chunks in one position, the
+    /// later one in the file counts.
     pub const SEQUENCE: usize = 24;
     /// `u64`: ticks when the chunk was begun; its first record's time counts from here.
     pub const TICKS: usize = 32;
