@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # See your heap, on real programs: record → report → advise → replay. scripts/see.sh DIST | quick
 #
-#   DIST   python3, sqlite3, redis-server, gcc's compiler and a C++ program with two threads, with
-#          the tools that `make tools` wrote there: bin/memoman, lib/libmemoman_record.so
-#   quick  sqlite3 and the C++ program, in small, with tools built for debugging; and the C code of
-#          `memoman plan`, where dist/ has the library
+#   DIST   python3, sqlite3, redis-server, gcc's compiler, a C++ program with two threads and the
+#          firmware in QEMU, with the tools that `make tools` wrote there: bin/memoman,
+#          lib/libmemoman_record.so
+#   quick  sqlite3, the C++ program, and a C program that sends firmware's records, in small, with
+#          tools built for debugging; and the C code of `memoman plan`, where dist/ has the library
 #
 # The pages are in target/see.
 set -uo pipefail
@@ -144,6 +145,72 @@ PYTHON
     wait
     seen redis
 fi
+library=$dist
+[ -e "$library/libmemoman.a" ] || library=$root/dist
+
+# What a program sends by memoman/record.h, on a handle heap in a static array.
+sends() {
+    cat >sends.c <<'C'
+#include <memoman.h>
+#include <memoman/record.h>
+#include <stdio.h>
+static size_t control[1024], pool[8192];
+static void send(const void *record, size_t bytes, void *user) { fwrite(record, 1, bytes, user); }
+int main(void) {
+    static mm_recorder_t recorder = {.write = send};
+    void *live[64] = {NULL};
+    unsigned state = 1;
+    mm_allocator_t *heap = mm_create_for(control, 4096);
+    if (heap == NULL || mm_add_pool(heap, pool, sizeof pool) == NULL) return 1;
+    recorder.user = fopen("sends.mmr", "wb");
+    if (recorder.user == NULL || !mm_record_start(&recorder, heap)) return 2;
+    for (int i = 0; i < 3000; i++) {
+        state = state * 1103515245 + 12345;
+        void **slot = &live[state >> 20 & 63];
+        if (*slot == NULL) {
+            *slot = mm_malloc(heap, 8 + (state >> 8) % 1500);
+        } else if (state >> 30 == 0) {
+            void *moved = mm_realloc(heap, *slot, 8 + (state >> 8) % 3000);
+            if (moved != NULL) *slot = moved;
+        } else {
+            mm_free(heap, *slot);
+            *slot = NULL;
+        }
+    }
+    return fclose(recorder.user);
+}
+C
+    gcc -std=c11 -Wall -Wextra -I "$library/include" sends.c "$library/libmemoman.a" -lpthread \
+        -o sends && ./sends && "$memoman" import sends.mmr -o sends.mmt
+}
+if [ -e "$library/libmemoman.a" ]; then
+    check records-are-imported sends && seen sends
+else
+    skip "records-are-imported $library/libmemoman.a is missing: make"
+fi
+
+# The firmware of examples/, in QEMU.
+firmware() {
+    local records=$target/embedded/cortex-m3/records.mmr
+    [ -s "$records" ] || "$root/scripts/embedded.sh" >embedded.log ||
+        { tail -n 20 embedded.log; return 1; }
+    "$memoman" import "$records" -o firmware.mmt
+}
+if [ -z "$quick" ]; then
+    if "$root/scripts/setup.sh" --check check-embedded >/dev/null 2>&1; then
+        check firmware-is-imported firmware && seen firmware
+    else
+        skip "firmware-is-imported QEMU or a compiler for it is missing: make check-embedded"
+    fi
+    # valgrind's viewer opens the export for it.
+    if command -v chromium >/dev/null && [ -e /usr/libexec/valgrind/dh_view.html ]; then
+        check dhat-opens sh -c "'$memoman' export --to dhat threads.mmt -o dhat.json &&
+            python3 '$root/scripts/check_dhat.py' dhat.json"
+    else
+        skip "dhat-opens chromium or valgrind is not installed"
+    fi
+fi
+
 # The planned pools serve their counts, allocated and freed in turns.
 planned() {
     cat >classes.toml <<'TOML'
@@ -189,8 +256,6 @@ C
         gcc -std=c11 -Wall -Wextra -Werror -I "$library/include" -I . planned.c \
             "$library/libmemoman.a" -lpthread -o planned && ./planned
 }
-library=$dist
-[ -e "$library/libmemoman.a" ] || library=$root/dist
 if [ -e "$library/libmemoman.a" ]; then
     check plan-code-runs planned
 else
