@@ -65,7 +65,11 @@ check-workflows: ## the workflow files of .github against their published schema
 coverage: ## line coverage of the core by its own tests: at least 98 %
 mutants: ## mutation testing of core and global: at least 95 % must die (about two hours)
 planted: ## the tests fail on each bug of a list, planted one at a time
-check check-build check-workflows coverage mutants planted:
+check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
+check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
+firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
+check check-build check-workflows coverage mutants planted check-linux check-windows \
+firmware-archives:
 	$(SETUP)
 	scripts/$@.sh
 
@@ -144,7 +148,8 @@ bench: compare ## time beside other allocators, eight workloads (QUICK=1: below 
 	    $(if $(QUICK),--quick --command "make bench QUICK=1" --out $(BENCHES)/bench-quick.csv)
 latency: compare ## how long single calls take, beside other allocators
 fit: compare ## how much of its memory an allocator can hand out, beside others
-latency fit:
+mispredict: compare ## mispredicted branches and instructions of a call, beside other allocators
+latency fit mispredict:
 	@$(BENCHES)/release/compare $@
 
 compare-global: all ## build the programs that measure the shim beside its peers

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the Debian packages of the libraries in DIST (dist/): packaging/deb.sh [OUT]
 #
-# OUT is target/deb. debhelper builds them from packaging/debian, with the version of Cargo.toml.
+# OUT is target/deb. libmemoman-debug is among them if the debug library was built. debhelper builds
+# them from packaging/debian, with the version of Cargo.toml.
 # MAINTAINER='Name <address>' is the maintainer of the packages.
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -22,6 +23,10 @@ mkdir -p "$out/build/memoman"
 cp -r "$root/packaging/debian" "$out/build/memoman/debian"
 maintainer=${MAINTAINER:-$(sed -n 's/^Maintainer: //p' "$root/packaging/debian/control")}
 sed -i "s|^Maintainer: .*|Maintainer: $maintainer|" "$out/build/memoman/debian/control"
+if [ ! -e "$DIST/libmemoman-debug.a" ]; then
+    sed -i '/^Package: libmemoman-debug$/,$d' "$out/build/memoman/debian/control"
+    rm "$out/build/memoman/debian/"libmemoman-debug.*
+fi
 cat >"$out/build/memoman/debian/changelog" <<END
 memoman ($MEMOMAN_VERSION) unstable; urgency=medium
 

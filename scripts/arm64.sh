@@ -1,53 +1,21 @@
 #!/usr/bin/env bash
 # The shim on 64-bit ARM: scripts/arm64.sh [user|system]
 #
-#   user     programs of c_tests/preload under qemu-user: the assembly, semantics, forks
+#   user     programs of c_tests/preload under qemu-user: scripts/check-linux.sh shim
 #   system   Debian's arm64 kernel in qemu-system-aarch64, whose addresses have 48 bits: threads
 #            beside glibc's malloc in the same machine
 #
 # scripts/setup.sh check-arm64 installs the tools; the kernel comes from Debian's archive.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/cross.sh"
 group=arm64
 cd "$root"
-cross=aarch64-linux-gnu
-triple=aarch64-unknown-linux-gnu
+target_settings aarch64
+library=$folder/$triple/release/libmemoman_preload.so
 folder=$target/arm64
-gcc=/usr/lib/gcc-cross/$cross/12
-link=(--target=$cross --sysroot=/ -fuse-ld=lld -B$gcc -L$gcc -B/usr/$cross/lib -L/usr/$cross/lib)
-headers=(-isystem "/usr/$cross/include")
 scripts/setup.sh --check check-arm64
 mkdir -p "$folder"
-
-shim() {
-    local flags=() flag
-    for flag in "${link[@]}"; do flags+=("-Clink-arg=$flag"); done
-    env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 \
-        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=clang-22 \
-        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="${flags[*]}" \
-        /usr/bin/cargo build --quiet --release -p memoman-preload --target $triple \
-        --target-dir "$folder" -Zbuild-std=core,compiler_builtins
-}
-library=$folder/$triple/release/libmemoman_preload.so
-
-# program NAME.c|NAME.cpp [ARGUMENT…]: compiles and runs it under qemu-user and the shim.
-program() {
-    local source=$1 name=${1%.*} compiler=(clang-22 -std=gnu11)
-    shift
-    case $source in
-        *.cpp) compiler=(clang++-22 -std=c++17 -isystem "/usr/$cross/include/c++/12"
-            -isystem "/usr/$cross/include/c++/12/$cross" -Wno-everything) ;;
-    esac
-    "${compiler[@]}" -O1 -g -w -fno-builtin "${headers[@]}" "${link[@]}" -I c_tests/preload \
-        "c_tests/preload/$source" -o "$folder/$name" -lpthread -ldl || return 1
-    timeout 300 qemu-aarch64 -L "/usr/$cross" -E "LD_PRELOAD=$library" "$folder/$name" "$@"
-}
-
-# Its last case sets a limit that qemu-user does not have.
-operators() {
-    program operators.cpp >"$work/operators"
-    grep nothrow_gives_null "$work/operators"
-}
 
 # One root file system in memory: init, the dynamic linker, the C library, the shim, the program.
 system() {
@@ -65,7 +33,7 @@ system() {
     fi
     rm -rf "$root"
     mkdir -p "$root/lib" "$root/proc"
-    compile=(clang-22 -O1 "${headers[@]}" "${link[@]}")
+    compile=(clang-22 -O1 "${compiling[@]}")
     "${compile[@]}" -static c_tests/arm64/init.c -o "$root/init" || return 1
     "${compile[@]}" c_tests/arm64/threads.c -o "$root/threads" -lpthread || return 1
     cp "/usr/$cross/lib/"{ld-linux-aarch64.so.1,libc.so.6} "$library" "$root/lib/"
@@ -81,16 +49,16 @@ system() {
         END { exit !(glibc > 0 && ours > 0 && ours <= 3 * glibc) }'
 }
 
-if check builds shim; then
-    if [ "${1:-user}" = user ]; then
-        check operators operators
-        for source in own_array_operators.cpp semantics.c aligned.c; do
-            check "${source%.*}" program "$source"
-        done
-    fi
-    if [ "${1:-system}" = system ]; then
-        check threads_beside_glibc system
-        cat "$work/log"
-    fi
+shim() {
+    folder=$target/sizes cross_cargo build --quiet --release -p memoman-preload \
+        -Zbuild-std=core,compiler_builtins
+}
+
+if [ "${1:-user}" = user ]; then
+    TARGET=aarch64 scripts/check-linux.sh shim | grep -v ' passed, ' | relay
+fi
+if [ "${1:-system}" = system ] && check builds shim; then
+    check threads_beside_glibc system
+    cat "$work/log"
 fi
 finish

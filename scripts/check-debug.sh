@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Unmodified programs under the debug shim: the same output and status, nothing reported.
+# Unmodified programs under the debug shim: the same output and status, nothing reported. A program
+# linked with the debug library: the report under AddressSanitizer, the list of leaks.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=programs
@@ -55,4 +56,37 @@ C
 gcc -O0 -w "$work/over.c" -o "$work/over"
 expect debug_shim_stops_an_overflow 134 'memoman: write past the end of the block (overflow): 0x' \
     env LD_PRELOAD="$shim" "$work/over"
+
+# A linked program: the functions on a stack, blocks that its allocator's end leaves in use.
+cat >"$work/heap.c" <<'C'
+#include <memoman.h>
+#include <string.h>
+static _Alignas(16) unsigned char memory[64 * 1024];
+__attribute__((noinline)) static void free_twice(mm_allocator_t *heap, void *block) {
+    mm_free(heap, block);
+    mm_free(heap, block);
+    __asm__ volatile("");
+}
+int main(int count, char **arguments) {
+    mm_allocator_t *heap = mm_create_with_pool(memory, sizeof memory);
+    if (count > 1 && strcmp(arguments[1], "twice") == 0) free_twice(heap, mm_malloc(heap, 48));
+    for (int i = 0; i < 3; i++)
+        if (mm_malloc(heap, 100) == NULL) return 1;
+    mm_free(heap, mm_malloc(heap, 40));
+    mm_destroy(heap);
+    return 0;
+}
+C
+linked() {
+    local name=$1
+    shift
+    gcc -g -O1 -std=c11 "$@" -I "$out/include" "$work/heap.c" "$out/libmemoman-debug.a" -lpthread \
+        -ldl -o "$work/$name" || die "$name does not compile"
+}
+linked plain
+linked asan -fsanitize=address
+expect debug_prints_the_sanitizers_stack 134 ' in free_twice ' "$work/asan" twice
+expect debug_lists_leaks_of_a_destroyed_allocator 0 \
+    'memoman: 300 bytes in 3 blocks in use at mm_destroy' env MEMOMAN_LEAKS=1 "$work/plain"
+check debug_lists_no_leaks_unasked sh -c "! '$work/plain' 2>&1 | grep ."
 finish

@@ -94,7 +94,8 @@ cpp() {
     files=("$sources"/cpp_*.cpp)
     # compiler, standard, variant
     local quick=(clang++-22 c++17 default g++ c++20 bare-plain)
-    local full=(clang++-22 c++23 default g++ c++17 plain clang++-22 c++20 libcxx)
+    local full=(clang++-22 c++23 default g++ c++17 plain clang++-22 c++20 libcxx
+        clang++-22 c++17 libcxx-bare)
     for compiler in g++ clang++-22; do
         for standard in c++17 c++20; do
             for variant in default bare; do full+=("$compiler" "$standard" "$variant"); done
@@ -110,6 +111,7 @@ cpp() {
             bare-plain) flags+=(-fno-exceptions -fno-rtti) ;;
             plain) ;;
             libcxx) flags+=(-stdlib=libc++) ;;
+            libcxx-bare) flags+=(-stdlib=libc++ -fno-exceptions -fno-rtti) ;;
         esac
         program "cpp:$1-$2-$3" "$1" "${flags[@]}"
         shift 3

@@ -205,7 +205,8 @@ none; say $? nothing_is_there_before
 dpkg -i --path-include="/usr/share/*" /tmp/*.deb >/tmp/log 2>&1; say $? dpkg_installs
 bash /tmp/stranger/use.sh deb /tmp/stranger/empty
 man -w mm_calloc >/tmp/log 2>&1 && grep -q mm_ /tmp/log; say $? man_finds_mm_calloc
-dpkg --purge libmemoman-dev memoman-preload libmemoman0 >/tmp/log 2>&1; say $? dpkg_removes
+dpkg --purge libmemoman-debug libmemoman-dev memoman-preload libmemoman0 >/tmp/log 2>&1
+say $? dpkg_removes
 none; say $? nothing_is_left
 END
 exec chroot "$copy" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
@@ -226,7 +227,8 @@ in_a_folder() { # PACKAGES
     sed -i "s|/usr|$scratch/usr|" "$scratch"/usr/lib/*/pkgconfig/*.pc
     use deb "$scratch/usr" "$(dirname "$scratch"/usr/lib/*/libmemoman.a)"
     expect deb:removed 0 '' \
-        fakeroot "${dpkg[@]}" --purge libmemoman-dev memoman-preload libmemoman0
+        fakeroot "${dpkg[@]}" --purge libmemoman-debug libmemoman-dev memoman-preload \
+        libmemoman0
     expect deb:nothing_is_left 0 '' nothing_left "$scratch/usr"
     tail -n 5 "$work/copy.log" 2>/dev/null
     skip "deb:dpkg_installs needs root and an overlay; a folder was used"
@@ -235,7 +237,9 @@ in_a_folder() { # PACKAGES
 deb() {
     local out=$work/deb name
     expect deb:built 0 memoman-preload_ "$root/packaging/deb.sh" "$out"
-    for name in libmemoman0 libmemoman-dev memoman-preload; do
+    local names=(libmemoman0 libmemoman-dev memoman-preload)
+    [ ! -e "$dist/libmemoman-debug.a" ] || names+=(libmemoman-debug)
+    for name in "${names[@]}"; do
         expect "deb:$name" 0 "Version: $version" \
             dpkg-deb -I "$out/${name}_${version}_$(dpkg --print-architecture).deb"
     done
@@ -270,6 +274,43 @@ in_meson() {
         meson setup "$project/build" "$project" "-Dmemoman:dist=$dist" >"$work/log" &&
         ninja -C "$project/build" >"$work/log" && "$project/build/hello"
 }
+# The wrap file of packaging/meson, with this repository's address and its last commit.
+in_meson_wrap() {
+    local project=$work/use-wrap
+    mkdir -p "$project/subprojects" &&
+        sed "s|^url = .*|url = file://$root|; s|^revision = .*|revision = HEAD|; /^depth/d" \
+            "$root/packaging/meson/memoman.wrap" >"$project/subprojects/memoman.wrap" &&
+        cp "$root"/packaging/example/{source/meson.build,hello.c} "$project" &&
+        meson setup "$project/build" "$project" "-Dmemoman:dist=$dist" >"$work/log" &&
+        ninja -C "$project/build" >"$work/log" && "$project/build/hello"
+}
+# vcpkg and Homebrew are not in Debian: their own languages read the files.
+ports() {
+    python3 -m json.tool "$root/packaging/vcpkg/vcpkg.json" >/dev/null &&
+        grep -q "\"version\": \"$version\"" "$root/packaging/vcpkg/vcpkg.json" &&
+        cat >"$work/port.cmake" <<END && cmake -P "$work/port.cmake" && port_serves
+set(CURRENT_BUILDTREES_DIR $work/port/build)
+set(CURRENT_PACKAGES_DIR $work/port/package)
+set(PORT memoman)
+function(vcpkg_execute_required_process)
+  file(MAKE_DIRECTORY $work/port/build)
+  file(CREATE_LINK $dist $work/port/build/dist SYMBOLIC)
+endfunction()
+function(vcpkg_install_copyright)
+endfunction()
+include($root/packaging/vcpkg/portfile.cmake)
+END
+}
+port_serves() {
+    mkdir -p "$work/port/use" && cp "$root"/packaging/example/hello.c "$work/port/use" &&
+        printf '%s\n' 'cmake_minimum_required(VERSION 3.16)' 'project(hello C)' \
+            'find_package(memoman CONFIG REQUIRED)' 'add_executable(hello hello.c)' \
+            'target_link_libraries(hello PRIVATE memoman::memoman)' \
+            >"$work/port/use/CMakeLists.txt" &&
+        cmake -S "$work/port/use" -B "$work/port/use/build" \
+            "-DCMAKE_PREFIX_PATH=$work/port/package" >/dev/null &&
+        cmake --build "$work/port/use/build" >/dev/null && "$work/port/use/build/hello"
+}
 in_conan() {
     CONAN_HOME=$work/conan conan profile detect >"$work/log" 2>&1 &&
         CONAN_HOME=$work/conan conan create "$root" >"$work/log" 2>&1 &&
@@ -291,6 +332,9 @@ source_tree() {
     expect source:cmake 0 'hello from tlsf.h' in_cmake "-DMEMOMAN_DIST=$dist"
     expect source:cmake_without_library 1 'build one by `make`' in_cmake "-DMEMOMAN_DIST=$work"
     with meson source:meson 'hello from C' in_meson
+    with meson source:meson_wrap 'hello from C' in_meson_wrap
+    expect source:vcpkg_port 0 'hello from C' ports
+    with ruby source:homebrew_formula 'Syntax OK' ruby -c "$root/packaging/homebrew/memoman.rb"
     # These build the library anew.
     [ "$extent" = full ] || return 0
     rm -rf "$work/use-cmake"

@@ -8,6 +8,7 @@
 # check-embedded installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+export PROGRESS=8
 [ $# -eq 0 ] || misused "takes no argument"
 group=embedded
 cd "$root"
@@ -216,6 +217,10 @@ crate_for_m0() {
         -Zbuild-std=core --target-dir "$target/sizes"
 }
 check rust-crate-for-cortex-m0 crate_for_m0
+
+# The boards, and the C libraries' malloc family; each prints a line for each target.
+scripts/boards.sh 2>&1 | relay
+scripts/libc-glue.sh 2>&1 | relay
 
 check small-build-core small_core
 check small-build-c-suite small_suite

@@ -30,17 +30,36 @@ skip() { echo "skip $group $*" | tee -a "$results"; }
 relay() { tee -a "$results"; }
 indented() { sed 's/^/       /'; }
 
-# check NAME COMMAND…: the command succeeds. Its output is shown if it fails.
+# check NAME COMMAND…: the command succeeds. Its output is shown if it fails. PROGRESS=n runs it
+# in a subshell and prints a line every n seconds until its end.
 check() {
-    local name=$1
+    local name=$1 status=0
     shift
-    if "$@" >"$work/log" 2>&1; then
+    if [ -n "${PROGRESS:-}" ]; then
+        "$@" >"$work/log" 2>&1 &
+        watch $! "$name" || status=$?
+    else
+        "$@" >"$work/log" 2>&1 || status=$?
+    fi
+    if [ $status -eq 0 ]; then
         ok "$name"
     else
         fail "$name"
         indented <"$work/log" | tail -n 30
         return 1
     fi
+}
+# watch JOB NAME: waits for the job; its status.
+watch() {
+    local begin=$SECONDS said=0
+    while kill -0 "$1" 2>/dev/null; do
+        sleep 0.1
+        if [ $((SECONDS - begin)) -ge $((said + PROGRESS)) ]; then
+            said=$((SECONDS - begin))
+            echo "     $group $2: $said s"
+        fi
+    done
+    wait "$1"
 }
 
 # expect NAME STATUS TEXT COMMAND…: the command ends with STATUS and prints TEXT.

@@ -6,87 +6,28 @@
 #                                                  part of the Rust tests
 #
 #   i686        32-bit x86, which an x86-64 machine runs itself
-#   i686-small  the small build (--cfg memoman_small), with the word size of cortex-m3
-#   arm         32-bit ARMv7 under qemu-user
-#   cortex-m3   ARMv7-M without operating system, the small build; scripts/embedded.sh tests it
+#   i686-small  the small build (--cfg memoman_small), with the word size of a microcontroller
+#   arm, aarch64, riscv64, s390x
+#               Linux on 32-bit ARMv7, 64-bit ARM, RISC-V and IBM Z (big-endian) under qemu-user
+#   thumbv6m, thumbv7m (or cortex-m3), thumbv7em-hf, thumbv8m.main-hf, riscv32imac, riscv32imc
+#               microcontrollers without operating system, the small build; scripts/embedded.sh
+#               tests them
+#   windows     64-bit Windows (MinGW): also memoman.dll with its import libraries;
+#               scripts/check-windows.sh tests it
 #   wasm32      WebAssembly, the handle API; check: the C suite's programs that need no operating
 #               system, as WASI programs in node
 #
-# The compiler is Debian's rustc-web, which builds Rust's standard library from rust-web-src, so
-# that no toolchain is downloaded. scripts/setup.sh check-32, check-arm, check-embedded and
-# check-wasm install the tools.
+# scripts/setup.sh check-32, check-arm, check-linux, check-embedded and check-wasm install the
+# tools; scripts/cross.sh has the compilers.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/cross.sh"
 [ $# -ge 2 ] || misused "say what to do, and for which target"
 cd "$root"
 what=$1
 name=$2
-folder=$target/sizes
 
-# gcc-multilib and Debian's cross gcc exclude each other: ARM uses clang and the cross C library.
-runner=
-profile=release
-without_frame_pointers=
-flags=
-case $name in
-    i686 | i686-small)
-        triple=i686-unknown-linux-gnu
-        linker=gcc
-        wants=check-32
-        if [ "$name" = i686-small ]; then
-            flags='--cfg memoman_small'
-            folder=$folder/small
-        fi
-        ;;
-    arm)
-        triple=armv7-unknown-linux-gnueabihf
-        linker=clang-22
-        wants=check-arm
-        cross=arm-linux-gnueabihf
-        for flag in --target=$cross -fuse-ld=lld --sysroot=/ -B/usr/lib/gcc-cross/$cross/12 \
-            -L/usr/lib/gcc-cross/$cross/12 -B/usr/$cross/lib -L/usr/$cross/lib; do
-            flags="$flags -Clink-arg=$flag"
-        done
-        runner="qemu-arm -L /usr/$cross"
-        ;;
-    cortex-m3)
-        triple=thumbv7m-none-eabi
-        linker=arm-none-eabi-ld
-        wants=check-embedded
-        profile=small
-        flags='--cfg memoman_small'
-        without_frame_pointers=yes
-        ;;
-    wasm32)
-        triple=wasm32-unknown-unknown
-        linker=wasm-ld-22
-        wants=check-wasm
-        ;;
-    *) misused "no target '$name'" ;;
-esac
-
-# cross_cargo COMMAND ARGUMENTS…: Debian's cargo and rustc, with the settings of the target.
-cross_cargo() {
-    local key=${triple^^} target=$triple json=()
-    key=CARGO_TARGET_${key//-/_}
-    if [ -n "$without_frame_pointers" ]; then
-        target=$folder/spec/$triple.json
-        json=(-Zjson-target-spec)
-        mkdir -p "$folder/spec"
-        target_without_frame_pointers >"$target"
-    fi
-    env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 "${key}_LINKER=$linker" "${key}_RUSTFLAGS=$flags" \
-        "${key}_RUSTDOCFLAGS=$flags" ${runner:+"${key}_RUNNER=$runner"} \
-        /usr/bin/cargo "$@" --target "$target" "${json[@]}" --target-dir "$folder"
-}
-
-# rustc's target without frame pointers: only debuggers use them, and each costs flash and a
-# register. rustc has no switch for it.
-target_without_frame_pointers() {
-    PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 /usr/bin/rustc -Zunstable-options \
-        --print target-spec-json --target "$triple" |
-        sed 's/"frame-pointer": "always"/"frame-pointer": "may-omit"/'
-}
+target_settings "$name"
 
 lib() {
     local out=$1 built=$folder/$triple/$profile/libmemoman.a
@@ -97,18 +38,35 @@ lib() {
     mkdir -p "$out/include/memoman"
     cp include/memoman.h "$out/include/"
     cp include/memoman/record.h "$out/include/memoman/"
-    if [ "$name" = cortex-m3 ]; then
-        prelink "$built" "$folder/$triple/prelinked.a" arm-none-eabi-
+    [ "$name" != windows ] || cp include/memoman.hpp "$out/include/"
+    if [ -n "$bare" ]; then
+        prelink "$built" "$folder/$triple/prelinked.a"
         built=$folder/$triple/prelinked.a
     fi
     place "$built" "$out/libmemoman.a"
+    [ "$name" != windows ] || windows_library "$out"
 }
 
-# prelink FROM TO TOOLS: one object in which the header's functions are global, and the Rust
+# windows_library OUT: memoman.dll, and its import library for MinGW and for MSVC's linker.
+windows_library() {
+    local out=$1
+    {
+        printf 'LIBRARY memoman.dll\nEXPORTS\n'
+        header_functions include/memoman.h
+    } >"$work/memoman.def"
+    x86_64-w64-mingw32-gcc -shared "$work/memoman.def" "$out/libmemoman.a" -Wl,--gc-sections -s \
+        -Wl,--out-implib,"$work/libmemoman.dll.a" -o "$work/memoman.dll"
+    llvm-dlltool-22 -m i386:x86-64 -d "$work/memoman.def" -l "$work/memoman.lib"
+    for file in memoman.dll libmemoman.dll.a memoman.lib; do
+        place "$work/$file" "$out/$file"
+    done
+}
+
+# prelink FROM TO: one object in which the header's functions are global, and the Rust
 # runtime's memcpy, memmove, memset and memcmp weak: a C library's own replace them, and a firmware
 # without one needs none. Each function keeps its own section.
 prelink() {
-    local from=$1 to=$2 tools=$3 function keep=()
+    local from=$1 to=$2 tools=$bare function keep=()
     # Rust's objects carry bitcode that the tools' plugins would try to read.
     "${tools}objcopy" --remove-section=.llvmbc --remove-section=.llvmcmd "$from" "$work/plain.a"
     # The header's functions that a target without operating system has.
@@ -117,7 +75,8 @@ prelink() {
     while read -r function; do keep+=(-u "$function"); done <"$work/keep"
     # Compilers call these by themselves.
     keep+=(-u memcpy -u memmove -u memset -u memcmp)
-    "${tools}ld" -r --gc-sections "${keep[@]}" -o "$work/memoman.o" "$work/plain.a"
+    # shellcheck disable=SC2086 # a list of words
+    "${tools}ld" $emulation -r --gc-sections "${keep[@]}" -o "$work/memoman.o" "$work/plain.a"
     "${tools}nm" --defined-only "$work/memoman.o" | awk '$2 == "W" { print $3 }' >>"$work/keep"
     "${tools}objcopy" --keep-global-symbols="$work/keep" --strip-debug "$work/memoman.o"
     rm -f "$to"
@@ -160,7 +119,7 @@ wasm_run() { NODE_NO_WARNINGS=1 timeout 120 node c_tests/wasm/run.mjs "$work/$1.
 # wasm_suite NAME: a program of the C suite; each of its tests is a line.
 wasm_suite() {
     local status=0
-    wasm_program "$1" "c_tests/$1.c" c_tests/wasm/suite.c c_tests/support/{heap,fill}.c &&
+    wasm_program "$1" "c_tests/$1.c" c_tests/single/suite.c c_tests/support/{heap,fill}.c &&
         wasm_run "$1" >"$work/lines" || status=$?
     relay <"$work/lines"
     [ $status -eq 0 ] || fail "$1 exit status $status"
@@ -184,6 +143,8 @@ case $what in
     check)
         case $name in
             cortex-m3) scripts/embedded.sh ;;
+            thumb* | riscv32*) misused "scripts/embedded.sh checks '$name'" ;;
+            windows) scripts/check-windows.sh ;;
             wasm32) test_wasm ;;
             *) test_it "${3:-}" ;;
         esac

@@ -68,6 +68,11 @@ step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan
 step constant '^constant [a-z]+.* [1-9][0-9]* [1-9]' "${make[@]}" constant
 step check-32 '^total +i686 +[1-9][0-9]* +0 +[0-9]+$' "${make[@]}" check-32
 step check-arm '^total +arm +[1-9][0-9]* +0 +[0-9]+$' "${make[@]}" check-arm
+step check-riscv64 '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-linux TARGET=riscv64
+step check-s390x '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-linux TARGET=s390x
+step check-aarch64 '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-linux TARGET=aarch64
+step check-windows '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-windows
+step firmware '^[1-9][0-9]* passed, 0 failed' "${make[@]}" firmware-archives
 step check-wasm '^ok +wasm misuse_without_a_handler_traps' "${make[@]}" check-wasm
 step check-embedded '^ok +embedded variables-of-firmware' "${make[@]}" check-embedded
 step check-crates '^ok +crates publish-dry-run' "${make[@]}" check-crates

@@ -34,18 +34,18 @@ mod planted;
 /// A release build never panics; a debug build stops at a failed assertion.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    #[cfg(unix)]
+    #[cfg(any(target_os = "linux", windows))]
     // SAFETY: abort has no precondition.
     unsafe {
         libc::abort()
     }
-    #[cfg(not(unix))]
+    #[cfg(not(any(target_os = "linux", windows)))]
     ffi::misuse::trap()
 }
 
 // The prebuilt libcore of a debug build refers to the personality routine of unwinding, which is
 // never called here. Weak and hidden: not exported, and no conflict with another Rust library's.
-#[cfg(debug_assertions)]
+#[cfg(all(debug_assertions, target_os = "linux"))]
 core::arch::global_asm!(
     ".weak rust_eh_personality",
     ".hidden rust_eh_personality",

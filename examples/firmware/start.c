@@ -10,6 +10,11 @@ extern uint32_t data_load[], data_start[], data_end[], bss_start[], bss_end[], s
 int main(void);
 
 void reset(void) {
+#ifdef __ARM_FP
+    /* The floating-point unit is on before code that was compiled for it runs: register CPACR. */
+    *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20;
+    __asm__ volatile("dsb\nisb");
+#endif
     const uint32_t *from = data_load;
     for (uint32_t *to = data_start; to < data_end; to++, from++) *to = *from;
     for (uint32_t *to = bss_start; to < bss_end; to++) *to = 0;

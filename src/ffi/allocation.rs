@@ -155,14 +155,14 @@ pub unsafe extern "C" fn mm_free(allocator: *mut mm_allocator_t, ptr: *mut c_voi
 /// that one of an earlier allocator left in the same memory. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
-    #[cfg(all(unix, not(memoman_debug)))]
+    #[cfg(all(any(target_os = "linux", windows), not(memoman_debug)))]
     if ptr.addr() & (memoman_global::LARGE_ALIGN - 1) == 0 {
         // SAFETY: NULL or a block of a live instance (documented).
         return unsafe { block_size_at_page(ptr.cast()) };
     }
     // SAFETY: NULL or a block of a live instance (documented); NULL begins a page.
     unsafe {
-        #[cfg(all(unix, not(memoman_debug)))]
+        #[cfg(all(any(target_os = "linux", windows), not(memoman_debug)))]
         core::hint::assert_unchecked(!ptr.is_null());
         checker::block_size(ptr.cast())
     }
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn mm_block_size(ptr: *const c_void) -> usize {
 ///
 /// # Safety
 /// `ptr` is NULL or a block of a live instance.
-#[cfg(all(unix, not(memoman_debug)))]
+#[cfg(all(any(target_os = "linux", windows), not(memoman_debug)))]
 #[cold]
 #[inline(never)]
 unsafe fn block_size_at_page(ptr: *const u8) -> usize {

@@ -15,12 +15,12 @@ use super::allocator::{Misuse, Refusal, Tlsf};
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *mut c_void {
-    #[cfg(unix)]
+    #[cfg(any(target_os = "linux", windows))]
     // SAFETY: live instance (caller); the calls on an instance hold no lock of the global package.
     unsafe {
         memoman_global::misuse::report(tlsf, misuse, address);
     }
-    #[cfg(not(unix))]
+    #[cfg(not(any(target_os = "linux", windows)))]
     // SAFETY: live instance (caller); the handler is the C function that the user registered.
     unsafe {
         match tlsf.misuse_handler() {
@@ -32,7 +32,7 @@ pub(super) unsafe fn misuse(tlsf: Tlsf, misuse: Misuse, address: *const u8) -> *
 }
 
 /// Stops a program without an operating system at an instruction that a debugger or the host shows.
-#[cfg(not(unix))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub(crate) fn trap() -> ! {
     #[cfg(any(target_arch = "arm", target_arch = "aarch64"))]
     // SAFETY: the permanently undefined instruction never returns and touches no memory.

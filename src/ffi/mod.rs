@@ -10,7 +10,7 @@
 //! | `inspect.rs` | walks, validation, figures, version |
 //! | `dump.rs` | measure and dump |
 //! | `observe.rs` | observers, the handler of exhausted requests |
-//! | `global.rs` | the `_global` functions, over the package `memoman-global` (Unix only) |
+//! | `global.rs` | the `_global` functions, over the package `memoman-global` (Linux and Windows) |
 //! | `allocator.rs` | the types of this build: the core's, or the debug layer's |
 //! | `hot/` | the bodies of malloc, memalign, realloc and free, by build |
 //! | `checker/` | marks for AddressSanitizer and valgrind |
@@ -40,7 +40,7 @@ mod dump;
 
 mod observe;
 
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", windows))]
 mod global;
 
 // What the exported functions are built on.
@@ -84,7 +84,7 @@ fn handle(tlsf: Option<Tlsf>) -> *mut mm_allocator_t {
 /// Whether validation found nothing. The debug library prints what it found, with what it knows of
 /// the block.
 fn is_sound(found: Option<Violation>) -> bool {
-    #[cfg(all(memoman_debug, unix))]
+    #[cfg(all(memoman_debug, any(target_os = "linux", windows)))]
     if let Some(found) = &found {
         memoman_global::debug::print(&found.fault);
     }

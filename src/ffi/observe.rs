@@ -129,7 +129,7 @@ mod imp {
         // pointed to only, which has one layout (asserted above). `set` has tested that none runs.
         unsafe {
             let observer = transmute::<mm_observer, Option<Observer>>(observer);
-            set(allocator, |tlsf| tlsf.set_observer(observer, user))
+            set(allocator, &mut |tlsf| tlsf.set_observer(observer, user))
         }
     }
 
@@ -146,7 +146,9 @@ mod imp {
         // pointed to only, which have one layout (asserted above). `set` has tested that none runs.
         unsafe {
             let handler = transmute::<mm_exhausted_handler, Option<ExhaustedHandler>>(handler);
-            set(allocator, |tlsf| tlsf.set_exhausted_handler(handler, user))
+            set(allocator, &mut |tlsf| {
+                tlsf.set_exhausted_handler(handler, user)
+            })
         }
     }
 
@@ -154,14 +156,13 @@ mod imp {
     ///
     /// # Safety
     /// `allocator` is NULL or that of a live instance.
-    #[inline(never)]
-    unsafe fn set(allocator: *mut mm_allocator_t, set: impl FnOnce(Tlsf)) -> c_int {
+    unsafe fn set(allocator: *mut mm_allocator_t, set: &mut dyn FnMut(Tlsf)) -> c_int {
         // SAFETY: NULL or a live instance (caller).
         unsafe {
             let Some(tlsf) = instance(allocator) else {
                 return 0;
             };
-            #[cfg(unix)]
+            #[cfg(any(target_os = "linux", windows))]
             if memoman_global::is_handle(tlsf.as_raw()) {
                 return 0;
             }
@@ -172,7 +173,7 @@ mod imp {
             if !may_change(tlsf, Access::Allocate) {
                 return 0;
             }
-            checker::hook(tlsf, || set(tlsf));
+            checker::hook(tlsf, set);
         }
         1
     }

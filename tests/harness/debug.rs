@@ -108,7 +108,7 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
     ),
     (
         "Takes minutes where each block is filled at allocation and at free.",
-        &["mmap_fails.c"],
+        &["mmap_fails.c", "crowded.c"],
     ),
     (
         "Tests thread heaps: the debug library serves all threads from one heap.",

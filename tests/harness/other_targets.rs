@@ -1,24 +1,38 @@
 //! Variants for machines with another word size or another instruction set, built by
-//! scripts/other-targets.sh and run by `make check-32` and `make check-arm`, and of the small
-//! build, run by `make check-embedded`. They run only when `MEMOMAN_VARIANTS` names them.
+//! scripts/other-targets.sh and run by `make check-32`, `make check-arm` and `make check-linux`,
+//! and of the small build, run by `make check-embedded`. They run only when `MEMOMAN_VARIANTS`
+//! names them.
 
 use super::variant::{Exceptions, PLAIN, Variant};
 use std::path::Path;
 use std::process::Command;
 
-/// Cross-compilation for 32-bit ARM: clang with Debian's cross C library.
-const ARM: &[&str] = &[
-    "-O2",
-    "--target=arm-linux-gnueabihf",
-    "--sysroot=/",
-    "-fuse-ld=lld",
-    "-isystem",
-    "/usr/arm-linux-gnueabihf/include",
-    "-B/usr/arm-linux-gnueabihf/lib",
-    "-L/usr/arm-linux-gnueabihf/lib",
-    "-B/usr/lib/gcc-cross/arm-linux-gnueabihf/12",
-    "-L/usr/lib/gcc-cross/arm-linux-gnueabihf/12",
-];
+/// Cross-compilation: clang with Debian's cross C library of this name.
+macro_rules! cross {
+    ($name:literal $(, $more:literal)*) => {
+        &[
+            "-O2",
+            concat!("--target=", $name),
+            "--sysroot=/",
+            "-fuse-ld=lld",
+            "-isystem",
+            concat!("/usr/", $name, "/include"),
+            concat!("-B/usr/", $name, "/lib"),
+            concat!("-L/usr/", $name, "/lib"),
+            concat!("-B/usr/lib/gcc-cross/", $name, "/12"),
+            concat!("-L/usr/lib/gcc-cross/", $name, "/12"),
+            $($more),*
+        ]
+    };
+}
+
+/// A Linux for another processor, emulated, so that its programs make fewer operations: a fork
+/// under load takes a second.
+const EMULATED: Variant = Variant {
+    compiler: Some("clang-22"),
+    environment: &[("MM_OPS", "20000"), ("MM_FORKS", "10")],
+    ..PLAIN
+};
 
 /// The small library has no observers.
 const SMALL: Exceptions = &[(
@@ -44,7 +58,7 @@ const SMALL: Exceptions = &[(
     ],
 )];
 
-/// 32-bit x86, the small build, and 32-bit ARM, which is emulated and so makes fewer operations.
+/// 32-bit x86, the small build, and Linux on other processors.
 pub(crate) fn all() -> Vec<Variant> {
     vec![
         Variant {
@@ -71,23 +85,42 @@ pub(crate) fn all() -> Vec<Variant> {
         Variant {
             name: "arm",
             library: "arm",
-            compiler: Some("clang-22"),
-            flags: ARM,
-            environment: &[("MM_OPS", "20000"), ("MM_FORKS", "50")],
-            ..PLAIN
+            flags: cross!("arm-linux-gnueabihf"),
+            ..EMULATED
+        },
+        Variant {
+            name: "aarch64",
+            library: "aarch64",
+            flags: cross!("aarch64-linux-gnu"),
+            ..EMULATED
+        },
+        Variant {
+            name: "riscv64",
+            library: "riscv64",
+            flags: cross!("riscv64-linux-gnu", "-march=rv64gc", "-mabi=lp64d"),
+            ..EMULATED
+        },
+        Variant {
+            name: "s390x",
+            library: "s390x",
+            flags: cross!("s390x-linux-gnu"),
+            ..EMULATED
         },
     ]
 }
 
 /// The command that runs a variant's program.
 pub(crate) fn command_for(variant: &Variant, program: &Path) -> Command {
-    if variant.name == "arm" {
-        let mut command = Command::new("qemu-arm");
-        command
-            .args(["-L", "/usr/arm-linux-gnueabihf"])
-            .arg(program);
-        command
-    } else {
-        Command::new(program)
-    }
+    // The cross C library's folder in /usr.
+    let target = variant
+        .flags
+        .iter()
+        .find_map(|flag| flag.strip_prefix("--target="));
+    let (Some(target), Some(processor)) = (target, target.and_then(|name| name.split('-').next()))
+    else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(format!("qemu-{processor}"));
+    command.args(["-L", &format!("/usr/{target}")]).arg(program);
+    command
 }

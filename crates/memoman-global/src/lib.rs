@@ -1,5 +1,5 @@
 //! The process-wide allocator: a heap of memoman's core for each thread, over segments of one
-//! process-wide instance, whose pools come from `mmap`.
+//! process-wide instance, whose pools come from `mmap` or `VirtualAlloc`.
 //!
 //! ```
 //! use memoman_global::Memoman;
@@ -79,9 +79,12 @@ pub use imp::{LARGE_ALIGN, free_inlined, large_size};
 pub use imp::{calloc, free, malloc, memalign, realloc, usable_size};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
-pub use imp::{malloc_at, memalign_at};
+pub use imp::{free_as, malloc_at, memalign_at};
 #[doc(hidden)]
 pub use inspect::{handle, info, is_handle, print_table, stats, trim, validate, with_xml};
+#[cfg(memoman_debug)]
+#[doc(hidden)]
+pub use memoman_debug::{Family, site};
 #[doc(hidden)]
 pub use process::figures::Info;
 #[doc(hidden)]

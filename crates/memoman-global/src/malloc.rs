@@ -6,8 +6,8 @@ use core::ptr::{self, NonNull};
 use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
-use crate::process::{large, mapping, start, supply};
-use crate::system::errno::set_errno;
+use crate::process::{large, mapping, mapping_spares, start, supply};
+use crate::system::errno::{EINVAL, ENOMEM, set_errno};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
 
@@ -99,6 +99,7 @@ unsafe fn allocate_large(
         return clear(block.as_ptr());
     }
     if !settings.in_pools_only()
+        && !mapping_spares::crowded()
         && let Some(block) = mapping::allocate(settings, align, bytes, zeroed)
     {
         return block.as_ptr();
@@ -112,7 +113,7 @@ unsafe fn allocate_large(
 #[inline]
 pub fn calloc(count: usize, size: usize) -> *mut u8 {
     let Some(bytes) = count.checked_mul(size) else {
-        set_errno(libc::ENOMEM);
+        set_errno(ENOMEM);
         return ptr::null_mut();
     };
     if bytes > REQUEST_MAX {
@@ -132,7 +133,7 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
 #[inline(never)]
 pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     if !align.is_power_of_two() {
-        set_errno(libc::EINVAL);
+        set_errno(EINVAL);
         return ptr::null_mut();
     }
     if align <= ALIGN {
@@ -194,8 +195,11 @@ unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
     };
     // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {
+        let current = lifetime::current();
         if owner.is_null() || is_large(owner) {
             free_outside(block);
+        } else if current.is_heap() {
+            remote::free_quickly(current.heap(), owner, block);
         } else {
             remote::free(heap(), owner, block);
         }

@@ -12,7 +12,7 @@ const MIB: usize = 1 << 20;
 
 /// Allocates with a made-up call site, so that the report's text is known.
 fn malloc_at(bytes: usize, site: usize) -> *mut u8 {
-    let block = heap::malloc_at(bytes, site);
+    let block = heap::malloc_at(bytes, site, heap::Family::Malloc);
     assert!(!block.is_null());
     block
 }

@@ -40,6 +40,36 @@ macro_rules! bound {
         address
     }};
 }
+#[cfg(target_arch = "riscv64")]
+macro_rules! bound {
+    ($name:ident) => {{
+        let address: *const core::ffi::c_void;
+        // SAFETY: loads the name's entry of the global offset table.
+        unsafe {
+            core::arch::asm!(
+                concat!("lga {0}, ", stringify!($name)),
+                out(reg) address,
+                options(nostack, pure, readonly, preserves_flags),
+            );
+        }
+        address
+    }};
+}
+#[cfg(target_arch = "s390x")]
+macro_rules! bound {
+    ($name:ident) => {{
+        let address: *const core::ffi::c_void;
+        // SAFETY: loads the name's entry of the global offset table.
+        unsafe {
+            core::arch::asm!(
+                concat!("lgrl {0}, ", stringify!($name), "@GOTENT"),
+                out(reg) address,
+                options(nostack, pure, readonly, preserves_flags),
+            );
+        }
+        address
+    }};
+}
 pub(crate) use bound;
 
 /// What is known about the names that the C++ operators build on. While it is not [`OWN`], the

@@ -5,16 +5,16 @@ use core::ffi::c_int;
 use memoman_global as heap;
 
 /// glibc's `struct mallinfo2`, fields in its order: numbers of blocks in `ordblks`, `smblks` and
-/// `hblks`, bytes in the others. As in glibc, large blocks are in `hblks` and `hblkhd` only.
+/// `hblks`, bytes in the others. As in glibc, blocks with a mapping of their own are there only.
 #[repr(C)]
 pub struct MallInfo2 {
-    /// All pools, without the large blocks in them.
+    /// Bytes of all pools.
     arena: usize,
     /// Free blocks, cached ones included, counted up to a bound of the lock's time.
     ordblks: usize,
     /// Blocks in the threads' caches. (glibc: in fastbins.)
     smblks: usize,
-    /// Live blocks outside the threads' heaps. (glibc: mapped one by one.)
+    /// Live blocks with a mapping of their own.
     hblks: usize,
     hblkhd: usize,
     /// Peak bytes in use. (glibc: 0.)

@@ -31,9 +31,14 @@ mod operators;
 
 #[cfg(not(all(
     target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "s390x"
+    )
 )))]
-compile_error!("the shim is written for Linux on x86-64 and AArch64");
+compile_error!("the shim is written for Linux on x86-64, AArch64, RISC-V and s390x, 64-bit");
 
 /// A release build never panics; an assertion that fails in a debug build aborts.
 #[panic_handler]

@@ -17,6 +17,8 @@ use core::ffi::c_void;
 use core::ptr;
 
 use memoman_global as heap;
+#[cfg(memoman_debug)]
+use memoman_global::Family;
 
 use crate::bound::{NAMES, bound, names_are_own};
 use crate::next::Next;
@@ -72,15 +74,38 @@ extern "C" fn allocate_aligned(bytes: usize, align: usize) -> *mut u8 {
 
 // In the debug library the third argument is the operator's return address: the return address of
 // these functions lies in the operator.
+/// The operator's caller. The operator has no frame of its own, so that the frame pointer is the
+/// program's.
+#[cfg(memoman_debug)]
+#[inline(always)]
+fn caller(address: usize) -> heap::site::Site {
+    let frame = heap::site::here().frame;
+    heap::site::Site { address, frame }
+}
+
 #[cfg(memoman_debug)]
 extern "C" fn allocate(bytes: usize, _: usize, site: usize) -> *mut u8 {
-    heap::malloc_at(bytes, site)
+    heap::malloc_at(bytes, caller(site), Family::New)
+}
+
+#[cfg(memoman_debug)]
+extern "C" fn allocate_array(bytes: usize, _: usize, site: usize) -> *mut u8 {
+    heap::malloc_at(bytes, caller(site), Family::NewArray)
 }
 
 #[cfg(memoman_debug)]
 extern "C" fn allocate_aligned(bytes: usize, align: usize, site: usize) -> *mut u8 {
-    heap::memalign_at(align, bytes, site)
+    heap::memalign_at(align, bytes, caller(site), Family::New)
 }
+
+#[cfg(memoman_debug)]
+extern "C" fn allocate_aligned_array(bytes: usize, align: usize, site: usize) -> *mut u8 {
+    heap::memalign_at(align, bytes, caller(site), Family::NewArray)
+}
+
+// In the release library, both families are one.
+#[cfg(not(memoman_debug))]
+use {allocate as allocate_array, allocate_aligned as allocate_aligned_array};
 
 /// Saves the argument registers across calls, and restores them. The stack stays aligned to 16.
 /// Forms with one argument save one register.
@@ -138,6 +163,48 @@ macro_rules! registers {
     };
     ($count:ident site) => {
         "mov x2, x30"
+    };
+}
+#[cfg(target_arch = "riscv64")]
+macro_rules! registers {
+    ($count:ident save) => {
+        "addi sp, sp, -32\n.cfi_def_cfa_offset 32\nsd ra, 24(sp)\n.cfi_offset ra, -8\n\
+         sd a0, 0(sp)\nsd a1, 8(sp)\nsd a2, 16(sp)"
+    };
+    ($count:ident restore) => {
+        "ld a0, 0(sp)\nld a1, 8(sp)\nld a2, 16(sp)\nld ra, 24(sp)\naddi sp, sp, 32\n\
+         .cfi_def_cfa_offset 0\n.cfi_restore ra"
+    };
+    ($count:ident drop) => {
+        "ld ra, 24(sp)\naddi sp, sp, 32\n.cfi_def_cfa_offset 0\n.cfi_restore ra"
+    };
+    ($count:ident saved) => {
+        ".cfi_def_cfa_offset 32\n.cfi_offset ra, -8"
+    };
+    ($count:ident site) => {
+        "mv a2, ra"
+    };
+}
+/// The arguments go to the save area that every caller provides, at the bottom of its frame.
+#[cfg(target_arch = "s390x")]
+macro_rules! registers {
+    ($count:ident save) => {
+        "stmg %r2, %r4, 16(%r15)\nstmg %r14, %r15, 112(%r15)\naghi %r15, -160\n\
+         .cfi_def_cfa_offset 320\n.cfi_offset %r14, -48\n.cfi_offset %r15, -40"
+    };
+    ($count:ident restore) => {
+        "lmg %r14, %r15, 272(%r15)\nlmg %r2, %r4, 16(%r15)\n\
+         .cfi_def_cfa_offset 160\n.cfi_restore %r14\n.cfi_restore %r15"
+    };
+    ($count:ident drop) => {
+        "lmg %r14, %r15, 272(%r15)\n\
+         .cfi_def_cfa_offset 160\n.cfi_restore %r14\n.cfi_restore %r15"
+    };
+    ($count:ident saved) => {
+        ".cfi_def_cfa_offset 320\n.cfi_offset %r14, -48\n.cfi_offset %r15, -40"
+    };
+    ($count:ident site) => {
+        "lgr %r4, %r14"
     };
 }
 
@@ -246,34 +313,135 @@ macro_rules! operator_new {
                 by_name = sym by_name,
                 when_exhausted = sym when_exhausted,
             );
+            #[cfg(target_arch = "riscv64")]
+            naked_asm!(
+                ".cfi_startproc",
+                "lla t0, {names}",
+                "lbu t0, 0(t0)",
+                "bnez t0, 3f",
+                "4:",
+                registers!($count save),
+                pass_site!($count),
+                "call {allocate}",
+                "beqz a0, 2f",
+                registers!($count drop),
+                "ret",
+                "2:", registers!($count saved),
+                "lla a0, {form}",
+                "call {when_exhausted}",
+                "mv t1, a0",
+                registers!($count restore),
+                "jr t1",
+                "3:",
+                registers!($count save),
+                "lla a0, {form}",
+                "call {by_name}",
+                "mv t1, a0",
+                registers!($count restore),
+                "beqz t1, 4b",
+                "jr t1",
+                ".cfi_endproc",
+                names = sym NAMES,
+                form = sym FORM,
+                allocate = sym $allocate,
+                by_name = sym by_name,
+                when_exhausted = sym when_exhausted,
+            );
+            #[cfg(target_arch = "s390x")]
+            naked_asm!(
+                ".cfi_startproc",
+                "larl %r1, {names}",
+                "cli 0(%r1), 0",
+                "jne 3f",
+                "4:",
+                registers!($count save),
+                pass_site!($count),
+                "brasl %r14, {allocate}",
+                "ltgr %r2, %r2",
+                "je 2f",
+                registers!($count drop),
+                "br %r14",
+                "2:", registers!($count saved),
+                "larl %r2, {form}",
+                "brasl %r14, {when_exhausted}",
+                "lgr %r1, %r2",
+                registers!($count restore),
+                "br %r1",
+                "3:",
+                registers!($count save),
+                "larl %r2, {form}",
+                "brasl %r14, {by_name}",
+                "lgr %r1, %r2",
+                registers!($count restore),
+                "ltgr %r1, %r1",
+                "je 4b",
+                "br %r1",
+                ".cfi_endproc",
+                names = sym NAMES,
+                form = sym FORM,
+                allocate = sym $allocate,
+                by_name = sym by_name,
+                when_exhausted = sym when_exhausted,
+            );
         }
     )*};
 }
 
 operator_new! {
     _Znwm one allocate "(size_t)";
-    _Znam one allocate "[](size_t)" from _Znwm;
+    _Znam one allocate_array "[](size_t)" from _Znwm;
     _ZnwmRKSt9nothrow_t three allocate "(size_t, nothrow)" from _Znwm;
-    _ZnamRKSt9nothrow_t three allocate "[](size_t, nothrow)" from _Znam;
+    _ZnamRKSt9nothrow_t three allocate_array "[](size_t, nothrow)" from _Znam;
     _ZnwmSt11align_val_t three allocate_aligned "(size_t, align_val_t)";
-    _ZnamSt11align_val_t three allocate_aligned "[](size_t, align_val_t)"
+    _ZnamSt11align_val_t three allocate_aligned_array "[](size_t, align_val_t)"
         from _ZnwmSt11align_val_t;
     _ZnwmSt11align_val_tRKSt9nothrow_t three allocate_aligned "(size_t, align_val_t, nothrow)"
         from _ZnwmSt11align_val_t;
-    _ZnamSt11align_val_tRKSt9nothrow_t three allocate_aligned "[](size_t, align_val_t, nothrow)"
+    _ZnamSt11align_val_tRKSt9nothrow_t three allocate_aligned_array
+        "[](size_t, align_val_t, nothrow)"
         from _ZnamSt11align_val_t;
 }
 
 /// `free`, for the assembly.
+#[cfg(not(memoman_debug))]
 unsafe extern "C" fn release(ptr: *mut c_void) {
     // SAFETY: the caller keeps the standard's duties.
     unsafe { heap::free(ptr.cast()) }
 }
 
-/// The forms of `operator delete`: size, alignment and nothrow arguments are ignored. While a name
-/// is bound elsewhere, each jumps to the one that it derives from, with all arguments.
+// The debug library compares family and size with those of the allocation.
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release(ptr: *mut c_void) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::New, None) }
+}
+
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release_array(ptr: *mut c_void) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::NewArray, None) }
+}
+
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release_sized(ptr: *mut c_void, bytes: usize) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::New, Some(bytes)) }
+}
+
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release_sized_array(ptr: *mut c_void, bytes: usize) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::NewArray, Some(bytes)) }
+}
+
+#[cfg(not(memoman_debug))]
+use {release as release_array, release as release_sized, release as release_sized_array};
+
+/// The forms of `operator delete`: alignment and nothrow arguments are ignored, and in the release
+/// library the size. While a name is bound elsewhere, each jumps to the one that it derives from,
+/// with all arguments.
 macro_rules! operator_delete {
-    ($($name:ident $arguments:literal from $base:ident;)*) => {$(
+    ($($name:ident $release:ident $arguments:literal from $base:ident;)*) => {$(
         #[doc = concat!("`operator delete", $arguments, "`.")]
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
@@ -288,7 +456,7 @@ macro_rules! operator_delete {
                 concat!("jmp qword ptr [rip + ", stringify!($base), "@GOTPCREL]"),
                 ".cfi_endproc",
                 names = sym NAMES,
-                release = sym release,
+                release = sym $release,
             );
             #[cfg(target_arch = "aarch64")]
             naked_asm!(
@@ -303,6 +471,34 @@ macro_rules! operator_delete {
                 "br x16",
                 ".cfi_endproc",
                 names = sym NAMES,
+                release = sym $release,
+            );
+            #[cfg(target_arch = "riscv64")]
+            naked_asm!(
+                ".cfi_startproc",
+                "lla t0, {names}",
+                "lbu t0, 0(t0)",
+                "bnez t0, 2f",
+                "tail {release}",
+                "2:",
+                concat!("lga t1, ", stringify!($base)),
+                "jr t1",
+                ".cfi_endproc",
+                names = sym NAMES,
+                release = sym release,
+            );
+            #[cfg(target_arch = "s390x")]
+            naked_asm!(
+                ".cfi_startproc",
+                "larl %r1, {names}",
+                "cli 0(%r1), 0",
+                "jne 2f",
+                "jg {release}",
+                "2:",
+                concat!("lgrl %r1, ", stringify!($base), "@GOTENT"),
+                "br %r1",
+                ".cfi_endproc",
+                names = sym NAMES,
                 release = sym release,
             );
         }
@@ -310,18 +506,18 @@ macro_rules! operator_delete {
 }
 
 operator_delete! {
-    _ZdlPv "(void *)" from free;
-    _ZdaPv "[](void *)" from _ZdlPv;
-    _ZdlPvm "(void *, size_t)" from _ZdlPv;
-    _ZdaPvm "[](void *, size_t)" from _ZdaPv;
-    _ZdlPvRKSt9nothrow_t "(void *, nothrow)" from _ZdlPv;
-    _ZdaPvRKSt9nothrow_t "[](void *, nothrow)" from _ZdaPv;
-    _ZdlPvSt11align_val_t "(void *, align_val_t)" from free;
-    _ZdaPvSt11align_val_t "[](void *, align_val_t)" from _ZdlPvSt11align_val_t;
-    _ZdlPvmSt11align_val_t "(void *, size_t, align_val_t)" from _ZdlPvSt11align_val_t;
-    _ZdaPvmSt11align_val_t "[](void *, size_t, align_val_t)" from _ZdaPvSt11align_val_t;
-    _ZdlPvSt11align_val_tRKSt9nothrow_t "(void *, align_val_t, nothrow)"
+    _ZdlPv release "(void *)" from free;
+    _ZdaPv release_array "[](void *)" from _ZdlPv;
+    _ZdlPvm release_sized "(void *, size_t)" from _ZdlPv;
+    _ZdaPvm release_sized_array "[](void *, size_t)" from _ZdaPv;
+    _ZdlPvRKSt9nothrow_t release "(void *, nothrow)" from _ZdlPv;
+    _ZdaPvRKSt9nothrow_t release_array "[](void *, nothrow)" from _ZdaPv;
+    _ZdlPvSt11align_val_t release "(void *, align_val_t)" from free;
+    _ZdaPvSt11align_val_t release_array "[](void *, align_val_t)" from _ZdlPvSt11align_val_t;
+    _ZdlPvmSt11align_val_t release_sized "(void *, size_t, align_val_t)" from _ZdlPvSt11align_val_t;
+    _ZdaPvmSt11align_val_t release_sized_array "[](void *, size_t, align_val_t)" from _ZdaPvSt11align_val_t;
+    _ZdlPvSt11align_val_tRKSt9nothrow_t release "(void *, align_val_t, nothrow)"
         from _ZdlPvSt11align_val_t;
-    _ZdaPvSt11align_val_tRKSt9nothrow_t "[](void *, align_val_t, nothrow)"
+    _ZdaPvSt11align_val_tRKSt9nothrow_t release_array "[](void *, align_val_t, nothrow)"
         from _ZdaPvSt11align_val_t;
 }

@@ -14,7 +14,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::lock::LOCK;
-use crate::system::signals;
+use crate::system::{program, signals};
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
@@ -49,12 +49,10 @@ extern "C" fn postfork_child() {
     });
 }
 
-/// Registers the handlers, once in the process. Called without the lock: `pthread_atfork` may
-/// allocate.
+/// Registers the handlers, once in the process. Called without the lock: this may allocate.
 pub(crate) fn register() {
     if !REGISTERED.swap(true, Ordering::Relaxed) {
-        // SAFETY: three functions without parameters that live as long as the library.
-        unsafe { libc::pthread_atfork(Some(prefork), Some(postfork_parent), Some(postfork_child)) };
+        program::at_fork(prefork, postfork_parent, postfork_child);
     }
 }
 

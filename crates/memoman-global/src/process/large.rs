@@ -46,9 +46,18 @@ pub(crate) fn allocate_uncounted(
         .checked_add(gap)
         .and_then(|bytes| bytes.checked_add(4 * ALIGN + HEADER));
     match need {
-        Some(need) if state.grow(tlsf, need, need < LARGE) => attempt(),
+        Some(need) if state.grow(tlsf, need, is_shared(need)) => attempt(),
         _ => result,
     }
+}
+
+/// A region for a request is to serve others too.
+fn is_shared(need: usize) -> bool {
+    #[cfg(not(memoman_debug))]
+    if crate::process::mapping_spares::crowded() {
+        return true;
+    }
+    need < LARGE
 }
 
 /// Allocates from the pools that there are. None when they have no room, or another thread forks.

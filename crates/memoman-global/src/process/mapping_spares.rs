@@ -32,6 +32,9 @@ const KEPT_MOST: usize = if BYTES_MOST < 64 << 20 {
 const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
 const KEPT_PART_LEAST: usize = 256 << 10;
+/// The most blocks with a mapping of their own, in threads that allocate at the same time one more
+/// each. Linux's table has 65,530 entries a process.
+const BLOCKS_MOST: usize = 28 << 10;
 /// Smaller mappings that one call gives back in favour of a larger one.
 const EVICTED_MOST: usize = 4;
 /// The least bytes that are cut off a mapping.
@@ -160,6 +163,12 @@ pub(crate) fn figures() -> Figures {
 pub(crate) fn count_block(bytes: usize) {
     add(&ROOM.allocated, 1);
     count_live(bytes);
+}
+
+/// So many blocks have mappings that the next large one gets none: each may take an entry of its
+/// own in the system's table of mappings, and the program needs entries too.
+pub(crate) fn crowded() -> bool {
+    get(&ROOM.allocated).wrapping_sub(get(&ROOM.freed)) >= BLOCKS_MOST
 }
 
 /// Counts a block that goes.

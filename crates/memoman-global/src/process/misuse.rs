@@ -1,6 +1,7 @@
 //! Misuse: the instance's error handler, or one line on stderr and abort.
 
 use crate::allocator::{Misuse, Tlsf};
+use crate::system::program;
 #[cfg(not(memoman_debug))]
 pub(crate) use global::{report_deferred, report_global};
 
@@ -41,7 +42,7 @@ fn stop() {
     // SAFETY: the type differs from abort's in the return only; abort has no precondition.
     unsafe {
         let abort: unsafe extern "C" fn() =
-            core::mem::transmute::<unsafe extern "C" fn() -> !, _>(libc::abort);
+            core::mem::transmute::<unsafe extern "C" fn() -> !, _>(program::ABORT);
         abort();
     }
 }

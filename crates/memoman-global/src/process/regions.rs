@@ -64,7 +64,7 @@ impl Regions {
         Regions {
             first: None,
             spares: [None; SPARES],
-            worth: SPARE_MIN,
+            worth: 0,
             gave_back: 0,
             recent: 0,
             before: 0,
@@ -76,6 +76,8 @@ impl Regions {
     /// Adds the first pool: the reserve, or an ordinary region. A reserve that the system does not
     /// have is reported in one line.
     pub(crate) fn add_first(&mut self, tlsf: Tlsf, settings: &Settings) {
+        // Not in `new`: a static that is all zero takes no room in the library's file.
+        self.worth = SPARE_MIN;
         if let Some(bytes) = settings.reserve {
             self.first =
                 round_up(bytes).and_then(|bytes| self.add(tlsf, bytes, true, settings.lock));

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::allocator::{ALIGN, HEADER, Pool, Refusal, Stats, Tlsf};
 use crate::process::heap::{State, try_with_heap};
 use crate::process::map::{self, UNIT};
-use crate::process::{core_calls, large, later};
+use crate::process::{core_calls, large, later, registry};
 use crate::system::memory;
 use crate::thread::entry::enter;
 use crate::thread::heap::ThreadHeap;
@@ -328,6 +328,16 @@ pub(crate) unsafe fn give_back_all(state: &mut State, tlsf: Tlsf, heap: *mut Thr
         }
     }
     any
+}
+
+/// Sends what waits in all outboxes.
+///
+/// # Safety
+/// Under the lock, inside `registry::stopped`.
+#[inline(never)]
+pub(crate) unsafe fn empty_outboxes() {
+    // SAFETY: every other thread is outside its heap (caller), and the lock is held.
+    registry::each(|heap| unsafe { ThreadHeap::send_all(heap) });
 }
 
 /// Empties a heap's cache and inbox into its core. Misuse met on the way is deferred.

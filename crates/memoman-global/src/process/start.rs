@@ -16,9 +16,10 @@ static SETTLED: AtomicBool = AtomicBool::new(false);
 /// Runs when the library is loaded: before a second thread can use the heap, so that no fork finds
 /// a heap in use without handlers. The number in the section's name orders it before the
 /// constructors of the program that the library is linked into.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[used]
-#[unsafe(link_section = ".init_array.00101")]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array.00101"))]
+#[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
 static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         #[cfg(not(memoman_debug))]

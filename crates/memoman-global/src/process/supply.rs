@@ -6,7 +6,7 @@ use crate::allocator::{Refusal, Tlsf};
 use crate::process::heap::{Away, State, try_with_heap};
 use crate::process::segments::{self, Served};
 use crate::process::{large, mapping_spares, misuse, registry, side};
-use crate::system::errno::set_errno;
+use crate::system::errno::{ENOMEM, set_errno};
 use crate::system::sync;
 use crate::thread::entry::enter;
 use crate::thread::heap::ThreadHeap;
@@ -52,10 +52,10 @@ pub(crate) unsafe fn allocate(heap: *mut ThreadHeap, align: usize, bytes: usize)
     match outcome {
         Ok(Some(Ok(block))) => return block.as_ptr(),
         Ok(Some(Err(Refusal::Misuse(misuse, address)))) => misuse::report_global(misuse, address),
-        Ok(_) => set_errno(libc::ENOMEM),
+        Ok(_) => set_errno(ENOMEM),
         Err(_) => match side::allocate(align, bytes) {
             Some(block) => return block.as_ptr(),
-            None => set_errno(libc::ENOMEM),
+            None => set_errno(ENOMEM),
         },
     }
     ptr::null_mut()
@@ -67,7 +67,7 @@ pub(crate) fn refuse() {
     let _ = try_with_heap(|state, _| {
         state.shared.refused = state.shared.refused.wrapping_add(1);
     });
-    set_errno(libc::ENOMEM);
+    set_errno(ENOMEM);
 }
 
 /// [`last_attempts`], again while other threads have segments in hand, but not for ever: one that
@@ -175,11 +175,13 @@ unsafe fn from_any_heap(align: usize, bytes: usize) -> Result<NonNull<u8>, Refus
     result
 }
 
-/// Empties every heap's cache and inbox into its core and gives the empty pools back.
+/// Empties every heap's outbox, cache and inbox into the cores and gives the empty pools back.
 ///
 /// # Safety
 /// Under the lock, inside `registry::stopped`.
 unsafe fn drain_all(state: &mut State, tlsf: Tlsf) {
+    // SAFETY: the caller's duties.
+    unsafe { segments::empty_outboxes() };
     registry::each(|heap| {
         // SAFETY: the lock is held, and every other thread is outside its heap.
         unsafe {

@@ -2,17 +2,10 @@
 //! and ignored, and so are variables with the prefix that do not exist.
 
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_char};
+use core::ffi::CStr;
 
+use crate::system::program;
 use crate::system::stderr::Line;
-
-unsafe extern "C" {
-    /// glibc's and musl's getenv that finds nothing in a set-user-id program. The `libc` crate
-    /// lacks it.
-    fn secure_getenv(name: *const c_char) -> *const c_char;
-    /// The environment: pointers to C strings, and a null pointer after them; or null.
-    static environ: *const *const c_char;
-}
 
 const PREFIX: &[u8] = b"MEMOMAN_";
 
@@ -75,8 +68,7 @@ fn table(text: &[u8]) -> Option<bool> {
 }
 
 impl Settings {
-    /// Reads the process's environment, with `secure_getenv`: the caller of a set-user-id program
-    /// has no influence on it.
+    /// Reads the process's environment.
     pub(crate) fn read() -> Settings {
         let switch = |name| value(name, switch, b"0 or 1");
         report_unknown();
@@ -99,32 +91,18 @@ impl Settings {
 
 /// Names the variables that have the prefix and do not exist, and those that do, in one line.
 fn report_unknown() {
-    // SAFETY: getauxval has no precondition.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
-        return;
-    }
     let mut line = Line::new();
     let mut unknown = 0;
-    // SAFETY: the C library's variable. No thread changes the environment meanwhile, as getenv
-    // requires of every program.
-    let mut next = unsafe { environ };
-    while !next.is_null() {
-        // SAFETY: within the array, whose last entry is null.
-        let entry = unsafe { *next };
-        if entry.is_null() {
-            break;
-        }
-        next = next.wrapping_add(1);
-        // SAFETY: entries are C strings.
-        let Some(name) = unknown_name(unsafe { CStr::from_ptr(entry) }.to_bytes()) else {
-            continue;
+    program::each_variable(|entry| {
+        let Some(name) = unknown_name(entry) else {
+            return;
         };
         if unknown < UNKNOWN_MAX {
             line.text(if unknown == 0 { b"memoman: " } else { b", " });
             line.text(name.get(..64).unwrap_or(name));
         }
         unknown += 1;
-    }
+    });
     if unknown > 0 {
         line.text(b" ignored: the variables are ");
         line.text(NAMES);
@@ -159,14 +137,9 @@ pub(crate) fn value<T>(name: &CStr, parse: fn(&[u8]) -> Option<T>, expected: &[u
 /// Passes a variable's value, if it is set, to `accept`; one that it refuses is reported.
 #[inline(never)]
 fn read_value(name: &CStr, accept: &mut dyn FnMut(&[u8]) -> bool, expected: &[u8]) {
-    // SAFETY: the name is a C string, and so is a result that is not null. No thread changes the
-    // environment meanwhile, as getenv requires of every program.
-    let text = unsafe {
-        let text = secure_getenv(name.as_ptr());
-        if text.is_null() {
-            return;
-        }
-        CStr::from_ptr(text).to_bytes()
+    let mut room = program::Room::new();
+    let Some(text) = program::variable(name, &mut room) else {
+        return;
     };
     if !accept(text) {
         Line::new()

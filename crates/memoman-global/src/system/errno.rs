@@ -1,5 +1,7 @@
 //! The calling thread's errno.
 
+pub(crate) use libc::{EINVAL, ENOMEM};
+
 /// The calling thread's errno.
 pub(crate) fn errno() -> i32 {
     // SAFETY: the C library's pointer to the thread's own errno.

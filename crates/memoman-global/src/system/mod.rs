@@ -9,12 +9,30 @@
 //! | `clock.rs` | time |
 //! | `signals.rs` | the calling thread's signals |
 //! | `errno.rs` | the calling thread's errno |
+//! | `key.rs` | a word of each thread, notice of the thread's end |
+//! | `program.rs` | the process: its environment, files, forks, end |
+//! | `windows/` | the files above that name the system, for Windows |
+
+pub(crate) mod env;
+pub(crate) mod stderr;
 
 #[cfg(not(memoman_debug))]
+#[cfg_attr(windows, path = "windows/clock.rs")]
 pub(crate) mod clock;
-pub(crate) mod env;
+#[cfg_attr(windows, path = "windows/errno.rs")]
 pub(crate) mod errno;
+#[cfg(not(memoman_debug))]
+#[cfg_attr(windows, path = "windows/key.rs")]
+pub(crate) mod key;
+#[cfg_attr(windows, path = "windows/memory.rs")]
 pub(crate) mod memory;
+#[cfg_attr(windows, path = "windows/program.rs")]
+pub(crate) mod program;
+#[cfg_attr(windows, path = "windows/signals.rs")]
 pub(crate) mod signals;
-pub(crate) mod stderr;
+#[cfg_attr(windows, path = "windows/sync.rs")]
 pub(crate) mod sync;
+
+#[cfg(windows)]
+#[path = "windows/api.rs"]
+mod windows;

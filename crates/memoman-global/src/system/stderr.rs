@@ -2,6 +2,7 @@
 //! locks or formats through the standard library.
 
 use crate::system::errno::{errno, set_errno};
+use crate::system::program;
 
 /// Text under construction, of at most 1,024 bytes: the rest is dropped.
 pub(crate) struct Line {
@@ -78,11 +79,8 @@ impl Line {
         let saved = errno();
         let mut rest = self.as_bytes();
         while !rest.is_empty() {
-            let written = write(file, rest);
+            let written = program::write(file, rest);
             if written <= 0 {
-                if written < 0 && errno() == libc::EINTR {
-                    continue;
-                }
                 break;
             }
             rest = rest.get(written as usize..).unwrap_or_default();
@@ -93,11 +91,4 @@ impl Line {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.used).unwrap_or_default()
     }
-}
-
-/// Returns what write(2) does. A raw system call: the C library's `write` is a cancellation point,
-/// and the calling thread may hold the lock.
-fn write(file: i32, bytes: &[u8]) -> isize {
-    // SAFETY: the bytes are readable.
-    unsafe { libc::syscall(libc::SYS_write, file, bytes.as_ptr(), bytes.len()) as isize }
 }

@@ -8,7 +8,7 @@ use memoman_core::size_class::cut_size;
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse, side, supply};
-use crate::system::errno::set_errno;
+use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
 use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
@@ -90,7 +90,7 @@ fn beside(align: usize, bytes: usize) -> *mut u8 {
     match side::allocate(align, bytes.max(1)) {
         Some(block) => block.as_ptr(),
         None => {
-            set_errno(libc::ENOMEM);
+            set_errno(ENOMEM);
             ptr::null_mut()
         }
     }
@@ -129,7 +129,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         let mut collected = Ok(0);
         let mut result = Err(Refusal::Exhausted);
         let class = (bytes <= CACHED_MAX).then(|| class_of(bytes));
-        if (*heap).inbox.is_worth_a_look() {
+        if ThreadHeap::is_worth_a_look(heap) {
             collected = ThreadHeap::collect(heap, TAKEN_AT_ONCE, true);
             if let Some(class) = class
                 && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class)
@@ -173,7 +173,7 @@ pub(crate) unsafe fn retry(
     let mut result = Err(Refusal::Exhausted);
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        if found.is_ok() && (*heap).inbox.is_worth_a_look() {
+        if found.is_ok() && ThreadHeap::is_worth_a_look(heap) {
             *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
             if *found != Ok(0) {
                 result = ThreadHeap::allocate(heap, align, bytes);
@@ -234,6 +234,7 @@ unsafe fn finish(
                 ptr::null_mut()
             }
             Err(_) => {
+                reclaim::send_waiting(heap);
                 reclaim::sweep(heap, 1);
                 supply::allocate(heap, align, bytes)
             }

@@ -7,8 +7,9 @@
 
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::system::key;
 use crate::thread::heap::ThreadHeap;
 
 /// The thread has no heap yet. Not 0, the map's word for an address outside all segments: such an
@@ -55,11 +56,11 @@ pub(crate) fn end() {
 }
 
 /// The key, or the value that no key has.
-static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
-const NO_KEY: libc::pthread_key_t = u32::MAX;
+static KEY: AtomicUsize = AtomicUsize::new(NO_KEY);
+const NO_KEY: usize = usize::MAX;
 
 /// The key, if it exists.
-fn key() -> Option<libc::pthread_key_t> {
+fn known() -> Option<usize> {
     let key = KEY.load(Ordering::Acquire);
     (key != NO_KEY).then_some(key)
 }
@@ -67,26 +68,27 @@ fn key() -> Option<libc::pthread_key_t> {
 /// Creates the key, once, unless the process has no key left. `ended` is called at the end of a
 /// thread that has called [`watch`], with the heap given there.
 pub(crate) fn prepare(ended: unsafe extern "C" fn(*mut c_void)) {
-    let mut new = NO_KEY;
-    // SAFETY: writes to `new`; the destructor lives as long as the library, whose unloading deletes
-    // the key.
-    if key().is_some() || unsafe { libc::pthread_key_create(&mut new, Some(ended)) } != 0 {
+    if known().is_some() {
         return;
     }
+    // SAFETY: the destructor lives as long as the library, whose unloading deletes the key.
+    let Some(new) = (unsafe { key::create(ended) }) else {
+        return;
+    };
     if KEY
         .compare_exchange(NO_KEY, new, Ordering::AcqRel, Ordering::Acquire)
         .is_err()
     {
         // SAFETY: created above, and known to this thread only.
-        unsafe { libc::pthread_key_delete(new) };
+        unsafe { key::delete(new) };
     }
 }
 
 /// Has the key's destructor run at the calling thread's end. May allocate.
 pub(crate) fn watch(heap: *mut ThreadHeap) {
-    if let Some(key) = key() {
+    if let Some(known) = known() {
         // SAFETY: the key exists.
-        unsafe { libc::pthread_setspecific(key, heap.cast()) };
+        unsafe { key::set(known, heap.cast()) };
     }
 }
 
@@ -99,7 +101,7 @@ static AT_UNLOAD: extern "C" fn() = {
         let known = KEY.swap(NO_KEY, Ordering::AcqRel);
         if known != NO_KEY {
             // SAFETY: created by `prepare`, and no longer known.
-            unsafe { libc::pthread_key_delete(known) };
+            unsafe { key::delete(known) };
         }
     }
     at_unload
@@ -157,9 +159,9 @@ mod word {
 
     /// The key's value; a thread that has never set it reads 0, as does one without a key.
     pub(super) fn get() -> usize {
-        let value = super::key().map_or(ptr::null_mut(), |key| {
+        let value = super::known().map_or(ptr::null_mut(), |known| {
             // SAFETY: the key exists.
-            unsafe { libc::pthread_getspecific(key) }
+            unsafe { crate::system::key::get(known) }
         });
         value.expose_provenance().max(super::NONE)
     }

@@ -60,21 +60,16 @@ const RELEASED_PART: usize = 4;
 const RELEASED_BLOCKS: usize = 64;
 const RELEASED_LEAST: usize = 8 << 10;
 
-/// Counts a block of `owner` that the thread of the heap `own` has freed. True if the thread is to
-/// call [`look`] when it has left its heap.
+/// The thread of the heap `own` has sent so much that it is to call [`look`] when it has left its
+/// heap.
 ///
 /// # Safety
 /// `own` is the calling thread's heap, and the thread is in it.
-#[inline(always)]
 #[must_use]
-pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
+pub(crate) unsafe fn is_to_look(own: *mut ThreadHeap) -> bool {
     // SAFETY: the caller is in the heap.
-    unsafe {
-        let sent = &mut (*own).sent;
-        sent.blocks += 1;
-        sent.bytes += bytes;
-        sent.blocks >= LOOK_BLOCKS || sent.bytes >= LOOK_BYTES
-    }
+    let sent = unsafe { &(*own).sent };
+    sent.blocks >= LOOK_BLOCKS || sent.bytes >= LOOK_BYTES
 }
 
 /// Looks at an owner whose blocks this thread frees, and at two heaps more.
@@ -86,7 +81,7 @@ pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
 pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
     // SAFETY: the calling thread's heap (caller); heaps are never given back.
     unsafe {
-        if !enter(own) {
+        if !enter_to_put(own) {
             return;
         }
         add_pending((*own).sent.bytes);
@@ -94,6 +89,20 @@ pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
         ThreadHeap::leave(own);
         look_at(own, owner);
         sweep(own, SWEPT_AT_LOOK);
+    }
+}
+
+/// Sends what waits in the calling thread's outbox, unless another thread forks.
+///
+/// # Safety
+/// `heap` is the calling thread's, or null.
+pub(crate) unsafe fn send_waiting(heap: *mut ThreadHeap) {
+    // SAFETY: the calling thread's heap (caller), inside its gate to put.
+    unsafe {
+        if !heap.is_null() && !(*heap).outbox.is_empty() && enter_to_put(heap) {
+            ThreadHeap::send_all(heap);
+            ThreadHeap::leave(heap);
+        }
     }
 }
 
@@ -143,7 +152,8 @@ unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
             (*idleness).seen.store(allocations, Ordering::Relaxed);
             return;
         }
-        if (*idleness).clean.load(Ordering::Relaxed) == allocations && (*heap).inbox.is_empty() {
+        let clean = (*idleness).clean.load(Ordering::Relaxed) == allocations;
+        if clean && (*heap).inbox.is_empty() && (*heap).outbox.is_empty() {
             return;
         }
         let since = (*idleness).since.load(Ordering::Relaxed);
@@ -217,6 +227,7 @@ unsafe fn visit_once(
         if gate.claim_marked(mark) {
             let outside = gate.is_left();
             if outside {
+                ThreadHeap::send_all(heap);
                 visited = relieve(heap, true, segments);
             }
             gate.dismiss(outside);
@@ -234,6 +245,16 @@ unsafe fn visit_once(
 /// `heap` is the calling thread's heap, which is outside its gate.
 #[must_use]
 pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
+    // SAFETY: the owner (caller), inside its gate to put.
+    let sent = unsafe {
+        if !enter_to_put(heap) {
+            return false;
+        }
+        let sent = (*heap).sent.blocks > 0 || !(*heap).outbox.is_empty();
+        ThreadHeap::send_all(heap);
+        ThreadHeap::leave(heap);
+        sent
+    };
     for _ in 0..SETTLED_TURNS {
         let mut segments = Segments::default();
         // SAFETY: the owner (caller), inside its gate.
@@ -255,7 +276,7 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
     }
     // SAFETY: the calling thread's heap, which is outside its gate (caller).
     unsafe {
-        if (*heap).sent.blocks > 0 {
+        if sent {
             add_pending((*heap).sent.bytes);
             ((*heap).sent.blocks, (*heap).sent.bytes) = (0, 0);
             sweep(heap, SWEPT_AT_END);

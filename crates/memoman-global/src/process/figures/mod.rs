@@ -18,13 +18,12 @@ use one_heap as imp;
 
 pub(crate) use imp::{allocations, info, stats, trim, validate};
 
-use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allocator::Stats;
-use crate::system::env;
 use crate::system::errno::{errno, set_errno};
 use crate::system::stderr::Line;
+use crate::system::{env, program};
 
 /// The figures, and what glibc's `mallinfo` wants beside them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,9 +36,9 @@ pub struct Info {
     pub cached_blocks: usize,
     /// Their bytes, headers included.
     pub cached_bytes: usize,
-    /// Live blocks outside the threads' heaps.
+    /// Live blocks with a mapping of their own.
     pub large_blocks: usize,
-    /// Their bytes, headers included.
+    /// Their bytes.
     pub large_bytes: usize,
 }
 
@@ -55,24 +54,10 @@ pub(crate) fn print_at_exit() {
     extern "C" fn at_exit() {
         print_at_end();
     }
-    for (known, present) in STDERR.iter().zip(identity(2)) {
+    for (known, present) in STDERR.iter().zip(program::identity(2)) {
         known.store(present, Ordering::Relaxed);
     }
-    // SAFETY: a function without parameters that lives as long as the library.
-    unsafe { libc::atexit(at_exit) };
-}
-
-/// Device and inode of an open file.
-fn identity(file: i32) -> [usize; 2] {
-    let saved = errno();
-    // SAFETY: all-zero is a valid struct, which fstat writes.
-    let status = unsafe {
-        let mut status: libc::stat = core::mem::zeroed();
-        libc::fstat(file, &mut status);
-        status
-    };
-    set_errno(saved);
-    [status.st_dev as usize, status.st_ino as usize]
+    program::at_exit(at_exit);
 }
 
 /// The table at the end of the process: appended to the file of `MEMOMAN_STATS`, or printed on
@@ -84,7 +69,7 @@ fn print_at_end() {
         return;
     }
     let first = STDERR.each_ref().map(|part| part.load(Ordering::Relaxed));
-    if first == identity(2) {
+    if first == program::identity(2) {
         print_table();
     }
 }
@@ -97,7 +82,7 @@ fn append(path: &[u8]) {
     while let Some(byte) = bytes.next() {
         if *byte == b'%' && bytes.as_slice().first() == Some(&b'p') {
             bytes.next();
-            name.number(pid(), 0);
+            name.number(program::number(), 0);
         } else {
             name.text(core::slice::from_ref(byte));
         }
@@ -106,11 +91,12 @@ fn append(path: &[u8]) {
     // two bytes, leaves room for the 0 after it.
     name.text(b"\0");
     let saved = errno();
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
-    let name = name.as_bytes().as_ptr();
-    // SAFETY: the path ends in 0. (A system call, as in `Line`: no cancellation point.)
-    let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, name, flags, 0o666) };
-    if file < 0 {
+    // SAFETY: the text ends in 0.
+    let opened = unsafe { program::open_to_append(name.as_bytes().as_ptr().cast()) };
+    if let Some(file) = opened {
+        table().write_to(file);
+        program::close(file);
+    } else {
         let mut line = Line::new();
         line.text(b"memoman: MEMOMAN_STATS: cannot write to ");
         line.text(path);
@@ -118,35 +104,8 @@ fn append(path: &[u8]) {
         line.number(errno() as usize, 0);
         line.text(b")\n");
         line.print();
-    } else {
-        table().write_to(file as i32);
-        // SAFETY: opened above.
-        unsafe { libc::syscall(libc::SYS_close, file) };
     }
     set_errno(saved);
-}
-
-fn pid() -> usize {
-    // SAFETY: getpid has no precondition.
-    unsafe { libc::syscall(libc::SYS_getpid) as usize }
-}
-
-/// The program's name, without its folder.
-fn program() -> &'static [u8] {
-    unsafe extern "C" {
-        /// glibc's and musl's; the `libc` crate lacks it.
-        static program_invocation_short_name: *const c_char;
-    }
-    // SAFETY: null or a C string, which lives as long as the process.
-    unsafe {
-        let name = program_invocation_short_name;
-        if name.is_null() {
-            b"?"
-        } else {
-            let name = CStr::from_ptr(name).to_bytes();
-            name.get(..64).unwrap_or(name)
-        }
-    }
 }
 
 /// Prints the process-wide heap's figures on stderr, in one `write`.
@@ -155,7 +114,7 @@ pub(crate) fn print_table() {
 }
 
 /// The figures in the form of glibc's `malloc_info`: its `fast` are the cached blocks, its `rest`
-/// the other free ones, its `mmap` the live blocks outside the threads' heaps.
+/// the other free ones, its `mmap` the blocks with a mapping of their own.
 pub(crate) fn with_xml(use_text: impl FnOnce(&[u8])) {
     let Info {
         stats,
@@ -232,9 +191,11 @@ fn table() -> Line {
     ];
     let mut line = Line::new();
     line.text(b"memoman: ");
-    line.text(program());
+    program::name(|name| {
+        line.text(name.get(..64).unwrap_or(name));
+    });
     line.text(b", process ");
-    line.number(pid(), 0);
+    line.number(program::number(), 0);
     for (name, value) in NAMES.chunks_exact(15).zip(values) {
         line.text(b"\nmemoman: ");
         line.text(name);

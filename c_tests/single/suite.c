@@ -1,8 +1,19 @@
-/* The C suite's frame for WebAssembly, in place of support/suite.c: no processes, threads, signals
- * or jumps. The first failed check ends the program. */
+/* The C suite's frame for WebAssembly and Windows, in place of support/suite.c: no processes,
+ * signals or jumps. The first failed check ends the program. */
 #include "../support/suite.h"
 
 #include <stdarg.h>
+
+#ifdef _WIN32
+#include <malloc.h>
+static int posix_memalign(void **start, size_t align, size_t bytes) {
+    *start = _aligned_malloc(bytes, align);
+    return *start == NULL;
+}
+#define memory_free _aligned_free
+#else
+#define memory_free free
+#endif
 
 static suite_test *first_test, **last_test = &first_test;
 static const suite_test *running;
@@ -62,13 +73,32 @@ void *suite_memory(size_t align, size_t bytes) {
 }
 
 void suite_release(void) {
-    while (memory_count) free(memory[--memory_count]);
+    while (memory_count) memory_free(memory[--memory_count]);
 }
 
 unsigned long long suite_env(const char *name, unsigned long long otherwise) {
     const char *text = getenv(name);
     return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
+
+#ifdef _WIN32
+static void *thread_main(void *argument) {
+    suite_thread *thread = argument;
+    thread->run(thread->argument);
+    return NULL;
+}
+
+void suite_start(suite_thread *thread, void (*run)(void *), void *argument) {
+    thread->run = run;
+    thread->argument = argument;
+    if (pthread_create(&thread->id, NULL, thread_main, thread) != 0)
+        suite_fail(__FILE__, __LINE__, "pthread_create failed");
+}
+
+void suite_join(suite_thread *thread) {
+    pthread_join(thread->id, NULL);
+}
+#endif
 
 int main(void) {
     for (const suite_test *test = first_test; test; test = test->next) {

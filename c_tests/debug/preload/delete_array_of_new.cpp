@@ -1,0 +1,11 @@
+// delete[] of a block from new, with an alignment.
+// expect-signal: SIGABRT
+// expect-stderr: memoman: block of new[] freed by delete, or of new by delete[]: 0x
+// expect-stderr: block of 40 bytes allocated at SITE
+#include <new>
+
+int main() {
+    void *volatile block = ::operator new(40, std::align_val_t(64));
+    ::operator delete[](block, std::align_val_t(64));
+    return 0;
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# memoman on Linux for another processor, under qemu-user: TARGET=NAME scripts/check-linux.sh [PART]
+#
+#   TARGET   riscv64, s390x (big-endian), aarch64 or arm
+#   PART     core   the core's Rust tests and the C suite, the `_global` functions among it
+#            shim   programs of c_tests/preload under the shim: names, operators, threads, forks
+#
+# scripts/setup.sh check-linux (arm: check-arm, aarch64: check-arm64) installs the tools.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/cross.sh"
+PROGRESS=8
+group=${TARGET:-}
+cd "$root"
+target_settings "$group"
+[ -n "$cross" ] || misused "TARGET=$group is no Linux that is emulated here"
+scripts/setup.sh --check $wants || exit 1
+out=$folder/linux/$group
+library=$folder/$triple/release/libmemoman_preload.so
+mkdir -p "$out"
+
+core() {
+    local log=$out/core.log status
+    scripts/other-targets.sh check "$group" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    awk '/^test result: ok/ { passed += $4 } END { print passed " tests passed" }' "$log"
+    [ "$status" -eq 0 ] && grep -Eq "^total +$group +[1-9][0-9]* +0 " "$log"
+}
+
+shim() {
+    cross_cargo build --quiet --release -p memoman-preload -Zbuild-std=core,compiler_builtins
+}
+
+# program NAME.c|NAME.cpp [ARGUMENT…]: compiles and runs it under qemu-user and the shim.
+program() {
+    local source=$1 name=${1%.*} compiler=(clang-22 -std=gnu11)
+    shift
+    case $source in
+        *.cpp) compiler=(clang++-22 -std=c++17 -isystem "/usr/$cross/include/c++/12"
+            -isystem "/usr/$cross/include/c++/12/$cross" -Wno-everything) ;;
+    esac
+    "${compiler[@]}" -O1 -g -w -fno-builtin "${compiling[@]}" -I c_tests/preload \
+        "c_tests/preload/$source" -o "$out/$name" -lpthread -ldl || return 1
+    # shellcheck disable=SC2086 # a list of words
+    MM_OPS=20000 timeout 300 $runner -E "LD_PRELOAD=$library" "$out/$name" "$@"
+}
+
+# Its last case sets a limit that qemu-user does not have.
+operators() {
+    program operators.cpp >"$work/operators"
+    grep nothrow_gives_null "$work/operators"
+}
+
+# Its last case measures resident memory, the emulator's own among it.
+threads() {
+    program threads.c >"$work/threads"
+    grep blocks_are_freed_on_other_threads "$work/threads"
+}
+
+if [ "${1:-core}" = core ]; then
+    check core_and_c_suite core
+    tail -n 1 "$out/core.log"
+fi
+if [ "${1:-shim}" = shim ] && check shim_builds shim; then
+    check operators operators
+    check threads threads
+    for source in own_array_operators.cpp semantics.c aligned.c thread_churn.c cross_free.c \
+        fork_storm.c mallinfo.c deepbind.c; do
+        check "${source%.*}" program "$source"
+    done
+fi
+finish

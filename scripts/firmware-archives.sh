@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# A release archive for microcontrollers: scripts/firmware-archives.sh
+#
+# target/firmware/memoman-VERSION-firmware.tar.gz holds memoman.h and record.h, a libmemoman.a for
+# each target, SIZES, SHA256SUMS and SBOM.spdx.json. The same bytes from build to build.
+# scripts/setup.sh firmware-archives installs the tools.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/cross.sh"
+PROGRESS=8
+group=firmware
+cd "$root"
+scripts/setup.sh --check firmware-archives || exit 1
+version=$(memoman_version)
+name=memoman-$version-firmware
+out=$target/firmware/$name
+targets=(thumbv6m thumbv7m thumbv7em-hf thumbv8m.main-hf riscv32imac riscv32imc)
+
+one() {
+    local built=$work/$1
+    scripts/build-lib.sh "$built" "$1" && mkdir -p "$out/$1" &&
+        cp "$built/libmemoman.a" "$out/$1/" && cp -r "$built/include" "$out/"
+}
+
+# Bytes of code and constants if a firmware called everything.
+sizes() {
+    local one tools
+    printf '%-18s %8s %8s %8s\n' target code data bss
+    for one in "${targets[@]}"; do
+        target_settings "$one"
+        tools=$bare
+        "${tools}size" "$out/$one/libmemoman.a" |
+            awk -v one="$one" 'NR > 1 { t += $1; d += $2; b += $3 }
+                END { printf "%-18s %8d %8d %8d\n", one, t, d, b }'
+    done
+}
+
+# SPDX 2.3: the packages whose code the archives hold.
+sbom() {
+    VERSION=$version NAME=$name python3 - "$out" <<'SBOM'
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+out, version, name = pathlib.Path(sys.argv[1]), os.environ["VERSION"], os.environ["NAME"]
+rustc = subprocess.run(["/usr/bin/rustc", "-V"], capture_output=True, text=True).stdout.split()[1]
+
+
+def package(identifier, package_name, package_version, licence):
+    return {
+        "SPDXID": f"SPDXRef-{identifier}",
+        "name": package_name,
+        "versionInfo": package_version,
+        "licenseConcluded": licence,
+        "licenseDeclared": licence,
+        "copyrightText": "NOASSERTION",
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": False,
+    }
+
+
+files = [
+    {
+        "SPDXID": f"SPDXRef-File-{number}",
+        "fileName": f"./{path.relative_to(out)}",
+        "checksums": [
+            {"algorithm": kind, "checksumValue": hashlib.new(kind, path.read_bytes()).hexdigest()}
+            for kind in ("SHA1", "SHA256")
+        ],
+        "licenseConcluded": "MIT OR Apache-2.0",
+        "copyrightText": "NOASSERTION",
+    }
+    for number, path in enumerate(sorted(out.rglob("*.[ah]")))
+]
+free = "MIT OR Apache-2.0"
+packages = [
+    package("memoman", "memoman", version, free),
+    package("memoman-core", "memoman-core", version, free),
+    package("core", "rust-core", rustc, free),
+    package("builtins", "rust-compiler-builtins", rustc, "MIT AND Apache-2.0 WITH LLVM-exception"),
+]
+relations = [("DOCUMENT", "DESCRIBES", "memoman")]
+relations += [("memoman", "CONTAINS", one["SPDXID"][8:]) for one in packages[1:] + files]
+json.dump(
+    {
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": name,
+        "documentNamespace": f"https://memoman.invalid/spdx/{name}",
+        "creationInfo": {
+            "created": "1980-01-01T00:00:00Z",
+            "creators": ["Tool: scripts/firmware-archives.sh"],
+        },
+        "packages": packages,
+        "files": files,
+        "relationships": [
+            {
+                "spdxElementId": f"SPDXRef-{one}",
+                "relationshipType": kind,
+                "relatedSpdxElement": f"SPDXRef-{other}",
+            }
+            for one, kind, other in relations
+        ],
+    },
+    (out / "SBOM.spdx.json").open("w"),
+    indent=1,
+)
+SBOM
+}
+
+pack() {
+    (cd "$out" && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum >"$work/sums" &&
+        cp "$work/sums" SHA256SUMS) &&
+        tar -C "$target/firmware" --sort=name --mtime=@315532800 --owner=0 --group=0 \
+            --numeric-owner -cf "$work/archive.tar" "$name" &&
+        gzip -9n <"$work/archive.tar" >"$target/firmware/$name.tar.gz"
+}
+
+# The page's path: unpack, check the sums, link with one line.
+unpacks_and_links() {
+    mkdir -p "$work/user" && cd "$work/user" && tar xzf "$target/firmware/$name.tar.gz" &&
+        cd "$name" && sha256sum --quiet -c SHA256SUMS &&
+        printf '#include <memoman.h>\nstatic size_t ram[1024];\nint _start(void);\n%s\n' \
+            'int _start(void) { return mm_malloc(mm_create_with_pool(ram, 4096), 8) == NULL; }' \
+            >firmware.c &&
+        arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb -Os -nostdlib -Iinclude firmware.c \
+            thumbv6m/libmemoman.a -lgcc -Wl,--gc-sections -o firmware.elf
+}
+
+rm -rf "$out"
+mkdir -p "$out"
+for one in "${targets[@]}"; do check "$one" one "$one"; done
+sizes >"$out/SIZES"
+indented <"$out/SIZES"
+cp LICENSE-MIT LICENSE-APACHE "$out/"
+check sbom sbom
+check archive pack
+check unpacks-and-links unpacks_and_links
+ls -l "$target/firmware/$name.tar.gz"
+finish
