@@ -129,7 +129,7 @@ case $mode in
     look)
         python3 docs/tools/look.py "$target/book" "$target/look" | relay
         [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail look-has-ended-early
-        python3 scripts/check_play.py "$target/book/book/play.html" | relay
+        python3 docs/tools/play.py "$target/book/book/play.html" | relay
         [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail play-has-ended-early
         # It must be able to fail.
         mkdir "$work/site"

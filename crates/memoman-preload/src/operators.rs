@@ -515,7 +515,8 @@ operator_delete! {
     _ZdlPvSt11align_val_t release "(void *, align_val_t)" from free;
     _ZdaPvSt11align_val_t release_array "[](void *, align_val_t)" from _ZdlPvSt11align_val_t;
     _ZdlPvmSt11align_val_t release_sized "(void *, size_t, align_val_t)" from _ZdlPvSt11align_val_t;
-    _ZdaPvmSt11align_val_t release_sized_array "[](void *, size_t, align_val_t)" from _ZdaPvSt11align_val_t;
+    _ZdaPvmSt11align_val_t release_sized_array "[](void *, size_t, align_val_t)"
+        from _ZdaPvSt11align_val_t;
     _ZdlPvSt11align_val_tRKSt9nothrow_t release "(void *, align_val_t, nothrow)"
         from _ZdlPvSt11align_val_t;
     _ZdaPvSt11align_val_tRKSt9nothrow_t release_array "[](void *, align_val_t, nothrow)"

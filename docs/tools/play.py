@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Opens the site's page "Play with a heap" in headless Chromium and uses it.
 
-    scripts/check_play.py PAGE [FOLDER]     with FOLDER: also takes pictures of it there
+    docs/tools/play.py PAGE [FOLDER]     with FOLDER: also takes pictures of it there
 
 The buttons, the script and the keyboard change heap and drawing, misuse is shown and leaves the
 page working, nothing is fetched, and no error is written to the console: one result line a fact.
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from check_report import Browser, problems
+from browser import Browser, problems
 
 SMALL = 64 * 1024  # most bytes of WebAssembly
 
@@ -201,8 +201,6 @@ def main():
     address = pathlib.Path(sys.argv[1]).resolve().as_uri()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(profile)
-        for domain in ("Runtime", "Log", "Network", "Page"):
-            browser.call(f"{domain}.enable")
         browser.window(1280, 900, dark=False)
         browser.call("Page.navigate", url=address)
         page = Page(browser)
