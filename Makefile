@@ -67,9 +67,7 @@ mutants: ## mutation testing of core and global: at least 95 % must die (about t
 planted: ## the tests fail on each bug of a list, planted one at a time
 check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
 check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
-firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
-check check-build check-workflows coverage mutants planted check-linux check-windows \
-firmware-archives:
+check check-build check-workflows coverage mutants planted check-linux check-windows:
 	$(SETUP)
 	scripts/$@.sh
 
@@ -194,6 +192,8 @@ abi: ## record the header's ABI anew (packaging/abi): after functions were added
 	$(SETUP)
 	@packaging/abi.sh record
 
+firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
 release-check: all ## the checklist of docs/release.md
+firmware-archives release-check:
 	$(SETUP)
-	scripts/release-check.sh
+	scripts/$@.sh
