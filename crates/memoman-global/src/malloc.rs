@@ -181,29 +181,38 @@ pub unsafe fn free_inlined(ptr: *mut u8) {
         if owner == heap {
             calls::free(heap, NonNull::new_unchecked(ptr));
         } else {
-            free_elsewhere(owner, ptr);
+            free_elsewhere(heap, ptr, owner);
         }
     }
 }
 
 /// # Safety
-/// `ptr` is NULL or a live block of this heap, `owner` its word in the map.
+/// `ptr` is NULL or a live block of this heap, `owner` its word in the map; `heap` is the thread's
+/// word.
 #[inline(never)]
-unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
-    let Some(block) = NonNull::new(ptr) else {
-        return;
-    };
-    // SAFETY: the map says whose the block is; it is not used any more (caller).
+unsafe fn free_elsewhere(heap: *mut ThreadHeap, ptr: *mut u8, owner: *mut ThreadHeap) {
+    // SAFETY: the map says whose the block is, so that it is not null where there is an owner; it
+    // is not used any more (caller).
     unsafe {
-        let current = lifetime::current();
         if owner.is_null() || is_large(owner) {
-            free_outside(block);
-        } else if current.is_heap() {
-            remote::free_quickly(current.heap(), owner, block);
+            free_outside(ptr);
+        } else if lifetime::is_heap(heap) {
+            remote::free_quickly(heap, owner, NonNull::new_unchecked(ptr));
         } else {
-            remote::free(heap(), owner, block);
+            free_first(owner, NonNull::new_unchecked(ptr));
         }
     }
+}
+
+/// Frees another thread's block where the calling one has no heap.
+///
+/// # Safety
+/// A live block in a segment of `owner`.
+#[cold]
+#[inline(never)]
+unsafe fn free_first(owner: *mut ThreadHeap, block: NonNull<u8>) {
+    // SAFETY: the caller's duties.
+    unsafe { remote::free(heap(), owner, block) }
 }
 
 /// Frees a block that no near segment has.
@@ -211,7 +220,10 @@ unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
 /// # Safety
 /// The duties of [`free`].
 #[inline(never)]
-unsafe fn free_outside(block: NonNull<u8>) {
+unsafe fn free_outside(ptr: *mut u8) {
+    let Some(block) = NonNull::new(ptr) else {
+        return;
+    };
     let owner = ThreadHeap::of(block.as_ptr().addr());
     // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {

@@ -3,7 +3,11 @@
 //! in which loom reports two accesses that are not ordered.
 //! `RUSTFLAGS="--cfg loom" cargo test -p memoman-global --test outbox_model`
 #![cfg(loom)]
-#![allow(dead_code, reason = "the model uses a part of each source")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the model uses a part of each source"
+)]
 
 #[path = "model/explore.rs"]
 mod explore;

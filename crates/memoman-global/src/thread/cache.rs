@@ -448,11 +448,18 @@ impl Cache {
     /// Bytes (headers included) and number of the cached blocks.
     pub(crate) unsafe fn contents(this: *mut Cache) -> (usize, usize) {
         let (mut bytes, mut blocks) = (0, 0);
-        for class in 0..CLASSES {
-            // SAFETY: the cache is this thread's (caller).
-            let count = unsafe { Cache::count(this, class) };
-            bytes += bytes_of(class) * count;
-            blocks += count;
+        // (A class without room has no block.)
+        // SAFETY: the cache is this thread's (caller).
+        for (word, &open) in unsafe { (*this).open }.iter().enumerate() {
+            let mut open = open;
+            while open != 0 {
+                let class = word * 64 + open.trailing_zeros() as usize;
+                open &= open - 1;
+                // SAFETY: the cache is this thread's (caller), and has the class.
+                let count = unsafe { Cache::count(this, class) };
+                bytes += bytes_of(class) * count;
+                blocks += count;
+            }
         }
         (bytes, blocks)
     }

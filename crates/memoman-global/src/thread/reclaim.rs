@@ -65,6 +65,7 @@ const RELEASED_LEAST: usize = 8 << 10;
 ///
 /// # Safety
 /// `own` is the calling thread's heap, and the thread is in it.
+#[inline(always)]
 #[must_use]
 pub(crate) unsafe fn is_to_look(own: *mut ThreadHeap) -> bool {
     // SAFETY: the caller is in the heap.
@@ -337,7 +338,7 @@ unsafe fn relieve(
                     Cache::close(ThreadHeap::cache(heap));
                     let allocations = ThreadHeap::allocations(heap);
                     (*heap).idleness.clean.store(allocations, Ordering::Relaxed);
-                    (*heap).high = ThreadHeap::tlsf(heap).stats().used;
+                    (*heap).high = ThreadHeap::tlsf(heap).used_bytes();
                 }
                 return Ok(true);
             }
@@ -346,21 +347,22 @@ unsafe fn relieve(
     Ok(false)
 }
 
-/// A block was freed to the core. If the use has fallen so far that a visit is worth it, one may
-/// come, and the heap's figures are returned.
+/// A block was freed to the core. True if the use has fallen so far that a visit is worth it, and
+/// one may come.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`].
-pub(crate) unsafe fn note_fall(heap: *mut ThreadHeap) -> Option<Stats> {
+#[inline(always)]
+pub(crate) unsafe fn note_fall(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the caller is in the heap.
     unsafe {
-        let stats = ThreadHeap::tlsf(heap).stats();
-        (*heap).high = (*heap).high.max(stats.used);
-        if (*heap).high - stats.used <= EMPTIED_AGAIN {
-            return None;
+        let used = ThreadHeap::tlsf(heap).used_bytes();
+        (*heap).high = (*heap).high.max(used);
+        let fallen = (*heap).high - used > EMPTIED_AGAIN;
+        if fallen {
+            (*heap).idleness.outdate(ThreadHeap::allocations(heap));
         }
-        (*heap).idleness.outdate(ThreadHeap::allocations(heap));
-        Some(stats)
+        fallen
     }
 }
 
@@ -369,15 +371,33 @@ pub(crate) unsafe fn note_fall(heap: *mut ThreadHeap) -> Option<Stats> {
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`].
+#[inline(always)]
 pub(crate) unsafe fn fall(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
     // SAFETY: the caller is in the heap.
     unsafe {
-        if let Some(stats) = note_fall(heap)
-            && stats.pool_bytes > EMPTIED_BEYOND
-            && stats.used < stats.pool_bytes / 2
+        if note_fall(heap) {
+            return fall_further(heap);
+        }
+    }
+    Ok(())
+}
+
+/// The heap's use has fallen.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`].
+#[cold]
+#[inline(never)]
+unsafe fn fall_further(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
+    // SAFETY: the caller is in the heap.
+    unsafe {
+        let core = ThreadHeap::tlsf(heap);
+        let (used, pool_bytes) = (core.used_bytes(), core.pool_bytes());
+        if pool_bytes > EMPTIED_BEYOND
+            && used < pool_bytes / 2
             && !LargeBlocks::read().in_pools_only()
         {
-            (*heap).high = stats.used;
+            (*heap).high = used;
             // What is freed from here on goes to the core.
             Cache::close(ThreadHeap::cache(heap));
             uncache(heap, GIVEN_AT_ONCE)?;

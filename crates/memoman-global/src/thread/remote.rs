@@ -35,16 +35,38 @@ pub(crate) unsafe fn free_quickly(
         {
             return free(heap, owner, block);
         }
+        // (0, of a block that is not live, wraps.)
         let bytes = core_calls::usable_size_inlined(block);
-        if !(*heap).gate.try_enter(gate::PUTTING) {
+        if bytes.wrapping_sub(1) >= 2 * REQUEST_MAX || !(*heap).gate.try_enter(gate::PUTTING) {
             return free(heap, owner, block);
         }
-        // (No bytes: no live block. The sum is then less than a quantum.)
-        if ThreadHeap::add_to_chain(heap, owner, key, block, bytes + HEADER) {
-            return ThreadHeap::leave(heap);
+        if !ThreadHeap::add_to_chain(heap, owner, key, block, bytes + HEADER) {
+            return send_and_leave(heap, owner, block, bytes);
         }
         ThreadHeap::leave(heap);
-        free(heap, owner, block)
+    }
+}
+
+/// Sends a tested block, leaves the heap, and looks at other heaps if it is time.
+///
+/// # Safety
+/// The duties of [`free_quickly`]; the thread is in its heap to put.
+#[inline(never)]
+unsafe fn send_and_leave(
+    heap: *mut ThreadHeap,
+    owner: *mut ThreadHeap,
+    block: NonNull<u8>,
+    bytes: usize,
+) {
+    // SAFETY: the owner, inside its gate (caller), which it leaves here; a block of another heap
+    // (caller).
+    unsafe {
+        ThreadHeap::send(heap, owner, block, bytes + HEADER);
+        let is_to_look = reclaim::is_to_look(heap);
+        ThreadHeap::leave(heap);
+        if is_to_look {
+            reclaim::look(heap, owner);
+        }
     }
 }
 
@@ -68,12 +90,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
         } else if enter_to_put(heap) {
             // Inside its own gate: a fork waits for it, and so does not come between exchange and
             // link.
-            ThreadHeap::send(heap, owner, block, bytes + HEADER);
-            let is_to_look = reclaim::is_to_look(heap);
-            ThreadHeap::leave(heap);
-            if is_to_look {
-                reclaim::look(heap, owner);
-            }
+            send_and_leave(heap, owner, block, bytes);
         } else if !later::free(block) {
             // The fork is over.
             free(heap, owner, block);
@@ -121,7 +138,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
             if let Err(found) = ThreadHeap::collect(owner, 2, false) {
                 state.defer(found);
             }
-            let _ = reclaim::note_fall(owner);
+            reclaim::note_fall(owner);
             // A heap without an owner keeps no spare.
             for place in &mut segments {
                 if let Some(pool) = ThreadHeap::take_emptied(owner) {
