@@ -9,5 +9,6 @@ int main(void) {
     char *p = opaque(malloc(256 << 10));
     free(p);
     ((volatile char *)p)[100] = 'A';
+    passed("a_write_after_the_free_of_256_kib");
     return 0;
 }

@@ -29,12 +29,15 @@ impl DebugTlsf {
         // SAFETY: live instance and block (caller).
         unsafe {
             let bytes = Self::taken(block);
-            let limit = if (*self.ledger()).grows != 0 {
-                QUARANTINE_BYTES
+            // Where pools are added, a part of them is no measure: a young process has few. One
+            // block does not evict all others.
+            let (limit, most) = if (*self.ledger()).grows != 0 {
+                (QUARANTINE_BYTES, QUARANTINE_BYTES / 2)
             } else {
-                QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART)
+                let limit = QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART);
+                (limit, limit)
             };
-            if bytes > limit {
+            if bytes > most {
                 let freed = self.release(block)?;
                 self.count(-1, bytes.wrapping_neg());
                 return Ok(Freed(freed));

@@ -202,7 +202,7 @@ memoman:   block of 48 bytes allocated at an unknown place, freed at @ (program+
         &[],
         report,
         || {
-            let block = heap::memalign_at(64, 48, 0);
+            let block = heap::memalign_at(64, 48, 0, heap::Family::Malloc);
             assert!(block.addr().is_multiple_of(64));
             free(block);
             free(block);
