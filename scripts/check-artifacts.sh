@@ -98,6 +98,7 @@ shim_exports() {
         malloc calloc realloc reallocarray free cfree posix_memalign aligned_alloc
         memalign valloc pvalloc malloc_usable_size free_sized free_aligned_sized mallinfo
         mallinfo2 mallopt malloc_info malloc_trim malloc_stats dlopen dlmopen
+        pthread_create thrd_create
         __libc_malloc __libc_calloc __libc_realloc __libc_free __libc_memalign
         __libc_valloc __libc_pvalloc __posix_memalign __libc_cfree _Znwm _Znam
         _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
