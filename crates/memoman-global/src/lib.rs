@@ -94,6 +94,13 @@ pub use process::published::memoman_published;
 #[doc(hidden)]
 pub use system::errno::set_errno;
 
+/// The program's first thread is about to start another one.
+#[cfg(feature = "announced-threads")]
+#[doc(hidden)]
+pub fn expect_threads() {
+    process::fork::register();
+}
+
 /// The examples of README.md are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
-use crate::process::{large, mapping, mapping_spares, start, supply};
+use crate::process::{large, map, mapping, mapping_spares, start, supply};
 use crate::system::errno::{EINVAL, ENOMEM, set_errno};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
@@ -153,6 +153,20 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     }
 }
 
+/// [`memalign`], all bytes zero.
+pub(crate) fn memalign_zeroed(align: usize, bytes: usize) -> *mut u8 {
+    if align.is_power_of_two() && !ThreadHeap::serves(align, bytes) {
+        // SAFETY: the calling thread's heap, or null.
+        return unsafe { allocate_large(heap(), align, bytes.max(1), true) };
+    }
+    let block = memalign(align, bytes);
+    if !block.is_null() {
+        // SAFETY: a fresh block of at least `bytes` bytes.
+        unsafe { block.write_bytes(0, bytes) };
+    }
+    block
+}
+
 /// `free`: NULL does nothing. Keeps errno.
 ///
 /// # Safety
@@ -224,7 +238,7 @@ unsafe fn free_outside(ptr: *mut u8) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
-    let owner = ThreadHeap::of(block.as_ptr().addr());
+    let owner: *mut ThreadHeap = map::owner_outlined(block.as_ptr().addr()).cast();
     // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {
         if owner.is_null() || is_large(owner) {

@@ -26,7 +26,9 @@ fn serve(
         let mut result = attempt(tlsf);
         if result == Err(Refusal::Exhausted)
             && let Some(need) = need
-            && state.grow(tlsf, need, need < LARGE)
+            && let Some(wanted) = state.wanted(tlsf, [need; 2], need < LARGE)
+            && let Some(region) = wanted.map()
+            && state.add(tlsf, region)
         {
             // SAFETY: the instance is live and under the lock; the refusal above was counted.
             unsafe { tlsf.withdraw_refusal() };
@@ -110,6 +112,17 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
 #[inline(always)]
 pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     allocate_aligned(align, bytes, here(), Family::Malloc)
+}
+
+/// [`memalign`], all bytes zero.
+#[inline]
+pub(crate) fn memalign_zeroed(align: usize, bytes: usize) -> *mut u8 {
+    let block = allocate_aligned(align, bytes, here(), Family::Malloc);
+    if !block.is_null() {
+        // SAFETY: a fresh block of at least `bytes` bytes.
+        unsafe { block.write_bytes(0, bytes) };
+    }
+    block
 }
 
 #[inline]

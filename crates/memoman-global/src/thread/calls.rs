@@ -7,7 +7,7 @@ use memoman_core::size_class::cut_size;
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::segments::Segment;
-use crate::process::{core_calls, later, misuse, side, supply};
+use crate::process::{later, misuse, side, supply};
 use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
@@ -360,14 +360,14 @@ unsafe fn tested(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse
 /// # Safety
 /// `heap` is the calling thread's heap; `block` lies in one of its segments.
 pub(crate) unsafe fn usable_size(heap: *mut ThreadHeap, block: NonNull<u8>) -> usize {
-    // SAFETY: the owner (caller), inside its gate.
+    // SAFETY: the owner (caller), inside its gate, or while another thread forks, which leaves the
+    // heap as it is.
     let result = unsafe {
-        if !enter(heap) {
-            // No other thread changes the block meanwhile.
-            return core_calls::usable_size_meanwhile(block);
-        }
+        let entered = enter(heap);
         let result = tested(heap, block).and_then(|()| ThreadHeap::tlsf(heap).usable_size(block));
-        ThreadHeap::leave(heap);
+        if entered {
+            ThreadHeap::leave(heap);
+        }
         result
     };
     result.unwrap_or_else(|misuse| {
@@ -390,7 +390,10 @@ pub(crate) unsafe fn realloc(
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
         if !enter(heap) {
-            return Err(core_calls::usable_size_meanwhile(block));
+            return match usable_size(heap, block) {
+                0 => Ok(ptr::null_mut()),
+                usable => Err(usable),
+            };
         }
         let tlsf = ThreadHeap::tlsf(heap);
         let result = match tested(heap, block) {
