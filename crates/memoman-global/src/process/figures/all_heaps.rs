@@ -181,7 +181,7 @@ pub(crate) fn trim() -> bool {
 
 /// Empties outboxes and inboxes into the cores, but for what other threads free meanwhile.
 fn empty_inboxes() {
-    // SAFETY: any thread may look whether a block waits there, here and below.
+    // SAFETY: any thread may look whether a block waits in an outbox.
     let any_out = |heap: *mut ThreadHeap| unsafe { !(*heap).outbox.is_empty() };
     if registry::any(&any_out) {
         one_after_the_other(&any_out, &mut |_, _, heap, _| {
@@ -190,6 +190,7 @@ fn empty_inboxes() {
             None
         });
     }
+    // SAFETY: any thread may look whether a block waits in an inbox.
     let any = |heap: *mut ThreadHeap| unsafe { !(*heap).inbox.is_empty() };
     if registry::any(&any) {
         one_after_the_other(&any, &mut |state, tlsf, heap, &mut pieces| {
