@@ -30,8 +30,9 @@
 //!    exit and in a fork;
 //! 2. `thread/{calls, remote, attach}` and `process/figures`, over `thread/reclaim` and
 //!    `process/supply`, over `process/{segments, large, misuse}`, over `process/heap`;
-//! 3. `process/registry`, over `thread/{entry, heap, cache, inbox, idleness, gate, lifetime}`, over
-//!    `process/{later, side, map, lock}`, over `system/`.
+//! 3. `process/registry`, over `thread/{entry, chains, turned_away}`, over `thread/{heap, cache,
+//!    inbox, outbox, idleness, gate, lifetime}`, over `process/{later, side, map, lock}`, over
+//!    `system/`.
 //!
 //! Every function may run before the program's constructors, inside the dynamic linker's calls, in
 //! a forked child and after `exit` has begun. So all state is constant-initialised and set up at

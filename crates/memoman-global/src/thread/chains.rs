@@ -14,7 +14,7 @@ use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Tlsf};
 use crate::process::map::UNIT;
-use crate::thread::cache::{self, Cache, Class, words};
+use crate::thread::cache::{self, Cache, words};
 use crate::thread::heap::{ThreadHeap, belongs};
 use crate::thread::idleness;
 use crate::thread::inbox::Taken;
@@ -240,30 +240,23 @@ unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
         let Rest { next: first, last } = (*heap).rest;
         let cache = ThreadHeap::cache(heap);
         let key = (*heap).shared.key;
-        let mut entry: *mut Class = ptr::null_mut();
-        let (mut next, mut end, mut left) = (first, 0, most);
-        while taken < left {
-            let block = NonNull::new_unchecked(words_at(next).cast());
-            if !Cache::has_mark(cache, block) {
-                break;
-            }
-            let Some(class) = ThreadHeap::class_of(heap, block) else {
-                break;
-            };
-            let its = Cache::class(cache, class);
-            if entry.is_null() {
-                entry = its;
-                left = left.min((*its).left);
-                if left == 0 {
-                    break;
-                }
-            }
+        let block = |address| NonNull::new_unchecked(words_at(address).cast());
+        let Some(class) = ThreadHeap::class_of(heap, block(first)) else {
+            return 0;
+        };
+        let entry = Cache::class(cache, class);
+        let most = most.min((*entry).left);
+        let (mut next, mut end) = (first, 0);
+        while taken < most
+            && Cache::has_mark(cache, block(next))
+            && ThreadHeap::class_of(heap, block(next)) == Some(class)
+        {
             let mut after = 0;
             if next != last {
                 after = words_at(next).read() ^ key;
-            }
-            if its != entry || next != last && !is_in(heap, next, after) {
-                break;
+                if !is_in(heap, next, after) {
+                    break;
+                }
             }
             taken += 1;
             end = next;
@@ -284,6 +277,7 @@ unsafe fn splice(heap: *mut ThreadHeap, most: usize) -> usize {
 }
 
 /// [`belongs`], in fewer steps where `other` lies in the same unit of the map as the block before.
+#[inline(always)]
 fn is_in(heap: *mut ThreadHeap, block: usize, other: usize) -> bool {
     (block ^ other) & !(UNIT - 1) == 0 && other.is_multiple_of(ALIGN) || belongs(heap, other)
 }
