@@ -13,7 +13,7 @@
 //! | `mapping.rs` | the mapping that an address lies in | |
 //! | `rules.rs` | how a frame leads to its caller's | |
 //! | `unwind.rs` | return addresses, by libunwind or libgcc | `settings`, `loader`, `rules` |
-//! | `walk.rs` | return addresses, beside those of the event before | `rules`, `mapping`, `unwind` |
+//! | `walk.rs` | return addresses, beside those of the event before | `rules`, `mapping`, `thread`, `unwind` |
 //! | `number.rs` | numbers in a chunk | |
 //! | `lane.rs` | a chunk that is mapped, and the place in it | |
 //! | `stack.rs` | the numbers of a stream's stacks | `lane`, `walk`, `unwind`, `modules` |
