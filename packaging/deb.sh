@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the Debian packages of the libraries in DIST (dist/): packaging/deb.sh [OUT]
 #
-# OUT is target/deb. debhelper builds them from packaging/debian, with the version of Cargo.toml.
+# OUT is target/deb. debhelper builds them from packaging/debian, with the version of Cargo.toml;
+# memoman-tools only where `make tools` has built the tool.
 # MAINTAINER='Name <address>' is the maintainer of the packages.
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -20,6 +21,11 @@ unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
 rm -rf "$out/build" "$out"/*.deb
 mkdir -p "$out/build/memoman"
 cp -r "$root/packaging/debian" "$out/build/memoman/debian"
+if [ ! -e "$DIST/bin/memoman" ]; then
+    # No tool was built: no package of it.
+    sed -i '/^Package: memoman-tools$/,$d' "$out/build/memoman/debian/control"
+    rm "$out/build/memoman/debian/memoman-tools.install"
+fi
 maintainer=${MAINTAINER:-$(sed -n 's/^Maintainer: //p' "$root/packaging/debian/control")}
 sed -i "s|^Maintainer: .*|Maintainer: $maintainer|" "$out/build/memoman/debian/control"
 cat >"$out/build/memoman/debian/changelog" <<END
