@@ -87,7 +87,7 @@ check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS h
 	$(SETUP)
 	scripts/embedded.sh
 
-check-install: all ## headers under every compiler and standard, `make install`, Debian packages
+check-install: all tools ## headers, each compiler and standard; `make install`, Debian packages
 	$(SETUP)
 	@scripts/check-headers.sh $(DIST) full
 	@scripts/check-install.sh $(DIST) full
@@ -105,7 +105,7 @@ check-glibc rtsan symbolic:
 	$(SETUP)
 	scripts/$@.sh $(DIST)
 
-fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser
+fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser, traces
 	$(SETUP)
 	scripts/fuzz.sh run $(or $(SECONDS),60)
 soak: ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan] [FRONT=name]: random traffic with live figures

@@ -3,19 +3,19 @@
 //!
 //! | file | what | uses |
 //! |---|---|---|
-//! | `clock.rs` | ticks |  |
-//! | `settings.rs` | what the environment says |  |
-//! | `path.rs` | paths of traces and of the program |  |
-//! | `loader.rs` | whether the dynamic linker's lock can be taken |  |
-//! | `number.rs` | numbers in a chunk |  |
-//! | `rules.rs` | how a frame leads to its caller's |  |
-//! | `mapping.rs` | the mapping that an address lies in |  |
-//! | `next.rs` | the definitions behind the interposed ones |  |
+//! | `clock.rs` | ticks | |
+//! | `settings.rs` | what the environment says | |
+//! | `path.rs` | paths of traces and of the program | |
+//! | `loader.rs` | whether the dynamic linker's lock can be taken | |
+//! | `number.rs` | numbers in a chunk | |
+//! | `rules.rs` | how a frame leads to its caller's | |
+//! | `mapping.rs` | the mapping that an address lies in | |
+//! | `next.rs` | the definitions behind the interposed ones | |
 //! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
 //! | `modules.rs` | the table of mapped files | `clock`, `file`, `loader`, `path` |
 //! | `unwind.rs` | return addresses, by libunwind or libgcc | `loader`, `rules`, `settings` |
-//! | `walk.rs` | return addresses, beside those of the event before | `mapping`, `rules`, `unwind` |
-//! | `lane.rs` | a chunk that is mapped, and the place in it |  |
+//! | `walk.rs` | return addresses, beside those of the event before | `mapping`, `rules`, `thread`, `unwind` |
+//! | `lane.rs` | a chunk that is mapped, and the place in it | |
 //! | `thread.rs` | the calling thread's words, in static thread-local storage | `stream` |
 //! | `stack.rs` | the numbers of a stream's stacks | `lane`, `modules`, `rules`, `unwind`, `walk` |
 //! | `stream.rs` | a thread's chunks of the file | `file`, `lane`, `process`, `stack`, `thread` |

@@ -5,7 +5,7 @@
 use core::arch::asm;
 
 use super::rules::{Rules, Step};
-use super::{mapping, unwind};
+use super::{mapping, thread, unwind};
 
 /// Frames that are remembered.
 const MOST: usize = 512;
@@ -20,6 +20,9 @@ pub(crate) struct Walker {
     /// The mapping that the stack lies in.
     low: usize,
     high: usize,
+    /// It is the thread's own stack, which stays mapped as long as the thread runs. Frames of other
+    /// stacks, such as a coroutine's, are not remembered: the stack may be gone.
+    own: bool,
     lookups: u32,
     /// The outermost remembered frame has no caller.
     ended: bool,
@@ -53,7 +56,7 @@ impl Walker {
             self.enter(stack)?;
         }
         let limit = (most + SPARE).min(FRESH);
-        let (mut kept, mut fresh) = (self.count, 0);
+        let (mut kept, mut fresh) = (if self.own { self.count } else { 0 }, 0);
         self.count = 0;
         loop {
             let (distance, saved) = match self.rules.find(pc).step() {
@@ -143,6 +146,17 @@ impl Walker {
         }
         self.lookups += 1;
         (self.low, self.high) = mapping::around(stack)?;
+        // SAFETY: no precondition.
+        let mark = unsafe {
+            if libc::gettid() == libc::getpid() {
+                // The kernel puts these bytes onto the stack of a program.
+                libc::getauxval(libc::AT_RANDOM) as usize
+            } else {
+                // The C library puts a thread's words onto its stack.
+                thread::current().addr()
+            }
+        };
+        self.own = (self.low..self.high).contains(&mark);
         Some(())
     }
 }
