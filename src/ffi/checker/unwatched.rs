@@ -16,7 +16,7 @@ use crate::ffi::allocator::{Refusal, Stats};
 #[cfg(memoman_debug)]
 use crate::ffi::misuse::misuse;
 #[cfg(memoman_debug)]
-use crate::ffi::observe::{Call, changed, may_change};
+use crate::ffi::observe::{Call, Hook, changed, may_change};
 
 /// An open instance: in this build, the instance alone.
 pub(crate) struct Session(Tlsf);
@@ -253,6 +253,7 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
 /// # Safety
 /// The instance is live.
 #[cfg(memoman_debug)]
-pub(crate) unsafe fn hook(tlsf: Tlsf, set: &mut dyn FnMut(Tlsf)) {
-    set(tlsf);
+pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) {
+    // SAFETY: the duties of the caller.
+    unsafe { hook.set(tlsf) };
 }

@@ -11,7 +11,7 @@ use core::ptr;
 use memoman_core::{Access, EventKind, Pool, Stats, Tlsf};
 
 use super::marks::{self, Quiet};
-use crate::ffi::observe::{changed, may_change};
+use crate::ffi::observe::{Hook, changed, may_change};
 
 mod blocks;
 
@@ -394,12 +394,12 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
 ///
 /// # Safety
 /// The instance is live.
-pub(crate) unsafe fn hook(tlsf: Tlsf, set: &mut dyn FnMut(Tlsf)) {
+pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) {
     marks::observe();
     // SAFETY: live instance (caller).
     unsafe {
         let mut session = Session::open(tlsf);
-        set(tlsf);
+        hook.set(tlsf);
         if tlsf.has_hooks() == Ok(true) || marks::has_checker() {
             if session.quiet.is_none() {
                 tlsf.intercept();

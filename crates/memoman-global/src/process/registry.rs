@@ -111,7 +111,7 @@ pub(crate) fn next_to_sweep() -> *mut ThreadHeap {
 }
 
 /// Whether this holds for a heap. Needs no lock: `wanted` may be called with another thread's heap.
-pub(crate) fn any(wanted: &dyn Fn(*mut ThreadHeap) -> bool) -> bool {
+pub(crate) fn any(wanted: fn(*mut ThreadHeap) -> bool) -> bool {
     // Acquire: the heap is open.
     let mut heap = HEAPS.load(Ordering::Acquire);
     while !heap.is_null() {

@@ -113,7 +113,7 @@ pub(crate) fn info() -> Info {
         info
     });
     let mut info = info.unwrap_or_default();
-    one_after_the_other(&|_| true, &mut |_, _, heap, _| {
+    one_after_the_other(|_| true, &mut |_, _, heap, _| {
         // SAFETY: the lock is held, and no other thread is in the heap.
         unsafe {
             let left = COUNTED_MAX - info.free_blocks;
@@ -149,7 +149,7 @@ pub(crate) fn allocations() -> usize {
 pub(crate) fn trim() -> bool {
     empty_inboxes();
     let mut released = false;
-    one_after_the_other(&|_| true, &mut |state, tlsf, heap, &mut from| {
+    one_after_the_other(|_| true, &mut |state, tlsf, heap, &mut from| {
         // SAFETY: the lock is held, and no other thread is in the heap.
         unsafe {
             if from == 0 {
@@ -182,18 +182,18 @@ pub(crate) fn trim() -> bool {
 /// Empties outboxes and inboxes into the cores, but for what other threads free meanwhile.
 fn empty_inboxes() {
     // SAFETY: any thread may look whether a block waits in an outbox.
-    let any_out = |heap: *mut ThreadHeap| unsafe { !(*heap).outbox.is_empty() };
-    if registry::any(&any_out) {
-        one_after_the_other(&any_out, &mut |_, _, heap, _| {
+    let sends = |heap: *mut ThreadHeap| unsafe { !(*heap).outbox.is_empty() };
+    if registry::any(sends) {
+        one_after_the_other(sends, &mut |_, _, heap, _| {
             // SAFETY: the lock is held, and no other thread is in the heap.
             unsafe { ThreadHeap::send_all(heap) };
             None
         });
     }
     // SAFETY: any thread may look whether a block waits in an inbox.
-    let any = |heap: *mut ThreadHeap| unsafe { !(*heap).inbox.is_empty() };
-    if registry::any(&any) {
-        one_after_the_other(&any, &mut |state, tlsf, heap, &mut pieces| {
+    let receives = |heap: *mut ThreadHeap| unsafe { !(*heap).inbox.is_empty() };
+    if registry::any(receives) {
+        one_after_the_other(receives, &mut |state, tlsf, heap, &mut pieces| {
             // SAFETY: the lock is held, and no other thread is in the heap.
             let more = unsafe { drain_some(state, tlsf, heap) };
             (more && pieces < PIECES_MOST).then_some(pieces + 1)
@@ -231,7 +231,7 @@ unsafe fn drain_some(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bo
 /// owner alone kept out, and anew with what it returns until that is None. It begins with 0.
 /// Compiled once.
 fn one_after_the_other(
-    wanted: &dyn Fn(*mut ThreadHeap) -> bool,
+    wanted: fn(*mut ThreadHeap) -> bool,
     work: &mut dyn FnMut(&mut State, Tlsf, *mut ThreadHeap, &mut usize) -> Option<usize>,
 ) {
     for index in 0.. {
