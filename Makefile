@@ -67,9 +67,7 @@ mutants: ## mutation testing of core and global: at least 95 % must die (about t
 planted: ## the tests fail on each bug of a list, planted one at a time
 check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
 check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
-firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
-check check-build check-workflows coverage mutants planted check-linux check-windows \
-firmware-archives:
+check check-build check-workflows coverage mutants planted check-linux check-windows:
 	$(SETUP)
 	scripts/$@.sh
 
@@ -89,7 +87,7 @@ check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS h
 	$(SETUP)
 	scripts/embedded.sh
 
-check-install: all ## headers under every compiler and standard, `make install`, Debian packages
+check-install: all tools ## headers, each compiler and standard; `make install`, Debian packages
 	$(SETUP)
 	@scripts/check-headers.sh $(DIST) full
 	@scripts/check-install.sh $(DIST) full
@@ -107,7 +105,7 @@ check-glibc rtsan symbolic:
 	$(SETUP)
 	scripts/$@.sh $(DIST)
 
-fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser
+fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser, traces
 	$(SETUP)
 	scripts/fuzz.sh run $(or $(SECONDS),60)
 soak: ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan] [FRONT=name]: random traffic with live figures
@@ -148,7 +146,8 @@ bench: compare ## time beside other allocators, eight workloads (QUICK=1: below 
 	    $(if $(QUICK),--quick --command "make bench QUICK=1" --out $(BENCHES)/bench-quick.csv)
 latency: compare ## how long single calls take, beside other allocators
 fit: compare ## how much of its memory an allocator can hand out, beside others
-latency fit:
+mispredict: compare ## mispredicted branches and instructions of a call, beside other allocators
+latency fit mispredict:
 	@$(BENCHES)/release/compare $@
 
 compare-global: all ## build the programs that measure the shim beside its peers
@@ -193,6 +192,8 @@ abi: ## record the header's ABI anew (packaging/abi): after functions were added
 	$(SETUP)
 	@packaging/abi.sh record
 
+firmware-archives: ## libmemoman.a for each microcontroller, checksums, SBOM: target/firmware
 release-check: all ## the checklist of docs/release.md
+firmware-archives release-check:
 	$(SETUP)
-	scripts/release-check.sh
+	scripts/$@.sh

@@ -1,5 +1,5 @@
 /* Records of 16 bytes (memoman/record.h): every event, in the documented format, and a stream that
- * begins late tells the whole heap. */
+ * begins late has the whole heap. */
 #include "support/heap.h"
 
 #include "memoman/record.h"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the Debian packages of the libraries in DIST (dist/): packaging/deb.sh [OUT]
 #
-# OUT is target/deb. libmemoman-debug is among them if the debug library was built. debhelper builds
-# them from packaging/debian, with the version of Cargo.toml.
+# OUT is target/deb. debhelper builds them from packaging/debian, with the version of Cargo.toml;
+# libmemoman-debug and memoman-tools only where the debug library and the tool were built.
 # MAINTAINER='Name <address>' is the maintainer of the packages.
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -21,10 +21,15 @@ unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
 rm -rf "$out/build" "$out"/*.deb
 mkdir -p "$out/build/memoman"
 cp -r "$root/packaging/debian" "$out/build/memoman/debian"
+if [ ! -e "$DIST/bin/memoman" ]; then
+    # No tool was built: no package of it.
+    sed -i '/^Package: memoman-tools$/,/^$/d' "$out/build/memoman/debian/control"
+    rm "$out/build/memoman/debian/memoman-tools.install"
+fi
 maintainer=${MAINTAINER:-$(sed -n 's/^Maintainer: //p' "$root/packaging/debian/control")}
 sed -i "s|^Maintainer: .*|Maintainer: $maintainer|" "$out/build/memoman/debian/control"
 if [ ! -e "$DIST/libmemoman-debug.a" ]; then
-    sed -i '/^Package: libmemoman-debug$/,$d' "$out/build/memoman/debian/control"
+    sed -i '/^Package: libmemoman-debug$/,/^$/d' "$out/build/memoman/debian/control"
     rm "$out/build/memoman/debian/"libmemoman-debug.*
 fi
 cat >"$out/build/memoman/debian/changelog" <<END

@@ -2,8 +2,8 @@
 # Installs what was built, or removes what was installed: packaging/install.sh install|uninstall
 #
 # From the environment: DIST=dist, PREFIX=/usr/local, DESTDIR=, LIBDIR=, INCLUDEDIR=, MANDIR=,
-# DOCDIR=. The debug library is installed if it was built (make debug). Complains in one line that
-# says what to do. Needs coreutils, sed and awk.
+# DOCDIR=. The debug library is installed if it was built (make debug), the tool `memoman` if it was
+# (make tools). Complains in one line that says what to do. Needs coreutils, sed and awk.
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 case "${1:-}" in
@@ -85,8 +85,29 @@ list() {
     for page in "$work"/man/*; do
         echo "644 $mandir/man${page##*.}/${page##*/} $page"
     done
+    tools
     for name in README.md CHANGELOG.md LICENSE-{MIT,APACHE} docs/book/tlsf.md docs/debugging.md; do
         echo "644 $docdir/${name##*/} $root/$name"
+    done
+}
+
+# The tool, its recorder where it looks for it, its pages and completions.
+tools() {
+    local page name
+    [ $action = uninstall ] || [ -e "$dist/bin/memoman" ] || return 0
+    echo "755 $prefix/bin/memoman $dist/bin/memoman"
+    echo "644 $prefix/lib/memoman/libmemoman_record.so $dist/lib/libmemoman_record.so"
+    for name in bash-completion/completions/memoman zsh/site-functions/_memoman \
+        fish/vendor_completions.d/memoman.fish; do
+        echo "644 $prefix/share/$name $dist/share/$name"
+    done
+    if [ $action = uninstall ]; then
+        set -- "$destdir$mandir"/man1/memoman{,-*}.1
+    else
+        set -- "$dist"/share/man/man1/*.1
+    fi
+    for page; do
+        echo "644 $mandir/man1/${page##*/} $page"
     done
 }
 
@@ -110,8 +131,8 @@ if [ "$action" = uninstall ]; then
         fi
     done <"$work/list"
     # memoman's own folders, if they are empty.
-    for folder in "$includedir/memoman" "$libdir/cmake/memoman" "$prefix/share/memoman" "$docdir"
-    do
+    for folder in "$includedir/memoman" "$libdir/cmake/memoman" "$prefix/lib/memoman" \
+        "$prefix/share/memoman" "$docdir"; do
         rmdir "$destdir$folder" 2>/dev/null || true
     done
     [ "$count" -gt 0 ] ||

@@ -103,18 +103,22 @@ place "$work/libmemoman.a" "$out/libmemoman$suffix.a"
 sed -e '1s/^/MEMOMAN_0 { global: /' -e 's/$/;/' -e '$s/$/ local: *; };/' "$work/keep" \
     >"$work/memoman.map"
 shared=$work/memoman.o
+start=()
 if [ "$variant" = release ]; then
     # Unwind tables are a seventh of the library's size, and nothing unwinds through it: a report
     # ends in a jump to abort or to the user's handler, so that backtraces lead on to the caller.
     # The archive keeps them.
     shared=$work/shared.o
     objcopy --remove-section=.eh_frame --remove-section=.rela.eh_frame "$work/memoman.o" "$shared"
+    ${CC:-cc} -O1 -fPIC -fno-asynchronous-unwind-tables -c packaging/start.c -o "$work/start.o"
+    start=(-nostartfiles "$work/start.o")
 fi
 # The linker that rustc brings, where it brings one.
 linker=()
 lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
-[ ! -x "$lld/ld.lld" ] || linker=(-B "$lld" -fuse-ld=lld)
-${CC:-cc} -shared "${linker[@]}" -Wl,-soname,"libmemoman$suffix.so.0" \
+# It folds equal functions into one. The exported ones differ from each other.
+[ ! -x "$lld/ld.lld" ] || linker=(-B "$lld" -fuse-ld=lld -Wl,--icf=all)
+${CC:-cc} -shared "${linker[@]}" "${start[@]}" -Wl,-soname,"libmemoman$suffix.so.0" \
     -Wl,--version-script="$work/memoman.map" -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now \
     "$shared" -lpthread -ldl -o "$work/libmemoman.so"
 cp "$shims/libmemoman_preload.so" "$work/libmemoman_preload.so"

@@ -27,6 +27,10 @@ same() { diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"); }
 
 exports_the_header() { same "$(exported)" "$(defined -D "$so")"; }
 archive_exports_the_header() { same "$(exported)" "$(defined "$archive")"; }
+# The linker folds equal functions: a program may compare the exported ones' addresses.
+functions_are_apart() {
+    ! nm -D --defined-only "$so" | awk '$2 == "T" { print $1 }' | sort | uniq -d | grep .
+}
 replaces_no_malloc() {
     ! { nm -D --defined-only "$so"; nm --defined-only "$archive"; } |
         grep -E ' [TWViBD] (malloc|free|calloc|realloc|_Zn|_Zd)'
@@ -95,10 +99,10 @@ links_shared() {
 
 shim_exports() { ! comm -23 <(sort "$sources/shim.names") <(defined -D "$shim") | grep .; }
 
-# The constructors are one pointer of memoman's, for the fork handlers; in a shared library the
-# compiler's own one stands beside it.
+# The constructors are one pointer of memoman's, for the fork handlers; in the shim the compiler's
+# own one stands beside it.
 registers_at_load() {
-    constructors "$archive" 8 && constructors "$so" 16 && constructors "$shim" 16
+    constructors "$archive" 8 && constructors "$so" 8 && constructors "$shim" 16
 }
 constructors() {
     local bytes
@@ -110,6 +114,7 @@ constructors() {
 check "libmemoman.so exports exactly the header's functions" exports_the_header
 check "libmemoman.a exports exactly the header's functions" archive_exports_the_header
 check "no malloc, free, new or delete in the library" replaces_no_malloc
+check "no two exported functions have one address" functions_are_apart
 check "libmemoman.so needs libc only" needs_libc_only "$so"
 check "libmemoman_preload.so needs libc only" needs_libc_only "$shim"
 check "libmemoman.so has its SONAME" has_soname

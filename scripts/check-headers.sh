@@ -11,8 +11,12 @@ sources=$root/c_tests/headers
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 # program NAME COMPILER FLAGS…: compiles `files` with the library, runs the program with what
-# follows NAME's colon, and relays its result lines.
+# follows NAME's colon, and relays its result lines. Two at a time, in the background.
 program() {
+    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+    result_of "$@" &
+}
+result_of() {
     local name=$1 log status=0
     shift
     log=$work/${name//[:\/]/_}
@@ -48,6 +52,7 @@ tlsf() {
     done
     files=("${sources_c[@]}")
     program tlsf:asan-ubsan gcc "${sanitizers[@]}" "${api[@]}"
+    wait
 
     gcc "${api[@]}" "${files[@]}" "$dist/libmemoman.a" -o "$work/asserts" &&
         expect tlsf:remove_of_a_used_pool_asserts 134 tlsf_remove_pool "$work/asserts" --remove-used
@@ -84,13 +89,13 @@ tlsf() {
     done
 }
 
-# Two compilations at a time: they take longest.
 cpp() {
     local compiler standard variant name
     files=("$sources"/cpp_*.cpp)
     # compiler, standard, variant
     local quick=(clang++-22 c++17 default g++ c++20 bare-plain)
-    local full=(clang++-22 c++23 default g++ c++17 plain clang++-22 c++20 libcxx)
+    local full=(clang++-22 c++23 default g++ c++17 plain clang++-22 c++20 libcxx
+        clang++-22 c++17 libcxx-bare)
     for compiler in g++ clang++-22; do
         for standard in c++17 c++20; do
             for variant in default bare; do full+=("$compiler" "$standard" "$variant"); done
@@ -106,9 +111,9 @@ cpp() {
             bare-plain) flags+=(-fno-exceptions -fno-rtti) ;;
             plain) ;;
             libcxx) flags+=(-stdlib=libc++) ;;
+            libcxx-bare) flags+=(-stdlib=libc++ -fno-exceptions -fno-rtti) ;;
         esac
-        while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
-        program "cpp:$1-$2-$3" "$1" "${flags[@]}" &
+        program "cpp:$1-$2-$3" "$1" "${flags[@]}"
         shift 3
     done
     wait

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Manual pages, ABI, `make install`, Debian packages, each used as a stranger would.
 #
-#   scripts/check-install.sh [DIST [quick|full [man|abi|tree|source_tree|deb]…]]
+#   scripts/check-install.sh [DIST [quick|full [man|abi|tree|tools|source_tree|deb]…]]
 #
-# full: with lintian, and the same packages from a second build. The packages are installed by dpkg
-# in a copy of this system without the source tree: an overlay, in a mount namespace; where the
-# system refuses that, in a folder.
+# The tool `memoman` is a part of it where DIST has it (make tools). full: with lintian, and the
+# same packages from a second build. The packages are installed by dpkg in a copy of this system
+# without the source tree: an overlay, in a mount namespace; where the system refuses that, in a
+# folder.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=install
@@ -175,6 +176,29 @@ tree() {
     fi
 }
 
+# The installed tool finds its recorder, and has its pages and completions.
+records() {
+    (cd "$work" && "$1" record --quiet -o installed.mmt -- ls / >/dev/null &&
+        "$1" report installed.mmt -o installed.html && grep -c . installed.html)
+}
+completes() {
+    bash -c '. "$1" && complete -p memoman' bash "$1/share/bash-completion/completions/memoman"
+}
+tools() {
+    if [ ! -x "$dist/bin/memoman" ]; then
+        skip "tools:installed there is no tool in $dist: make tools"
+        return
+    fi
+    local prefix=$work/tools
+    expect tools:make_install 0 "memoman $version is in" install_sh install PREFIX="$prefix"
+    expect tools:records 0 '' records "$prefix/bin/memoman"
+    expect tools:has_a_page 0 'memoman-record' \
+        mandoc -T ascii "$prefix/share/man/man1/memoman-record.1"
+    expect tools:completes 0 '-F _memoman' completes "$prefix"
+    expect tools:uninstall 0 'files removed' install_sh uninstall PREFIX="$prefix"
+    expect tools:nothing_is_left 0 '' nothing_left "$prefix"
+}
+
 # Runs in the copy of the system, which has nothing of memoman but the packages. Arguments: a folder
 # for the copy, the packages, the source tree.
 # shellcheck disable=SC2016 # for another shell
@@ -204,8 +228,14 @@ echo began
 none; say $? nothing_is_there_before
 dpkg -i --path-include="/usr/share/*" /tmp/*.deb >/tmp/log 2>&1; say $? dpkg_installs
 bash /tmp/stranger/use.sh deb /tmp/stranger/empty
+if [ -x /usr/bin/memoman ]; then
+    (cd /tmp && memoman record --quiet -o t.mmt -- ls / && memoman advise t.mmt &&
+        man -w memoman-record) >/tmp/log 2>&1
+    say $? tool_records
+fi
 man -w mm_calloc >/tmp/log 2>&1 && grep -q mm_ /tmp/log; say $? man_finds_mm_calloc
-dpkg --purge libmemoman-debug libmemoman-dev memoman-preload libmemoman0 >/tmp/log 2>&1
+dpkg --purge libmemoman-debug libmemoman-dev memoman-preload libmemoman0 memoman-tools \
+    >/tmp/log 2>&1
 say $? dpkg_removes
 none; say $? nothing_is_left
 END
@@ -228,7 +258,7 @@ in_a_folder() { # PACKAGES
     use deb "$scratch/usr" "$(dirname "$scratch"/usr/lib/*/libmemoman.a)"
     expect deb:removed 0 '' \
         fakeroot "${dpkg[@]}" --purge libmemoman-debug libmemoman-dev memoman-preload \
-        libmemoman0
+        libmemoman0 memoman-tools
     expect deb:nothing_is_left 0 '' nothing_left "$scratch/usr"
     tail -n 5 "$work/copy.log" 2>/dev/null
     skip "deb:dpkg_installs needs root and an overlay; a folder was used"
@@ -237,9 +267,10 @@ in_a_folder() { # PACKAGES
 deb() {
     local out=$work/deb name
     expect deb:built 0 memoman-preload_ "$root/packaging/deb.sh" "$out"
-    local names=(libmemoman0 libmemoman-dev memoman-preload)
-    [ ! -e "$dist/libmemoman-debug.a" ] || names+=(libmemoman-debug)
-    for name in "${names[@]}"; do
+    local packages=(libmemoman0 libmemoman-dev memoman-preload)
+    [ ! -e "$dist/libmemoman-debug.a" ] || packages+=(libmemoman-debug)
+    [ ! -x "$dist/bin/memoman" ] || packages+=(memoman-tools)
+    for name in "${packages[@]}"; do
         expect "deb:$name" 0 "Version: $version" \
             dpkg-deb -I "$out/${name}_${version}_$(dpkg --print-architecture).deb"
     done
@@ -342,7 +373,7 @@ source_tree() {
     with conan source:conan libmemoman.a in_conan
 }
 
-[ $# -gt 2 ] || set -- "$dist" "$extent" man abi tree source_tree deb
+[ $# -gt 2 ] || set -- "$dist" "$extent" man abi tree tools source_tree deb
 for part in "${@:3}"; do
     "$part"
 done

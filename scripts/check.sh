@@ -166,7 +166,7 @@ debug=(env RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_debug -Cforce-frame-pointers=
 step debug-lint by_status "${debug[@]}" cargo clippy --quiet --all-targets -p memoman \
     -p memoman-debug -p memoman-global -p memoman-preload -- -D warnings
 step debug-rust by_cargo "${debug[@]}" cargo test -p memoman-global --lib --test debugged
-step debug by_lines scripts/programs.sh debug
+step debug by_lines scripts/check-debug.sh
 step fuzz by_lines scripts/fuzz.sh replay
 step soak by_lines scripts/soak.sh check
 step library by_status scripts/build-lib.sh dist release

@@ -5,10 +5,11 @@
 #          docs/book/sizes.md
 #   check  generated parts are up to date, every code block compiles and runs, links lead somewhere;
 #          needs dist/
-#   build  the site, into target/book, by mdBook (scripts/setup.sh docs); checks its links and that
-#          it holds nothing else
+#   build  the site, into target/book, by mdBook (scripts/setup.sh docs), with memoman as
+#          WebAssembly for the page to play with; checks its links and that it holds nothing else
 #   look   a screenshot of each page of the built site, wide and narrow, light and dark, into
-#          target/look; fails if a page scrolls sideways or lacks an image
+#          target/look; fails if a page scrolls sideways or lacks an image. Uses the page to play
+#          with
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=docs
@@ -54,6 +55,27 @@ summary_complete() {
         <(pages | sed 's,^docs/,,' | sort)
 }
 
+# play_wasm OUT: the library for the page "Play with a heap", as a script. In base64, since a page
+# from a file may not fetch another one.
+play_wasm() {
+    local out=$1 lib=$target/wasm32 function exports=()
+    for function in malloc memalign realloc free validate version align_size alloc_overhead; do
+        exports+=(--export=mm_$function)
+    done
+    scripts/other-targets.sh lib wasm32 "$lib" &&
+        clang-22 --target=wasm32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding \
+            -I "$lib/include" -c docs/play/heap.c -o "$work/heap.o" &&
+        wasm-ld-22 --no-entry --gc-sections --strip-all -O2 -z stack-size=16384 "${exports[@]}" \
+            "$work/heap.o" "$lib/libmemoman.a" -o "$work/play.wasm" &&
+        printf "'use strict';\nwindow.Play = { wasm: '%s' };\n" \
+            "$(base64 -w0 "$work/play.wasm")" >"$out"
+}
+
+play_parses() {
+    local script
+    for script in docs/play/*.js; do node --check "$script" || return 1; done
+}
+
 case $mode in
     write)
         python3 docs/tools/api.py include/memoman.h >"$work/api.md" || exit 1
@@ -72,6 +94,7 @@ case $mode in
         [ ! -e "$target/embedded/i686/libmemoman.a" ] ||
             check tables-for-32-bit-are-fresh tables_fresh 32
         check hello-is-shown hello_is_shown
+        check play-parses play_parses
         check summary-is-complete summary_complete
         # shellcheck disable=SC2046 # a list of files
         check links python3 docs/tools/links.py README.md CONTRIBUTING.md examples/README.md \
@@ -87,7 +110,8 @@ case $mode in
         [ -x "$mdbook" ] || die "mdBook is missing: run scripts/setup.sh docs"
         "$mdbook" build docs || exit 1
         # mdBook copies the whole folder: the site's tools are no part of it.
-        rm -rf "$target"/book/{tools,site.css,*.mk,*.toml,*.csv}
+        rm -rf "$target"/book/{tools,site.css,*.mk,*.toml,*.csv,play/*.c}
+        play_wasm "$target/book/play/wasm.js" || die "the page to play with has no library"
         # The measurements belong to the site, and the sources that pages link, as text.
         mkdir -p "$target/book/benches/results"
         cp benches/README.md "$target/book/benches/"
@@ -105,6 +129,8 @@ case $mode in
     look)
         python3 docs/tools/look.py "$target/book" "$target/look" | relay
         [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail look-has-ended-early
+        python3 docs/tools/play.py "$target/book/book/play.html" | relay
+        [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail play-has-ended-early
         # It must be able to fail.
         mkdir "$work/site"
         echo '<div style="width: 2000px">wide</div><img src="none.svg">' >"$work/site/page.html"

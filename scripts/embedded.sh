@@ -36,13 +36,13 @@ firmware() { # name, further flags
         "-Wl,-Map=$m3/$name.map" examples/firmware/*.c "$m3/libmemoman.a" -lgcc -o "$m3/$name.elf"
 }
 
-run() { # name; the firmware writes records.mmr
-    cd "$m3" || return
+run() ( # name; the firmware writes records.mmr
+    cd "$m3" || exit
     rm -f records.mmr
     timeout 60 qemu-system-arm -M lm3s6965evb -cpu cortex-m3 -display none -serial none \
         -monitor none -chardev stdio,id=host \
         -semihosting-config enable=on,target=native,chardev=host -kernel "$m3/$1.elf" </dev/null
-}
+)
 
 firmware_runs() {
     run firmware >"$m3/firmware.txt" || { echo "exit status $?"; cat "$m3/firmware.txt"; return 1; }

@@ -4,6 +4,7 @@
 #
 #   scripts/planted.sh [NAME…]    all bugs, or these
 #   scripts/planted.sh --places   only whether each place is still in the sources: a second
+#   scripts/planted.sh --plant DIR NAME…   only plants these in DIR, a copy of the source tree
 #
 # Prints one line for each bug; fails if one is not caught, if its place in the sources is gone, or
 # if the tests fail without it. The tests are the quick ones among the steps "rust", "core" and
@@ -14,8 +15,9 @@ group=planted
 cd "$root"
 
 copies=$target/planted
-places=0
+places=0 into=
 [ "${1:-}" != --places ] || { places=1; shift; }
+[ "${1:-}" != --plant ] || { into=$2; shift 2; }
 only=" $* "
 planted=0
 missed=0
@@ -24,7 +26,7 @@ sound=" " # whose tests pass on the sources as they are
 # cargo-mutants' copies: one quick test program for each package.
 mkdir -p "$copies"
 original=$work/original
-[ $places -eq 1 ] || for package in core global; do
+[ $places -eq 1 ] || [ -n "$into" ] || for package in core global; do
     scripts/mutants.sh prepare $package "$copies/$package"
 done
 export RUST_BACKTRACE=0
@@ -58,6 +60,10 @@ plant() {
     tree=$(tree_of "$tested")
     [ "$only" = "  " ] || [[ $only == *" $name "* ]] || return 0
     planted=$((planted + 1))
+    if [ -n "$into" ]; then
+        [ "$(swap "$4" "$5" "$into/$file")" = 1 ] || die "$name: its place in $file is gone"
+        return 0
+    fi
     if [ $places -eq 1 ]; then
         cp "$root/$file" "$original"
         if [ "$(swap "$4" "$5" "$original")" = 1 ]; then
@@ -110,6 +116,10 @@ while IFS= read -r line; do
     esac
 done < <(cat tests/planted.txt && echo end)
 
+if [ -n "$into" ]; then
+    [ $planted -eq $# ] || die "no bug of one of these names: $*"
+    exit 0
+fi
 words='%d planted, %d not caught\n'
 [ $places -eq 0 ] || words='%d places, %d gone\n'
 # shellcheck disable=SC2059 # the words are a format

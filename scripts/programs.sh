@@ -1,75 +1,18 @@
 #!/usr/bin/env bash
-# Real programs with and without the shim: the same output? scripts/programs.sh MODE [DIST]
+# Real programs with and without the shim: the same output? scripts/programs.sh demo|check [DIST]
 #
 #   demo   a C program in a static array; then python, git, sqlite and gcc on the shim
 #   check  these four and bash, perl, node, redis, cargo
-#   debug  small loads under the debug shim, which reports nothing
 #
-# The programs of demo and check, and the comparison, are those of benches/real-programs.
+# The programs and the comparison are those of benches/real-programs.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=programs
-cd "$root"
 programs=(python-objects git-log sqlite gcc-24k)
-
-under_the_debug_shim() {
-    local out=$target/check/debug
-    scripts/build-lib.sh "$out" debug || exit 1
-    shim=$out/libmemoman_preload-debug.so
-    check debug_shim_python3 same python3 -c '
-import json, threading
-words = {str(i): list(range(i % 50)) for i in range(20000)}
-assert json.loads(json.dumps(words)) == words
-threads = [threading.Thread(target=lambda: [bytes(i) for i in range(2000)]) for _ in range(4)]
-[t.start() for t in threads]; [t.join() for t in threads]
-print(len(words))'
-    check debug_shim_perl same perl -e '
-        my %h; $h{$_} = "x" x ($_ % 300) for 1..30000; my $n = 0; $n += length for values %h;
-        print "$n\n"'
-    check debug_shim_git same git log --stat -n 3
-    check debug_shim_sqlite3 same sqlite3 :memory: '
-        with recursive t(i) as (select 1 union all select i+1 from t where i<30000)
-            select count(*), sum(length(hex(i))) from t;
-        create table a as
-            with recursive t(i) as (select 1 union all select i+1 from t where i<20000)
-            select i, hex(i) h from t;
-        create index x on a(h);
-        select count(distinct h) from a;'
-    # shellcheck disable=SC2016 # for the other shell
-    check debug_shim_bash same bash -c '
-        for i in 1 2 3 4 5 6 7 8 9; do x=$(printf %s "$i" | tr 1-9 a-i); echo "$x"; done'
-    check debug_shim_gcc same \
-        gcc -O1 -S -x c c_tests/support/engine.c -I c_tests/support -I include -o -
-    check debug_shim_sort same \
-        sh -c 'seq 50000 | sort -R --random-source=/dev/zero | sort -n | tail -n 1'
-
-    # The check must be able to fail: a program that writes one byte too far is stopped.
-    cat >"$work/over.c" <<'C'
-#include <stdlib.h>
-int main(void) { volatile char *p = malloc(24); p[24] = 1; free((void *)p); return 0; }
-C
-    gcc -O0 -w "$work/over.c" -o "$work/over"
-    expect debug_shim_stops_an_overflow 134 'memoman: write past the end of the block (overflow)' \
-        env LD_PRELOAD="$shim" "$work/over"
-}
-
-# same COMMAND…: same output and status with and without the shim, and no report.
-same() {
-    local plain
-    "$@" >"$work/plain" 2>"$work/plain.err"
-    plain=$?
-    LD_PRELOAD=$shim timeout 120 "$@" >"$work/shim" 2>"$work/shim.err"
-    [ $? -eq $plain ] && [ -s "$work/plain" ] && cmp -s "$work/plain" "$work/shim" &&
-        ! grep -q '^memoman:' "$work/shim.err" && return
-    tail -n 5 "$work/shim.err"
-    return 1
-}
-
 case "${1:-}" in
     demo) ;;
     check) programs+=(bash perl node redis cargo) ;;
-    debug) under_the_debug_shim; finish; exit ;;
-    *) misused "demo, check or debug" ;;
+    *) misused "demo or check" ;;
 esac
 dist=$(cd "${2:-$root/dist}" && pwd)
 if [ "$1" = demo ]; then

@@ -64,9 +64,10 @@ lowest_rust() {
     fi
 }
 
+# In the profile whose packages the tests have compiled.
 examples() {
-    cargo run --quiet --package memoman-core --features allocator-api2 --example budget &&
-        cargo run --quiet --package memoman-global --example global
+    cargo run -q --profile test -p memoman-core --features allocator-api2 --example budget &&
+        cargo run -q --profile test -p memoman-global --example global
 }
 
 publish() {

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # See your heap, on real programs: record → report → advise → replay. scripts/see.sh DIST | quick
 #
-#   DIST   python3, sqlite3, redis-server, gcc's compiler and a C++ program with two threads, with
-#          the tools that `make tools` wrote there: bin/memoman, lib/libmemoman_record.so
-#   quick  sqlite3 and the C++ program, in small, with tools built for debugging; and the C code of
-#          `memoman plan`, where dist/ has the library
+#   DIST   python3, sqlite3, redis-server, gcc's compiler, a C++ program with two threads and the
+#          firmware in QEMU, with the tools that `make tools` wrote there: bin/memoman,
+#          lib/libmemoman_record.so
+#   quick  sqlite3, the C++ program, and a C program that sends firmware's records, in small, with
+#          tools built for debugging; and the C code of `memoman plan`, where dist/ has the library
 #
 # The pages are in target/see.
 set -uo pipefail
@@ -104,6 +105,44 @@ if [ -z "$quick" ]; then
     wait
     seen redis
 fi
+library=$dist
+[ -e "$library/libmemoman.a" ] || library=$root/dist
+
+# What a program sends by memoman/record.h, on a handle heap in a static array.
+sends() {
+    gcc -std=c11 -Wall -Wextra -I "$library/include" "$programs/sends.c" \
+        "$library/libmemoman.a" -lpthread -o sends && ./sends &&
+        "$memoman" import sends.mmr -o sends.mmt
+}
+if [ -e "$library/libmemoman.a" ]; then
+    check records-are-imported sends && seen sends
+else
+    skip "records-are-imported $library/libmemoman.a is missing: make"
+fi
+
+# The firmware of examples/, in QEMU.
+firmware() {
+    local records=$target/embedded/cortex-m3/records.mmr
+    [ -s "$records" ] || "$root/scripts/embedded.sh" >embedded.log ||
+        { tail -n 20 embedded.log; return 1; }
+    "$memoman" import "$records" -o firmware.mmt
+}
+if [ -z "$quick" ]; then
+    if "$root/scripts/setup.sh" --check check-embedded >/dev/null 2>&1; then
+        check firmware-is-imported firmware && seen firmware
+    else
+        skip "firmware-is-imported QEMU or a compiler for it is missing: make check-embedded"
+    fi
+    # valgrind's viewer opens the export for it.
+    if command -v chromium >/dev/null && [ -e /usr/libexec/valgrind/dh_view.html ]; then
+        check dhat-opens sh -c "'$memoman' export --to dhat threads.mmt -o dhat.json &&
+            '$root/crates/memoman-cli/tests/dhat.py' dhat.json"
+    else
+        skip "dhat-opens chromium or valgrind is not installed"
+    fi
+fi
+
+# The planned pools serve their counts, allocated and freed in turns.
 planned() {
     "$memoman" plan "$root/examples/plan/classes.toml" --code heap.h --evidence heap.md &&
         grep -q '## Fragmentation' heap.md &&
@@ -111,8 +150,6 @@ planned() {
             "$root/examples/plan/planned.c" "$library/libmemoman.a" -lpthread -o planned &&
         ./planned
 }
-library=$dist
-[ -e "$library/libmemoman.a" ] || library=$root/dist
 if [ -e "$library/libmemoman.a" ]; then
     check plan-code-runs planned
 else

@@ -30,7 +30,7 @@ apt    valgrind              /usr/include/valgrind/callgrind.h check wcet consta
 apt    libc6-dbg             valgrind_works      check wcet constant
 apt    gdb                   gdb                 check
 apt    gdb-multiarch         gdb-multiarch       check-embedded
-apt    clang-22              clang-22            check check-32 check-arm check-arm64 check-linux check-wasm check-install fuzz rtsan
+apt    clang-22              clang-22            check check-32 check-arm check-arm64 check-linux check-wasm check-install fuzz rtsan docs release-check
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
 apt    libasan8,libubsan1    sanitizers          check check-install fuzz soak
@@ -38,7 +38,7 @@ apt    sqlite3               sqlite3             check demo programs see bench-r
 apt    heaptrack             heaptrack_print     check see bench-record
 apt    golang-go             go                  check see programs
 apt    libunwind8            installed           check see bench-record
-apt    nodejs                node                check check-wasm programs
+apt    nodejs                node                check check-wasm check-docs docs release-check programs
 apt    redis-server,redis-tools installed        check programs see
 apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
 apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
@@ -48,10 +48,10 @@ apt    cmake,mandoc          .                   check check-install
 apt    meson,ninja-build     installed           check check-install
 apt    abigail-tools         abidw               check check-install abi
 apt    man-db                man                 check check-install
-apt    rustc-web,cargo-web,rust-web-src installed check check-wasm check-32 check-arm check-arm64 check-linux check-windows check-embedded firmware-archives release-check mutants planted
+apt    rustc-web,cargo-web,rust-web-src installed           check check-wasm check-32 check-arm check-arm64 check-linux check-windows check-embedded firmware-archives release-check mutants planted docs
 apt    gcc-multilib          installed           check check-32 check-embedded release-check mutants planted
-apt    libc++-22-dev,libc++abi-22-dev installed check-install
-apt    lld-22                wasm-ld-22          check-wasm
+apt    libc++-22-dev,libc++abi-22-dev installed           check-install
+apt    lld-22                wasm-ld-22          check-wasm docs release-check
 apt    lld-22,qemu-user      installed           check-arm check-arm64 check-linux
 apt    libc6-dev-armhf-cross,libgcc-12-dev-armhf-cross installed check-arm
 apt    libc6-dev-arm64-cross,libgcc-12-dev-arm64-cross,libstdc++-12-dev-arm64-cross installed check-arm64
@@ -61,7 +61,7 @@ apt    gcc-mingw-w64-x86-64-win32,g++-mingw-w64-x86-64-win32 installed check-win
 apt    wine64                /usr/lib/wine/wine64 check-windows
 apt    lld-22,llvm-22,clang-22 installed         check-windows
 apt    cpio                  cpio                check-arm64
-apt    wasi-libc,libclang-rt-19-dev-wasm32 installed check-wasm
+apt    wasi-libc,libclang-rt-19-dev-wasm32 installed           check-wasm docs release-check
 apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded firmware-archives release-check
 apt    gcc-riscv64-unknown-elf riscv64-unknown-elf-gcc check-embedded firmware-archives
 apt    picolibc-arm-none-eabi,libnewlib-arm-none-eabi installed check-embedded

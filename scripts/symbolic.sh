@@ -1,28 +1,60 @@
 #!/usr/bin/env bash
-# Symbolic execution of the shipped library: scripts/symbolic.sh [DIST [quick]]
+# Symbolic execution of the shipped library: scripts/symbolic.sh [DIST [quick|step]]
 #
-# Runs tests/symbolic/prove.py on DIST/libmemoman.so.0, and on copies of the library with planted
-# bugs (bounds and overflow tests dropped), each of which must be reported. quick: memalign's
-# planted bug, and a scene of each function. SYMBOLIC_JOBS=n, SYMBOLIC_NICE=n (10).
+# Runs tests/symbolic/prove.py (size arithmetic) and prove_step.py (one step keeps the invariants)
+# on DIST/libmemoman.so.0, and on copies of the library with planted bugs, each of which must be
+# reported. quick: memalign's planted bug, one of a merge, and a scene of each function; step: only
+# prove_step.py. SYMBOLIC_JOBS=n, SYMBOLIC_NICE=n (10).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 dist=$(cd "${1:-$root/dist}" && pwd)
 venv=$target/symbolic
 [ -x "$venv/bin/python" ] || die "target/symbolic is missing: run scripts/setup.sh symbolic"
-prove() {
-    nice -n "${SYMBOLIC_NICE:-10}" "$venv/bin/python" -B "$root/tests/symbolic/prove.py" \
+run() {
+    local program=$1
+    shift
+    nice -n "${SYMBOLIC_NICE:-10}" "$venv/bin/python" -B "$root/tests/symbolic/$program" \
         ${SYMBOLIC_JOBS:+--jobs "$SYMBOLIC_JOBS"} "$@"
+}
+prove() { run prove.py "$@"; }
+
+# copy_of_sources: into $copy.
+copy=$work/planted
+copy_of_sources() {
+    rm -rf "$copy"
+    mkdir "$copy"
+    cp -r "$root"/{Cargo.toml,Cargo.lock,build.rs,src,crates,tests} "$copy"
+}
+
+# build_copy: the library with the planted bugs of $copy, as $bugged.
+bugged=$venv/planted/release/libmemoman.so
+build_copy() {
+    RUSTFLAGS="${RUSTFLAGS:-} -Cllvm-args=-inline-threshold=25" \
+        cargo build --quiet --offline --release --package memoman \
+        --manifest-path "$copy/Cargo.toml" --target-dir "$venv/planted" ||
+        die "the library with the planted bugs does not build"
+}
+
+# step_planted SCENES NAME…: the library with these bugs of scripts/planted.sh, each on the
+# path of one of the scenes; each scene must be refuted.
+step_planted() {
+    local scenes=$1
+    shift
+    copy_of_sources
+    "$root/scripts/planted.sh" --plant "$copy" "$@"
+    printf '     planted: %s\n' "$@"
+    build_copy
+    run prove_step.py --planted "$scenes" "$bugged"
 }
 
 # planted FUNCTIONS SCENES [OLD NEW]…: in the library from a core patched so, each of the functions
 # must be reported, in one of the scenes.
 planted() {
-    local functions=$1 scenes=() scene copy=$work/planted
+    local functions=$1 scenes=() scene
+    # And $also, bugs of scripts/planted.sh.
     for scene in $2; do scenes+=(--scene "$scene"); done
     shift 2
-    rm -rf "$copy"
-    mkdir "$copy"
-    cp -r "$root"/{Cargo.toml,Cargo.lock,build.rs,src,crates,tests} "$copy"
+    copy_of_sources
     while [ $# -gt 0 ]; do
         # A patch that does not apply must not pass for a bug that is found, or is not.
         [ "$(swap "$1" "$2" "$copy"/{crates/memoman-core/src,src/ffi}/*.rs)" -gt 0 ] ||
@@ -30,11 +62,10 @@ planted() {
         echo "     planted: $2"
         shift 2
     done
-    RUSTFLAGS="${RUSTFLAGS:-} -Cllvm-args=-inline-threshold=25" \
-        cargo build --quiet --offline --release --package memoman \
-        --manifest-path "$copy/Cargo.toml" --target-dir "$venv/planted" ||
-        die "the library with the planted bugs does not build"
-    prove --planted "$functions" "${scenes[@]}" "$venv/planted/release/libmemoman.so"
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "${also:-}" ] || "$root/scripts/planted.sh" --plant "$copy" $also
+    build_copy
+    prove --planted "$functions" "${scenes[@]}" "$bugged"
 }
 
 failed=0
@@ -42,13 +73,30 @@ failed=0
 no_bounds=('bytes.wrapping_sub(1) >= (*control).limit' 'bytes == 0'
     'bytes > (*control).limit' 'false')
 if [ "${2:-}" = quick ]; then
-    planted mm_memalign exact "${no_bounds[@]}" || failed=1
+    also=merge-without-unlinking-the-next planted mm_memalign exact "${no_bounds[@]}" || failed=1
+    run prove_step.py --planted free_after_used_before_free "$bugged" || failed=1
+    run prove_step.py --layout below --scene free_after_used_before_used \
+        "$dist/libmemoman.so.0" || failed=1
     prove --keep "$venv/results" --function mm_memalign --scene exact "$dist/libmemoman.so.0" ||
         failed=1
     prove --keep "$venv/results" --function mm_malloc --function mm_calloc --function mm_realloc \
         --scene smallest --scene alone_no_free_block "$dist/libmemoman.so.0" || failed=1
     exit $failed
 fi
+step_planted free_after_used_before_free,free_after_free_before_used,free_after_free_before_free,\
+malloc_exact,malloc_split,malloc_wilderness,realloc_shrinks_before_free,realloc_grows \
+    merge-without-unlinking-the-next merge-without-unlinking-the-one-before \
+    merge-of-both-without-unlinking-the-next prev-free-kept-on-exact-hit \
+    remainder-one-quantum-short prev-free-kept-on-wilderness-taken-whole \
+    shrink-without-unlinking-the-next grow-forward-without-unlinking || failed=1
+step_planted malloc_exact,free_after_free_before_free,malloc_split,malloc_wilderness \
+    bitmap-bit-kept-on-pop merge-of-both-without-unlinking-the-one-before \
+    prev-free-kept-on-split-taken-whole bitmap-bit-kept-on-wilderness-taken-whole || failed=1
+step_planted free_after_free_before_used,malloc_split \
+    bitmap-bit-kept-on-unlink split-one-quantum-short || failed=1
+step_planted malloc_exact first-level-bit-kept || failed=1
+run prove_step.py "$dist/libmemoman.so.0" || failed=1
+[ "${2:-}" != step ] || exit $failed
 planted mm_malloc,mm_memalign,mm_realloc,mm_calloc 'exact alone_coarse' "${no_bounds[@]}" ||
     failed=1
 # Count times size wraps; a gap too small for a block; growing past the end of the next free block.

@@ -96,10 +96,10 @@ class Layout:
         self.word, self.quantum, self.header, self.block_min = word, 2 * word, word, 4 * word
         self.size_bits = 48 if word == 8 else 32
         self.free, self.prev_free, self.sentinel = 1, 2, 4
-        self.cookie, self.top_bin, self.max_size = 5 * word, 6 * word, 7 * word
-        self.used, self.peak, self.live_blocks = 9 * word, 10 * word, 11 * word
-        self.failed_requests = 12 * word
-        self.first_pool = (14 + (20 if word == 8 else 25)) * word
+        self.cookie, self.top_bin, self.max_size = 7 * word, 8 * word, 9 * word
+        self.used, self.peak, self.live_blocks = 0, 11 * word, 12 * word
+        self.failed_requests = (14 + (20 if word == 8 else 25)) * word
+        self.first_pool = self.failed_requests + word
         self.pool_bytes, self.overhead = self.first_pool + 2 * word, self.first_pool + 3 * word
         self.pool_next, self.pool_prev, self.pool_control = 0, word, 2 * word
         self.pool_end, self.pool_first = 3 * word, 6 * word

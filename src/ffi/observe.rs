@@ -10,7 +10,7 @@ use core::ffi::{c_int, c_void};
 use super::types::{mm_allocator_t, mm_exhausted_handler, mm_observer};
 
 #[cfg(not(memoman_small))]
-pub(crate) use imp::{Call, changed, made, may_change};
+pub(crate) use imp::{Call, Hook, changed, made, may_change};
 
 /// Sets the function that is called after each call that has changed the
 /// allocator, and after each request that found no memory; `user` is passed to
@@ -129,7 +129,7 @@ mod imp {
         // pointed to only, which has one layout (asserted above). `set` has tested that none runs.
         unsafe {
             let observer = transmute::<mm_observer, Option<Observer>>(observer);
-            set(allocator, |tlsf| tlsf.set_observer(observer, user))
+            set(allocator, Hook::Observer(observer, user))
         }
     }
 
@@ -146,7 +146,27 @@ mod imp {
         // pointed to only, which have one layout (asserted above). `set` has tested that none runs.
         unsafe {
             let handler = transmute::<mm_exhausted_handler, Option<ExhaustedHandler>>(handler);
-            set(allocator, |tlsf| tlsf.set_exhausted_handler(handler, user))
+            set(allocator, Hook::Exhausted(handler, user))
+        }
+    }
+
+    /// A function to set, None for none, and its user's pointer.
+    pub(crate) enum Hook {
+        Observer(Option<Observer>, *mut c_void),
+        Exhausted(Option<ExhaustedHandler>, *mut c_void),
+    }
+
+    impl Hook {
+        /// # Safety
+        /// The instance is live, and none of its functions runs.
+        pub(crate) unsafe fn set(self, tlsf: Tlsf) {
+            // SAFETY: the duties of the caller.
+            unsafe {
+                match self {
+                    Hook::Observer(observer, user) => tlsf.set_observer(observer, user),
+                    Hook::Exhausted(handler, user) => tlsf.set_exhausted_handler(handler, user),
+                }
+            }
         }
     }
 
@@ -154,8 +174,7 @@ mod imp {
     ///
     /// # Safety
     /// `allocator` is NULL or that of a live instance.
-    #[inline(never)]
-    unsafe fn set(allocator: *mut mm_allocator_t, set: impl FnOnce(Tlsf)) -> c_int {
+    unsafe fn set(allocator: *mut mm_allocator_t, hook: Hook) -> c_int {
         // SAFETY: NULL or a live instance (caller).
         unsafe {
             let Some(tlsf) = instance(allocator) else {
@@ -172,7 +191,7 @@ mod imp {
             if !may_change(tlsf, Access::Allocate) {
                 return 0;
             }
-            checker::hook(tlsf, || set(tlsf));
+            checker::hook(tlsf, hook);
         }
         1
     }

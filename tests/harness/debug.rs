@@ -118,11 +118,14 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
             "realtime.c",
             "mallinfo.c",
             "idle_threads.c",
+            "growing_unlocked.c",
+            "small_start.c",
         ],
     ),
     (
         "Forks must not be waited for: the debug library serves all threads from one heap.",
         &[
+            "fork_foreign_pointers.c",
             "fork_handlers_first.c",
             "fork_in_signal_handler.c",
             "fork_streams.c",

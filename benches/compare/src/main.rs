@@ -1,8 +1,10 @@
-//! `make bench`, `make latency`, `make fit`: memoman, through its C library, beside its peers.
+//! `make bench`, `make latency`, `make fit`, `make mispredict`: memoman, through its C library,
+//! beside its peers.
 
 mod bench;
 mod fit;
 mod latency;
+mod mispredict;
 mod peers;
 mod random;
 mod region;
@@ -29,6 +31,14 @@ enum What {
     Latency(latency::Arguments),
     /// Memory: prints `fit <measure> <allocator> <least> <mean> <most>`
     Fit(fit::Arguments),
+    /// Mispredicted branches and instructions: prints `mispredict <workload> <allocator> <…>`
+    Mispredict(mispredict::Arguments),
+    /// One workload, for the trace of `mispredict`
+    #[command(hide = true)]
+    Traced(mispredict::Traced),
+    /// An address, for the trace of `mispredict`
+    #[command(hide = true)]
+    Where,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +46,9 @@ fn main() -> ExitCode {
         What::Bench(arguments) => bench::run(&arguments),
         What::Latency(arguments) => latency::run(&arguments),
         What::Fit(arguments) => fit::run(&arguments),
+        What::Mispredict(arguments) => mispredict::run(&arguments),
+        What::Traced(arguments) => mispredict::traced(&arguments),
+        What::Where => mispredict::place(),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -34,7 +34,7 @@ impl<'a> Symbols<'a> {
             symbolizer: Symbolizer::builder()
                 .enable_code_info(true)
                 .enable_inlined_fns(true)
-                .enable_demangling(true)
+                .enable_demangling(false)
                 .build(),
             known: HashMap::new(),
         }
@@ -83,7 +83,7 @@ impl<'a> Symbols<'a> {
             return vec![plain()];
         };
         let frame = |function: &str, code: Option<&blazesym::symbolize::CodeInfo<'_>>| Frame {
-            function: function.to_owned(),
+            function: demangled(function),
             file: code.map_or(String::new(), |code| code.to_path().display().to_string()),
             line: code.and_then(|code| code.line).unwrap_or(0),
             module: module.path.clone(),
@@ -97,5 +97,36 @@ impl<'a> Symbols<'a> {
             .collect();
         frames.push(frame(&symbol.name, symbol.code_info.as_deref()));
         frames
+    }
+}
+
+/// A symbol's name as its language writes it. C's names stay as they are: `t` is no C++ type.
+fn demangled(name: &str) -> String {
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return format!("{rust:#}");
+    }
+    name.starts_with("_Z")
+        .then(|| cpp_demangle::Symbol::new(name).ok()?.demangle().ok())
+        .flatten()
+        .unwrap_or_else(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::demangled;
+
+    #[test]
+    fn names_are_those_of_their_languages() {
+        for (symbol, name) in [
+            ("t", "t"),
+            ("main", "main"),
+            ("_start", "_start"),
+            ("_ZN3std6vectorEi", "std::vector(int)"),
+            ("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write"),
+            ("_RNvC6_123foo3bar", "123foo::bar"),
+            ("_Z", "_Z"),
+        ] {
+            assert_eq!(demangled(symbol), name);
+        }
     }
 }

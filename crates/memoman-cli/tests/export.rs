@@ -124,30 +124,33 @@ fn pprof_reads_a_profile() {
 #[test]
 fn heaptrack_reads_its_format() {
     let recording = recorded();
-    let path = export(&recording, "heaptrack", "h.gz", &[]);
     needs("heaptrack_print");
-    let output = run(Command::new("heaptrack_print").arg(&path));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        text.contains("200 calls to allocation functions with 1.01K peak"),
-        "{text}"
-    );
-    for function in ["inner", "middle", "outer", "run_stacks"] {
+    // It takes a file for compressed by its name.
+    for name in ["h.gz", "h.heaptrack"] {
+        let path = export(&recording, "heaptrack", name, &[]);
+        let output = run(Command::new("heaptrack_print").arg(&path));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
-            text.lines().any(|line| line.trim() == function),
-            "{function}: {text}"
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
         );
+        assert!(
+            text.contains("200 calls to allocation functions with 1.01K peak"),
+            "{text}"
+        );
+        for function in ["inner", "middle", "outer", "run_stacks"] {
+            assert!(
+                text.lines().any(|line| line.trim() == function),
+                "{function}: {text}"
+            );
+        }
+        let leaked = text
+            .lines()
+            .find(|line| line.starts_with("total memory leaked"))
+            .unwrap();
+        assert!(!leaked.contains("K"), "{leaked}");
     }
-    let leaked = text
-        .lines()
-        .find(|line| line.starts_with("total memory leaked"))
-        .unwrap();
-    assert!(!leaked.contains("K"), "{leaked}");
 }
 
 #[test]

@@ -76,6 +76,16 @@ impl Tlsf {
         unsafe { (*self.control()).pool_bytes }
     }
 
+    /// [`Stats::used`] alone.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn used_bytes(self) -> usize {
+        // SAFETY: live (caller).
+        unsafe { (*self.control()).used }
+    }
+
     /// Number of free blocks, counted up to `limit`; O(limit + bins).
     ///
     /// # Safety

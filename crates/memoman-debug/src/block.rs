@@ -1,8 +1,8 @@
 //! The surroundings of a block in the debug library.
 //!
 //! ```text
-//!   ┌ a block of the core ───────────────────────────────────────────────────────────────┐
-//!   │ record: next, number, state, size, lead, sites, check │ guard ││ user data │ guard │ │
+//!   ┌ a block of the core ───────────────────────────────────────────────────────────────────┐
+//!   │ record: next, number, state, size, lead, sites, check │ guard ││ data │ guard │ stacks │ │
 //!   ▲ base                                                          ▲ payload
 //!   └──────────────────────── lead: PREFIX, or more ────────────────┘
 //! ```
@@ -20,6 +20,7 @@ use core::ptr::{self, NonNull};
 use memoman_core::config::{QUANTUM, WORD};
 
 use crate::fault::{Fault, Kind, Known};
+use crate::site::STACK_MAX;
 
 /// Bytes of guard on each side.
 pub const GUARD: usize = 2 * WORD;
@@ -31,6 +32,19 @@ pub const FRESH: u8 = 0xAA;
 pub const FREED: u8 = 0xDF;
 /// Most bytes of a block that are filled, so that a huge block does not become resident.
 pub const FILL_MAX: usize = 1 << 20;
+
+/// Where an operation comes from: the return address of the exported function, and further ones
+/// from its callers.
+pub(crate) struct Calls {
+    pub(crate) site: usize,
+    pub(crate) frames: usize,
+    pub(crate) stack: [usize; STACK_MAX - 1],
+}
+
+/// Bytes of a block's two stacks.
+pub(crate) const fn stack_bytes(frames: usize) -> usize {
+    2 * WORD * frames
+}
 
 /// The record before a payload.
 #[repr(C)]
@@ -68,9 +82,27 @@ pub(crate) enum State {
     Released,
 }
 
-const LIVE: usize = 0x4C49_5645;
-const QUARANTINED: usize = 0x5155_4152;
-const RELEASED: usize = 0x474F_4E45;
+const LIVE: usize = 0x4C49_0000;
+const QUARANTINED: usize = 0x5155_0000;
+const RELEASED: usize = 0x474F_0000;
+/// The state's low byte: the family of the function that allocated the block.
+const FAMILY: usize = 0xFF;
+/// The byte above: the number of return addresses in each of the block's two stacks.
+const FRAMES: usize = 0xFF00;
+const FRAMES_SHIFT: u32 = FRAMES.trailing_zeros();
+
+/// The functions that belong together: what one of them allocates, another one frees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Family {
+    /// `malloc`, `free` and their relatives. Agrees with both others: a C++ runtime's operators are
+    /// calls of these.
+    Malloc = b'E',
+    /// `new` and `delete`.
+    New = b'N',
+    /// `new[]` and `delete[]`.
+    NewArray = b'A',
+}
 /// First word of a gap, XORed with the base's address.
 const GAP: usize = 0xF1A6_5EED_DEB6_6A90_u64 as usize;
 
@@ -124,16 +156,16 @@ impl Block {
         self.0.wrapping_sub(PREFIX).cast()
     }
 
-    /// Lays the record and guards of a live block of `size` bytes into a block of the core.
+    /// Lays the record, guards and stacks of a live block of `size` bytes into a block of the core.
     pub(crate) unsafe fn lay(
         base: *mut u8,
         lead: usize,
         size: usize,
         number: usize,
-        site: usize,
+        calls: &Calls,
     ) -> Block {
         let block = Block(base.wrapping_add(lead));
-        // SAFETY: the core's block holds lead, size and a guard (caller).
+        // SAFETY: the core's block holds lead, size, a guard and the stacks (caller).
         unsafe {
             if lead > PREFIX {
                 let gap: *mut usize = base.cast();
@@ -143,15 +175,16 @@ impl Block {
             block.record().write(Record {
                 next: ptr::null_mut(),
                 number,
-                state: LIVE,
+                state: LIVE | calls.frames << FRAMES_SHIFT | Family::Malloc as usize,
                 size,
                 lead,
-                allocated: site,
+                allocated: calls.site,
                 freed: 0,
                 check: 0,
                 guard: [GUARD_FILL; GUARD],
             });
             block.guard_after();
+            block.write_stack(false, calls);
             block.seal();
         }
         block
@@ -178,7 +211,7 @@ impl Block {
             base.wrapping_add(lead) == self.0
                 && lead <= usable
                 && size <= usable - lead
-                && usable - lead - size >= GUARD
+                && usable - lead - size >= GUARD + stack_bytes(self.frames())
         }
     }
 
@@ -186,7 +219,7 @@ impl Block {
         // SAFETY: the record may be read (see `Block`).
         unsafe {
             let record = &*self.record();
-            let next = if record.state == QUARANTINED {
+            let next = if record.state & !(FAMILY | FRAMES) == QUARANTINED {
                 record.next.addr()
             } else {
                 0
@@ -212,7 +245,7 @@ impl Block {
     pub(crate) unsafe fn state(self) -> Option<State> {
         // SAFETY: the record may be read (see `Block`).
         unsafe {
-            let state = match (*self.record()).state {
+            let state = match (*self.record()).state & !(FAMILY | FRAMES) {
                 LIVE => State::Live,
                 QUARANTINED => State::Quarantined,
                 RELEASED => State::Released,
@@ -250,13 +283,14 @@ impl Block {
         }
     }
 
-    /// Sets the requested size, and writes the guard after it.
-    pub(crate) unsafe fn resize(self, size: usize, site: usize) {
-        // SAFETY: the core's block holds size and guard (caller).
+    /// Sets the requested size, and writes guard and stack after it.
+    pub(crate) unsafe fn resize(self, size: usize, calls: &Calls) {
+        // SAFETY: the core's block holds size, guard and stacks (caller).
         unsafe {
             (*self.record()).size = size;
-            (*self.record()).allocated = site;
+            (*self.record()).allocated = calls.site;
             self.guard_after();
+            self.write_stack(false, calls);
             self.seal();
         }
     }
@@ -268,24 +302,71 @@ impl Block {
         unsafe { (*self.record()).check = !(*self.record()).check }
     }
 
+    /// Whether a function of this family may free the block.
+    pub(crate) unsafe fn agrees_with(self, family: Family) -> bool {
+        // SAFETY: the record may be read (see `Block`).
+        let own = unsafe { (*self.record()).state & FAMILY };
+        [own, family as usize].contains(&(Family::Malloc as usize)) || own == family as usize
+    }
+
+    pub(crate) unsafe fn set_family(self, family: Family) {
+        // SAFETY: the record may be written (caller).
+        unsafe {
+            (*self.record()).state = (*self.record()).state & !FAMILY | family as usize;
+            self.seal();
+        }
+    }
+
     /// The allocation's number.
     pub(crate) unsafe fn number(self) -> usize {
         // SAFETY: the record may be read (see `Block`).
         unsafe { (*self.record()).number }
     }
 
-    pub(crate) unsafe fn set_freed(self, state: State, site: usize) {
+    /// Sets the state of a freed block; `calls` as at its first free.
+    pub(crate) unsafe fn set_freed(self, state: State, calls: Option<&Calls>) {
         // SAFETY: the record may be written (caller).
         unsafe {
-            (*self.record()).state = if state == State::Quarantined {
-                QUARANTINED
-            } else {
-                RELEASED
-            };
-            if site != 0 {
-                (*self.record()).freed = site;
+            let rest = (*self.record()).state & (FAMILY | FRAMES);
+            (*self.record()).state = rest
+                | if state == State::Quarantined {
+                    QUARANTINED
+                } else {
+                    RELEASED
+                };
+            if let Some(calls) = calls {
+                (*self.record()).freed = calls.site;
+                // A released block is the core's: its boundary tag may lie over the stacks.
+                if state == State::Quarantined {
+                    self.write_stack(true, calls);
+                }
             }
             self.seal();
+        }
+    }
+
+    unsafe fn frames(self) -> usize {
+        // SAFETY: the record may be read (see `Block`).
+        unsafe { ((*self.record()).state & FRAMES) >> FRAMES_SHIFT }
+    }
+
+    /// The stacks, after the guard: of the allocation, then of the free. Not aligned.
+    unsafe fn stack(self) -> *mut usize {
+        // SAFETY: the record may be read (see `Block`).
+        let size = unsafe { self.size() };
+        self.0.wrapping_add(size + GUARD).cast()
+    }
+
+    /// Writes the stack of the allocation or of the free.
+    unsafe fn write_stack(self, freed: bool, calls: &Calls) {
+        // SAFETY: the core's block holds both stacks, of the number of frames in the record (see
+        // `Block`).
+        unsafe {
+            let frames = self.frames();
+            let stack = self.stack().wrapping_add(if freed { frames } else { 0 });
+            for (index, address) in calls.stack.iter().take(frames).enumerate() {
+                stack.wrapping_add(index).write_unaligned(*address);
+            }
         }
     }
 
@@ -321,6 +402,13 @@ impl Block {
                 allocated: record.allocated,
                 freed: record.freed,
                 is_freed: state != State::Live,
+                // Of a released block, the free block's last word may lie over them.
+                frames: if state == State::Released {
+                    0
+                } else {
+                    self.frames()
+                },
+                stacks: self.stack(),
             })
         }
     }

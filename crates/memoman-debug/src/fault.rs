@@ -17,6 +17,10 @@ pub enum Kind {
     WriteAfterFree,
     /// The record before a block is overwritten: a far underflow, or a stray write.
     Record,
+    /// `delete` frees a block from `new[]`, or `delete[]` one from `new`.
+    Family,
+    /// The freeing call passes another size than was requested.
+    Size,
     /// Validation found a broken invariant of the core.
     Broken(memoman_core::Invariant),
 }
@@ -36,6 +40,11 @@ pub struct Known {
     pub freed: usize,
     /// The block has been freed.
     pub is_freed: bool,
+    /// The number of further return addresses of each of the two calls.
+    pub frames: usize,
+    /// Those of the allocating call, then those of the freeing one; not aligned. They lie in the
+    /// block, and are valid as long as it is.
+    pub stacks: *const usize,
 }
 
 /// Misuse that the records and headers detect.
@@ -78,6 +87,8 @@ impl Fault {
             Kind::Overflow => c"write past the end of the block (overflow)",
             Kind::WriteAfterFree => c"write after free",
             Kind::Record => c"debug record before the block overwritten",
+            Kind::Family => c"block of new[] freed by delete, or of new by delete[]",
+            Kind::Size => c"freed with another size than requested",
             Kind::Broken(invariant) => invariant.name(),
         }
     }

@@ -6,10 +6,10 @@ use core::ptr::{self, NonNull};
 use memoman_core::config::{MAX_BLOCK_LIMIT, QUANTUM, WORD};
 use memoman_core::{MisuseHandler, Pool, Refusal as CoreRefusal, Stats, Tlsf};
 
-use crate::block::{Block, EXTRA, FRESH, GUARD, State, lead_for};
+use crate::block::{Block, Calls, EXTRA, FRESH, Family, GUARD, State, lead_for, stack_bytes};
 use crate::fault::{Fault, Kind, Refusal};
 use crate::ledger::{LEDGER, Ledger, Queue};
-use crate::site::{Site, here};
+use crate::site::{STACK_MAX, Site, Walk, here};
 
 /// By default, the whole heap is validated every 2^14 operations.
 const VALIDATE_SHIFT: u32 = 14;
@@ -42,8 +42,11 @@ impl DebugTlsf {
 
     /// The instance, called from `site`.
     #[inline(always)]
-    pub fn at(self, site: Site) -> DebugTlsf {
-        DebugTlsf { site, ..self }
+    pub fn at(self, site: impl Into<Site>) -> DebugTlsf {
+        DebugTlsf {
+            site: site.into(),
+            ..self
+        }
     }
 
     /// `Pool::walk` with the program's payloads and sizes. A block in quarantine is not in use.
@@ -155,11 +158,13 @@ impl DebugTlsf {
                 used: 0,
                 peak: 0,
                 grows: 0,
+                frames: 0,
+                walk: None,
             });
         }
         Some(DebugTlsf {
             ledger: NonNull::new(ledger)?,
-            site: 0,
+            site: Site::default(),
         })
     }
 
@@ -238,6 +243,42 @@ impl DebugTlsf {
     pub unsafe fn set_grows(self) {
         // SAFETY: live (caller).
         unsafe { (*self.ledger()).grows = 1 }
+    }
+
+    /// Makes each block keep `addresses` return addresses of its allocation, and as many of its
+    /// free: 1 to [`STACK_MAX`], of which `walk` finds those beyond the first one.
+    ///
+    /// # Safety
+    /// The instance is live, and has not allocated a block.
+    pub unsafe fn set_stack(self, addresses: usize, walk: Walk) {
+        // SAFETY: live (caller).
+        unsafe {
+            (*self.ledger()).frames = addresses.clamp(1, STACK_MAX) - 1;
+            (*self.ledger()).walk = Some(walk);
+        }
+    }
+
+    /// Where this call comes from.
+    pub(crate) unsafe fn calls(self) -> Calls {
+        // SAFETY: live (caller).
+        let (frames, walk) = unsafe { ((*self.ledger()).frames, (*self.ledger()).walk) };
+        let mut calls = Calls {
+            site: self.site.address,
+            frames,
+            stack: [0; STACK_MAX - 1],
+        };
+        if let (Some(walk), Some(stack)) = (walk, calls.stack.get_mut(..frames))
+            && frames > 0
+        {
+            walk(self.site.frame, stack);
+        }
+        calls
+    }
+
+    /// Bytes that a block has after its second guard.
+    pub(crate) unsafe fn tail(self) -> usize {
+        // SAFETY: live (caller).
+        stack_bytes(unsafe { (*self.ledger()).frames })
     }
 
     /// `Tlsf::destroy`.
@@ -353,7 +394,9 @@ impl DebugTlsf {
         unsafe {
             let inner = self.inner();
             let lead = lead_for(align).unwrap_or(usize::MAX);
-            let total = lead.saturating_add(bytes).saturating_add(GUARD);
+            let total = lead
+                .saturating_add(bytes)
+                .saturating_add(GUARD + self.tail());
             let mut result = inner.memalign(align, total);
             if result == Err(CoreRefusal::Exhausted)
                 && (*self.ledger()).grows == 0
@@ -366,7 +409,7 @@ impl DebugTlsf {
             let base = result.map_err(refusal)?;
             let ledger = &mut *self.ledger();
             ledger.numbers = ledger.numbers.wrapping_add(1);
-            let block = Block::lay(base.as_ptr(), lead, bytes, ledger.numbers, self.site);
+            let block = Block::lay(base.as_ptr(), lead, bytes, ledger.numbers, &self.calls());
             block.fill(FRESH);
             self.count(1, Self::taken(block));
             Ok(NonNull::new_unchecked(block.payload()))
@@ -385,6 +428,41 @@ impl DebugTlsf {
             let block = self.live(ptr.as_ptr())?;
             self.retire(block)
         }
+    }
+
+    /// [`DebugTlsf::free`] by a function of a family, with the requested size if the caller knows
+    /// it: both must be those of the allocating call.
+    ///
+    /// # Safety
+    /// The duties of `Tlsf::free`.
+    pub unsafe fn free_as(
+        self,
+        ptr: NonNull<u8>,
+        family: Family,
+        bytes: Option<usize>,
+    ) -> Result<Freed, Fault> {
+        // SAFETY: live (caller); the block is tested before its record is used.
+        unsafe {
+            self.tick()?;
+            let block = self.live(ptr.as_ptr())?;
+            let kind = if !block.agrees_with(family) {
+                Kind::Family
+            } else if bytes.is_some_and(|bytes| bytes.max(1) != block.size()) {
+                Kind::Size
+            } else {
+                return self.retire(block);
+            };
+            Err(Fault::new(kind, block.payload(), block.known()))
+        }
+    }
+
+    /// Notes the family of the function that allocated a block.
+    ///
+    /// # Safety
+    /// The instance is live, and `ptr` is a live block of it.
+    pub unsafe fn set_family(self, ptr: NonNull<u8>, family: Family) {
+        // SAFETY: a live block (caller): its record precedes it and may be written.
+        unsafe { Block::at(ptr.as_ptr()).set_family(family) }
     }
 
     /// `Tlsf::emptied_pool`.
@@ -444,7 +522,7 @@ impl DebugTlsf {
                 used: ledger.used,
                 free: core.free.wrapping_add(core.used).wrapping_sub(ledger.used),
                 peak: ledger.peak,
-                largest: core.largest.saturating_sub(EXTRA),
+                largest: core.largest.saturating_sub(EXTRA + self.tail()),
                 live_blocks: ledger.live,
                 ..core
             }

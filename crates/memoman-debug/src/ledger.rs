@@ -9,6 +9,8 @@ use core::ptr;
 
 use memoman_core::config::{QUANTUM, WORD};
 
+use crate::site::Walk;
+
 /// The debug layer's state of an instance.
 #[repr(C)]
 pub(crate) struct Ledger {
@@ -27,6 +29,10 @@ pub(crate) struct Ledger {
     /// Not zero: the layer above adds pools, so an exhausted allocation does not drain the
     /// quarantine.
     pub(crate) grows: usize,
+    /// The number of return addresses that a block keeps beyond the first one, of its allocation
+    /// and of its free; and the function that finds them.
+    pub(crate) frames: usize,
+    pub(crate) walk: Option<Walk>,
 }
 
 pub(crate) const LEDGER: usize = size_of::<Ledger>().next_multiple_of(QUANTUM);

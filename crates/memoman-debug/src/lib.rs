@@ -36,7 +36,7 @@ mod quarantine;
 mod resize;
 pub mod site;
 
-pub use block::{FILL_MAX, FREED, FRESH, GUARD, GUARD_FILL};
+pub use block::{FILL_MAX, FREED, FRESH, Family, GUARD, GUARD_FILL};
 pub use fault::{Fault, Invariant, Kind, Known, Refusal, Step, Violation};
 pub use heap::{DebugTlsf, Freed};
 /// Bytes of a handle's memory before the core's control structure.

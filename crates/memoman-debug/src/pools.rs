@@ -99,13 +99,14 @@ impl DebugTlsf {
             {
                 return false;
             }
+            let calls = self.calls();
             let mut next = self.first_pool();
             while let Some(pool) = next {
                 pool.walk(&mut |base, usable, used| {
                     let block = Block::inside(base.as_ptr(), usable);
                     if used && block.state().is_some() && block.fits(base.as_ptr(), usable) {
                         block.fill(FREED);
-                        block.set_freed(State::Released, self.site);
+                        block.set_freed(State::Released, Some(&calls));
                     }
                 });
                 next = self.next_pool(pool);

@@ -15,7 +15,8 @@ use crate::ledger::Queue;
 
 /// Most blocks in an instance's quarantine.
 pub const QUARANTINE_BLOCKS: usize = 4096;
-/// Most bytes in an instance's quarantine, which also holds at most a quarter of its pools.
+/// Most bytes in an instance's quarantine. Without a layer above that adds pools, it also holds at
+/// most a quarter of the instance's pools.
 pub const QUARANTINE_BYTES: usize = 8 << 20;
 const PART: usize = 4;
 
@@ -28,8 +29,15 @@ impl DebugTlsf {
         // SAFETY: live instance and block (caller).
         unsafe {
             let bytes = Self::taken(block);
-            let limit = QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART);
-            if bytes > limit {
+            // Where pools are added, a part of them is no measure: a young process has few. One
+            // block does not evict all others.
+            let (limit, most) = if (*self.ledger()).grows != 0 {
+                (QUARANTINE_BYTES, QUARANTINE_BYTES / 2)
+            } else {
+                let limit = QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART);
+                (limit, limit)
+            };
+            if bytes > most {
                 let freed = self.release(block)?;
                 self.count(-1, bytes.wrapping_neg());
                 return Ok(Freed(freed));
@@ -43,7 +51,7 @@ impl DebugTlsf {
             }
             block.fill(FREED);
             block.set_next(ptr::null_mut());
-            block.set_freed(State::Quarantined, self.site);
+            block.set_freed(State::Quarantined, Some(&self.calls()));
             match (*queue).blocks {
                 0 => (*queue).first = block.payload(),
                 _ => Block::at((*queue).last).set_next(block.payload()),
@@ -66,9 +74,9 @@ impl DebugTlsf {
             let freed = self.inner().free(base).map_err(fault)?;
             if block.state() == Some(State::Live) {
                 block.fill(FREED);
-                block.set_freed(State::Released, self.site);
+                block.set_freed(State::Released, Some(&self.calls()));
             } else {
-                block.set_freed(State::Released, 0);
+                block.set_freed(State::Released, None);
             }
             Ok(self.inner().emptied_pool(freed))
         }

@@ -87,13 +87,13 @@ impl DebugTlsf {
         // to the old end or beyond.
         unsafe {
             let old_end = block.payload().wrapping_add(block.size());
-            let total = block.lead() + bytes + GUARD;
+            let total = block.lead() + bytes + GUARD + self.tail();
             let base = NonNull::new_unchecked(block.base());
             let before = Self::taken(block);
             self.inner().realloc(base, total).map_err(refusal)?;
             self.count(0, Self::taken(block).wrapping_sub(before));
-            block.resize(bytes, self.site);
-            let mut from = block.payload().wrapping_add(bytes + GUARD);
+            block.resize(bytes, &self.calls());
+            let mut from = block.payload().wrapping_add(bytes + GUARD + self.tail());
             let end = block.base().wrapping_add(Tlsf::block_size(block.base()));
             fill(from, old_end.min(end), FREED);
             from = end.wrapping_add(HEADER + 2 * WORD);
@@ -112,7 +112,9 @@ impl DebugTlsf {
         // SAFETY: a tested block (caller); the core moves it with its record and contents.
         unsafe {
             let (lead, size, number) = (block.lead(), block.size(), block.number());
-            let total = lead.saturating_add(bytes).saturating_add(GUARD);
+            let total = lead
+                .saturating_add(bytes)
+                .saturating_add(GUARD + self.tail());
             if !lead.is_multiple_of(align) {
                 return Err(Refusal::Exhausted);
             }
@@ -123,7 +125,7 @@ impl DebugTlsf {
             block.unseal();
             match self.inner().realloc_aligned(base, align, total) {
                 Ok(base) => {
-                    let new = Block::lay(base.as_ptr(), lead, bytes, number, self.site);
+                    let new = Block::lay(base.as_ptr(), lead, bytes, number, &self.calls());
                     self.count(0, Self::taken(new).wrapping_sub(before));
                     if bytes > size {
                         let start = new.payload().wrapping_add(size);

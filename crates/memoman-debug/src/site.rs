@@ -1,9 +1,36 @@
-//! Call sites: the return address of an exported function.
+//! Call sites: the return address of an exported function, and the frames of its callers.
 
-/// A return address; 0: unknown.
-pub type Site = usize;
+/// Where a call on an instance comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// The return address; 0: unknown.
+    pub address: usize,
+    /// The frame pointer that the calling function had: its frame, if the program keeps frame
+    /// pointers, else any value. 0: unknown.
+    pub frame: usize,
+}
 
-/// The return address of the exported function into which this is inlined; 0 without
+impl From<usize> for Site {
+    fn from(address: usize) -> Site {
+        Site { address, frame: 0 }
+    }
+}
+
+/// The most return addresses that a block keeps for its allocation, and as many for its free.
+pub const STACK_MAX: usize = 16;
+
+/// Writes the return addresses of the frames from a frame pointer on, the innermost first; what it
+/// does not find stays as it is. Called under the lock: it neither allocates nor locks.
+pub type Walk = fn(frame: usize, addresses: &mut [usize]);
+
+/// Words from a frame pointer's address to the caller's frame pointer, and to the return address.
+#[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
+pub const FRAME: (isize, isize) = (-2, -1);
+/// Words from a frame pointer's address to the caller's frame pointer, and to the return address.
+#[cfg(not(any(target_arch = "riscv32", target_arch = "riscv64")))]
+pub const FRAME: (isize, isize) = (0, 1);
+
+/// The site of the exported function into which this is inlined; unknown without
 /// `--cfg memoman_debug` (no frame pointers) and on targets not listed here.
 ///
 /// It *calls* a naked function, so that the compiler has set up the frame before: a bare read of
@@ -20,10 +47,14 @@ pub fn here() -> Site {
             target_arch = "riscv64"
         )
     ))]
-    // SAFETY: the build keeps frame pointers (scripts/build-lib.sh), so the return address lies
-    // beside the saved frame pointer in the frame of the function that contains this call.
+    // SAFETY: the build keeps frame pointers (scripts/build-lib.sh), so the frame pointer is that
+    // of the function that contains this call; both words lie in its frame.
     unsafe {
-        frame_return_address()
+        let frame = frame_pointer();
+        Site {
+            address: frame.offset(FRAME.1).read(),
+            frame: frame.offset(FRAME.0).read(),
+        }
     }
     #[cfg(not(all(
         memoman_debug,
@@ -35,10 +66,10 @@ pub fn here() -> Site {
             target_arch = "riscv64"
         )
     )))]
-    0
+    Site::default()
 }
 
-/// The return address in the caller's frame, which the frame pointer names.
+/// The caller's frame pointer.
 #[cfg(all(
     memoman_debug,
     any(
@@ -50,15 +81,13 @@ pub fn here() -> Site {
     )
 ))]
 #[unsafe(naked)]
-unsafe extern "C" fn frame_return_address() -> usize {
+unsafe extern "C" fn frame_pointer() -> *const usize {
     #[cfg(target_arch = "x86_64")]
-    core::arch::naked_asm!("mov rax, qword ptr [rbp + 8]", "ret");
+    core::arch::naked_asm!("mov rax, rbp", "ret");
     #[cfg(target_arch = "x86")]
-    core::arch::naked_asm!("mov eax, dword ptr [ebp + 4]", "ret");
+    core::arch::naked_asm!("mov eax, ebp", "ret");
     #[cfg(target_arch = "aarch64")]
-    core::arch::naked_asm!("ldr x0, [x29, #8]", "ret");
-    #[cfg(target_arch = "riscv64")]
-    core::arch::naked_asm!("ld a0, -8(s0)", "ret");
-    #[cfg(target_arch = "riscv32")]
-    core::arch::naked_asm!("lw a0, -4(s0)", "ret");
+    core::arch::naked_asm!("mov x0, x29", "ret");
+    #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
+    core::arch::naked_asm!("mv a0, s0", "ret");
 }

@@ -46,12 +46,7 @@ unsafe impl GlobalAlloc for Memoman {
         if layout.align() <= ALIGN {
             return imp::calloc(1, layout.size());
         }
-        let block = imp::memalign(layout.align(), layout.size());
-        if !block.is_null() {
-            // SAFETY: a fresh block of that size.
-            unsafe { block.write_bytes(0, layout.size()) };
-        }
-        block
+        imp::memalign_zeroed(layout.align(), layout.size())
     }
 
     #[inline]

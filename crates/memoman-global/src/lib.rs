@@ -30,8 +30,9 @@
 //!    exit and in a fork;
 //! 2. `thread/{calls, remote, attach}` and `process/figures`, over `thread/reclaim` and
 //!    `process/supply`, over `process/{segments, large, misuse}`, over `process/heap`;
-//! 3. `process/registry`, over `thread/{entry, heap, cache, inbox, idleness, gate, lifetime}`, over
-//!    `process/{later, side, map, lock}`, over `system/`.
+//! 3. `process/registry`, over `thread/{entry, chains, turned_away}`, over `thread/{heap, cache,
+//!    inbox, outbox, idleness, gate, lifetime}`, over `process/{later, side, map, lock}`, over
+//!    `system/`.
 //!
 //! Every function may run before the program's constructors, inside the dynamic linker's calls, in
 //! a forked child and after `exit` has begun. So all state is constant-initialised and set up at
@@ -79,9 +80,12 @@ pub use imp::{LARGE_ALIGN, free_inlined, large_size};
 pub use imp::{calloc, free, malloc, memalign, realloc, usable_size};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
-pub use imp::{malloc_at, memalign_at};
+pub use imp::{free_as, malloc_at, memalign_at};
 #[doc(hidden)]
 pub use inspect::{handle, info, is_handle, print_table, stats, trim, validate, with_xml};
+#[cfg(memoman_debug)]
+#[doc(hidden)]
+pub use memoman_debug::{Family, site};
 #[doc(hidden)]
 pub use process::figures::Info;
 #[doc(hidden)]
@@ -90,6 +94,13 @@ pub use process::misuse;
 pub use process::published::memoman_published;
 #[doc(hidden)]
 pub use system::errno::set_errno;
+
+/// The program's first thread is about to start another one.
+#[cfg(feature = "announced-threads")]
+#[doc(hidden)]
+pub fn expect_threads() {
+    process::fork::register();
+}
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
-use crate::process::{large, mapping, mapping_spares, start, supply};
+use crate::process::{large, map, mapping, mapping_spares, start, supply};
 use crate::system::errno::{EINVAL, ENOMEM, set_errno};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
@@ -153,6 +153,20 @@ pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
     }
 }
 
+/// [`memalign`], all bytes zero.
+pub(crate) fn memalign_zeroed(align: usize, bytes: usize) -> *mut u8 {
+    if align.is_power_of_two() && !ThreadHeap::serves(align, bytes) {
+        // SAFETY: the calling thread's heap, or null.
+        return unsafe { allocate_large(heap(), align, bytes.max(1), true) };
+    }
+    let block = memalign(align, bytes);
+    if !block.is_null() {
+        // SAFETY: a fresh block of at least `bytes` bytes.
+        unsafe { block.write_bytes(0, bytes) };
+    }
+    block
+}
+
 /// `free`: NULL does nothing. Keeps errno.
 ///
 /// # Safety
@@ -181,26 +195,38 @@ pub unsafe fn free_inlined(ptr: *mut u8) {
         if owner == heap {
             calls::free(heap, NonNull::new_unchecked(ptr));
         } else {
-            free_elsewhere(owner, ptr);
+            free_elsewhere(heap, ptr, owner);
         }
     }
 }
 
 /// # Safety
-/// `ptr` is NULL or a live block of this heap, `owner` its word in the map.
+/// `ptr` is NULL or a live block of this heap, `owner` its word in the map; `heap` is the thread's
+/// word.
 #[inline(never)]
-unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
-    let Some(block) = NonNull::new(ptr) else {
-        return;
-    };
-    // SAFETY: the map says whose the block is; it is not used any more (caller).
+unsafe fn free_elsewhere(heap: *mut ThreadHeap, ptr: *mut u8, owner: *mut ThreadHeap) {
+    // SAFETY: the map says whose the block is, so that it is not null where there is an owner; it
+    // is not used any more (caller).
     unsafe {
         if owner.is_null() || is_large(owner) {
-            free_outside(block);
+            free_outside(ptr);
+        } else if lifetime::is_heap(heap) {
+            remote::free_quickly(heap, owner, NonNull::new_unchecked(ptr));
         } else {
-            remote::free(heap(), owner, block);
+            free_first(owner, NonNull::new_unchecked(ptr));
         }
     }
+}
+
+/// Frees another thread's block where the calling one has no heap.
+///
+/// # Safety
+/// A live block in a segment of `owner`.
+#[cold]
+#[inline(never)]
+unsafe fn free_first(owner: *mut ThreadHeap, block: NonNull<u8>) {
+    // SAFETY: the caller's duties.
+    unsafe { remote::free(heap(), owner, block) }
 }
 
 /// Frees a block that no near segment has.
@@ -208,8 +234,11 @@ unsafe fn free_elsewhere(owner: *mut ThreadHeap, ptr: *mut u8) {
 /// # Safety
 /// The duties of [`free`].
 #[inline(never)]
-unsafe fn free_outside(block: NonNull<u8>) {
-    let owner = ThreadHeap::of(block.as_ptr().addr());
+unsafe fn free_outside(ptr: *mut u8) {
+    let Some(block) = NonNull::new(ptr) else {
+        return;
+    };
+    let owner: *mut ThreadHeap = map::owner_outlined(block.as_ptr().addr()).cast();
     // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {
         if owner.is_null() || is_large(owner) {

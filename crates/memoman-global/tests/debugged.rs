@@ -12,7 +12,7 @@ const MIB: usize = 1 << 20;
 
 /// Allocates with a made-up call site, so that the report's text is known.
 fn malloc_at(bytes: usize, site: usize) -> *mut u8 {
-    let block = heap::malloc_at(bytes, site);
+    let block = heap::malloc_at(bytes, site, heap::Family::Malloc);
     assert!(!block.is_null());
     block
 }
@@ -202,7 +202,7 @@ memoman:   block of 48 bytes allocated at an unknown place, freed at @ (program+
         &[],
         report,
         || {
-            let block = heap::memalign_at(64, 48, 0);
+            let block = heap::memalign_at(64, 48, 0, heap::Family::Malloc);
             assert!(block.addr().is_multiple_of(64));
             free(block);
             free(block);

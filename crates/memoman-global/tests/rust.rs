@@ -82,3 +82,39 @@ fn group_a_a_refused_request_is_null_and_changes_nothing() {
     }
     assert!(ALLOCATOR.validate());
 }
+
+/// Resident bytes of this process.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = text.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+fn aligned_blocks_of_zeros_touch_no_fresh_page() {
+    for align in [64, 4096, 1 << 20] {
+        let layout = Layout::from_size_align(1 << 30, align).unwrap();
+        let before = resident();
+        // SAFETY: the layout's size is not 0; the block is freed with the same layout.
+        unsafe {
+            let block = ALLOCATOR.alloc_zeroed(layout);
+            assert!(!block.is_null() && block.addr() % align == 0);
+            assert_eq!((block.read(), block.add(layout.size() - 1).read()), (0, 0));
+            assert!(resident() < before + (64 << 20), "{align}");
+            ALLOCATOR.dealloc(block, layout);
+        }
+    }
+    // A block that was in use is cleared.
+    for (bytes, align) in [(100, 64), (1 << 20, 4096)] {
+        let layout = Layout::from_size_align(bytes, align).unwrap();
+        for _ in 0..3 {
+            // SAFETY: as above; `bytes` bytes of a live block.
+            unsafe {
+                let block = ALLOCATOR.alloc_zeroed(layout);
+                assert!((0..bytes).all(|at| block.add(at).read() == 0));
+                block.write_bytes(1, bytes);
+                ALLOCATOR.dealloc(block, layout);
+            }
+        }
+    }
+}

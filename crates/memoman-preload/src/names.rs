@@ -73,18 +73,33 @@ pub unsafe extern "C" fn cfree(ptr: *mut c_void) {
     unsafe { free_by_name(ptr) }
 }
 
-/// C23's `free_sized`. The size is ignored.
+/// C23's `free_sized`. The release library ignores the size; the debug library compares it with the
+/// requested one, while the program's `free` is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(ptr: *mut c_void, _bytes: usize) {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { free_by_name(ptr) }
+    unsafe {
+        #[cfg(memoman_debug)]
+        if crate::bound::names_are_own() {
+            heap::free_as(ptr.cast(), heap::Family::Malloc, Some(_bytes));
+            return;
+        }
+        free_by_name(ptr)
+    }
 }
 
-/// C23's `free_aligned_sized`. Alignment and size are ignored.
+/// C23's `free_aligned_sized`. The alignment is ignored; the size as in [`free_sized`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(ptr: *mut c_void, _align: usize, _bytes: usize) {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { free_by_name(ptr) }
+    unsafe {
+        #[cfg(memoman_debug)]
+        if crate::bound::names_are_own() {
+            heap::free_as(ptr.cast(), heap::Family::Malloc, Some(_bytes));
+            return;
+        }
+        free_by_name(ptr)
+    }
 }
 
 /// POSIX's `posix_memalign`.

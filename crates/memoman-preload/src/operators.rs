@@ -17,6 +17,8 @@ use core::ffi::c_void;
 use core::ptr;
 
 use memoman_global as heap;
+#[cfg(memoman_debug)]
+use memoman_global::Family;
 
 use crate::bound::{NAMES, bound, names_are_own};
 use crate::next::Next;
@@ -72,15 +74,38 @@ extern "C" fn allocate_aligned(bytes: usize, align: usize) -> *mut u8 {
 
 // In the debug library the third argument is the operator's return address: the return address of
 // these functions lies in the operator.
+/// The operator's caller. The operator has no frame of its own, so that the frame pointer is the
+/// program's.
+#[cfg(memoman_debug)]
+#[inline(always)]
+fn caller(address: usize) -> heap::site::Site {
+    let frame = heap::site::here().frame;
+    heap::site::Site { address, frame }
+}
+
 #[cfg(memoman_debug)]
 extern "C" fn allocate(bytes: usize, _: usize, site: usize) -> *mut u8 {
-    heap::malloc_at(bytes, site)
+    heap::malloc_at(bytes, caller(site), Family::New)
+}
+
+#[cfg(memoman_debug)]
+extern "C" fn allocate_array(bytes: usize, _: usize, site: usize) -> *mut u8 {
+    heap::malloc_at(bytes, caller(site), Family::NewArray)
 }
 
 #[cfg(memoman_debug)]
 extern "C" fn allocate_aligned(bytes: usize, align: usize, site: usize) -> *mut u8 {
-    heap::memalign_at(align, bytes, site)
+    heap::memalign_at(align, bytes, caller(site), Family::New)
 }
+
+#[cfg(memoman_debug)]
+extern "C" fn allocate_aligned_array(bytes: usize, align: usize, site: usize) -> *mut u8 {
+    heap::memalign_at(align, bytes, caller(site), Family::NewArray)
+}
+
+// In the release library, both families are one.
+#[cfg(not(memoman_debug))]
+use {allocate as allocate_array, allocate_aligned as allocate_aligned_array};
 
 /// Saves the argument registers across calls, and restores them. The stack stays aligned to 16.
 /// Forms with one argument save one register.
@@ -364,28 +389,59 @@ macro_rules! operator_new {
 
 operator_new! {
     _Znwm one allocate "(size_t)";
-    _Znam one allocate "[](size_t)" from _Znwm;
+    _Znam one allocate_array "[](size_t)" from _Znwm;
     _ZnwmRKSt9nothrow_t three allocate "(size_t, nothrow)" from _Znwm;
-    _ZnamRKSt9nothrow_t three allocate "[](size_t, nothrow)" from _Znam;
+    _ZnamRKSt9nothrow_t three allocate_array "[](size_t, nothrow)" from _Znam;
     _ZnwmSt11align_val_t three allocate_aligned "(size_t, align_val_t)";
-    _ZnamSt11align_val_t three allocate_aligned "[](size_t, align_val_t)"
+    _ZnamSt11align_val_t three allocate_aligned_array "[](size_t, align_val_t)"
         from _ZnwmSt11align_val_t;
     _ZnwmSt11align_val_tRKSt9nothrow_t three allocate_aligned "(size_t, align_val_t, nothrow)"
         from _ZnwmSt11align_val_t;
-    _ZnamSt11align_val_tRKSt9nothrow_t three allocate_aligned "[](size_t, align_val_t, nothrow)"
+    _ZnamSt11align_val_tRKSt9nothrow_t three allocate_aligned_array
+        "[](size_t, align_val_t, nothrow)"
         from _ZnamSt11align_val_t;
 }
 
 /// `free`, for the assembly.
+#[cfg(not(memoman_debug))]
 unsafe extern "C" fn release(ptr: *mut c_void) {
     // SAFETY: the caller keeps the standard's duties.
     unsafe { heap::free(ptr.cast()) }
 }
 
-/// The forms of `operator delete`: size, alignment and nothrow arguments are ignored. While a name
-/// is bound elsewhere, each jumps to the one that it derives from, with all arguments.
+// The debug library compares family and size with those of the allocation.
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release(ptr: *mut c_void) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::New, None) }
+}
+
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release_array(ptr: *mut c_void) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::NewArray, None) }
+}
+
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release_sized(ptr: *mut c_void, bytes: usize) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::New, Some(bytes)) }
+}
+
+#[cfg(memoman_debug)]
+unsafe extern "C" fn release_sized_array(ptr: *mut c_void, bytes: usize) {
+    // SAFETY: the caller keeps the standard's duties.
+    unsafe { heap::free_as(ptr.cast(), Family::NewArray, Some(bytes)) }
+}
+
+#[cfg(not(memoman_debug))]
+use {release as release_array, release as release_sized, release as release_sized_array};
+
+/// The forms of `operator delete`: alignment and nothrow arguments are ignored, and in the release
+/// library the size. While a name is bound elsewhere, each jumps to the one that it derives from,
+/// with all arguments.
 macro_rules! operator_delete {
-    ($($name:ident $arguments:literal from $base:ident;)*) => {$(
+    ($($name:ident $release:ident $arguments:literal from $base:ident;)*) => {$(
         #[doc = concat!("`operator delete", $arguments, "`.")]
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
@@ -400,7 +456,7 @@ macro_rules! operator_delete {
                 concat!("jmp qword ptr [rip + ", stringify!($base), "@GOTPCREL]"),
                 ".cfi_endproc",
                 names = sym NAMES,
-                release = sym release,
+                release = sym $release,
             );
             #[cfg(target_arch = "aarch64")]
             naked_asm!(
@@ -415,7 +471,7 @@ macro_rules! operator_delete {
                 "br x16",
                 ".cfi_endproc",
                 names = sym NAMES,
-                release = sym release,
+                release = sym $release,
             );
             #[cfg(target_arch = "riscv64")]
             naked_asm!(
@@ -450,18 +506,19 @@ macro_rules! operator_delete {
 }
 
 operator_delete! {
-    _ZdlPv "(void *)" from free;
-    _ZdaPv "[](void *)" from _ZdlPv;
-    _ZdlPvm "(void *, size_t)" from _ZdlPv;
-    _ZdaPvm "[](void *, size_t)" from _ZdaPv;
-    _ZdlPvRKSt9nothrow_t "(void *, nothrow)" from _ZdlPv;
-    _ZdaPvRKSt9nothrow_t "[](void *, nothrow)" from _ZdaPv;
-    _ZdlPvSt11align_val_t "(void *, align_val_t)" from free;
-    _ZdaPvSt11align_val_t "[](void *, align_val_t)" from _ZdlPvSt11align_val_t;
-    _ZdlPvmSt11align_val_t "(void *, size_t, align_val_t)" from _ZdlPvSt11align_val_t;
-    _ZdaPvmSt11align_val_t "[](void *, size_t, align_val_t)" from _ZdaPvSt11align_val_t;
-    _ZdlPvSt11align_val_tRKSt9nothrow_t "(void *, align_val_t, nothrow)"
+    _ZdlPv release "(void *)" from free;
+    _ZdaPv release_array "[](void *)" from _ZdlPv;
+    _ZdlPvm release_sized "(void *, size_t)" from _ZdlPv;
+    _ZdaPvm release_sized_array "[](void *, size_t)" from _ZdaPv;
+    _ZdlPvRKSt9nothrow_t release "(void *, nothrow)" from _ZdlPv;
+    _ZdaPvRKSt9nothrow_t release_array "[](void *, nothrow)" from _ZdaPv;
+    _ZdlPvSt11align_val_t release "(void *, align_val_t)" from free;
+    _ZdaPvSt11align_val_t release_array "[](void *, align_val_t)" from _ZdlPvSt11align_val_t;
+    _ZdlPvmSt11align_val_t release_sized "(void *, size_t, align_val_t)" from _ZdlPvSt11align_val_t;
+    _ZdaPvmSt11align_val_t release_sized_array "[](void *, size_t, align_val_t)"
+        from _ZdaPvSt11align_val_t;
+    _ZdlPvSt11align_val_tRKSt9nothrow_t release "(void *, align_val_t, nothrow)"
         from _ZdlPvSt11align_val_t;
-    _ZdaPvSt11align_val_tRKSt9nothrow_t "[](void *, align_val_t, nothrow)"
+    _ZdaPvSt11align_val_tRKSt9nothrow_t release_array "[](void *, align_val_t, nothrow)"
         from _ZdaPvSt11align_val_t;
 }

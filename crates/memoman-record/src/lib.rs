@@ -7,19 +7,24 @@
 //! | `settings.rs` | what the environment says | |
 //! | `path.rs` | paths of traces and of the program | |
 //! | `loader.rs` | whether the dynamic linker's lock can be taken | |
+//! | `number.rs` | numbers in a chunk | |
+//! | `rules.rs` | how a frame leads to its caller's | |
+//! | `mapping.rs` | the mapping that an address lies in | |
 //! | `next.rs` | the definitions behind the interposed ones | |
 //! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
 //! | `modules.rs` | the table of mapped files | `clock`, `file`, `loader`, `path` |
-//! | `unwind.rs` | return addresses, by libunwind or libgcc | `loader`, `settings` |
+//! | `unwind.rs` | return addresses, by libunwind or libgcc | `loader`, `rules`, `settings` |
+//! | `walk.rs` | return addresses, beside those of the event before | `mapping`, `rules`, `thread`, `unwind` |
+//! | `lane.rs` | a chunk that is mapped, and the place in it | |
 //! | `thread.rs` | the calling thread's words, in static thread-local storage | `stream` |
-//! | `stream.rs` | a thread's chunks of the file | `file`, `process`, `stack`, `thread` |
-//! | `stack.rs` | the numbers of a stream's stacks | `modules`, `stream`, `unwind`, `write` |
-//! | `write.rs` | one record | `clock`, `settings`, `stack`, `stream` |
+//! | `stack.rs` | the numbers of a stream's stacks | `lane`, `modules`, `rules`, `unwind`, `walk` |
+//! | `stream.rs` | a thread's chunks of the file | `file`, `lane`, `process`, `stack`, `thread` |
+//! | `write.rs` | one record | `clock`, `lane`, `settings`, `stack` |
 //! | `sample.rs` | one allocation every so many bytes | `clock`, `settings`, `thread` |
-//! | `process.rs` | start, fork, end | all but `note`, `stack`, `write` |
+//! | `process.rs` | start, fork, end | all but `note`, `write` |
 //! | `note.rs` | what the interposed functions report | `process`, `sample`, `stream`, `write` |
 //! | `names.rs`, `operators.rs` | the interposed functions | `next`, `note`, `process` |
-//! | `handles.rs` | those of memoman's handle API | `clock`, `next`, `note`, `thread` |
+//! | `handles.rs` | those of memoman's handle API | `clock`, `next`, `note`, `write` |
 //!
 //! Nothing here allocates, and a thread never waits for another one. A signal handler may allocate
 //! while its thread writes a record: its events go to the stream's second lane.
@@ -42,20 +47,25 @@ mod recorder {
     pub(crate) mod clock;
     pub(crate) mod file;
     pub(crate) mod handles;
+    pub(crate) mod lane;
     pub(crate) mod loader;
+    pub(crate) mod mapping;
     pub(crate) mod modules;
     pub(crate) mod names;
     pub(crate) mod next;
     pub(crate) mod note;
+    pub(crate) mod number;
     pub(crate) mod operators;
     pub(crate) mod path;
     pub(crate) mod process;
+    pub(crate) mod rules;
     pub(crate) mod sample;
     pub(crate) mod settings;
     pub(crate) mod stack;
     pub(crate) mod stream;
     pub(crate) mod thread;
     pub(crate) mod unwind;
+    pub(crate) mod walk;
     pub(crate) mod write;
 }
 

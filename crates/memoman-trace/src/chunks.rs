@@ -1,5 +1,6 @@
 //! Where the chunks of each stream lie, the clock, and the tables of modules.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -125,7 +126,8 @@ impl Index {
                 break;
             }
             let end = at.saturating_add(length);
-            let cut = end > bytes;
+            let kind = u32_at(&head, chunk::KIND);
+            let cut = end > bytes && kind != chunk::UNFINISHED;
             truncated |= cut;
             let reading = (u64_at(&head, chunk::TICKS), u64_at(&head, chunk::NS));
             last = last.max(reading);
@@ -136,7 +138,7 @@ impl Index {
                 sequence: u64_at(&head, chunk::SEQUENCE),
                 truncated: cut,
             };
-            match u32_at(&head, chunk::KIND) {
+            match kind {
                 chunk::EVENTS => {
                     let lane = (u32_at(&head, chunk::STREAM), u32_at(&head, chunk::LANE));
                     lanes.entry(lane).or_default().push(part);
@@ -145,7 +147,7 @@ impl Index {
                     let room = modules.read(file, &part)?;
                     damaged = damaged.or((!room).then_some((at, "more than 65,536 modules")));
                 }
-                // A kind of a later revision.
+                // A copy whose original is there, or a kind of a later revision.
                 _ => {}
             }
             at = end;
@@ -153,7 +155,9 @@ impl Index {
         let lanes = lanes
             .into_iter()
             .map(|((stream, _), mut chunks)| {
-                chunks.sort_by_key(|part| part.sequence);
+                // A chunk and its finished copy: the copy has all records.
+                chunks.sort_by_key(|part| (part.sequence, Reverse(part.start)));
+                chunks.dedup_by_key(|part| part.sequence);
                 LaneChunks { stream, chunks }
             })
             .collect();

@@ -2,7 +2,7 @@
 //! error.
 
 use memoman_trace::{Builder, Cut, Ended, Event, Header, Kind, Module, Origin, Trace};
-use memoman_trace_format::layout::{UNIT, chunk};
+use memoman_trace_format::layout::{HEADER, UNIT, chunk};
 use proptest::prelude::*;
 
 fn event() -> impl Strategy<Value = Event> {
@@ -233,6 +233,51 @@ fn a_table_of_very_many_modules_ends_in_an_error() {
 }
 
 /// 4,096 bytes at a time, this takes minutes.
+#[test]
+fn of_a_chunk_and_its_finished_copy_the_copy_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.mmt");
+    let event = |time| Event {
+        time,
+        kind: Kind::Malloc,
+        pointer: 64 * time,
+        size: time,
+        ..Event::default()
+    };
+    let events: Vec<Event> = (1..=100).map(event).collect();
+    build(&path, &Header::default(), &events);
+    let whole = std::fs::read(&path).unwrap();
+    let kind_at = |start: usize| start + chunk::KIND..start + chunk::KIND + 4;
+    let start = (HEADER..whole.len())
+        .step_by(UNIT)
+        .find(|&at| {
+            whole[at..at + 4] == chunk::MAGIC.to_le_bytes()
+                && whole[kind_at(at)] == chunk::EVENTS.to_le_bytes()
+        })
+        .unwrap();
+    let length = u64::from_le_bytes(whole[start + 8..start + 16].try_into().unwrap()) as usize;
+    let copy = whole[start..start + length].to_vec();
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let trace = Trace::open(&path).unwrap();
+        assert_eq!(trace.header().ended, Ended::Complete);
+        let read: Vec<Event> = trace.events().collect::<Result<_, _>>().unwrap();
+        assert_eq!(read.len(), events.len());
+    };
+    read(&whole);
+    // The writer clears the original when the copy is finished, and may be killed meanwhile.
+    let mut cleared = [&whole[..], &copy].concat();
+    cleared[start + chunk::HEAD..start + length].fill(0);
+    read(&cleared);
+    // Killed before that: the copy is not finished, and as short as it may be.
+    let end = whole.len();
+    let mut unfinished = [&whole[..], &copy].concat();
+    unfinished[kind_at(end)].copy_from_slice(&chunk::UNFINISHED.to_le_bytes());
+    unfinished[end + chunk::HEAD + 9..].fill(0);
+    read(&unfinished);
+    read(&unfinished[..end + chunk::HEAD]);
+}
+
 #[test]
 fn a_hole_of_a_terabyte_is_skipped() {
     let folder = tempfile::tempdir().unwrap();

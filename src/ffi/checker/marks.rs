@@ -16,6 +16,8 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use memoman_core::config::HEADER;
+
 /// Whether this target can have a checker. Elsewhere the library contains nothing of this file.
 pub(super) const POSSIBLE: bool = cfg!(all(
     target_os = "linux",
@@ -164,9 +166,11 @@ pub(super) fn allowed(start: *const u8, bytes: usize) -> usize {
 }
 
 /// Starts memcheck's list of an allocator's blocks. With it a report names the block, and where it
-/// was allocated and freed. The allocator's address is the list's name.
+/// was allocated and freed. The allocator's address is the list's name. A report counts a header's
+/// bytes before a block, and as many after the request, as the block's surroundings: no other
+/// block's payload lies there.
 pub(super) fn began(allocator: *const u8) {
-    listed(valgrind::CREATE_MEMPOOL, allocator, 0, 0);
+    listed(valgrind::CREATE_MEMPOOL, allocator, HEADER, 0);
 }
 
 /// Ends the list: all blocks of the allocator are freed.

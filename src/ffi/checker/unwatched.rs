@@ -16,7 +16,7 @@ use crate::ffi::allocator::{Refusal, Stats};
 #[cfg(memoman_debug)]
 use crate::ffi::misuse::misuse;
 #[cfg(memoman_debug)]
-use crate::ffi::observe::{Call, changed, may_change};
+use crate::ffi::observe::{Call, Hook, changed, may_change};
 
 /// An open instance: in this build, the instance alone.
 pub(crate) struct Session(Tlsf);
@@ -48,19 +48,20 @@ impl Deref for Session {
 /// Before an instance's creation: nothing to mark.
 pub(crate) fn before_creation(_mem: *mut c_void, _bytes: usize, _control_bytes: usize) {}
 
-/// After an instance's creation: sets how often it validates itself, from the environment.
+/// After an instance's creation: the settings of the environment.
 ///
 /// # Safety
 /// The instance is live.
 pub(crate) unsafe fn created(_tlsf: Tlsf) {
     #[cfg(all(any(target_os = "linux", windows), memoman_debug))]
-    if let Some(shift) = memoman_global::debug::validate_shift() {
-        // SAFETY: live instance (caller).
-        unsafe { _tlsf.set_validate_shift(shift) };
+    // SAFETY: live instance (caller), just created.
+    unsafe {
+        memoman_global::debug::configure(_tlsf);
     }
 }
 
-/// Destroys an instance.
+/// Destroys an instance, after it has been validated and its blocks in use have been listed, if the
+/// environment says so.
 ///
 /// # Safety
 /// The instance is live. None of the pointers that it returned is used again.
@@ -68,8 +69,15 @@ pub(crate) unsafe fn destroy(tlsf: Tlsf) {
     // SAFETY: live instance, no further use of its pointers (caller).
     unsafe {
         #[cfg(memoman_debug)]
-        if !may_change(tlsf, Access::Allocate) {
-            return;
+        {
+            if !may_change(tlsf, Access::Allocate) {
+                return;
+            }
+            if let Some(found) = tlsf.diagnose() {
+                misuse(tlsf, found.fault, found.address);
+            }
+            #[cfg(unix)]
+            memoman_global::debug::list_leaks_of(tlsf);
         }
         tlsf.destroy();
     }
@@ -245,6 +253,7 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
 /// # Safety
 /// The instance is live.
 #[cfg(memoman_debug)]
-pub(crate) unsafe fn hook(_tlsf: Tlsf, set: impl FnOnce()) {
-    set();
+pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) {
+    // SAFETY: the duties of the caller.
+    unsafe { hook.set(tlsf) };
 }

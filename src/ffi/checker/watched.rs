@@ -4,13 +4,14 @@
 //! [`super::marks`].
 
 use core::ffi::c_void;
+use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::ptr;
 
 use memoman_core::{Access, EventKind, Pool, Stats, Tlsf};
 
 use super::marks::{self, Quiet};
-use crate::ffi::observe::{changed, may_change};
+use crate::ffi::observe::{Hook, changed, may_change};
 
 mod blocks;
 
@@ -19,8 +20,8 @@ pub(crate) use blocks::{block_size, perform, usable};
 /// An open instance: its interception is suspended until the session ends.
 pub(crate) struct Session {
     tlsf: Tlsf,
-    /// The instance was intercepted.
-    quiet: Option<Quiet>,
+    /// The instance was intercepted. Dropped by [`close`].
+    quiet: Option<ManuallyDrop<Quiet>>,
 }
 
 impl Session {
@@ -33,7 +34,7 @@ impl Session {
         // SAFETY: live instance (caller).
         let quiet = (marks::is_watched() && unsafe { tlsf.is_intercepted() }).then(|| {
             // SAFETY: live instance (caller), intercepted (tested).
-            unsafe { suspend(tlsf) }
+            ManuallyDrop::new(unsafe { suspend(tlsf) })
         });
         Session { tlsf, quiet }
     }
@@ -61,6 +62,13 @@ impl Session {
         }
     }
 
+    /// Ends the session, with the instance not intercepted.
+    fn forget(&mut self) {
+        if let Some(quiet) = self.quiet.take() {
+            drop(ManuallyDrop::into_inner(quiet));
+        }
+    }
+
     /// Whether the instance is intercepted: a checker watches it, or an observer is set.
     fn is_watched(&self) -> bool {
         self.quiet.is_some()
@@ -82,10 +90,24 @@ impl Deref for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.quiet.is_some() {
+        if let Some(quiet) = &mut self.quiet {
             // SAFETY: the instance is live until the session ends (`open`).
-            unsafe { self.tlsf.intercept() };
+            unsafe { close(self.tlsf, quiet) };
         }
+    }
+}
+
+/// Ends a session of an intercepted instance.
+///
+/// # Safety
+/// The instance is live, and the session ends.
+#[cold]
+#[inline(never)]
+unsafe fn close(tlsf: Tlsf, quiet: &mut ManuallyDrop<Quiet>) {
+    // SAFETY: live instance; the session, and `quiet` with it, is not used again (caller).
+    unsafe {
+        tlsf.intercept();
+        ManuallyDrop::drop(quiet);
     }
 }
 
@@ -181,8 +203,7 @@ unsafe fn watched_destroy(tlsf: Tlsf) {
             for_each_pool(tlsf, |start, bytes| marks::allow(start, bytes, true));
         }
         tlsf.destroy();
-        // No instance is left to intercept.
-        session.quiet = None;
+        session.forget();
     }
 }
 
@@ -373,19 +394,18 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
 ///
 /// # Safety
 /// The instance is live.
-pub(crate) unsafe fn hook(tlsf: Tlsf, set: impl FnOnce()) {
+pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) {
     marks::observe();
     // SAFETY: live instance (caller).
     unsafe {
         let mut session = Session::open(tlsf);
-        set();
+        hook.set(tlsf);
         if tlsf.has_hooks() == Ok(true) || marks::has_checker() {
             if session.quiet.is_none() {
                 tlsf.intercept();
             }
         } else {
-            // The interception stays suspended.
-            session.quiet = None;
+            session.forget();
         }
     }
 }

@@ -57,6 +57,8 @@ struct Advice {
     failed: u64,
     largest_failed: u64,
     unknown_frees: u64,
+    /// Blocks handed out again while the trace has them live: their frees are not in it.
+    unseen_frees: u64,
     /// The smallest pool found that serves the run.
     served: u64,
     /// How far the blocks reach where there is room.
@@ -174,6 +176,7 @@ fn advise(calls: &Calls) -> Result<Advice, Error> {
         failed: facts.failed,
         largest_failed: facts.largest_failed,
         unknown_frees: facts.unknown,
+        unseen_frees: facts.doubled,
         served,
         footprint: found.footprint as u64,
         peak_used: found.peak_used as u64,

@@ -96,7 +96,7 @@ pub(super) struct Smallest {
     /// How far the blocks reach in a pool with room to spare.
     pub(super) footprint: usize,
     pub(super) peak_used: usize,
-    /// Sizes near the answer that were tried: below it, all refused; above it, so many refused.
+    /// The sizes tried near the answer: below it, all refused; above it, so many refused.
     pub(super) below: usize,
     pub(super) above: usize,
     pub(super) above_refused: usize,

@@ -53,7 +53,8 @@ pub(super) fn report(advice: &Advice) -> String {
         "  {:.3} of the live bytes: headers and rounding {:.3}, gaps between blocks {:.3}",
         part(advice.served),
         part(advice.peak_used) - 1.0,
-        part(advice.served) - part(advice.peak_used)
+        // Rounding down to the quantum may end below it.
+        (part(advice.served) - part(advice.peak_used)).max(0.0)
     );
     let _ = write!(
         out,
@@ -149,6 +150,13 @@ fn left_out(advice: &Advice, out: &mut String) {
             out,
             "  left out: {} frees of blocks that the trace does not have",
             grouped(advice.unknown_frees)
+        );
+    }
+    if advice.unseen_frees > 0 {
+        let _ = writeln!(
+            out,
+            "  added: {} frees that the trace lacks, of blocks that it has handed out again",
+            grouped(advice.unseen_frees)
         );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use memoman_trace::{Kind, Trace};
 use rustc_hash::FxHashMap;
 
-use super::{Call, Calls, What};
+use super::{ALIGN, Call, Calls, What};
 use crate::error::Error;
 use crate::input;
 use crate::progress::Progress;
@@ -17,11 +17,6 @@ pub(crate) struct Chosen {
     pub(crate) events: BTreeMap<u32, u64>,
 }
 
-/// Larger requests are damage; sums of smaller ones stay far from the end of numbers.
-const LARGEST: u64 = 1 << 46;
-/// Payloads of this alignment are what `malloc` returns.
-const DEFAULT_ALIGN: u64 = 16;
-
 /// Reads the calls of a heap; without a number, of the one with the most events.
 pub(crate) fn load(trace: &Trace, heap: Option<u32>) -> Result<(Calls, Chosen), Error> {
     let name = trace.path().display();
@@ -31,19 +26,7 @@ pub(crate) fn load(trace: &Trace, heap: Option<u32>) -> Result<(Calls, Chosen), 
             "{name}: a sampled trace cannot be repeated: record without --sample"
         )));
     }
-    let (heap, events) = match heap {
-        Some(heap) => (heap, BTreeMap::new()),
-        None => {
-            let heaps = input::heaps(trace)?;
-            let most = heaps
-                .iter()
-                .max_by_key(|&(&heap, &count)| (count, u32::MAX - heap));
-            match most {
-                Some((&heap, _)) => (heap, heaps),
-                None => return Err(Error::failed(format_args!("{name}: no event in the trace"))),
-            }
-        }
-    };
+    let (heap, events) = input::choose(trace, heap)?;
     let mut loader = Loader::default();
     let mut reader = trace.events();
     let mut progress = Progress::new("loading", trace.bytes());
@@ -132,7 +115,7 @@ impl Loader {
             .checked_add(1)
             .ok_or("more than 4,294,967,295 blocks")?;
         self.live.insert(event.pointer, block);
-        let aligned = align > DEFAULT_ALIGN && align.is_power_of_two();
+        let aligned = align > ALIGN as u64 && align.is_power_of_two();
         if aligned {
             self.push(event, What::Memalign, block, align.trailing_zeros() as u8)
         } else {
@@ -161,7 +144,7 @@ impl Loader {
             .threads
             .entry(event.thread)
             .or_insert(next.min(65_535) as u16);
-        if event.size > LARGEST || align > 46 {
+        if event.size > input::LARGEST || align > 46 {
             return Err("a request of more than 64 TiB, or so aligned: the trace is damaged");
         }
         self.calls.list.push(Call {

@@ -10,6 +10,9 @@ mod tests;
 pub(crate) use load::load;
 pub(crate) use run::{Allocator, Core, Slot, run};
 
+/// The alignment of a `malloc`.
+pub(crate) const ALIGN: usize = 16;
+
 /// A call of one heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Call {

@@ -2,7 +2,7 @@
 
 use std::ptr::{self, NonNull};
 
-use super::{Call, What};
+use super::{ALIGN, Call, What};
 use crate::heap::PoolHeap;
 
 /// An allocator in which calls are repeated. Null is a refusal, after which the block of `realloc`
@@ -48,9 +48,6 @@ impl Default for Slot {
         }
     }
 }
-
-/// The alignment of a `malloc`.
-const ALIGN: usize = 16;
 
 /// Repeats calls in an allocator that has no live block: the index of the first refused call, or
 /// None. `slots` has an entry for each block and is overwritten; blocks that are live at the end

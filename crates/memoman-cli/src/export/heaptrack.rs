@@ -1,5 +1,5 @@
-//! heaptrack's interpreted text, file version 3, compressed: heaptrack_print and heaptrack_gui read
-//! it. Numbers are hexadecimal.
+//! heaptrack's interpreted text, file version 3: heaptrack_print and heaptrack_gui read it. The
+//! name alone tells them whether it is compressed. Numbers are hexadecimal.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -21,7 +21,7 @@ const STEP: u64 = 10;
 struct Writer<'a> {
     trace: &'a Trace,
     symbols: Symbols<'a>,
-    to: GzEncoder<Vec<u8>>,
+    to: Text,
     strings: HashMap<String, usize>,
     addresses: HashMap<u64, usize>,
     /// Address and the caller's number: a place in the tree of stacks.
@@ -34,7 +34,7 @@ pub(super) fn write(trace: &Trace, path: &Path) -> Result<(), Error> {
     let mut writer = Writer {
         trace,
         symbols: Symbols::new(trace),
-        to: GzEncoder::new(Vec::new(), Compression::default()),
+        to: Text::new(path.extension().is_some_and(|name| name == "gz")),
         strings: HashMap::new(),
         addresses: HashMap::new(),
         places: HashMap::new(),
@@ -45,10 +45,46 @@ pub(super) fn write(trace: &Trace, path: &Path) -> Result<(), Error> {
         Fault::Io(error) => Error::failed(error),
         Fault::Trace(error) => error.into(),
     })?;
-    let packed = writer.to.finish().map_err(Error::failed)?;
+    let written = writer.to.finish().map_err(Error::failed)?;
     let mut out = Output::create(path)?;
-    out.bytes(&packed)?;
+    out.bytes(&written)?;
     out.finish()
+}
+
+/// The text, compressed or plain.
+enum Text {
+    Packed(GzEncoder<Vec<u8>>),
+    Plain(Vec<u8>),
+}
+
+impl Text {
+    fn new(packed: bool) -> Text {
+        if packed {
+            Text::Packed(GzEncoder::new(Vec::new(), Compression::default()))
+        } else {
+            Text::Plain(Vec::new())
+        }
+    }
+
+    fn finish(self) -> std::io::Result<Vec<u8>> {
+        match self {
+            Text::Packed(packed) => packed.finish(),
+            Text::Plain(text) => Ok(text),
+        }
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Text::Packed(packed) => packed.write(bytes),
+            Text::Plain(text) => text.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 enum Fault {

@@ -35,9 +35,6 @@ pub(super) struct Live {
     pub(super) unknown: u64,
 }
 
-/// Larger requests are damage; sums of smaller ones do not wrap.
-const LARGEST: u64 = 1 << 46;
-
 impl Live {
     pub(super) fn blocks(&self) -> u64 {
         self.blocks.len() as u64
@@ -81,7 +78,7 @@ impl Live {
         self.gone(event.pointer, false, f);
         let block = Block {
             pointer: event.pointer,
-            size: event.size.clamp(1, LARGEST),
+            size: event.size.clamp(1, crate::input::LARGEST),
             birth,
             stack: event.stack,
         };

@@ -121,19 +121,7 @@ fn report(trace: &Trace, heap: Option<u32>, by: By) -> Result<Report, Error> {
             "{name}: a sampled trace has no heap map: record without --sample"
         )));
     }
-    let heaps = input::heaps(trace)?;
-    let most = heaps
-        .iter()
-        .max_by_key(|&(&heap, &count)| (count, u32::MAX - heap));
-    let heap = match heap.or(most.map(|(&heap, _)| heap)) {
-        Some(heap) if heaps.contains_key(&heap) => heap,
-        Some(heap) => {
-            return Err(Error::failed(format_args!(
-                "{name}: no event of heap {heap}"
-            )));
-        }
-        None => return Err(Error::failed(format_args!("{name}: no event in the trace"))),
-    };
+    let (heap, heaps) = input::choose(trace, heap)?;
     let mut scan = scan::scan(trace, heap)?;
     let space = Space::new(scan.take_touched(), CELLS);
     let frames = Frames::new(trace);

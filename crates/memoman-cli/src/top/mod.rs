@@ -22,7 +22,8 @@ Example: memoman top $(pidof app)
 
 The program runs under libmemoman_preload.so, or uses libmemoman. A handle heap is found by its
 address, which the program prints: --heap 0x7ffd1200. The figures are read while the program runs:
-each is of its own moment.")]
+each is of its own moment. Fragmentation is not among them: it needs a walk over all blocks, which
+change meanwhile. Inside the program mm_measure has it, afterwards `memoman report`.")]
 pub(crate) struct Args {
     /// The process.
     pid: u32,

@@ -79,7 +79,8 @@ impl<'a> Sink<'a> {
         bytes.iter().for_each(|&byte| self.byte(byte));
     }
 
-    /// Writes a fixed text.
+    /// Writes a fixed text. (Its many calls are short if it is a function.)
+    #[inline(never)]
     pub(super) fn text(&mut self, text: &str) {
         self.print(text, &[]);
     }

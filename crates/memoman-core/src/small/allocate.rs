@@ -39,6 +39,16 @@ impl Tlsf {
         result(unsafe { malloc(self.control(), bytes) }, bytes)
     }
 
+    /// [`Tlsf::malloc`], which is compiled once in this build.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn malloc_outlined(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live (caller).
+        unsafe { self.malloc(bytes) }
+    }
+
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1).
     /// The alignment gap becomes a free block.
     ///

@@ -134,4 +134,14 @@ impl Tlsf {
             (_, Some(misuse)) => Err(misuse),
         }
     }
+
+    /// [`Tlsf::free`], which is compiled once in this build.
+    ///
+    /// # Safety
+    /// The duties of [`Tlsf::free`].
+    #[inline(always)]
+    pub unsafe fn free_outlined(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
+        // SAFETY: those of `free` (caller).
+        unsafe { self.free(ptr) }
+    }
 }

@@ -10,7 +10,7 @@ use crate::pool::Pool;
 /// use memoman_core::Invariant;
 /// assert_eq!(Invariant::Counters as u8, 8);
 /// ```
-#[repr(u8)]
+#[repr(usize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invariant {
     /// I1: the bitmaps match the lists.

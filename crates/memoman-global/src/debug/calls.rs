@@ -3,6 +3,7 @@
 
 use core::ptr::{self, NonNull};
 
+use memoman_debug::Family;
 use memoman_debug::site::{Site, here};
 
 use crate::allocator::{Refusal, Tlsf};
@@ -25,7 +26,9 @@ fn serve(
         let mut result = attempt(tlsf);
         if result == Err(Refusal::Exhausted)
             && let Some(need) = need
-            && state.grow(tlsf, need, need < LARGE)
+            && let Some(wanted) = state.wanted(tlsf, [need; 2], need < LARGE)
+            && let Some(region) = wanted.map()
+            && state.add(tlsf, region)
         {
             // SAFETY: the instance is live and under the lock; the refusal above was counted.
             unsafe { tlsf.withdraw_refusal() };
@@ -73,15 +76,19 @@ const GAPS: usize = 2;
 /// from growing.
 #[inline(always)]
 pub fn malloc(bytes: usize) -> *mut u8 {
-    allocate(bytes, here())
+    allocate(bytes, here(), Family::Malloc)
 }
 
 #[inline]
-fn allocate(bytes: usize, site: Site) -> *mut u8 {
+fn allocate(bytes: usize, site: Site, family: Family) -> *mut u8 {
     let bytes = bytes.max(1);
     serve(bytes.checked_add(SLACK), |tlsf| {
-        // SAFETY: the instance is live and under the lock.
-        unsafe { tlsf.at(site).malloc(bytes) }
+        // SAFETY: the instance is live and under the lock; the block is new.
+        unsafe {
+            let block = tlsf.at(site).malloc(bytes)?;
+            tlsf.set_family(block, family);
+            Ok(block)
+        }
     })
 }
 
@@ -93,7 +100,7 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
         set_errno(ENOMEM);
         return ptr::null_mut();
     };
-    let payload = allocate(bytes, here());
+    let payload = allocate(bytes, here(), Family::Malloc);
     if !payload.is_null() {
         // SAFETY: a fresh block of at least `bytes` bytes; clearing needs no lock.
         unsafe { payload.write_bytes(0, bytes) };
@@ -104,11 +111,22 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
 /// Aligned allocation: EINVAL for an alignment that is no power of two, else as [`malloc`].
 #[inline(always)]
 pub fn memalign(align: usize, bytes: usize) -> *mut u8 {
-    allocate_aligned(align, bytes, here())
+    allocate_aligned(align, bytes, here(), Family::Malloc)
+}
+
+/// [`memalign`], all bytes zero.
+#[inline]
+pub(crate) fn memalign_zeroed(align: usize, bytes: usize) -> *mut u8 {
+    let block = allocate_aligned(align, bytes, here(), Family::Malloc);
+    if !block.is_null() {
+        // SAFETY: a fresh block of at least `bytes` bytes.
+        unsafe { block.write_bytes(0, bytes) };
+    }
+    block
 }
 
 #[inline]
-fn allocate_aligned(align: usize, bytes: usize, site: Site) -> *mut u8 {
+fn allocate_aligned(align: usize, bytes: usize, site: Site, family: Family) -> *mut u8 {
     if !align.is_power_of_two() {
         set_errno(EINVAL);
         return ptr::null_mut();
@@ -118,8 +136,12 @@ fn allocate_aligned(align: usize, bytes: usize, site: Site) -> *mut u8 {
         .checked_mul(GAPS)
         .and_then(|gaps| bytes.checked_add(gaps)?.checked_add(SLACK));
     serve(need, |tlsf| {
-        // SAFETY: the instance is live and under the lock.
-        unsafe { tlsf.at(site).memalign(align, bytes) }
+        // SAFETY: the instance is live and under the lock; the block is new.
+        unsafe {
+            let block = tlsf.at(site).memalign(align, bytes)?;
+            tlsf.set_family(block, family);
+            Ok(block)
+        }
     })
 }
 
@@ -138,11 +160,11 @@ pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
 #[inline]
 unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
     let Some(block) = NonNull::new(ptr) else {
-        return allocate(bytes, site);
+        return allocate(bytes, site, Family::Malloc);
     };
     if bytes == 0 {
         // SAFETY: a live block (caller).
-        unsafe { release(ptr, site) };
+        unsafe { release(ptr, site, None) };
         return ptr::null_mut();
     }
     serve(bytes.checked_add(SLACK), |tlsf| {
@@ -158,20 +180,25 @@ unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
 #[inline(always)]
 pub unsafe fn free(ptr: *mut u8) {
     // SAFETY: NULL or a live block (caller).
-    unsafe { release(ptr, here()) }
+    unsafe { release(ptr, here(), None) }
 }
 
 /// # Safety
 /// `ptr` is NULL or a live block of this heap. (Misuse that the records show is reported.)
 #[inline]
-unsafe fn release(ptr: *mut u8, site: Site) {
+unsafe fn release(ptr: *mut u8, site: Site, by: Option<By>) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
     let outcome = with_heap(|state, tlsf| {
         // SAFETY: the instance is live and under the lock; the debug layer tests the block.
         unsafe {
-            match tlsf.at(site).free(block) {
+            let tlsf = tlsf.at(site);
+            let freed = match by {
+                Some((family, bytes)) => tlsf.free_as(block, family, bytes),
+                None => tlsf.free(block),
+            };
+            match freed {
                 Ok(freed) => {
                     if let Some(pool) = tlsf.emptied_pool(freed) {
                         state.emptied(tlsf, pool);
@@ -211,12 +238,25 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
     }
 }
 
+/// The family of a freeing function, and the size that it passes.
+type By = (Family, Option<usize>);
+
+/// `free` by a function of the shim: its family, and the size if it has one.
+///
+/// # Safety
+/// The duties of [`free`].
+#[inline(always)]
+pub unsafe fn free_as(ptr: *mut u8, family: Family, bytes: Option<usize>) {
+    // SAFETY: NULL or a live block (caller).
+    unsafe { release(ptr, here(), Some((family, bytes))) }
+}
+
 /// [`malloc`] for a caller that passes its own call site.
-pub fn malloc_at(bytes: usize, site: Site) -> *mut u8 {
-    allocate(bytes, site)
+pub fn malloc_at(bytes: usize, site: impl Into<Site>, family: Family) -> *mut u8 {
+    allocate(bytes, site.into(), family)
 }
 
 /// [`memalign`] for a caller that passes its own call site.
-pub fn memalign_at(align: usize, bytes: usize, site: Site) -> *mut u8 {
-    allocate_aligned(align, bytes, site)
+pub fn memalign_at(align: usize, bytes: usize, site: impl Into<Site>, family: Family) -> *mut u8 {
+    allocate_aligned(align, bytes, site.into(), family)
 }

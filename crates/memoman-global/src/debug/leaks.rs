@@ -1,7 +1,11 @@
-//! At exit, the debug library validates the heap and lists the blocks still in use.
+//! At exit, the debug library validates the heap and lists the blocks still in use; those of an
+//! instance when it is destroyed.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use memoman_debug::Known;
+
+use crate::allocator::Tlsf;
 use crate::process::{heap, misuse};
 use crate::system::stderr::Line;
 use crate::system::{env, program};
@@ -25,10 +29,41 @@ extern "C" fn end() {
         // SAFETY: the instance is live; the lock is released.
         unsafe { misuse::report(tlsf, violation.fault, violation.address) };
     }
-    if env::value(c"MEMOMAN_LEAKS", env::switch, b"0 or 1") == Some(true) {
-        list_leaks();
+    static LISTED: AtomicBool = AtomicBool::new(false);
+    if are_wanted() && !LISTED.swap(true, Ordering::Relaxed) {
+        // Collected under the lock, printed without it.
+        let mut leaks = Leaks::NEW;
+        // SAFETY: the instance is live and under the lock.
+        heap::with_heap(|_, tlsf| unsafe { tlsf.live_blocks(&mut |known| leaks.add(known)) });
+        leaks.print(b" in use at exit\n");
     }
 }
+
+fn are_wanted() -> bool {
+    env::value(c"MEMOMAN_LEAKS", env::switch, b"0 or 1") == Some(true)
+}
+
+/// Lists the blocks of an instance that is about to be destroyed, if it has any and
+/// `MEMOMAN_LEAKS=1`.
+///
+/// # Safety
+/// The instance is live.
+pub unsafe fn list_leaks_of(tlsf: Tlsf) {
+    if are_wanted() {
+        let mut leaks = Leaks::NEW;
+        // SAFETY: the instance is live (caller); `add` makes no call on it.
+        unsafe { tlsf.live_blocks(&mut |known| leaks.add(known)) };
+        if leaks.all.blocks > 0 {
+            leaks.print(b" in use at mm_destroy\n");
+        }
+    }
+}
+
+const NONE: Leak = Leak {
+    site: 0,
+    blocks: 0,
+    bytes: 0,
+};
 
 /// The blocks of one call site that have not been freed.
 #[derive(Clone, Copy)]
@@ -38,56 +73,58 @@ struct Leak {
     bytes: usize,
 }
 
-/// Prints the blocks still in use, by call site, most bytes first.
-fn list_leaks() {
-    static LISTED: AtomicBool = AtomicBool::new(false);
-    if LISTED.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    const NONE: Leak = Leak {
-        site: 0,
-        blocks: 0,
-        bytes: 0,
+/// The blocks still in use, by call site.
+struct Leaks {
+    sites: [Leak; SITES],
+    all: Leak,
+    /// The blocks of further sites.
+    rest: Leak,
+}
+
+impl Leaks {
+    const NEW: Leaks = Leaks {
+        sites: [NONE; SITES],
+        all: NONE,
+        rest: NONE,
     };
-    let mut leaks = [NONE; SITES];
-    let (mut all, mut rest) = (NONE, NONE);
-    // Collected under the lock, printed without it.
-    heap::with_heap(|_, tlsf| {
-        // SAFETY: the instance is live and under the lock.
-        unsafe {
-            tlsf.live_blocks(&mut |known| {
-                let place = leaks
-                    .iter_mut()
-                    .find(|leak| leak.blocks == 0 || leak.site == known.allocated);
-                let entry = place.unwrap_or(&mut rest);
-                entry.site = known.allocated;
-                for sum in [entry, &mut all] {
-                    sum.blocks += 1;
-                    sum.bytes += known.size;
-                }
-            });
-        }
-    });
-    leaks.sort_unstable_by_key(|leak| core::cmp::Reverse((leak.bytes, leak.blocks)));
-    for (line, leak) in leaks.iter().enumerate() {
-        if leak.blocks == 0 {
-            break;
-        }
-        if line < LINES {
-            row(leak)
-                .text(b" allocated at ")
-                .site(leak.site)
-                .text(b"\n")
-                .print();
-        } else {
-            rest.blocks += leak.blocks;
-            rest.bytes += leak.bytes;
+
+    fn add(&mut self, known: Known) {
+        let place = self
+            .sites
+            .iter_mut()
+            .find(|leak| leak.blocks == 0 || leak.site == known.allocated);
+        let entry = place.unwrap_or(&mut self.rest);
+        entry.site = known.allocated;
+        for sum in [entry, &mut self.all] {
+            sum.blocks += 1;
+            sum.bytes += known.size;
         }
     }
-    if rest.blocks > 0 {
-        row(&rest).text(b" allocated elsewhere\n").print();
+
+    /// Prints the sites, most bytes first, and the sum with these words.
+    fn print(mut self, ending: &[u8]) {
+        self.sites
+            .sort_unstable_by_key(|leak| core::cmp::Reverse((leak.bytes, leak.blocks)));
+        for (line, leak) in self.sites.iter().enumerate() {
+            if leak.blocks == 0 {
+                break;
+            }
+            if line < LINES {
+                row(leak)
+                    .text(b" allocated at ")
+                    .site(leak.site)
+                    .text(b"\n")
+                    .print();
+            } else {
+                self.rest.blocks += leak.blocks;
+                self.rest.bytes += leak.bytes;
+            }
+        }
+        if self.rest.blocks > 0 {
+            row(&self.rest).text(b" allocated elsewhere\n").print();
+        }
+        row(&self.all).text(ending).print();
     }
-    row(&all).text(b" in use at exit\n").print();
 }
 
 fn row(leak: &Leak) -> Line {

@@ -4,13 +4,18 @@
 //! |---|---|
 //! | `calls.rs` | malloc and the rest |
 //! | `report.rs` | the report of a fault on stderr |
+//! | `sanitizer.rs` | the stack of a report, from a sanitizer's runtime |
 //! | `leaks.rs` | validation and the list of leaks at exit |
-//! | `settings.rs` | `MM_DEBUG_VALIDATE_SHIFT` |
+//! | `stack.rs` | the return addresses beyond the first one |
+//! | `settings.rs` | `MM_DEBUG_VALIDATE_SHIFT`, `MM_DEBUG_STACK` |
 
 pub(crate) mod calls;
 pub(crate) mod leaks;
 pub(crate) mod report;
+mod sanitizer;
 pub(crate) mod settings;
+mod stack;
 
+pub use leaks::list_leaks_of;
 pub use report::print;
-pub use settings::validate_shift;
+pub use settings::configure;

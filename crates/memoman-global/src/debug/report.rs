@@ -2,11 +2,12 @@
 
 use memoman_debug::{Fault, Kind, Known};
 
+use crate::debug::sanitizer;
 use crate::system::program;
 use crate::system::stderr::Line;
 
-/// Prints a fault and its block on stderr, in one `write`. Called without the lock: a symbol's
-/// lookup may take the dynamic linker's.
+/// Prints a fault and its block on stderr, in one `write`, and the stack, if the program has a
+/// sanitizer. Called without the lock: a symbol's lookup may take the dynamic linker's.
 pub fn print(fault: &Fault) {
     let mut line = Line::headline(fault.message().to_bytes(), fault.address);
     if let Some(block) = &fault.block {
@@ -31,6 +32,33 @@ pub fn print(fault: &Fault) {
         line.text(b"\n");
     }
     line.print();
+    if let Some(block) = &fault.block {
+        callers(block, 0, b"allocation");
+        if block.is_freed {
+            callers(block, block.frames, b"free");
+        }
+    }
+    sanitizer::print_stack();
+}
+
+/// Prints the callers of one of a block's two calls, a line each, from the first one of the block's
+/// return addresses on.
+fn callers(block: &Known, first: usize, what: &[u8]) {
+    for index in first..first + block.frames {
+        // SAFETY: the block holds this many addresses twice, and is not in use by another thread
+        // that could end it: the call that found the fault has had no effect.
+        let address = unsafe { block.stacks.wrapping_add(index).read_unaligned() };
+        if address == 0 {
+            break;
+        }
+        Line::new()
+            .text(b"memoman:     ")
+            .text(what)
+            .text(b" called from ")
+            .site(address)
+            .text(b"\n")
+            .print();
+    }
 }
 
 impl Line {
@@ -57,19 +85,23 @@ impl Line {
             .text(b"\n");
     }
 
-    /// Appends a return address, and where it lies in its program or library.
+    /// Appends a return address, where it lies in its program or library, and the function, if that
+    /// is exported.
     pub(crate) fn site(&mut self, site: usize) -> &mut Line {
         if site == 0 {
             return self.text(b"an unknown place");
         }
         let line = self.address(site);
-        program::image(site, |path, base| {
+        program::image(site, |path, base, function| {
             let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
             line.text(b" (")
                 .text(name.get(..96).unwrap_or(name))
                 .text(b"+")
-                .address(site.wrapping_sub(base))
-                .text(b")");
+                .address(site.wrapping_sub(base));
+            if let Some(name) = function {
+                line.text(b", in ").text(name.get(..96).unwrap_or(name));
+            }
+            line.text(b")");
         });
         line
     }

@@ -74,7 +74,18 @@ pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) -> Result<Option<Pool>
 ///
 /// # Safety
 /// The block is aligned, and its header may be read.
+#[inline(never)]
 pub(crate) unsafe fn usable_size_meanwhile(block: NonNull<u8>) -> usize {
+    // SAFETY: the caller's duties.
+    unsafe { usable_size_inlined(block) }
+}
+
+/// [`usable_size_meanwhile`], compiled into its caller.
+///
+/// # Safety
+/// The block is aligned, and its header may be read.
+#[inline(always)]
+pub(crate) unsafe fn usable_size_inlined(block: NonNull<u8>) -> usize {
     #[repr(C, align(16))]
     struct Copy([usize; 6]);
     const WORD: usize = size_of::<usize>();

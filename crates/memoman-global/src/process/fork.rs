@@ -11,9 +11,13 @@
 //!
 //! The debug library has one heap for all threads and no side heap: its threads wait for the fork.
 
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::lock::LOCK;
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+use crate::system::sync::this_thread;
 use crate::system::{program, signals};
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -49,10 +53,30 @@ extern "C" fn postfork_child() {
     });
 }
 
-/// Registers the handlers, once in the process. Called without the lock: this may allocate.
+/// Registers the handlers, once in the process. Called without the lock: this may allocate. (A
+/// process with one thread needs no handlers: its child has all of its threads.)
 pub(crate) fn register() {
     if !REGISTERED.swap(true, Ordering::Relaxed) {
         program::at_fork(prefork, postfork_parent, postfork_child);
+    }
+}
+
+/// The thread that has loaded the library; 0 before that.
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+static FIRST: AtomicUsize = AtomicUsize::new(0);
+
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+pub(crate) fn note_first() {
+    FIRST.store(this_thread(), Ordering::Relaxed);
+}
+
+/// For a thread that no call of [`register`] has announced: one of the C library's own, or of
+/// `clone`. (A fork that has begun before does not wait for it.)
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+pub(crate) fn register_unless_first() {
+    let first = FIRST.load(Ordering::Relaxed);
+    if first != 0 && first != this_thread() {
+        register();
     }
 }
 
@@ -62,8 +86,9 @@ mod heaps {
     use core::ptr;
 
     use crate::process::lock::LOCK;
+    use crate::process::mapping_word::is_large;
     use crate::process::segments::Segment;
-    use crate::process::{large, later, registry, segments, side};
+    use crate::process::{large, later, map, registry, segments, side};
     use crate::thread::heap::ThreadHeap;
     use crate::thread::{attach, calls, lifetime, remote};
 
@@ -114,9 +139,9 @@ mod heaps {
         later::settle(
             // SAFETY: a block whose `free` was put aside; the map says whose it is.
             |block| unsafe {
-                let owner = ThreadHeap::of(block.as_ptr().addr());
+                let owner: *mut ThreadHeap = map::owner_outlined(block.as_ptr().addr()).cast();
                 let own = outside();
-                if owner.is_null() {
+                if owner.is_null() || is_large(owner) {
                     large::free(block);
                 } else if own.is_null() {
                     remote::free_without_heap(owner, block);

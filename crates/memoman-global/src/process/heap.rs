@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr;
 #[cfg(not(memoman_debug))]
-use core::sync::atomic::AtomicU8;
+use core::sync::atomic::{AtomicBool, AtomicU8};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 #[cfg(not(memoman_debug))]
@@ -14,7 +14,7 @@ use crate::allocator::Misuse;
 use crate::allocator::{Pool, Tlsf};
 use crate::process::lock::LOCK;
 use crate::process::pages::Piece;
-use crate::process::regions::{Doomed, Regions};
+use crate::process::regions::{Region, Regions, Wanted, unmap_doomed};
 use crate::system::env::Settings;
 use crate::system::errno::errno;
 use crate::system::stderr::Line;
@@ -169,9 +169,19 @@ impl State {
         Some(tlsf)
     }
 
-    /// [`Regions::grow`].
-    pub(crate) fn grow(&mut self, tlsf: Tlsf, need: usize, ordinary: bool) -> bool {
-        self.regions.grow(tlsf, &self.settings, need, ordinary)
+    /// [`Regions::wanted`].
+    pub(crate) fn wanted(
+        &mut self,
+        tlsf: Tlsf,
+        needs: [usize; 2],
+        ordinary: bool,
+    ) -> Option<Wanted> {
+        self.regions.wanted(tlsf, &self.settings, needs, ordinary)
+    }
+
+    /// [`Regions::add`].
+    pub(crate) fn add(&mut self, tlsf: Tlsf, region: Region) -> bool {
+        self.regions.add(tlsf, region).is_some()
     }
 
     /// [`Regions::emptied`].
@@ -221,7 +231,9 @@ impl State {
         if let (Some(first), Some(_)) = (self.regions.first, self.settings.reserve) {
             // SAFETY: the first pool is never given back.
             let (start, bytes) = unsafe { first.memory() };
-            crate::process::map::prefault(start.addr(), bytes, self.settings.lock);
+            if self.settings.lock {
+                crate::process::map::lock(start.addr(), bytes);
+            }
             crate::process::registry::prefault_first(self.settings.lock);
         }
     }
@@ -257,11 +269,23 @@ impl State {
     /// Keeps misuse found under the lock for `misuse::report_deferred`.
     pub(crate) fn defer(&mut self, found: (Misuse, *const u8)) {
         self.shared.deferred = Some(found);
+        DEFERRED.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn take_deferred(&mut self) -> Option<(Misuse, *const u8)> {
+        DEFERRED.store(false, Ordering::Relaxed);
         self.shared.deferred.take()
     }
+}
+
+/// Misuse is deferred. Written under the lock.
+#[cfg(not(memoman_debug))]
+static DEFERRED: AtomicBool = AtomicBool::new(false);
+
+/// Misuse is deferred: by this thread, or by another one.
+#[cfg(not(memoman_debug))]
+pub(crate) fn is_deferred() -> bool {
+    DEFERRED.load(Ordering::Relaxed)
 }
 
 /// Runs `work` on the process-wide state and instance under the lock; None when the instance cannot
@@ -277,9 +301,8 @@ pub(crate) fn with_heap<R>(mut work: impl FnMut(&mut State, Tlsf) -> R) -> Optio
 /// The body of [`with_heap`], compiled once.
 #[inline(never)]
 fn wait_and_enter(work: &mut dyn FnMut(&mut State, Tlsf)) {
-    if let Some(doomed) = LOCK.with(|| enter(work)) {
-        doomed.unmap();
-    }
+    LOCK.with(|| enter(work));
+    unmap_doomed();
 }
 
 /// The lock is not available, and must not be waited for: another thread forks, or this thread is
@@ -305,27 +328,24 @@ pub(crate) fn try_with_heap<R>(
 #[cfg(not(memoman_debug))]
 #[inline(never)]
 fn try_to_enter(work: &mut dyn FnMut(&mut State, Tlsf)) -> bool {
-    let entered = LOCK.try_with(|| enter(work));
-    if let Some(Some(doomed)) = entered {
-        doomed.unmap();
-        return true;
+    let entered = LOCK.try_with(|| enter(work)).is_some();
+    if entered {
+        unmap_doomed();
     }
-    entered.is_some()
+    entered
 }
 
-/// Runs `work` under the lock. Returns the regions to unmap without it; None, without running it,
-/// when there is no instance.
+/// Runs `work` under the lock, unless there is no instance.
 #[inline(always)]
-fn enter(work: &mut dyn FnMut(&mut State, Tlsf)) -> Option<Doomed> {
+fn enter(work: &mut dyn FnMut(&mut State, Tlsf)) {
     #[cfg(not(memoman_debug))]
     if LOCK.take_unsettled() {
         crate::process::registry::forget_others();
     }
-    let tlsf = created()?;
-    // SAFETY: the lock is held, and `work` does not call this function.
-    let state = unsafe { &mut *HEAP.0.get() };
-    work(state, tlsf);
-    Some(state.regions.take_doomed())
+    if let Some(tlsf) = created() {
+        // SAFETY: the lock is held, and `work` does not call this function.
+        work(unsafe { &mut *HEAP.0.get() }, tlsf);
+    }
 }
 
 /// The instance, created at the first use. Under the lock.

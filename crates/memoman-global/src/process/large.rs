@@ -1,83 +1,52 @@
 //! Blocks of the process-wide instance, under its lock: those of threads without a heap, those
 //! allocated while no segment was available, and large ones in a reserve.
 //!
-//! The map has no word for them. So a pointer that the map does not know is first looked for in the
-//! instance's pools, of which there are few: the memory at any other address is not read.
+//! The map knows the units of the instance's regions: the memory at any other address is not read.
 
 use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
-use crate::process::heap::{Away, State, try_with_heap};
-use crate::process::regions::LARGE;
-use crate::process::{core_calls, later, misuse, side};
+use crate::process::heap::{Away, State, instance, try_with_heap};
+use crate::process::{core_calls, later, map, mapping_word, misuse, side};
 
-/// Allocates from the instance; with `grow`, from a new region if no pool can serve the request.
-/// Exhaustion is not counted as a refused request. Under the lock.
+/// Allocates from the instance as it is. Exhaustion is not counted as a refused request. Under the
+/// lock.
 pub(crate) fn allocate(
     state: &mut State,
     tlsf: Tlsf,
     align: usize,
     bytes: usize,
-    grow: bool,
 ) -> Result<NonNull<u8>, Refusal> {
-    let result = allocate_uncounted(state, tlsf, align, bytes, grow);
+    // SAFETY: the instance is live and under the lock.
+    let result = unsafe { core_calls::allocate(tlsf, align, bytes) };
     if result.is_ok() {
         state.count_allocation(tlsf);
     }
     result
 }
 
-/// [`allocate`] without the count of allocations: segments are not counted.
-pub(crate) fn allocate_uncounted(
-    state: &mut State,
-    tlsf: Tlsf,
-    align: usize,
-    bytes: usize,
-    grow: bool,
-) -> Result<NonNull<u8>, Refusal> {
-    // SAFETY: the instance is live and under the lock.
-    let attempt = || unsafe { core_calls::allocate(tlsf, align, bytes) };
-    let result = attempt();
-    if !grow || result != Err(Refusal::Exhausted) {
-        return result;
-    }
-    let gap = if align <= ALIGN { 0 } else { align };
-    let need = bytes
-        .checked_add(gap)
-        .and_then(|bytes| bytes.checked_add(4 * ALIGN + HEADER));
-    match need {
-        Some(need) if state.grow(tlsf, need, is_shared(need)) => attempt(),
-        _ => result,
-    }
-}
-
-/// A region for a request is to serve others too.
-fn is_shared(need: usize) -> bool {
-    #[cfg(not(memoman_debug))]
-    if crate::process::mapping_spares::crowded() {
-        return true;
-    }
-    need < LARGE
-}
-
 /// Allocates from the pools that there are. None when they have no room, or another thread forks.
 pub(crate) fn allocate_in_pools(align: usize, bytes: usize) -> Option<NonNull<u8>> {
-    try_with_heap(|state, tlsf| allocate(state, tlsf, align, bytes, false).ok())
+    try_with_heap(|state, tlsf| allocate(state, tlsf, align, bytes).ok())
         .ok()
         .flatten()
         .flatten()
 }
 
-/// An error if the address lies in no pool after its header, so that not even the word before it
-/// may be read. O(pools).
-fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
+/// An error if the address lies in no region after a pool's header, or in a segment, so that not
+/// even the word before it may be read. O(1). Needs no lock, but without it a region may go
+/// meanwhile that no live block keeps.
+fn in_a_region(block: NonNull<u8>) -> Result<(), Misuse> {
     let address = block.as_ptr().addr();
-    // SAFETY: the instance is live and under the lock; a pool that it finds is one of its own.
-    unsafe {
-        match tlsf.pool_of(block.as_ptr()) {
-            Some(pool) if address - pool.memory().0.addr() >= HEADER => Ok(()),
-            _ => Err(Misuse::Foreign),
-        }
+    let header = address.wrapping_sub(HEADER);
+    // Where the header lies in the unit before, that one has a word, too: it is a region's, or a
+    // large block's that reaches to the unit's end.
+    if map::owner_outlined(address) == mapping_word::region()
+        && !map::owner_outlined(header).is_null()
+    {
+        Ok(())
+    } else {
+        Err(Misuse::Foreign)
     }
 }
 
@@ -86,6 +55,7 @@ fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
 /// # Safety
 /// The block is in no segment, and not used any more. (Misuse that the header checks detect
 /// is reported.)
+#[inline(never)]
 pub(crate) unsafe fn free(block: NonNull<u8>) {
     if side::owns(block) {
         // SAFETY: the side heap's block, not used any more (caller).
@@ -97,7 +67,7 @@ pub(crate) unsafe fn free(block: NonNull<u8>) {
     let misuse = try_with_heap(|state, tlsf| {
         // SAFETY: the instance is live and under the lock; the core tests the block.
         unsafe {
-            match in_a_pool(tlsf, block).and_then(|()| core_calls::free(tlsf, block)) {
+            match in_a_region(block).and_then(|()| core_calls::free(tlsf, block)) {
                 Ok(Some(pool)) => {
                     state.emptied(tlsf, pool);
                     None
@@ -142,7 +112,7 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
         // SAFETY: the instance is live and under the lock; the core tests the block before all
         // else.
         unsafe {
-            let result = match in_a_pool(tlsf, block) {
+            let result = match in_a_region(block) {
                 Ok(()) => tlsf.realloc_in_place(block, ALIGN, bytes),
                 Err(misuse) => Err(Refusal::Misuse(misuse, block.as_ptr())),
             };
@@ -164,8 +134,13 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
             misuse::report_global(misuse, address);
             Ok(ptr::null_mut())
         }
-        // SAFETY: a live block (caller).
-        Err(Away) => Err(unsafe { core_calls::usable_size_meanwhile(block) }),
+        Err(Away) => {
+            // SAFETY: the caller's duties.
+            match unsafe { usable_size(block) } {
+                0 => Ok(ptr::null_mut()),
+                usable => Err(usable),
+            }
+        }
         _ => Err(usable),
     }
 }
@@ -174,24 +149,24 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
 ///
 /// # Safety
 /// The block is in no segment. (Misuse that the header checks detect is reported.)
+#[inline(never)]
 pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
-    // Under the lock: freeing a neighbour writes a flag into this block's header.
-    // SAFETY: the instance is live and under the lock; the core tests the block.
-    let found = unsafe {
-        if side::owns(block) {
-            Ok(Some(side::usable_size(block)))
-        } else {
-            try_with_heap(|_, tlsf| in_a_pool(tlsf, block).and_then(|()| tlsf.usable_size(block)))
-        }
+    // SAFETY: the instance is live; the core tests the block. Freeing a neighbour writes a flag
+    // into this block's header, so this happens under the lock, or while another thread forks: only
+    // that one is in the instance then, and it writes whole words.
+    let tested = |tlsf: Tlsf| unsafe { in_a_region(block).and_then(|()| tlsf.usable_size(block)) };
+    let found = if side::owns(block) {
+        // SAFETY: the side heap's block, which it tests.
+        Some(unsafe { side::usable_size(block) })
+    } else {
+        try_with_heap(|_, tlsf| tested(tlsf)).unwrap_or_else(|Away| instance().map(tested))
     };
     match found {
-        Ok(Some(Ok(bytes))) => bytes,
-        Ok(Some(Err(misuse))) => {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(misuse)) => {
             misuse::report_global(misuse, block.as_ptr());
             0
         }
-        Ok(None) => 0,
-        // SAFETY: a live block (caller).
-        Err(Away) => unsafe { core_calls::usable_size_meanwhile(block) },
+        None => 0,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The map has a word for each unit: null; the thread heap one of whose *segments* (whole units,
 //! aligned to one) has the unit; or, odd, the description of the large block that begins in the
-//! unit (`process/mapping_word.rs`). It is read before anything at an address is, so an address
+//! unit, or the mark of a unit of the process-wide instance's regions
+//! (`process/mapping_word.rs`). It is read before anything at an address is, so an address
 //! from anywhere (the stack, a page of the program's own, a random number) is never followed.
 //!
 //! The root has an entry for each gibibyte of 48 bits, which is user space on x86-64 and AArch64;
@@ -35,7 +36,8 @@ pub(crate) const LEAF_LOG2: u32 = 16;
 const LEAF: usize = 1 << LEAF_LOG2;
 const ROOTS: usize = 1 << (ROOT_BITS - UNIT_LOG2 - LEAF_LOG2);
 
-/// A thread heap, of which the map knows the address only; an odd address describes a large block.
+/// A thread heap, of which the map knows the address only; an odd address describes a large block
+/// or a region.
 pub(crate) enum Owner {}
 
 /// The words of a gibibyte of address space: half a mebibyte, of which only the pages that have
@@ -68,6 +70,12 @@ pub(crate) fn owner(address: usize) -> *mut Owner {
         Some(entry) => entry.load(Ordering::Acquire),
         None => ptr::null_mut(),
     }
+}
+
+/// [`owner`], one copy for where it is not hot.
+#[inline(never)]
+pub(crate) fn owner_outlined(address: usize) -> *mut Owner {
+    owner(address)
 }
 
 #[inline(always)]
@@ -167,17 +175,12 @@ fn make<T>(entry: &AtomicPtr<T>) -> bool {
     true
 }
 
-/// Brings the words for a region into memory, so that no later call faults on them; with `lock`,
-/// locks them there. Under the lock.
-pub(crate) fn prefault(start: usize, bytes: usize, lock: bool) {
+/// Locks the words for a region in memory. They exist.
+pub(crate) fn lock(start: usize, bytes: usize) {
     let mut at = start & !(UNIT - 1);
     // A count of bytes left, not an end: on 32-bit targets the end of the last leaf wraps to 0.
     let mut left = start + bytes - at;
-    if !prepare(start, bytes) {
-        return;
-    }
-    assign(at, left, ptr::null_mut());
-    while lock && left > 0 {
+    while left > 0 {
         // The words of one leaf are contiguous.
         let here = ((LEAF - (at >> UNIT_LOG2) % LEAF) << UNIT_LOG2).min(left);
         if let Some(entry) = entry(at) {
@@ -191,8 +194,8 @@ pub(crate) fn prefault(start: usize, bytes: usize, lock: bool) {
     }
 }
 
-/// Sets the owner of these units: the heap that gets the segment, or null. Under the lock; the
-/// words exist. (Only the map of a segment's units is written: no large block begins in one.)
+/// Sets the word of these units: the heap that gets the segment, or a region's, or null. The units
+/// are the calling thread's, and the words exist. (No large block begins in one.)
 pub(crate) fn assign(start: usize, bytes: usize, owner: *mut Owner) {
     for unit in 0..bytes.div_ceil(UNIT) {
         if let Some(entry) = entry(start + (unit << UNIT_LOG2)) {

@@ -28,7 +28,7 @@ const CUT_PART: usize = 8;
 const CUT_LEAST: usize = 64 << 10;
 /// A request of at least [`WHOLE_LEAST`] takes a spare whole if it leaves less than this part of
 /// it: cut into pieces, spares would fit fewer and fewer of such requests.
-const SPLIT_PART: usize = 2;
+const SPLIT_PART: usize = 3;
 const WHOLE_LEAST: usize = 5 << 20;
 /// A block that grows by at least this part moves into a spare that fits: copying a page takes less
 /// than a sixth of the time of a page fault.
@@ -111,26 +111,12 @@ fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
 
 /// A mapping from the system.
 fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Option<Mapping> {
-    // The system aligns to a page.
-    let gap = align.saturating_sub(page);
     spares::count_mapped(bytes);
-    let all = bytes.checked_add(gap)?;
-    let start = memory::map(all, false)?;
-    let first = start.addr().wrapping_neg() & (align - 1);
+    let start = memory::map_aligned(bytes, align, page, false)?;
     let mapping = Mapping {
-        start: start.expose_provenance() + first,
+        start: start.expose_provenance(),
         bytes,
     };
-    // SAFETY: the mapping is this thread's, and these are its pages before and after the block. If
-    // the system keeps one, addresses without memory are lost.
-    unsafe {
-        if first > 0 {
-            memory::unmap(start, first);
-        }
-        if first < gap {
-            memory::unmap(start.wrapping_add(first + bytes), gap - first);
-        }
-    }
     if !map::prepare(mapping.start, 1) {
         // SAFETY: this thread's mapping, not handed out.
         unsafe { memory::unmap(mapping.block(), bytes) };
@@ -185,7 +171,7 @@ fn publish(mapping: Mapping) {
 /// it belongs to no large block.
 fn find(block: NonNull<u8>) -> Option<Result<Mapping, Misuse>> {
     let address = block.as_ptr().addr();
-    let (mapping, used) = Mapping::of_word(map::owner(address), address)?;
+    let (mapping, used) = Mapping::of_word(map::owner_outlined(address), address)?;
     if address < mapping.start {
         return None;
     }

@@ -24,10 +24,10 @@ use crate::system::memory;
 use crate::system::sync::{AtomicUsize, Ordering};
 
 const KEPT_LEAST: usize = 2 << 20;
-const KEPT_MOST: usize = if BYTES_MOST < 64 << 20 {
+const KEPT_MOST: usize = if BYTES_MOST < 96 << 20 {
     BYTES_MOST
 } else {
-    64 << 20
+    96 << 20
 };
 const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
@@ -258,7 +258,7 @@ fn release_while(more: impl Fn() -> bool) -> bool {
 /// word in the map is still a spare's.
 pub(crate) fn take(bytes: usize, or_less: Option<usize>) -> Option<(Mapping, bool)> {
     let mapping = SLOTS.take(bytes, or_less)?;
-    let word = map::owner(mapping.start);
+    let word = map::owner_outlined(mapping.start);
     let clean = Mapping::of_word(word, mapping.start) == Some((mapping, Use::Spare(true)));
     Some((mapping, clean))
 }

@@ -8,8 +8,10 @@
 //! the same steps. `spare`: no block; a mapping kept for the next one. `clean`: a spare that reads
 //! as zero.
 //!
-//! A mapping is at least a unit long, so no two begin in one unit, and no unit in which one begins
-//! lies wholly in a region of the process-wide instance, as a segment does.
+//! `clean` without `spare`: a unit of a region of the process-wide instance, which can be read.
+//!
+//! A mapping is at least a unit long, so no two begin in one unit, and none begins in a unit of a
+//! region, as regions are whole units.
 
 use core::ptr;
 
@@ -67,7 +69,7 @@ impl Mapping {
     /// What the word of the unit at `address` describes; None if it is a heap or null.
     pub(crate) fn of_word(word: *mut Owner, address: usize) -> Option<(Mapping, Use)> {
         let word = word.addr();
-        if word & TAG == 0 {
+        if word & TAG == 0 || word == REGION {
             return None;
         }
         let offset = (word >> OFFSET_SHIFT) % (UNIT / STEP) * STEP;
@@ -83,7 +85,15 @@ impl Mapping {
     }
 }
 
-/// The word of a large block.
+/// The word of a large block or of a region: no heap's.
 pub(crate) fn is_large<T>(word: *mut T) -> bool {
     word.addr() & TAG != 0
+}
+
+/// The word of a unit of a region that no thread heap has. (Not that of a thread without a heap,
+/// see `thread/lifetime.rs`.)
+const REGION: usize = TAG | CLEAN;
+
+pub(crate) fn region() -> *mut Owner {
+    ptr::without_provenance_mut(REGION)
 }

@@ -66,6 +66,9 @@ mod global {
 
     /// Reports what was deferred under the lock.
     pub(crate) fn report_deferred() {
+        if !heap::is_deferred() {
+            return;
+        }
         // While another thread forks it stays deferred.
         if let Ok(Some(Some((misuse, address)))) =
             heap::try_with_heap(|state, _| state.take_deferred())

@@ -8,13 +8,23 @@
 //!   empty ones, bounded in number and bytes, are kept: they save a program that frees and
 //!   allocates in turn the system calls and the page faults.
 //!
-//! The core returns "exhausted"; this layer adds a pool and calls it again. All functions are
-//! called under the lock, except those of [`Doomed`].
+//! The core returns "exhausted"; the lock's holder says which region is wanted, maps it after the
+//! lock is released, and adds it under the lock. The methods of [`Regions`] are called under the
+//! lock, all others without it.
+//!
+//! Each unit of a region has a word in the map, unless a thread heap has the unit: so a pointer's
+//! region is found in O(1) (not in the debug library, which has no map).
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use crate::allocator::{Pool, Tlsf};
+#[cfg(not(memoman_debug))]
+use crate::process::lock::LOCK;
+#[cfg(not(memoman_debug))]
+use crate::process::map::{self, UNIT};
+#[cfg(not(memoman_debug))]
+use crate::process::mapping_word;
 use crate::system::env::Settings;
 use crate::system::errno::errno;
 use crate::system::memory::{self, PAGE};
@@ -56,7 +66,18 @@ pub(crate) struct Regions {
     before: usize,
     /// Bytes of spares that were used again in this span.
     reused: usize,
-    doomed: Doomed,
+}
+
+/// A region that the instance needs: the bytes to ask the system for, in turn.
+pub(crate) struct Wanted {
+    sizes: [usize; 2],
+    lock: bool,
+}
+
+/// A mapped region that is no pool.
+pub(crate) struct Region {
+    start: *mut u8,
+    bytes: usize,
 }
 
 impl Regions {
@@ -64,21 +85,23 @@ impl Regions {
         Regions {
             first: None,
             spares: [None; SPARES],
-            worth: SPARE_MIN,
+            worth: 0,
             gave_back: 0,
             recent: 0,
             before: 0,
             reused: 0,
-            doomed: Doomed::new(),
         }
     }
 
     /// Adds the first pool: the reserve, or an ordinary region. A reserve that the system does not
     /// have is reported in one line.
     pub(crate) fn add_first(&mut self, tlsf: Tlsf, settings: &Settings) {
+        // Not in `new`: a static that is all zero takes no room in the library's file.
+        self.worth = SPARE_MIN;
+        let lock = settings.lock;
         if let Some(bytes) = settings.reserve {
-            self.first =
-                round_up(bytes).and_then(|bytes| self.add(tlsf, bytes, true, settings.lock));
+            let region = round_up(bytes).and_then(|bytes| Region::map(bytes, true, lock));
+            self.first = region.and_then(|region| self.add(tlsf, region));
             if self.first.is_none() {
                 Line::new()
                     .text(b"memoman: MEMOMAN_RESERVE ignored: the system has no region of ")
@@ -88,63 +111,55 @@ impl Regions {
             }
         }
         if self.first.is_none() {
-            self.first = self.add(tlsf, REGION_MIN, false, settings.lock);
+            let region = Region::map(REGION_MIN, false, lock);
+            self.first = region.and_then(|region| self.add(tlsf, region));
         }
     }
 
-    /// Maps a region and adds it to the instance as a pool.
-    fn add(&mut self, tlsf: Tlsf, bytes: usize, prefault: bool, lock: bool) -> Option<Pool> {
-        let start = memory::map(bytes, prefault).or_else(|| {
-            // What is about to be unmapped counts against the limits that may be reached.
-            let any = self.take_doomed().unmap();
-            any.then(|| memory::map(bytes, prefault)).flatten()
-        })?;
-        if lock {
-            keep_in_memory(start, bytes);
-        }
+    /// Adds a region to the instance as a pool. If the core refuses, it goes back.
+    pub(crate) fn add(&mut self, tlsf: Tlsf, region: Region) -> Option<Pool> {
         // SAFETY: the instance is live and under the lock; the region is fresh and used for nothing
         // else.
-        let pool = unsafe { tlsf.add_pool(start, bytes) };
+        let pool = unsafe { tlsf.add_pool(region.start, region.bytes) };
         if pool.is_none() {
             // SAFETY: the core has refused the region, so nothing uses it.
-            unsafe { memory::unmap(start, bytes) };
+            unsafe { doom(region.start, region.bytes) };
         }
         self.recent = self.recent.max(all(tlsf));
         pool
     }
 
-    /// Adds a pool in which a block of `need` bytes fits, all overheads included. With `ordinary`,
-    /// for a small request, an ordinary region if that is larger and the system has it.
+    /// A region in which a block of `needs` bytes fits, all overheads included: of the first
+    /// number, or, where the system has none, of the second. With `ordinary`, for a small request,
+    /// rather an ordinary region if that is larger. None if there may be no more regions.
     #[cold]
     #[inline(never)]
-    pub(crate) fn grow(
+    pub(crate) fn wanted(
         &mut self,
         tlsf: Tlsf,
         settings: &Settings,
-        need: usize,
+        needs: [usize; 2],
         ordinary: bool,
-    ) -> bool {
-        if settings.fixed && self.first.is_some() {
-            return false;
+    ) -> Option<Wanted> {
+        let [first, second] = needs;
+        // The core would refuse a larger block, and the region would stay.
+        if (settings.fixed && self.first.is_some()) || first > Tlsf::DEFAULT_MAX_BLOCK {
+            return None;
         }
-        let Some(fitting) = need.checked_add(Tlsf::POOL_OVERHEAD).and_then(round_up) else {
-            return false;
-        };
-        // The core would refuse the block, and the region would stay.
-        if need > Tlsf::DEFAULT_MAX_BLOCK {
-            return false;
-        }
+        let mut generous = round_up(first + Tlsf::POOL_OVERHEAD)?;
+        let fitting = round_up(second + Tlsf::POOL_OVERHEAD)?;
         if self.gave_back >= fitting {
             self.gave_back = 0;
             self.worth = (2 * self.worth).min(SPARE_MAX);
         }
         if ordinary {
-            let generous = (all(tlsf) / REGION_PART).clamp(REGION_MIN, REGION_MAX) & !(PAGE - 1);
-            if generous > fitting && self.add(tlsf, generous, false, settings.lock).is_some() {
-                return true;
-            }
+            let part = (all(tlsf) / REGION_PART).clamp(REGION_MIN, REGION_MAX) & !(PAGE - 1);
+            generous = generous.max(part);
         }
-        self.add(tlsf, fitting, false, settings.lock).is_some()
+        Some(Wanted {
+            sizes: [generous, fitting],
+            lock: settings.lock,
+        })
     }
 
     /// Bytes of empty regions that may be kept, of which there are `kept`.
@@ -235,7 +250,7 @@ impl Regions {
             let (start, bytes) = pool.memory();
             let removed = tlsf.remove_pool(start);
             if removed {
-                self.doomed.add(start, bytes);
+                doom(start, bytes);
             }
             removed
         }
@@ -257,11 +272,46 @@ impl Regions {
         }
         any
     }
+}
 
-    /// The regions to unmap, once the lock is released.
-    #[inline]
-    pub(crate) fn take_doomed(&mut self) -> Doomed {
-        core::mem::replace(&mut self.doomed, Doomed::new())
+impl Wanted {
+    /// Maps the first of the regions that the system has.
+    #[cold]
+    pub(crate) fn map(self) -> Option<Region> {
+        let mut sizes = self.sizes.into_iter();
+        sizes.find_map(|bytes| Region::map(bytes, false, self.lock))
+    }
+}
+
+impl Region {
+    /// Maps a region, in memory at once with `prefault`, and locked there with `lock`.
+    fn map(bytes: usize, prefault: bool, lock: bool) -> Option<Region> {
+        #[cfg(memoman_debug)]
+        let start = memory::map(bytes, prefault)?;
+        // Whole units, which no large block shares.
+        #[cfg(not(memoman_debug))]
+        let start = memory::map_aligned(bytes, UNIT, memory::page_size(), prefault)?;
+        #[cfg(not(memoman_debug))]
+        if map::prepare(start.addr(), bytes) {
+            map::assign(start.addr(), bytes, mapping_word::region());
+        } else {
+            // SAFETY: mapped above, and used for nothing.
+            unsafe { memory::unmap(start, bytes) };
+            return None;
+        }
+        if lock {
+            keep_in_memory(start, bytes);
+        }
+        Some(Region { start, bytes })
+    }
+
+    /// Gives back a region that is not needed.
+    #[cfg(not(memoman_debug))]
+    #[cold]
+    pub(crate) fn unmap(self) {
+        // SAFETY: mapped, and used for nothing.
+        unsafe { doom(self.start, self.bytes) };
+        unmap_doomed();
     }
 }
 
@@ -273,53 +323,83 @@ fn all(tlsf: Tlsf) -> usize {
 
 /// Regions without a pool, to be unmapped without the lock: unmapping takes as long as the region
 /// is large. (In a child that is forked meanwhile they stay mapped.)
-pub(crate) struct Doomed(*mut Region);
+static DOOMED: AtomicPtr<Doomed> = AtomicPtr::new(ptr::null_mut());
 
 /// The first words of such a region.
-struct Region {
-    next: *mut Region,
+struct Doomed {
+    next: *mut Doomed,
     bytes: usize,
 }
 
-impl Doomed {
-    const fn new() -> Doomed {
-        Doomed(ptr::null_mut())
+/// Has a region unmapped after the lock is released.
+///
+/// # Safety
+/// A region that nothing uses any more.
+unsafe fn doom(start: *mut u8, bytes: usize) {
+    let region: *mut Doomed = start.cast();
+    let mut next = DOOMED.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: the region is unused (caller), page-aligned, and larger than these words.
+        unsafe { region.write(Doomed { next, bytes }) };
+        // Release: the words come before the thread that takes the list.
+        let (set, seen) = (Ordering::Release, Ordering::Relaxed);
+        match DOOMED.compare_exchange(next, region, set, seen) {
+            Ok(_) => return,
+            Err(found) => next = found,
+        }
     }
+}
 
-    /// # Safety
-    /// A region from [`memory::map`] that nothing uses any more.
-    unsafe fn add(&mut self, start: *mut u8, bytes: usize) {
-        let region: *mut Region = start.cast();
-        // SAFETY: the region is unused (caller), page-aligned, and has held a pool's header.
+/// Unmaps the regions that have no pool any more. After the lock is released.
+#[inline]
+pub(crate) fn unmap_doomed() {
+    if !DOOMED.load(Ordering::Relaxed).is_null() {
+        unmap_all();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn unmap_all() {
+    let first = DOOMED.swap(ptr::null_mut(), Ordering::Acquire);
+    #[cfg(not(memoman_debug))]
+    let away = {
+        // SAFETY: `doom` has written the words, and the list is this thread's.
         unsafe {
-            region.write(Region {
-                next: self.0,
-                bytes,
-            });
-        }
-        self.0 = region;
-    }
-
-    /// Unmaps them. True if there was one.
-    #[inline]
-    pub(crate) fn unmap(self) -> bool {
-        !self.0.is_null() && self.unmap_all()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn unmap_all(self) -> bool {
-        let mut next = self.0;
-        while !next.is_null() {
-            // SAFETY: `add` has written the words; the region is unmapped once, after they are
-            // read.
-            unsafe {
-                let Region { next: after, bytes } = next.read();
-                memory::unmap(next.cast(), bytes);
-                next = after;
+            each_doomed(first, |start, bytes| {
+                map::assign(start, bytes, ptr::null_mut())
+            })
+        };
+        // A thread that has found a word before this reads a header by it under the lock.
+        LOCK.try_with(|| ()).is_none()
+    };
+    #[cfg(memoman_debug)]
+    let away = false;
+    // SAFETY: as above; a region is unmapped, or put back, after its words are read.
+    unsafe {
+        each_doomed(first, |start, bytes| {
+            let start = ptr::with_exposed_provenance_mut(start);
+            if away {
+                // A fork: the next section's end unmaps them.
+                doom(start, bytes);
+            } else {
+                memory::unmap(start, bytes);
             }
-        }
-        true
+        });
+    }
+}
+
+/// Calls `f` with start and bytes of each region of a list.
+///
+/// # Safety
+/// The list is the caller's.
+unsafe fn each_doomed(first: *mut Doomed, f: impl Fn(usize, usize)) {
+    let mut next = first;
+    while !next.is_null() {
+        // SAFETY: a region whose words `doom` has written (caller).
+        let Doomed { next: after, bytes } = unsafe { next.read() };
+        f(next.expose_provenance(), bytes);
+        next = after;
     }
 }
 

@@ -1,6 +1,6 @@
 //! All thread heaps: their list, the idle ones, memory for new ones, and stopping their owners.
 //!
-//! Every function here is called under the lock, but for [`next_to_sweep`].
+//! Every function here is called under the lock, but for [`next_to_sweep`] and [`any`].
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -108,6 +108,20 @@ pub(crate) fn next_to_sweep() -> *mut ThreadHeap {
     // Release: the heap came from the list, perhaps on another thread.
     SWEPT.store(heap, Ordering::Release);
     heap
+}
+
+/// Whether this holds for a heap. Needs no lock: `wanted` may be called with another thread's heap.
+pub(crate) fn any(wanted: fn(*mut ThreadHeap) -> bool) -> bool {
+    // Acquire: the heap is open.
+    let mut heap = HEAPS.load(Ordering::Acquire);
+    while !heap.is_null() {
+        if wanted(heap) {
+            return true;
+        }
+        // SAFETY: heaps are never given back, and their place in the list does not change.
+        heap = unsafe { (*heap).next };
+    }
+    false
 }
 
 /// There is a heap without an owner.

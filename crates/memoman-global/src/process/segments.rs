@@ -4,13 +4,14 @@
 //! Under the lock a segment is a block that is allocated or freed. The map's words, the heap's list
 //! of pools and the pages are dealt with outside it, by the thread that has the segment.
 
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, HEADER, Pool, Refusal, Stats, Tlsf};
 use crate::process::heap::{State, try_with_heap};
 use crate::process::map::{self, UNIT};
-use crate::process::{core_calls, large, later};
+use crate::process::regions::{LARGE, Wanted};
+use crate::process::{core_calls, large, later, mapping_spares, mapping_word, registry};
 use crate::system::memory;
 use crate::thread::entry::enter;
 use crate::thread::heap::ThreadHeap;
@@ -75,43 +76,83 @@ pub(crate) struct Segment {
     bytes: usize,
 }
 
-/// What the process-wide instance serves a request with.
+/// How the process-wide instance serves a request.
 pub(crate) enum Served {
     Segment(Segment),
     Block(NonNull<u8>),
+    Refused(Refusal),
+    /// Another thread forks, or a section of this thread has been interrupted.
+    Away,
 }
 
 impl Served {
-    /// The block; also a segment's, of which nothing else is used.
-    pub(crate) fn block(self) -> NonNull<u8> {
-        match self {
-            Served::Segment(segment) => segment.start,
-            Served::Block(block) => block,
+    pub(crate) fn is_exhausted(&self) -> bool {
+        matches!(self, Served::Refused(Refusal::Exhausted))
+    }
+
+    pub(crate) fn of(result: Result<NonNull<u8>, Refusal>) -> Served {
+        match result {
+            Ok(block) => Served::Block(block),
+            Err(refusal) => Served::Refused(refusal),
         }
     }
 }
 
-/// A segment of one of these sizes, 0 for none, or else the block itself: from the instance as it
-/// is, and then with a new region. Under the lock.
-pub(crate) fn serve(
-    state: &mut State,
-    tlsf: Tlsf,
-    sizes: [usize; 2],
-    align: usize,
-    bytes: usize,
-) -> Result<Served, Refusal> {
-    for grow in [false, true] {
-        for size in sizes.into_iter().filter(|&size| size > 0) {
-            if let Some(segment) = Segment::new(state, tlsf, size, grow) {
-                return Ok(Served::Segment(segment));
-            }
-        }
-        let result = large::allocate(state, tlsf, align, bytes, grow);
-        if result != Err(Refusal::Exhausted) {
-            return result.map(Served::Block);
+/// A request that the thread's heap cannot serve.
+pub(crate) struct Request {
+    /// Bytes of the segments to try, of one that holds the request at least; 0 for none.
+    pub(crate) sizes: [usize; 2],
+    pub(crate) align: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Request {
+    /// For the block itself.
+    pub(crate) fn without_segment(&self) -> Request {
+        Request {
+            sizes: [0; 2],
+            align: self.align,
+            bytes: self.bytes,
         }
     }
-    Err(Refusal::Exhausted)
+}
+
+/// A region for the request. None if there may be no more. Under the lock.
+#[cold]
+pub(crate) fn wanted(state: &mut State, tlsf: Tlsf, request: &Request) -> Option<Wanted> {
+    if request.sizes != [0; 2] {
+        return state.wanted(
+            tlsf,
+            request.sizes.map(|bytes| bytes + UNIT + 4 * ALIGN),
+            true,
+        );
+    }
+    let gap = if request.align <= ALIGN {
+        0
+    } else {
+        request.align
+    };
+    let need = request
+        .bytes
+        .checked_add(gap)?
+        .checked_add(4 * ALIGN + HEADER)?;
+    state.wanted(tlsf, [need; 2], need < LARGE || mapping_spares::crowded())
+}
+
+/// A segment for the request, or else the block itself, from the instance as it is. Where a region
+/// may be mapped for the segment, only the `last` attempt gives the block, since blocks from the
+/// instance take the lock one by one. (In a reserve they come first.) Under the lock.
+pub(crate) fn serve(state: &mut State, tlsf: Tlsf, request: &Request, last: bool) -> Served {
+    for size in request.sizes.into_iter().filter(|&size| size > 0) {
+        if let Some(segment) = Segment::new(state, tlsf, size) {
+            return Served::Segment(segment);
+        }
+    }
+    let settings = &state.settings;
+    if last || request.sizes == [0; 2] || settings.fixed || settings.reserve.is_some() {
+        return Served::of(large::allocate(state, tlsf, request.align, request.bytes));
+    }
+    Served::Refused(Refusal::Exhausted)
 }
 
 /// The segments to try for a request of a heap with so many bytes: a part of them, and the least
@@ -124,15 +165,9 @@ pub(crate) fn segment_sizes(pool_bytes: usize, align: usize, bytes: usize) -> [u
 
 impl Segment {
     /// Allocates a segment of `bytes`, whole units, at a multiple of a unit. Under the lock.
-    fn new(state: &mut State, tlsf: Tlsf, bytes: usize, grow: bool) -> Option<Segment> {
-        let mut start = large::allocate_uncounted(state, tlsf, UNIT, bytes - HEADER, false);
-        if grow
-            && start == Err(Refusal::Exhausted)
-            && state.grow(tlsf, bytes + UNIT + 4 * ALIGN, true)
-        {
-            start = large::allocate_uncounted(state, tlsf, UNIT, bytes - HEADER, false);
-        }
-        let start = start.ok()?;
+    fn new(state: &mut State, tlsf: Tlsf, bytes: usize) -> Option<Segment> {
+        // SAFETY: the instance is live and under the lock.
+        let start = unsafe { core_calls::allocate(tlsf, UNIT, bytes - HEADER) }.ok()?;
         // SAFETY: a live block, just allocated.
         state.shared.segment_bytes += unsafe { Tlsf::block_size(start.as_ptr()) } + HEADER;
         state.shared.segments += 1;
@@ -160,7 +195,7 @@ impl Segment {
         // SAFETY: memory that nothing else uses (caller); the caller is in the heap.
         let pool = unsafe { ThreadHeap::tlsf(heap).add_pool(start, self.bytes - HEADER) };
         if pool.is_none() {
-            map::assign(start.addr(), self.bytes, ptr::null_mut());
+            map::assign(start.addr(), self.bytes, mapping_word::region());
         } else {
             put_down();
         }
@@ -211,7 +246,7 @@ impl Segment {
             }
             IN_HAND.fetch_add(1, Ordering::Relaxed);
             ThreadHeap::forget(heap, pool);
-            map::assign(start.addr(), bytes, ptr::null_mut());
+            map::assign(start.addr(), bytes, mapping_word::region());
             NonNull::new(start).map(|start| Segment { start, bytes })
         }
     }
@@ -328,6 +363,16 @@ pub(crate) unsafe fn give_back_all(state: &mut State, tlsf: Tlsf, heap: *mut Thr
         }
     }
     any
+}
+
+/// Sends what waits in all outboxes.
+///
+/// # Safety
+/// Under the lock, inside `registry::stopped`.
+#[inline(never)]
+pub(crate) unsafe fn empty_outboxes() {
+    // SAFETY: every other thread is outside its heap (caller), and the lock is held.
+    registry::each(|heap| unsafe { ThreadHeap::send_all(heap) });
 }
 
 /// Empties a heap's cache and inbox into its core. Misuse met on the way is deferred.

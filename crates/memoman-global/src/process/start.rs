@@ -14,8 +14,8 @@ use crate::thread::attach;
 static SETTLED: AtomicBool = AtomicBool::new(false);
 
 /// Runs when the library is loaded: before a second thread can use the heap, so that no fork finds
-/// a heap in use without handlers. The number in the section's name orders it before the
-/// constructors of the program that the library is linked into.
+/// another thread's heap in use without handlers. The number in the section's name orders it before
+/// the constructors of the program that the library is linked into.
 #[cfg(any(target_os = "linux", windows))]
 #[used]
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array.00101"))]
@@ -24,15 +24,17 @@ static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         #[cfg(not(memoman_debug))]
         attach::prepare();
+        #[cfg(any(memoman_debug, not(feature = "announced-threads")))]
         fork::register();
+        #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+        fork::note_first();
     }
     at_load
 };
 
-/// Registers the fork handlers and what runs at exit, once. Called without the lock, after the
-/// first use of the heap: under the shim that may be before the library's constructor runs, and
-/// before other libraries register handlers, so that in a fork ours run last before it and first
-/// after it. Keeps errno.
+/// Registers what runs at exit, once, and the fork handlers, unless the first thread is announced.
+/// Called without the lock, after the first use of the heap, which may be before the library's
+/// constructor runs. Keeps errno.
 #[inline]
 pub(crate) fn settle() {
     if !SETTLED.load(Ordering::Relaxed) {
@@ -47,6 +49,7 @@ fn register() {
         return;
     }
     let saved = errno();
+    #[cfg(any(memoman_debug, not(feature = "announced-threads")))]
     fork::register();
     match has_stats() {
         Some(true) => figures::print_at_exit(),

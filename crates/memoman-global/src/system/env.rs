@@ -117,9 +117,13 @@ pub(crate) fn unknown_name(entry: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let name = entry.split(|byte| *byte == b'=').next()?;
-    let known = NAMES
-        .split(|byte| *byte == b',')
-        .any(|known| known.trim_ascii() == name);
+    // A name in the list begins with the prefix, and a comma or the list's end follows it.
+    let known = (0..NAMES.len()).any(|at| {
+        NAMES
+            .get(at..)
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b','))
+    });
     (!known).then_some(name)
 }
 

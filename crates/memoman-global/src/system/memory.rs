@@ -29,6 +29,32 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     (start != libc::MAP_FAILED).then_some(start.cast())
 }
 
+/// [`map`], at a multiple of `align`, a power of two and at least `page`. (If the system refuses to
+/// cut off what is before and after it, addresses without memory are lost.)
+#[cfg(not(memoman_debug))]
+pub(crate) fn map_aligned(
+    bytes: usize,
+    align: usize,
+    page: usize,
+    prefault: bool,
+) -> Option<*mut u8> {
+    // The system aligns to a page.
+    let gap = align.saturating_sub(page);
+    let start = map(bytes.checked_add(gap)?, prefault)?;
+    let skip = start.addr().wrapping_neg() & (align - 1);
+    let first = start.wrapping_add(skip);
+    // SAFETY: the pages before and after the ones that are returned.
+    unsafe {
+        if skip > 0 {
+            unmap(start, skip);
+        }
+        if skip < gap {
+            unmap(first.wrapping_add(bytes), gap - skip);
+        }
+    }
+    Some(first)
+}
+
 /// Gives a region, or whole pages of one, back to the system. False when the system refuses:
 /// cutting a region in two takes an entry in its table of mappings, which is limited. Keeps errno.
 ///
@@ -55,9 +81,11 @@ pub(crate) unsafe fn remap(start: *mut u8, from: usize, to: usize) -> Option<*mu
     }
     let saved = errno();
     // SAFETY: whole pages from `map`, whose addresses only the caller knows.
-    let start = unsafe { libc::mremap(start.cast(), from, to, libc::MREMAP_MAYMOVE) };
+    // (By number, as the others below: a name to look up takes more of the library's file.)
+    let may_move = libc::MREMAP_MAYMOVE as libc::c_long;
+    let start = unsafe { libc::syscall(libc::SYS_mremap, start, from, to, may_move) };
     set_errno(saved);
-    (start != libc::MAP_FAILED).then_some(start.cast())
+    (start != -1).then_some(ptr::with_exposed_provenance_mut(start as usize))
 }
 
 /// Releases the OS pages that lie wholly inside these bytes; they read as zero when touched again.
@@ -74,8 +102,8 @@ pub(crate) unsafe fn discard(start: *mut u8, bytes: usize, page: usize) -> usize
     }
     let saved = errno();
     // SAFETY: whole pages inside the caller's bytes.
-    let result =
-        unsafe { libc::madvise(start.wrapping_add(skip).cast(), inside, libc::MADV_DONTNEED) };
+    let start = start.wrapping_add(skip);
+    let result = unsafe { libc::syscall(libc::SYS_madvise, start, inside, libc::MADV_DONTNEED) };
     set_errno(saved);
     if result == 0 { inside } else { 0 }
 }
@@ -98,5 +126,5 @@ pub(crate) fn page_size() -> usize {
 /// Locks a region in memory; false, with the reason in errno, when the system refuses.
 pub(crate) fn lock(start: *mut u8, bytes: usize) -> bool {
     // SAFETY: mlock changes no contents.
-    unsafe { libc::mlock(start.cast(), bytes) == 0 }
+    unsafe { libc::syscall(libc::SYS_mlock, start, bytes) == 0 }
 }

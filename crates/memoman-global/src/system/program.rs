@@ -121,10 +121,10 @@ pub(crate) fn write(file: i32, bytes: &[u8]) -> isize {
     }
 }
 
-/// Passes the file of the program or library that has this address to `use_image`, and where it
-/// begins.
+/// Passes the file of the program or library that has this address to `use_image`, where it begins,
+/// and the exported function that the address lies in.
 #[cfg(memoman_debug)]
-pub(crate) fn image(address: usize, use_image: impl FnOnce(&[u8], usize)) {
+pub(crate) fn image(address: usize, use_image: impl FnOnce(&[u8], usize, Option<&[u8]>)) {
     let mut info = core::mem::MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: dladdr writes `info` when it succeeds; the names in it are C strings of the dynamic
     // linker, which has the library loaded.
@@ -137,6 +137,7 @@ pub(crate) fn image(address: usize, use_image: impl FnOnce(&[u8], usize)) {
             use_image(
                 CStr::from_ptr(info.dli_fname).to_bytes(),
                 info.dli_fbase.addr(),
+                (!info.dli_sname.is_null()).then(|| CStr::from_ptr(info.dli_sname).to_bytes()),
             );
         }
     }

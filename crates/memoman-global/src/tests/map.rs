@@ -3,7 +3,7 @@
 
 use crate::process::lock::LOCK;
 use crate::process::map::{
-    ADDRESS_MAX, LEAF_LOG2, UNIT, assign, entry, near_owner, owner, prefault, prepare,
+    ADDRESS_MAX, LEAF_LOG2, UNIT, assign, entry, lock, near_owner, owner, prepare,
 };
 use crate::system::memory;
 use core::ptr;
@@ -102,10 +102,14 @@ fn an_address_of_47_to_57_bits_has_a_word_of_its_own() {
 }
 
 #[test]
-fn prefault_brings_in_and_locks_words_on_both_sides_of_a_leafs_edge() {
+fn words_are_brought_in_and_locked_on_both_sides_of_a_leafs_edge() {
+    let assigned = |start, bytes| {
+        assert!(prepare(start, bytes));
+        assign(start, bytes, ptr::null_mut());
+    };
     let edge = 13 * LEAF_BYTES;
     let before = locked();
-    LOCK.with(|| prefault(edge - 600 * UNIT, 1200 * UNIT, false));
+    assigned(edge - 600 * UNIT, 1200 * UNIT);
     assert_eq!(locked(), before);
     assert_eq!(
         (resident(edge - 600 * UNIT, 600), resident(edge, 600)),
@@ -116,7 +120,8 @@ fn prefault_brings_in_and_locks_words_on_both_sides_of_a_leafs_edge() {
     let edge = 9 * LEAF_BYTES;
     let start = edge - 2047 * UNIT + memory::page_size();
     let bytes = edge + 2048 * UNIT + 64 - start;
-    LOCK.with(|| prefault(start, bytes, true));
+    assigned(start & !(UNIT - 1), 4096 * UNIT);
+    lock(start, bytes);
     assert_eq!((resident(start, 2047), resident(edge, 2049)), (4, 5));
     let unlocked = (unlocked(start, 2047), unlocked(edge, 2049));
     assert_eq!((unlocked, locked()), ((4 << 12, 5 << 12), before));

@@ -7,6 +7,8 @@ mod stderr;
 #[cfg(not(memoman_debug))]
 mod cache;
 #[cfg(not(any(loom, memoman_debug)))]
+mod chains;
+#[cfg(not(any(loom, memoman_debug)))]
 mod gate;
 #[cfg(not(loom))]
 mod lock;

@@ -4,8 +4,12 @@
 use super::support::{PAGE, pool_pages, quietly};
 use crate as heap;
 use crate::allocator::ALIGN;
-use crate::process::heap::{age, with_heap};
-use crate::process::large;
+use crate::process::heap::age;
+use crate::process::map::UNIT;
+use crate::process::segments::{Request, Served};
+use crate::process::{large, supply};
+use crate::thread::heap::ThreadHeap;
+use crate::thread::lifetime;
 use core::ptr::NonNull;
 use std::vec::Vec;
 
@@ -14,8 +18,15 @@ const SLACK: usize = 4 * 16 + 8;
 const MIB: usize = 1 << 20;
 
 fn allocated(align: usize, bytes: usize) -> *mut u8 {
-    let block = with_heap(|state, tlsf| large::allocate(state, tlsf, align, bytes, true));
-    block.unwrap().unwrap().as_ptr()
+    let request = Request {
+        sizes: [0; 2],
+        align,
+        bytes,
+    };
+    match supply::from_instance(&request) {
+        Served::Block(block) => block.as_ptr(),
+        _ => panic!("no block"),
+    }
 }
 
 fn malloc(bytes: usize) -> *mut u8 {
@@ -327,5 +338,64 @@ fn a_region_that_goes_back_is_unmapped() {
         assert!(mapped(inside));
         free(block);
         assert!(!mapped(inside));
+    });
+}
+
+#[test]
+fn a_block_is_found_without_a_look_at_other_regions() {
+    quietly(
+        "a_block_is_found_without_a_look_at_other_regions",
+        &[],
+        || {
+            let full = malloc(MIB - 4096);
+            let mut blocks: Vec<_> = (0..8).map(|_| malloc(600 << 10)).collect();
+            blocks.push(full);
+            blocks.sort_unstable();
+            // Every pool but the last one can be neither read nor written.
+            let protect = |access| {
+                for block in &blocks[..8] {
+                    let start = block.wrapping_sub(block.addr() % UNIT).cast();
+                    // SAFETY: the page at a region's start, which no other code uses meanwhile.
+                    assert_eq!(unsafe { libc::mprotect(start, 4096, access) }, 0);
+                }
+            };
+            protect(libc::PROT_NONE);
+            // SAFETY: a live block.
+            let usable = unsafe { large::usable_size(NonNull::new(blocks[8]).unwrap()) };
+            protect(libc::PROT_READ | libc::PROT_WRITE);
+            assert!(usable >= 600 << 10);
+            blocks.into_iter().for_each(free);
+            assert!(heap::validate());
+        },
+    );
+}
+
+#[test]
+fn a_region_has_words_until_it_goes() {
+    quietly("a_region_has_words_until_it_goes", &[], || {
+        let great = malloc(3 * MIB);
+        let units = || (0..3 * MIB).step_by(UNIT).map(|at| great.addr() + at);
+        assert_eq!(great.addr() % UNIT, great.addr() % 4096, "whole units");
+        assert!(units().all(|at| !ThreadHeap::of(at).is_null()));
+        free(great);
+        assert!(units().all(|at| ThreadHeap::of(at).is_null()));
+    });
+}
+
+/// The end of a region has room for blocks and for no segment: served from there, each block would
+/// take the lock at `malloc` and at `free`.
+#[test]
+fn a_heap_gets_segments_and_no_single_blocks() {
+    quietly("a_heap_gets_segments_and_no_single_blocks", &[], || {
+        let blocks: Vec<_> = (0..40_000).map(|_| heap::malloc(500)).collect();
+        let own = lifetime::current().heap();
+        for &block in &blocks {
+            assert_eq!(ThreadHeap::of(block.addr()), own);
+        }
+        for block in blocks {
+            // SAFETY: a live block, not used any more.
+            unsafe { heap::free(block) };
+        }
+        assert!(heap::validate());
     });
 }

@@ -4,7 +4,7 @@ use super::support::{child_succeeds, free, quietly};
 use crate::allocator::ALIGN;
 use crate::imp;
 use crate::process::heap::{LargeBlocks, try_with_heap};
-use crate::process::segments::{self, Served};
+use crate::process::segments::{self, Request, Served};
 use crate::thread::cache::Cache;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::{entry, idleness, lifetime};
@@ -51,9 +51,13 @@ fn a_refusal_waits_for_a_segment_on_its_way() {
         const BYTES: usize = 20_000;
         let other = thread::spawn(|| {
             for _ in 0..ROUNDS {
-                let serve =
-                    |state: &mut _, tlsf| segments::serve(state, tlsf, [64 << 10; 2], ALIGN, 100);
-                let Ok(Some(Ok(Served::Segment(segment)))) = try_with_heap(serve) else {
+                let request = Request {
+                    sizes: [64 << 10; 2],
+                    align: ALIGN,
+                    bytes: 100,
+                };
+                let serve = |state: &mut _, tlsf| segments::serve(state, tlsf, &request, true);
+                let Ok(Some(Served::Segment(segment))) = try_with_heap(serve) else {
                     panic!("no segment");
                 };
                 STAGE.wait();

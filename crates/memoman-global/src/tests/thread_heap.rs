@@ -5,16 +5,16 @@ use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 use crate::process::lock::LOCK;
 use crate::process::map::{self, UNIT};
 use crate::thread::cache::{Cache, Taken, bytes_of, class_of_size};
+use crate::thread::calls;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
-use crate::thread::{calls, remote};
 use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::vec::Vec;
 
 const POOL: usize = 256 << 10;
 
-struct Bed {
-    heap: *mut ThreadHeap,
+pub(super) struct Bed {
+    pub(super) heap: *mut ThreadHeap,
     pool: *mut u8,
 }
 
@@ -25,7 +25,7 @@ impl Bed {
         Err(_) => panic!(),
     };
 
-    fn new() -> Bed {
+    pub(super) fn new() -> Bed {
         // SAFETY: layouts of more than zero bytes; the memory is zeroed, and only the bed uses it.
         unsafe {
             let (heap, pool) = (alloc_zeroed(Bed::HEAP).cast(), alloc_zeroed(Bed::MEMORY));
@@ -40,14 +40,14 @@ impl Bed {
         }
     }
 
-    fn malloc(&self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+    pub(super) fn malloc(&self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the bed's heap, which only the bed uses.
         unsafe { ThreadHeap::allocate(self.heap, ALIGN, bytes) }
     }
 
     /// Allocates until the core is exhausted. (Without the last block, which may be larger: it
     /// takes a rest too small for another.)
-    fn all(&self, bytes: usize) -> Vec<NonNull<u8>> {
+    pub(super) fn all(&self, bytes: usize) -> Vec<NonNull<u8>> {
         let mut blocks: Vec<_> = core::iter::from_fn(|| self.malloc(bytes).ok()).collect();
         blocks.pop();
         blocks
@@ -70,16 +70,20 @@ impl Bed {
     /// Puts a block into the inbox, as another thread's free does.
     fn put_in(&self, block: NonNull<u8>) {
         // SAFETY: the bed's heap, and a block of it.
-        unsafe { remote::put(self.heap, block) };
+        unsafe { ThreadHeap::put(self.heap, block) };
     }
 
-    fn collect(&self, most: usize, to_cache: bool) -> Result<usize, (Misuse, *const u8)> {
+    pub(super) fn collect(
+        &self,
+        most: usize,
+        to_cache: bool,
+    ) -> Result<usize, (Misuse, *const u8)> {
         // SAFETY: the bed's heap, which only the bed uses.
         unsafe { ThreadHeap::collect(self.heap, most, to_cache) }
     }
 
     /// Adds a pool, which outlives the bed.
-    fn more(&self) -> Pool {
+    pub(super) fn more(&self) -> Pool {
         let more = std::boxed::Box::leak(std::boxed::Box::new([0u64; 512]));
         // SAFETY: leaked memory, which only the pool uses.
         unsafe { ThreadHeap::tlsf(self.heap).add_pool(more.as_mut_ptr().cast(), 4096) }.unwrap()
@@ -91,7 +95,7 @@ impl Bed {
     }
 
     /// Gives the class of requests of `bytes` this much room, or more.
-    fn make_room(&self, bytes: usize, room: usize) {
+    pub(super) fn make_room(&self, bytes: usize, room: usize) {
         let class = calls::class_of(bytes);
         // SAFETY: the bed's heap, which only the bed uses.
         unsafe {
@@ -105,12 +109,12 @@ impl Bed {
         }
     }
 
-    fn cached(&self) -> usize {
+    pub(super) fn cached(&self) -> usize {
         // SAFETY: the bed's heap, which only the bed uses.
         unsafe { Cache::contents(ThreadHeap::cache(self.heap)).1 }
     }
 
-    fn live(&self) -> usize {
+    pub(super) fn live(&self) -> usize {
         // SAFETY: the bed's heap, which only the bed uses.
         unsafe { ThreadHeap::tlsf(self.heap).stats() }.live_blocks
     }
@@ -348,19 +352,26 @@ fn collect_takes_out_as_many_blocks_as_requested() {
     let smashed = |at: usize| Err((Misuse::SmashedLink, blocks[at].as_ptr().cast_const()));
     assert_eq!(bed.collect(9, true), smashed(5));
     assert_eq!(bed.collect(1, false), Ok(1));
-    // A link to an aligned address outside the heap, or to one inside a block, is not followed.
+    // A link to an aligned address outside the heap, or to one inside a block, is not followed. The
+    // first word leads to the block itself, the third one to what was put in next.
     let foreign = [0usize; 8];
     let aligned = foreign.as_ptr().expose_provenance().next_multiple_of(ALIGN);
-    for (at, leads_to) in [(7, aligned), (8, blocks[0].as_ptr().addr() + 8)] {
-        bed.put_in(blocks[9]);
-        // SAFETY: the first word of a block of the bed's heap; its key is only read.
-        unsafe {
-            let key = (*bed.heap).shared.key;
-            blocks[at].cast::<usize>().write(leads_to ^ key);
+    let inside = blocks[0].as_ptr().addr() + 8;
+    assert_eq!(bed.collect(3, true), Ok(3));
+    while let Taken::Block(_) = bed.take(100) {}
+    for (word, lost) in [(0, 0), (2, 1)] {
+        for leads_to in [aligned, inside] {
+            bed.put_in(blocks[7]);
+            bed.put_in(blocks[8]);
+            // SAFETY: the first three words of a block of the bed's heap; its key is only read.
+            unsafe {
+                let key = (*bed.heap).shared.key;
+                blocks[7].cast::<usize>().add(word).write(leads_to ^ key);
+            }
+            assert_eq!(bed.collect(1, true), smashed(7), "{word}");
+            assert_eq!(bed.collect(2, true), Ok(1 - lost), "{word}");
+            while let Taken::Block(_) = bed.take(100) {}
         }
-        assert_eq!(bed.collect(1, false), smashed(at), "{at}");
-        assert_eq!(bed.collect(1, false), Ok(0));
-        bed.put_in(blocks[8]);
     }
 }
 

@@ -85,7 +85,7 @@ fn blocks_in(bytes: usize, class: usize) -> usize {
 #[repr(C)]
 pub(crate) struct Class {
     /// The block that is taken out next, or null.
-    head: *mut u8,
+    pub(crate) head: *mut u8,
     /// How many more may be put in.
     pub(crate) left: usize,
 }
@@ -136,7 +136,7 @@ pub(crate) enum Taken {
 
 /// A block's first two words.
 #[inline(always)]
-fn words(block: NonNull<u8>) -> *mut usize {
+pub(crate) fn words(block: NonNull<u8>) -> *mut usize {
     block.as_ptr().cast()
 }
 
@@ -227,7 +227,7 @@ impl Cache {
 
     /// The next block, if `word` is a sound link. A null one is sound: none.
     #[inline(always)]
-    unsafe fn link(this: *const Cache, word: usize) -> Option<*mut u8> {
+    pub(crate) unsafe fn link(this: *const Cache, word: usize) -> Option<*mut u8> {
         // SAFETY: the cache is this thread's (caller).
         let next = word ^ unsafe { (*this).key };
         (next & !ADDRESS == 0).then(|| ptr::with_exposed_provenance_mut(next))
@@ -448,11 +448,18 @@ impl Cache {
     /// Bytes (headers included) and number of the cached blocks.
     pub(crate) unsafe fn contents(this: *mut Cache) -> (usize, usize) {
         let (mut bytes, mut blocks) = (0, 0);
-        for class in 0..CLASSES {
-            // SAFETY: the cache is this thread's (caller).
-            let count = unsafe { Cache::count(this, class) };
-            bytes += bytes_of(class) * count;
-            blocks += count;
+        // (A class without room has no block.)
+        // SAFETY: the cache is this thread's (caller).
+        for (word, &open) in unsafe { (*this).open }.iter().enumerate() {
+            let mut open = open;
+            while open != 0 {
+                let class = word * 64 + open.trailing_zeros() as usize;
+                open &= open - 1;
+                // SAFETY: the cache is this thread's (caller), and has the class.
+                let count = unsafe { Cache::count(this, class) };
+                bytes += bytes_of(class) * count;
+                blocks += count;
+            }
         }
         (bytes, blocks)
     }

@@ -7,7 +7,7 @@ use memoman_core::size_class::cut_size;
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::segments::Segment;
-use crate::process::{core_calls, later, misuse, side, supply};
+use crate::process::{later, misuse, side, supply};
 use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
@@ -129,7 +129,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         let mut collected = Ok(0);
         let mut result = Err(Refusal::Exhausted);
         let class = (bytes <= CACHED_MAX).then(|| class_of(bytes));
-        if (*heap).inbox.is_worth_a_look() {
+        if ThreadHeap::is_worth_a_look(heap) {
             collected = ThreadHeap::collect(heap, TAKEN_AT_ONCE, true);
             if let Some(class) = class
                 && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class)
@@ -173,7 +173,7 @@ pub(crate) unsafe fn retry(
     let mut result = Err(Refusal::Exhausted);
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
-        if found.is_ok() && (*heap).inbox.is_worth_a_look() {
+        if found.is_ok() && ThreadHeap::is_worth_a_look(heap) {
             *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
             if *found != Ok(0) {
                 result = ThreadHeap::allocate(heap, align, bytes);
@@ -234,6 +234,7 @@ unsafe fn finish(
                 ptr::null_mut()
             }
             Err(_) => {
+                reclaim::send_waiting(heap);
                 reclaim::sweep(heap, 1);
                 supply::allocate(heap, align, bytes)
             }
@@ -359,14 +360,14 @@ unsafe fn tested(heap: *mut ThreadHeap, block: NonNull<u8>) -> Result<(), Misuse
 /// # Safety
 /// `heap` is the calling thread's heap; `block` lies in one of its segments.
 pub(crate) unsafe fn usable_size(heap: *mut ThreadHeap, block: NonNull<u8>) -> usize {
-    // SAFETY: the owner (caller), inside its gate.
+    // SAFETY: the owner (caller), inside its gate, or while another thread forks, which leaves the
+    // heap as it is.
     let result = unsafe {
-        if !enter(heap) {
-            // No other thread changes the block meanwhile.
-            return core_calls::usable_size_meanwhile(block);
-        }
+        let entered = enter(heap);
         let result = tested(heap, block).and_then(|()| ThreadHeap::tlsf(heap).usable_size(block));
-        ThreadHeap::leave(heap);
+        if entered {
+            ThreadHeap::leave(heap);
+        }
         result
     };
     result.unwrap_or_else(|misuse| {
@@ -389,7 +390,10 @@ pub(crate) unsafe fn realloc(
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
         if !enter(heap) {
-            return Err(core_calls::usable_size_meanwhile(block));
+            return match usable_size(heap, block) {
+                0 => Ok(ptr::null_mut()),
+                usable => Err(usable),
+            };
         }
         let tlsf = ThreadHeap::tlsf(heap);
         let result = match tested(heap, block) {

@@ -3,15 +3,16 @@
 //! back.
 
 use core::mem::{MaybeUninit, offset_of};
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
 use crate::thread::cache::{CACHED_BELOW, CLASSES, Cache, SMALL, Taken, class_of_size};
 use crate::thread::gate::{self, Gate};
-use crate::thread::idleness::{self, Idleness, Moved};
-use crate::thread::inbox::{self, Inbox};
+use crate::thread::idleness::{Idleness, Moved};
+use crate::thread::inbox::Inbox;
+use crate::thread::outbox::{Outbox, Rest};
 
 /// Largest request that a thread heap takes; a larger one gets a mapping of its own.
 pub(crate) const REQUEST_MAX: usize = 256 << 10;
@@ -54,10 +55,12 @@ pub(crate) struct ThreadHeap {
     pub(crate) surplus: Option<Pool>,
     pub(crate) cache: Cache,
     pub(crate) inbox: Inbox,
+    /// What the inbox has given out, and the heap has yet to take.
+    pub(crate) rest: Rest,
     /// Freed blocks of other heaps since this thread looked at an owner.
     pub(crate) sent: Moved,
     /// Bytes taken out of the inbox.
-    received: usize,
+    pub(crate) received: usize,
     pub(crate) shared: Shared,
     pub(crate) idleness: Idleness,
     // The rest of the shared cache line holds what changes rarely.
@@ -70,6 +73,7 @@ pub(crate) struct ThreadHeap {
     pub(crate) next: *mut ThreadHeap,
     /// The next heap without an owner. Accessed under the lock.
     pub(crate) next_idle: *mut ThreadHeap,
+    pub(crate) outbox: Outbox,
     control: [MaybeUninit<usize>; CONTROL_BYTES.div_ceil(size_of::<usize>())],
 }
 
@@ -279,56 +283,6 @@ impl ThreadHeap {
         }
     }
 
-    /// Moves up to `most` blocks from the inbox to the cache or to the core, and returns how many;
-    /// ends early when a pool becomes surplus. Returns the first misuse it finds as an error.
-    #[inline(never)]
-    pub(crate) unsafe fn collect(
-        heap: *mut ThreadHeap,
-        most: usize,
-        to_cache: bool,
-    ) -> Result<usize, (Misuse, *const u8)> {
-        let mut taken = 0;
-        // SAFETY: the caller is in the heap, so no other thread takes out; a block taken out is
-        // tested.
-        unsafe {
-            while taken < most && (*heap).surplus.is_none() {
-                match (*heap)
-                    .inbox
-                    .take((*heap).shared.key, |address| belongs(heap, address))
-                {
-                    inbox::Taken::Nothing => break,
-                    inbox::Taken::Broken(address) => {
-                        return Err((Misuse::SmashedLink, ptr::with_exposed_provenance(address)));
-                    }
-                    inbox::Taken::Block(address) => {
-                        let Some(block) =
-                            NonNull::new(ptr::with_exposed_provenance_mut::<u8>(address))
-                        else {
-                            break;
-                        };
-                        taken += 1;
-                        if !Cache::has_mark(ThreadHeap::cache(heap), block) {
-                            return Err((Misuse::SmashedLink, block.as_ptr()));
-                        }
-                        Cache::clear_mark(block);
-                        (*heap).received += Tlsf::block_size(block.as_ptr());
-                        if !to_cache {
-                            ThreadHeap::release(heap, block)
-                                .map_err(|misuse| (misuse, block.as_ptr().cast_const()))?;
-                        } else if !ThreadHeap::keep(heap, block) {
-                            ThreadHeap::turn_away(heap, block)?;
-                        }
-                    }
-                }
-            }
-            if (*heap).received > idleness::UNCOUNTED_MOST {
-                idleness::subtract_pending((*heap).received);
-                (*heap).received = 0;
-            }
-        }
-        Ok(taken)
-    }
-
     /// The class of a small block, in the fewest steps. None for a larger block, and for one that
     /// is not live.
     ///
@@ -417,6 +371,6 @@ impl ThreadHeap {
 
 /// The address may be that of a block of this heap: it is aligned, and lies in one of the heap's
 /// segments.
-fn belongs(heap: *mut ThreadHeap, address: usize) -> bool {
+pub(crate) fn belongs(heap: *mut ThreadHeap, address: usize) -> bool {
     address.is_multiple_of(ALIGN) && ThreadHeap::of(address) == heap
 }

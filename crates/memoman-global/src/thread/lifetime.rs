@@ -31,13 +31,19 @@ impl Current {
 
     #[inline(always)]
     pub(crate) fn is_heap(self) -> bool {
-        self.0 > ENDED
+        is_heap(self.heap())
     }
 
     /// The thread is ending and gets no heap any more.
     pub(crate) fn is_ended(self) -> bool {
         self.0 == ENDED
     }
+}
+
+/// What [`Current::heap`] has returned is a heap.
+#[inline(always)]
+pub(crate) fn is_heap(heap: *mut ThreadHeap) -> bool {
+    heap.addr() > ENDED
 }
 
 #[inline(always)]

@@ -11,6 +11,8 @@
 //! | `heap.rs` | the heap: an instance of the core, with the cache in front and the inbox beside it |
 //! | `turned_away.rs` | blocks that go from the cache to the core, or for which it has no room |
 //! | `cache.rs` | freed blocks by size, for the next malloc |
+//! | `chains.rs` | blocks of other heaps into their inboxes, and out of the own one |
+//! | `outbox.rs` | freed blocks of other heaps, until they go there |
 //! | `inbox.rs` | blocks freed by other threads |
 //! | `idleness.rs` | the figures by which threads see that an owner is idle |
 //! | `gate.rs` | keeps the owner, a visitor and a holder of the lock apart |
@@ -18,12 +20,14 @@
 pub(crate) mod attach;
 pub(crate) mod cache;
 pub(crate) mod calls;
+pub(crate) mod chains;
 pub(crate) mod entry;
 pub(crate) mod gate;
 pub(crate) mod heap;
 pub(crate) mod idleness;
 pub(crate) mod inbox;
 pub(crate) mod lifetime;
+pub(crate) mod outbox;
 pub(crate) mod reclaim;
 pub(crate) mod remote;
 pub(crate) mod turned_away;

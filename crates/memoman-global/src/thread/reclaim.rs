@@ -60,21 +60,17 @@ const RELEASED_PART: usize = 4;
 const RELEASED_BLOCKS: usize = 64;
 const RELEASED_LEAST: usize = 8 << 10;
 
-/// Counts a block of `owner` that the thread of the heap `own` has freed. True if the thread is to
-/// call [`look`] when it has left its heap.
+/// The thread of the heap `own` has sent so much that it is to call [`look`] when it has left its
+/// heap.
 ///
 /// # Safety
 /// `own` is the calling thread's heap, and the thread is in it.
 #[inline(always)]
 #[must_use]
-pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
+pub(crate) unsafe fn is_to_look(own: *mut ThreadHeap) -> bool {
     // SAFETY: the caller is in the heap.
-    unsafe {
-        let sent = &mut (*own).sent;
-        sent.blocks += 1;
-        sent.bytes += bytes;
-        sent.blocks >= LOOK_BLOCKS || sent.bytes >= LOOK_BYTES
-    }
+    let sent = unsafe { &(*own).sent };
+    sent.blocks >= LOOK_BLOCKS || sent.bytes >= LOOK_BYTES
 }
 
 /// Looks at an owner whose blocks this thread frees, and at two heaps more.
@@ -86,7 +82,7 @@ pub(crate) unsafe fn count_sent(own: *mut ThreadHeap, bytes: usize) -> bool {
 pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
     // SAFETY: the calling thread's heap (caller); heaps are never given back.
     unsafe {
-        if !enter(own) {
+        if !enter_to_put(own) {
             return;
         }
         add_pending((*own).sent.bytes);
@@ -94,6 +90,20 @@ pub(crate) unsafe fn look(own: *mut ThreadHeap, owner: *mut ThreadHeap) {
         ThreadHeap::leave(own);
         look_at(own, owner);
         sweep(own, SWEPT_AT_LOOK);
+    }
+}
+
+/// Sends what waits in the calling thread's outbox, unless another thread forks.
+///
+/// # Safety
+/// `heap` is the calling thread's, or null.
+pub(crate) unsafe fn send_waiting(heap: *mut ThreadHeap) {
+    // SAFETY: the calling thread's heap (caller), inside its gate to put.
+    unsafe {
+        if !heap.is_null() && !(*heap).outbox.is_empty() && enter_to_put(heap) {
+            ThreadHeap::send_all(heap);
+            ThreadHeap::leave(heap);
+        }
     }
 }
 
@@ -143,7 +153,8 @@ unsafe fn look_at(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
             (*idleness).seen.store(allocations, Ordering::Relaxed);
             return;
         }
-        if (*idleness).clean.load(Ordering::Relaxed) == allocations && (*heap).inbox.is_empty() {
+        let clean = (*idleness).clean.load(Ordering::Relaxed) == allocations;
+        if clean && (*heap).inbox.is_empty() && (*heap).outbox.is_empty() {
             return;
         }
         let since = (*idleness).since.load(Ordering::Relaxed);
@@ -217,6 +228,7 @@ unsafe fn visit_once(
         if gate.claim_marked(mark) {
             let outside = gate.is_left();
             if outside {
+                ThreadHeap::send_all(heap);
                 visited = relieve(heap, true, segments);
             }
             gate.dismiss(outside);
@@ -234,6 +246,16 @@ unsafe fn visit_once(
 /// `heap` is the calling thread's heap, which is outside its gate.
 #[must_use]
 pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
+    // SAFETY: the owner (caller), inside its gate to put.
+    let sent = unsafe {
+        if !enter_to_put(heap) {
+            return false;
+        }
+        let sent = (*heap).sent.blocks > 0 || !(*heap).outbox.is_empty();
+        ThreadHeap::send_all(heap);
+        ThreadHeap::leave(heap);
+        sent
+    };
     for _ in 0..SETTLED_TURNS {
         let mut segments = Segments::default();
         // SAFETY: the owner (caller), inside its gate.
@@ -255,7 +277,7 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
     }
     // SAFETY: the calling thread's heap, which is outside its gate (caller).
     unsafe {
-        if (*heap).sent.blocks > 0 {
+        if sent {
             add_pending((*heap).sent.bytes);
             ((*heap).sent.blocks, (*heap).sent.bytes) = (0, 0);
             sweep(heap, SWEPT_AT_END);
@@ -316,7 +338,7 @@ unsafe fn relieve(
                     Cache::close(ThreadHeap::cache(heap));
                     let allocations = ThreadHeap::allocations(heap);
                     (*heap).idleness.clean.store(allocations, Ordering::Relaxed);
-                    (*heap).high = ThreadHeap::tlsf(heap).stats().used;
+                    (*heap).high = ThreadHeap::tlsf(heap).used_bytes();
                 }
                 return Ok(true);
             }
@@ -325,21 +347,22 @@ unsafe fn relieve(
     Ok(false)
 }
 
-/// A block was freed to the core. If the use has fallen so far that a visit is worth it, one may
-/// come, and the heap's figures are returned.
+/// A block was freed to the core. True if the use has fallen so far that a visit is worth it, and
+/// one may come.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`].
-pub(crate) unsafe fn note_fall(heap: *mut ThreadHeap) -> Option<Stats> {
+#[inline(always)]
+pub(crate) unsafe fn note_fall(heap: *mut ThreadHeap) -> bool {
     // SAFETY: the caller is in the heap.
     unsafe {
-        let stats = ThreadHeap::tlsf(heap).stats();
-        (*heap).high = (*heap).high.max(stats.used);
-        if (*heap).high - stats.used <= EMPTIED_AGAIN {
-            return None;
+        let used = ThreadHeap::tlsf(heap).used_bytes();
+        (*heap).high = (*heap).high.max(used);
+        let fallen = (*heap).high - used > EMPTIED_AGAIN;
+        if fallen {
+            (*heap).idleness.outdate(ThreadHeap::allocations(heap));
         }
-        (*heap).idleness.outdate(ThreadHeap::allocations(heap));
-        Some(stats)
+        fallen
     }
 }
 
@@ -348,15 +371,33 @@ pub(crate) unsafe fn note_fall(heap: *mut ThreadHeap) -> Option<Stats> {
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`].
+#[inline(always)]
 pub(crate) unsafe fn fall(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
     // SAFETY: the caller is in the heap.
     unsafe {
-        if let Some(stats) = note_fall(heap)
-            && stats.pool_bytes > EMPTIED_BEYOND
-            && stats.used < stats.pool_bytes / 2
+        if note_fall(heap) {
+            return fall_further(heap);
+        }
+    }
+    Ok(())
+}
+
+/// The heap's use has fallen.
+///
+/// # Safety
+/// The duties of [`ThreadHeap`].
+#[cold]
+#[inline(never)]
+unsafe fn fall_further(heap: *mut ThreadHeap) -> Result<(), (Misuse, *const u8)> {
+    // SAFETY: the caller is in the heap.
+    unsafe {
+        let core = ThreadHeap::tlsf(heap);
+        let (used, pool_bytes) = (core.used_bytes(), core.pool_bytes());
+        if pool_bytes > EMPTIED_BEYOND
+            && used < pool_bytes / 2
             && !LargeBlocks::read().in_pools_only()
         {
-            (*heap).high = stats.used;
+            (*heap).high = used;
             // What is freed from here on goes to the core.
             Cache::close(ThreadHeap::cache(heap));
             uncache(heap, GIVEN_AT_ONCE)?;

@@ -3,14 +3,72 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use crate::allocator::{ALIGN, Misuse};
+use crate::allocator::{ALIGN, HEADER, Misuse};
 use crate::process::heap::try_with_heap;
 use crate::process::segments::Segment;
 use crate::process::{core_calls, later, misuse};
 use crate::thread::entry::enter_to_put;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::idleness::add_pending;
-use crate::thread::{cache, reclaim};
+use crate::thread::{cache, gate, reclaim};
+
+/// Frees a block of the heap `owner`: the steps of a small sound block whose chain has room, and
+/// [`free`] for the others.
+///
+/// # Safety
+/// The block lies in a segment of `owner`, which is not the calling thread's heap, and is not used
+/// any more. `heap` is the calling thread's.
+#[inline(always)]
+pub(crate) unsafe fn free_quickly(
+    heap: *mut ThreadHeap,
+    owner: *mut ThreadHeap,
+    block: NonNull<u8>,
+) {
+    // SAFETY: the block lies in a segment of `owner` (caller), and is aligned when it is read; the
+    // calling thread's heap (caller), inside its gate.
+    unsafe {
+        let shared = &(*owner).shared;
+        let key = shared.key;
+        if !block.as_ptr().addr().is_multiple_of(ALIGN)
+            || !shared.owned.load(Ordering::Relaxed)
+            || cache::has_mark_of(key, block)
+        {
+            return free(heap, owner, block);
+        }
+        // (0, of a block that is not live, wraps.)
+        let bytes = core_calls::usable_size_inlined(block);
+        if bytes.wrapping_sub(1) >= 2 * REQUEST_MAX || !(*heap).gate.try_enter(gate::PUTTING) {
+            return free(heap, owner, block);
+        }
+        if !ThreadHeap::add_to_chain(heap, owner, key, block, bytes + HEADER) {
+            return send_and_leave(heap, owner, block, bytes);
+        }
+        ThreadHeap::leave(heap);
+    }
+}
+
+/// Sends a tested block, leaves the heap, and looks at other heaps if it is time.
+///
+/// # Safety
+/// The duties of [`free_quickly`]; the thread is in its heap to put.
+#[inline(never)]
+unsafe fn send_and_leave(
+    heap: *mut ThreadHeap,
+    owner: *mut ThreadHeap,
+    block: NonNull<u8>,
+    bytes: usize,
+) {
+    // SAFETY: the owner, inside its gate (caller), which it leaves here; a block of another heap
+    // (caller).
+    unsafe {
+        ThreadHeap::send(heap, owner, block, bytes + HEADER);
+        let is_to_look = reclaim::is_to_look(heap);
+        ThreadHeap::leave(heap);
+        if is_to_look {
+            reclaim::look(heap, owner);
+        }
+    }
+}
 
 /// Frees a block of the heap `owner`.
 ///
@@ -26,34 +84,17 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
             Err(misuse) => return misuse::report_global(misuse, block.as_ptr()),
         };
         if heap.is_null() || !(*owner).shared.owned.load(Ordering::Relaxed) {
+            // Blocks of the same heap may wait: this call takes some of them out of its inbox.
+            reclaim::send_waiting(heap);
             free_under_lock(owner, block);
         } else if enter_to_put(heap) {
             // Inside its own gate: a fork waits for it, and so does not come between exchange and
             // link.
-            put(owner, block);
-            let is_to_look = reclaim::count_sent(heap, bytes);
-            ThreadHeap::leave(heap);
-            if is_to_look {
-                reclaim::look(heap, owner);
-            }
+            send_and_leave(heap, owner, block, bytes);
         } else if !later::free(block) {
             // The fork is over.
             free(heap, owner, block);
         }
-    }
-}
-
-/// Puts a tested block into its heap's inbox.
-///
-/// # Safety
-/// The block is one of `owner`'s, and not used any more.
-pub(crate) unsafe fn put(owner: *mut ThreadHeap, block: NonNull<u8>) {
-    // SAFETY: a block in a segment of `owner`, not used any more (caller): its first two words may
-    // be written.
-    unsafe {
-        let key = (*owner).shared.key;
-        cache::set_mark_of(key, block);
-        (*owner).inbox.put(block.as_ptr().expose_provenance(), key);
     }
 }
 
@@ -85,9 +126,9 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
             let gate = &(*owner).gate;
             if (*owner).shared.owned.load(Ordering::Relaxed) || !gate.claim() {
                 if !gate.is_left_behind() {
-                    add_pending(core_calls::usable_size_meanwhile(block));
+                    add_pending(core_calls::usable_size_meanwhile(block) + HEADER);
                 }
-                put(owner, block);
+                ThreadHeap::put(owner, block);
                 return;
             }
             if let Err(misuse) = ThreadHeap::release(owner, block) {
@@ -97,7 +138,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
             if let Err(found) = ThreadHeap::collect(owner, 2, false) {
                 state.defer(found);
             }
-            let _ = reclaim::note_fall(owner);
+            reclaim::note_fall(owner);
             // A heap without an owner keeps no spare.
             for place in &mut segments {
                 if let Some(pool) = ThreadHeap::take_emptied(owner) {

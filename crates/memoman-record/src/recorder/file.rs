@@ -1,6 +1,6 @@
 //! The trace's file: its name, its header, space in it.
 //!
-//! The file is written through shared mappings, whose pages are the kernel's: what is stored there
+//! Records are stored into shared mappings of the file, whose pages are the kernel's: what is there
 //! survives the process. Space is allocated before it is mapped, so that a full disk is an error of
 //! `fallocate` and no SIGBUS.
 
@@ -9,7 +9,7 @@ use core::ffi::{CStr, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use memoman_trace_format::layout::{self, HEADER, cut, header as at, origin, state};
+use memoman_trace_format::layout::{self, HEADER, chunk, cut, header as at, origin, state};
 
 use super::path::{PATH, Path, arguments, name, program};
 use super::{clock, settings};
@@ -187,7 +187,7 @@ pub(crate) unsafe fn create(origin: Origin) -> Result<(), i32> {
     }
     FD.store(fd, Ordering::Relaxed);
     USED.store(0, Ordering::Relaxed);
-    let header = map(HEADER).map_err(|(_, error)| error)?.0;
+    let header = map(HEADER).map_err(|(_, error)| error)?;
     // SAFETY: HEADER bytes of zeros that no other thread reaches.
     unsafe { fill(header, kind, pid, forked, &parent) };
     MAPPED.store(header, Ordering::Release);
@@ -334,14 +334,10 @@ fn descriptor() -> i32 {
     }
 }
 
-/// Space of so many bytes at the end of the file, full of zeros and mapped: its address and its
-/// offset in the file. Otherwise why the recording must be cut, and the error number.
-pub(crate) fn map(bytes: usize) -> Result<(*mut u8, u64), (u32, i32)> {
-    let fd = descriptor();
-    if fd < 0 {
-        return Err((cut::WRITE, errno()));
-    }
-    let offset = USED.fetch_add(bytes as u64, Ordering::Relaxed);
+/// Space of so many bytes at the end of the file, full of zeros and mapped: its address. Otherwise
+/// why the recording must be cut, and the error number.
+pub(crate) fn map(bytes: usize) -> Result<*mut u8, (u32, i32)> {
+    let (fd, offset) = reserve(bytes)?;
     allocate(fd, offset, bytes)?;
     // SAFETY: a new mapping of allocated space.
     let mapped = unsafe {
@@ -357,7 +353,93 @@ pub(crate) fn map(bytes: usize) -> Result<(*mut u8, u64), (u32, i32)> {
     if mapped == libc::MAP_FAILED {
         return Err((cut::NO_MEMORY, errno()));
     }
-    Ok((mapped.cast(), offset))
+    Ok(mapped.cast())
+}
+
+/// Writes a copy of a chunk of events to the end of the file. Its kind comes last: a process that
+/// is killed leaves a copy that does not count.
+///
+/// # Safety
+/// `base` is valid for reads of `bytes` bytes, which are no fewer than a head's.
+pub(crate) unsafe fn append(base: *const u8, bytes: usize) -> Result<(), (u32, i32)> {
+    let (fd, offset) = reserve(bytes)?;
+    let mut head = [0; chunk::HEAD];
+    // SAFETY: the head lies in what may be read (the caller's duty).
+    unsafe {
+        head.as_mut_ptr()
+            .copy_from_nonoverlapping(base, chunk::HEAD)
+    };
+    let kind = chunk::KIND..chunk::KIND + 4;
+    head[kind.clone()].copy_from_slice(&chunk::UNFINISHED.to_le_bytes());
+    write(fd, &head, offset)?;
+    // SAFETY: as above; no other thread writes there.
+    let rest = unsafe { core::slice::from_raw_parts(base.add(chunk::HEAD), bytes - chunk::HEAD) };
+    write(fd, rest, offset + chunk::HEAD as u64)?;
+    write(
+        fd,
+        &chunk::EVENTS.to_le_bytes(),
+        offset + chunk::KIND as u64,
+    )
+}
+
+/// So many bytes at the end of the file: its descriptor, and where they begin.
+fn reserve(bytes: usize) -> Result<(i32, u64), (u32, i32)> {
+    let fd = descriptor();
+    if fd < 0 {
+        return Err((cut::WRITE, errno()));
+    }
+    let offset = USED.fetch_add(bytes as u64, Ordering::Relaxed);
+    // Beyond the limit, the kernel would send SIGXFSZ.
+    // SAFETY: zeros are valid; getrlimit writes to it.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = core::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit);
+        limit.rlim_cur
+    };
+    if offset + bytes as u64 > limit {
+        return Err((cut::FILE_LIMIT, libc::EFBIG));
+    }
+    Ok((fd, offset))
+}
+
+/// What the recording is cut for when the file cannot be written.
+fn why(error: i32) -> (u32, i32) {
+    match error {
+        libc::ENOSPC | libc::EDQUOT => (cut::DISK_FULL, error),
+        libc::EFBIG => (cut::FILE_LIMIT, error),
+        _ => (cut::WRITE, error),
+    }
+}
+
+/// Interrupted calls are repeated so often.
+const TRIES: u32 = 100;
+
+/// Writes all of the bytes at an offset of the file.
+fn write(fd: i32, mut bytes: &[u8], mut offset: u64) -> Result<(), (u32, i32)> {
+    for _ in 0..TRIES {
+        // SAFETY: reads from a slice of the stated length.
+        let written = unsafe {
+            libc::pwrite(
+                fd,
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                offset as libc::off_t,
+            )
+        };
+        match usize::try_from(written) {
+            Ok(0) => return Err((cut::DISK_FULL, libc::ENOSPC)),
+            Ok(written) => {
+                bytes = &bytes[written.min(bytes.len())..];
+                offset += written as u64;
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+            }
+            Err(_) if errno() == libc::EINTR => {}
+            Err(_) => return Err(why(errno())),
+        }
+    }
+    Err((cut::WRITE, libc::EINTR))
 }
 
 /// Gives back a mapping of [`map`]; the file keeps what was written.
@@ -371,22 +453,7 @@ pub(crate) unsafe fn unmap(mapped: *mut u8, bytes: usize) {
 
 /// Allocates space in the file.
 fn allocate(fd: i32, offset: u64, bytes: usize) -> Result<(), (u32, i32)> {
-    // Beyond the limit, the kernel would send SIGXFSZ.
-    // SAFETY: zeros are valid; getrlimit writes to it.
-    let limit = unsafe {
-        let mut limit: libc::rlimit = core::mem::zeroed();
-        libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit);
-        limit.rlim_cur
-    };
-    if offset + bytes as u64 > limit {
-        return Err((cut::FILE_LIMIT, libc::EFBIG));
-    }
-    let why = |error| match error {
-        libc::ENOSPC | libc::EDQUOT => (cut::DISK_FULL, error),
-        libc::EFBIG => (cut::FILE_LIMIT, error),
-        _ => (cut::WRITE, error),
-    };
-    for _ in 0..100 {
+    for _ in 0..TRIES {
         // SAFETY: a descriptor of the file.
         if unsafe { libc::fallocate(fd, 0, offset as libc::off_t, bytes as libc::off_t) } == 0 {
             return Ok(());
@@ -400,18 +467,7 @@ fn allocate(fd: i32, offset: u64, bytes: usize) -> Result<(), (u32, i32)> {
     // A file system without fallocate: zeros are written.
     static ZEROS: [u8; 4096] = [0; 4096];
     for at in (0..bytes as u64).step_by(ZEROS.len()) {
-        // SAFETY: a descriptor of the file, and an array of the stated length.
-        let written = unsafe {
-            libc::pwrite(
-                fd,
-                ZEROS.as_ptr().cast(),
-                ZEROS.len(),
-                (offset + at) as libc::off_t,
-            )
-        };
-        if written != ZEROS.len() as isize {
-            return Err(why(if written < 0 { errno() } else { libc::ENOSPC }));
-        }
+        write(fd, &ZEROS, offset + at)?;
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ fn write_new() {
 
 /// Writes a chunk of so many bytes, whose contents `fill` writes.
 fn write(bytes: usize, fill: impl FnOnce(&mut Table)) {
-    let Ok((mapped, _)) = file::map(bytes) else {
+    let Ok(mapped) = file::map(bytes) else {
         // The next chunk of events fails too, and says why.
         return;
     };

@@ -11,9 +11,10 @@ use super::thread::{Thread, is_dead, stack_pointer};
 use super::write::{Call, write};
 use super::{clock, file, sample, settings, stream};
 
-/// Writes a call into the calling thread's stream.
+/// Writes a call into the calling thread's stream. The rare ways get a copy of the call, so that
+/// the common one has it in registers.
 #[inline(always)]
-fn put(thread: *mut Thread, call: &Call) {
+fn put(thread: *mut Thread, call: Call) {
     let now = stack_pointer();
     // SAFETY: the thread's own words. A signal handler that interrupts this finds the lane owned by
     // a frame above its own, and uses the other lane; it leaves the owner as it was.
@@ -26,21 +27,21 @@ fn put(thread: *mut Thread, call: &Call) {
                 let lane = &mut (*stream).lanes[0];
                 if lane.at <= lane.last_start && !lane.at.is_null() {
                     if settings::stacks() == 0 {
-                        write(lane, None, call);
+                        write(lane, None, &call);
                     } else {
-                        put_with_stack(thread, call);
+                        put_with_stack(thread, &{ call });
                     }
                     compiler_fence(Ordering::SeqCst);
                     (*thread).owners[0].store(0, Ordering::Relaxed);
                     return;
                 }
             }
-            put_slowly(thread, 0, call);
+            put_slowly(thread, 0, &{ call });
             compiler_fence(Ordering::SeqCst);
             (*thread).owners[0].store(0, Ordering::Relaxed);
             return;
         }
-        put_nested(thread, now, call);
+        put_nested(thread, now, &{ call });
     }
 }
 
@@ -133,10 +134,10 @@ pub(crate) fn allocated(operation: u8, block: *mut c_void, size: usize, align: u
         call.op = op::FAILED;
     }
     if settings::sample() > 0 {
-        allocated_sampled(thread, &call);
+        allocated_sampled(thread, call);
         return;
     }
-    put(thread, &call);
+    put(thread, call);
 }
 
 /// Whether no allocator owes a block for this: none of no bytes, nor one whose alignment is wrong.
@@ -146,10 +147,10 @@ pub(crate) fn no_request(operation: u8, size: usize, align: usize) -> bool {
 }
 
 #[inline(always)]
-fn allocated_sampled(thread: *mut Thread, call: &Call) {
+fn allocated_sampled(thread: *mut Thread, call: Call) {
     // SAFETY: the thread's own words.
     if call.op == op::FAILED || unsafe { sample::due(&mut *thread, call.size as usize) } {
-        put_sampled(thread, call);
+        put_sampled(thread, &{ call });
     }
 }
 
@@ -157,7 +158,7 @@ fn allocated_sampled(thread: *mut Thread, call: &Call) {
 #[inline(never)]
 fn put_sampled(thread: *mut Thread, call: &Call) {
     if call.op == op::FAILED || sample::remember(call.pointer as usize) {
-        put(thread, call);
+        put(thread, *call);
     } else {
         file::lose();
     }
@@ -172,7 +173,7 @@ pub(crate) fn freed(block: *mut c_void) {
     }
     let mut call = Call::new(op::FREE);
     call.pointer = block.addr() as u64;
-    put(thread, &call);
+    put(thread, call);
 }
 
 /// What is known before a `realloc`.
@@ -210,10 +211,10 @@ pub(crate) fn reallocated(old: *mut c_void, new: *mut c_void, size: usize, befor
         }
     }
     if settings::sample() > 0 {
-        reallocated_sampled(thread, &call, before.sampled);
+        reallocated_sampled(thread, &{ call }, before.sampled);
         return;
     }
-    put(thread, &call);
+    put(thread, call);
 }
 
 /// Sampled, a `realloc` is a free and an allocation.
@@ -224,18 +225,18 @@ fn reallocated_sampled(thread: *mut Thread, call: &Call, sampled: bool) {
         if sampled && !sample::remember(call.old as usize) {
             file::lose();
         }
-        put(thread, call);
+        put(thread, *call);
         return;
     }
     if sampled {
         let mut free = Call::new(op::FREE);
         free.pointer = call.old;
-        put(thread, &free);
+        put(thread, free);
     }
     if call.op == op::REALLOC {
         let mut call = *call;
         call.op = op::MALLOC;
-        allocated_sampled(thread, &call);
+        allocated_sampled(thread, call);
     }
 }
 
@@ -246,7 +247,7 @@ pub(crate) fn refused(old: *mut c_void, size: usize) {
     let mut call = Call::new(op::FAILED);
     call.old = old.addr() as u64;
     call.size = size as u64;
-    put(thread, &call);
+    put(thread, call);
 }
 
 /// An event of a handle heap.
@@ -256,5 +257,5 @@ pub(crate) fn heap(call: &Call) {
         // Handle heaps are recorded in full or not at all.
         return;
     }
-    put(thread, call);
+    put(thread, *call);
 }

@@ -6,9 +6,11 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use memoman_trace_format::layout::op;
 use memoman_trace_format::number;
 
-use super::stream::Lane;
-use super::write::put_number;
-use super::{modules, settings, unwind};
+use super::lane::Lane;
+use super::number::put_number;
+use super::walk::Walker;
+
+use super::{modules, rules, settings, unwind};
 
 /// The stacks that are defined: an open-addressed table from a 64-bit hash to a number. Two stacks
 /// of one hash count as one.
@@ -17,6 +19,7 @@ pub(crate) struct Stacks {
     count: u32,
     /// The stack of the present event: here, because an array in a frame would be cleared for each.
     room: [usize; unwind::ROOM],
+    walker: Walker,
 }
 
 struct Table {
@@ -48,38 +51,66 @@ impl Stacks {
         self.count = 0;
     }
 
+    /// The stream has another thread.
+    pub(crate) fn enter(&mut self) {
+        self.walker.forget();
+    }
+
     /// The number of the calling thread's stack, 0 when it has none. Defines it in the lane, which
     /// has room for that.
     pub(crate) fn number(&mut self, lane: &mut Lane) -> u64 {
-        let range = unwind::addresses(&mut self.room, settings::stacks() as usize);
+        let most = settings::stacks() as usize;
+        if rules::are_there()
+            && let Some(addresses) = self.walker.walk(most)
+        {
+            let innermost_first = addresses.iter().rev().copied();
+            return self
+                .table
+                .number(&mut self.count, lane, addresses, innermost_first);
+        }
+        let range = unwind::addresses(&mut self.room, most);
         let addresses = &self.room[range];
+        let innermost_first = addresses.iter().copied();
+        self.table
+            .number(&mut self.count, lane, addresses, innermost_first)
+    }
+}
+
+impl Table {
+    /// The number of a stack, which is new when its hash is: the addresses in an order of the
+    /// caller's, and the innermost first.
+    #[inline(always)]
+    fn number(
+        &mut self,
+        count: &mut u32,
+        lane: &mut Lane,
+        addresses: &[usize],
+        innermost_first: impl ExactSizeIterator<Item = usize>,
+    ) -> u64 {
         if addresses.is_empty() {
             return 0;
         }
         let hash = hash(addresses);
-        let table = &mut self.table;
-        if self.count as usize * 2 >= table.capacity && !table.grow() {
+        if *count as usize * 2 >= self.capacity && !self.grow() {
             return 0;
         }
-        let entry = table.find(hash);
+        let entry = self.find(hash);
         // SAFETY: an entry of the table.
         unsafe {
             if (*entry).hash != 0 {
                 return (*entry).number;
             }
-            self.count += 1;
-            define(lane, addresses);
+            *count += 1;
+            define(lane, innermost_first);
             *entry = Entry {
                 hash,
-                number: u64::from(self.count),
+                number: u64::from(*count),
             };
         }
         modules::write_if_new();
-        u64::from(self.count)
+        u64::from(*count)
     }
-}
 
-impl Table {
     /// The entry of a hash, or the empty one where it belongs. The table is at most half full.
     fn find(&self, hash: u64) -> *mut Entry {
         let mask = self.capacity - 1;
@@ -158,12 +189,14 @@ fn hash(addresses: &[usize]) -> u64 {
 }
 
 /// Writes the definition of the stream's next stack.
-fn define(lane: &mut Lane, addresses: &[usize]) {
+#[cold]
+#[inline(never)]
+fn define(lane: &mut Lane, addresses: impl ExactSizeIterator<Item = usize>) {
     // SAFETY: the lane has room for the longest record and an event behind it.
     unsafe {
         let mut at = put_number(lane.at.add(1), addresses.len() as u64);
         let mut before = 0;
-        for &address in addresses {
+        for address in addresses {
             at = put_number(at, number::difference(before, address as u64, true));
             before = address as u64;
         }

@@ -4,26 +4,12 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, compiler_fence};
 
 use memoman_trace_format::layout::{RECORD_MAX, chunk, op};
-use memoman_trace_format::number;
 
+use super::lane::Lane;
+use super::number::put_number;
 use super::stack::Stacks;
 use super::thread::Thread;
 use super::{clock, file, process, settings};
-
-/// One lane of a stream: a chunk that is mapped, and the place in it.
-pub(crate) struct Lane {
-    /// Where the next record goes.
-    pub(crate) at: *mut u8,
-    /// No record may begin behind this.
-    pub(crate) last_start: *mut u8,
-    /// The ticks that the next record counts from.
-    pub(crate) ticks: u64,
-    /// The pointer that the next one is a difference from.
-    pub(crate) pointer: u64,
-    base: *mut u8,
-    bytes: usize,
-    sequence: u64,
-}
 
 /// What a thread writes to. Never freed: other threads reuse it.
 pub(crate) struct Stream {
@@ -42,7 +28,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 static FREE: AtomicU32 = AtomicU32::new(0);
 
 const FIRST: usize = 1 << 14;
-const LARGEST: usize = 1 << 20;
+/// Near the processor's caches: a thread's records stay in them.
+const LARGEST: usize = 1 << 16;
 /// A record without a stack, and a change of thread, are shorter.
 const SHORT: usize = 128;
 
@@ -54,8 +41,11 @@ pub(crate) fn acquire(thread: &mut Thread) -> *mut Stream {
     let stream = reuse().unwrap_or_else(create);
     thread.stream = stream;
     if !stream.is_null() {
-        // SAFETY: the stream is the thread's own.
-        let lanes = unsafe { &mut (*stream).lanes };
+        // SAFETY: the stream is the thread's own; lanes and stacks are different fields.
+        let lanes = unsafe {
+            (*stream).stacks.enter();
+            &mut (*stream).lanes
+        };
         for lane in lanes.iter_mut() {
             // A full lane begins a chunk with its next record, and the chunk with the thread.
             if !lane.base.is_null() && lane.at <= lane.last_start {
@@ -204,24 +194,23 @@ pub(crate) fn make_room(thread: &mut Thread, number: usize) -> Option<&'static m
     Some(lane)
 }
 
-/// Leaves the lane's chunk and begins the next one; or says why not.
+/// Begins the lane's next chunk; or says why not. A lane's mapping grows to [`LARGEST`] bytes and
+/// then stays: a full one is copied to the end of the file and used again, since a write costs the
+/// kernel a fifth of what new shared pages do.
 fn begin_chunk(lane: &mut Lane, stream: u32, number: usize, thread: u32) -> Result<(), (u32, i32)> {
-    let bytes = match lane.bytes {
-        0 => FIRST,
-        before => (before * 4).min(LARGEST),
-    };
-    if !lane.base.is_null() {
-        // SAFETY: the thread's own mapping, which is left here.
-        unsafe { file::unmap(lane.base, lane.bytes) };
-        (lane.at, lane.base) = (ptr::null_mut(), ptr::null_mut());
+    if lane.bytes == LARGEST {
+        // SAFETY: the lane's own mapping, of so many bytes.
+        unsafe { file::append(lane.base, lane.bytes)? };
+        // SAFETY: as above. The chunk keeps its sequence number, which the copy has too: readers
+        // take the copy.
+        unsafe {
+            lane.base
+                .add(chunk::HEAD)
+                .write_bytes(0, lane.bytes - chunk::HEAD)
+        };
+    } else {
+        map_chunk(lane)?;
     }
-    let (base, _) = match file::map(bytes) {
-        Ok(found) => found,
-        Err(why) => {
-            lane.bytes = 0;
-            return Err(why);
-        }
-    };
     let reserve = if settings::stacks() > 0 {
         RECORD_MAX + SHORT
     } else {
@@ -230,25 +219,41 @@ fn begin_chunk(lane: &mut Lane, stream: u32, number: usize, thread: u32) -> Resu
     let (ticks, ns) = clock::both();
     lane.ticks = ticks;
     lane.pointer = 0;
-    // SAFETY: `bytes` bytes of zeros that no other thread reaches; the magic number comes last.
+    let base = lane.base;
+    // SAFETY: the lane's own mapping, whose records are zeros. What makes it a chunk, or the next
+    // one, comes last.
     unsafe {
-        let put = |at: usize, value: u64| base.add(at).cast::<u64>().write(value);
-        put(chunk::BYTES, bytes as u64);
-        put(chunk::SEQUENCE, lane.sequence);
-        put(chunk::TICKS, lane.ticks);
+        let put = |at: usize, value: u64| base.add(at).cast::<u64>().write_volatile(value);
+        let half = |at: usize, value: u32| base.add(at).cast::<u32>().write_volatile(value);
+        put(chunk::BYTES, lane.bytes as u64);
+        put(chunk::TICKS, ticks);
         put(chunk::NS, ns);
-        let half = |at: usize, value: u32| base.add(at).cast::<u32>().write(value);
         half(chunk::STREAM, stream);
         half(chunk::LANE, number as u32);
         half(chunk::KIND, chunk::EVENTS);
-        compiler_fence(Ordering::Release);
+        put(chunk::SEQUENCE, lane.sequence);
         half(0, chunk::MAGIC);
-        (lane.base, lane.bytes) = (base, bytes);
         lane.at = base.add(chunk::HEAD);
-        lane.last_start = base.add(bytes - reserve);
+        lane.last_start = base.add(lane.bytes - reserve);
     }
     lane.sequence += 1;
     write_thread(lane, thread);
+    Ok(())
+}
+
+/// Leaves the lane's mapping, if it has one, for the next larger one.
+fn map_chunk(lane: &mut Lane) -> Result<(), (u32, i32)> {
+    let bytes = match lane.bytes {
+        0 => FIRST,
+        before => (before * 4).min(LARGEST),
+    };
+    if !lane.base.is_null() {
+        // SAFETY: the thread's own mapping, which is left here.
+        unsafe { file::unmap(lane.base, lane.bytes) };
+        (lane.at, lane.base, lane.bytes) = (ptr::null_mut(), ptr::null_mut(), 0);
+    }
+    lane.base = file::map(bytes)?;
+    lane.bytes = bytes;
     Ok(())
 }
 
@@ -256,15 +261,10 @@ fn begin_chunk(lane: &mut Lane, stream: u32, number: usize, thread: u32) -> Resu
 fn write_thread(lane: &mut Lane, thread: u32) {
     // SAFETY: no precondition.
     let system = unsafe { libc::gettid() } as u64;
-    let mut bytes = [0; number::NUMBER_MAX];
     // SAFETY: a lane has room for a change of thread behind its last start of a record.
     unsafe {
-        let mut at = lane.at.add(1);
-        for value in [u64::from(thread), system] {
-            let length = number::write(&mut bytes, value);
-            at.copy_from_nonoverlapping(bytes.as_ptr(), length);
-            at = at.add(length);
-        }
+        let at = put_number(lane.at.add(1), u64::from(thread));
+        let at = put_number(at, system);
         compiler_fence(Ordering::Release);
         lane.at.write(op::PRESENT | op::THREAD);
         lane.at = at;

@@ -1,5 +1,6 @@
-//! Return addresses of the calling thread: by libunwind, which remembers how it has unwound an
-//! address, else by the compiler's library, which is ten times slower. In the child of a process
+//! Return addresses of the calling thread where [`walk`](super::walk) has no answer: by libunwind,
+//! which remembers how it has unwound an address, else by the compiler's library, which is ten
+//! times slower. In the child of a process
 //! with threads only the latter will do: it takes no lock where the C library has
 //! `_dl_find_object` (glibc 2.35, GCC 12).
 
@@ -11,7 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use memoman_trace_format::layout::STACK_MAX;
 
-use super::{loader, settings};
+use super::{loader, rules, settings};
 
 /// Frames of the recorder itself, at most: less is inlined in a debug build.
 const OWN: usize = if cfg!(debug_assertions) { 16 } else { 6 };
@@ -70,6 +71,9 @@ pub(crate) fn prepare() {
         START.store(header.addr(), Ordering::Relaxed);
         END.store(header.addr() + bytes.unwrap_or(0), Ordering::Relaxed);
     }
+    // SAFETY: a C string.
+    let finds = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+    rules::prepare(finds);
     CACHED.store(find(c"libunwind.so.8", c"unw_backtrace"), Ordering::Relaxed);
     const GCC: &CStr = c"libgcc_s.so.1";
     ADDRESS.store(find(GCC, c"_Unwind_GetIP"), Ordering::Relaxed);
@@ -80,8 +84,7 @@ pub(crate) fn prepare() {
         }
         return;
     }
-    // SAFETY: C strings. A function that GCC 12 has added stands for its version.
-    let finds = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+    // A function that GCC 12 has added stands for its version.
     let is_free = !finds.is_null() && !find(GCC, c"__extendhfsf2").is_null();
     WITHOUT_LOCKS.store(is_free, Ordering::Relaxed);
     // The library prepares itself at its first walk.
@@ -156,10 +159,13 @@ pub(crate) fn addresses(into: &mut [usize; ROOM], most: usize) -> Range<usize> {
         };
         usize::try_from(count).unwrap_or(0).min(wanted)
     };
-    let (start, end) = (START.load(Ordering::Relaxed), END.load(Ordering::Relaxed));
-    let own = into[..count]
-        .iter()
-        .take_while(|&&address| start <= address && address < end)
-        .count();
+    let frames = into[..count].iter();
+    let own = frames.take_while(|&&address| is_own(address)).count();
     own..count.min(own + most)
+}
+
+/// Whether an address is one of the recorder's code.
+#[inline(always)]
+pub(crate) fn is_own(address: usize) -> bool {
+    START.load(Ordering::Relaxed) <= address && address < END.load(Ordering::Relaxed)
 }

@@ -5,7 +5,8 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use memoman_trace_format::layout::op;
 use memoman_trace_format::number;
 
-use super::stream::Lane;
+use super::lane::Lane;
+use super::number::put_number;
 use super::{clock, settings, stack::Stacks};
 
 /// An allocation, a free or a refusal.
@@ -40,24 +41,6 @@ impl Call {
     }
 }
 
-/// Writes a number: where the next one goes.
-///
-/// # Safety
-/// `at` is valid for writes of ten bytes.
-#[inline(always)]
-pub(crate) unsafe fn put_number(mut at: *mut u8, mut value: u64) -> *mut u8 {
-    // SAFETY: a number has at most ten bytes (the caller's duty).
-    unsafe {
-        while value >= 0x80 {
-            at.write(value as u8 | 0x80);
-            at = at.add(1);
-            value >>= 7;
-        }
-        at.write(value as u8);
-        at.add(1)
-    }
-}
-
 /// Writes a record. Its first byte comes last: what interrupts the write leaves no part of it.
 ///
 /// # Safety
@@ -88,7 +71,13 @@ pub(crate) unsafe fn write(lane: &mut Lane, stacks: Option<&mut Stacks>, call: &
             lane.ticks = before;
         }
         let ticks = now.max(lane.ticks);
-        at = put_number(at, ticks - lane.ticks);
+        let passed = ticks - lane.ticks;
+        at = if passed < 0x80 {
+            at.write(passed as u8);
+            at.add(1)
+        } else {
+            put_number(at, passed)
+        };
         lane.ticks = ticks;
         if call.heap != 0 || call.block != 0 {
             first |= op::EXTRA;

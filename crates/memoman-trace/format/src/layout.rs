@@ -103,7 +103,7 @@ pub mod chunk {
     pub const MAGIC: u32 = u32::from_le_bytes(*b"MMCK");
     /// Bytes of the head.
     pub const HEAD: usize = 64;
-    /// `u32`: [`EVENTS`] or [`MODULES`].
+    /// `u32`: [`UNFINISHED`], [`EVENTS`] or [`MODULES`].
     pub const KIND: usize = 4;
     /// `u64`: bytes of the chunk, its head included.
     pub const BYTES: usize = 8;
@@ -111,12 +111,15 @@ pub mod chunk {
     pub const STREAM: usize = 16;
     /// `u32`: 0, or 1 for events that interrupted the stream's own recording.
     pub const LANE: usize = 20;
-    /// `u64`: position of the chunk in its stream and lane.
+    /// `u64`: position of the chunk in its stream and lane. Of two chunks in one position, the
+    /// later one in the file counts.
     pub const SEQUENCE: usize = 24;
     /// `u64`: ticks when the chunk was begun; its first record's time counts from here.
     pub const TICKS: usize = 32;
     /// `u64`: nanoseconds of the monotonic clock at the same moment.
     pub const NS: usize = 40;
+    /// A copy that is being written: it does not count.
+    pub const UNFINISHED: u32 = 0;
     /// A chunk of events.
     pub const EVENTS: u32 = 1;
     /// A chunk with a table of modules.

@@ -5,10 +5,7 @@ use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
 use super::Name;
-use crate::calls::{Allocator, Calls, Slot, run};
-
-/// The alignment of a `malloc`.
-const ALIGN: usize = 16;
+use crate::calls::{ALIGN, Allocator, Calls, Slot, run};
 
 pub(super) fn measure(
     name: Name,

@@ -89,7 +89,8 @@ function left() {
     box.replaceChildren(element('p', 'Nothing: every block was freed.'));
     return;
   }
-  const text = `${count(D.left_blocks)} blocks, ${bytes(D.left)}. Programs that end without ` +
+  const blocks = D.left_blocks === 1 ? '1 block' : `${count(D.left_blocks)} blocks`;
+  const text = `${blocks}, ${bytes(D.left)}. Programs that end without ` +
     'freeing leave blocks on purpose; look for sites whose blocks grow in number.';
   const rows = D.sites.filter(site => site.left_blocks);
   const parts = [element('p', text)];

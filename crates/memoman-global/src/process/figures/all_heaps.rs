@@ -25,6 +25,8 @@ pub(crate) fn validate() -> bool {
         registry::stopped(|| {
             // SAFETY: the instance is live and under the lock.
             let mut sound = unsafe { tlsf.diagnose() }.is_none();
+            // SAFETY: the lock is held, and every other thread is outside its heap.
+            unsafe { segments::empty_outboxes() };
             // After the first damage no segment goes to a heap or back.
             // SAFETY: the lock is held, and every other thread is outside its heap.
             registry::each(|heap| sound = sound && unsafe { is_sound(state, tlsf, heap) });
@@ -56,6 +58,8 @@ pub(crate) fn stats() -> Stats {
 fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
     // Before the sums: a segment that this empties goes back to the instance.
     // SAFETY: the lock is held, and every other thread is outside its heap.
+    unsafe { segments::empty_outboxes() };
+    // SAFETY: as above.
     registry::each(|heap| unsafe { segments::drain_inbox(state, tlsf, heap) });
     // SAFETY: the instance is live and under the lock.
     let mut all = unsafe { tlsf.stats() };
@@ -109,20 +113,17 @@ pub(crate) fn info() -> Info {
         info
     });
     let mut info = info.unwrap_or_default();
-    one_after_the_other(
-        |_| true,
-        |_, _, heap, _| {
-            // SAFETY: the lock is held, and no other thread is in the heap.
-            unsafe {
-                let left = COUNTED_MAX - info.free_blocks;
-                info.free_blocks += ThreadHeap::tlsf(heap).free_blocks(left);
-                let (bytes, blocks) = Cache::contents(ThreadHeap::cache(heap));
-                info.cached_bytes += bytes;
-                info.cached_blocks += blocks;
-            }
-            None
-        },
-    );
+    one_after_the_other(|_| true, &mut |_, _, heap, _| {
+        // SAFETY: the lock is held, and no other thread is in the heap.
+        unsafe {
+            let left = COUNTED_MAX - info.free_blocks;
+            info.free_blocks += ThreadHeap::tlsf(heap).free_blocks(left);
+            let (bytes, blocks) = Cache::contents(ThreadHeap::cache(heap));
+            info.cached_bytes += bytes;
+            info.cached_blocks += blocks;
+        }
+        None
+    });
     info.free_blocks += info.cached_blocks;
     misuse::report_deferred();
     info
@@ -148,25 +149,22 @@ pub(crate) fn allocations() -> usize {
 pub(crate) fn trim() -> bool {
     empty_inboxes();
     let mut released = false;
-    one_after_the_other(
-        |_| true,
-        |state, tlsf, heap, &mut from| {
-            // SAFETY: the lock is held, and no other thread is in the heap.
-            unsafe {
-                if from == 0 {
-                    segments::drain(state, tlsf, heap);
-                    // The pages of an empty segment go with the free block that it becomes.
-                    segments::give_back_all(state, tlsf, heap);
-                }
-                let core = ThreadHeap::tlsf(heap);
-                let pools = successors(core.first_pool(), |&pool| core.next_pool(pool));
-                let mut piece = Piece::new(from);
-                piece.over(pools.filter(|pool| !state.is_reserved(pool.as_raw().addr())));
-                released |= piece.released;
-                piece.next()
+    one_after_the_other(|_| true, &mut |state, tlsf, heap, &mut from| {
+        // SAFETY: the lock is held, and no other thread is in the heap.
+        unsafe {
+            if from == 0 {
+                segments::drain(state, tlsf, heap);
+                // The pages of an empty segment go with the free block that it becomes.
+                segments::give_back_all(state, tlsf, heap);
             }
-        },
-    );
+            let core = ThreadHeap::tlsf(heap);
+            let pools = successors(core.first_pool(), |&pool| core.next_pool(pool));
+            let mut piece = Piece::new(from);
+            piece.over(pools.filter(|pool| !state.is_reserved(pool.as_raw().addr())));
+            released |= piece.released;
+            piece.next()
+        }
+    });
     released |= with_heap(|state, tlsf| state.remove_empty(tlsf)) == Some(true);
     let mut next = Some(0);
     while let Some(from) = next {
@@ -181,15 +179,26 @@ pub(crate) fn trim() -> bool {
     released | mapping_spares::release() | side::trim()
 }
 
-/// Empties the inboxes into the cores, but for what other threads free meanwhile.
+/// Empties outboxes and inboxes into the cores, but for what other threads free meanwhile.
 fn empty_inboxes() {
-    // SAFETY: any thread may look for the inbox's end.
-    let any = |heap: *mut ThreadHeap| unsafe { !(*heap).inbox.is_empty() };
-    one_after_the_other(any, |state, tlsf, heap, &mut pieces| {
-        // SAFETY: the lock is held, and no other thread is in the heap.
-        let more = unsafe { drain_some(state, tlsf, heap) };
-        (more && pieces < PIECES_MOST).then_some(pieces + 1)
-    });
+    // SAFETY: any thread may look whether a block waits in an outbox.
+    let sends = |heap: *mut ThreadHeap| unsafe { !(*heap).outbox.is_empty() };
+    if registry::any(sends) {
+        one_after_the_other(sends, &mut |_, _, heap, _| {
+            // SAFETY: the lock is held, and no other thread is in the heap.
+            unsafe { ThreadHeap::send_all(heap) };
+            None
+        });
+    }
+    // SAFETY: any thread may look whether a block waits in an inbox.
+    let receives = |heap: *mut ThreadHeap| unsafe { !(*heap).inbox.is_empty() };
+    if registry::any(receives) {
+        one_after_the_other(receives, &mut |state, tlsf, heap, &mut pieces| {
+            // SAFETY: the lock is held, and no other thread is in the heap.
+            let more = unsafe { drain_some(state, tlsf, heap) };
+            (more && pieces < PIECES_MOST).then_some(pieces + 1)
+        });
+    }
 }
 
 /// Moves a bounded number of blocks from a heap's inbox to its core. True if there may be more.
@@ -220,9 +229,10 @@ unsafe fn drain_some(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bo
 
 /// Calls `work` with one of the `wanted` heaps after the other, each under the lock and with its
 /// owner alone kept out, and anew with what it returns until that is None. It begins with 0.
+/// Compiled once.
 fn one_after_the_other(
-    wanted: impl Fn(*mut ThreadHeap) -> bool,
-    mut work: impl FnMut(&mut State, Tlsf, *mut ThreadHeap, &mut usize) -> Option<usize>,
+    wanted: fn(*mut ThreadHeap) -> bool,
+    work: &mut dyn FnMut(&mut State, Tlsf, *mut ThreadHeap, &mut usize) -> Option<usize>,
 ) {
     for index in 0.. {
         let mut next = Some(0);

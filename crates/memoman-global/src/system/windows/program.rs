@@ -127,7 +127,7 @@ pub(crate) fn write(file: i32, bytes: &[u8]) -> isize {
 
 /// Addresses stand without their library's name.
 #[cfg(memoman_debug)]
-pub(crate) fn image(_: usize, _: impl FnOnce(&[u8], usize)) {}
+pub(crate) fn image(_: usize, _: impl FnOnce(&[u8], usize, Option<&[u8]>)) {}
 
 /// Registers a function for the end of the process. May allocate.
 pub(crate) fn at_exit(work: extern "C" fn()) {

@@ -1,0 +1,191 @@
+"""The scenes: each a call in a heap of which only the words that it touches are spoken of."""
+
+from claripy import LShR, UGE, UGT, ULE, ULT
+
+from step.heap import BLOCK_MIN, FREE, HEADER, PREV_FREE, QUANTUM, SENTINEL, WORD, After, Heap
+from step.words import number
+
+
+class Call:
+    """A function, its arguments, and memory after it by the short program."""
+
+    def __init__(self, function, arguments, heap, after):
+        self.function, self.arguments, self.heap, self.after = function, arguments, heap, after
+
+
+def free(prev, next_):
+    def scene(case, layout):
+        chain = [("prev", "free")] * prev + [("block", "used"), ("next", next_)]
+        heap = Heap(case, layout, chain)
+        *before, b, n = heap.blocks
+        p = before[0] if prev else None
+        for offset in (0, WORD, b.size - 2 * WORD):
+            case.before(b.at + offset, b.region)
+        if prev:
+            heap.listed(p)
+        if next_ == "free":
+            heap.behind(n)
+            heap.listed(n)
+        after = After(heap)
+        first = p or b
+        size = b.size
+        if prev:
+            after.unlink(p)
+            after.write(b.at - HEADER, number(FREE) ^ heap.cookie)
+            size = p.size + size
+        if next_ == "free":
+            after.unlink(n)
+            size = size + n.size
+        else:
+            flags = number(PREV_FREE | (SENTINEL if next_ == "end" else 0), 4)
+            after.write(n.at - HEADER, heap.header(n.size, flags))
+        after.count(-b.size, -1)
+        after.list("freed", first.at, first.offset, size)
+        return Call("mm_free", [heap.control, b.at], heap, after)
+
+    return scene
+
+
+def take(heap, after, block, size, rest):
+    """A found block is unlinked and taken into use, whole or cut to a size."""
+    next_ = heap.blocks[heap.blocks.index(block) + 1]
+    after.unlink(block)
+    flags = number(0, 4)
+    if rest is not None:
+        after.write(block.at - HEADER, heap.header(size, flags))
+        after.list("rest", block.at + size, block.offset + size, rest)
+    else:
+        size = block.size
+        after.write(block.at - HEADER, heap.header(size, flags))
+        after.write(next_.at - HEADER, heap.header(next_.size, next_.flags & ~PREV_FREE))
+    after.count(size, 1)
+    after.count_peak()
+    after.result = block.at
+
+
+def malloc_exact(case, layout):
+    """The first block of the request's own bin, of one size."""
+    heap = Heap(case, layout, [("found", "free"), ("next", "used")])
+    found, _ = heap.blocks
+    bytes_, size = heap.request(small=True)
+    case.assume(found.size == size)
+    heap.listed(found, first=True)
+    after = After(heap)
+    take(heap, after, found, size, None)
+    return Call("mm_malloc", [heap.control, bytes_], heap, after)
+
+
+def malloc_split(case, layout):
+    """The own bin is empty; a block of the next bin that is not is cut, or taken whole."""
+    heap = Heap(case, layout, [("found", "free"), ("next", "used")])
+    found, _ = heap.blocks
+    bytes_, size = heap.request(small=True)
+    heap.listed(found, first=True)
+    own = LShR(size, 4)
+    heap.empty(own)
+    heap.none_between(own, found.bin)
+    case.assume(UGT(found.size, size))
+    rest = found.size - size
+    cut = case.choose("a rest remains", UGE(rest, BLOCK_MIN))
+    if cut:
+        heap.inside(found, size)
+    after = After(heap)
+    take(heap, after, found, size, rest if cut else None)
+    return Call("mm_malloc", [heap.control, bytes_], heap, after)
+
+
+def malloc_wilderness(case, layout):
+    """No bin has a block for the request: the wilderness is cut, or taken whole."""
+    heap = Heap(case, layout, [("found", "free"), ("next", "end")])
+    found, _ = heap.blocks
+    case.assume(found.offset + found.size == heap.room)
+    bytes_, size = heap.request(small=True)
+    heap.listed(found, first=True)
+    own = LShR(size, 4)
+    heap.empty(own)
+    heap.none_between(own, None)
+    case.assume(UGE(found.size, size))
+    rest = found.size - size
+    cut = case.choose("a rest remains", UGE(rest, BLOCK_MIN))
+    if cut:
+        heap.inside(found, size)
+    after = After(heap)
+    take(heap, after, found, size, rest if cut else None)
+    return Call("mm_malloc", [heap.control, bytes_], heap, after)
+
+
+def shrink(next_):
+    """realloc to less: the tail becomes a free block, or joins the free one after it."""
+
+    def scene(case, layout):
+        heap = Heap(case, layout, [("block", "used"), ("next", next_)], after_any=True)
+        block, n = heap.blocks
+        bytes_, size = heap.request(small=True)
+        case.assume(ULT(size, block.size))
+        rest = block.size - size
+        changes = True
+        if case.choose("one quantum less", rest == QUANTUM):
+            size, rest, changes = block.size - QUANTUM, number(QUANTUM), next_ == "free"
+        if next_ == "free":
+            heap.behind(n)
+            heap.listed(n)
+        if changes:
+            heap.inside(block, size)
+        case.word(block.at + block.size - 2 * WORD, block.region)
+        after = After(heap)
+        after.result = block.at
+        if not changes:
+            after.count(number(0), 0)
+            return Call("mm_realloc", [heap.control, block.at, bytes_], heap, after)
+        if next_ == "free":
+            after.unlink(n)
+            rest = rest + n.size
+        else:
+            after.write(n.at - HEADER, heap.header(n.size, n.flags | PREV_FREE))
+        after.write(block.at - HEADER, heap.header(size, block.flags))
+        after.list("rest", block.at + size, block.offset + size, rest)
+        after.count(size - block.size, 0)
+        return Call("mm_realloc", [heap.control, block.at, bytes_], heap, after)
+
+    return scene
+
+
+def grow(case, layout):
+    """realloc to more: the block takes what it needs of the free one after it."""
+    heap = Heap(case, layout, [("block", "used"), ("next", "free")], after_any=True)
+    block, n = heap.blocks
+    bytes_, size = heap.request(small=True)
+    total = block.size + n.size
+    case.assume(UGT(size, block.size), ULE(size, total))
+    behind = heap.behind(n)
+    heap.listed(n)
+    cut = case.choose("a rest remains", UGE(total - size, BLOCK_MIN))
+    if cut:
+        heap.inside(n, size - block.size)
+    after = After(heap)
+    after.unlink(n)
+    taken = size if cut else total
+    if cut:
+        after.list("rest", block.at + size, block.offset + size, total - size)
+    else:
+        header = behind.at - HEADER
+        after.write(header, after.read(header) & ~PREV_FREE)
+    after.write(block.at - HEADER, heap.header(taken, block.flags))
+    after.count(taken - block.size, 0)
+    after.count_peak()
+    after.result = block.at
+    return Call("mm_realloc", [heap.control, block.at, bytes_], heap, after)
+
+
+# Where the control structure lies: below all pools, above them, between two.
+LAYOUTS = ["below", "above", "between"]
+SCENES = (
+    {
+        f"free_{'after_free' if prev else 'after_used'}_before_{next_}": free(prev, next_)
+        for prev in (False, True)
+        for next_ in ("used", "free", "end")
+    }
+    | {scene.__name__: scene for scene in (malloc_exact, malloc_split, malloc_wilderness)}
+    | {f"realloc_shrinks_before_{next_}": shrink(next_) for next_ in ("used", "free", "end")}
+    | {"realloc_grows": grow}
+)
