@@ -21,7 +21,7 @@ const PIECE: usize = 4096;
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Counted calls; as many go before them
-    #[arg(long, default_value_t = 4_096)]
+    #[arg(long, default_value_t = 20_000)]
     calls: usize,
     /// Only these workloads
     #[arg(long, value_delimiter = ',')]
