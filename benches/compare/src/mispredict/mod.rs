@@ -21,13 +21,17 @@ const PIECE: usize = 4096;
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Counted calls; as many go before them
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 20_000)]
     calls: usize,
     /// Only these workloads
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
-    /// Only these allocators
-    #[arg(long, value_delimiter = ',')]
+    /// The allocators, or `all`
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "memoman,rlsf,talc,o1heap"
+    )]
     peers: Vec<String>,
     /// Print so many of each allocator's branches, the worst first
     #[arg(long, default_value_t = 0)]
@@ -78,8 +82,9 @@ impl Figures {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let code = Code::of_this_program()?;
-    let wanted =
-        |name: &str, list: &[String]| list.is_empty() || list.iter().any(|item| item == name);
+    let wanted = |name: &str, list: &[String]| {
+        list.is_empty() || list.iter().any(|item| item == name || item == "all")
+    };
     let mut rows = Vec::new();
     for workload in &WORKLOADS {
         if !wanted(workload.name, &arguments.workloads) {

@@ -136,16 +136,14 @@ impl Tage {
                 useful: 0,
             };
         } else {
-            for table in from..TABLES {
-                let entry = &mut self.tables[table][place[table]];
-                entry.useful = entry.useful.saturating_sub(1);
+            for (entries, &at) in self.tables.iter_mut().zip(place).skip(from) {
+                entries[at].useful = entries[at].useful.saturating_sub(1);
             }
         }
     }
 
     fn remember(&mut self, taken: bool) {
-        for table in 0..TABLES {
-            let length = LENGTHS[table];
+        for (table, length) in LENGTHS.into_iter().enumerate() {
             let leaves = self.history[(self.position + HISTORY - length) % HISTORY];
             self.index[table].shift(INDEX_BITS, length, taken, leaves);
             self.tag[table][0].shift(TAG_BITS, length, taken, leaves);

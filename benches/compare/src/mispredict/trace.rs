@@ -68,16 +68,15 @@ impl Code {
         let (mut function, mut start, mut mark) = (String::new(), 0, 0);
         let mut branches = HashMap::new();
         for line in text.lines() {
-            if let Some((address, rest)) = line.split_once(" <") {
-                if let (Ok(address), Some(name)) =
+            if let Some((address, rest)) = line.split_once(" <")
+                && let (Ok(address), Some(name)) =
                     (u64::from_str_radix(address, 16), rest.strip_suffix(">:"))
-                {
-                    (function, start) = (name.to_owned(), address);
-                    if name == MARK {
-                        mark = address;
-                    }
-                    continue;
+            {
+                (function, start) = (name.to_owned(), address);
+                if name == MARK {
+                    mark = address;
                 }
+                continue;
             }
             let Some((address, code)) = line.split_once(":\t") else {
                 continue;
