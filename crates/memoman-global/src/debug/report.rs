@@ -2,7 +2,7 @@
 
 use memoman_debug::{Fault, Kind, Known};
 
-use crate::debug::sanitizer;
+use crate::debug::{sanitizer, stack};
 use crate::system::program;
 use crate::system::stderr::Line;
 
@@ -45,12 +45,11 @@ pub fn print(fault: &Fault) {
 /// return addresses on.
 fn callers(block: &Known, first: usize, what: &[u8]) {
     for index in first..first + block.frames {
-        // SAFETY: the block holds this many addresses twice, and is not in use by another thread
-        // that could end it: the call that found the fault has had no effect.
-        let address = unsafe { block.stacks.wrapping_add(index).read_unaligned() };
-        if address == 0 {
-            break;
-        }
+        // Through the system: without the lock, another thread may give the block's memory back.
+        let address = match stack::read(block.stacks.wrapping_add(index).addr()) {
+            None | Some([0]) => break,
+            Some([address]) => address,
+        };
         Line::new()
             .text(b"memoman:     ")
             .text(what)

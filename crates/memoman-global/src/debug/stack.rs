@@ -1,6 +1,6 @@
 //! The calls that led to an operation, by the frame pointers of the program.
 
-use core::mem::{offset_of, size_of};
+use core::mem::size_of;
 use core::ptr;
 
 use memoman_debug::site::FRAME;
@@ -9,17 +9,12 @@ use crate::system::errno::{errno, set_errno};
 
 /// Bytes from the calling function's frame to the outermost one that is looked at.
 const SPAN: usize = 8 << 20;
+const WORD: usize = size_of::<usize>();
 
-/// The two words of a frame that lead to the next one, in the order of addresses.
-#[repr(C)]
-struct Words {
-    caller: usize,
-    address: usize,
-}
-
-/// Where these words lie, in bytes from the frame pointer's address.
-const OFFSET: isize = FRAME.0 * size_of::<usize>() as isize;
-const _: () = assert!(FRAME.1 == FRAME.0 + 1 && offset_of!(Words, address) == size_of::<usize>());
+/// Where the two words of a frame lie that lead to the next one, in bytes from the frame pointer's
+/// address: the caller's frame pointer, and after it the return address.
+const OFFSET: isize = FRAME.0 * WORD as isize;
+const _: () = assert!(FRAME.1 == FRAME.0 + 1);
 
 /// Writes the return addresses of the frames from a frame pointer on, as `memoman_debug`'s `Walk`.
 ///
@@ -28,40 +23,37 @@ const _: () = assert!(FRAME.1 == FRAME.0 + 1 && offset_of!(Words, address) == si
 /// fails for memory that is not there.
 pub(super) fn walk(frame: usize, addresses: &mut [usize]) {
     let here = ptr::from_ref(&frame).addr();
-    let saved = errno();
     let (mut frame, mut below) = (frame, here);
     for place in addresses {
         let apart = frame.wrapping_sub(here);
-        if frame <= below || apart > SPAN || !frame.is_multiple_of(size_of::<usize>()) {
+        if frame <= below || apart > SPAN || !frame.is_multiple_of(WORD) {
             break;
         }
-        let Some(words) = read(frame.wrapping_add_signed(OFFSET)) else {
+        let Some([caller, address]) = read(frame.wrapping_add_signed(OFFSET)) else {
             break;
         };
-        if words.address == 0 {
+        if address == 0 {
             break;
         }
-        *place = words.address;
-        (below, frame) = (frame, words.caller);
+        *place = address;
+        (below, frame) = (frame, caller);
     }
-    set_errno(saved);
 }
 
-/// Reads words of this process that may not be there.
-fn read(from: usize) -> Option<Words> {
-    let mut words = Words {
-        caller: 0,
-        address: 0,
-    };
+/// Reads words of this process that may not be there. Keeps errno.
+pub(super) fn read<const WORDS: usize>(from: usize) -> Option<[usize; WORDS]> {
+    let mut words = [0; WORDS];
     let to = libc::iovec {
-        iov_base: (&raw mut words).cast(),
-        iov_len: size_of::<Words>(),
+        iov_base: words.as_mut_ptr().cast(),
+        iov_len: WORDS * WORD,
     };
     let place = libc::iovec {
         iov_base: ptr::without_provenance_mut(from),
-        iov_len: size_of::<Words>(),
+        iov_len: WORDS * WORD,
     };
+    let saved = errno();
     // SAFETY: the system writes at most the bytes of `words`, and checks the place that it reads.
     let bytes = unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, &place, 1, 0) };
-    (bytes == size_of::<Words>() as isize).then_some(words)
+    set_errno(saved);
+    (bytes == (WORDS * WORD) as isize).then_some(words)
 }
