@@ -24,7 +24,10 @@ impl Bed {
         // SAFETY: a live block of the other bed; both heaps are used by one thread.
         unsafe {
             let size = Tlsf::block_size(block.as_ptr()) + crate::allocator::HEADER;
-            ThreadHeap::send(self.heap, owner.heap, block, size);
+            let key = (*owner.heap).shared.key;
+            if !ThreadHeap::add_to_chain(self.heap, owner.heap, key, block, size) {
+                ThreadHeap::send(self.heap, owner.heap, block, size);
+            }
         }
     }
 

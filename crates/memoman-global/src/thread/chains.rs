@@ -104,8 +104,9 @@ impl ThreadHeap {
         }
     }
 
-    /// Sends a tested block of `size` bytes, header included, to its heap `owner`: a small one to
-    /// the outbox of `heap`, which may send a chain for it.
+    /// Sends a tested block of `size` bytes, header included, to its heap `owner`: a small one, to
+    /// which [`ThreadHeap::add_to_chain`] has found no chain, begins one in the outbox of `heap`,
+    /// which may send another one for it.
     ///
     /// # Safety
     /// The duties of [`ThreadHeap`], inside its owner's gate to put. The block is one of `owner`'s,
@@ -120,9 +121,6 @@ impl ThreadHeap {
         // blocks of a chain (caller).
         unsafe {
             let key = (*owner).shared.key;
-            if ThreadHeap::add_to_chain(heap, owner, key, block, size) {
-                return;
-            }
             let sent = &mut (*heap).sent;
             if size > QUANTA_MOST * ALIGN {
                 sent.blocks += 1;

@@ -371,6 +371,7 @@ impl ThreadHeap {
 
 /// The address may be that of a block of this heap: it is aligned, and lies in one of the heap's
 /// segments.
+#[inline(never)]
 pub(crate) fn belongs(heap: *mut ThreadHeap, address: usize) -> bool {
     address.is_multiple_of(ALIGN) && ThreadHeap::of(address) == heap
 }

@@ -90,6 +90,7 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
         } else if enter_to_put(heap) {
             // Inside its own gate: a fork waits for it, and so does not come between exchange and
             // link.
+            // (A chain that has room may be there: it goes.)
             send_and_leave(heap, owner, block, bytes);
         } else if !later::free(block) {
             // The fork is over.
