@@ -246,7 +246,7 @@ unsafe fn free_outside(ptr: *mut u8) {
                 large::free(block);
             }
         } else if owner == lifetime::current().heap() {
-            calls::free(owner, block);
+            calls::free_outlined(owner, block);
         } else {
             remote::free(heap(), owner, block);
         }

@@ -146,7 +146,7 @@ mod heaps {
                 } else if own.is_null() {
                     remote::free_without_heap(owner, block);
                 } else if owner == own {
-                    calls::free(own, block);
+                    calls::free_outlined(own, block);
                 } else {
                     remote::free(own, owner, block);
                 }

@@ -97,18 +97,7 @@ pub(crate) unsafe fn free(block: NonNull<u8>) {
 /// The block is in no segment; on success its former pointer is not used any more.
 pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8, usize> {
     let mut usable = 0;
-    if side::owns(block) {
-        // Moved to where it would be without the fork.
-        // SAFETY: the side heap's block (caller).
-        return match unsafe { side::usable_size(block) } {
-            Ok(usable) => Err(usable),
-            Err(misuse) => {
-                misuse::report_global(misuse, block.as_ptr());
-                Ok(ptr::null_mut())
-            }
-        };
-    }
-    let result = try_with_heap(|state, tlsf| {
+    let in_the_instance = |state: &mut State, tlsf: Tlsf| {
         // SAFETY: the instance is live and under the lock; the core tests the block before all
         // else.
         unsafe {
@@ -127,7 +116,13 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
             }
             result
         }
-    });
+    };
+    // The side heap's blocks move to where they would be without the fork.
+    let result = if side::owns(block) {
+        Err(Away)
+    } else {
+        try_with_heap(in_the_instance)
+    };
     match result {
         Ok(Some(Ok(Some(resized)))) => Ok(resized.as_ptr()),
         Ok(Some(Err(Refusal::Misuse(misuse, address)))) => {

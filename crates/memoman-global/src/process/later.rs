@@ -17,7 +17,7 @@ static ASIDE: Aside = Aside::new();
 /// Nodes that are freed together.
 const SPENT: usize = 32;
 
-/// A block, a heap, or, in both fields, a segment.
+/// A block, a heap, or, in both fields, a segment; with neither, to be freed.
 #[repr(C)]
 struct Node {
     link: usize,
@@ -90,13 +90,13 @@ pub(crate) fn settle(
                 count += 1;
             }
             if count == SPENT || next == 0 {
-                // SAFETY: nodes that are read.
-                let _ = unsafe { side::free_all(spent.get(..count).unwrap_or_default()) };
+                free_nodes(spent.get(..count).unwrap_or_default());
                 count = 0;
             }
             match NonNull::new(block) {
                 Some(block) if heap.is_null() => free(block),
                 Some(segment) => give_back(segment),
+                None if heap.is_null() => {}
                 None => give_up(heap),
             }
         }
@@ -105,6 +105,26 @@ pub(crate) fn settle(
             return;
         }
         sync::pause(turn);
+    }
+}
+
+/// Frees nodes that are read. While other threads are in the side heap, which may take a time slice
+/// of each thread, they go back to the list, without content, until the end of the next fork.
+fn free_nodes(spent: &[NonNull<u8>]) {
+    // SAFETY: nodes out of the list, which are not used any more; or this thread's until they are
+    // in the list again.
+    unsafe {
+        if side::free_now(spent) {
+            return;
+        }
+        for node in spent {
+            node.cast::<Node>().write(Node {
+                link: 0,
+                block: ptr::null_mut(),
+                heap: ptr::null_mut(),
+            });
+            ASIDE.put(node.as_ptr().expose_provenance(), || true);
+        }
     }
 }
 

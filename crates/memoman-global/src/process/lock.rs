@@ -172,6 +172,14 @@ impl Lock {
         }
     }
 
+    /// Takes the lock if it is free at this moment. For a lock without inheritance.
+    pub(crate) fn take_now(&self) -> Option<Taken> {
+        // Acquire: the last holder's section comes before this one.
+        self.word
+            .compare_exchange(0, this_thread(), Ordering::Acquire)
+            .then_some(Taken::Word)
+    }
+
     /// None while another thread forks.
     fn take_between_forks(&self, me: usize) -> Option<Taken> {
         // Acquire: the mutex is initialised.

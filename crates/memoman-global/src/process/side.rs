@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allocator::{Misuse, Tlsf};
 use crate::process::core_calls;
-use crate::process::lock::Lock;
+use crate::process::lock::{Lock, Taken};
 use crate::system::memory::{self, PAGE};
 
 static LOCK: Lock = Lock::new();
@@ -55,6 +55,7 @@ fn region(address: usize) -> Option<usize> {
 }
 
 /// The address may be that of a block of the side heap.
+#[inline(never)]
 pub(crate) fn owns(block: NonNull<u8>) -> bool {
     region(block.as_ptr().addr()).is_some()
 }
@@ -141,19 +142,37 @@ fn grow(align: usize, bytes: usize) -> bool {
 /// is returned.)
 #[cold]
 pub(crate) unsafe fn free(block: NonNull<u8>) -> Result<(), Misuse> {
-    // SAFETY: the caller's duties.
-    unsafe { free_all(&[block]) }
+    // None: a signal handler that has interrupted this heap. The block is lost.
+    let Some(taken) = LOCK.take() else {
+        return Ok(());
+    };
+    // SAFETY: the caller's duties; the lock is held.
+    unsafe { free_taken(taken, &[block]) }
 }
 
-/// Frees a few blocks under one lock, as far as the first misuse.
+/// Frees a few blocks if the lock is free at this moment. False if it is not.
 ///
 /// # Safety
 /// The duties of [`free`] for each.
-pub(crate) unsafe fn free_all(blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
+pub(crate) unsafe fn free_now(blocks: &[NonNull<u8>]) -> bool {
+    let Some(taken) = LOCK.take_now() else {
+        return false;
+    };
+    // SAFETY: the caller's duties; the lock is held.
+    let _ = unsafe { free_taken(taken, blocks) };
+    true
+}
+
+/// Frees blocks as far as the first misuse, and releases the lock.
+///
+/// # Safety
+/// The duties of [`free`] for each. The lock is held.
+#[inline(never)]
+unsafe fn free_taken(taken: Taken, blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
     let frozen = FROZEN.load(Ordering::Relaxed);
     // An emptied region above the minimum is taken out, so that its pages are released without the
     // lock.
-    let freed = LOCK.try_with(|| {
+    let free_all = || -> Result<_, Misuse> {
         let mut emptied = None;
         let Some(tlsf) = instance() else {
             return Ok(None);
@@ -173,9 +192,10 @@ pub(crate) unsafe fn free_all(blocks: &[NonNull<u8>]) -> Result<(), Misuse> {
             }
         }
         Ok(emptied)
-    });
-    // None: a signal handler that has interrupted this heap. The blocks are lost.
-    if let Some((start, bytes)) = freed.unwrap_or(Ok(None))? {
+    };
+    let emptied = free_all();
+    LOCK.put_back(taken);
+    if let Some((start, bytes)) = emptied? {
         // SAFETY: out of the instance, and so this thread's; added again unchanged.
         unsafe {
             memory::discard(start, bytes, memory::page_size());
@@ -233,4 +253,10 @@ pub(crate) fn child() {
     // SAFETY: no other thread exists, and none of this thread's calls is in progress.
     unsafe { *INSTANCE.0.get() = None };
     FROZEN.store(COUNT.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// Runs `work` while the side heap is in use.
+#[cfg(test)]
+pub(crate) fn in_use<R>(work: impl FnOnce() -> R) -> R {
+    LOCK.with(work)
 }

@@ -74,3 +74,47 @@ fn misuse_is_reported_while_another_thread_forks() {
     // SAFETY: as above.
     unsafe { tlsf.set_misuse_handler(None, std::ptr::null_mut()) };
 }
+
+/// The other threads are in the side heap, and lose their processor there.
+#[test]
+#[cfg(not(memoman_debug))]
+fn the_end_of_a_fork_waits_for_no_thread_in_the_side_heap() {
+    use super::support::quietly;
+    use crate::process::{later, side};
+    use core::ptr::NonNull;
+
+    let name = "the_end_of_a_fork_waits_for_no_thread_in_the_side_heap";
+    quietly(name, &[], || {
+        static HELD: AtomicBool = AtomicBool::new(false);
+        static DONE: AtomicBool = AtomicBool::new(false);
+        let freed = || {
+            let count = core::cell::Cell::new(0);
+            later::settle(|_| count.set(count.get() + 1), |_| (), |_| ());
+            count.get()
+        };
+        LOCK.prefork();
+        LOCK.closed();
+        let aside = thread::spawn(|| (0..100).all(|_| later::free(NonNull::dangling())));
+        assert!(aside.join().unwrap());
+        LOCK.postfork();
+        let other = thread::spawn(|| {
+            side::in_use(|| {
+                HELD.store(true, Ordering::SeqCst);
+                let mut turns = 0;
+                while !DONE.load(Ordering::SeqCst) && turns < 5000 {
+                    thread::sleep(Duration::from_millis(1));
+                    turns += 1;
+                }
+                turns < 5000
+            })
+        });
+        while !HELD.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        assert_eq!(freed(), 100);
+        DONE.store(true, Ordering::SeqCst);
+        assert!(other.join().unwrap(), "it waits");
+        // The nodes alone are left.
+        assert_eq!(freed(), 0);
+    });
+}

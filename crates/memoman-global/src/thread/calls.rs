@@ -275,6 +275,16 @@ unsafe fn leave_with_surplus(heap: *mut ThreadHeap) {
     }
 }
 
+/// [`free`], one copy for where it is not hot.
+///
+/// # Safety
+/// The duties of [`free`].
+#[inline(never)]
+pub(crate) unsafe fn free_outlined(heap: *mut ThreadHeap, block: NonNull<u8>) {
+    // SAFETY: the caller's duties.
+    unsafe { free(heap, block) }
+}
+
 /// `free`.
 ///
 /// # Safety
