@@ -116,6 +116,9 @@ rtsan: all ## the handle API's hot calls under RealtimeSanitizer: nothing in the
 symbolic: all ## symbolic execution of the shipped library
 	$(SETUP)
 	scripts/symbolic.sh $(DIST)
+proof: ## theorems about an abstract model of the heap, checked by Dafny
+	$(SETUP)
+	scripts/proof.sh
 
 planted: ## the tests fail on each bug of a list, planted one at a time
 	$(SETUP)

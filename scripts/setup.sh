@@ -66,6 +66,7 @@ apt    nginx-light           nginx               programs
 apt    wrk,make,ruby,lua5.4,bc .                 programs
 apt    imagemagick           convert             programs
 apt    chromium              chromium            programs docs-look see
+apt    dafny                 dafny               proof
 apt    procps                pgrep               programs
 apt    time                  /usr/bin/time       programs
 apt    postgresql            /usr/lib/postgresql/*/bin/pgbench programs
