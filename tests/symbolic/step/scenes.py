@@ -73,8 +73,9 @@ def malloc_exact(first, beyond):
         bytes_, size = heap.request(first, beyond)
         case.assume(found.size == size)
         heap.listed(found, first=True)
-        # No request is beyond the last bin.
-        case.definitions.append(heap.below_top(found.size))
+        if first >= LINEAR_BELOW:
+            # No request is beyond the last bin.
+            case.definitions.append(heap.below_top(found.size))
         after = After(heap)
         take(heap, after, found, found.size, None)
         return Call("mm_malloc", [heap.control, bytes_], heap, after)
