@@ -67,7 +67,8 @@ mutants: ## mutation testing of core and global: at least 95 % must die (about t
 planted: ## the tests fail on each bug of a list, planted one at a time
 check-linux: ## TARGET=riscv64, s390x, aarch64 or arm: core, C suite, shim on that Linux, emulated
 check-windows: ## the library for 64-bit Windows: C suite, C++ and global heap under wine
-check check-build check-workflows coverage mutants planted check-linux check-windows:
+proof: ## theorems about an abstract model of the heap, checked by Dafny
+check check-build check-workflows coverage mutants planted check-linux check-windows proof:
 	$(SETUP)
 	scripts/$@.sh
 

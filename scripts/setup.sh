@@ -69,6 +69,7 @@ apt    qemu-system-arm       qemu-system-arm     check-arm64 check-embedded rele
 apt    qemu-system-misc      qemu-system-riscv32 check-embedded
 apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
 apt    chromium              .                   check programs docs-look see
+apt    dafny                 dafny               proof
 apt    default-jdk-headless  javac               programs
 apt    imagemagick           convert             programs
 apt    bc,ffmpeg,firefox-esr,inkscape,jq,lua5.4,make,mawk,memcached,ruby,samtools,wrk . programs

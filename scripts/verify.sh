@@ -64,6 +64,7 @@ step loom '^test result: ok[.] [1-9]' \
     cargo test --release -p memoman-global --test '*_model' \
     --target-dir "$target/loom"
 step symbolic '^ok +symbolic mm_realloc_aligned_gives.*[(][1-9]' "${make[@]}" symbolic
+step proof '^[1-9][0-9]* passed, 0 failed' "${make[@]}" proof
 step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan
 step constant '^constant [a-z]+.* [1-9][0-9]* [1-9]' "${make[@]}" constant
 step check-32 '^total +i686 +[1-9][0-9]* +0 +[0-9]+$' "${make[@]}" check-32

@@ -11,7 +11,8 @@ from claripy import UGE, ULE, ULT, And, Concat, If, LShR, Or
 from step.words import Undecided, canon, number, same
 
 CORE = pathlib.Path(__file__).resolve().parents[3] / "crates/memoman-core/src"
-HEADER, WORD, QUANTUM, BLOCK_MIN, LINEAR_BELOW, BINS_MAX = 8, 8, 16, 32, 1024, 1280
+HEADER, WORD, QUANTUM, BLOCK_MIN = 8, 8, 16, 32
+LINEAR_BELOW, EXACT_BELOW, BINS_MAX = 1024, 2048, 1280
 FREE, PREV_FREE, SENTINEL = 1, 2, 4
 
 
@@ -161,7 +162,7 @@ class Heap:
         self.case.assume(UGE(bin_, 2), ULE(bin_, self.top))
         exponent = wide(self.case.unknown("exponent", 6))
         self.case.exponents[size.hash()] = size, exponent
-        large = ((exponent - 9) << 5) + LShR(size, exponent - 5)
+        large = self.large_bin(size, exponent)
         self.case.definitions += [
             Or(ULT(size, LINEAR_BELOW), LShR(size, exponent) == 1),
             If(
@@ -171,6 +172,15 @@ class Heap:
             ),
         ]
         return bin_
+
+    @staticmethod
+    def large_bin(size, exponent):
+        return ((exponent - 9) << 5) + LShR(size, exponent - 5)
+
+    def below_top(self, size):
+        """The bin of a size is not beyond the last one, where larger sizes are."""
+        size, exponent = self.case.exponents[canon(size).hash()]
+        return Or(ULT(size, LINEAR_BELOW), ULE(self.large_bin(size, exponent), self.top))
 
     def behind(self, block):
         """After a free block: a block in use or a pool's end, which knows of it (I4, I5)."""
@@ -275,8 +285,9 @@ class Heap:
             self.know(first, WORD, self.head(bin_))
             self.marked(bin_, True)
 
-    def request(self, small):
-        """A request that the instance serves: its bytes, and the block size for it."""
+    def request(self, first, beyond):
+        """A request that the instance serves, for a block of `first` to below `beyond` bytes: its
+        bytes, and the size of the block."""
         case = self.case
         bytes_ = case.unknown("bytes")
         case.assume(UGE(bytes_, 1), ULE(bytes_, self.limit), ULE(self.limit, 1 << 47))
@@ -286,10 +297,11 @@ class Heap:
             If(
                 ULE(padded, BLOCK_MIN),
                 size == BLOCK_MIN,
-                And(ULE(padded, size), ULT(size - padded, 16)),
-            )
+                And(ULE(padded, size), ULT(size - padded, QUANTUM)),
+            ),
+            UGE(size, first),
+            ULT(size, beyond),
         )
-        case.assume(ULT(size, LINEAR_BELOW) if small else UGE(size, LINEAR_BELOW))
         return bytes_, size
 
     def empty(self, bin_):
