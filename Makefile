@@ -121,7 +121,7 @@ planted: ## the tests fail on each bug of a list, planted one at a time
 	$(SETUP)
 	scripts/planted-bugs.sh
 
-fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser, traces
+fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser
 	$(SETUP)
 	scripts/fuzz.sh run $(or $(SECONDS),60)
 soak: ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan] [FRONT=name]: random traffic with live figures
