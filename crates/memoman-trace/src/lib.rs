@@ -14,16 +14,13 @@
 //! | `trace.rs` | a file: all of these together | `merge` |
 //! | `builder.rs` | writes a trace | `event`, `header` |
 //! | `firmware.rs` | the records of firmware as events | `event` |
-//! | `fuzz.rs` | what `scripts/fuzz.sh` calls, in its build | all of these |
-#![cfg_attr(not(memoman_fuzz), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 
 mod builder;
 mod chunks;
 mod error;
 mod event;
 pub mod firmware;
-#[cfg(memoman_fuzz)]
-mod fuzz;
 mod header;
 mod lane;
 mod merge;

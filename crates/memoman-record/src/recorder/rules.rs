@@ -208,8 +208,8 @@ fn read(pc: usize) -> Option<(i32, i32)> {
         .unwind_info_for_address(&frames, &bases, &mut context, address as u64)
         .ok()?;
     match row.register(X86_64::RA) {
-        Some(RegisterRule::Offset(-8)) => {}
-        Some(RegisterRule::Undefined) => return Some((END, 0)),
+        RegisterRule::Offset(-8) => {}
+        RegisterRule::Undefined => return Some((END, 0)),
         _ => return None,
     }
     let CfaRule::RegisterAndOffset { register, offset } = *row.cfa() else {
@@ -221,8 +221,8 @@ fn read(pc: usize) -> Option<(i32, i32)> {
         _ => return None,
     };
     let saved = match row.register(X86_64::RBP) {
-        None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => 0,
-        Some(RegisterRule::Offset(offset)) => i32::try_from(offset).ok().filter(|&at| at < -8)?,
+        RegisterRule::Undefined | RegisterRule::SameValue => 0,
+        RegisterRule::Offset(offset) => i32::try_from(offset).ok().filter(|&at| at < -8)?,
         _ => return None,
     };
     let distance = i32::try_from(offset).ok()?;
