@@ -2,8 +2,8 @@
 
 use memoman_debug::{Fault, Kind, Known};
 
-use crate::debug::{sanitizer, stack};
-use crate::system::program;
+use crate::debug::sanitizer;
+use crate::system::{memory, program};
 use crate::system::stderr::Line;
 
 /// Prints a fault and its block on stderr, in one `write`, and the stack, if the program has a
@@ -46,7 +46,7 @@ pub fn print(fault: &Fault) {
 fn callers(block: &Known, first: usize, what: &[u8]) {
     for index in first..first + block.frames {
         // Through the system: without the lock, another thread may give the block's memory back.
-        let address = match stack::read(block.stacks.wrapping_add(index).addr()) {
+        let address = match memory::read(block.stacks.wrapping_add(index).addr()) {
             None | Some([0]) => break,
             Some([address]) => address,
         };

@@ -5,7 +5,7 @@ use core::ptr;
 
 use memoman_debug::site::FRAME;
 
-use crate::system::errno::{errno, set_errno};
+use crate::system::memory::read;
 
 /// Bytes from the calling function's frame to the outermost one that is looked at.
 const SPAN: usize = 8 << 20;
@@ -38,22 +38,4 @@ pub(super) fn walk(frame: usize, addresses: &mut [usize]) {
         *place = address;
         (below, frame) = (frame, caller);
     }
-}
-
-/// Reads words of this process that may not be there. Keeps errno.
-pub(super) fn read<const WORDS: usize>(from: usize) -> Option<[usize; WORDS]> {
-    let mut words = [0; WORDS];
-    let to = libc::iovec {
-        iov_base: words.as_mut_ptr().cast(),
-        iov_len: WORDS * WORD,
-    };
-    let place = libc::iovec {
-        iov_base: ptr::without_provenance_mut(from),
-        iov_len: WORDS * WORD,
-    };
-    let saved = errno();
-    // SAFETY: the system writes at most the bytes of `words`, and checks the place that it reads.
-    let bytes = unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, &place, 1, 0) };
-    set_errno(saved);
-    (bytes == (WORDS * WORD) as isize).then_some(words)
 }

@@ -128,3 +128,23 @@ pub(crate) fn lock(start: *mut u8, bytes: usize) -> bool {
     // SAFETY: mlock changes no contents.
     unsafe { libc::syscall(libc::SYS_mlock, start, bytes) == 0 }
 }
+
+/// Reads words of this process that may not be there. Keeps errno.
+#[cfg(memoman_debug)]
+pub(crate) fn read<const WORDS: usize>(from: usize) -> Option<[usize; WORDS]> {
+    const WORD: usize = size_of::<usize>();
+    let mut words = [0; WORDS];
+    let to = libc::iovec {
+        iov_base: words.as_mut_ptr().cast(),
+        iov_len: WORDS * WORD,
+    };
+    let place = libc::iovec {
+        iov_base: ptr::without_provenance_mut(from),
+        iov_len: WORDS * WORD,
+    };
+    let saved = errno();
+    // SAFETY: the system writes at most the bytes of `words`, and checks the place that it reads.
+    let bytes = unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, &place, 1, 0) };
+    set_errno(saved);
+    (bytes == (WORDS * WORD) as isize).then_some(words)
+}
