@@ -98,7 +98,7 @@ fn aligned_blocks_of_zeros_touch_no_fresh_page() {
         // SAFETY: the layout's size is not 0; the block is freed with the same layout.
         unsafe {
             let block = ALLOCATOR.alloc_zeroed(layout);
-            assert!(!block.is_null() && block.addr() % align == 0);
+            assert!(!block.is_null() && block.addr().is_multiple_of(align));
             assert_eq!((block.read(), block.add(layout.size() - 1).read()), (0, 0));
             assert!(resident() < before + (64 << 20), "{align}");
             ALLOCATOR.dealloc(block, layout);

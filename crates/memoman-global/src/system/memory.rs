@@ -80,9 +80,9 @@ pub(crate) unsafe fn remap(start: *mut u8, from: usize, to: usize) -> Option<*mu
         return None;
     }
     let saved = errno();
-    // SAFETY: whole pages from `map`, whose addresses only the caller knows.
     // (By number, as the others below: a name to look up takes more of the library's file.)
     let may_move = libc::MREMAP_MAYMOVE as libc::c_long;
+    // SAFETY: whole pages from `map`, whose addresses only the caller knows.
     let start = unsafe { libc::syscall(libc::SYS_mremap, start, from, to, may_move) };
     set_errno(saved);
     (start != -1).then_some(ptr::with_exposed_provenance_mut(start as usize))
@@ -101,8 +101,8 @@ pub(crate) unsafe fn discard(start: *mut u8, bytes: usize, page: usize) -> usize
         return 0;
     }
     let saved = errno();
-    // SAFETY: whole pages inside the caller's bytes.
     let start = start.wrapping_add(skip);
+    // SAFETY: whole pages inside the caller's bytes.
     let result = unsafe { libc::syscall(libc::SYS_madvise, start, inside, libc::MADV_DONTNEED) };
     set_errno(saved);
     if result == 0 { inside } else { 0 }
