@@ -171,25 +171,18 @@ fn pages_of_the_next_region() -> usize {
 }
 
 #[test]
-fn a_region_for_a_segment_alone_has_room_for_its_alignment() {
-    let name = "a_region_for_a_segment_alone_has_room_for_its_alignment";
+fn where_the_system_has_little_a_region_is_as_small_as_the_request_needs() {
+    let name = "where_the_system_has_little_a_region_is_as_small_as_the_request_needs";
     quietly(name, &[], || {
-        free(heap::malloc(1000));
-        // 64 KiB at a multiple of 16 KiB.
-        assert_eq!(pages_of_the_next_region(), 2);
-    });
-}
-
-#[test]
-fn a_region_for_a_segment_has_room_for_its_headers_too() {
-    let name = "a_region_for_a_segment_has_room_for_its_headers_too";
-    quietly(name, &[], || {
-        // A segment is a sixteenth of the heap: 112 KiB, which with 16 KiB more make exactly two
-        // pages.
+        // A segment is a sixteenth of the heap: here 112 KiB, a region of three pages.
         while heap::stats().used < 1900 << 10 {
             heap::malloc(1000);
         }
-        assert_eq!(pages_of_the_next_region(), 3);
+        assert_eq!(pages_of_the_next_region(), 1);
+        // It holds a segment for such requests, with its headers: 16 of them.
+        let before = pool_pages();
+        assert!((1..16).all(|_| !heap::malloc(1000).is_null()));
+        assert_eq!(pool_pages(), before);
     });
 }
 

@@ -50,6 +50,24 @@ fn in_a_region(block: NonNull<u8>) -> Result<(), Misuse> {
     }
 }
 
+/// [`in_a_region`], or in a pool that the program has added to the instance, of which the map has no
+/// word: these are looked through, O(pools), for an address that the map does not know.
+#[inline(never)]
+fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
+    let result = in_a_region(block);
+    let address = block.as_ptr().addr();
+    if result.is_ok() || !map::owner_outlined(address).is_null() {
+        return result;
+    }
+    // SAFETY: the instance is live, and its list of pools does not change: under the lock, or while
+    // another thread forks; a pool that is found is one of its own.
+    match unsafe { tlsf.pool_of(block.as_ptr()) } {
+        // SAFETY: as above.
+        Some(pool) if address - unsafe { pool.memory() }.0.addr() >= HEADER => Ok(()),
+        _ => result,
+    }
+}
+
 /// Frees a block.
 ///
 /// # Safety
@@ -67,7 +85,7 @@ pub(crate) unsafe fn free(block: NonNull<u8>) {
     let misuse = try_with_heap(|state, tlsf| {
         // SAFETY: the instance is live and under the lock; the core tests the block.
         unsafe {
-            match in_a_region(block).and_then(|()| core_calls::free(tlsf, block)) {
+            match in_a_pool(tlsf, block).and_then(|()| core_calls::free(tlsf, block)) {
                 Ok(Some(pool)) => {
                     state.emptied(tlsf, pool);
                     None
@@ -101,7 +119,7 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
         // SAFETY: the instance is live and under the lock; the core tests the block before all
         // else.
         unsafe {
-            let result = match in_a_region(block) {
+            let result = match in_a_pool(tlsf, block) {
                 Ok(()) => tlsf.realloc_in_place(block, ALIGN, bytes),
                 Err(misuse) => Err(Refusal::Misuse(misuse, block.as_ptr())),
             };
@@ -149,7 +167,8 @@ pub(crate) unsafe fn usable_size(block: NonNull<u8>) -> usize {
     // SAFETY: the instance is live; the core tests the block. Freeing a neighbour writes a flag
     // into this block's header, so this happens under the lock, or while another thread forks: only
     // that one is in the instance then, and it writes whole words.
-    let tested = |tlsf: Tlsf| unsafe { in_a_region(block).and_then(|()| tlsf.usable_size(block)) };
+    let tested =
+        |tlsf: Tlsf| unsafe { in_a_pool(tlsf, block).and_then(|()| tlsf.usable_size(block)) };
     let found = if side::owns(block) {
         // SAFETY: the side heap's block, which it tests.
         Some(unsafe { side::usable_size(block) })
