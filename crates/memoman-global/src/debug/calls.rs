@@ -18,6 +18,10 @@ type Outcome = Result<NonNull<u8>, (Tlsf, Refusal)>;
 /// Calls the core; when it is exhausted, adds a pool for `need` bytes and calls it again, and last
 /// after emptying the quarantine.
 #[inline]
+#[expect(
+    clippy::result_large_err,
+    reason = "a misuse carries what is known of the block, on the stack of a call with records"
+)]
 fn serve(
     need: Option<usize>,
     mut attempt: impl FnMut(Tlsf) -> Result<NonNull<u8>, Refusal>,
