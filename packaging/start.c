@@ -1,6 +1,6 @@
 /* What libmemoman.so needs of a compiler's start files, which take 1 KiB: the name under which the
  * C library knows what the library has registered, and the call that ends that when it is
- * unloaded. First on the linker's command line, so that its destructor runs last. */
+ * unloaded. */
 extern void __cxa_finalize(void *) __attribute__((weak));
 
 __attribute__((visibility("hidden"))) void *__dso_handle = &__dso_handle;

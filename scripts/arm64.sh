@@ -56,6 +56,7 @@ shim() {
 
 if [ "${1:-user}" = user ]; then
     TARGET=aarch64 scripts/check-linux.sh shim | grep -v ' passed, ' | relay
+    [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail shim-has-ended-early
 fi
 if [ "${1:-system}" = system ] && check builds shim; then
     check threads_beside_glibc system

@@ -335,8 +335,8 @@ END
 port_serves() {
     mkdir -p "$work/port/use" && cp "$root"/packaging/example/hello.c "$work/port/use" &&
         printf '%s\n' 'cmake_minimum_required(VERSION 3.16)' 'project(hello C)' \
-            'find_package(memoman CONFIG REQUIRED)' 'add_executable(hello hello.c)' \
-            'target_link_libraries(hello PRIVATE memoman::memoman)' \
+            'find_package(memoman 0.1 CONFIG REQUIRED)' 'add_executable(hello hello.c)' \
+            'target_link_libraries(hello PRIVATE memoman::static)' \
             >"$work/port/use/CMakeLists.txt" &&
         cmake -S "$work/port/use" -B "$work/port/use/build" \
             "-DCMAKE_PREFIX_PATH=$work/port/package" >/dev/null &&

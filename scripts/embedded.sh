@@ -219,8 +219,10 @@ crate_for_m0() {
 check rust-crate-for-cortex-m0 crate_for_m0
 
 # The boards, and the C libraries' malloc family; each prints a line for each target.
-scripts/boards.sh 2>&1 | relay
-scripts/libc-glue.sh 2>&1 | relay
+for part in boards libc-glue; do
+    scripts/$part.sh 2>&1 | relay
+    [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail "$part-has-ended-early"
+done
 
 check small-build-core small_core
 check small-build-c-suite small_suite

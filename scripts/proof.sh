@@ -11,7 +11,7 @@ model=$root/tests/model
 verified() {
     dafny /compile:0 /nologo /timeLimit:120 "$1" 2>/dev/null >"$work/all" || true
     grep -E '^[a-z/]*[a-z]+[.]dfy|^Dafny' "$work/all" | tee "$work/told"
-    grep -Eq '^Dafny program verifier finished with [1-9][0-9]* verified, 0 errors' "$work/told"
+    grep -Eq '^Dafny program verifier finished with [1-9][0-9]* verified, 0 errors$' "$work/told"
 }
 
 # refuted NAME FILE OLD NEW: with OLD become NEW, a theorem of FILE fails.

@@ -55,7 +55,8 @@ Play.Heap = class {
   /* A program's write: it may run past its block, but not past the array. */
   write(address, bytes) {
     const from = Math.max(address - this.start, 0);
-    this.array.fill(0x41, from, Math.min(address + bytes - this.start, this.bytes));
+    const to = Math.min(address + bytes - this.start, this.bytes);
+    if (to > from) this.array.fill(0x41, from, to);
   }
 
   /* The heap as mm_dump describes it. */

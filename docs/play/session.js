@@ -73,7 +73,8 @@ Play.Session = class {
 
   pointer({ name, offset }) {
     if (name === 'foreign') return this.heap.c.foreign() + offset;
-    return this.names.get(name).at + offset;
+    /* A refused request has no block: NULL. */
+    return (this.names.get(name)?.at ?? 0) + offset;
   }
 
   call({ what, from, numbers }) {

@@ -12,4 +12,8 @@ file(INSTALL "${built}/libmemoman.a" DESTINATION "${CURRENT_PACKAGES_DIR}/debug/
 file(INSTALL "${built}/include/" DESTINATION "${CURRENT_PACKAGES_DIR}/include")
 file(INSTALL "${CMAKE_CURRENT_LIST_DIR}/memoman-config.cmake"
   DESTINATION "${CURRENT_PACKAGES_DIR}/share/${PORT}")
+file(READ "${CMAKE_CURRENT_LIST_DIR}/vcpkg.json" port)
+string(JSON VERSION GET "${port}" version)
+configure_file("${SOURCE_PATH}/packaging/cmake/memoman-config-version.cmake.in"
+  "${CURRENT_PACKAGES_DIR}/share/${PORT}/memoman-config-version.cmake" @ONLY)
 vcpkg_install_copyright(FILE_LIST "${SOURCE_PATH}/LICENSE-MIT" "${SOURCE_PATH}/LICENSE-APACHE")

@@ -7,12 +7,13 @@
 //! | `settings.rs` | what the environment says | |
 //! | `path.rs` | paths of traces and of the program | |
 //! | `loader.rs` | whether the dynamic linker's lock can be taken | |
+//! | `calls.rs` | system calls that are no cancellation points | |
 //! | `number.rs` | numbers in a chunk | |
 //! | `rules.rs` | how a frame leads to its caller's | |
-//! | `mapping.rs` | the mapping that an address lies in | |
+//! | `mapping.rs` | the mapping that an address lies in | `calls` |
 //! | `next.rs` | the definitions behind the interposed ones | |
-//! | `file.rs` | the file: its header, space in it | `clock`, `path`, `settings` |
-//! | `modules.rs` | the table of mapped files | `clock`, `file`, `loader`, `path` |
+//! | `file.rs` | the file: its header, space in it | `calls`, `clock`, `path`, `settings` |
+//! | `modules.rs` | the table of mapped files | `clock`, `file`, `loader`, `path`, `rules` |
 //! | `unwind.rs` | return addresses, by libunwind or libgcc | `loader`, `rules`, `settings` |
 //! | `walk.rs` | return addresses, beside those of the event before | `mapping`, `rules`, `thread`, `unwind` |
 //! | `lane.rs` | a chunk that is mapped, and the place in it | |
@@ -49,6 +50,7 @@ mod recorder {
     pub(crate) mod handles;
     pub(crate) mod lane;
     pub(crate) mod loader;
+    pub(crate) mod calls;
     pub(crate) mod mapping;
     pub(crate) mod modules;
     pub(crate) mod names;

@@ -195,7 +195,7 @@ fn event(record: &[u8], source: &mut Source, now: u64) -> Event {
     source.time = time;
     // Without a clock, each event takes a microsecond.
     let time = match source.rate {
-        0 => now + 1000,
+        0 => now.saturating_add(1000),
         rate => {
             let passed = u128::from(source.ticks) * 1_000_000_000 / u128::from(rate);
             source

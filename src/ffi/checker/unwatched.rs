@@ -73,11 +73,15 @@ pub(crate) unsafe fn destroy(tlsf: Tlsf) {
             if !may_change(tlsf, Access::Allocate) {
                 return;
             }
+            let mut pools_are_listed = true;
             if let Some(found) = tlsf.diagnose() {
+                pools_are_listed = found.invariant.number() != 7;
                 misuse(tlsf, found.fault, found.address);
             }
-            #[cfg(unix)]
-            memoman_global::debug::list_leaks_of(tlsf);
+            #[cfg(any(target_os = "linux", windows))]
+            if pools_are_listed {
+                memoman_global::debug::list_leaks_of(tlsf);
+            }
         }
         tlsf.destroy();
     }

@@ -4,7 +4,7 @@
 use core::ptr::{self, NonNull};
 
 use memoman_debug::Family;
-use memoman_debug::site::{Site, here};
+use memoman_debug::site::{STACK_MAX, Site, here};
 
 use crate::allocator::{Refusal, Tlsf};
 use crate::process::heap::with_heap;
@@ -71,8 +71,9 @@ fn serve(
     }
 }
 
-/// What a request may take beyond its bytes and the overhead of a pool for it: rounding.
-const SLACK: usize = Tlsf::ALIGN;
+/// What a request may take beyond its bytes and the overhead of a pool for it: rounding, and the
+/// block's return addresses beyond the first two.
+const SLACK: usize = Tlsf::ALIGN + 2 * (STACK_MAX - 1) * size_of::<usize>();
 /// Gaps of one alignment that may be skipped before a block.
 const GAPS: usize = 2;
 

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use memoman_trace_format::layout::{self, HEADER, chunk, cut, header as at, origin, state};
 
 use super::path::{PATH, Path, arguments, name, program};
-use super::{clock, settings};
+use super::{calls, clock, settings};
 
 /// Written while one thread starts the recording, read afterwards.
 struct Names {
@@ -324,9 +324,9 @@ fn descriptor() -> i32 {
             return fd;
         }
         let path = &(*NAMES.0.get()).path;
-        let again = libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        let again = calls::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
         if again >= 0 && !is_ours(again) {
-            libc::close(again);
+            calls::close(again);
             return -1;
         }
         FD.store(again, Ordering::Relaxed);
@@ -417,15 +417,7 @@ const TRIES: u32 = 100;
 /// Writes all of the bytes at an offset of the file.
 fn write(fd: i32, mut bytes: &[u8], mut offset: u64) -> Result<(), (u32, i32)> {
     for _ in 0..TRIES {
-        // SAFETY: reads from a slice of the stated length.
-        let written = unsafe {
-            libc::pwrite(
-                fd,
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                offset as libc::off_t,
-            )
-        };
+        let written = calls::write(fd, bytes, offset);
         match usize::try_from(written) {
             Ok(0) => return Err((cut::DISK_FULL, libc::ENOSPC)),
             Ok(written) => {
@@ -454,8 +446,7 @@ pub(crate) unsafe fn unmap(mapped: *mut u8, bytes: usize) {
 /// Allocates space in the file.
 fn allocate(fd: i32, offset: u64, bytes: usize) -> Result<(), (u32, i32)> {
     for _ in 0..TRIES {
-        // SAFETY: a descriptor of the file.
-        if unsafe { libc::fallocate(fd, 0, offset as libc::off_t, bytes as libc::off_t) } == 0 {
+        if calls::allocate(fd, offset, bytes) {
             return Ok(());
         }
         match errno() {

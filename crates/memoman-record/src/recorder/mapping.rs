@@ -1,11 +1,13 @@
 //! The process's mappings, as the kernel lists them.
 
+use super::calls;
+
 /// The mapping that an address lies in: its first address, and the first one behind it. `None`
 /// without `/proc`.
 pub(crate) fn around(address: usize) -> Option<(usize, usize)> {
     // SAFETY: a C string.
     let fd = unsafe {
-        libc::open(
+        calls::open(
             c"/proc/self/maps".as_ptr(),
             libc::O_RDONLY | libc::O_CLOEXEC,
         )
@@ -15,7 +17,7 @@ pub(crate) fn around(address: usize) -> Option<(usize, usize)> {
     }
     let found = search(fd, address);
     // SAFETY: the descriptor of above.
-    unsafe { libc::close(fd) };
+    unsafe { calls::close(fd) };
     found
 }
 
@@ -24,8 +26,7 @@ fn search(fd: i32, address: usize) -> Option<(usize, usize)> {
     // A line begins with both addresses, `start-end`; the rest of it does not matter.
     let (mut start, mut number, mut in_numbers) = (0, 0, true);
     loop {
-        // SAFETY: writes to an array of the stated length.
-        let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+        let read = calls::read(fd, &mut buffer);
         let read = usize::try_from(read).ok().filter(|&read| read > 0)?;
         for &byte in &buffer[..read] {
             match byte {

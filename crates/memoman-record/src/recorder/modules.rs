@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use memoman_trace_format::layout::{UNIT, chunk};
 
+use super::rules::UNLOADED;
 use super::{clock, file, loader, path};
 
 /// The dynamic linker's count of loaded files, when the table was written last.
@@ -21,9 +22,11 @@ pub(crate) fn write_if_new() {
     if !loader::is_usable() {
         return;
     }
-    let mut loaded = 0u64;
-    // SAFETY: the callback gets `loaded`, and returns at its first call.
-    unsafe { libc::dl_iterate_phdr(Some(count), (&raw mut loaded).cast()) };
+    let mut files = [0u64; 2];
+    // SAFETY: the callback gets `files`, and returns at its first call.
+    unsafe { libc::dl_iterate_phdr(Some(count), (&raw mut files).cast()) };
+    let [loaded, unloaded] = files;
+    UNLOADED.store(unloaded, Ordering::Relaxed);
     if loaded != WRITTEN.swap(loaded, Ordering::Relaxed) {
         write_new();
     }
@@ -55,8 +58,8 @@ pub(crate) unsafe fn start_again() {
 }
 
 unsafe extern "C" fn count(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> c_int {
-    // SAFETY: `data` is `loaded` above, `info` the dynamic linker's.
-    unsafe { *data.cast::<u64>() = (*info).dlpi_adds };
+    // SAFETY: `data` is `files` above, `info` the dynamic linker's.
+    unsafe { *data.cast::<[u64; 2]>() = [(*info).dlpi_adds, (*info).dlpi_subs] };
     1
 }
 

@@ -5,7 +5,7 @@
 use core::ffi::{c_int, c_void};
 use core::mem;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Pointer, Register,
@@ -57,11 +57,39 @@ impl Rule {
 /// The rules that were looked up: pairs of places, by a hash of the return address.
 pub(crate) struct Rules {
     table: *mut [Rule; 2],
+    /// [`UNLOADED`] when they were learnt.
+    unloaded: u64,
 }
 
 const PAIRS: usize = 1 << 12;
+/// The least page of the system.
+const PAGE: usize = 4096;
+
+/// How many files the dynamic linker had unloaded when a thread last looked: rules of what has lain
+/// at their addresses mean nothing any more.
+pub(crate) static UNLOADED: AtomicU64 = AtomicU64::new(0);
 
 impl Rules {
+    /// Forgets the rules if files were unloaded since they were learnt; true if so.
+    #[inline(always)]
+    pub(crate) fn refresh(&mut self) -> bool {
+        let unloaded = UNLOADED.load(Ordering::Relaxed);
+        let stale = unloaded != self.unloaded;
+        if stale {
+            self.unloaded = unloaded;
+            self.clear();
+        }
+        stale
+    }
+
+    #[cold]
+    fn clear(&mut self) {
+        if !self.table.is_null() {
+            // SAFETY: this stream's own table, of PAIRS pairs; zeros are one without rules.
+            unsafe { self.table.write_bytes(0, PAIRS) };
+        }
+    }
+
     /// The rule of a return address.
     #[inline(always)]
     pub(crate) fn find(&mut self, pc: usize) -> Rule {
@@ -239,6 +267,12 @@ fn segment_end(object: &Object, address: usize) -> Option<usize> {
     unsafe {
         let header = &*ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(object.start);
         if header.e_ident[..4] != *b"\x7fELF" {
+            return None;
+        }
+        // The dynamic linker takes the headers from the file, wherever they lie: only a table in
+        // the first page is in memory for certain.
+        let table = usize::from(header.e_phnum) * size_of::<libc::Elf64_Phdr>();
+        if (header.e_phoff as usize).checked_add(table)? > PAGE {
             return None;
         }
         let bias = *object.link_map;

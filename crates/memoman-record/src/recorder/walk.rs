@@ -52,6 +52,9 @@ impl Walker {
                 out(reg) pc, out(reg) stack, out(reg) frame,
                 options(nostack, nomem, preserves_flags));
         }
+        if self.rules.refresh() {
+            self.count = 0;
+        }
         if !(self.low..self.high).contains(&stack) {
             self.enter(stack)?;
         }
