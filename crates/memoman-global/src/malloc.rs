@@ -7,7 +7,7 @@ use crate::allocator::ALIGN;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
 use crate::process::{large, map, mapping, mapping_spares, start, supply};
-use crate::system::errno::{EINVAL, ENOMEM, set_errno};
+use crate::system::errno::{EINVAL, ENOMEM, errno, set_errno};
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
 
@@ -300,12 +300,15 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
             Ok(resized) => return resized,
             Err(usable) => usable,
         };
+        let saved = errno();
         let moved = if bytes > usable && bytes > GROWN_MAX {
             allocate_large(heap(), ALIGN, bytes, false)
         } else {
             malloc_outlined(bytes)
         };
         if moved.is_null() && bytes <= usable {
+            set_errno(saved);
+            supply::was_served();
             return block.as_ptr();
         }
         if !moved.is_null() {

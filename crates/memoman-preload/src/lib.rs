@@ -7,7 +7,7 @@
 //! | `names.rs` | malloc, free and the rest of the C library's family, `__libc_` aliases |
 //! | `inspect.rs` | mallinfo, mallopt, malloc_info, malloc_trim, malloc_stats |
 //! | `operators.rs` | C++'s operator new and delete |
-//! | `loading.rs` | dlopen, dlmopen |
+//! | `loading.rs` | dlopen, dlmopen; what announces threads |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!
 //! Nothing here uses thread-local storage, runs a constructor or destructor, or is torn down.

@@ -1,5 +1,5 @@
-//! `dlopen` and `dlmopen` without `RTLD_DEEPBIND`; `pthread_create` and `thrd_create`, which
-//! announce that there will be threads.
+//! `dlopen` and `dlmopen` without `RTLD_DEEPBIND`; `pthread_create`, `thrd_create` and the function
+//! behind `pthread_atfork`, which announce that there will be threads.
 //!
 //! A library that is loaded with the flag finds the C library's `malloc` family before this one's,
 //! while the C library's own functions call this one's: blocks would get from one heap to the
@@ -34,6 +34,10 @@ extern "C" fn no_library() -> *mut c_void {
 /// [`next_definition`] of a function that starts a thread.
 extern "C" fn next_after_announcement(next: &Next) -> *const c_void {
     memoman_global::expect_threads();
+    // All at once: later, another thread may wait for this one with the dynamic linker's lock held.
+    for one in [&PTHREAD_CREATE, &THRD_CREATE, &REGISTER_ATFORK] {
+        let _ = one.definition();
+    }
     let found = next.definition();
     if found.is_null() {
         (no_thread as extern "C" fn() -> i32) as *const c_void
@@ -47,25 +51,23 @@ extern "C" fn no_thread() -> i32 {
     libc::EAGAIN
 }
 
-/// A function that jumps to the definition that `$choose` returns, with the arguments as the
-/// instructions before change them: x86-64's, AArch64's, RISC-V's and s390x's.
+static DLOPEN: Next = Next::of(c"dlopen");
+static DLMOPEN: Next = Next::of(c"dlmopen");
+static PTHREAD_CREATE: Next = Next::of(c"pthread_create");
+static THRD_CREATE: Next = Next::of(c"thrd_create");
+static REGISTER_ATFORK: Next = Next::of(c"__register_atfork");
+
+/// A function that jumps to the definition that `$choose` returns for `$next`, with the arguments
+/// as the instructions before change them: x86-64's, AArch64's, RISC-V's and s390x's.
 macro_rules! jumps_on {
     (
-        $(#[$doc:meta])* $name:ident $choose:ident [$($x86_64:literal)*] [$($aarch64:literal)*]
-        [$($riscv64:literal)*] [$($s390x:literal)*]
+        $(#[$doc:meta])* $name:ident $next:ident $choose:ident
+        [$($x86_64:literal)*] [$($aarch64:literal)*] [$($riscv64:literal)*] [$($s390x:literal)*]
     ) => {
         $(#[$doc])*
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name() -> *mut c_void {
-            static NEXT: Next = Next::of(
-                // SAFETY: the string ends in its only 0.
-                unsafe {
-                    core::ffi::CStr::from_bytes_with_nul_unchecked(
-                        concat!(stringify!($name), "\0").as_bytes(),
-                    )
-                },
-            );
             // Four arguments, and a fifth word so that the stack stays aligned to 16.
             #[cfg(target_arch = "x86_64")]
             naked_asm!(
@@ -77,7 +79,7 @@ macro_rules! jumps_on {
                 "pop r8\npop rcx\npop rdx\npop rsi\npop rdi\n.cfi_adjust_cfa_offset -40",
                 "jmp rax",
                 ".cfi_endproc",
-                next = sym NEXT,
+                next = sym $next,
                 choose = sym $choose,
             );
             #[cfg(target_arch = "aarch64")]
@@ -97,7 +99,7 @@ macro_rules! jumps_on {
                 "ldp x29, x30, [sp], #48\n.cfi_def_cfa_offset 0",
                 "br x16",
                 ".cfi_endproc",
-                next = sym NEXT,
+                next = sym $next,
                 choose = sym $choose,
             );
             #[cfg(target_arch = "riscv64")]
@@ -115,7 +117,7 @@ macro_rules! jumps_on {
                 "addi sp, sp, 48\n.cfi_def_cfa_offset 0",
                 "jr t1",
                 ".cfi_endproc",
-                next = sym NEXT,
+                next = sym $next,
                 choose = sym $choose,
             );
             #[cfg(target_arch = "s390x")]
@@ -133,7 +135,7 @@ macro_rules! jumps_on {
                 "lmg %r2, %r5, 16(%r15)",
                 "br %r1",
                 ".cfi_endproc",
-                next = sym NEXT,
+                next = sym $next,
                 choose = sym $choose,
             );
         }
@@ -145,14 +147,14 @@ const _: () = assert!(!libc::RTLD_DEEPBIND == -9);
 
 jumps_on! {
     /// `dlopen`.
-    dlopen next_definition
+    dlopen DLOPEN next_definition
     ["and esi, -9"] ["and w1, w1, -9"] ["andi a1, a1, -9"] ["nill %r3, 65527"]
 }
 
 jumps_on! {
     /// `dlmopen`: the flag is dropped in the program's namespace only. In another one this library
     /// is not loaded.
-    dlmopen next_definition
+    dlmopen DLMOPEN next_definition
     ["test rdi, rdi" "jnz 2f" "and edx, -9" "2:"]
     ["cbnz x0, 2f" "and w2, w2, -9" "2:"]
     ["bnez a0, 2f" "andi a2, a2, -9" "2:"]
@@ -161,10 +163,16 @@ jumps_on! {
 
 jumps_on! {
     /// POSIX's `pthread_create`.
-    pthread_create next_after_announcement [] [] [] []
+    pthread_create PTHREAD_CREATE next_after_announcement [] [] [] []
 }
 
 jumps_on! {
     /// C11's `thrd_create`.
-    thrd_create next_after_announcement [] [] [] []
+    thrd_create THRD_CREATE next_after_announcement [] [] [] []
+}
+
+jumps_on! {
+    /// What `pthread_atfork` calls: this library's handlers come before all others, so that in the
+    /// child they run before handlers that start threads.
+    __register_atfork REGISTER_ATFORK next_after_announcement [] [] [] []
 }

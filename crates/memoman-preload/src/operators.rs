@@ -485,7 +485,7 @@ macro_rules! operator_delete {
                 "jr t1",
                 ".cfi_endproc",
                 names = sym NAMES,
-                release = sym release,
+                release = sym $release,
             );
             #[cfg(target_arch = "s390x")]
             naked_asm!(
@@ -499,7 +499,7 @@ macro_rules! operator_delete {
                 "br %r1",
                 ".cfi_endproc",
                 names = sym NAMES,
-                release = sym release,
+                release = sym $release,
             );
         }
     )*};

@@ -45,12 +45,12 @@
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod recorder {
+    pub(crate) mod calls;
     pub(crate) mod clock;
     pub(crate) mod file;
     pub(crate) mod handles;
     pub(crate) mod lane;
     pub(crate) mod loader;
-    pub(crate) mod calls;
     pub(crate) mod mapping;
     pub(crate) mod modules;
     pub(crate) mod names;

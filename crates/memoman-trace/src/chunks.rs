@@ -155,7 +155,8 @@ impl Index {
         let lanes = lanes
             .into_iter()
             .map(|((stream, _), mut chunks)| {
-                // A chunk and its finished copy: the copy has all records, unless the file ends in it.
+                // A chunk and its finished copy: the copy has all records, unless the file ends
+                // in it.
                 chunks.sort_by_key(|part| (part.sequence, part.truncated, Reverse(part.start)));
                 chunks.dedup_by_key(|part| part.sequence);
                 LaneChunks { stream, chunks }

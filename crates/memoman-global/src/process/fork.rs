@@ -61,21 +61,22 @@ pub(crate) fn register() {
     }
 }
 
-/// The thread that has loaded the library; 0 before that.
+/// The thread that has loaded the library, or had a heap before that; 0 before both.
 #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
 static FIRST: AtomicUsize = AtomicUsize::new(0);
 
 #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
 pub(crate) fn note_first() {
-    FIRST.store(this_thread(), Ordering::Relaxed);
+    let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+    let _ = FIRST.compare_exchange(0, this_thread(), set, seen);
 }
 
 /// For a thread that no call of [`register`] has announced: one of the C library's own, or of
 /// `clone`. (A fork that has begun before does not wait for it.)
 #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
 pub(crate) fn register_unless_first() {
-    let first = FIRST.load(Ordering::Relaxed);
-    if first != 0 && first != this_thread() {
+    note_first();
+    if FIRST.load(Ordering::Relaxed) != this_thread() {
         register();
     }
 }

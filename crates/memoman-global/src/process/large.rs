@@ -50,8 +50,8 @@ fn in_a_region(block: NonNull<u8>) -> Result<(), Misuse> {
     }
 }
 
-/// [`in_a_region`], or in a pool that the program has added to the instance, of which the map has no
-/// word: these are looked through, O(pools), for an address that the map does not know.
+/// [`in_a_region`], or in a pool that the program has added to the instance, of which the map has
+/// no word: these are looked through, O(pools), for an address that the map does not know.
 #[inline(never)]
 fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
     let result = in_a_region(block);
@@ -59,8 +59,9 @@ fn in_a_pool(tlsf: Tlsf, block: NonNull<u8>) -> Result<(), Misuse> {
     if result.is_ok() || !map::owner_outlined(address).is_null() {
         return result;
     }
-    // SAFETY: the instance is live, and its list of pools does not change: under the lock, or while
-    // another thread forks; a pool that is found is one of its own.
+    // SAFETY: the instance is live, and its list of pools does not change under the lock. (While
+    // another thread forks, only that thread's handlers could change it.) A pool that is found is
+    // one of its own.
     match unsafe { tlsf.pool_of(block.as_ptr()) } {
         // SAFETY: as above.
         Some(pool) if address - unsafe { pool.memory() }.0.addr() >= HEADER => Ok(()),

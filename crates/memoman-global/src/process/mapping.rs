@@ -13,7 +13,7 @@ use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::LargeBlocks;
 use crate::process::map::{self, UNIT};
 use crate::process::mapping_word::{Mapping, Use};
-use crate::process::regions::keep_in_memory;
+use crate::process::regions::{keep_in_memory, map_aligned};
 use crate::process::{mapping_spares as spares, misuse};
 use crate::system::memory;
 use crate::thread::heap::REQUEST_MAX;
@@ -112,7 +112,7 @@ fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
 /// A mapping from the system.
 fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Option<Mapping> {
     spares::count_mapped(bytes);
-    let start = memory::map_aligned(bytes, align, page, false)?;
+    let start = map_aligned(bytes, align, page, false)?;
     let mapping = Mapping {
         start: start.expose_provenance(),
         bytes,

@@ -151,7 +151,7 @@ pub(crate) const fn published() -> [*const usize; 3] {
 pub(crate) fn figures() -> Figures {
     let allocated = get(&ROOM.allocated);
     Figures {
-        blocks: allocated.wrapping_sub(get(&ROOM.freed)),
+        blocks: blocks(allocated),
         bytes: get(&ROOM.live),
         kept: SLOTS.contents().1,
         peak: get(&ROOM.peak),
@@ -168,7 +168,14 @@ pub(crate) fn count_block(bytes: usize) {
 /// So many blocks have mappings that the next large one gets none: each may take an entry of its
 /// own in the system's table of mappings, and the program needs entries too.
 pub(crate) fn crowded() -> bool {
-    get(&ROOM.allocated).wrapping_sub(get(&ROOM.freed)) >= BLOCKS_MOST
+    blocks(get(&ROOM.allocated)) >= BLOCKS_MOST
+}
+
+/// Live blocks, from the number allocated that was read before: other threads may have freed more
+/// since.
+fn blocks(allocated: usize) -> usize {
+    let live = allocated.wrapping_sub(get(&ROOM.freed));
+    live.cast_signed().max(0) as usize
 }
 
 /// Counts a block that goes.

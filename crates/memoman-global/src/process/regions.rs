@@ -196,7 +196,7 @@ impl Regions {
 
     /// A free has left this pool without a live block: keeps it as a spare, or gives it back.
     pub(crate) fn emptied(&mut self, tlsf: Tlsf, settings: &Settings, pool: Pool) {
-        if Some(pool) == self.first || settings.fixed {
+        if Some(pool) == self.first || settings.fixed || !is_region(pool) {
             return;
         }
         let kept = self.tidy(Some(pool));
@@ -265,7 +265,8 @@ impl Regions {
             let mut next = tlsf.first_pool();
             while let Some(pool) = next {
                 next = tlsf.next_pool(pool);
-                if Some(pool) != self.first && !settings.fixed && pool.is_empty() {
+                if Some(pool) != self.first && !settings.fixed && is_region(pool) && pool.is_empty()
+                {
                     any |= self.remove(tlsf, pool);
                 }
             }
@@ -290,7 +291,7 @@ impl Region {
         let start = memory::map(bytes, prefault)?;
         // Whole units, which no large block shares.
         #[cfg(not(memoman_debug))]
-        let start = memory::map_aligned(bytes, UNIT, memory::page_size(), prefault)?;
+        let start = map_aligned(bytes, UNIT, memory::page_size(), prefault)?;
         #[cfg(not(memoman_debug))]
         if map::prepare(start.addr(), bytes) {
             map::assign(start.addr(), bytes, mapping_word::region());
@@ -329,6 +330,43 @@ static DOOMED: AtomicPtr<Doomed> = AtomicPtr::new(ptr::null_mut());
 struct Doomed {
     next: *mut Doomed,
     bytes: usize,
+}
+
+/// [`memory::map`], at a multiple of `align`, a power of two and at least `page`. (If the system
+/// refuses to cut off what is before and after it, addresses without memory are lost.)
+#[cfg(not(memoman_debug))]
+pub(crate) fn map_aligned(
+    bytes: usize,
+    align: usize,
+    page: usize,
+    prefault: bool,
+) -> Option<*mut u8> {
+    // The system aligns to a page.
+    let gap = align.saturating_sub(page);
+    let start = memory::map(bytes.checked_add(gap)?, prefault)?;
+    let skip = start.addr().wrapping_neg() & (align - 1);
+    let first = start.wrapping_add(skip);
+    // SAFETY: the pages before and after the ones that are returned.
+    unsafe {
+        if skip > 0 {
+            memory::unmap(start, skip);
+        }
+        if skip < gap {
+            memory::unmap(first.wrapping_add(bytes), gap - skip);
+        }
+    }
+    Some(first)
+}
+
+/// The pool is a region of this layer, and not one that the program has added to the instance: the
+/// map has a word for it. (The debug library has no map: such a pool is seldom of whole pages.)
+fn is_region(pool: Pool) -> bool {
+    // SAFETY: a live pool.
+    let (start, bytes) = unsafe { pool.memory() };
+    #[cfg(not(memoman_debug))]
+    return bytes > 0 && map::owner_outlined(start.addr()) == mapping_word::region();
+    #[cfg(memoman_debug)]
+    return start.addr().is_multiple_of(memory::page_size()) && bytes.is_multiple_of(PAGE);
 }
 
 /// Has a region unmapped after the lock is released.
@@ -383,7 +421,10 @@ fn unmap_all() {
                 // A fork: the next section's end unmaps them.
                 doom(start, bytes);
             } else {
-                memory::unmap(start, bytes);
+                if !memory::unmap(start, bytes) {
+                    // The table of mappings is full: the addresses are lost, but not the memory.
+                    memory::discard(start, bytes, memory::page_size());
+                }
             }
         });
     }

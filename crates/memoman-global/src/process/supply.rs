@@ -68,6 +68,14 @@ pub(crate) fn refuse() {
     set_errno(ENOMEM);
 }
 
+/// The last refusal is none for the caller: it has the block already.
+#[cold]
+pub(crate) fn was_served() {
+    let _ = try_with_heap(|state, _| {
+        state.shared.refused = state.shared.refused.saturating_sub(1);
+    });
+}
+
 /// Allocates a segment and from it, or a block of the instance.
 ///
 /// # Safety

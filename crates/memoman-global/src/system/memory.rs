@@ -29,32 +29,6 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     (start != libc::MAP_FAILED).then_some(start.cast())
 }
 
-/// [`map`], at a multiple of `align`, a power of two and at least `page`. (If the system refuses to
-/// cut off what is before and after it, addresses without memory are lost.)
-#[cfg(not(memoman_debug))]
-pub(crate) fn map_aligned(
-    bytes: usize,
-    align: usize,
-    page: usize,
-    prefault: bool,
-) -> Option<*mut u8> {
-    // The system aligns to a page.
-    let gap = align.saturating_sub(page);
-    let start = map(bytes.checked_add(gap)?, prefault)?;
-    let skip = start.addr().wrapping_neg() & (align - 1);
-    let first = start.wrapping_add(skip);
-    // SAFETY: the pages before and after the ones that are returned.
-    unsafe {
-        if skip > 0 {
-            unmap(start, skip);
-        }
-        if skip < gap {
-            unmap(first.wrapping_add(bytes), gap - skip);
-        }
-    }
-    Some(first)
-}
-
 /// Gives a region, or whole pages of one, back to the system. False when the system refuses:
 /// cutting a region in two takes an entry in its table of mappings, which is limited. Keeps errno.
 ///
@@ -63,7 +37,15 @@ pub(crate) fn map_aligned(
 pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     let saved = errno();
     // SAFETY: whole pages from `map`, no longer used (caller).
-    let result = unsafe { libc::munmap(start.cast(), bytes) };
+    let result = unsafe {
+        // A sanitizer that the library is built for sees that the pages go. Another one may be in
+        // the program, and have a munmap that is not ready when the first block is allocated.
+        if cfg!(memoman_instrumented) {
+            libc::munmap(start.cast(), bytes).into()
+        } else {
+            libc::syscall(libc::SYS_munmap, start, bytes)
+        }
+    };
     set_errno(saved);
     result == 0
 }

@@ -2,6 +2,8 @@
 
 use core::ptr;
 
+use crate::system::errno::{errno, set_errno};
+
 /// A set of signals as the kernel has it: a bit for each.
 type Set = u64;
 
@@ -24,15 +26,22 @@ const OTHERS: Set = {
 /// Runs `work` with this thread's signals blocked, but for those that it raises itself.
 pub(crate) fn blocked<R>(work: impl FnOnce() -> R) -> R {
     let mut before: Set = 0;
-    change(libc::SIG_BLOCK, &OTHERS, &mut before);
+    let changed = change(libc::SIG_BLOCK, &OTHERS, &mut before);
     let result = work();
-    change(libc::SIG_SETMASK, &before, ptr::null_mut());
+    if changed {
+        change(libc::SIG_SETMASK, &before, ptr::null_mut());
+    }
     result
 }
 
-/// (By number: a name to look up takes more of the library's file.)
+/// False if the system refuses. Keeps errno. (By number: a name to look up takes more of the
+/// library's file.)
 #[inline(never)]
-fn change(how: libc::c_int, set: &Set, before: *mut Set) {
+fn change(how: libc::c_int, set: &Set, before: *mut Set) -> bool {
+    let saved = errno();
     // SAFETY: a set to read, and null or one to write, of the size that is passed.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, set, before, size_of::<Set>()) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, set, before, size_of::<Set>()) };
+    set_errno(saved);
+    result == 0
 }

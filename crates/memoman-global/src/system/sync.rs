@@ -152,7 +152,7 @@ impl Mutex {
                 attributes.as_mut_ptr(),
                 libc::PTHREAD_PRIO_INHERIT,
             ) | libc::pthread_mutex_init(self.raw(), attributes.as_ptr());
-            libc::pthread_mutexattr_destroy(attributes.as_mut_ptr());
+            // (The C libraries of Linux keep nothing for attributes, so they need no end.)
             if refused != 0 {
                 set_errno(refused);
             }

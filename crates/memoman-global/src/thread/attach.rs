@@ -22,6 +22,10 @@ pub(crate) fn attach() -> *mut ThreadHeap {
     prepare();
     #[cfg(feature = "announced-threads")]
     fork::register_unless_first();
+    if lifetime::current().is_heap() {
+        // Registering has allocated.
+        return lifetime::current().heap();
+    }
     let heap = try_with_heap(|state, _| registry::take_heap(&state.settings));
     let heap = heap.ok().flatten().unwrap_or(ptr::null_mut());
     if heap.is_null() {

@@ -30,15 +30,7 @@ pub(crate) fn read(fd: i32, buffer: &mut [u8]) -> isize {
 /// pwrite(2).
 pub(crate) fn write(fd: i32, bytes: &[u8], offset: u64) -> isize {
     // SAFETY: reads from a slice of the stated length.
-    unsafe {
-        libc::syscall(
-            libc::SYS_pwrite64,
-            fd,
-            bytes.as_ptr(),
-            bytes.len(),
-            offset,
-        ) as isize
-    }
+    unsafe { libc::syscall(libc::SYS_pwrite64, fd, bytes.as_ptr(), bytes.len(), offset) as isize }
 }
 
 /// fallocate(2); true if the space is there.

@@ -6,6 +6,7 @@ use core::iter::successors;
 use crate::allocator::{Stats, Tlsf};
 use crate::process::figures::{COUNTED_MAX, Info};
 use crate::process::heap::{State, with_heap};
+use crate::process::mapping_spares::Figures;
 use crate::process::pages::Piece;
 use crate::process::{mapping_spares, misuse, registry, segments, side};
 use crate::thread::cache::Cache;
@@ -50,12 +51,13 @@ unsafe fn is_sound(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bool
 /// `largest` is the largest request of the calling thread that would succeed.
 pub(crate) fn stats() -> Stats {
     empty_inboxes();
-    let stats = with_heap(|state, tlsf| registry::stopped(|| sum(state, tlsf)));
+    let stats = with_heap(|state, tlsf| registry::stopped(|| sum(state, tlsf).0));
     misuse::report_deferred();
     stats.unwrap_or_default()
 }
 
-fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
+/// The figures, and those of the large blocks among them.
+fn sum(state: &mut State, tlsf: Tlsf) -> (Stats, Figures) {
     // Before the sums: a segment that this empties goes back to the instance.
     // SAFETY: the lock is held, and every other thread is outside its heap.
     unsafe { segments::empty_outboxes() };
@@ -93,21 +95,21 @@ fn sum(state: &mut State, tlsf: Tlsf) -> Stats {
     all.peak += large.peak;
     all.overhead = all.pool_bytes - all.used - all.free;
     all.failed_requests += shared.refused;
-    all
+    (all, large)
 }
 
 /// The figures, and the numbers of blocks that are cached, free, and outside the threads' heaps.
 /// (Counted after the figures, one heap after the other: a free block takes a cache miss.)
 pub(crate) fn info() -> Info {
     empty_inboxes();
-    let large = mapping_spares::figures();
     let info = with_heap(|state, tlsf| {
+        let (stats, large) = registry::stopped(|| sum(state, tlsf));
         let mut info = Info {
-            stats: registry::stopped(|| sum(state, tlsf)),
+            stats,
+            large_blocks: large.blocks,
+            large_bytes: large.bytes,
             ..Info::default()
         };
-        info.large_blocks = large.blocks;
-        info.large_bytes = large.bytes;
         // SAFETY: the instance is live and under the lock.
         info.free_blocks = unsafe { tlsf.free_blocks(COUNTED_MAX) };
         info
@@ -124,6 +126,8 @@ pub(crate) fn info() -> Info {
         }
         None
     });
+    // (More may be cached by now than was free then.)
+    info.cached_bytes = info.cached_bytes.min(info.stats.free);
     info.free_blocks += info.cached_blocks;
     misuse::report_deferred();
     info
