@@ -63,7 +63,7 @@ bare_metal() {
 
 cross_cargo() {
     local key=${triple^^} target=$triple json=()
-    key=CARGO_TARGET_${key//-/_}
+    key=CARGO_TARGET_${key//[-.]/_}
     if [ -n "$bare" ]; then
         target=$folder/spec/$triple.json
         json=(-Zjson-target-spec)

@@ -16,10 +16,10 @@ use core::{ptr, slice};
 use crate::block::{Block, Link};
 use crate::config::{HEADER, MAX_BLOCK_LIMIT, QUANTUM, QUANTUM_LOG2, SL_WORDS, WORD};
 use crate::hash;
+#[cfg(not(memoman_small))]
+use crate::hooks::Hooks;
 use crate::life;
 use crate::misuse::MisuseHandler;
-#[cfg(not(memoman_small))]
-use crate::observe::Hooks;
 use crate::pool::{Pool, PoolHeader};
 use crate::size_class::{LINEAR_BELOW, block_size_for, ceil_bin, large_bin};
 

@@ -84,8 +84,10 @@ mod block;
 #[doc(hidden)]
 pub mod control;
 mod dump;
+mod figures;
 mod free_walk;
 mod hash;
+mod hooks;
 mod instance;
 mod intercept;
 mod layout;
@@ -93,6 +95,7 @@ mod layout_asserts;
 mod life;
 mod measure;
 mod misuse;
+#[cfg(not(memoman_small))]
 mod observe;
 #[doc(hidden)]
 pub mod pool;
@@ -133,6 +136,9 @@ pub use free_walk::FreePlace;
 #[doc(hidden)]
 pub use front::Front;
 #[doc(hidden)]
+pub use hooks::{Access, ExhaustedHandler, Observer};
+pub use hooks::{Event, EventKind};
+#[doc(hidden)]
 pub use instance::Tlsf;
 #[doc(hidden)]
 pub use intercept::Reach;
@@ -144,9 +150,6 @@ pub use measure::{GAPS, Look, POWERS, Seen};
 #[doc(hidden)]
 pub use misuse::MisuseHandler;
 pub use misuse::{Misuse, Refusal};
-#[doc(hidden)]
-pub use observe::{Access, ExhaustedHandler, Observer};
-pub use observe::{Event, EventKind};
 #[doc(hidden)]
 pub use pool::Pool;
 #[cfg(not(memoman_small))]

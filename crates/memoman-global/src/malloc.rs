@@ -4,6 +4,8 @@
 use core::ptr::{self, NonNull};
 
 use crate::allocator::ALIGN;
+#[cfg(feature = "announced-threads")]
+use crate::process::fork;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
 use crate::process::{large, map, mapping, mapping_spares, start, supply};
@@ -25,6 +27,14 @@ fn heap() -> *mut ThreadHeap {
 #[cold]
 #[inline(never)]
 fn attached() -> *mut ThreadHeap {
+    #[cfg(feature = "announced-threads")]
+    if !lifetime::current().is_ended() {
+        fork::register_unless_first();
+        if lifetime::current().is_heap() {
+            // Registering has allocated.
+            return lifetime::current().heap();
+        }
+    }
     let heap = attach::attach();
     start::settle();
     heap

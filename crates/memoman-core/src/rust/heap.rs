@@ -8,10 +8,10 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
+use crate::hooks::EventKind;
 use crate::instance::Tlsf;
 use crate::life;
 use crate::misuse::{Misuse, Refusal};
-use crate::observe::EventKind;
 use crate::pool::Pool as RawPool;
 use crate::stats::Stats;
 use crate::validate::Violation;

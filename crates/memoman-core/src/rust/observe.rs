@@ -7,9 +7,9 @@ use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
 
 use crate::config::QUANTUM;
+use crate::hooks::{Access, Event, EventKind};
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::observe::{Access, Event, EventKind};
 use crate::rust::heap::{Heap, Memory};
 use crate::stats::Stats;
 

@@ -3,8 +3,8 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+use crate::hooks::EventKind;
 use crate::misuse::{Misuse, Refusal};
-use crate::observe::EventKind;
 use crate::rust::heap::Heap;
 
 impl Heap<'_> {

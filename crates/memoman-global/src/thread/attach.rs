@@ -3,8 +3,6 @@
 use core::ffi::c_void;
 use core::ptr;
 
-#[cfg(feature = "announced-threads")]
-use crate::process::fork;
 use crate::process::heap::try_with_heap;
 use crate::process::{later, registry};
 use crate::system::sync;
@@ -20,12 +18,6 @@ pub(crate) fn attach() -> *mut ThreadHeap {
         return ptr::null_mut();
     }
     prepare();
-    #[cfg(feature = "announced-threads")]
-    fork::register_unless_first();
-    if lifetime::current().is_heap() {
-        // Registering has allocated.
-        return lifetime::current().heap();
-    }
     let heap = try_with_heap(|state, _| registry::take_heap(&state.settings));
     let heap = heap.ok().flatten().unwrap_or(ptr::null_mut());
     if heap.is_null() {
