@@ -25,7 +25,7 @@ def layout():
         )
         return re.findall(r"^ +(?:pub(?:\(crate\))? )?(\w+): ", body[1], re.M)
 
-    sizes = {"sl_bitmap": BINS_MAX // 64, "hooks": len(fields(CORE / "observe.rs", "Hooks"))}
+    sizes = {"sl_bitmap": BINS_MAX // 64, "hooks": len(fields(CORE / "hooks.rs", "Hooks"))}
     offsets, end = {}, 0
     for name in fields(CORE / "control.rs", "Control"):
         offsets[name] = end
