@@ -72,7 +72,7 @@ macos() {
 
 # Windows' abort ends with status 3.
 misuse() {
-    compile c_tests/windows/misuse.c "$out/libmemoman.a" -o "$out/misuse.exe" || return 1
+    compile c_tests/single/double_free.c "$out/libmemoman.a" -o "$out/misuse.exe" || return 1
     expect double_free_aborts_with_one_line 3 'memoman: double free' run misuse.exe
 }
 

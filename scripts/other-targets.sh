@@ -133,7 +133,7 @@ test_wasm() {
     for program in accounting alignment create extend pools realloc sizes; do
         wasm_suite $program
     done
-    wasm_program double_free c_tests/wasm/double_free.c
+    wasm_program double_free c_tests/single/double_free.c
     expect misuse_without_a_handler_traps 70 'trap: unreachable' wasm_run double_free
     finish
 }

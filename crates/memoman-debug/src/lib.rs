@@ -7,7 +7,8 @@
 //! | file | contents |
 //! |---|---|
 //! | `block.rs` | a block's surroundings: record, guards, fill |
-//! | `heap.rs` | an instance: create, allocate, free, figures |
+//! | `heap.rs` | an instance: allocate, free, figures |
+//! | `create.rs` | its creation |
 //! | `ledger.rs` | the state of an instance: queue, counters |
 //! | `pools.rs` | an instance's pools, reset |
 //! | `resize.rs` | realloc |
@@ -26,6 +27,7 @@ extern crate std;
 
 mod block;
 mod check;
+mod create;
 mod fault;
 mod heap;
 mod inspect;

@@ -6,7 +6,7 @@
 //! | `contract.rs` | the rules of C, POSIX and glibc |
 //! | `names.rs` | malloc, free and the rest of the C library's family, `__libc_` aliases |
 //! | `inspect.rs` | mallinfo, mallopt, malloc_info, malloc_trim, malloc_stats |
-//! | `operators.rs` | C++'s operator new and delete |
+//! | `operators.rs`, `registers.rs` | C++'s operator new and delete |
 //! | `loading.rs` | dlopen, dlmopen; what announces threads |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!
@@ -28,6 +28,7 @@ mod loading;
 mod names;
 mod next;
 mod operators;
+mod registers;
 
 #[cfg(not(all(
     target_os = "linux",

@@ -83,6 +83,17 @@ def malloc_exact(first, beyond):
     return scene
 
 
+def cut_or_whole(case, heap, found, bytes_, size):
+    """mm_malloc takes a larger block: it is cut, or taken whole where the rest is too small."""
+    rest = found.size - size
+    cut = case.choose("a rest remains", UGE(rest, BLOCK_MIN))
+    if cut:
+        heap.inside(found, size)
+    after = After(heap)
+    take(heap, after, found, size, rest if cut else None)
+    return Call("mm_malloc", [heap.control, bytes_], heap, after)
+
+
 def malloc_split(case, layout):
     """The own bin is empty; a block of the next bin that is not is cut, or taken whole."""
     heap = Heap(case, layout, [("found", "free"), ("next", "used")])
@@ -93,13 +104,7 @@ def malloc_split(case, layout):
     heap.empty(own)
     heap.none_between(own, found.bin)
     case.assume(UGT(found.size, size))
-    rest = found.size - size
-    cut = case.choose("a rest remains", UGE(rest, BLOCK_MIN))
-    if cut:
-        heap.inside(found, size)
-    after = After(heap)
-    take(heap, after, found, size, rest if cut else None)
-    return Call("mm_malloc", [heap.control, bytes_], heap, after)
+    return cut_or_whole(case, heap, found, bytes_, size)
 
 
 def malloc_wilderness(case, layout):
@@ -113,13 +118,7 @@ def malloc_wilderness(case, layout):
     heap.empty(own)
     heap.none_between(own, None)
     case.assume(UGE(found.size, size))
-    rest = found.size - size
-    cut = case.choose("a rest remains", UGE(rest, BLOCK_MIN))
-    if cut:
-        heap.inside(found, size)
-    after = After(heap)
-    take(heap, after, found, size, rest if cut else None)
-    return Call("mm_malloc", [heap.control, bytes_], heap, after)
+    return cut_or_whole(case, heap, found, bytes_, size)
 
 
 def shrink(next_):

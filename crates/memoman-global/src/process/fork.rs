@@ -53,11 +53,14 @@ extern "C" fn postfork_child() {
     });
 }
 
-/// Registers the handlers, once in the process. Called without the lock: this may allocate. (A
-/// process with one thread needs no handlers: its child has all of its threads.)
+/// Registers the handlers, once in the process; where there is no memory for that, at the next
+/// call. Called without the lock: this may allocate. (A process with one thread needs no handlers:
+/// its child has all of its threads.)
 pub(crate) fn register() {
-    if !REGISTERED.swap(true, Ordering::Relaxed) {
-        program::at_fork(prefork, postfork_parent, postfork_child);
+    if !REGISTERED.swap(true, Ordering::Relaxed)
+        && !program::at_fork(prefork, postfork_parent, postfork_child)
+    {
+        REGISTERED.store(false, Ordering::Relaxed);
     }
 }
 

@@ -322,42 +322,6 @@ fn all(tlsf: Tlsf) -> usize {
     unsafe { tlsf.stats() }.pool_bytes
 }
 
-/// Regions without a pool, to be unmapped without the lock: unmapping takes as long as the region
-/// is large. (In a child that is forked meanwhile they stay mapped.)
-static DOOMED: AtomicPtr<Doomed> = AtomicPtr::new(ptr::null_mut());
-
-/// The first words of such a region.
-struct Doomed {
-    next: *mut Doomed,
-    bytes: usize,
-}
-
-/// [`memory::map`], at a multiple of `align`, a power of two and at least `page`. (If the system
-/// refuses to cut off what is before and after it, addresses without memory are lost.)
-#[cfg(not(memoman_debug))]
-pub(crate) fn map_aligned(
-    bytes: usize,
-    align: usize,
-    page: usize,
-    prefault: bool,
-) -> Option<*mut u8> {
-    // The system aligns to a page.
-    let gap = align.saturating_sub(page);
-    let start = memory::map(bytes.checked_add(gap)?, prefault)?;
-    let skip = start.addr().wrapping_neg() & (align - 1);
-    let first = start.wrapping_add(skip);
-    // SAFETY: the pages before and after the ones that are returned.
-    unsafe {
-        if skip > 0 {
-            memory::unmap(start, skip);
-        }
-        if skip < gap {
-            memory::unmap(first.wrapping_add(bytes), gap - skip);
-        }
-    }
-    Some(first)
-}
-
 /// The pool is a region of this layer, and not one that the program has added to the instance: the
 /// map has a word for it. (The debug library has no map: such a pool is seldom of whole pages.)
 fn is_region(pool: Pool) -> bool {
@@ -367,6 +331,16 @@ fn is_region(pool: Pool) -> bool {
     return bytes > 0 && map::owner_outlined(start.addr()) == mapping_word::region();
     #[cfg(memoman_debug)]
     return start.addr().is_multiple_of(memory::page_size()) && bytes.is_multiple_of(PAGE);
+}
+
+/// Regions without a pool, to be unmapped without the lock: unmapping takes as long as the region
+/// is large. (In a child that is forked meanwhile they stay mapped.)
+static DOOMED: AtomicPtr<Doomed> = AtomicPtr::new(ptr::null_mut());
+
+/// The first words of such a region.
+struct Doomed {
+    next: *mut Doomed,
+    bytes: usize,
 }
 
 /// Has a region unmapped after the lock is released.
@@ -420,11 +394,9 @@ fn unmap_all() {
             if away {
                 // A fork: the next section's end unmaps them.
                 doom(start, bytes);
-            } else {
-                if !memory::unmap(start, bytes) {
-                    // The table of mappings is full: the addresses are lost, but not the memory.
-                    memory::discard(start, bytes, memory::page_size());
-                }
+            } else if !memory::unmap(start, bytes) {
+                // The table of mappings is full: the addresses are lost, but not the memory.
+                memory::discard(start, bytes, memory::page_size());
             }
         });
     }
@@ -442,6 +414,32 @@ unsafe fn each_doomed(first: *mut Doomed, f: impl Fn(usize, usize)) {
         f(next.expose_provenance(), bytes);
         next = after;
     }
+}
+
+/// [`memory::map`], at a multiple of `align`, a power of two and at least `page`. (If the system
+/// refuses to cut off what is before and after it, addresses without memory are lost.)
+#[cfg(not(memoman_debug))]
+pub(crate) fn map_aligned(
+    bytes: usize,
+    align: usize,
+    page: usize,
+    prefault: bool,
+) -> Option<*mut u8> {
+    // The system aligns to a page.
+    let gap = align.saturating_sub(page);
+    let start = memory::map(bytes.checked_add(gap)?, prefault)?;
+    let skip = start.addr().wrapping_neg() & (align - 1);
+    let first = start.wrapping_add(skip);
+    // SAFETY: the pages before and after the ones that are returned.
+    unsafe {
+        if skip > 0 {
+            memory::unmap(start, skip);
+        }
+        if skip < gap {
+            memory::unmap(first.wrapping_add(bytes), gap - skip);
+        }
+    }
+    Some(first)
 }
 
 /// Locks a region in memory (`MEMOMAN_LOCK`). The first failure is reported in one line.

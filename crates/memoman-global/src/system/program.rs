@@ -1,6 +1,6 @@
 //! The process: its environment, its files, its end and its forks.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char};
 
 use crate::system::errno::{errno, set_errno};
 
@@ -150,9 +150,14 @@ pub(crate) fn at_exit(work: extern "C" fn()) {
 }
 
 /// Registers what runs in each fork: before it, then in the parent and in the child. May allocate.
-pub(crate) fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
+/// False if the system has no memory for that.
+pub(crate) fn at_fork(
+    before: extern "C" fn(),
+    parent: extern "C" fn(),
+    child: extern "C" fn(),
+) -> bool {
     // SAFETY: three functions without parameters that live as long as the library.
-    let _: c_int = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
+    unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
 }
 
 /// Ends the process as failed: the C library's function itself, for a jump to it.

@@ -68,7 +68,7 @@ impl Bed {
     }
 
     /// Puts a block into the inbox, as another thread's free does.
-    fn put_in(&self, block: NonNull<u8>) {
+    pub(super) fn put_in(&self, block: NonNull<u8>) {
         // SAFETY: the bed's heap, and a block of it.
         unsafe { ThreadHeap::put(self.heap, block) };
     }
@@ -332,46 +332,6 @@ fn misuse_that_the_core_finds_is_returned_with_its_address() {
         word.write(sound ^ 0x40);
         assert!(ThreadHeap::drain(bed.heap).is_err_and(|(_, at)| at == blocks[2].as_ptr()));
         word.write(sound);
-    }
-}
-
-#[test]
-fn collect_takes_out_as_many_blocks_as_requested() {
-    let bed = Bed::new();
-    let blocks: Vec<_> = (0..10).map(|_| bed.malloc(100).unwrap()).collect();
-    bed.make_room(100, 10);
-    let before = bed.live();
-    blocks.iter().for_each(|&block| bed.put_in(block));
-    assert_eq!(bed.collect(3, true), Ok(3));
-    assert_eq!((bed.cached(), bed.live()), (3, before));
-    assert_eq!(bed.collect(2, false), Ok(2));
-    assert_eq!((bed.cached(), bed.live()), (3, before - 2));
-    // The sixth block, whose mark is overwritten, goes neither to the cache nor to the core.
-    // SAFETY: the second word of a block of the bed's heap.
-    unsafe { blocks[5].cast::<usize>().add(1).write(1) };
-    let smashed = |at: usize| Err((Misuse::SmashedLink, blocks[at].as_ptr().cast_const()));
-    assert_eq!(bed.collect(9, true), smashed(5));
-    assert_eq!(bed.collect(1, false), Ok(1));
-    // A link to an aligned address outside the heap, or to one inside a block, is not followed. The
-    // first word leads to the block itself, the third one to what was put in next.
-    let foreign = [0usize; 8];
-    let aligned = foreign.as_ptr().expose_provenance().next_multiple_of(ALIGN);
-    let inside = blocks[0].as_ptr().addr() + 8;
-    assert_eq!(bed.collect(3, true), Ok(3));
-    while let Taken::Block(_) = bed.take(100) {}
-    for (word, lost) in [(0, 0), (2, 1)] {
-        for leads_to in [aligned, inside] {
-            bed.put_in(blocks[7]);
-            bed.put_in(blocks[8]);
-            // SAFETY: the first three words of a block of the bed's heap; its key is only read.
-            unsafe {
-                let key = (*bed.heap).shared.key;
-                blocks[7].cast::<usize>().add(word).write(leads_to ^ key);
-            }
-            assert_eq!(bed.collect(1, true), smashed(7), "{word}");
-            assert_eq!(bed.collect(2, true), Ok(1 - lost), "{word}");
-            while let Taken::Block(_) = bed.take(100) {}
-        }
     }
 }
 

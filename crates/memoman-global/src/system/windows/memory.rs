@@ -19,7 +19,7 @@ static PARTS: Parts = Parts(UnsafeCell::new(ptr::null_mut()));
 
 struct Parts(UnsafeCell<*mut c_void>);
 
-// SAFETY: an SRW lock, null at first, which the system's functions alone access.
+// SAFETY: an SRW lock, initially null, which the system's functions alone access.
 unsafe impl Sync for Parts {}
 
 /// Rounding unit of regions: Windows places an allocation at a multiple of it.

@@ -136,7 +136,9 @@ pub(crate) fn at_exit(work: extern "C" fn()) {
 }
 
 /// Windows has no fork.
-pub(crate) fn at_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) {}
+pub(crate) fn at_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) -> bool {
+    true
+}
 
 /// Ends the process as failed: the C library's function itself, for a jump to it.
 pub(crate) const ABORT: unsafe extern "C" fn() -> ! = libc::abort;
