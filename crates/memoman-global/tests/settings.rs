@@ -187,6 +187,23 @@ fn where_the_system_has_little_a_region_is_as_small_as_the_request_needs() {
 }
 
 #[test]
+fn a_block_that_realloc_has_to_leave_where_it_is_counts_no_refusal() {
+    let name = "a_block_that_realloc_has_to_leave_where_it_is_counts_no_refusal";
+    quietly(name, &[], || {
+        let large = heap::malloc(MIB);
+        limit(libc::RLIMIT_AS, status("VmSize:") << 10);
+        while !heap::malloc(60_000).is_null() {}
+        let refused = heap::stats().failed_requests;
+        assert!(refused > 0);
+        heap::set_errno(77);
+        // SAFETY: a live block, which stays where it is.
+        assert_eq!(unsafe { heap::realloc(large, 60_000) }, large);
+        assert_eq!(errno(), 77);
+        assert_eq!(heap::stats().failed_requests, refused);
+    });
+}
+
+#[test]
 fn pools_are_locked_in_memory() {
     quietly(
         "pools_are_locked_in_memory",
