@@ -1,6 +1,6 @@
 //! Blocks of the process-wide instance, under its lock: those of threads without a heap, those
-//! allocated while no segment was available, large ones in a reserve, and those beyond the number of
-//! mappings that large blocks may have.
+//! allocated while no segment was available, large ones in a reserve, and those beyond the number
+//! of mappings that large blocks may have.
 //!
 //! The map knows the units of the instance's regions, and the instance the pools that the program
 //! has added to it: the memory at any other address is not read.
