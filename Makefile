@@ -106,7 +106,7 @@ check-glibc rtsan symbolic:
 	$(SETUP)
 	scripts/$@.sh $(DIST)
 
-fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment parser
+fuzz: ## SECONDS=n: fuzzing of handle API, validators, shim, environment, trace readers
 	$(SETUP)
 	scripts/fuzz.sh run $(or $(SECONDS),60)
 soak: ## SECONDS=n [OPS=n] [SEED=n] [SAN=asan] [FRONT=name]: random traffic with live figures

@@ -15,8 +15,9 @@ set -euo pipefail
 group=fuzz
 cd "$root"
 
-targets=(handle corrupted shim environment)
-declare -A longest=([handle]=512 [corrupted]=320 [shim]=512 [environment]=160)
+targets=(handle corrupted shim environment trace records)
+declare -A longest=([handle]=512 [corrupted]=320 [shim]=512 [environment]=160 [trace]=2048
+    [records]=1024)
 out=$target/fuzz
 crashes=$out/crashes
 host=$(rust_host)
@@ -42,6 +43,9 @@ build_libraries() {
     renew "$built/libmemoman.a" "$out/libmemoman.a"
     cargo rustc --quiet --package memoman-preload --crate-type staticlib --target "$host" \
         --target-dir "$target/asan"
+    cargo rustc --quiet --package memoman-trace --crate-type staticlib --target "$host" \
+        --target-dir "$target/asan"
+    renew "$built/libmemoman_trace.a" "$out/libtrace.a"
 
     # The environment and stderr become functions of the harness.
     renew "$built/libmemoman.a" "$out/libenvironment.a" \
@@ -66,8 +70,12 @@ renew() {
 link() {
     local name=$1 program=$2 library=$out/libmemoman.a
     shift 2
-    local sources=("fuzz/$name.c" fuzz/harness.c c_tests/support/fill.c)
+    local sources=("fuzz/$name.c" fuzz/harness.c c_tests/support/fill.c) libraries=()
     case $name in
+        trace | records)
+            library=$out/libtrace.a
+            libraries=(-lgcc_s) # the standard library's
+            ;;
         shim) library=$out/libshim.a ;;
         environment) library=$out/libenvironment.a ;;
         *) sources+=(c_tests/support/heap.c) ;;
@@ -79,7 +87,7 @@ link() {
     done
     if [ -z "$fresh" ]; then
         clang-22 "${flags[@]}" -fsanitize=fuzzer "$@" "${sources[@]}" "$library" \
-            -lpthread -ldl -lm -o "$program"
+            "${libraries[@]}" -lpthread -ldl -lm -o "$program"
     fi
 }
 

@@ -14,13 +14,16 @@
 //! | `trace.rs` | a file: all of these together | `merge` |
 //! | `builder.rs` | writes a trace | `event`, `header` |
 //! | `firmware.rs` | the records of firmware as events | `event` |
-#![forbid(unsafe_code)]
+//! | `fuzz.rs` | the readers, for the fuzzers | `trace`, `firmware` |
+#![cfg_attr(not(memoman_fuzz), forbid(unsafe_code))]
 
 mod builder;
 mod chunks;
 mod error;
 mod event;
 pub mod firmware;
+#[cfg(memoman_fuzz)]
+mod fuzz;
 mod header;
 mod lane;
 mod merge;
