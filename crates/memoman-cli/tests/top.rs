@@ -66,12 +66,35 @@ fn the_figures_are_those_of_the_process() {
         assert_eq!(figures["thread_heaps"], 2);
         assert_eq!(figures["failed_requests"], 7);
         assert_eq!(figures["pool_bytes"], 100_000 + (1 << 20));
+        // Free: 96 and 160 bytes in one pool, 96 and 128 in the other.
+        let gaps = [&figures["free_blocks"], &figures["largest_free"]];
+        assert_eq!(gaps, [4, 160]);
+        let sum = 96.0 + 160.0 + 96.0 + 128.0f64;
+        let squares = 96.0f64.powi(2) * 2.0 + 160.0f64.powi(2) + 128.0f64.powi(2);
+        let fragmentation = figures["fragmentation"].as_f64().unwrap();
+        assert!((fragmentation - (1.0 - squares / sum.powi(2))).abs() < 1e-6);
         let heap = json(&running.top(&["--json", "--heap", &running.line]));
         assert_eq!((&heap["used"], &heap["peak"]), (&400.into(), &900.into()));
         assert_eq!(heap["free"], 4096 - 400 - 48);
+        assert_eq!(
+            (&heap["free_blocks"], &heap["fragmentation"]),
+            (&0.into(), &0.0.into())
+        );
         let table = running.top(&["-n", "2", "--interval", "0.01"]);
         assert_eq!(String::from_utf8_lossy(&table.stdout).lines().count(), 3);
     }
+}
+
+#[test]
+fn a_heap_that_changes_meanwhile_has_no_fragmentation() {
+    let program = build("published.c", "published4", &["-pie", "-fPIE"]);
+    let running = Running::start(&program, &["changing"]);
+    let figures = json(&running.top(&["--json"]));
+    assert_eq!(figures["failed_requests"], 7);
+    assert!(figures["fragmentation"].is_null() && figures["free_blocks"].is_null());
+    let table = running.top(&[]);
+    let table = String::from_utf8_lossy(&table.stdout);
+    assert!(table.trim_end().ends_with('-'), "{table}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::process::Process;
+use super::walk::Places;
 use crate::error::Error;
 
 /// The figures of a heap.
@@ -43,6 +44,7 @@ pub(super) struct Published {
     heaps: u64,
     shared: [u64; 3],
     large: [u64; 3],
+    places: Places,
 }
 
 const VERSION: u32 = 1;
@@ -52,7 +54,8 @@ const LONGEST: usize = 1 << 20;
 /// More threads than a system has.
 const HEAPS: u64 = 1 << 22;
 
-fn number(bytes: &[u8], at: usize, size: usize) -> u64 {
+/// A number of the process; 0 where there is none.
+pub(super) fn number(bytes: &[u8], at: usize, size: usize) -> u64 {
     let mut word = [0; 8];
     if let Some(found) = bytes.get(at..at + size) {
         word[..size].copy_from_slice(found);
@@ -139,7 +142,28 @@ impl Published {
             heaps: pointer(1),
             shared: [pointer(2), pointer(3), pointer(4)],
             large: [pointer(5), pointer(6), pointer(7)],
+            places: Places {
+                word,
+                quantum: of_layout(2) as u64,
+                header: of_layout(3) as u64,
+                block_min: of_layout(4) as u64,
+                free: of_layout(6) as u64,
+                sentinel: of_layout(8) as u64,
+                cookie: of_layout(11) as u64,
+                first_pool: of_layout(18) as u64,
+                next: of_layout(21) as u64,
+                control: of_layout(23) as u64,
+                end: of_layout(24) as u64,
+                first: of_layout(25) as u64,
+            },
         };
+        let places = &published.places;
+        if !places.quantum.is_power_of_two()
+            || places.block_min < places.quantum
+            || places.header != word as u64
+        {
+            return Err(broken());
+        }
         let spans = [
             published.control,
             published.heap_control + published.control,
@@ -172,9 +196,29 @@ impl Published {
         })
     }
 
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The control structure of a handle.
+    pub(super) fn control_of(&self, handle: u64) -> u64 {
+        handle.wrapping_add(self.before_control)
+    }
+
+    /// The control structures of the process's own heap: the shared instance's and the threads'.
+    pub(super) fn controls(&self, process: &Process) -> Result<Vec<u64>, Error> {
+        let mut found = vec![self.control_of(self.process)];
+        let mut heap = self.word(process, self.heaps)?;
+        while heap != 0 && (found.len() as u64) < HEAPS {
+            found.push(heap.wrapping_add(self.heap_control as u64));
+            heap = self.word(process, heap.wrapping_add(self.heap_next as u64))?;
+        }
+        Ok(found)
+    }
+
     /// The figures of a handle heap.
     pub(super) fn handle(&self, process: &Process, handle: u64) -> Result<Figures, Error> {
-        let figures = self.instance(process, handle.wrapping_add(self.before_control))?;
+        let figures = self.instance(process, self.control_of(handle))?;
         // An address of something else has figures that do not go together.
         let holds = figures.used <= figures.pool_bytes
             && figures.peak.is_some_and(|peak| peak >= figures.used)
@@ -200,7 +244,7 @@ impl Published {
 
     /// The figures of the process's own heap: shared instance, threads' heaps, large blocks.
     pub(super) fn process(&self, process: &Process) -> Result<Figures, Error> {
-        let mut sum = self.instance(process, self.process.wrapping_add(self.before_control))?;
+        let mut sum = self.instance(process, self.control_of(self.process))?;
         let mut words = [0; 6];
         for (word, &address) in words.iter_mut().zip(self.shared.iter().chain(&self.large)) {
             *word = self.word(process, address)?;

@@ -2,6 +2,7 @@
 
 mod figures;
 mod process;
+mod walk;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::output::Output;
 use crate::text;
 use figures::{Figures, Published};
 use process::Process;
+use walk::Gaps;
 
 /// Shows the figures of a running program's heap without stopping it.
 #[derive(clap::Args)]
@@ -22,8 +24,8 @@ Example: memoman top $(pidof app)
 
 The program runs under libmemoman_preload.so, or uses libmemoman. A handle heap is found by its
 address, which the program prints: --heap 0x7ffd1200. The figures are read while the program runs:
-each is of its own moment. Fragmentation is not among them: it needs a walk over all blocks, which
-change meanwhile. Inside the program mm_measure has it, afterwards `memoman report`.")]
+each is of its own moment. Largest and fragmentation come from a walk over a copy of all blocks; a
+heap that changes too fast for that has a dash.")]
 pub(crate) struct Args {
     /// The process.
     pid: u32,
@@ -54,6 +56,9 @@ struct Row {
     seconds: f64,
     #[serde(flatten)]
     figures: Figures,
+    free_blocks: Option<u64>,
+    largest_free: Option<u64>,
+    fragmentation: Option<f64>,
 }
 
 /// Runs the command.
@@ -79,7 +84,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             Err(_) if printed > 0 && !process.runs() => return Ok(()),
             Err(error) => return Err(error),
         };
-        print(&figures, began.elapsed(), args.json, printed)?;
+        let gaps = published.gaps(&process, args.heap);
+        print(&figures, gaps, began.elapsed(), args.json, printed)?;
         printed += 1;
         if printed == count {
             return Ok(());
@@ -88,11 +94,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
-fn print(figures: &Figures, passed: Duration, json: bool, before: u64) -> Result<(), Error> {
+fn print(
+    figures: &Figures,
+    gaps: Option<Gaps>,
+    passed: Duration,
+    json: bool,
+    before: u64,
+) -> Result<(), Error> {
     let mut out = Output::create(Path::new("-"))?;
     let row = Row {
         seconds: (passed.as_secs_f64() * 1000.0).round() / 1000.0,
         figures: *figures,
+        free_blocks: gaps.map(|gaps| gaps.free_blocks),
+        largest_free: gaps.map(|gaps| gaps.largest_free),
+        fragmentation: gaps.map(|gaps| (gaps.fragmentation * 1e6).round() / 1e6),
     };
     if json {
         if let Ok(line) = serde_json::to_string(&row) {
@@ -102,13 +117,22 @@ fn print(figures: &Figures, passed: Duration, json: bool, before: u64) -> Result
     }
     if before.is_multiple_of(20) {
         out.line(format_args!(
-            "{:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>6}",
-            "seconds", "pools", "used", "free", "peak", "blocks", "refused", "heaps"
+            "{:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>6} {:>10} {:>6}",
+            "seconds",
+            "pools",
+            "used",
+            "free",
+            "peak",
+            "blocks",
+            "refused",
+            "heaps",
+            "largest",
+            "fragm."
         ))?;
     }
     let peak = figures.peak.map_or("-".to_owned(), text::bytes);
     out.line(format_args!(
-        "{:>8.1} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>6}",
+        "{:>8.1} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>6} {:>10} {:>6}",
         row.seconds,
         text::bytes(figures.pool_bytes),
         text::bytes(figures.used),
@@ -117,6 +141,8 @@ fn print(figures: &Figures, passed: Duration, json: bool, before: u64) -> Result
         figures.live_blocks,
         figures.failed_requests,
         figures.thread_heaps,
+        gaps.map_or("-".to_owned(), |gaps| text::bytes(gaps.largest_free)),
+        gaps.map_or("-".to_owned(), |gaps| format!("{:.3}", gaps.fragmentation)),
     ))?;
     out.finish()
 }
