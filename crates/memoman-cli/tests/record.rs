@@ -210,6 +210,19 @@ fn handle_heaps_are_heaps_of_their_own() {
     assert_eq!(sizes, expected);
 }
 
+/// Calls within the program pass the recorder by.
+#[test]
+fn handle_heaps_inside_the_program_are_named_as_missing() {
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/bump.c");
+    let program = build("handles.c", "own_handles", &["-fno-builtin", library]);
+    let recording = Recording::new(&[], &[program.to_str().unwrap()], &[]);
+    let errors = String::from_utf8_lossy(&recording.output.stderr);
+    assert!(
+        errors.contains("its own handle heaps are not in the trace"),
+        "{errors}"
+    );
+}
+
 #[test]
 fn a_handler_that_jumps_away_leaves_the_thread_recorded() {
     let bump = build("bump.c", "bump3.so", &["-shared", "-fPIC", "-fno-builtin"]);
@@ -281,6 +294,57 @@ fn libraries_may_be_unloaded_while_stacks_are_recorded() {
     assert!(deepest.max().unwrap() >= 17);
 }
 
+/// Two files with the same code at the same address, and frames of different sizes.
+#[test]
+fn frames_of_an_unloaded_library_are_forgotten() {
+    let plugin = |number: usize, frame: &str| {
+        let name = format!("frame{number}.so");
+        let options = [
+            "-shared",
+            "-fPIC",
+            "-fomit-frame-pointer",
+            "-fno-stack-protector",
+        ];
+        build("plugin.c", &name, &[&options[..], &[frame]].concat())
+    };
+    let plugins = [plugin(0, "-DFRAME=1024"), plugin(1, "-DFRAME=3072")];
+    let arguments = ["frames", plugins[0].parent().unwrap().to_str().unwrap()];
+    let recording = Recording::work(&["--stacks", "16"], &arguments).succeeded();
+    let trace = recording.trace();
+    let place = |path: &std::path::Path| {
+        let mut modules = trace.modules().iter();
+        modules.find(|m| m.path == path.to_str().unwrap()).unwrap()
+    };
+    // The stacks of both have the same addresses, so that the table has the first one alone.
+    let plugin = place(&plugins[0]);
+    let program = place(&work());
+    let inside = |address: u64, m: &memoman_trace::Module| (m.start..m.end).contains(&address);
+    let events = events(&trace);
+    assert_eq!(allocations(&events, 1030), 1200);
+    for event in events.iter().filter(|e| e.size == 1030) {
+        // plugin, run_dlclose, main.
+        let stack = trace.stack(event.stack);
+        assert!(
+            stack.len() >= 3
+                && inside(stack[0], plugin)
+                && stack[1..3].iter().all(|&address| inside(address, program)),
+            "{stack:x?}"
+        );
+    }
+}
+
+#[test]
+fn no_call_is_a_cancellation_point() {
+    for options in [&[][..], &["--stacks", "16"], &["--sample", "4096"]] {
+        let recording = Recording::work(options, &["cancel"]).succeeded();
+        if options.first() != Some(&"--sample") {
+            let events = events(&recording.trace());
+            assert_eq!(allocations(&events, 1031), 50_000);
+            assert_eq!(frees(&events, 1031), 50_000);
+        }
+    }
+}
+
 #[test]
 fn the_programs_descriptors_stay_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -338,6 +402,11 @@ fn python_is_recorded() {
 fn what_cannot_be_recorded_is_said_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let still = build("plugin.c", "static", &["-static", "-DMAIN"]);
+    let other = folder.path().join("other");
+    let mut bytes = std::fs::read(&still).unwrap();
+    bytes[18] = 183; // AArch64
+    std::fs::copy(&still, &other).unwrap(); // with its permissions
+    std::fs::write(&other, bytes).unwrap();
     let foreign = folder.path().join("notes.mmt");
     std::fs::write(&foreign, "notes").unwrap();
     let output = folder.path().join("t.mmt");
@@ -357,6 +426,11 @@ fn what_cannot_be_recorded_is_said_in_one_line() {
             vec!["-o", output, "--", still.to_str().unwrap()],
             1,
             "statically linked",
+        ),
+        (
+            vec!["-o", output, "--", other.to_str().unwrap()],
+            1,
+            "a program of another processor",
         ),
         (
             vec!["-o", foreign, "--", "ls"],

@@ -24,7 +24,7 @@
 //! | `sample.rs` | one allocation every so many bytes | `clock`, `settings`, `thread` |
 //! | `process.rs` | start, fork, end | all but `note`, `write` |
 //! | `note.rs` | what the interposed functions report | `process`, `sample`, `stream`, `write` |
-//! | `names.rs`, `operators.rs` | the interposed functions | `next`, `note`, `process` |
+//! | `names.rs`, `operators.rs` | the interposed functions | `next`, `note`, `process`, `rules` |
 //! | `handles.rs` | those of memoman's handle API | `clock`, `next`, `note`, `write` |
 //!
 //! Nothing here allocates, and a thread never waits for another one. A signal handler may allocate

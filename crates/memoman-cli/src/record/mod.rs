@@ -43,6 +43,11 @@ const RECORDER: &str = "libmemoman_record.so";
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err(Error::failed(
+            "the recorder is for Linux on x86-64; the other commands work on its traces here",
+        ));
+    }
     let name = Path::new(&args.program[0]);
     let output = match &args.output {
         Some(output) => output.clone(),
@@ -65,6 +70,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let status = start(args, &recorder, &output)?;
     traces::store_status(&output, status);
     if !args.quiet {
+        if program::has_own_heaps(&file) {
+            eprintln!(
+                "memoman: {}: its own handle heaps are not in the trace: link libmemoman.so, or \
+                 set an observer (mm_set_observer)",
+                file.display()
+            );
+        }
         traces::report(&output, &file, status, args.stacks)?;
     }
     exit_as(status)

@@ -51,6 +51,13 @@ pub(super) fn can_be_recorded(path: &Path) -> Result<(), Error> {
     if file.by_ref().take(1 << 16).read_to_end(&mut head).is_err() {
         return Ok(());
     }
+    if is_foreign(&head) {
+        return Err(Error::failed(format_args!(
+            "{}: a program of another processor or word size; the recorder is for 64-bit programs \
+             on x86-64",
+            path.display()
+        )));
+    }
     if is_static(&head) {
         return Err(Error::failed(format_args!(
             "{}: a statically linked program cannot be recorded from outside; \
@@ -59,6 +66,29 @@ pub(super) fn can_be_recorded(path: &Path) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// An ELF program that is none of 64 bits on x86-64.
+fn is_foreign(head: &[u8]) -> bool {
+    const X86_64: [u8; 2] = [62, 0];
+    head.starts_with(b"\x7fELF")
+        && head.len() >= 20
+        && (!head.starts_with(b"\x7fELF\x02\x01") || head[18..20] != X86_64)
+}
+
+/// Whether memoman is a part of the program, by its symbols: then its handle heaps are out of
+/// reach.
+pub(super) fn has_own_heaps(path: &Path) -> bool {
+    use object::{Object, ObjectSymbol};
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let cache = object::ReadCache::new(file);
+    object::File::parse(&cache).is_ok_and(|program| {
+        program
+            .symbols()
+            .any(|symbol| symbol.is_definition() && symbol.name() == Ok("mm_create_with_pool"))
+    })
 }
 
 /// An ELF program of 64 bits without an interpreter among its headers.

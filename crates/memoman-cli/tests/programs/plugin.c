@@ -3,7 +3,7 @@
 #ifndef PAD
 #define PAD 1
 #endif
-__attribute__((noinline)) static void *deep(size_t size, int depth)
+__attribute__((noinline, unused)) static void *deep(size_t size, int depth)
 {
     char room[16 * PAD * (1 + depth % 2)];
     room[0] = (char)depth;
@@ -14,4 +14,16 @@ __attribute__((noinline)) static void *deep(size_t size, int depth)
 #ifdef MAIN
 int main(void) { return !deep(1, 1); }
 #endif
+#ifdef FRAME
+/* With another FRAME, the same code at the same address has another frame; zeros in it, where the
+ * other's rule looks for a return address. */
+void *plugin(size_t size)
+{
+    char room[FRAME] = {0};
+    __asm__ volatile("" : : "r"(room) : "memory");
+    void *volatile block = malloc(size);
+    return block;
+}
+#else
 void *plugin(size_t size) { return deep(size, PAD * 3); }
+#endif

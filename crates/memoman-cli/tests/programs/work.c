@@ -125,12 +125,12 @@ static void run_fork(int raw)
     }
     int status;
     waitpid(child, &status, 0);
+    void *volatile after = malloc(1028);
+    free(after);
     stop = 1;
     pthread_join(thread, NULL);
     exit(status ? 1 : 0);
 }
-
-static void run_handlers(void);
 
 static void handler(int signal)
 {
@@ -252,16 +252,20 @@ static void run_jumps(void)
     }
 }
 
-/* Libraries come and go at the same address, and allocate while they are there. */
-static void run_dlclose(const char *folder)
+/* Libraries come and go at the same address, and allocate while they are there. Status 3 where the
+ * dynamic linker does not put them there. */
+static void run_dlclose(const char *folder, const char *name, size_t size)
 {
     for (int i = 0; i < 60; i++) {
         char path[512];
-        snprintf(path, sizeof path, "%s/plugin%d.so", folder, i % 2);
+        snprintf(path, sizeof path, "%s/%s%d.so", folder, name, i % 2);
         void *library = dlopen(path, RTLD_NOW);
         if (!library) abort();
         void *(*call)(size_t) = (void *(*)(size_t))dlsym(library, "plugin");
-        for (int k = 0; k < 20; k++) free(call(1014));
+        static void *(*first)(size_t);
+        if (first && first != call && !strcmp(name, "frame")) exit(3);
+        first = call;
+        for (int k = 0; k < 20; k++) free(call(size));
         dlclose(library);
     }
 }
@@ -282,6 +286,31 @@ static void run_descriptors(const char *path)
     struct stat about;
     fstat(own, &about);
     if (about.st_size != 0) abort();
+}
+
+/* A thread that was cancelled allocates up to its own cancellation point. */
+static volatile int cancelled, reached;
+static void *up_to_the_point(void *unused)
+{
+    while (!cancelled) continue;
+    for (int i = 0; i < 50000; i++) {
+        void *volatile block = malloc(1031);
+        free(block);
+    }
+    reached = 1;
+    pthread_testcancel();
+    return unused;
+}
+
+static int run_cancel(void)
+{
+    pthread_t thread;
+    void *result;
+    pthread_create(&thread, NULL, up_to_the_point, NULL);
+    pthread_cancel(thread);
+    cancelled = 1;
+    pthread_join(thread, &result);
+    return !reached || result != PTHREAD_CANCELED;
 }
 
 static void run_sample(void)
@@ -310,7 +339,9 @@ int main(int count, char **arguments)
     if (!strcmp(name, "stacks")) run_stacks();
     if (!strcmp(name, "locked")) run_locked(!strcmp(more, "raw"));
     if (!strcmp(name, "jumps")) run_jumps();
-    if (!strcmp(name, "dlclose")) run_dlclose(more);
+    if (!strcmp(name, "dlclose")) run_dlclose(more, "plugin", 1014);
+    if (!strcmp(name, "frames")) run_dlclose(more, "frame", 1030);
+    if (!strcmp(name, "cancel")) return run_cancel();
     if (!strcmp(name, "descriptors")) run_descriptors(more);
     if (!strcmp(name, "sample")) run_sample();
     if (!strcmp(name, "many")) {

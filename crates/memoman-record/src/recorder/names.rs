@@ -1,4 +1,4 @@
-//! The C library's malloc family, and the ends of the process.
+//! The C library's malloc family, `dlclose`, and the ends of the process.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -6,7 +6,7 @@ use core::ptr;
 use memoman_trace_format::layout::op;
 
 use super::next::{self, CALLOC, FREE, MALLOC, MEMALIGN, Next, REALLOC};
-use super::{note, process};
+use super::{note, process, rules};
 
 static ALIGNED_ALLOC: Next<unsafe extern "C" fn(usize, usize) -> *mut c_void> =
     // SAFETY: C's aligned_alloc.
@@ -21,12 +21,17 @@ static PVALLOC: Next<unsafe extern "C" fn(usize) -> *mut c_void> =
     // SAFETY: glibc's pvalloc.
     unsafe { Next::of(c"pvalloc") };
 
+static DLCLOSE: Next<unsafe extern "C" fn(*mut c_void) -> c_int> =
+    // SAFETY: POSIX's dlclose.
+    unsafe { Next::of(c"dlclose") };
+
 /// Looks up what `next` has not.
 pub(crate) fn look_up() {
     ALIGNED_ALLOC.address();
     POSIX_MEMALIGN.address();
     VALLOC.address();
     PVALLOC.address();
+    DLCLOSE.address();
 }
 
 fn set_errno(error: c_int) {
@@ -243,6 +248,18 @@ pub unsafe extern "C" fn pvalloc(bytes: usize) -> *mut c_void {
     let block = unsafe { next(bytes) };
     note::allocated(op::MEMALIGN, block, whole, page());
     block
+}
+
+/// POSIX's `dlclose`: what is known of the code that was there holds no longer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
+    let Some(next) = DLCLOSE.get() else {
+        return -1;
+    };
+    // SAFETY: the caller keeps the function's duties.
+    let result = unsafe { next(handle) };
+    rules::closed();
+    result
 }
 
 /// POSIX's `_exit`: the end of the trace, in good order.

@@ -57,7 +57,7 @@ impl Rule {
 /// The rules that were looked up: pairs of places, by a hash of the return address.
 pub(crate) struct Rules {
     table: *mut [Rule; 2],
-    /// [`UNLOADED`] when they were learnt.
+    /// [`UNLOADED`] and [`CLOSED`] together when they were learnt.
     unloaded: u64,
 }
 
@@ -68,12 +68,20 @@ const PAGE: usize = 4096;
 /// How many files the dynamic linker had unloaded when a thread last looked: rules of what has lain
 /// at their addresses mean nothing any more.
 pub(crate) static UNLOADED: AtomicU64 = AtomicU64::new(0);
+/// How often the program has called `dlclose`, which no look finds too late.
+static CLOSED: AtomicU64 = AtomicU64::new(0);
+
+/// The program may have unloaded a file.
+pub(crate) fn closed() {
+    CLOSED.fetch_add(1, Ordering::Release);
+}
 
 impl Rules {
     /// Forgets the rules if files were unloaded since they were learnt; true if so.
     #[inline(always)]
     pub(crate) fn refresh(&mut self) -> bool {
-        let unloaded = UNLOADED.load(Ordering::Relaxed);
+        let closed = CLOSED.load(Ordering::Relaxed);
+        let unloaded = UNLOADED.load(Ordering::Relaxed).wrapping_add(closed);
         let stale = unloaded != self.unloaded;
         if stale {
             self.unloaded = unloaded;
