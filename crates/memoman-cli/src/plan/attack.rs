@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use super::game::max_block;
 use super::input::{Lifetime, Promise};
 use crate::heap::{FIRST_PAYLOAD, Memory, PoolHeap};
+use crate::progress::Progress;
 
 /// What the search has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(crate) fn search(promise: &Promise, usable: u64, calls: usize, seed: u64) ->
         refused: false,
     };
     let restarts = (sequences / 500).clamp(1, 8);
+    let mut progress = Progress::new("searching", sequences as u64);
+    let mut done = 0;
     for _ in 0..restarts {
         let mut best: Vec<u32> = (0..length).map(|_| random.next() as u32).collect();
         let mut best_score = 0;
@@ -45,6 +48,10 @@ pub(crate) fn search(promise: &Promise, usable: u64, calls: usize, seed: u64) ->
             let mut tried = best.clone();
             if round > 0 {
                 mutate(&mut tried, &mut random);
+            }
+            done += 1;
+            if done % 64 == 0 {
+                progress.at(done);
             }
             let heap = PoolHeap::new(&mut memory, max_block, 0, pool)?;
             let (score, refused) = run(promise, heap, &tried);

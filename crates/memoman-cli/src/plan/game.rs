@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use super::input::{Lifetime, Order, Promise};
 use crate::heap::{FIRST_PAYLOAD, Memory, PoolHeap};
+use crate::progress::Progress;
 
 /// A call of the adversary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,11 @@ struct Live {
 /// Words of snapshots that a game loads at most: some seconds.
 const COPIED: usize = 1 << 30;
 
+/// The part of [`COPIED`] that so many states are of those that are allowed.
+fn share(states: usize, cap: usize) -> u64 {
+    (COPIED as f64 * states as f64 / cap.max(1) as f64) as u64
+}
+
 /// A state that has not been played from.
 struct Pending {
     number: u32,
@@ -130,11 +136,17 @@ impl<'a> Game<'a> {
         }
         self.reached(0, Move::Free(0), live);
         let mut copied = 0;
+        let mut progress = Progress::new("playing", COPIED as u64);
+        let mut played = 0u64;
         while let Some(state) = self.pending.pop() {
             let calls = self.calls(&state.live);
             copied += calls.len() * self.start.len();
             if self.seen.len() > cap || copied > COPIED {
                 return self.ended(None, false);
+            }
+            played += 1;
+            if played.is_multiple_of(1024) {
+                progress.at((copied as u64).max(share(self.seen.len(), cap)));
             }
             for call in calls {
                 self.load(&state);

@@ -139,7 +139,9 @@ impl Pool {
         }
         let footprint = before
             .filter(|_| measure)
-            .map(|before| peak.saturating_sub(before));
+            .map(|before| peak.saturating_sub(before))
+            // Less has come from what this process had already.
+            .filter(|&taken| taken >= calls.facts.peak_live);
         (refused, footprint)
     }
 }
@@ -226,7 +228,7 @@ unsafe impl Allocator for Nothing {
 }
 
 /// memoman's core, without notes.
-struct Plain<'m>(PoolHeap<'m>);
+pub(super) struct Plain<'m>(pub(super) PoolHeap<'m>);
 
 // SAFETY: memoman's core returns such blocks.
 unsafe impl Allocator for Plain<'_> {

@@ -4,6 +4,9 @@
 
 #[allow(unsafe_code, reason = "calls allocators")]
 mod allocators;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[allow(unsafe_code, reason = "the trap flag and its signal")]
+mod steps;
 mod worst;
 
 #[cfg(test)]
@@ -75,7 +78,7 @@ struct Row {
     /// Nanoseconds a call, of the fastest run, the loop around it included.
     ns_per_call: f64,
     /// From the start of the pool to the end of the farthest block; glibc: what it took of the
-    /// system, where it says so.
+    /// system, where it says so and had nothing to take it from.
     footprint: Option<u64>,
     refused: Option<Refused>,
 }
@@ -236,11 +239,18 @@ fn print(out: &mut Output, replay: &Replay) -> Result<(), Error> {
             What::Free => "free",
         };
         out.line(format_args!(
-            "memoman's worst call: {} instructions, call {}, {what} of {} bytes",
+            "memoman's worst call: {}{} instructions, call {}, {what} of {} bytes",
+            if worst.at_least { "at least " } else { "" },
             grouped(worst.instructions),
             grouped(worst.call as u64 + 1),
             grouped(worst.size)
         ))?;
+        if (worst.counted as u64) < replay.calls {
+            out.line(format_args!(
+                "  by single steps, in the {} calls that took longest: no counter can be read here",
+                grouped(worst.counted as u64)
+            ))?;
+        }
     }
     if let Some(why) = &replay.no_worst {
         out.line(format_args!(

@@ -156,7 +156,7 @@ pub(super) fn aggregate(
     let mut peak = 0;
     let slice_end = |slice: usize| {
         let of = if by == By::Time {
-            scan.end + 1
+            scan.end.saturating_add(1)
         } else {
             scan.events
         };
@@ -209,7 +209,7 @@ pub(super) fn aggregate(
         out.sizes[row].left += 1;
         if let Some(sums) = out.stacks.get_mut(block.stack as usize) {
             sums.left_blocks += 1;
-            sums.left += block.size;
+            sums.left = sums.left.saturating_add(block.size);
         }
         let life = life_row(&mut out.lives, scan.end.saturating_sub(block.birth));
         life.left += 1;
