@@ -1,8 +1,6 @@
 //! The instructions of memoman's worst call: of all calls by the processor's counter, else of the
 //! slowest calls by single steps.
 
-use std::time::Instant;
-
 use perf_event::events::Hardware;
 use perf_event::{Builder, Counter};
 use serde::Serialize;
@@ -11,7 +9,6 @@ use super::allocators::{Plain, Pool};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 use super::steps::Steps;
 use crate::calls::{Allocator, Calls, Slot, What, run};
-use crate::progress::Progress;
 
 /// The worst call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,15 +23,6 @@ pub(super) struct Worst {
     /// How many calls were counted: all, or the slowest ones of each kind.
     pub(super) counted: usize,
 }
-
-/// Slowest calls of a kind that are counted by single steps.
-const SLOWEST: usize = 1000;
-/// Traps of single steps, at most: a second or two, and less where the core is compiled for tests.
-const TRAPS: u64 = if cfg!(debug_assertions) {
-    100_000
-} else {
-    1_000_000
-};
 
 /// Counts the calls. The error is the reason why it cannot be done.
 pub(super) fn count(calls: &Calls, pool: &mut Pool) -> Result<Worst, String> {
@@ -77,6 +65,18 @@ fn by_counter(calls: &Calls, pool: &mut Pool) -> std::io::Result<Option<Worst>> 
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn by_steps(calls: &Calls, pool: &mut Pool) -> Option<Worst> {
+    use crate::progress::Progress;
+    use std::time::Instant;
+
+    /// Slowest calls of a kind that are counted by single steps.
+    const SLOWEST: usize = 1000;
+    /// Traps of single steps, at most: a second or two; fewer in tests.
+    const TRAPS: u64 = if cfg!(debug_assertions) {
+        100_000
+    } else {
+        1_000_000
+    };
+
     // The least time of each call in a few runs.
     let mut times = vec![u64::MAX; calls.list.len()];
     for _ in 0..3 {
