@@ -9,7 +9,8 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 cd "$root"
 "$root/scripts/setup.sh" --check tools
-cargo build --quiet --release --package memoman-cli --package memoman-record --target-dir "$target"
+cargo build --quiet --release --package memoman-cli --package memoman-record \
+    --features memoman-cli/peers --target-dir "$target"
 cp "$target/release/memoman" "$target/release/libmemoman_record.so" "$work"
 strip --strip-unneeded "$work/memoman" "$work/libmemoman_record.so"
 place "$work/memoman" "$out/bin/memoman" 755

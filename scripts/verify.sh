@@ -82,6 +82,9 @@ step planted '^[1-9][0-9]* planted, 0 not caught' "${make[@]}" planted
 step install '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-install
 step docs-look '^[1-9][0-9]* passed, 0 failed' "${make[@]}" docs-look
 step fuzz '^fuzz: [a-z]+ +[1-9].* of ' "${make[@]}" fuzz SECONDS="${FUZZ_SECONDS:-600}"
+step hostile '^test result: ok[.] [1-9]' env MEMOMAN_HOSTILE=2000 \
+    cargo test -p memoman-cli --test hostile
+step see '^[1-9][0-9]* passed, 0 failed' "${make[@]}" see
 step soak '^soak shim +[1-9][0-9]* operations' "${make[@]}" soak OPS="$ops"
 step soak-asan '^soak shim +[1-9][0-9]* operations' \
     "${make[@]}" soak OPS=$((ops / 10 + 1)) SAN=asan

@@ -368,7 +368,7 @@ fn unknown_variables_are_named_in_one_line() {
     if let Some(end) = alone(name, variables, || free(heap::malloc(1))) {
         assert_eq!(end.stderr.lines().count(), 1);
         assert!(end.stderr.contains("MEMOMAN_STAT") && end.stderr.contains("MEMOMAN_GROWS"));
-        let all = "MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS";
+        let all = "MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE";
         let ending = format!(" ignored: the variables are {all}\n");
         assert!(end.stderr.ends_with(&ending));
     }

@@ -8,9 +8,11 @@
 //! | `inspect.rs` | mallinfo, mallopt, malloc_info, malloc_trim, malloc_stats |
 //! | `operators.rs`, `registers.rs` | C++'s operator new and delete |
 //! | `loading.rs` | dlopen, dlmopen; what announces threads |
+//! | `trace.rs` | `MEMOMAN_TRACE`: the program starts anew under the recorder |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!
-//! Nothing here uses thread-local storage, runs a constructor or destructor, or is torn down.
+//! Nothing here uses thread-local storage, runs a destructor, or is torn down; `trace.rs` has the
+//! one constructor.
 #![no_std]
 #![allow(
     unreachable_pub,
@@ -29,6 +31,7 @@ mod names;
 mod next;
 mod operators;
 mod registers;
+mod trace;
 
 #[cfg(not(all(
     target_os = "linux",

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         if program::has_own_heaps(&file) {
             eprintln!(
                 "memoman: {}: its own handle heaps are not in the trace: link libmemoman.so, or \
-                 set an observer (mm_set_observer)",
+                 send its records (memoman/record.h, memoman import)",
                 file.display()
             );
         }

@@ -11,9 +11,10 @@ const PREFIX: &[u8] = b"MEMOMAN_";
 
 /// The variables that have the prefix.
 #[cfg(not(memoman_debug))]
-const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS";
+const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE";
 #[cfg(memoman_debug)]
-const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_LEAKS";
+const NAMES: &[u8] =
+    b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE, MEMOMAN_LEAKS";
 /// The largest number of unknown variables that are named.
 const UNKNOWN_MAX: usize = 4;
 
