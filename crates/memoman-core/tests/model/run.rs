@@ -64,7 +64,10 @@ impl Shadow {
                 self.resize_in_place(block, QUANTUM << align, self.resolve(size));
             }
             Op::Free(block) => self.free(block),
+            #[cfg(not(memoman_small))]
             Op::Intercepted(block) => self.intercepted(block),
+            #[cfg(memoman_small)]
+            Op::Intercepted(_) => {}
             Op::Misuse(block, wild) => self.misuse(block, wild),
             Op::AddPool(at, bytes) => self.add_pool(at, bytes),
             Op::ExtendPool(pool, more) => self.extend_pool(pool, self.resolve(more)),
@@ -311,6 +314,7 @@ impl Shadow {
     }
 
     /// An intercepted instance does nothing; the end of the interception restores it.
+    #[cfg(not(memoman_small))]
     fn intercepted(&mut self, block: usize) {
         let ptr = self.nth_live(block).map(|start| self.live[&start].ptr);
         let bytes = 1 + block % 300;
