@@ -178,7 +178,8 @@ x86_example() {
 # tests, the C suite, the programs of misuse.
 small_core() {
     local -x RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small"
-    cargo clippy --quiet --workspace --all-targets --target-dir "$target/small" -- -D warnings &&
+    cargo clippy --quiet --package memoman-core --package memoman --package memoman-global \
+        --all-targets --target-dir "$target/small" -- -D warnings &&
         tests cargo test --package memoman-core --target-dir "$target/small"
 }
 small_suite() { MEMOMAN_VARIANTS=small,misuse-small tests cargo test --package memoman-tests; }
@@ -218,8 +219,8 @@ crate_for_m0() {
 }
 check rust-crate-for-cortex-m0 crate_for_m0
 
-# The boards, and the C libraries' malloc family; each prints a line for each target.
-for part in boards libc-glue; do
+# The boards, the C libraries' malloc family, other systems' heaps; each prints its own lines.
+for part in boards libc-glue rtos; do
     scripts/$part.sh 2>&1 | relay
     [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail "$part-has-ended-early"
 done

@@ -44,7 +44,8 @@ apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
 apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
 apt    debhelper             dh                  check check-install deb
 apt    fakeroot              fakeroot            check check-install deb
-apt    cmake,mandoc          .                   check check-install
+apt    cmake                 .                   check check-install check-embedded
+apt    mandoc                .                   check check-install
 apt    meson,ninja-build     installed           check check-install
 apt    abigail-tools         abidw               check check-install abi
 apt    man-db                man                 check check-install
