@@ -352,7 +352,8 @@ in_conan() {
 conan_sources() {
     local tree=$work/conan-sources pattern
     mkdir -p "$tree" && cd "$root" || return 1
-    sed -n '/exports_sources = (/,/)/p' conanfile.py | grep -o '"[^"]*"' | tr -d '"' >"$work/patterns"
+    sed -n '/exports_sources = (/,/)/p' conanfile.py | grep -o '"[^"]*"' | tr -d '"' \
+        >"$work/patterns"
     while read -r pattern; do
         # shellcheck disable=SC2086 # a pattern
         cp -r --parents ${pattern%/\*} "$tree" || return 1
