@@ -14,8 +14,8 @@ group=firmware
 cd "$root"
 scripts/setup.sh --check firmware-archives || exit 1
 version=$(memoman_version)
-name=memoman-$version-firmware
-out=$target/firmware/$name
+stem=memoman-$version-firmware
+out=$target/firmware/$stem
 targets=(thumbv6m thumbv7m thumbv7em-hf thumbv8m.main-hf riscv32imac riscv32imc)
 
 one() {
@@ -72,7 +72,7 @@ sizes() {
 
 # SPDX 2.3: the packages whose code the archives hold.
 sbom() {
-    VERSION=$version NAME=$name python3 - "$out" <<'SBOM'
+    VERSION=$version NAME=$stem python3 - "$out" <<'SBOM'
 import hashlib
 import json
 import os
@@ -151,14 +151,14 @@ pack() {
     (cd "$out" && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum >"$work/sums" &&
         cp "$work/sums" SHA256SUMS) &&
         tar -C "$target/firmware" --sort=name --mtime=@315532800 --owner=0 --group=0 \
-            --numeric-owner -cf "$work/archive.tar" "$name" &&
-        gzip -9n <"$work/archive.tar" >"$target/firmware/$name.tar.gz"
+            --numeric-owner -cf "$work/archive.tar" "$stem" &&
+        gzip -9n <"$work/archive.tar" >"$target/firmware/$stem.tar.gz"
 }
 
 # The page's path: unpack, check the sums, link with one line.
 unpacks_and_links() {
-    mkdir -p "$work/user" && cd "$work/user" && tar xzf "$target/firmware/$name.tar.gz" &&
-        cd "$name" && sha256sum --quiet -c SHA256SUMS &&
+    mkdir -p "$work/user" && cd "$work/user" && tar xzf "$target/firmware/$stem.tar.gz" &&
+        cd "$stem" && sha256sum --quiet -c SHA256SUMS &&
         printf '#include <memoman.h>\nstatic size_t ram[1024];\nint _start(void);\n%s\n' \
             'int _start(void) { return mm_malloc(mm_create_with_pool(ram, 4096), 8) == NULL; }' \
             >firmware.c &&
@@ -168,7 +168,7 @@ unpacks_and_links() {
 
 # What the manifests say is there, and of this version.
 manifests() {
-    cd "$work/user/$name" && python3 - "$version" <<'MANIFESTS'
+    cd "$work/user/$stem" && python3 - "$version" <<'MANIFESTS'
 import json
 import pathlib
 import re
@@ -209,5 +209,5 @@ check sbom sbom
 check archive pack
 check unpacks-and-links unpacks_and_links
 check manifests manifests
-ls -l "$target/firmware/$name.tar.gz"
+ls -l "$target/firmware/$stem.tar.gz"
 finish
