@@ -64,10 +64,7 @@ impl Shadow {
                 self.resize_in_place(block, QUANTUM << align, self.resolve(size));
             }
             Op::Free(block) => self.free(block),
-            #[cfg(not(memoman_small))]
             Op::Intercepted(block) => self.intercepted(block),
-            #[cfg(memoman_small)]
-            Op::Intercepted(_) => {}
             Op::Misuse(block, wild) => self.misuse(block, wild),
             Op::AddPool(at, bytes) => self.add_pool(at, bytes),
             Op::ExtendPool(pool, more) => self.extend_pool(pool, self.resolve(more)),
@@ -312,6 +309,10 @@ impl Shadow {
             }
         }
     }
+
+    /// Nothing intercepts the small build.
+    #[cfg(memoman_small)]
+    fn intercepted(&mut self, _: usize) {}
 
     /// An intercepted instance does nothing; the end of the interception restores it.
     #[cfg(not(memoman_small))]
