@@ -15,8 +15,8 @@ class Memoman(ConanFile):
     settings = "os", "arch"
     package_type = "static-library"
     exports_sources = (
-        "Cargo.*", "LICENSE-*", "build.rs", "cbindgen.toml", "crates/*", "include/*", "scripts/*",
-        "src/*", "tests/*",
+        "Cargo.*", "LICENSE-*", "Makefile", "build.rs", "cbindgen.toml", "crates/*", "include/*",
+        "packaging/start.c", "scripts/*", "src/*", "tests/*",
     )
 
     def set_version(self):

@@ -348,6 +348,21 @@ in_conan() {
         find "$work/conan" -path '*/p/lib/libmemoman.a'
 }
 
+# The recipe exports what scripts/build-lib.sh needs: its list of files, the workspace's members.
+conan_sources() {
+    local tree=$work/conan-sources pattern
+    mkdir -p "$tree" && cd "$root" || return 1
+    sed -n '/exports_sources = (/,/)/p' conanfile.py | grep -o '"[^"]*"' | tr -d '"' \
+        >"$work/patterns"
+    while read -r pattern; do
+        # shellcheck disable=SC2086 # a pattern
+        cp -r --parents ${pattern%/\*} "$tree" || return 1
+    done <"$work/patterns"
+    cd "$tree" && scripts/setup.sh --check all &&
+        cargo metadata --quiet --no-deps --format-version 1 >/dev/null &&
+        grep -oE '\bpackaging/[a-z.]+' scripts/build-lib.sh | xargs ls
+}
+
 # with TOOL NAME TEXT COMMAND…: where the tool is installed.
 with() {
     if command -v "$1" >/dev/null; then
@@ -365,6 +380,7 @@ source_tree() {
     with meson source:meson 'hello from C' in_meson
     with meson source:meson_wrap 'hello from C' in_meson_wrap
     expect source:vcpkg_port 0 'hello from C' ports
+    expect source:conan_sources 0 packaging/start.c conan_sources
     with ruby source:homebrew_formula 'Syntax OK' ruby -c "$root/packaging/homebrew/memoman.rb"
     # These build the library anew.
     [ "$extent" = full ] || return 0

@@ -3,9 +3,9 @@
 #
 # Builds the library for a Cortex-M3 (Thumb-2), links the firmware of examples/firmware, runs it in
 # QEMU and measures memoman's part of it; the FreeRTOS heap file, hosted and for the Cortex-M3; the
-# library and an example for 32-bit x86. The firmware's library, the small build (--cfg
-# memoman_small), passes the core's tests and the C suite on this machine. scripts/setup.sh
-# check-embedded installs the tools.
+# library and an example for 32-bit x86; the microcontrollers' boards, C libraries and systems. The
+# firmware's library, the small build (--cfg memoman_small), passes the C suite on this machine.
+# scripts/setup.sh check-embedded installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 export PROGRESS=8
@@ -174,15 +174,11 @@ x86_example() {
         timeout 60 "$x86/quickstart" >"$x86/quickstart.txt" && cat "$x86/quickstart.txt" &&
         grep -q '^valid: yes$' "$x86/quickstart.txt" && file_is_32_bit "$x86/quickstart"
 }
-# The small build on a machine with an operating system, as 64-bit and as 32-bit code: the core's
-# tests, the C suite, the programs of misuse.
-small_core() {
-    local -x RUSTFLAGS="${RUSTFLAGS:-} --cfg memoman_small"
-    cargo clippy --quiet --workspace --all-targets --target-dir "$target/small" -- -D warnings &&
-        tests cargo test --package memoman-core --target-dir "$target/small"
+# The small build on a machine with an operating system: the C suite as 64-bit and as 32-bit code,
+# the programs of misuse. (make check runs the core's own tests of it.)
+small_suite() {
+    MEMOMAN_VARIANTS=small,misuse-small,i686-small tests cargo test --package memoman-tests
 }
-small_suite() { MEMOMAN_VARIANTS=small,misuse-small tests cargo test --package memoman-tests; }
-small_32() { tests scripts/other-targets.sh check i686-small; }
 
 # tests COMMAND…: it passes, and has run tests.
 tests() {
@@ -218,13 +214,11 @@ crate_for_m0() {
 }
 check rust-crate-for-cortex-m0 crate_for_m0
 
-# The boards, and the C libraries' malloc family; each prints a line for each target.
-for part in boards libc-glue; do
+# The boards, the C libraries' malloc family, other systems' heaps; each prints its own lines.
+for part in boards libc-glue rtos; do
     scripts/$part.sh 2>&1 | relay
     [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail "$part-has-ended-early"
 done
 
-check small-build-core small_core
 check small-build-c-suite small_suite
-check small-build-32-bit small_32
 finish

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # A release archive for microcontrollers: scripts/firmware-archives.sh
 #
-# target/firmware/memoman-VERSION-firmware.tar.gz holds memoman.h and record.h, a libmemoman.a for
-# each target, SIZES, SHA256SUMS and SBOM.spdx.json. The same bytes from build to build.
+# target/firmware/memoman-VERSION-firmware.tar.gz holds the C headers, a libmemoman.a for each
+# target, the heaps for other systems (rtos/), SIZES, SHA256SUMS and SBOM.spdx.json. Unpacked, it is
+# a Zephyr module, a component of ESP-IDF, and a library of PlatformIO and of the Arduino IDE. The
+# same bytes from build to build.
 # scripts/setup.sh firmware-archives installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -12,14 +14,47 @@ group=firmware
 cd "$root"
 scripts/setup.sh --check firmware-archives || exit 1
 version=$(memoman_version)
-name=memoman-$version-firmware
-out=$target/firmware/$name
+stem=memoman-$version-firmware
+out=$target/firmware/$stem
 targets=(thumbv6m thumbv7m thumbv7em-hf thumbv8m.main-hf riscv32imac riscv32imc)
 
 one() {
     local built=$work/$1
     scripts/build-lib.sh "$built" "$1" && mkdir -p "$out/$1" &&
         cp "$built/libmemoman.a" "$out/$1/" && cp -r "$built/include" "$out/"
+}
+
+# The manifests of packaging/firmware, and what they name.
+modules() {
+    local file one
+    cp -r packaging/firmware/. "$out/" &&
+        mkdir -p "$out"/rtos/{freertos,zephyr,nuttx,esp-idf,libc} &&
+        cp examples/freertos/heap_memoman.c "$out/rtos/freertos/" &&
+        cp examples/zephyr/memoman_heap.[ch] "$out/rtos/zephyr/" &&
+        cp examples/nuttx/{mm_memoman.c,names} "$out/rtos/nuttx/" &&
+        cp examples/esp-idf/multi_heap_memoman.c "$out/rtos/esp-idf/" &&
+        cp examples/libc/malloc_memoman.c "$out/rtos/libc/" || return 1
+    for file in "$out"/*.in; do
+        sed "s/@VERSION@/$version/" "$file" >"${file%.in}" && rm "$file" || return 1
+    done
+    # Where the Arduino IDE looks: the processor, and its floating-point unit if that is in use.
+    # Hard links, which a tar file holds once.
+    while read -r one file; do
+        mkdir -p "$out/src/$file" && ln "$out/$one/libmemoman.a" "$out/src/$file/" || return 1
+    done <<'FOLDERS'
+thumbv6m cortex-m0
+thumbv6m cortex-m0plus
+thumbv7m cortex-m3
+thumbv7m cortex-m4
+thumbv7m cortex-m7
+thumbv7em-hf cortex-m4/fpv4-sp-d16-hard
+thumbv7em-hf cortex-m7/fpv5-d16-hard
+thumbv8m.main-hf cortex-m33/fpv5-sp-d16-hard
+riscv32imc esp32c3
+riscv32imac esp32c6
+riscv32imac esp32h2
+FOLDERS
+    ln "$out/include/memoman.h" "$out/src/"
 }
 
 # Bytes of code and constants if a firmware called everything.
@@ -37,7 +72,7 @@ sizes() {
 
 # SPDX 2.3: the packages whose code the archives hold.
 sbom() {
-    VERSION=$version NAME=$name python3 - "$out" <<'SBOM'
+    VERSION=$version NAME=$stem python3 - "$out" <<'SBOM'
 import hashlib
 import json
 import os
@@ -73,7 +108,7 @@ files = [
         "licenseConcluded": "MIT OR Apache-2.0",
         "copyrightText": "NOASSERTION",
     }
-    for number, path in enumerate(sorted(out.rglob("*.[ah]")))
+    for number, path in enumerate(sorted(out.rglob("*.[ach]")))
 ]
 free = "MIT OR Apache-2.0"
 packages = [
@@ -116,19 +151,51 @@ pack() {
     (cd "$out" && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum >"$work/sums" &&
         cp "$work/sums" SHA256SUMS) &&
         tar -C "$target/firmware" --sort=name --mtime=@315532800 --owner=0 --group=0 \
-            --numeric-owner -cf "$work/archive.tar" "$name" &&
-        gzip -9n <"$work/archive.tar" >"$target/firmware/$name.tar.gz"
+            --numeric-owner -cf "$work/archive.tar" "$stem" &&
+        gzip -9n <"$work/archive.tar" >"$target/firmware/$stem.tar.gz"
 }
 
 # The page's path: unpack, check the sums, link with one line.
 unpacks_and_links() {
-    mkdir -p "$work/user" && cd "$work/user" && tar xzf "$target/firmware/$name.tar.gz" &&
-        cd "$name" && sha256sum --quiet -c SHA256SUMS &&
+    mkdir -p "$work/user" && cd "$work/user" && tar xzf "$target/firmware/$stem.tar.gz" &&
+        cd "$stem" && sha256sum --quiet -c SHA256SUMS &&
         printf '#include <memoman.h>\nstatic size_t ram[1024];\nint _start(void);\n%s\n' \
             'int _start(void) { return mm_malloc(mm_create_with_pool(ram, 4096), 8) == NULL; }' \
             >firmware.c &&
         arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb -Os -nostdlib -Iinclude firmware.c \
             thumbv6m/libmemoman.a -lgcc -Wl,--gc-sections -o firmware.elf
+}
+
+# What the manifests say is there, and of this version.
+manifests() {
+    cd "$work/user/$stem" && python3 - "$version" <<'MANIFESTS'
+import json
+import pathlib
+import re
+import sys
+
+version = sys.argv[1]
+library = json.loads(pathlib.Path("library.json").read_text())
+properties = dict(
+    line.split("=", 1) for line in pathlib.Path("library.properties").read_text().splitlines()
+)
+component = pathlib.Path("idf_component.yml").read_text()
+assert library["version"] == properties["version"] == version
+assert f'version: "{version}"' in component
+assert pathlib.Path(library["build"]["extraScript"]).is_file()
+assert pathlib.Path(library["build"]["includeDir"], library["headers"]).is_file()
+assert pathlib.Path("src", properties["includes"]).is_file()
+needed = "name version author maintainer sentence paragraph category url architectures".split()
+assert all(properties[key] for key in needed)
+for sources in ("CMakeLists.txt", "zephyr/CMakeLists.txt"):
+    for path in re.findall(r"rtos/[\w./-]+\.c\b", pathlib.Path(sources).read_text()):
+        assert pathlib.Path(path).is_file(), path
+module = pathlib.Path("zephyr/module.yml").read_text()
+for path in re.findall(r"(?:cmake|kconfig): (\S+)", module):
+    assert pathlib.Path(path).exists(), path
+for archive in pathlib.Path("src").rglob("libmemoman.a"):
+    assert archive.stat().st_size > 10_000, archive
+MANIFESTS
 }
 
 rm -rf "$out"
@@ -137,8 +204,10 @@ for one in "${targets[@]}"; do check "$one" one "$one"; done
 sizes >"$out/SIZES"
 indented <"$out/SIZES"
 cp LICENSE-MIT LICENSE-APACHE "$out/"
+check modules modules
 check sbom sbom
 check archive pack
 check unpacks-and-links unpacks_and_links
-ls -l "$target/firmware/$name.tar.gz"
+check manifests manifests
+ls -l "$target/firmware/$stem.tar.gz"
 finish

@@ -37,7 +37,7 @@ lib() {
         -Zbuild-std=core,compiler_builtins
     mkdir -p "$out/include/memoman"
     cp include/memoman.h "$out/include/"
-    cp include/memoman/record.h "$out/include/memoman/"
+    cp include/memoman/{record,tlsf}.h "$out/include/memoman/"
     [ "$name" != windows ] || cp include/memoman.hpp "$out/include/"
     if [ -n "$bare" ]; then
         prelink "$built" "$folder/$triple/prelinked.a"

@@ -29,7 +29,7 @@ apt    valgrind              valgrind            check wcet constant
 apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
 apt    libc6-dbg             valgrind_works      check wcet constant
 apt    gdb                   gdb                 check
-apt    gdb-multiarch         gdb-multiarch       check-embedded
+apt    gdb-multiarch         gdb-multiarch       check-embedded release-check
 apt    clang-22              clang-22            check check-32 check-arm check-arm64 check-linux check-wasm check-install fuzz rtsan docs release-check
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
 apt    libclang-rt-22-dev    /usr/lib/llvm-22/lib/clang/22/lib/*/libclang_rt.tsan* check fuzz rtsan
@@ -44,7 +44,8 @@ apt    libsqlite3-dev        /usr/include/sqlite3.h check examples
 apt    liblua5.4-dev         /usr/include/lua5.4/lua.h check examples
 apt    debhelper             dh                  check check-install deb
 apt    fakeroot              fakeroot            check check-install deb
-apt    cmake,mandoc          .                   check check-install
+apt    cmake                 .                   check check-install check-embedded release-check
+apt    mandoc                .                   check check-install
 apt    meson,ninja-build     installed           check check-install
 apt    abigail-tools         abidw               check check-install abi
 apt    man-db                man                 check check-install
@@ -63,10 +64,10 @@ apt    lld-22,llvm-22,clang-22 installed         check-windows
 apt    cpio                  cpio                check-arm64
 apt    wasi-libc,libclang-rt-19-dev-wasm32 installed           check-wasm docs release-check
 apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded firmware-archives release-check
-apt    gcc-riscv64-unknown-elf riscv64-unknown-elf-gcc check-embedded firmware-archives
-apt    picolibc-arm-none-eabi,libnewlib-arm-none-eabi installed check-embedded
+apt    gcc-riscv64-unknown-elf riscv64-unknown-elf-gcc check-embedded firmware-archives release-check
+apt    picolibc-arm-none-eabi,libnewlib-arm-none-eabi installed check-embedded release-check
 apt    qemu-system-arm       qemu-system-arm     check-arm64 check-embedded release-check
-apt    qemu-system-misc      qemu-system-riscv32 check-embedded
+apt    qemu-system-misc      qemu-system-riscv32 check-embedded release-check
 apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
 apt    chromium              .                   check programs docs-look see
 apt    dafny                 dafny               proof

@@ -68,6 +68,8 @@ step proof '^[1-9][0-9]* passed, 0 failed' "${make[@]}" proof
 step rtsan '^ok +realtime planted_in_rust_is_reported' "${make[@]}" rtsan
 step constant '^constant [a-z]+.* [1-9][0-9]* [1-9]' "${make[@]}" constant
 step check-32 '^total +i686 +[1-9][0-9]* +0 +[0-9]+$' "${make[@]}" check-32
+step small-32 '^total +i686-small +[1-9][0-9]* +0 +[0-9]+$' \
+    scripts/other-targets.sh check i686-small
 step check-arm '^total +arm +[1-9][0-9]* +0 +[0-9]+$' "${make[@]}" check-arm
 step check-riscv64 '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-linux TARGET=riscv64
 step check-s390x '^[1-9][0-9]* passed, 0 failed' "${make[@]}" check-linux TARGET=s390x

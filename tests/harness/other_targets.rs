@@ -46,6 +46,8 @@ const SMALL: Exceptions = &[(
         "observe_removed_it_is_called_no_more",
         "observe_a_call_back_is_reported_and_has_no_effect",
         "observe_misuse_is_reported_and_is_no_event",
+        "observe_wild_pointers_are_reported_and_are_no_events",
+        "observe_damage_of_the_control_structure_is_found",
         "observe_an_overwritten_observer_is_not_called",
         "observe_an_exhausted_request_gets_a_pool_and_is_served",
         "observe_one_retry_only_and_the_refusal_is_counted_once",

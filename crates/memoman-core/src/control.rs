@@ -113,6 +113,7 @@ impl Control {
 
     /// Bytes of the control structure for requests up to `max_block` bytes; 0 when that is above
     /// [`MAX_BLOCK_LIMIT`].
+    #[cfg_attr(memoman_small, inline(never))]
     pub(crate) const fn size_for(max_block: usize) -> usize {
         if max_block > MAX_BLOCK_LIMIT {
             0

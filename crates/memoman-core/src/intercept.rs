@@ -26,10 +26,11 @@ pub struct Reach {
 }
 
 impl Control {
-    /// The instance is intercepted. (A destroyed one has `max_size` 0.)
+    /// The instance is intercepted. (A destroyed one has `max_size` 0.) No layer above the small
+    /// build intercepts.
     #[inline(always)]
     pub(crate) fn is_intercepted(&self) -> bool {
-        self.limit == 0 && self.max_size != 0
+        cfg!(not(memoman_small)) && self.limit == 0 && self.max_size != 0
     }
 }
 
@@ -39,6 +40,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live. No other method is called before [`Tlsf::end_interception`].
+    #[cfg(not(memoman_small))]
     pub unsafe fn intercept(self) {
         // SAFETY: live (caller).
         let control = unsafe { &mut *self.control() };
@@ -51,6 +53,7 @@ impl Tlsf {
     /// # Safety
     /// The instance is live.
     #[cold]
+    #[cfg(not(memoman_small))]
     pub unsafe fn end_interception(self) {
         // SAFETY: live (caller).
         let control = unsafe { &mut *self.control() };
@@ -63,6 +66,7 @@ impl Tlsf {
     ///
     /// # Safety
     /// The instance is live.
+    #[cfg(not(memoman_small))]
     pub unsafe fn is_intercepted(self) -> bool {
         // SAFETY: live (caller).
         unsafe { (*self.control()).is_intercepted() }

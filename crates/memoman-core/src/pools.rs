@@ -1,5 +1,6 @@
 //! An instance's pools: finding, adding, extending and removing them, and the reset of all.
 
+use core::hint::assert_unchecked;
 use core::ptr::{self, NonNull};
 
 use crate::block::{FreeBlock, Header};
@@ -126,6 +127,9 @@ impl Tlsf {
             return None;
         }
         let header: *mut PoolHeader = start.cast();
+        // SAFETY: `mem` is not null, and `start` is at most `mem + bytes`, which does not wrap
+        // (both tested).
+        unsafe { assert_unchecked(!header.is_null()) };
         let pool = Pool::new(header)?;
         // SAFETY: the region may be written (caller), is aligned and large enough, and overlaps no
         // pool and not the control structure (tested); its neighbours in the list are sound pools.
@@ -144,7 +148,10 @@ impl Tlsf {
             (*control).overhead += POOL_COST;
             refresh(control);
             free_list::push(control, (*control).bin_of_block(first, size), first);
-            (*control).absorber = 0;
+            // The small build's `push` does so.
+            if cfg!(not(memoman_small)) {
+                (*control).absorber = 0;
+            }
         }
         Some(pool)
     }

@@ -214,9 +214,6 @@ pub(crate) unsafe fn settle(
 unsafe fn refuse(control: *mut Control, bytes: usize) -> Outcome {
     // SAFETY: live (caller).
     unsafe {
-        if (*control).is_intercepted() {
-            return (ptr::null_mut(), Some(Misuse::Intercepted));
-        }
         if bytes == 0 {
             return REFUSED;
         }

@@ -22,7 +22,7 @@ impl Control {
         // SAFETY: the memory may be written (caller); all-zero is a valid Control.
         unsafe {
             let bins = Control::bins_for(max_block);
-            ptr::write_bytes(mem, 0, Control::bytes_of(bins));
+            ptr::write_bytes(mem, 0, Control::size_for(max_block));
             (*control).life = life;
             (*control).cookie = life::seal(life);
             (*control).top_bin = bins - 1;

@@ -310,7 +310,12 @@ impl Shadow {
         }
     }
 
+    /// Nothing intercepts the small build.
+    #[cfg(memoman_small)]
+    fn intercepted(&mut self, _: usize) {}
+
     /// An intercepted instance does nothing; the end of the interception restores it.
+    #[cfg(not(memoman_small))]
     fn intercepted(&mut self, block: usize) {
         let ptr = self.nth_live(block).map(|start| self.live[&start].ptr);
         let bytes = 1 + block % 300;

@@ -1,0 +1,1 @@
+/* Stub of NuttX's debug.h: see nuttx/config.h. */
