@@ -72,7 +72,7 @@ apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
 apt    chromium              .                   check programs docs-look see
 apt    dafny                 dafny               proof
 apt    default-jdk-headless  javac               programs
-apt    imagemagick           convert             programs
+apt    imagemagick           installed           programs
 apt    bc,ffmpeg,firefox-esr,inkscape,jq,lua5.4,make,mawk,memcached,ruby,samtools,wrk . programs
 apt    ghostscript,libreoffice-writer-nogui,mariadb-server installed programs
 apt    nginx-light,php-cli,postgresql,procps,r-base-core,time installed programs

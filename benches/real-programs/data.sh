@@ -1,14 +1,16 @@
 # shellcheck shell=bash
 # Programs of run.py: tables, texts, histories. programs.sh has the rules.
 
-# git gc on a repository with the history of this one
+# git gc on a repository with the first 300 commits of this one
 program_git_gc() {
+    local last
+    last=$(git -c safe.directory='*' -C "$ROOT" rev-list --topo-order --reverse "$COMMIT" |
+        sed -n 1,300p | tail -n 1)
     git init -q --bare clone
-    # Up to the commit with which all runs began.
-    git -c safe.directory='*' -C "$ROOT" rev-list --objects "$COMMIT" |
+    git -c safe.directory='*' -C "$ROOT" rev-list --objects "$last" |
         git -c safe.directory='*' -C "$ROOT" pack-objects -q --stdout |
         git -C clone index-pack --stdin >/dev/null
-    git -C clone update-ref refs/heads/all "$COMMIT"
+    git -C clone update-ref refs/heads/all "$last"
     git -C clone gc -q --aggressive --prune=now
     git -C clone fsck --full --no-progress && echo sound
     git -C clone rev-list --all --objects | sort | sha256sum

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # The programs of run.py: each function is one, run whole on the shim in an empty folder;
 # server_NAME starts a server itself, by "${under[@]}", and its clients run without the shim.
-# Everything that a function prints must be the same with and without the shim. ROOT is the source
-# tree, COMMIT its commit; a function that measures time or memory itself writes the files seconds
-# and kib in $RESULTS.
+# Everything that a function prints must be the same with and without the shim, and every command
+# must succeed (set -eo pipefail). ROOT is the source tree, COMMIT its commit; a function that
+# measures time or memory itself writes the files seconds and kib in $RESULTS.
 
 under=(env)
 [ -z "$UNDER" ] || under=(env "LD_PRELOAD=$UNDER" MEMOMAN_STATS=1)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null' EXIT
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true' EXIT
 
 # peak PID…: the largest peak of these processes, each of which must be on the shim at that time. A
 # process that has ended is left out.
@@ -30,7 +30,6 @@ spent() {
         awk -v tick="$(getconf CLK_TCK)" '
             { sum += $14 + $15 + $16 + $17 } END { print sum / tick }' >"$RESULTS/seconds"
 }
-
 
 for kind in compilers data languages pages servers; do
     . "$ROOT/benches/real-programs/$kind.sh"

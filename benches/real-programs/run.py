@@ -66,7 +66,8 @@ def run(function, shim, measured=True):
     }
     environment.update(RESULTS=str(folder), ROOT=str(ROOT), COMMIT=COMMIT, LC_ALL="C.UTF-8")
     environment["UNDER"] = shim if is_server else ""
-    command = ["bash", "-c", '. "$0"; . "${0%/*}/checks.sh"; "$1"', str(PROGRAMS), function]
+    steps = '. "$0"; . "${0%/*}/checks.sh"; set -eo pipefail; "$1"'
+    command = ["bash", "-c", steps, str(PROGRAMS), function]
     if shim and not is_server:
         command = ["env", f"LD_PRELOAD={shim}", "MEMOMAN_STATS=1", *command]
     # Started by a small program, because a process's peak begins with the size of its parent.

@@ -43,7 +43,7 @@ PY
         wrk -t 1 -c 32 -d 2 -H 'Accept-Encoding: gzip' "http://127.0.0.1:$port/$what" >"wrk.$what"
         requests=$((requests + $(awk '/requests in/ { print $1 }' "wrk.$what")))
         # Timeouts are left out: a busy machine delays requests by seconds.
-        grep -cE 'Non-2xx|Socket errors: .*(connect|read|write) [1-9]' "wrk.$what"
+        grep -cE 'Non-2xx|Socket errors: .*(connect|read|write) [1-9]' "wrk.$what" || true
     done
     for i in 1 10 100; do get "$i.txt" gzip | sha256sum; done
     # The figure is the server's time for one request.
@@ -152,7 +152,7 @@ SET group_concat_max_len = 1000000;
 INSERT INTO b SELECT k, group_concat(name ORDER BY id) FROM a GROUP BY k;
 SQL
     client() {
-        for i in $(seq 60); do
+        for i in $(seq 20); do
             echo "SELECT a.k % 10, count(*), sum(length(b.v)), md5(max(b.v)) FROM a JOIN b USING (k)
                 WHERE a.id % 60 = $i GROUP BY 1 ORDER BY 1;"
             echo "SELECT name, reverse(name) FROM a WHERE k = $((i * $1)) ORDER BY name DESC;"

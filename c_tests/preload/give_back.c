@@ -19,6 +19,21 @@ int main(void) {
     passed("large_blocks_go_back_when_freed");
 
     static char *small[200000];
+    /* A buffer that comes and goes is kept, until small blocks need memory. */
+    for (int round = 0; round < 4; round++) {
+        char *buffer = malloc(16 << 20);
+        CHECK(buffer);
+        for (size_t i = 0; i < 16 << 20; i += 4096) ((volatile char *)buffer)[i] = 1;
+        free(buffer);
+    }
+    for (int i = 0; i < 160000; i++) {
+        small[i] = malloc(100);
+        memset(small[i], 1, 100);
+    }
+    CHECK(resident() < start + (20 << 20));
+    for (int i = 0; i < 160000; i++) free(small[i]);
+    passed("a_growing_heap_takes_the_place_of_a_kept_mapping");
+
     for (int i = 0; i < 200000; i++) {
         small[i] = malloc(500);
         memset(small[i], 1, 500);

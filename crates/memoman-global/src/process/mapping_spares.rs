@@ -8,7 +8,8 @@
 //!   pages a few times only; one that frees its data once, or outgrows it, does not keep it;
 //! * [`KEPT_MOST`].
 //!
-//! No mapping of more than [`ONE_MOST`] is kept.
+//! No mapping of more than [`ONE_MOST`] is kept, and a new region takes the place of kept ones: a
+//! program whose small blocks grow where its large ones were takes no more than it needs.
 //!
 //! "Recently" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no
 //! thread is needed. A mapping not used for one span is unmapped, and a peak counts for two. No
@@ -221,7 +222,7 @@ pub(crate) fn count_wanted(bytes: usize) {
 #[inline(never)]
 fn end_span(requested: usize) {
     ROOM.turn(requested);
-    release_while(|| SLOTS.contents().1 > ROOM.to_keep());
+    release_above(ROOM.to_keep());
     heap::age();
 }
 
@@ -240,15 +241,21 @@ pub(crate) fn count_mapped(bytes: usize) {
 
 /// Unmaps every spare. True if there was one.
 pub(crate) fn release() -> bool {
-    release_while(|| true)
+    release_above(0)
 }
 
-/// Unmaps spares, the smallest first, while `more`. True if there was one.
-fn release_while(more: impl Fn() -> bool) -> bool {
+/// Unmaps spares of so many bytes, and the rest of the last one, as a region takes their place.
+pub(crate) fn make_room(bytes: usize) {
+    release_above(SLOTS.contents().1.saturating_sub(bytes));
+}
+
+/// Unmaps spares, the smallest first, until no more than so many bytes are kept. True if there was
+/// one.
+fn release_above(most: usize) -> bool {
     let mut any = false;
     // As often as there are slots: one that cannot be unmapped comes back.
     for _ in 0..SLOTS.len() {
-        if !more() {
+        if SLOTS.contents().1 <= most {
             break;
         }
         let Some(mapping) = SLOTS.take(0, None) else {

@@ -77,7 +77,7 @@ pub(crate) struct Wanted {
 /// A mapped region that is no pool.
 pub(crate) struct Region {
     start: *mut u8,
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Regions {

@@ -124,6 +124,9 @@ pub(crate) fn from_instance(request: &Request) -> Served {
             return served;
         };
         region = wanted.map();
+        if let Some(region) = &region {
+            mapping_spares::make_room(region.bytes);
+        }
         last = true;
     }
 }
