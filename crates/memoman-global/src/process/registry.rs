@@ -284,10 +284,17 @@ pub(crate) fn fork_begins() {
     shut(gate::FORK, PATIENCE);
 }
 
-/// After a fork, in the parent.
+/// After a fork, in the parent. A heap without an owner that is left behind stays so: an earlier
+/// fork, whose child this process is, has left it behind.
 pub(crate) fn fork_ends() {
-    // SAFETY: any thread may access the gate.
-    all(|heap| unsafe { (*heap).gate.take_along() });
+    all(|heap| {
+        // SAFETY: a heap of the list, and the lock is held; any thread may access the gate.
+        unsafe {
+            if (*heap).shared.owned.load(Ordering::Relaxed) {
+                (*heap).gate.take_along();
+            }
+        }
+    });
     open(gate::FORK);
 }
 
