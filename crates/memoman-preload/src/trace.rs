@@ -119,32 +119,25 @@ unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
             return Some(b"libmemoman_record.so is not beside this library (make tools)");
         };
         let before = libc::getenv(c"LD_PRELOAD".as_ptr());
+        if before.is_null() {
+            // A running program that has loaded this library by dlopen does not start again.
+            return Some(b"this library is not in LD_PRELOAD");
+        }
         let mut preload = Path::new();
         let fits = preload
             .add(recorder.text.get(..recorder.length)?)
-            .and_then(|()| {
-                if before.is_null() {
-                    return Some(());
-                }
-                preload.add(b":")?;
-                preload.add(CStr::from_ptr(before).to_bytes())
-            });
+            .and_then(|()| preload.add(b":"))
+            .and_then(|()| preload.add(CStr::from_ptr(before).to_bytes()));
         let arguments = arguments();
         if fits.is_none() || arguments.is_null() {
             return Some(b"LD_PRELOAD or the arguments are too long");
         }
-        let old = if before.is_null() {
-            ptr::null_mut()
-        } else {
-            libc::strdup(before)
-        };
+        let old = libc::strdup(before);
         libc::setenv(c"LD_PRELOAD".as_ptr(), preload.as_ptr(), 1);
         libc::setenv(c"MMT_FILE".as_ptr(), trace.as_ptr(), 1);
         libc::execv(c"/proc/self/exe".as_ptr(), arguments);
         libc::unsetenv(c"MMT_FILE".as_ptr());
-        if old.is_null() {
-            libc::unsetenv(c"LD_PRELOAD".as_ptr());
-        } else {
+        if !old.is_null() {
             libc::setenv(c"LD_PRELOAD".as_ptr(), old, 1);
         }
         Some(b"the program cannot be started again")
