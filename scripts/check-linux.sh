@@ -42,7 +42,7 @@ program() {
     "${compiler[@]}" -O1 -g -w -fno-builtin "${compiling[@]}" -I c_tests/preload \
         "c_tests/preload/$source" -o "$out/$name" -lpthread -ldl || return 1
     # shellcheck disable=SC2086 # a list of words
-    MM_OPS=20000 timeout 300 $runner -E "LD_PRELOAD=$library" "$out/$name" "$@"
+    MM_OPS=20000 timeout 600 $runner -E "LD_PRELOAD=$library" "$out/$name" "$@"
 }
 
 # Its last case sets a limit that qemu-user does not have.
