@@ -41,8 +41,21 @@ program() {
     esac
     "${compiler[@]}" -O1 -g -w -fno-builtin "${compiling[@]}" -I c_tests/preload \
         "c_tests/preload/$source" -o "$out/$name" -lpthread -ldl || return 1
+    libraries "c_tests/preload/$source" || return 1
     # shellcheck disable=SC2086 # a list of words
-    MM_OPS=20000 timeout 300 $runner -E "LD_PRELOAD=$library" "$out/$name" "$@"
+    (cd "$out" && MM_OPS=20000 timeout 600 $runner -E "LD_PRELOAD=$library" "./$name" "$@")
+}
+
+# libraries SOURCE: those that its comments name, which it loads from its own folder. A jump to
+# dlopen in place of a call would name the wrong caller.
+libraries() {
+    local file flags
+    while read -r file flags; do
+        # shellcheck disable=SC2086 # a list of words
+        clang-22 -std=gnu11 -O1 -fno-optimize-sibling-calls -g -w -fPIC -shared \
+            "${compiling[@]}" "c_tests/preload/libraries/$file" $flags -ldl \
+            -o "$out/${file%.c}.so" || return 1
+    done < <(sed -n 's,^// library: ,,p' "$1")
 }
 
 # Its last case sets a limit that qemu-user does not have.
