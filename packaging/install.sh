@@ -66,7 +66,7 @@ list() {
         echo "link $libdir/libmemoman$suffix.so libmemoman$suffix.so.$major"
         echo "755 $libdir/libmemoman_preload$suffix.so $dist/libmemoman_preload$suffix.so"
     done
-    for name in memoman.h memoman.hpp memoman/{tlsf,record}.h; do
+    for name in memoman.h memoman.hpp memoman/{tlsf,record,debug}.h; do
         echo "644 $includedir/$name $root/include/$name"
     done
     for name in memoman.pc memoman-tlsf.pc memoman-debug.pc; do

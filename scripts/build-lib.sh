@@ -66,7 +66,7 @@ else
     cargo build --quiet --package memoman-preload --profile "$shim" --target-dir "$target"
 fi
 
-for header in memoman.h memoman.hpp memoman/{tlsf,record}.h; do
+for header in memoman.h memoman.hpp memoman/{tlsf,record,debug}.h; do
     place "include/$header" "$out/include/$header"
 done
 
@@ -74,6 +74,7 @@ done
 header_functions include/memoman.h >"$work/keep"
 # And the object with the address of the figures, for readers outside (docs/book/live-figures.md).
 echo memoman_published >>"$work/keep"
+[ "$variant" != debug ] || header_functions include/memoman/debug.h >>"$work/keep"
 if [ -n "$sanitizer" ]; then
     printf '%s\n' mm_planted_{overflow,read,race,word} >>"$work/keep"
 fi

@@ -59,7 +59,8 @@ expect debug_shim_stops_an_overflow 134 'memoman: write past the end of the bloc
 
 # A linked program: the functions on a stack, blocks that its allocator's end leaves in use.
 cat >"$work/heap.c" <<'C'
-#include <memoman.h>
+#include <memoman/debug.h>
+#include <stdio.h>
 #include <string.h>
 static _Alignas(16) unsigned char memory[64 * 1024];
 __attribute__((noinline)) static void free_twice(mm_allocator_t *heap, void *block) {
@@ -73,6 +74,8 @@ int main(int count, char **arguments) {
     for (int i = 0; i < 3; i++)
         if (mm_malloc(heap, 100) == NULL) return 1;
     mm_free(heap, mm_malloc(heap, 40));
+    if (count > 1 && strcmp(arguments[1], "report") == 0)
+        printf("%zu blocks\n", mm_report_leaks ? mm_report_leaks(heap) : 0);
     mm_destroy(heap);
     return 0;
 }
@@ -88,5 +91,7 @@ linked asan -fsanitize=address
 expect debug_prints_the_sanitizers_stack 134 ' in free_twice ' "$work/asan" twice
 expect debug_lists_leaks_of_a_destroyed_allocator 0 \
     'memoman: 300 bytes in 3 blocks in use at mm_destroy' env MEMOMAN_LEAKS=1 "$work/plain"
+expect debug_reports_leaks_on_request 0 'memoman: 300 bytes in 3 blocks in use' \
+    "$work/plain" report
 check debug_lists_no_leaks_unasked sh -c "! '$work/plain' 2>&1 | grep ."
 finish

@@ -48,7 +48,7 @@ void forms() {
         void *a = ::operator new(0), *b = ::operator new(0);
         CHECK(a && b && a != b);
         ::operator delete(a);
-        free(b);
+        ::operator delete(b);
         auto wide = std::make_unique<Wide[]>(3);
         CHECK(reinterpret_cast<std::uintptr_t>(wide.get()) % 256 == 0);
     }

@@ -11,6 +11,7 @@
 //! | `dump.rs` | measure and dump |
 //! | `observe.rs` | observers, the handler of exhausted requests |
 //! | `global.rs` | the `_global` functions, over the package `memoman-global` (Linux and Windows) |
+//! | `debug.rs` | the debug library's further function |
 //! | `allocator.rs` | the types of this build: the core's, or the debug layer's |
 //! | `hot/` | the bodies of malloc, memalign, realloc and free, by build |
 //! | `checker/` | marks for AddressSanitizer and valgrind |
@@ -42,6 +43,9 @@ mod observe;
 
 #[cfg(any(target_os = "linux", windows))]
 mod global;
+
+#[cfg(memoman_debug)]
+mod debug;
 
 // What the exported functions are built on.
 mod allocator;

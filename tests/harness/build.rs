@@ -281,10 +281,12 @@ impl Workshop {
 
     /// Every header of c_tests that a program may include.
     fn headers(&self) -> Vec<PathBuf> {
-        ["support", "misuse", "preload", "planted", "watched"]
-            .iter()
-            .flat_map(|folder| files(&self.root.join("c_tests").join(folder), &["h"]))
-            .collect()
+        [
+            "support", "misuse", "preload", "planted", "watched", "cases",
+        ]
+        .iter()
+        .flat_map(|folder| files(&self.root.join("c_tests").join(folder), &["h"]))
+        .collect()
     }
 
     fn finish(&self, mut command: Command, program: &Path) -> Result<PathBuf, String> {

@@ -10,9 +10,10 @@
 //! ```
 //!
 //! Variants: plain, dev, asan, watched, tsan, debug, preload, preload-debug, misuse, misuse-debug,
-//! planted; on request only: i686, arm, small, misuse-small, i686-small.
+//! cases, planted; on request only: i686, arm, small, misuse-small, i686-small.
 
 mod build;
+mod cases;
 mod debug;
 mod linked;
 mod misuse;
@@ -63,6 +64,9 @@ fn main() -> ExitCode {
         if wants(detector.name) {
             trials.extend(misuse::trials(&workshop, detector, &results));
         }
+    }
+    if wants("cases") {
+        trials.extend(cases::trials(&workshop, &results));
     }
     if wants("planted") {
         trials.extend(planted::trials(&workshop, &results));

@@ -161,7 +161,8 @@ pub(crate) fn all() -> Vec<Variant> {
 pub(crate) fn wanted() -> BTreeSet<String> {
     std::env::var("MEMOMAN_VARIANTS")
         .unwrap_or_else(|_| {
-            "plain,dev,asan,watched,tsan,debug,preload,preload-debug,misuse,misuse-debug,planted"
+            "plain,dev,asan,watched,tsan,debug,preload,preload-debug,misuse,misuse-debug,cases,\
+             planted"
                 .into()
         })
         .split([',', ' '])

@@ -20,6 +20,7 @@ use core::ptr::{self, NonNull};
 use memoman_core::config::{QUANTUM, WORD};
 
 use crate::fault::{Fault, Kind, Known};
+use crate::ledger::QUARANTINE_ONE;
 use crate::site::STACK_MAX;
 
 /// Bytes of guard on each side.
@@ -30,8 +31,9 @@ pub const GUARD_FILL: u8 = 0xFD;
 pub const FRESH: u8 = 0xAA;
 /// Every byte of a freed block.
 pub const FREED: u8 = 0xDF;
-/// Most bytes of a block that are filled, so that a huge block does not become resident.
-pub const FILL_MAX: usize = 1 << 20;
+/// Most bytes of a block that are filled, so that a huge block does not become resident. A block in
+/// quarantine is not larger.
+pub const FILL_MAX: usize = QUARANTINE_ONE;
 
 /// Where an operation comes from: the return address of the exported function, and further ones
 /// from its callers.
@@ -95,14 +97,37 @@ const FRAMES_SHIFT: u32 = FRAMES.trailing_zeros();
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Family {
-    /// `malloc`, `free` and their relatives. Agrees with both others: a C++ runtime's operators are
-    /// calls of these.
+    /// `malloc`, `free` and their relatives, and every function whose family is not known.
     Malloc = b'E',
     /// `new` and `delete`.
     New = b'N',
     /// `new[]` and `delete[]`.
     NewArray = b'A',
 }
+
+/// A function that frees or resizes a block, as its caller has named it: what is given must be as
+/// at the allocation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct By {
+    /// The function's family.
+    pub family: Option<Family>,
+    /// The requested size.
+    pub size: Option<usize>,
+    /// The requested alignment. Those that lead to the same place of the record are one.
+    pub align: Option<usize>,
+}
+
+impl By {
+    /// A function of this family.
+    pub const fn family(family: Family) -> By {
+        By {
+            family: Some(family),
+            size: None,
+            align: None,
+        }
+    }
+}
+
 /// First word of a gap, XORed with the base's address.
 const GAP: usize = 0xF1A6_5EED_DEB6_6A90_u64 as usize;
 
@@ -302,11 +327,24 @@ impl Block {
         unsafe { (*self.record()).check = !(*self.record()).check }
     }
 
-    /// Whether a function of this family may free the block.
-    pub(crate) unsafe fn agrees_with(self, family: Family) -> bool {
+    /// What differs between the block's allocation and the function that frees it.
+    pub(crate) unsafe fn mismatch(self, by: By) -> Option<Kind> {
         // SAFETY: the record may be read (see `Block`).
-        let own = unsafe { (*self.record()).state & FAMILY };
-        [own, family as usize].contains(&(Family::Malloc as usize)) || own == family as usize
+        unsafe {
+            let family = (*self.record()).state & FAMILY;
+            if by.family.is_some_and(|by| by as usize != family) {
+                Some(Kind::Family)
+            } else if by.size.is_some_and(|size| size != self.size()) {
+                Some(Kind::Size)
+            } else if by
+                .align
+                .is_some_and(|align| lead_for(align.max(QUANTUM)) != Some(self.lead()))
+            {
+                Some(Kind::Alignment)
+            } else {
+                None
+            }
+        }
     }
 
     pub(crate) unsafe fn set_family(self, family: Family) {

@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 use memoman_core::config::QUANTUM;
 use memoman_core::{Cursor, Misuse, Pool, Step as CoreStep, Tlsf};
 
-use crate::block::{Block, GUARD, PREFIX, State};
+use crate::block::{Block, By, GUARD, PREFIX, State};
 use crate::fault::{Fault, Kind, Step, Violation};
 use crate::heap::DebugTlsf;
 
@@ -25,6 +25,18 @@ impl DebugTlsf {
             }
         }
         Ok(block)
+    }
+
+    /// [`DebugTlsf::live`] for a function that is named.
+    pub(crate) unsafe fn live_for(self, ptr: *mut u8, by: By) -> Result<Block, Fault> {
+        // SAFETY: live instance (caller); the record of a live block may be read.
+        unsafe {
+            let block = self.live(ptr)?;
+            match block.mismatch(by) {
+                None => Ok(block),
+                Some(kind) => Err(Fault::new(kind, ptr, block.known())),
+            }
+        }
     }
 
     /// A block in this state lies here; its record is sealed and fits its pool. Reads only the

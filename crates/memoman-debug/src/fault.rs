@@ -17,10 +17,12 @@ pub enum Kind {
     WriteAfterFree,
     /// The record before a block is overwritten: a far underflow, or a stray write.
     Record,
-    /// `delete` frees a block from `new[]`, or `delete[]` one from `new`.
+    /// A function frees a block that a function of another family allocated.
     Family,
     /// The freeing call passes another size than was requested.
     Size,
+    /// The freeing call passes another alignment than was requested.
+    Alignment,
     /// Validation found a broken invariant of the core.
     Broken(memoman_core::Invariant),
 }
@@ -87,8 +89,9 @@ impl Fault {
             Kind::Overflow => c"write past the end of the block (overflow)",
             Kind::WriteAfterFree => c"write after free",
             Kind::Record => c"debug record before the block overwritten",
-            Kind::Family => c"block of new[] freed by delete, or of new by delete[]",
+            Kind::Family => c"freed by the wrong function: free, delete, delete[] or realloc",
             Kind::Size => c"freed with another size than requested",
+            Kind::Alignment => c"freed with another alignment than requested",
             Kind::Broken(invariant) => invariant.name(),
         }
     }

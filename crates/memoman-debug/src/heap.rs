@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use memoman_core::config::QUANTUM;
 use memoman_core::{MisuseHandler, Pool, Refusal as CoreRefusal, Stats, Tlsf};
 
-use crate::block::{Block, Calls, EXTRA, FRESH, Family, GUARD, State, lead_for, stack_bytes};
+use crate::block::{Block, By, Calls, EXTRA, FRESH, Family, GUARD, State, lead_for, stack_bytes};
 use crate::fault::{Fault, Kind, Refusal};
 use crate::ledger::{LEDGER, Ledger};
 use crate::site::{STACK_MAX, Site, Walk, here};
@@ -229,7 +229,23 @@ impl DebugTlsf {
     /// # Safety
     /// The instance is live.
     pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        if !align.is_power_of_two() || bytes == 0 {
+        if bytes == 0 {
+            return Err(Refusal::Invalid);
+        }
+        // SAFETY: live (caller).
+        unsafe { self.memalign_or_empty(align, bytes) }
+    }
+
+    /// [`DebugTlsf::memalign`] that also allocates blocks of 0 bytes.
+    ///
+    /// # Safety
+    /// The instance is live.
+    pub unsafe fn memalign_or_empty(
+        self,
+        align: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, Refusal> {
+        if !align.is_power_of_two() {
             return Err(Refusal::Invalid);
         }
         // SAFETY: live (caller).
@@ -295,37 +311,20 @@ impl DebugTlsf {
     /// # Safety
     /// The duties of `Tlsf::free`.
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<Freed, Fault> {
-        // SAFETY: live (caller); the block is tested before its record is used.
-        unsafe {
-            self.tick()?;
-            let block = self.live(ptr.as_ptr())?;
-            self.retire(block)
-        }
+        // SAFETY: the duties of the caller.
+        unsafe { self.free_as(ptr, By::default()) }
     }
 
-    /// [`DebugTlsf::free`] by a function of a family, with the requested size if the caller knows
-    /// it: both must be those of the allocating call.
+    /// [`DebugTlsf::free`] by a function that is named.
     ///
     /// # Safety
     /// The duties of `Tlsf::free`.
-    pub unsafe fn free_as(
-        self,
-        ptr: NonNull<u8>,
-        family: Family,
-        bytes: Option<usize>,
-    ) -> Result<Freed, Fault> {
+    pub unsafe fn free_as(self, ptr: NonNull<u8>, by: By) -> Result<Freed, Fault> {
         // SAFETY: live (caller); the block is tested before its record is used.
         unsafe {
             self.tick()?;
-            let block = self.live(ptr.as_ptr())?;
-            let kind = if !block.agrees_with(family) {
-                Kind::Family
-            } else if bytes.is_some_and(|bytes| bytes.max(1) != block.size()) {
-                Kind::Size
-            } else {
-                return self.retire(block);
-            };
-            Err(Fault::new(kind, block.payload(), block.known()))
+            let block = self.live_for(ptr.as_ptr(), by)?;
+            self.retire(block)
         }
     }
 

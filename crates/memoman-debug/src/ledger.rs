@@ -11,6 +11,13 @@ use memoman_core::config::{QUANTUM, WORD};
 
 use crate::site::Walk;
 
+/// Most blocks in an instance's quarantine.
+pub const QUARANTINE_BLOCKS: usize = 4096;
+/// Most bytes in an instance's quarantine.
+pub const QUARANTINE_BYTES: usize = 8 << 20;
+/// Most bytes of one block in quarantine.
+pub(crate) const QUARANTINE_ONE: usize = QUARANTINE_BYTES / 2;
+
 /// The debug layer's state of an instance.
 #[repr(C)]
 pub(crate) struct Ledger {

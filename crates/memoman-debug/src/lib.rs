@@ -38,9 +38,9 @@ mod quarantine;
 mod resize;
 pub mod site;
 
-pub use block::{FILL_MAX, FREED, FRESH, Family, GUARD, GUARD_FILL};
+pub use block::{By, FILL_MAX, FREED, FRESH, Family, GUARD, GUARD_FILL};
 pub use fault::{Fault, Invariant, Kind, Known, Refusal, Step, Violation};
 pub use heap::{DebugTlsf, Freed};
 /// Bytes of a handle's memory before the core's control structure.
 pub const BEFORE_CONTROL: usize = ledger::LEDGER;
-pub use quarantine::{QUARANTINE_BLOCKS, QUARANTINE_BYTES};
+pub use ledger::{QUARANTINE_BLOCKS, QUARANTINE_BYTES};

@@ -11,16 +11,32 @@ use memoman_core::Pool;
 use crate::block::{Block, FREED, State, non_null};
 use crate::fault::{Fault, Kind};
 use crate::heap::{DebugTlsf, Freed};
-use crate::ledger::Queue;
+use crate::ledger::{QUARANTINE_BLOCKS, QUARANTINE_BYTES, QUARANTINE_ONE, Queue};
 
-/// Most blocks in an instance's quarantine.
-pub const QUARANTINE_BLOCKS: usize = 4096;
-/// Most bytes in an instance's quarantine. Without a layer above that adds pools, it also holds at
-/// most a quarter of the instance's pools.
-pub const QUARANTINE_BYTES: usize = 8 << 20;
+/// Without a layer above that adds pools, the quarantine holds at most this part of the pools.
 const PART: usize = 4;
 
 impl DebugTlsf {
+    /// The most bytes in quarantine, and of one block there. Where pools are added, a part of them
+    /// is no measure: a young process has few. One block does not evict all others.
+    unsafe fn limits(self) -> (usize, usize) {
+        // SAFETY: live (caller).
+        unsafe {
+            if (*self.ledger()).grows != 0 {
+                (QUARANTINE_BYTES, QUARANTINE_ONE)
+            } else {
+                let limit = QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART);
+                (limit, limit.min(QUARANTINE_ONE))
+            }
+        }
+    }
+
+    /// The quarantine has a place for this block.
+    pub(crate) unsafe fn quarantines(self, block: Block) -> bool {
+        // SAFETY: live instance and block (caller).
+        unsafe { Self::taken(block) <= self.limits().1 }
+    }
+
     /// Puts a tested live block into quarantine or, when it is too large for that, frees it in the
     /// core.
     ///
@@ -29,14 +45,7 @@ impl DebugTlsf {
         // SAFETY: live instance and block (caller).
         unsafe {
             let bytes = Self::taken(block);
-            // Where pools are added, a part of them is no measure: a young process has few. One
-            // block does not evict all others.
-            let (limit, most) = if (*self.ledger()).grows != 0 {
-                (QUARANTINE_BYTES, QUARANTINE_BYTES / 2)
-            } else {
-                let limit = QUARANTINE_BYTES.min(self.inner().stats().pool_bytes / PART);
-                (limit, limit)
-            };
+            let (limit, most) = self.limits();
             if bytes > most {
                 let freed = self.release(block)?;
                 self.count(-1, bytes.wrapping_neg());

@@ -1,12 +1,12 @@
-//! Resizing. A block that grows moves if there is room, so that uses of the old pointer are found;
-//! it grows in place only if there is none.
+//! Resizing. A block moves if there is room, so that uses of the old pointer are found; it is
+//! resized in place only if there is none.
 
 use core::ptr::{self, NonNull};
 
 use memoman_core::Tlsf;
 use memoman_core::config::{HEADER, QUANTUM, WORD};
 
-use crate::block::{Block, FILL_MAX, FREED, FRESH, GUARD};
+use crate::block::{Block, By, FILL_MAX, FREED, FRESH, GUARD};
 use crate::fault::Refusal;
 use crate::heap::{DebugTlsf, refusal};
 
@@ -17,7 +17,21 @@ impl DebugTlsf {
     /// The duties of `Tlsf::realloc`.
     pub unsafe fn realloc(self, ptr: NonNull<u8>, bytes: usize) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: live; the old pointer is given up on success (caller).
-        unsafe { self.resize(ptr, QUANTUM, bytes) }
+        unsafe { self.resize(ptr, QUANTUM, bytes, By::default()) }
+    }
+
+    /// [`DebugTlsf::realloc`] by a function that is named.
+    ///
+    /// # Safety
+    /// The duties of `Tlsf::realloc`.
+    pub unsafe fn realloc_as(
+        self,
+        ptr: NonNull<u8>,
+        bytes: usize,
+        by: By,
+    ) -> Result<NonNull<u8>, Refusal> {
+        // SAFETY: live; the old pointer is given up on success (caller).
+        unsafe { self.resize(ptr, QUANTUM, bytes, by) }
     }
 
     /// `Tlsf::realloc_aligned`.
@@ -34,7 +48,7 @@ impl DebugTlsf {
             return Err(Refusal::Invalid);
         }
         // SAFETY: live; the old pointer is given up on success (caller).
-        unsafe { self.resize(ptr, align.max(QUANTUM), bytes) }
+        unsafe { self.resize(ptr, align.max(QUANTUM), bytes, By::default()) }
     }
 
     unsafe fn resize(
@@ -42,19 +56,28 @@ impl DebugTlsf {
         ptr: NonNull<u8>,
         align: usize,
         bytes: usize,
+        by: By,
     ) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: live (caller); the block is tested before its record is used.
         unsafe {
             self.tick()?;
-            let block = self.live(ptr.as_ptr())?;
+            let block = self.live_for(ptr.as_ptr(), by)?;
             if bytes == 0 {
                 return Err(Refusal::Invalid);
             }
-            if bytes <= block.size() && ptr.as_ptr().addr().is_multiple_of(align) {
+            let is_enough = bytes <= block.size() && ptr.as_ptr().addr().is_multiple_of(align);
+            // In place, where a copy would show nothing: the same size, or a block that quarantine
+            // does not take.
+            if is_enough && (bytes == block.size() || !self.quarantines(block)) {
                 return self.shrink(block, bytes).map(|()| ptr);
             }
             match self.allocate(align, bytes) {
                 Ok(new) => self.relocate(block, new, bytes),
+                Err(Refusal::Exhausted) if is_enough => {
+                    // The block itself serves the request.
+                    self.inner().withdraw_refusal();
+                    self.shrink(block, bytes).map(|()| ptr)
+                }
                 Err(Refusal::Exhausted) => self.resize_in_place(block, align, bytes),
                 Err(other) => Err(other),
             }

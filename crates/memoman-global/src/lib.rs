@@ -80,12 +80,12 @@ pub use imp::{LARGE_ALIGN, free_inlined, large_size};
 pub use imp::{calloc, free, malloc, memalign, realloc, usable_size};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
-pub use imp::{free_as, malloc_at, memalign_at};
+pub use imp::{free_as, malloc_at, memalign_at, realloc_as};
 #[doc(hidden)]
 pub use inspect::{handle, info, is_handle, print_table, stats, trim, validate, with_xml};
 #[cfg(memoman_debug)]
 #[doc(hidden)]
-pub use memoman_debug::{Family, site};
+pub use memoman_debug::{By, Family, site};
 #[doc(hidden)]
 pub use process::figures::Info;
 #[doc(hidden)]

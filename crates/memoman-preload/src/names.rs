@@ -14,6 +14,9 @@ use crate::contract;
 /// C's `malloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(bytes: usize) -> *mut c_void {
+    // The operators compare families from their first call on.
+    #[cfg(memoman_debug)]
+    crate::bound::names_are_own();
     heap::malloc(bytes).cast()
 }
 
@@ -27,7 +30,23 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(ptr: *mut c_void, bytes: usize) -> *mut c_void {
     // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::realloc(ptr.cast(), bytes).cast() }
+    unsafe {
+        #[cfg(memoman_debug)]
+        return heap::realloc_as(ptr.cast(), bytes, by_malloc()).cast();
+        #[cfg(not(memoman_debug))]
+        heap::realloc(ptr.cast(), bytes).cast()
+    }
+}
+
+/// A function of `malloc`'s family. The program's own operators may be built on these, so families
+/// are compared only while every name is this library's.
+#[cfg(memoman_debug)]
+#[inline(always)]
+fn by_malloc() -> heap::By {
+    heap::By {
+        family: crate::bound::names_are_own().then_some(heap::Family::Malloc),
+        ..heap::By::default()
+    }
 }
 
 /// glibc's and BSD's `reallocarray`.
@@ -48,7 +67,7 @@ pub unsafe extern "C" fn free(ptr: *mut c_void) {
     // SAFETY: the caller keeps the standard's duties.
     #[cfg(memoman_debug)]
     unsafe {
-        heap::free(ptr.cast());
+        heap::free_as(ptr.cast(), by_malloc());
     }
 }
 
@@ -81,22 +100,29 @@ pub unsafe extern "C" fn free_sized(ptr: *mut c_void, _bytes: usize) {
     unsafe {
         #[cfg(memoman_debug)]
         if crate::bound::names_are_own() {
-            heap::free_as(ptr.cast(), heap::Family::Malloc, Some(_bytes));
-            return;
+            let by = heap::By {
+                size: Some(_bytes),
+                ..by_malloc()
+            };
+            return heap::free_as(ptr.cast(), by);
         }
         free_by_name(ptr)
     }
 }
 
-/// C23's `free_aligned_sized`. The alignment is ignored; the size as in [`free_sized`].
+/// C23's `free_aligned_sized`: size and alignment as the size in [`free_sized`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(ptr: *mut c_void, _align: usize, _bytes: usize) {
     // SAFETY: the caller keeps the standard's duties.
     unsafe {
         #[cfg(memoman_debug)]
         if crate::bound::names_are_own() {
-            heap::free_as(ptr.cast(), heap::Family::Malloc, Some(_bytes));
-            return;
+            let by = heap::By {
+                size: Some(_bytes),
+                align: Some(_align),
+                ..by_malloc()
+            };
+            return heap::free_as(ptr.cast(), by);
         }
         free_by_name(ptr)
     }

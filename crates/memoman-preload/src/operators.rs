@@ -43,6 +43,9 @@ extern "C" fn by_name(form: &Form) -> *const c_void {
 /// The definition to jump to without memory. Without one there is no C++ runtime: a nothrow form
 /// returns null, and as nothing can throw, the others print one line and abort.
 extern "C" fn when_exhausted(form: &Form) -> *const c_void {
+    // The runtime's operator may get its block from `malloc` after all.
+    #[cfg(memoman_debug)]
+    heap::debug::mix_families();
     let next = form.next.search();
     if !next.is_null() {
         return next;
@@ -309,36 +312,43 @@ unsafe extern "C" fn release(ptr: *mut c_void) {
     unsafe { heap::free(ptr.cast()) }
 }
 
-// The debug library compares family and size with those of the allocation.
+// The debug library compares family, size and alignment with those of the allocation.
 #[cfg(memoman_debug)]
-unsafe extern "C" fn release(ptr: *mut c_void) {
-    // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::free_as(ptr.cast(), Family::New, None) }
+macro_rules! release {
+    ($($name:ident $family:ident ($($argument:ident),*) $size:expr, $align:expr;)*) => {$(
+        #[cfg(memoman_debug)]
+        unsafe extern "C" fn $name(ptr: *mut c_void $(, $argument: usize)*) {
+            let by = heap::By {
+                family: Some(Family::$family),
+                size: $size,
+                align: Some($align),
+            };
+            // SAFETY: the caller keeps the standard's duties.
+            unsafe { heap::free_as(ptr.cast(), by) }
+        }
+    )*};
 }
-
 #[cfg(memoman_debug)]
-unsafe extern "C" fn release_array(ptr: *mut c_void) {
-    // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::free_as(ptr.cast(), Family::NewArray, None) }
-}
-
-#[cfg(memoman_debug)]
-unsafe extern "C" fn release_sized(ptr: *mut c_void, bytes: usize) {
-    // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::free_as(ptr.cast(), Family::New, Some(bytes)) }
-}
-
-#[cfg(memoman_debug)]
-unsafe extern "C" fn release_sized_array(ptr: *mut c_void, bytes: usize) {
-    // SAFETY: the caller keeps the standard's duties.
-    unsafe { heap::free_as(ptr.cast(), Family::NewArray, Some(bytes)) }
+release! {
+    release New () None, 0;
+    release_array NewArray () None, 0;
+    release_sized New (bytes) Some(bytes), 0;
+    release_sized_array NewArray (bytes) Some(bytes), 0;
+    release_aligned New (align) None, align;
+    release_aligned_array NewArray (align) None, align;
+    release_sized_aligned New (bytes, align) Some(bytes), align;
+    release_sized_aligned_array NewArray (bytes, align) Some(bytes), align;
 }
 
 #[cfg(not(memoman_debug))]
-use {release as release_array, release as release_sized, release as release_sized_array};
+use {
+    release as release_array, release as release_sized, release as release_sized_array,
+    release as release_aligned, release as release_aligned_array, release as release_sized_aligned,
+    release as release_sized_aligned_array,
+};
 
-/// The forms of `operator delete`: alignment and nothrow arguments are ignored, and in the release
-/// library the size. While a name is bound elsewhere, each jumps to the one that it derives from,
+/// The forms of `operator delete`: nothrow arguments are ignored, and in the release library size
+/// and alignment. While a name is bound elsewhere, each jumps to the one that it derives from,
 /// with all arguments.
 macro_rules! operator_delete {
     ($($name:ident $release:ident $arguments:literal from $base:ident;)*) => {$(
@@ -412,13 +422,15 @@ operator_delete! {
     _ZdaPvm release_sized_array "[](void *, size_t)" from _ZdaPv;
     _ZdlPvRKSt9nothrow_t release "(void *, nothrow)" from _ZdlPv;
     _ZdaPvRKSt9nothrow_t release_array "[](void *, nothrow)" from _ZdaPv;
-    _ZdlPvSt11align_val_t release "(void *, align_val_t)" from free;
-    _ZdaPvSt11align_val_t release_array "[](void *, align_val_t)" from _ZdlPvSt11align_val_t;
-    _ZdlPvmSt11align_val_t release_sized "(void *, size_t, align_val_t)" from _ZdlPvSt11align_val_t;
-    _ZdaPvmSt11align_val_t release_sized_array "[](void *, size_t, align_val_t)"
-        from _ZdaPvSt11align_val_t;
-    _ZdlPvSt11align_val_tRKSt9nothrow_t release "(void *, align_val_t, nothrow)"
+    _ZdlPvSt11align_val_t release_aligned "(void *, align_val_t)" from free;
+    _ZdaPvSt11align_val_t release_aligned_array "[](void *, align_val_t)"
         from _ZdlPvSt11align_val_t;
-    _ZdaPvSt11align_val_tRKSt9nothrow_t release_array "[](void *, align_val_t, nothrow)"
+    _ZdlPvmSt11align_val_t release_sized_aligned "(void *, size_t, align_val_t)"
+        from _ZdlPvSt11align_val_t;
+    _ZdaPvmSt11align_val_t release_sized_aligned_array "[](void *, size_t, align_val_t)"
+        from _ZdaPvSt11align_val_t;
+    _ZdlPvSt11align_val_tRKSt9nothrow_t release_aligned "(void *, align_val_t, nothrow)"
+        from _ZdlPvSt11align_val_t;
+    _ZdaPvSt11align_val_tRKSt9nothrow_t release_aligned_array "[](void *, align_val_t, nothrow)"
         from _ZdaPvSt11align_val_t;
 }

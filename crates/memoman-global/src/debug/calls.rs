@@ -3,10 +3,11 @@
 
 use core::ptr::{self, NonNull};
 
-use memoman_debug::Family;
 use memoman_debug::site::{STACK_MAX, Site, here};
+use memoman_debug::{By, Family};
 
 use crate::allocator::{Refusal, Tlsf};
+use crate::debug::settings;
 use crate::process::heap::with_heap;
 use crate::process::regions::LARGE;
 use crate::process::{misuse, start};
@@ -86,11 +87,10 @@ pub fn malloc(bytes: usize) -> *mut u8 {
 
 #[inline]
 fn allocate(bytes: usize, site: Site, family: Family) -> *mut u8 {
-    let bytes = bytes.max(1);
     serve(bytes.checked_add(SLACK), |tlsf| {
         // SAFETY: the instance is live and under the lock; the block is new.
         unsafe {
-            let block = tlsf.at(site).malloc(bytes)?;
+            let block = tlsf.at(site).memalign_or_empty(Tlsf::ALIGN, bytes)?;
             tlsf.set_family(block, family);
             Ok(block)
         }
@@ -136,14 +136,13 @@ fn allocate_aligned(align: usize, bytes: usize, site: Site, family: Family) -> *
         set_errno(EINVAL);
         return ptr::null_mut();
     }
-    let bytes = bytes.max(1);
     let need = align
         .checked_mul(GAPS)
         .and_then(|gaps| bytes.checked_add(gaps)?.checked_add(SLACK));
     serve(need, |tlsf| {
         // SAFETY: the instance is live and under the lock; the block is new.
         unsafe {
-            let block = tlsf.at(site).memalign(align, bytes)?;
+            let block = tlsf.at(site).memalign_or_empty(align, bytes)?;
             tlsf.set_family(block, family);
             Ok(block)
         }
@@ -157,24 +156,24 @@ fn allocate_aligned(align: usize, bytes: usize, site: Site, family: Family) -> *
 #[inline(always)]
 pub unsafe fn realloc(ptr: *mut u8, bytes: usize) -> *mut u8 {
     // SAFETY: NULL or a live block (caller).
-    unsafe { resize(ptr, bytes, here()) }
+    unsafe { resize(ptr, bytes, here(), By::default()) }
 }
 
 /// # Safety
 /// `ptr` is NULL or a live block of this heap; on success it is not used any more.
 #[inline]
-unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
+unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site, by: By) -> *mut u8 {
     let Some(block) = NonNull::new(ptr) else {
         return allocate(bytes, site, Family::Malloc);
     };
     if bytes == 0 {
         // SAFETY: a live block (caller).
-        unsafe { release(ptr, site, None) };
+        unsafe { release(ptr, site, by) };
         return ptr::null_mut();
     }
     serve(bytes.checked_add(SLACK), |tlsf| {
         // SAFETY: the instance is live and under the lock; the debug layer tests the block.
-        unsafe { tlsf.at(site).realloc_aligned(block, Tlsf::ALIGN, bytes) }
+        unsafe { tlsf.at(site).realloc_as(block, bytes, by) }
     })
 }
 
@@ -185,13 +184,13 @@ unsafe fn resize(ptr: *mut u8, bytes: usize, site: Site) -> *mut u8 {
 #[inline(always)]
 pub unsafe fn free(ptr: *mut u8) {
     // SAFETY: NULL or a live block (caller).
-    unsafe { release(ptr, here(), None) }
+    unsafe { release(ptr, here(), By::default()) }
 }
 
 /// # Safety
 /// `ptr` is NULL or a live block of this heap. (Misuse that the records show is reported.)
 #[inline]
-unsafe fn release(ptr: *mut u8, site: Site, by: Option<By>) {
+unsafe fn release(ptr: *mut u8, site: Site, by: By) {
     let Some(block) = NonNull::new(ptr) else {
         return;
     };
@@ -199,11 +198,7 @@ unsafe fn release(ptr: *mut u8, site: Site, by: Option<By>) {
         // SAFETY: the instance is live and under the lock; the debug layer tests the block.
         unsafe {
             let tlsf = tlsf.at(site);
-            let freed = match by {
-                Some((family, bytes)) => tlsf.free_as(block, family, bytes),
-                None => tlsf.free(block),
-            };
-            match freed {
+            match tlsf.free_as(block, by) {
                 Ok(freed) => {
                     if let Some(pool) = tlsf.emptied_pool(freed) {
                         state.emptied(tlsf, pool);
@@ -243,17 +238,24 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
     }
 }
 
-/// The family of a freeing function, and the size that it passes.
-type By = (Family, Option<usize>);
-
-/// `free` by a function of the shim: its family, and the size if it has one.
+/// `free` by a function of the shim.
 ///
 /// # Safety
 /// The duties of [`free`].
 #[inline(always)]
-pub unsafe fn free_as(ptr: *mut u8, family: Family, bytes: Option<usize>) {
+pub unsafe fn free_as(ptr: *mut u8, by: By) {
     // SAFETY: NULL or a live block (caller).
-    unsafe { release(ptr, here(), Some((family, bytes))) }
+    unsafe { release(ptr, here(), settings::tested(by)) }
+}
+
+/// `realloc` by a function of the shim.
+///
+/// # Safety
+/// The duties of [`realloc`].
+#[inline(always)]
+pub unsafe fn realloc_as(ptr: *mut u8, bytes: usize, by: By) -> *mut u8 {
+    // SAFETY: NULL or a live block (caller).
+    unsafe { resize(ptr, bytes, here(), settings::tested(by)) }
 }
 
 /// [`malloc`] for a caller that passes its own call site.

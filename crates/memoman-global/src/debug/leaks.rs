@@ -32,10 +32,10 @@ extern "C" fn end() {
     static LISTED: AtomicBool = AtomicBool::new(false);
     if are_wanted() && !LISTED.swap(true, Ordering::Relaxed) {
         // Collected under the lock, printed without it.
-        let mut leaks = Leaks::NEW;
         // SAFETY: the instance is live and under the lock.
-        heap::with_heap(|_, tlsf| unsafe { tlsf.live_blocks(&mut |known| leaks.add(known)) });
-        leaks.print(b" in use at exit\n");
+        if let Some(leaks) = heap::with_heap(|_, tlsf| unsafe { Leaks::of(tlsf) }) {
+            leaks.print(b" in use at exit\n");
+        }
     }
 }
 
@@ -50,13 +50,21 @@ fn are_wanted() -> bool {
 /// The instance is live.
 pub unsafe fn list_leaks_of(tlsf: Tlsf) {
     if are_wanted() {
-        let mut leaks = Leaks::NEW;
-        // SAFETY: the instance is live (caller); `add` makes no call on it.
-        unsafe { tlsf.live_blocks(&mut |known| leaks.add(known)) };
+        // SAFETY: the instance is live (caller).
+        let leaks = unsafe { Leaks::of(tlsf) };
         if leaks.all.blocks > 0 {
             leaks.print(b" in use at mm_destroy\n");
         }
     }
+}
+
+/// Lists the blocks that an instance has in use.
+///
+/// # Safety
+/// The instance is live.
+pub unsafe fn list_blocks_of(tlsf: Tlsf) {
+    // SAFETY: the instance is live (caller).
+    unsafe { Leaks::of(tlsf) }.print(b" in use\n");
 }
 
 const NONE: Leak = Leak {
@@ -87,6 +95,17 @@ impl Leaks {
         all: NONE,
         rest: NONE,
     };
+
+    /// The blocks that an instance has in use.
+    ///
+    /// # Safety
+    /// The instance is live.
+    unsafe fn of(tlsf: Tlsf) -> Leaks {
+        let mut leaks = Leaks::NEW;
+        // SAFETY: the instance is live (caller); `add` makes no call on it.
+        unsafe { tlsf.live_blocks(&mut |known| leaks.add(known)) };
+        leaks
+    }
 
     fn add(&mut self, known: Known) {
         let place = self

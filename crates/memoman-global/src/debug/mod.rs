@@ -7,7 +7,7 @@
 //! | `sanitizer.rs` | the stack of a report, from a sanitizer's runtime |
 //! | `leaks.rs` | validation and the list of leaks at exit |
 //! | `stack.rs` | the return addresses beyond the first one |
-//! | `settings.rs` | `MM_DEBUG_VALIDATE_SHIFT`, `MM_DEBUG_STACK` |
+//! | `settings.rs` | `MM_DEBUG_VALIDATE_SHIFT`, `MM_DEBUG_STACK`, `MM_DEBUG_FAMILIES` |
 
 pub(crate) mod calls;
 pub(crate) mod leaks;
@@ -16,6 +16,6 @@ mod sanitizer;
 pub(crate) mod settings;
 mod stack;
 
-pub use leaks::list_leaks_of;
+pub use leaks::{list_blocks_of, list_leaks_of};
 pub use report::print;
-pub use settings::configure;
+pub use settings::{configure, mix_families};

@@ -1,5 +1,8 @@
 //! The debug library's setting, and the process-wide instance's set-up.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use memoman_debug::By;
 use memoman_debug::site::STACK_MAX;
 
 use crate::allocator::Tlsf;
@@ -51,5 +54,27 @@ pub(crate) fn prepare(tlsf: Tlsf) {
     unsafe {
         tlsf.set_grows();
         configure(tlsf);
+    }
+    let families = env::value(c"MM_DEBUG_FAMILIES", env::switch, b"0 or 1");
+    if families == Some(false) {
+        mix_families();
+    }
+}
+
+/// Functions of one family may free blocks of another: with `MM_DEBUG_FAMILIES=0`, and after
+/// [`mix_families`].
+static MIXED: AtomicBool = AtomicBool::new(false);
+
+/// From here on, functions of one family may free blocks of another.
+pub fn mix_families() {
+    MIXED.store(true, Ordering::Relaxed);
+}
+
+/// What is tested when this function frees a block.
+pub(crate) fn tested(by: By) -> By {
+    if MIXED.load(Ordering::Relaxed) {
+        By { family: None, ..by }
+    } else {
+        by
     }
 }

@@ -11,7 +11,8 @@ use core::sync::atomic::Ordering;
 
 use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::LargeBlocks;
-use crate::process::map::{self, UNIT};
+use crate::process::map::{self, Owner, UNIT};
+use crate::process::mapping_end as end;
 use crate::process::mapping_word::{Mapping, Use};
 use crate::process::regions::{keep_in_memory, map_aligned};
 use crate::process::{mapping_spares as spares, misuse};
@@ -46,6 +47,7 @@ pub(crate) fn allocate(
     zeroed: bool,
 ) -> Option<NonNull<u8>> {
     let page = memory::page_size();
+    let request = bytes;
     let bytes = whole(bytes, page)?;
     spares::count_wanted(bytes);
     let kept = if align <= page {
@@ -53,6 +55,10 @@ pub(crate) fn allocate(
     } else {
         None
     };
+    if let Some(kept) = kept {
+        // SAFETY: this thread's mapping, and no block yet.
+        unsafe { end::clear(kept, request) };
+    }
     let mapping = kept
         .or_else(|| fresh(settings, align, bytes, page))
         .or_else(|| {
@@ -61,12 +67,13 @@ pub(crate) fn allocate(
             more.then(|| fresh(settings, align, bytes, page)).flatten()
         })?;
     spares::count_block(mapping.bytes);
-    publish(mapping);
+    publish(mapping, end::word(mapping, request));
     NonNull::new(mapping.block())
 }
 
 /// The bytes of a mapping for a block. None beyond the address space.
 fn whole(bytes: usize, page: usize) -> Option<usize> {
+    let bytes = bytes.checked_add(end::LEAST)?;
     let bytes = bytes.max(UNIT).checked_next_multiple_of(page)?;
     (bytes <= isize::MAX as usize).then_some(bytes)
 }
@@ -160,18 +167,22 @@ fn retire_tail(mapping: &mut Mapping, bytes: usize, part: usize) {
 }
 
 /// Enters a block into the map. (The word exists.)
-fn publish(mapping: Mapping) {
+fn publish(mapping: Mapping, word: *mut Owner) {
     if let Some(entry) = map::entry(mapping.start) {
         // Release: another thread may free what this one has counted.
-        entry.store(mapping.word(Use::Block), Ordering::Release);
+        entry.store(word, Ordering::Release);
     }
 }
 
+/// A block's mapping and its word in the map.
+type Found = (Mapping, *mut Owner);
+
 /// The large block at an address. None if the address is below the mapping that begins in its unit:
 /// it belongs to no large block.
-fn find(block: NonNull<u8>) -> Option<Result<Mapping, Misuse>> {
+fn find(block: NonNull<u8>) -> Option<Result<Found, Misuse>> {
     let address = block.as_ptr().addr();
-    let (mapping, used) = Mapping::of_word(map::owner_outlined(address), address)?;
+    let word = map::owner_outlined(address);
+    let (mapping, used) = Mapping::of_word(word, address)?;
     if address < mapping.start {
         return None;
     }
@@ -180,21 +191,27 @@ fn find(block: NonNull<u8>) -> Option<Result<Mapping, Misuse>> {
     } else if address != mapping.start {
         Err(Misuse::NotABlock)
     } else if used == Use::Block {
-        Ok(mapping)
+        Ok((mapping, word))
     } else {
         Err(Misuse::DoubleFree)
     })
 }
 
-/// The large block at an address, if the word can be changed to `to`: then the caller owns it.
-fn claim(block: NonNull<u8>, mapping: Mapping, to: *mut map::Owner) -> Result<(), Misuse> {
+/// The large block at an address, if the word can be changed to `to`: then the caller owns it. An
+/// error, too, if bytes after the request are overwritten.
+fn claim(block: NonNull<u8>, (mapping, word): Found, to: *mut Owner) -> Result<(), Misuse> {
     let entry = map::entry(block.as_ptr().addr()).ok_or(Misuse::Foreign)?;
     // Acquire: all that others did to the block, they did before.
     let (set, seen) = (Ordering::AcqRel, Ordering::Relaxed);
-    match entry.compare_exchange(mapping.word(Use::Block), to, set, seen) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Misuse::DoubleFree),
+    if entry.compare_exchange(word, to, set, seen).is_err() {
+        return Err(Misuse::DoubleFree);
     }
+    // SAFETY: the mapping is the caller's.
+    if !unsafe { end::is_intact(mapping, word) } {
+        publish(mapping, word);
+        return Err(Misuse::SmashedNext);
+    }
+    Ok(())
 }
 
 /// Frees a large block; with `keep`, its mapping may serve the next one. None if the address is
@@ -203,9 +220,9 @@ fn claim(block: NonNull<u8>, mapping: Mapping, to: *mut map::Owner) -> Result<()
 /// # Safety
 /// The block is not used any more. (Misuse is reported.)
 pub(crate) unsafe fn free(block: NonNull<u8>, keep: bool) -> Option<()> {
-    let claimed = find(block)?.and_then(|mapping| {
-        claim(block, mapping, ptr::null_mut())?;
-        Ok(mapping)
+    let claimed = find(block)?.and_then(|found| {
+        claim(block, found, ptr::null_mut())?;
+        Ok(found.0)
     });
     match claimed {
         Ok(mapping) => {
@@ -227,7 +244,7 @@ pub(crate) unsafe fn free(block: NonNull<u8>, keep: bool) -> Option<()> {
 /// Usable bytes of a large block, 0 if none is in use there; misuse is not reported. None if the
 /// address is none of a large block.
 pub(crate) fn size_of(block: NonNull<u8>) -> Option<usize> {
-    Some(find(block)?.map_or(0, |mapping| mapping.bytes))
+    Some(find(block)?.map_or(0, |(mapping, word)| end::usable(mapping, word)))
 }
 
 /// Usable bytes of a large block; 0 after misuse, which is reported. None if the address is none of
@@ -238,7 +255,7 @@ pub(crate) fn usable_size(block: NonNull<u8>) -> Option<usize> {
             misuse::report_global(misuse, block.as_ptr());
             0
         },
-        |mapping| mapping.bytes,
+        |(mapping, word)| end::usable(mapping, word),
     ))
 }
 
@@ -250,13 +267,16 @@ pub(crate) fn usable_size(block: NonNull<u8>) -> Option<usize> {
 /// On success the block's former pointer is not used any more.
 pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Option<Result<*mut u8, usize>> {
     let page = memory::page_size();
-    let resized = find(block)?.and_then(|mapping| {
+    let resized = find(block)?.and_then(|found| {
+        let (mapping, word) = found;
         match whole(bytes, page) {
-            Some(_) if bytes <= MOVED_MOST.min(mapping.bytes / 2) => Ok(Err(mapping.bytes)),
-            Some(whole) if whole <= mapping.bytes => shrink(block, mapping, whole).map(Ok),
+            Some(_) if bytes <= MOVED_MOST.min(mapping.bytes / 2) => {
+                Ok(Err(end::usable(mapping, word)))
+            }
+            Some(whole) if whole <= mapping.bytes => shrink(block, found, whole, bytes).map(Ok),
             // SAFETY: the former pointer is not used on success (caller).
-            Some(whole) => unsafe { grow(block, mapping, whole, page) },
-            None => Ok(Err(mapping.bytes)),
+            Some(whole) => unsafe { grow(block, found, whole, bytes, page) },
+            None => Ok(Err(end::usable(mapping, word))),
         }
     });
     Some(resized.unwrap_or_else(|misuse| {
@@ -266,10 +286,18 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Option<Result<
 }
 
 /// Cuts a block's end off, if that is worth it.
-fn shrink(block: NonNull<u8>, mapping: Mapping, bytes: usize) -> Result<*mut u8, Misuse> {
+fn shrink(
+    block: NonNull<u8>,
+    found: Found,
+    bytes: usize,
+    request: usize,
+) -> Result<*mut u8, Misuse> {
+    let mapping = found.0;
     let mut shorter = mapping;
     let tail = cut(&mut shorter, bytes, CUT_PART);
-    claim(block, mapping, shorter.word(Use::Block))?;
+    claim(block, found, end::word(shorter, request))?;
+    // SAFETY: claimed above; what lies behind the request is not used any more (caller).
+    unsafe { end::clear(shorter, request) };
     spares::count_resized(mapping.bytes, shorter.bytes);
     if let Some(tail) = tail {
         // SAFETY: the end of the block, which the word does not describe any more.
@@ -284,10 +312,12 @@ fn shrink(block: NonNull<u8>, mapping: Mapping, bytes: usize) -> Result<*mut u8,
 /// On success the block's former pointer is not used any more.
 unsafe fn grow(
     block: NonNull<u8>,
-    mapping: Mapping,
+    found: Found,
     bytes: usize,
+    request: usize,
     page: usize,
 ) -> Result<Result<*mut u8, usize>, Misuse> {
+    let (mapping, word) = found;
     let settings = LargeBlocks::read();
     // Locked pages are all in memory, so none are reserved for later.
     let headroom = if settings.locked() {
@@ -295,11 +325,16 @@ unsafe fn grow(
     } else {
         (bytes / HEADROOM_PART) & !(page - 1)
     };
-    claim(block, mapping, ptr::null_mut())?;
+    claim(block, found, ptr::null_mut())?;
+    // SAFETY: claimed above or made of a claimed one: this thread's.
+    let publish_grown = |grown: Mapping| unsafe {
+        end::clear(grown, request);
+        publish(grown, end::word(grown, request));
+    };
     if let Some(grown) = grow_into_spare(mapping, bytes) {
         spares::count_wanted(grown.bytes - mapping.bytes);
         spares::count_resized(mapping.bytes, grown.bytes);
-        publish(grown);
+        publish_grown(grown);
         return Ok(Ok(grown.block()));
     }
     spares::count_mapped(bytes - mapping.bytes);
@@ -314,15 +349,15 @@ unsafe fn grow(
         })
     });
     let Some(moved) = moved else {
-        publish(mapping);
-        return Ok(Err(mapping.bytes));
+        publish(mapping, word);
+        return Ok(Err(end::usable(mapping, word)));
     };
     spares::count_wanted(bytes - mapping.bytes);
     spares::count_resized(mapping.bytes, moved.bytes);
     // If there is no memory for the word either, the block can be used all the same; its free is
     // reported as that of a foreign pointer.
     if map::prepare_moved(moved.start) {
-        publish(moved);
+        publish_grown(moved);
     }
     Ok(Ok(moved.block()))
 }

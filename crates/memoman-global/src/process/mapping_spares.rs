@@ -3,9 +3,10 @@
 //! The bytes kept are the least of
 //! * what, with the live blocks, makes up nine eighths of the most that was live at one time
 //!   recently: so no program takes much more memory than at its peak;
-//! * what has been worth keeping: [`KEPT_LEAST`], at least doubled by each request that a mapping
-//!   returned shortly before could have served. So a program whose use rises and falls pays for its
-//!   pages a few times only; one that frees its data once, or outgrows it, does not keep it;
+//! * what has been worth keeping: [`WORTH_FIRST`], then at least [`KEPT_LEAST`], at least doubled
+//!   by each request that a mapping returned shortly before could have served. So a program whose
+//!   use rises and falls pays for its pages a few times only; one that frees its data once, or
+//!   outgrows it, does not keep it;
 //! * [`KEPT_MOST`].
 //!
 //! No mapping of more than [`ONE_MOST`] is kept, and a new region takes the place of kept ones: a
@@ -19,12 +20,19 @@ use core::ptr;
 
 use crate::process::heap;
 use crate::process::map::{self, UNIT};
+use crate::process::mapping_marks as marks;
 use crate::process::mapping_slots::{BYTES_MOST, Slots};
 use crate::process::mapping_word::{Mapping, Use};
 use crate::system::memory;
 use crate::system::sync::{AtomicUsize, Ordering};
 
 const KEPT_LEAST: usize = 2 << 20;
+/// In the shim, the first mappings go: a use after free of a block that is not needed again faults.
+const WORTH_FIRST: usize = if cfg!(feature = "late-checks") {
+    0
+} else {
+    KEPT_LEAST
+};
 const KEPT_MOST: usize = if BYTES_MOST < 96 << 20 {
     BYTES_MOST
 } else {
@@ -54,7 +62,7 @@ static ROOM: Room = Room {
     live: AtomicUsize::new(0),
     recent: AtomicUsize::new(0),
     before: AtomicUsize::new(0),
-    worth: AtomicUsize::new(KEPT_LEAST),
+    worth: AtomicUsize::new(WORTH_FIRST),
     given_back: AtomicUsize::new(0),
     mapped: AtomicUsize::new(0),
     resized: AtomicUsize::new(0),
@@ -234,7 +242,7 @@ pub(crate) fn count_mapped(bytes: usize) {
         ROOM.given_back.store(0, Ordering::Relaxed);
         let worth = get(&ROOM.worth);
         if worth < KEPT_MOST {
-            add(&ROOM.worth, worth.max(bytes));
+            add(&ROOM.worth, worth.max(bytes).max(KEPT_LEAST));
         }
     }
 }
@@ -262,16 +270,34 @@ fn release_above(most: usize) -> bool {
             break;
         };
         // SAFETY: taken out, so it is this thread's, and no block.
-        unsafe { give_back(mapping) };
+        unsafe {
+            marks::test(mapping);
+            give_back(mapping);
+        }
         any = true;
     }
     any
+}
+
+/// Reports the kept mappings that have been written to. They are not kept any more: the process
+/// ends.
+#[cfg(all(feature = "late-checks", target_os = "linux"))]
+pub(crate) fn test_all() {
+    for _ in 0..SLOTS.len() {
+        let Some(mapping) = SLOTS.take(0, None) else {
+            break;
+        };
+        // SAFETY: taken out, so it is this thread's; the calling thread holds no lock.
+        unsafe { marks::test(mapping) };
+    }
 }
 
 /// Takes a mapping of at least `bytes`, or of at least `or_less`. With true, it reads as zero. Its
 /// word in the map is still a spare's.
 pub(crate) fn take(bytes: usize, or_less: Option<usize>) -> Option<(Mapping, bool)> {
     let mapping = SLOTS.take(bytes, or_less)?;
+    // SAFETY: taken out, so it is this thread's; large blocks are served without a lock.
+    unsafe { marks::test(mapping) };
     let word = map::owner_outlined(mapping.start);
     let clean = Mapping::of_word(word, mapping.start) == Some((mapping, Use::Spare(true)));
     Some((mapping, clean))
@@ -280,6 +306,8 @@ pub(crate) fn take(bytes: usize, or_less: Option<usize>) -> Option<(Mapping, boo
 /// Takes the mapping that begins where this one ends, if it has `bytes`, and removes its word.
 pub(crate) fn take_behind(mapping: Mapping, bytes: usize) -> Option<Mapping> {
     let other = SLOTS.take_at(mapping.end(), bytes)?;
+    // SAFETY: taken out, so it is this thread's; large blocks are served without a lock.
+    unsafe { marks::test(other) };
     forget(other);
     Some(other)
 }
@@ -318,6 +346,7 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
                 break;
             }
             room += least.bytes;
+            marks::test(least);
             give_back(least);
         }
         if room < mapping.bytes {
@@ -341,12 +370,14 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
         while mapping.bytes < KEPT_MOST
             && let Some(other) = SLOTS.take_beside(mapping)
         {
+            marks::test(other);
             forget(other);
             mapping = Mapping {
                 start: mapping.start.min(other.start),
                 bytes: mapping.bytes + other.bytes,
             };
         }
+        marks::set(mapping);
         if let Some(other) = keep(mapping, false) {
             give_back(other);
         }
@@ -380,7 +411,13 @@ fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
 unsafe fn give_back(mapping: Mapping) {
     debug_assert!(mapping.bytes >= UNIT);
     // Before the addresses may be another mapping's.
+    #[cfg(not(feature = "late-checks"))]
     forget(mapping);
+    // Until then, a second free is recognised.
+    #[cfg(feature = "late-checks")]
+    if let Some(entry) = map::entry(mapping.start) {
+        entry.store(mapping.word(Use::Spare(true)), Ordering::Relaxed);
+    }
     // SAFETY: this thread's, and unused (caller).
     unsafe {
         if memory::unmap(mapping.block(), mapping.bytes) {

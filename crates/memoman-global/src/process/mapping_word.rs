@@ -1,12 +1,14 @@
 //! A large block's word in the map: the whole description of the mapping that begins in a unit.
 //!
 //! ```text
-//!  ... 5         4 3       2        1        0
-//!  pages         offset    clean    spare    1
+//!  63 ... 50     49 ... 5     4 3       2        1        0
+//!  end           pages        offset    clean    spare    1
 //! ```
 //! `pages`: bytes of the mapping in steps of [`STEP`]. `offset`: of its first byte in the unit, in
 //! the same steps. `spare`: no block; a mapping kept for the next one. `clean`: a spare that reads
 //! as zero.
+//!
+//! `end`, of a block, in the shim: `process/mapping_end.rs`.
 //!
 //! `clean` without `spare`: a unit of a region of the process-wide instance, which can be read.
 //!
@@ -25,6 +27,9 @@ const SPARE: usize = 2;
 const CLEAN: usize = 4;
 const OFFSET_SHIFT: u32 = 3;
 const PAGES_SHIFT: u32 = 5;
+/// Above the pages of the largest mapping: 57 bits of address.
+#[cfg(all(feature = "late-checks", target_pointer_width = "64"))]
+pub(crate) const END_SHIFT: u32 = 50;
 
 const _: () = assert!(UNIT / STEP == 1 << (PAGES_SHIFT - OFFSET_SHIFT));
 
@@ -75,7 +80,7 @@ impl Mapping {
         let offset = (word >> OFFSET_SHIFT) % (UNIT / STEP) * STEP;
         let mapping = Mapping {
             start: (address & !(UNIT - 1)) + offset,
-            bytes: (word >> PAGES_SHIFT) * STEP,
+            bytes: (pages(word) >> PAGES_SHIFT) * STEP,
         };
         let used = match word & (SPARE | CLEAN) {
             0 => Use::Block,
@@ -83,6 +88,14 @@ impl Mapping {
         };
         Some((mapping, used))
     }
+}
+
+/// A word without what the shim notes above the pages.
+fn pages(word: usize) -> usize {
+    #[cfg(all(feature = "late-checks", target_pointer_width = "64"))]
+    return word & ((1 << END_SHIFT) - 1);
+    #[cfg(not(all(feature = "late-checks", target_pointer_width = "64")))]
+    word
 }
 
 /// The word of a large block or of a region: no heap's.

@@ -11,6 +11,8 @@
 //! | `mapping.rs` | large blocks: each a mapping of its own |
 //! | `mapping_spares.rs` | mappings kept for the next large blocks, figures of the large blocks |
 //! | `mapping_slots.rs` | their places, and which thread gets one |
+//! | `mapping_end.rs` | the bytes after a large block's request, which an overflow damages |
+//! | `mapping_marks.rs` | their marks, which a write after free damages |
 //! | `mapping_word.rs` | a large block's word in the map |
 //! | `large.rs` | blocks of the process-wide instance itself |
 //! | `misuse.rs` | misuse: the error handler, or one line and abort |
@@ -49,6 +51,10 @@ pub(crate) mod later;
 pub(crate) mod map;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping_end;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping_marks;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_slots;
 #[cfg(not(memoman_debug))]

@@ -13,8 +13,11 @@ const PREFIX: &[u8] = b"MEMOMAN_";
 #[cfg(not(memoman_debug))]
 const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE";
 #[cfg(memoman_debug)]
-const NAMES: &[u8] =
-    b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE, MEMOMAN_LEAKS";
+const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE, \
+    MEMOMAN_LEAKS, MM_DEBUG_VALIDATE_SHIFT, MM_DEBUG_STACK, MM_DEBUG_FAMILIES";
+/// The debug library's second prefix.
+#[cfg(memoman_debug)]
+const DEBUG_PREFIX: &[u8] = b"MM_DEBUG_";
 /// The largest number of unknown variables that are named.
 const UNKNOWN_MAX: usize = 4;
 
@@ -114,7 +117,10 @@ fn report_unknown() {
 
 /// The name of an entry of the environment that has the prefix and is no variable of this library.
 pub(crate) fn unknown_name(entry: &[u8]) -> Option<&[u8]> {
-    if !entry.starts_with(PREFIX) {
+    let prefixed = entry.starts_with(PREFIX);
+    #[cfg(memoman_debug)]
+    let prefixed = prefixed || entry.starts_with(DEBUG_PREFIX);
+    if !prefixed {
         return None;
     }
     let name = entry.split(|byte| *byte == b'=').next()?;

@@ -16,6 +16,7 @@
 //! | `inbox.rs` | blocks freed by other threads |
 //! | `idleness.rs` | the figures by which threads see that an owner is idle |
 //! | `gate.rs` | keeps the owner, a visitor and a holder of the lock apart |
+//! | `last_look.rs` | the shim: damage in the calling thread's heap is looked for at exit |
 
 pub(crate) mod attach;
 pub(crate) mod cache;
@@ -26,6 +27,8 @@ pub(crate) mod gate;
 pub(crate) mod heap;
 pub(crate) mod idleness;
 pub(crate) mod inbox;
+#[cfg(all(feature = "late-checks", target_os = "linux"))]
+pub(crate) mod last_look;
 pub(crate) mod lifetime;
 pub(crate) mod outbox;
 pub(crate) mod reclaim;
