@@ -184,7 +184,7 @@ fi
 # The firmware of examples/, in QEMU.
 firmware() {
     local records=$target/embedded/cortex-m3/records.mmr
-    [ -s "$records" ] || "$root/scripts/embedded.sh" >embedded.log ||
+    [ -s "$records" ] || "$root/scripts/embedded.sh" firmware >embedded.log ||
         { tail -n 20 embedded.log; return 1; }
     "$memoman" import "$records" -o firmware.mmt
 }

@@ -1,7 +1,7 @@
 //! `MEMOMAN_TRACE=FILE`: at load, the program is started anew with the recorder in front of this
 //! library. `memoman record` is the long form of it.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
 
 unsafe extern "C" {
@@ -46,10 +46,15 @@ impl Path {
 
     /// Adds to it, if the result and a zero byte fit.
     fn add(&mut self, part: &[u8]) -> Option<()> {
-        let end = self.length + part.len();
-        self.text.get_mut(self.length..end)?.copy_from_slice(part);
-        self.length = end;
-        (end < self.text.len()).then_some(())
+        let room = self.text.get_mut(self.length..)?;
+        if part.len() >= room.len() {
+            return None;
+        }
+        for (to, from) in room.iter_mut().zip(part) {
+            *to = *from;
+        }
+        self.length += part.len();
+        Some(())
     }
 
     fn as_ptr(&self) -> *const c_char {
@@ -104,7 +109,7 @@ unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
             return Some(b"the dynamic linker was started by name");
         }
         let mut trace = Path::new();
-        if file.to_bytes()[0] != b'/' {
+        if file.to_bytes().first() != Some(&b'/') {
             let room = trace.text.as_mut_ptr().cast();
             if libc::getcwd(room, LONGEST).is_null() {
                 return Some(b"no working directory");
@@ -195,17 +200,16 @@ fn arguments() -> *const *const c_char {
         if text.is_null() || used == 0 || *text.add(used - 1) != 0 {
             return ptr::null();
         }
-        let bytes = core::slice::from_raw_parts(text, used);
-        let count = bytes.iter().filter(|byte| **byte == 0).count();
+        let ends = |at: &usize| *text.add(*at) == 0;
+        let count = (0..used).filter(ends).count();
         let list = libc::calloc(count + 1, size_of::<*const c_char>()).cast::<*const c_char>();
         if list.is_null() {
             return ptr::null();
         }
-        let (mut at, mut index): (usize, c_int) = (0, 0);
-        for part in bytes.split_inclusive(|byte| *byte == 0) {
-            list.add(index as usize).write(text.add(at).cast());
-            at += part.len();
-            index += 1;
+        let mut start = 0;
+        for (index, end) in (0..used).filter(ends).enumerate() {
+            list.add(index).write(text.add(start).cast());
+            start = end + 1;
         }
         list
     }
