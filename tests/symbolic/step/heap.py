@@ -8,12 +8,16 @@ import re
 import claripy
 from claripy import UGE, ULE, ULT, And, Concat, If, LShR, Or
 
-from step.words import Undecided, canon, number, same
+from step.words import Contradiction, Undecided, canon, number, same
 
 CORE = pathlib.Path(__file__).resolve().parents[3] / "crates/memoman-core/src"
 HEADER, WORD, QUANTUM, BLOCK_MIN = 8, 8, 16, 32
 LINEAR_BELOW, EXACT_BELOW, BINS_MAX = 1024, 2048, 1280
 FREE, PREV_FREE, SENTINEL = 1, 2, 4
+# A block's place in its list: whether it is the first, and the last. None: both cases.
+ANY = None, None
+ALONE, FIRST, LAST, INNER = (True, True), (True, False), (False, True), (False, False)
+HEAD = True, None
 
 
 def layout():
@@ -200,33 +204,44 @@ class Heap:
 
     # Lists.
 
-    def listed(self, block, first=False):
-        """A free block's place in its list (I1, I2)."""
-        block.bin = self.bin_of(block.at, block.offset, block.size)
-        self.links(block, first)
-        self.marked(block.bin, True)
+    def listed(self, *blocks, role=ANY):
+        """The places of free blocks in their lists (I1, I2); the role is the first one's."""
+        # All bins first: the blocks may be neighbours of each other in one list.
+        for block in blocks:
+            block.bin = self.bin_of(block.at, block.offset, block.size)
+        for block in blocks:
+            self.links(block, role)
+            role = ANY
+        for block in blocks:
+            self.marked(block.bin, True)
 
-    def links(self, block, first=False):
+    def links(self, block, role=ANY):
         case = self.case
+        if self.is_wilderness(block):
+            if False in role:
+                raise Contradiction
+            role = ALONE
+        is_first, is_last = role
         next_, link = (case.word(block.at + o, block.region) for o in (0, WORD))
         if next_.value is None:
-            if self.is_wilderness(block) or case.choose(
-                f"{block.name} is the last of its list", case.unknown(f"{block.name}_last", 1) == 1
-            ):
+            if is_last is None:
+                is_last = case.choose(
+                    f"{block.name} is the last of its list",
+                    case.unknown(f"{block.name}_last", 1) == 1,
+                )
+            if is_last:
                 next_.value = canon(self.control)
             else:
                 other = self.neighbour(f"next of {block.name}", block)
                 next_.value = canon(other.at)
                 self.know(other, WORD, block.at)
         if link.value is None:
-            if (
-                first
-                or self.is_wilderness(block)
-                or case.choose(
+            if is_first is None:
+                is_first = case.choose(
                     f"{block.name} is the first of its list",
                     case.unknown(f"{block.name}_first", 1) == 1,
                 )
-            ):
+            if is_first:
                 link.value = canon(self.head(block.bin))
                 case.know(self.head(block.bin), ("heads", ""), block.at)
             else:
@@ -370,7 +385,7 @@ class After:
         self.write(link, next_)
         if not same(next_, end):
             self.write(next_ + WORD, link)
-        elif same(link, heap.head(block.bin)):
+        elif self.case.surely(link == heap.head(block.bin)):
             self.mark(block.bin, False)
 
     def mark(self, bin_, is_):
