@@ -107,6 +107,7 @@ class Heap:
             case.know(self.control + AT[name], ("control", name), value)
         for name in ("used", "peak", "live_blocks", "fl_bitmap", "absorber", "failed_requests"):
             case.before(self.control + AT[name], ("control", name))
+        self.hole = (gap, gap + bytes_) if layout == "between" else None
         self.blocks = []
         # `after_any`: whether a free block lies before the first is left open.
         prev_free = unknown("prev_free", 1) if after_any else False
@@ -127,8 +128,16 @@ class Heap:
 
     # Blocks.
 
+    def beside_control(self, offset, size):
+        """A block, of at least this size, is apart from the control structure (I7). Where that lies
+        below or above all pools, the bounds say so."""
+        if self.hole:
+            begin, end = self.hole
+            self.case.assume(Or(ULE(offset + size, begin + HEADER), UGE(offset, end + HEADER)))
+
     def add(self, block, prev_free):
         """One of the adjacent blocks."""
+        self.beside_control(block.offset, HEADER if block.kind == "end" else block.size)
         self.blocks.append(block)
         block.flags = number({"free": FREE, "used": 0, "end": SENTINEL}[block.kind], 4)
         if isinstance(prev_free, bool):
@@ -144,6 +153,7 @@ class Heap:
         case = self.case
         new = Block(name, self.low + offset, offset, number(BLOCK_MIN), "free")
         case.assume(ULE(offset + BLOCK_MIN, self.room))
+        self.beside_control(offset, BLOCK_MIN)
         for one in self.blocks:
             end = one.offset + (number(0) if one.kind == "end" else one.size)
             case.assume(Or(ULE(offset + BLOCK_MIN, one.offset), ULE(end, offset)))
@@ -199,6 +209,7 @@ class Heap:
             "used",
         )
         self.blocks.append(new)
+        self.beside_control(new.offset, HEADER)
         self.know(new, -HEADER, Concat(number(1, 1), self.cookie[62:48], size, flags))
         return new
 
