@@ -9,7 +9,7 @@ A scene (step/scenes.py) is a call in any heap that is sound around the words th
 Each of its cases runs the machine code on all paths; after each path every word must be what a
 short program (step/heap.py) says, and no other word may have been written. Then the invariants are
 shown of that program's result. A scene without a case, a case without a path, an access whose place
-is not known, and a question without an answer are failures.
+is not known, a question without an answer, and a scene that takes too long are failures.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from step.invariants import check
 from step.machine import Machine
 from step.scenes import LAYOUTS, OPEN, SCENES
 from step.solver import Solver
-from step.words import Undecided, cases
+from step.words import TooLong, Undecided, cases
 
 machine = functools.cache(Machine)
 
@@ -34,7 +34,7 @@ class Result:
     def __init__(self, scene, layout):
         self.scene, self.layout = scene, layout
         self.cases = self.paths = self.checked = 0
-        self.reports, self.began = [], time.monotonic()
+        self.reports, self.open, self.began = [], False, time.monotonic()
 
     def end(self, solver):
         self.seconds, self.slowest = time.monotonic() - self.began, solver.slowest
@@ -58,13 +58,16 @@ def differences(case, call, state):
     return []
 
 
-def run_scene(library, name, layout, planted):
+def run_scene(library, name, layout, planted, limit):
     """The machine code in every case of a scene, then the invariants; up to the first failure."""
-    result, solver = Result(name, layout), Solver()
+    result, solver = Result(name, layout), Solver(limit)
     try:
         judge(result, solver, library, planted)
     except Undecided as reason:
         result.reports.append(f"not proved: {reason}")
+    except TooLong:
+        result.open = True
+        result.reports.append(f"open: not through in {limit} s")
     return result.end(solver)
 
 
@@ -117,6 +120,9 @@ def main():
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="scenes at a time (the processors)"
     )
+    parser.add_argument(
+        "--limit", type=int, default=3600, help="seconds for a scene; then it is not proved (3600)"
+    )
     options = parser.parse_args()
     planted = options.planted.split(",") if options.planted else []
     scenes = planted or options.scene or list(SCENES)
@@ -124,7 +130,7 @@ def main():
     failed = False
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
         jobs = [
-            pool.submit(run_scene, options.library, scene, layout, bool(planted))
+            pool.submit(run_scene, options.library, scene, layout, bool(planted), options.limit)
             for layout in layouts
             for scene in scenes
         ]
@@ -135,7 +141,7 @@ def main():
 
 def tell(result, planted):
     """Prints a scene's result line. Gives whether it is a failure."""
-    good = bool(result.reports) == bool(planted)
+    good = bool(result.reports) == bool(planted) and not result.open
     verb = "is_refuted" if planted else "keeps_the_invariants"
     figures = (
         f"{result.cases} cases, {result.paths} paths, {result.checked} cases of invariants, "

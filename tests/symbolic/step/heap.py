@@ -8,12 +8,16 @@ import re
 import claripy
 from claripy import UGE, ULE, ULT, And, Concat, If, LShR, Or
 
-from step.words import Undecided, canon, number, same
+from step.words import Contradiction, Undecided, canon, number, same
 
 CORE = pathlib.Path(__file__).resolve().parents[3] / "crates/memoman-core/src"
 HEADER, WORD, QUANTUM, BLOCK_MIN = 8, 8, 16, 32
 LINEAR_BELOW, EXACT_BELOW, BINS_MAX = 1024, 2048, 1280
 FREE, PREV_FREE, SENTINEL = 1, 2, 4
+# A block's place in its list: whether it is the first, and the last. None: both cases.
+ANY = None, None
+ALONE, FIRST, LAST, INNER = (True, True), (True, False), (False, True), (False, False)
+HEAD = True, None
 
 
 def layout():
@@ -103,6 +107,7 @@ class Heap:
             case.know(self.control + AT[name], ("control", name), value)
         for name in ("used", "peak", "live_blocks", "fl_bitmap", "absorber", "failed_requests"):
             case.before(self.control + AT[name], ("control", name))
+        self.hole = (gap, gap + bytes_) if layout == "between" else None
         self.blocks = []
         # `after_any`: whether a free block lies before the first is left open.
         prev_free = unknown("prev_free", 1) if after_any else False
@@ -123,8 +128,16 @@ class Heap:
 
     # Blocks.
 
+    def beside_control(self, offset, size):
+        """A block, of at least this size, is apart from the control structure (I7). Where that lies
+        below or above all pools, the bounds say so."""
+        if self.hole:
+            begin, end = self.hole
+            self.case.assume(Or(ULE(offset + size, begin + HEADER), UGE(offset, end + HEADER)))
+
     def add(self, block, prev_free):
         """One of the adjacent blocks."""
+        self.beside_control(block.offset, HEADER if block.kind == "end" else block.size)
         self.blocks.append(block)
         block.flags = number({"free": FREE, "used": 0, "end": SENTINEL}[block.kind], 4)
         if isinstance(prev_free, bool):
@@ -140,6 +153,7 @@ class Heap:
         case = self.case
         new = Block(name, self.low + offset, offset, number(BLOCK_MIN), "free")
         case.assume(ULE(offset + BLOCK_MIN, self.room))
+        self.beside_control(offset, BLOCK_MIN)
         for one in self.blocks:
             end = one.offset + (number(0) if one.kind == "end" else one.size)
             case.assume(Or(ULE(offset + BLOCK_MIN, one.offset), ULE(end, offset)))
@@ -195,38 +209,50 @@ class Heap:
             "used",
         )
         self.blocks.append(new)
+        self.beside_control(new.offset, HEADER)
         self.know(new, -HEADER, Concat(number(1, 1), self.cookie[62:48], size, flags))
         return new
 
     # Lists.
 
-    def listed(self, block, first=False):
-        """A free block's place in its list (I1, I2)."""
-        block.bin = self.bin_of(block.at, block.offset, block.size)
-        self.links(block, first)
-        self.marked(block.bin, True)
+    def listed(self, *blocks, role=ANY):
+        """The places of free blocks in their lists (I1, I2); the role is the first one's."""
+        # All bins first: the blocks may be neighbours of each other in one list.
+        for block in blocks:
+            block.bin = self.bin_of(block.at, block.offset, block.size)
+        for block in blocks:
+            self.links(block, role)
+            role = ANY
+        for block in blocks:
+            self.marked(block.bin, True)
 
-    def links(self, block, first=False):
+    def links(self, block, role=ANY):
         case = self.case
+        if self.is_wilderness(block):
+            if False in role:
+                raise Contradiction
+            role = ALONE
+        is_first, is_last = role
         next_, link = (case.word(block.at + o, block.region) for o in (0, WORD))
         if next_.value is None:
-            if self.is_wilderness(block) or case.choose(
-                f"{block.name} is the last of its list", case.unknown(f"{block.name}_last", 1) == 1
-            ):
+            if is_last is None:
+                is_last = case.choose(
+                    f"{block.name} is the last of its list",
+                    case.unknown(f"{block.name}_last", 1) == 1,
+                )
+            if is_last:
                 next_.value = canon(self.control)
             else:
                 other = self.neighbour(f"next of {block.name}", block)
                 next_.value = canon(other.at)
                 self.know(other, WORD, block.at)
         if link.value is None:
-            if (
-                first
-                or self.is_wilderness(block)
-                or case.choose(
+            if is_first is None:
+                is_first = case.choose(
                     f"{block.name} is the first of its list",
                     case.unknown(f"{block.name}_first", 1) == 1,
                 )
-            ):
+            if is_first:
                 link.value = canon(self.head(block.bin))
                 case.know(self.head(block.bin), ("heads", ""), block.at)
             else:
@@ -370,7 +396,7 @@ class After:
         self.write(link, next_)
         if not same(next_, end):
             self.write(next_ + WORD, link)
-        elif same(link, heap.head(block.bin)):
+        elif self.case.surely(link == heap.head(block.bin)):
             self.mark(block.bin, False)
 
     def mark(self, bin_, is_):

@@ -81,11 +81,16 @@ class Machine:
                 if not one.history.jump_guard.is_false()
             ]
             for one in following:
-                path = one.globals["path"] = one.globals["path"].copy()
-                path.assume(one.history.jump_guard)
-            work += [
-                one for one in following if len(following) == 1 or one.globals["path"].possible()
-            ]
+                one.globals["path"] = one.globals["path"].copy()
+            # A condition that holds in every heap of the path adds nothing to it.
+            if len(following) > 1:
+                following = [
+                    one for one in following if one.globals["path"].possible(one.history.jump_guard)
+                ]
+            if len(following) > 1:
+                for one in following:
+                    one.globals["path"].assume(one.history.jump_guard)
+            work += following
         return ends
 
 
@@ -114,7 +119,7 @@ class Path:
             return False
         if all(map(self.solution.holds, more)):
             return True
-        return bool(more) and self.case.solver.satisfiable([*facts, *more])
+        return bool(more) and self.case.solver.satisfiable(facts, *more)
 
     def surely(self, condition):
         condition = canon(condition)

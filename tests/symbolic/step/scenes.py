@@ -1,9 +1,11 @@
 """The scenes: each a call in a heap of which only the words that it touches are spoken of."""
 
-from claripy import LShR, UGE, UGT, ULE, ULT
+import functools
 
-from step.heap import BLOCK_MIN, EXACT_BELOW, FREE, HEADER, LINEAR_BELOW, PREV_FREE, QUANTUM
-from step.heap import SENTINEL, WORD, After, Heap
+from claripy import LShR, Or, UGE, UGT, ULE, ULT
+
+from step.heap import ALONE, ANY, BLOCK_MIN, EXACT_BELOW, FIRST, FREE, HEAD, HEADER, INNER, LAST
+from step.heap import LINEAR_BELOW, PREV_FREE, QUANTUM, SENTINEL, WORD, After, Heap, quanta
 from step.words import number
 
 
@@ -14,7 +16,9 @@ class Call:
         self.function, self.arguments, self.heap, self.after = function, arguments, heap, after
 
 
-def free(prev, next_):
+def free(prev, next_, role=ANY):
+    """`role`: the previous free block's in its list."""
+
     def scene(case, layout):
         chain = [("prev", "free")] * prev + [("block", "used"), ("next", next_)]
         heap = Heap(case, layout, chain)
@@ -22,11 +26,9 @@ def free(prev, next_):
         p = before[0] if prev else None
         for offset in (0, WORD, b.size - 2 * WORD):
             case.before(b.at + offset, b.region)
-        if prev:
-            heap.listed(p)
         if next_ == "free":
             heap.behind(n)
-            heap.listed(n)
+        heap.listed(*[one for one in heap.blocks if one.kind == "free"], role=role)
         after = After(heap)
         first = p or b
         size = b.size
@@ -72,7 +74,7 @@ def malloc_exact(first, beyond):
         found, _ = heap.blocks
         bytes_, size = heap.request(first, beyond)
         case.assume(found.size == size)
-        heap.listed(found, first=True)
+        heap.listed(found, role=HEAD)
         if first >= LINEAR_BELOW:
             # No request is beyond the last bin.
             case.definitions.append(heap.below_top(found.size))
@@ -99,7 +101,7 @@ def malloc_split(case, layout):
     heap = Heap(case, layout, [("found", "free"), ("next", "used")])
     found, _ = heap.blocks
     bytes_, size = heap.request(BLOCK_MIN, LINEAR_BELOW)
-    heap.listed(found, first=True)
+    heap.listed(found, role=HEAD)
     own = LShR(size, 4)
     heap.empty(own)
     heap.none_between(own, found.bin)
@@ -113,7 +115,7 @@ def malloc_wilderness(case, layout):
     found, _ = heap.blocks
     case.assume(found.offset + found.size == heap.room)
     bytes_, size = heap.request(BLOCK_MIN, LINEAR_BELOW)
-    heap.listed(found, first=True)
+    heap.listed(found, role=HEAD)
     own = LShR(size, 4)
     heap.empty(own)
     heap.none_between(own, None)
@@ -157,15 +159,19 @@ def shrink(next_):
     return scene
 
 
-def grow(case, layout):
+def grow(role):
     """realloc to more: the block takes what it needs of the free one after it."""
+    return functools.partial(grown, role)
+
+
+def grown(role, case, layout):
     heap = Heap(case, layout, [("block", "used"), ("next", "free")], after_any=True)
     block, n = heap.blocks
     bytes_, size = heap.request(BLOCK_MIN, EXACT_BELOW)
     total = block.size + n.size
     case.assume(UGT(size, block.size), ULE(size, total))
     behind = heap.behind(n)
-    heap.listed(n)
+    heap.listed(n, role=role)
     cut = case.choose("a rest remains", UGE(total - size, BLOCK_MIN))
     if cut:
         heap.inside(n, size - block.size)
@@ -184,20 +190,75 @@ def grow(case, layout):
     return Call("mm_realloc", [heap.control, block.at, bytes_], heap, after)
 
 
+def memalign_wilderness(align):
+    """No bin has a block with room for the gap: the wilderness is cut in two or three."""
+
+    def scene(case, layout):
+        heap = Heap(case, layout, [("found", "free"), ("next", "end")])
+        found, _ = heap.blocks
+        case.assume(found.offset + found.size == heap.room)
+        bytes_, size = heap.request(BLOCK_MIN, LINEAR_BELOW - align - QUANTUM)
+        padded = size + align + QUANTUM
+        case.assume(UGE(found.size, padded))
+        heap.listed(found, role=HEAD)
+        heap.empty(LShR(size, 4))
+        heap.empty(LShR(padded, 4))
+        heap.none_between(LShR(padded, 4), None)
+        if case.choose("the block is aligned", found.at & (align - 1) == 0):
+            gap = number(0)
+        else:
+            gap = quanta(case.unknown("gap_quanta", 44))
+            # A gap of one quantum is too small for a block.
+            case.assume(
+                (found.at + gap) & (align - 1) == 0,
+                UGE(gap, BLOCK_MIN),
+                Or(ULT(gap, align), gap == align + QUANTUM),
+            )
+        rest = found.size - gap - size
+        cut = case.choose("a rest remains", UGE(rest, BLOCK_MIN))
+        if cut:
+            heap.inside(found, gap + size)
+        has_gap = gap.op != "BVV"
+        if has_gap:
+            for offset in (gap - 2 * WORD, gap - HEADER):
+                case.word(found.at + offset, found.region)
+        after = After(heap)
+        after.result = found.at + gap
+        after.unlink(found)
+        taken = size if cut else found.size - gap
+        if cut:
+            after.list("rest", found.at + gap + size, found.offset + gap + size, rest)
+        else:
+            next_ = heap.blocks[1]
+            after.write(next_.at - HEADER, heap.header(next_.size, number(SENTINEL, 4)))
+        if has_gap:
+            after.list("gap", found.at, found.offset, gap)
+        flags = number(PREV_FREE if has_gap else 0, 4)
+        after.write(after.result - HEADER, heap.header(taken, flags))
+        after.count(taken, 1)
+        after.count_peak()
+        return Call("mm_memalign", [heap.control, number(align), bytes_], heap, after)
+
+    return scene
+
+
 # Where the control structure lies: below all pools, above them, between two.
 LAYOUTS = ["below", "above", "between"]
+ROLES = {"alone": ALONE, "first": FIRST, "last": LAST, "inner": INNER}
 SCENES = {
     **{f"free_after_used_before_{next_}": free(False, next_) for next_ in ("used", "free", "end")},
     "malloc_exact": malloc_exact(BLOCK_MIN, LINEAR_BELOW),
+    "malloc_exact_from_1_KiB": malloc_exact(LINEAR_BELOW, EXACT_BELOW),
     "malloc_wilderness": malloc_wilderness,
     "realloc_shrinks_before_used": shrink("used"),
+    "realloc_shrinks_before_end": shrink("end"),
 }
 # Not yet run to the end: only when they are named.
 OPEN = {
-    **{f"free_after_free_before_{next_}": free(True, next_) for next_ in ("used", "free", "end")},
-    "malloc_exact_from_1_KiB": malloc_exact(LINEAR_BELOW, EXACT_BELOW),
+    **{f"free_after_free_before_{next_}": free(True, next_) for next_ in ("used", "end")},
+    **{f"free_after_{name}_before_free": free(True, "free", role) for name, role in ROLES.items()},
     "malloc_split": malloc_split,
+    "memalign_wilderness": memalign_wilderness(64),
     "realloc_shrinks_before_free": shrink("free"),
-    "realloc_shrinks_before_end": shrink("end"),
-    "realloc_grows": grow,
+    **{f"realloc_grows_into_{name}": grow(role) for name, role in ROLES.items()},
 }

@@ -1,8 +1,14 @@
 """Terms of claripy, decided by bitwuzla."""
 
+import functools
+import math
+import operator
 import time
 
 import bitwuzla
+import claripy
+
+from step.words import TooLong
 
 KIND = bitwuzla.Kind
 SIMPLE = {
@@ -17,55 +23,148 @@ SIMPLE = {
     "SLT": KIND.BV_SLT, "SLE": KIND.BV_SLE, "SGT": KIND.BV_SGT, "SGE": KIND.BV_SGE,
     "__lt__": KIND.BV_ULT, "__le__": KIND.BV_ULE, "__gt__": KIND.BV_UGT, "__ge__": KIND.BV_UGE,
 }  # fmt: skip
+# A question that is simple beside all facts at once may be hard beside facts that were prepared
+# before it: so long, in milliseconds, before it goes to a new solver.
+PATIENCE = 200
 PAIRWISE = {"__and__", "__or__", "__xor__", "__add__", "__mul__", "Concat"}
+
+
+def signed(value, bits):
+    return value - (value >> bits - 1 << bits)
+
+
+def rotated(value, by, bits):
+    by %= bits
+    return value << by | value >> bits - by
+
+
+# Of values, which are numbers without a sign; results are cut to their width afterwards.
+VALUES = {
+    "__and__": lambda *values: functools.reduce(operator.and_, values),
+    "__or__": lambda *values: functools.reduce(operator.or_, values),
+    "__xor__": lambda *values: functools.reduce(operator.xor, values),
+    "__add__": lambda *values: sum(values),
+    "__mul__": lambda *values: math.prod(values),
+    "__sub__": lambda one, *others: one - sum(others),
+    "__invert__": operator.invert, "__neg__": operator.neg,
+    "__eq__": operator.eq, "__ne__": operator.ne, "Not": operator.not_,
+    "And": lambda *values: all(values), "Or": lambda *values: any(values),
+    "If": lambda condition, one, other: one if condition else other,
+    "ULT": operator.lt, "ULE": operator.le, "UGT": operator.gt, "UGE": operator.ge,
+    "__lt__": operator.lt, "__le__": operator.le, "__gt__": operator.gt, "__ge__": operator.ge,
+}  # fmt: skip
+# Of values and the width of the first.
+WIDE = {
+    "__lshift__": lambda one, by, bits: one << by if by < bits else 0,
+    "LShR": lambda one, by, bits: one >> by if by < bits else 0,
+    "__rshift__": lambda one, by, bits: signed(one, bits) >> min(by, bits),
+    "RotateLeft": rotated,
+    "RotateRight": lambda one, by, bits: rotated(one, -by, bits),
+    "SLT": lambda one, other, bits: signed(one, bits) < signed(other, bits),
+    "SLE": lambda one, other, bits: signed(one, bits) <= signed(other, bits),
+    "SGT": lambda one, other, bits: signed(one, bits) > signed(other, bits),
+    "SGE": lambda one, other, bits: signed(one, bits) >= signed(other, bits),
+}
 
 
 class Solution:
     """Values of all unknowns. What holds in it is possible, without another question."""
 
-    def __init__(self, solver, values):
-        self.solver, self.values = solver, values
+    def __init__(self, unknowns):
+        self.unknowns, self.values = unknowns, {}
 
-    def value(self, term):
-        return int(self.values.get_value(self.solver.term(term)).value(10))
+    def value(self, ast):
+        key = ast.hash()
+        if key not in self.values:
+            self.values[key] = self.known(ast)
+        return self.values[key]
 
     def holds(self, condition):
-        return self.values.get_value(self.solver.term(condition)).value() is True
+        return self.value(condition) is True
+
+    def known(self, ast):
+        op, args = ast.op, ast.args
+        if op in ("BVV", "BoolV"):
+            return args[0]
+        if op in ("BVS", "BoolS"):
+            # Younger than the solution: any value will do.
+            return self.unknowns.get(args[0], False if op == "BoolS" else 0)
+        if op == "Extract":
+            return self.value(args[2]) >> args[1] & (1 << len(ast)) - 1
+        if op == "ZeroExt":
+            return self.value(args[1])
+        if op == "SignExt":
+            return signed(self.value(args[1]), len(args[1])) & (1 << len(ast)) - 1
+        values = [self.value(one) for one in args]
+        if op == "Concat":
+            return functools.reduce(
+                lambda sum_, part: sum_ << len(part[0]) | part[1], zip(args, values), 0
+            )
+        if op == "Reverse":
+            return int.from_bytes(values[0].to_bytes(len(ast) // 8, "big"), "little")
+        result = WIDE[op](*values, len(args[0])) if op in WIDE else VALUES[op](*values)
+        return result & (1 << len(ast)) - 1 if isinstance(ast, claripy.ast.BV) else result
 
 
 class Solver:
-    """Answers are remembered: the same question comes again in each case of a scene."""
+    """Answers are remembered: the same question comes again in each case of a scene. The last
+    facts stay in a solver, since the next questions mostly begin with them."""
 
-    def __init__(self):
+    def __init__(self, seconds=None):
+        """`seconds`: after so many, it gives up."""
         self.manager = bitwuzla.TermManager()
+        self.end = time.monotonic() + seconds if seconds else None
         self.terms, self.answers, self.unknowns = {}, {}, {}
+        self.facts, self.live = [], None
         self.queries, self.seconds, self.slowest = 0, 0.0, 0.0
 
-    def satisfiable(self, constraints):
-        """Whether values for all unknowns satisfy all constraints."""
-        key = frozenset(one.hash() for one in constraints)
+    def satisfiable(self, facts, *more):
+        """Whether values for all unknowns satisfy the facts and more."""
+        key = frozenset(one.hash() for one in (*facts, *more))
         if key not in self.answers:
-            self.answers[key] = self.solve(constraints) is not None
+            self.answers[key] = self.solve(facts, *more) is not None
         return self.answers[key]
 
-    def solve(self, constraints):
-        """A solution of the constraints, or None."""
-        constraints = [one for one in constraints if not one.is_true()]
-        if any(one.is_false() for one in constraints):
+    def solve(self, facts, *more):
+        """A solution of the facts and more, or None."""
+        if any(one.is_false() for one in (*facts, *more)):
             return None
         began = time.monotonic()
-        options = bitwuzla.Options()
-        options.set(bitwuzla.Option.PRODUCE_MODELS, True)
-        solver = bitwuzla.Bitwuzla(self.manager, options)
-        for one in constraints:
-            solver.assert_formula(self.term(one))
-        answer = solver.check_sat()
+        if self.end and began > self.end:
+            raise TooLong
+        key = [one.hash() for one in facts]
+        known = len(self.facts)
+        if self.live is None or key[:known] != self.facts:
+            self.live, known = self.fresh((), PATIENCE), 0
+        for one in facts[known:]:
+            self.live.assert_formula(self.term(one))
+        self.facts = key
+        solver = self.live
+        answer = solver.check_sat(*map(self.term, more))
+        if answer == bitwuzla.Result.UNKNOWN:
+            solver = self.fresh([*facts, *more])
+            answer = solver.check_sat()
         if answer == bitwuzla.Result.UNKNOWN:
             raise RuntimeError("the solver has no answer")
         seconds = time.monotonic() - began
         self.queries, self.seconds = self.queries + 1, self.seconds + seconds
         self.slowest = max(self.slowest, seconds)
-        return Solution(self, solver) if answer == bitwuzla.Result.SAT else None
+        if answer != bitwuzla.Result.SAT:
+            return None
+        values = {
+            name: solver.get_value(one).value(10) for name, one in self.unknowns.items()
+        }
+        return Solution({name: int(value) for name, value in values.items()})
+
+    def fresh(self, facts, milliseconds=0):
+        """A solver that has these facts, with a limit for each answer."""
+        options = bitwuzla.Options()
+        options.set(bitwuzla.Option.PRODUCE_MODELS, True)
+        options.set(bitwuzla.Option.TIME_LIMIT_PER, milliseconds)
+        solver = bitwuzla.Bitwuzla(self.manager, options)
+        for one in facts:
+            solver.assert_formula(self.term(one))
+        return solver
 
     def term(self, ast):
         """The term of a claripy expression."""

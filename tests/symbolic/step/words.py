@@ -111,6 +111,10 @@ class Undecided(Exception):
     """The scene says too little about what the code does: no proof."""
 
 
+class TooLong(Exception):
+    """Not through in the time that the scene has: neither a proof nor a refutation."""
+
+
 class Word:
     def __init__(self, address, region, value):
         self.address, self.region, self.value = address, region, value
@@ -142,7 +146,7 @@ class Case:
         self.solution = self.solution or self.solver.solve(self.facts)
         if self.solution is None:
             return False
-        return all(map(self.solution.holds, more)) or self.solver.satisfiable([*self.facts, *more])
+        return all(map(self.solution.holds, more)) or self.solver.satisfiable(self.facts, *more)
 
     def surely(self, condition):
         return not self.possible(claripy.Not(condition))
@@ -163,9 +167,10 @@ class Case:
             self.answers.append((options, len(options) > 1))
         (answer, *_), split = self.answers[self.asked]
         self.asked += 1
+        # What holds in every heap of the case adds nothing to it.
         if split:
             self.story.append(what if answer else f"not {what}")
-        self.assume(condition if answer else claripy.Not(condition))
+            self.assume(condition if answer else claripy.Not(condition))
         return answer
 
     # Words.
