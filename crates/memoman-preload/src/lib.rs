@@ -10,7 +10,7 @@
 //! | `loading.rs` | dlopen, dlmopen; what announces threads |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!
-//! Nothing here uses thread-local storage, runs a constructor or destructor, or is torn down.
+//! Nothing here uses thread-local storage or is torn down; the only constructor looks names up.
 #![no_std]
 #![allow(
     unreachable_pub,
