@@ -276,8 +276,8 @@ impl Regions {
 }
 
 impl Wanted {
-    /// Maps the first of the regions that the system has: of the first size, of a quarter of it, and
-    /// so on down to the second. Near a limit, many small regions would leave many small rests.
+    /// Maps the first of the regions that the system has: of the first size, of a quarter of it,
+    /// and so on down to the second. Near a limit, many small regions would leave many small rests.
     #[cold]
     pub(crate) fn map(self) -> Option<Region> {
         let [mut bytes, least] = self.sizes;
