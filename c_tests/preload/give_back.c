@@ -58,5 +58,18 @@ int main(void) {
         free(small[i]);
     }
     passed("malloc_trim_gives_back_what_lies_between_blocks");
+
+    size_t before = resident();
+    for (int i = 0; i < 500; i++) {
+        small[i] = calloc(1, 140000 + (size_t)i * 300);
+        CHECK(small[i] && small[i][70000] == 0);
+        small[i][70000] = 1;
+    }
+    CHECK(resident() < before + (8 << 20));
+    for (int i = 0; i < 500; i++) free(small[i]);
+    char *again = calloc(1, 200000);
+    for (int i = 0; i < 200000; i++) CHECK(again[i] == 0);
+    free(again);
+    passed("calloc_of_fresh_pages_touches_none");
     return 0;
 }

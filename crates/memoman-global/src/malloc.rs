@@ -79,8 +79,8 @@ fn malloc_outlined(bytes: usize) -> *mut u8 {
     }
 }
 
-/// A request that no thread heap serves: a mapping of its own, or with a reserve the reserve; with
-/// `zeroed`, all bytes zero.
+/// A request that is to have a mapping of its own, or with a reserve a block of the reserve; with
+/// `zeroed`, all bytes zero. Without a mapping, the heap serves it if it may.
 ///
 /// # Safety
 /// `heap` is null, or the calling thread's, which is outside its gate.
@@ -96,27 +96,35 @@ unsafe fn allocate_large(
         return ptr::null_mut();
     }
     let settings = LargeBlocks::read();
-    let clear = |block: *mut u8| {
-        if zeroed && !block.is_null() {
-            // SAFETY: a fresh block of at least `bytes` bytes.
-            unsafe { block.write_bytes(0, bytes) };
-        }
-        block
-    };
-    if settings.in_pools_first()
-        && let Some(block) = large::allocate_in_pools(align, bytes)
-    {
-        return clear(block.as_ptr());
+    let in_heap = !heap.is_null() && ThreadHeap::serves(align, bytes);
+    let mut block = None;
+    if settings.in_pools_first() && !in_heap {
+        block = large::allocate_in_pools(align, bytes);
     }
-    if !settings.in_pools_only()
+    if block.is_none()
+        && !(settings.in_pools_only() || in_heap && settings.in_pools_first())
         && !mapping_spares::crowded()
         && let Some(block) = mapping::allocate(settings, align, bytes, zeroed)
     {
         return block.as_ptr();
     }
-    // SAFETY: null, or the calling thread's heap, outside its gate (caller).
-    clear(unsafe { supply::allocate(heap, align, bytes) })
+    let block = match block {
+        Some(block) => block.as_ptr(),
+        // SAFETY: the calling thread's heap, outside its gate (caller).
+        None if in_heap => unsafe { calls::memalign(heap, align, bytes) },
+        // SAFETY: null, or the calling thread's heap, outside its gate (caller).
+        None => unsafe { supply::allocate(heap, align, bytes) },
+    };
+    if zeroed && !block.is_null() {
+        // SAFETY: a fresh block of at least `bytes` bytes.
+        unsafe { block.write_bytes(0, bytes) };
+    }
+    block
 }
+
+/// A zeroed block of more bytes gets a mapping of its own: the pages of a fresh one need no
+/// clearing, and those that the program does not touch take no memory.
+const ZEROED_MAX: usize = REQUEST_MAX / 2;
 
 /// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with
 /// ENOMEM.
@@ -126,7 +134,7 @@ pub fn calloc(count: usize, size: usize) -> *mut u8 {
         set_errno(ENOMEM);
         return ptr::null_mut();
     };
-    if bytes > REQUEST_MAX {
+    if bytes > ZEROED_MAX {
         let heap = heap();
         // SAFETY: the calling thread's heap, or null.
         return unsafe { allocate_large(heap, ALIGN, bytes, true) };

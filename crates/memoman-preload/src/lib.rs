@@ -11,8 +11,8 @@
 //! | `trace.rs` | `MEMOMAN_TRACE`: the program starts anew under the recorder |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!
-//! Nothing here uses thread-local storage, runs a destructor, or is torn down; `trace.rs` has the
-//! one constructor.
+//! Nothing here uses thread-local storage, runs a destructor, or is torn down. There are two
+//! constructors: `loading.rs` looks names up, `trace.rs` starts the program anew.
 #![no_std]
 #![allow(
     unreachable_pub,

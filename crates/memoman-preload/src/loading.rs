@@ -15,6 +15,7 @@ use core::arch::naked_asm;
 use core::ffi::c_void;
 
 use crate::next::Next;
+use crate::operators::look_up_operators;
 
 /// The definition to jump to.
 extern "C" fn next_definition(next: &Next) -> *const c_void {
@@ -34,10 +35,7 @@ extern "C" fn no_library() -> *mut c_void {
 /// [`next_definition`] of a function that starts a thread.
 extern "C" fn next_after_announcement(next: &Next) -> *const c_void {
     memoman_global::expect_threads();
-    // All at once: later, another thread may wait for this one with the dynamic linker's lock held.
-    for one in [&PTHREAD_CREATE, &THRD_CREATE, &REGISTER_ATFORK] {
-        let _ = one.definition();
-    }
+    look_up();
     let found = next.definition();
     if found.is_null() {
         (no_thread as extern "C" fn() -> i32) as *const c_void
@@ -50,6 +48,26 @@ extern "C" fn next_after_announcement(next: &Next) -> *const c_void {
 extern "C" fn no_thread() -> i32 {
     libc::EAGAIN
 }
+
+/// Looks up what a thread may call while another one waits for it with the dynamic linker's lock
+/// held, in the constructor of a library that is being loaded: so no lookup takes that lock then.
+fn look_up() {
+    for one in [&PTHREAD_CREATE, &THRD_CREATE, &REGISTER_ATFORK] {
+        let _ = one.definition();
+    }
+}
+
+/// [`look_up`] when this library is loaded: a thread that the C library starts by itself is not
+/// announced, and its first call registers the fork handlers.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = {
+    extern "C" fn at_load() {
+        look_up();
+        look_up_operators();
+    }
+    at_load
+};
 
 static DLOPEN: Next = Next::of(c"dlopen");
 static DLMOPEN: Next = Next::of(c"dlmopen");

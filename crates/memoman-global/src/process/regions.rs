@@ -68,7 +68,7 @@ pub(crate) struct Regions {
     reused: usize,
 }
 
-/// A region that the instance needs: the bytes to ask the system for, in turn.
+/// A region that the instance needs: the most bytes to ask the system for, and the least.
 pub(crate) struct Wanted {
     sizes: [usize; 2],
     lock: bool,
@@ -276,11 +276,18 @@ impl Regions {
 }
 
 impl Wanted {
-    /// Maps the first of the regions that the system has.
+    /// Maps the first of the regions that the system has: of the first size, of a quarter of it,
+    /// and so on down to the second. Near a limit, many small regions would leave many small rests.
     #[cold]
     pub(crate) fn map(self) -> Option<Region> {
-        let mut sizes = self.sizes.into_iter();
-        sizes.find_map(|bytes| Region::map(bytes, false, self.lock))
+        let [mut bytes, least] = self.sizes;
+        loop {
+            let region = Region::map(bytes, false, self.lock);
+            if region.is_some() || bytes <= least {
+                return region;
+            }
+            bytes = (bytes / 4 & !(PAGE - 1)).max(least);
+        }
     }
 }
 
