@@ -187,7 +187,7 @@ fn forged_events_end_in_a_result_or_in_a_line() {
         // The later files have edges only; the first ones are sound but for a few events.
         let strange = [40, 10, 2, 1][round % 12 / 3];
         for number in 0..400u64 {
-            let edge = number as usize % strange == 0;
+            let edge = (number as usize).is_multiple_of(strange);
             let mut word = |usual: u64| match edge {
                 true => edges[random.below(edges.len())],
                 false => usual,
