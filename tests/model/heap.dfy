@@ -1,5 +1,5 @@
-// A heap of several pools. Each call replaces some adjacent blocks of one pool by others of the same
-// total size; what such a step must satisfy to keep I4 to I8, and that every call satisfies it.
+// A heap of several pools. Each call replaces some adjacent blocks of one pool by others of the
+// same total size: what such a step needs to keep I4 to I8, and that every call has it.
 include "pool.dfy"
 
 // A pool's place, in quanta, and its PREV_FREE flags: of each block and of the pool's end.
