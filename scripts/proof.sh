@@ -29,9 +29,17 @@ refuted() {
     fi
 }
 
-for file in index pool; do check "$file" verified "$model/$file.dfy" || true; done
+for file in index pool heap; do check "$file" verified "$model/$file.dfy" || true; done
 refuted bit-kept index.dfy 'second := x.second[b := list != []]' 'second := x.second'
 refuted search-from-the-own-bin index.dfy 'above := Next(x, own + 1)' 'above := Next(x, own)'
 refuted rest-below-the-smallest pool.dfy 'if b.size - k >= MIN then' 'if b.size > k then'
 refuted one-before-not-joined pool.dfy 'p[i - 1].isFree then i - 1' 'p[i - 1].isFree then i'
+refuted flag-behind-kept heap.dfy 'f[..l + 1] + FreeBits(r) + f[e + 1..]' \
+    'f[..l + 1] + FreeBits(r[..|r| - 1]) + f[e..]'
+refuted gap-below-the-smallest heap.dfy 'requires gap == 0 || gap >= MIN' 'requires gap >= 0'
+refuted resized-without-the-free-one-behind heap.dfy 'ensures Fits(p, l, High(p, i), Cut' \
+    'ensures Fits(p, l, i + 1, Cut'
+refuted moved-back-over-a-block-in-use heap.dfy '(l + 1 == i && p[l].isFree)' '(l + 1 == i)'
+refuted bytes-in-use-not-counted-down heap.dfy 'h.used - Bytes(x.pool[l..e]) + Bytes(r)' \
+    'h.used + Bytes(r)'
 finish

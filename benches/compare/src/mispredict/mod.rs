@@ -13,16 +13,20 @@ use clap::Args;
 use crate::peers::{self, Growth, Heap, Kind, Peer};
 use crate::region::Region;
 use crate::workloads::{Description, POOL, WORKLOADS};
-use trace::{Branch, Code, Counts};
+use trace::{Branch, Code, Counts, Length};
 
-/// Calls between two looks at their number.
-const PIECE: usize = 4096;
+/// Calls of a piece, the unit in which a run is warmed up and counted.
+const PIECE: usize = 512;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Counted calls; as many go before them
     #[arg(long, default_value_t = 20_000)]
     calls: usize,
+    /// Instructions after which the counting ends before that number of calls, and so the warm-up:
+    /// most calls of W5 copy
+    #[arg(long, default_value_t = 25_000_000)]
+    instructions: u64,
     /// Only these workloads
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
@@ -49,8 +53,10 @@ pub(crate) struct Arguments {
 pub(crate) struct Traced {
     workload: String,
     allocator: String,
-    calls: usize,
+    pieces: usize,
 }
+
+const NO_MEMORY: &str = "out of memory";
 
 /// Figures for one call.
 #[derive(Clone, Copy)]
@@ -85,13 +91,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let wanted = |name: &str, list: &[String]| {
         list.is_empty() || list.iter().any(|item| item == name || item == "all")
     };
+    let length = Length {
+        pieces: arguments.calls.div_ceil(PIECE),
+        instructions: arguments.instructions,
+    };
     let mut rows = Vec::new();
     for workload in &WORKLOADS {
         if !wanted(workload.name, &arguments.workloads) {
             continue;
         }
         println!("# {} {}", workload.name, workload.what);
-        let null = Figures::of(&code.run(workload.name, "null", arguments.calls)?);
+        let null = Figures::of(&code.run(workload.name, "null", length)?);
         let compared = peers::PEERS.iter().filter(|peer| {
             !matches!(peer.kind, Kind::Null | Kind::System)
                 && peer.growth != Growth::Linear
@@ -99,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
                 && (!workload.needs_memalign || peer.memalign.is_some())
         });
         for peer in compared {
-            let counts = code.run(workload.name, peer.name, arguments.calls)?;
+            let counts = code.run(workload.name, peer.name, length)?;
             let net = Figures::of(&counts).less(null);
             println!(
                 "mispredict {} {:16} {:6.3} of {:6.2} branches, {:7.1} instructions a call",
@@ -116,7 +126,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let comment = record::comment(
         &arguments.command,
         &[
-            format!("{} calls, after as many", arguments.calls),
+            format!(
+                "{} calls or {} instructions, after as many",
+                length.pieces * PIECE,
+                length.instructions
+            ),
             "net: less the null allocator's".to_owned(),
         ],
     );
@@ -164,22 +178,15 @@ pub(crate) fn traced(arguments: &Traced) -> Result<bool, String> {
     // SAFETY: the region holds no other heap.
     let heap = unsafe { Heap::new(peer, &region, POOL) };
     let mut workload = (workload.begin)();
-    let mut go = || -> Result<u64, crate::workloads::Exhausted> {
-        workload.prepare(&heap)?;
-        let mut counted = 0;
-        for phase in 1..=2 {
-            trace::mark(phase);
-            counted = 0;
-            while counted < arguments.calls as u64 {
-                counted += workload.go_on(&heap, PIECE)? as u64;
-            }
-        }
-        trace::mark(3);
-        Ok(counted)
-    };
-    let calls = go().map_err(|_| "out of memory".to_owned())?;
-    workload.finish(&heap);
-    eprintln!("calls {calls}");
+    workload.prepare(&heap).map_err(|_| NO_MEMORY)?;
+    // Until the reader of the trace has seen enough; nothing is freed at the end, which would be
+    // traced, too.
+    for _ in 0..arguments.pieces {
+        trace::mark();
+        let calls = workload.go_on(&heap, PIECE);
+        trace::mark();
+        eprintln!("calls {}", calls.map_err(|_| NO_MEMORY)?);
+    }
     Ok(true)
 }
 

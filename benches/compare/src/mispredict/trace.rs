@@ -7,18 +7,38 @@ use std::process::{Command, Stdio};
 
 use super::tage::Tage;
 
-/// The function whose calls divide a run: before the warm-up, before the counted calls, after them.
+/// The function that is called before and after each piece of a run.
 const MARK: &str = "mispredict_mark";
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn mispredict_mark(phase: usize) -> usize {
-    std::hint::black_box(phase)
+extern "C" fn mispredict_mark(value: usize) -> usize {
+    std::hint::black_box(value)
 }
 
-/// Marks the next phase of a traced run.
-pub(super) fn mark(phase: usize) {
-    std::hint::black_box(mispredict_mark(phase));
+/// Marks the begin or the end of a piece.
+pub(super) fn mark() {
+    std::hint::black_box(mispredict_mark(0));
+}
+
+/// How much of a run is counted; as much goes before it. Whichever is reached first.
+#[derive(Clone, Copy)]
+pub(super) struct Length {
+    pub(super) pieces: usize,
+    pub(super) instructions: u64,
+}
+
+/// Whole pieces of a run.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    pieces: usize,
+    instructions: u64,
+}
+
+impl Part {
+    fn reaches(self, length: Length) -> bool {
+        self.pieces >= length.pieces || self.instructions >= length.instructions
+    }
 }
 
 /// A conditional branch of this program.
@@ -112,29 +132,42 @@ impl Code {
     }
 
     /// Runs a workload of one allocator and counts. The null allocator is one.
-    pub(super) fn run(&self, workload: &str, peer: &str, calls: usize) -> Result<Counts, String> {
+    pub(super) fn run(&self, workload: &str, peer: &str, length: Length) -> Result<Counts, String> {
         let mut child = valgrind()
             .args(["--trace-mem=yes", "--log-fd=1"])
             .arg(this_program()?)
-            .args(["traced", workload, peer, &calls.to_string()])
+            .args(["traced", workload, peer, &(2 * length.pieces).to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("valgrind: {error}: install it"))?;
         let output = child.stdout.take().expect("piped");
-        let mut counts = self.follow(BufReader::with_capacity(1 << 20, output))?;
-        let mut said = String::new();
         let mut errors = child.stderr.take().expect("piped");
-        let _ = errors.read_to_string(&mut said);
+        let followed = self.follow(BufReader::with_capacity(1 << 20, output), length);
+        // The counting ends before the run, or with it.
+        let _ = child.kill();
         let ended = child.wait().map_err(|error| error.to_string())?;
-        counts.calls = said
+        let mut said = String::new();
+        let _ = errors.read_to_string(&mut said);
+        let (mut counts, warmed, counted) = followed?;
+        let calls: Vec<u64> = said
             .lines()
-            .find_map(|line| line.strip_prefix("calls ")?.parse().ok())
-            .ok_or_else(|| format!("{workload} {peer}: {ended}: {}", said.trim()))?;
+            .filter_map(|line| line.strip_prefix("calls ")?.parse().ok())
+            .collect();
+        let pieces = warmed.pieces..warmed.pieces + counted.pieces;
+        if !counted.reaches(length) || calls.len() < pieces.end {
+            return Err(format!("{workload} {peer}: {ended}: {}", said.trim()));
+        }
+        counts.calls = calls[pieces].iter().sum();
         Ok(counts)
     }
 
-    fn follow(&self, mut trace: impl BufRead) -> Result<Counts, String> {
+    /// Counts, and the lengths of the warm-up and of what is counted.
+    fn follow(
+        &self,
+        mut trace: impl BufRead,
+        length: Length,
+    ) -> Result<(Counts, Part, Part), String> {
         let mut tage = Tage::new();
         let mut numbers: HashMap<u64, usize> = HashMap::new();
         let mut counts = Counts {
@@ -142,36 +175,48 @@ impl Code {
             instructions: 0,
             branches: Vec::new(),
         };
-        let (mut phase, mut line) = (0, Vec::new());
+        let (mut warmed, mut counted) = (Part::default(), Part::default());
+        let (mut inside, mut warm, mut line) = (false, false, Vec::new());
         // The branch before: its number and the address after it.
         let mut before: Option<(usize, u64, u64)> = None;
         loop {
             line.clear();
             let read = trace.read_until(b'\n', &mut line);
             if read.map_err(|error| format!("the trace: {error}"))? == 0 {
-                return Ok(counts);
+                return Ok((counts, warmed, counted));
             }
             let Some((address, size)) = instruction(&line) else {
                 continue;
             };
             if address == self.mark {
-                phase += 1;
+                // By then, the run has printed how many calls the last piece had.
+                if !inside && counted.reaches(length) {
+                    return Ok((counts, warmed, counted));
+                }
+                inside = !inside;
                 before = None;
+                if !inside {
+                    let part = if warm { &mut counted } else { &mut warmed };
+                    part.pieces += 1;
+                    warm = warmed.reaches(length);
+                }
             }
             if let Some((number, from, next)) = before.take() {
                 let taken = address != next;
                 let missed = tage.is_missed(from as usize, taken);
-                if phase == 2 {
+                if warm {
                     let branch = &mut counts.branches[number];
                     branch.executed += 1;
                     branch.taken += u64::from(taken);
                     branch.missed += u64::from(missed);
                 }
             }
-            if phase == 0 || phase == 3 {
+            if !inside {
                 continue;
             }
-            counts.instructions += u64::from(phase == 2);
+            let part = if warm { &mut counted } else { &mut warmed };
+            part.instructions += 1;
+            counts.instructions = counted.instructions;
             if let Some(place) = self.branches.get(&address) {
                 let number = *numbers.entry(address).or_insert_with(|| {
                     counts.branches.push(Branch {
