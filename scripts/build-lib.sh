@@ -111,7 +111,8 @@ if [ "$variant" = release ]; then
     # The archive keeps them. (Without a header for them, an unwinder finds none here at once.)
     shared=$work/shared.o
     objcopy --remove-section=.eh_frame --remove-section=.rela.eh_frame "$work/memoman.o" "$shared"
-    ${CC:-cc} -O1 -fPIC -fno-asynchronous-unwind-tables -c packaging/start.c -o "$work/start.o"
+    ${CC:-cc} -O1 -fPIC -fno-plt -fno-asynchronous-unwind-tables -c packaging/start.c \
+        -o "$work/start.o"
     start=(-nostartfiles "$work/start.o" -Wl,--no-eh-frame-hdr)
 fi
 # The linker that rustc brings, where it brings one.
