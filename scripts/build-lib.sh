@@ -107,11 +107,11 @@ start=()
 if [ "$variant" = release ]; then
     # Unwind tables are a seventh of the library's size, and nothing unwinds through it: a report
     # ends in a jump to abort or to the user's handler, so that backtraces lead on to the caller.
-    # The archive keeps them.
+    # The archive keeps them. (Without a header for them, an unwinder finds none here at once.)
     shared=$work/shared.o
     objcopy --remove-section=.eh_frame --remove-section=.rela.eh_frame "$work/memoman.o" "$shared"
     ${CC:-cc} -O1 -fPIC -fno-asynchronous-unwind-tables -c packaging/start.c -o "$work/start.o"
-    start=(-nostartfiles "$work/start.o")
+    start=(-nostartfiles "$work/start.o" -Wl,--no-eh-frame-hdr)
 fi
 # The linker that rustc brings, where it brings one.
 linker=()
