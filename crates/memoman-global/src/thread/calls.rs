@@ -11,7 +11,7 @@ use crate::process::{later, misuse, side, supply};
 use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
-use crate::thread::heap::{GIVEN_AT_ONCE, TAKEN_AT_ONCE, ThreadHeap};
+use crate::thread::heap::{GIVEN_AT_ONCE, GIVEN_FOR_ONE, TAKEN_AT_ONCE, ThreadHeap};
 use crate::thread::reclaim;
 
 /// Largest request of a small block.
@@ -136,6 +136,9 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             {
                 ThreadHeap::hand_out(heap, block);
                 result = Ok(block);
+            } else if collected == Ok(TAKEN_AT_ONCE) {
+                // The core hands out one more, and the inbox holds more.
+                collected = ThreadHeap::collect(heap, GIVEN_FOR_ONE, false);
             }
         }
         if result.is_err() {
