@@ -114,6 +114,7 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
         "Tests thread heaps: the debug library serves all threads from one heap.",
         &[
             "thread_churn.c",
+            "thread_generations.c",
             "handed_over.c",
             "signalled.c",
             "realtime.c",

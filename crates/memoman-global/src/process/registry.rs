@@ -55,7 +55,10 @@ pub(crate) fn take_heap(settings: &Settings) -> *mut ThreadHeap {
         IDLE.store(unsafe { (*heap).next_idle }, Ordering::Relaxed);
     }
     // SAFETY: idle or new: no thread owns it, and its last owner gave it up under the lock.
-    unsafe { (*heap).shared.owned.store(true, Ordering::Relaxed) };
+    unsafe {
+        ThreadHeap::cool(heap);
+        (*heap).shared.owned.store(true, Ordering::Relaxed);
+    }
     heap
 }
 
@@ -122,11 +125,6 @@ pub(crate) fn any(wanted: fn(*mut ThreadHeap) -> bool) -> bool {
         heap = unsafe { (*heap).next };
     }
     false
-}
-
-/// There is a heap without an owner.
-pub(crate) fn has_idle() -> bool {
-    !IDLE.load(Ordering::Relaxed).is_null()
 }
 
 /// Enters a heap among the idle ones.

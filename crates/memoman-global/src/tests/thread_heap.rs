@@ -4,9 +4,10 @@
 use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 use crate::process::lock::LOCK;
 use crate::process::map::{self, UNIT};
+use crate::tests::support::quietly;
 use crate::thread::cache::{Cache, Taken, bytes_of, class_of_size};
 use crate::thread::calls;
-use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
+use crate::thread::heap::{REQUEST_MAX, ThreadHeap, WARM_MOST};
 use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::vec::Vec;
@@ -453,11 +454,24 @@ fn keys_are_neither_addresses_nor_aligned() {
 }
 
 #[test]
-fn a_heap_is_heavy_beyond_256_kib() {
-    let bed = Bed::new();
-    // SAFETY: the bed's heap, which only the bed uses.
-    let is_heavy = || unsafe { ThreadHeap::is_heavy(bed.heap) };
-    assert!(!is_heavy());
-    bed.more();
-    assert!(is_heavy());
+fn heaps_stay_warm_up_to_2_mib_together() {
+    // Alone: threads of other tests end, too.
+    quietly("heaps_stay_warm_up_to_2_mib_together", &[], || {
+        let beds: Vec<_> = (0..WARM_MOST / POOL + 1).map(|_| Bed::new()).collect();
+        // SAFETY: the beds' heaps, which only the beds use.
+        let keep_warm = |bed: &Bed| unsafe { ThreadHeap::keep_warm(bed.heap) };
+        // SAFETY: as above.
+        let cool = |bed: &Bed| unsafe { ThreadHeap::cool(bed.heap) };
+        let (last, others) = beds.split_last().unwrap();
+        assert!(others.iter().all(keep_warm));
+        assert!(!keep_warm(last), "the others have all room");
+        assert!(others.iter().all(keep_warm), "each counts once");
+        cool(&beds[0]);
+        assert!(keep_warm(last));
+        cool(last);
+        // Live blocks do not count.
+        let (most, some) = (last.all(1000), beds[0].malloc(4000));
+        assert!(!most.is_empty() && some.is_ok());
+        assert!(keep_warm(last) && keep_warm(&beds[0]));
+    });
 }

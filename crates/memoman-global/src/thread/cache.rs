@@ -378,6 +378,12 @@ impl Cache {
         }
     }
 
+    /// Bytes of room of all classes.
+    pub(crate) unsafe fn room_bytes(this: *mut Cache) -> usize {
+        // SAFETY: the cache is this thread's (caller).
+        unsafe { (*this).room_bytes }
+    }
+
     /// The number of classes with room.
     pub(crate) unsafe fn open_classes(this: *mut Cache) -> u32 {
         // SAFETY: the cache is this thread's (caller).

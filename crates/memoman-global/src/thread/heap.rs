@@ -28,8 +28,11 @@ const SPARE_FREELY: usize = 64 << 10;
 const SPARES_MOST: usize = 8 << 20;
 /// Bytes of all heaps' spares beyond [`SPARE_FREELY`] each.
 static SPARES: AtomicUsize = AtomicUsize::new(0);
-/// Largest heap, in bytes, that keeps its cache and its empty segments when its thread ends.
-const WARM_MOST: usize = 256 << 10;
+/// A heap keeps what it does not use when its thread ends, while the heaps of ended threads keep no
+/// more than so many bytes.
+pub(crate) const WARM_MOST: usize = 2 << 20;
+/// The bytes that they keep.
+static WARM: AtomicUsize = AtomicUsize::new(0);
 /// Blocks of the inbox, and as many cached ones, that one call gives to the core before it needs a
 /// segment.
 pub(crate) const GIVEN_AT_ONCE: usize = 64;
@@ -69,6 +72,8 @@ pub(crate) struct ThreadHeap {
     // The rest of the shared cache line holds what changes rarely.
     /// The spare's part of [`SPARES`].
     spare_charge: usize,
+    /// The heap's part of [`WARM`].
+    warm: AtomicUsize,
     /// The most bytes that the core has had in use since `reclaim::fall` last emptied the cache, or
     /// a visit left nothing but live blocks.
     pub(crate) high: usize,
@@ -338,10 +343,30 @@ impl ThreadHeap {
         }
     }
 
-    /// The heap is larger than one kept for the next thread may be.
-    pub(crate) unsafe fn is_heavy(heap: *mut ThreadHeap) -> bool {
+    /// Before its thread ends: the heap may keep what it does not use for the next thread.
+    pub(crate) unsafe fn keep_warm(heap: *mut ThreadHeap) -> bool {
         // SAFETY: the caller is in the heap.
-        unsafe { ThreadHeap::tlsf(heap).pool_bytes() > WARM_MOST }
+        unsafe {
+            ThreadHeap::cool(heap);
+            let core = ThreadHeap::tlsf(heap);
+            let cached = Cache::room_bytes(ThreadHeap::cache(heap));
+            let charge = core.pool_bytes() - core.used_bytes() + cached;
+            // (The sum first: in the child of a fork between the two it is not too small.)
+            let is_warm = WARM.fetch_add(charge, Ordering::Relaxed) + charge <= WARM_MOST;
+            (*heap).warm.store(charge, Ordering::Relaxed);
+            if !is_warm {
+                ThreadHeap::cool(heap);
+            }
+            is_warm
+        }
+    }
+
+    /// The heap keeps nothing for the next thread, or has its next thread. Any thread may call it.
+    #[inline(never)]
+    pub(crate) unsafe fn cool(heap: *mut ThreadHeap) {
+        // SAFETY: the heap is open (caller); its word is atomic.
+        let charge = unsafe { (*heap).warm.swap(0, Ordering::Relaxed) };
+        WARM.fetch_sub(charge, Ordering::Relaxed);
     }
 
     /// Empties the cache into the core. Returns the last misuse it finds; the rest is emptied all

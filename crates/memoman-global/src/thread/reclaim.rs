@@ -238,9 +238,9 @@ unsafe fn visit_once(
     visited
 }
 
-/// Before its thread ends: empties the heap, or only the inbox of a small one if no other heap
-/// waits for the next thread. What a long inbox still holds then is left for the sweeps of other
-/// threads. False if another thread forks.
+/// Before its thread ends: empties the heap, but for what it may keep for the next thread. What a
+/// long inbox still holds then is left for the sweeps of other threads. False if another thread
+/// forks.
 ///
 /// # Safety
 /// `heap` is the calling thread's heap, which is outside its gate.
@@ -263,9 +263,7 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
             if !enter(heap) {
                 return false;
             }
-            // One idle heap keeps its cache and its segments: threads that run one after the other
-            // reuse them.
-            let all = registry::has_idle() || ThreadHeap::is_heavy(heap);
+            let all = !ThreadHeap::keep_warm(heap);
             let done = relieve(heap, all, &mut segments);
             ThreadHeap::leave(heap);
             done
@@ -301,9 +299,9 @@ fn give_back(segments: Segments, found: Option<Found>) {
     }
 }
 
-/// Moves blocks of the inbox, and with `all` those of the cache, to the core, and takes segments
-/// that become empty, both up to a bound. True if nothing is left. Returns the first misuse it
-/// finds.
+/// Moves blocks of the inbox to the core, with `all` or in a heap that is not small those of the
+/// cache, and takes segments that become empty, both up to a bound. Without `all`, the spare and
+/// the pages of free blocks stay. True if nothing is left. Returns the first misuse it finds.
 ///
 /// # Safety
 /// The duties of [`ThreadHeap`].
@@ -317,7 +315,7 @@ unsafe fn relieve(
         // SAFETY: the caller is in the heap.
         unsafe {
             left -= ThreadHeap::collect(heap, left, false)?;
-            if all {
+            if all || ThreadHeap::tlsf(heap).pool_bytes() > EMPTIED_BEYOND {
                 left -= uncache(heap, left)?;
             }
             let pool = if all {
@@ -336,6 +334,7 @@ unsafe fn relieve(
                     }
                     // What the owner frees from here on goes to the core.
                     Cache::close(ThreadHeap::cache(heap));
+                    ThreadHeap::cool(heap);
                     let allocations = ThreadHeap::allocations(heap);
                     (*heap).idleness.clean.store(allocations, Ordering::Relaxed);
                     (*heap).high = ThreadHeap::tlsf(heap).used_bytes();
