@@ -4,6 +4,7 @@
 use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 use crate::process::lock::LOCK;
 use crate::process::map::{self, UNIT};
+use crate::tests::support::quietly;
 use crate::thread::cache::{Cache, Taken, bytes_of, class_of_size};
 use crate::thread::calls;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap, WARM_MOST};
@@ -454,21 +455,23 @@ fn keys_are_neither_addresses_nor_aligned() {
 
 #[test]
 fn heaps_stay_warm_up_to_2_mib_together() {
-    let beds: Vec<_> = (0..WARM_MOST / POOL + 1).map(|_| Bed::new()).collect();
-    // SAFETY: the beds' heaps, which only the beds use.
-    let keep_warm = |bed: &Bed| unsafe { ThreadHeap::keep_warm(bed.heap) };
-    // SAFETY: as above.
-    let cool = |bed: &Bed| unsafe { ThreadHeap::cool(bed.heap) };
-    let (last, others) = beds.split_last().unwrap();
-    assert!(others.iter().all(keep_warm));
-    assert!(!keep_warm(last), "the others have all room");
-    assert!(others.iter().all(keep_warm), "each counts once");
-    cool(&beds[0]);
-    assert!(keep_warm(last));
-    cool(last);
-    // Live blocks do not count.
-    let (most, some) = (last.all(1000), beds[0].malloc(4000));
-    assert!(!most.is_empty() && some.is_ok());
-    assert!(keep_warm(last) && keep_warm(&beds[0]));
-    beds.iter().for_each(cool);
+    // Alone: threads of other tests end, too.
+    quietly("heaps_stay_warm_up_to_2_mib_together", &[], || {
+        let beds: Vec<_> = (0..WARM_MOST / POOL + 1).map(|_| Bed::new()).collect();
+        // SAFETY: the beds' heaps, which only the beds use.
+        let keep_warm = |bed: &Bed| unsafe { ThreadHeap::keep_warm(bed.heap) };
+        // SAFETY: as above.
+        let cool = |bed: &Bed| unsafe { ThreadHeap::cool(bed.heap) };
+        let (last, others) = beds.split_last().unwrap();
+        assert!(others.iter().all(keep_warm));
+        assert!(!keep_warm(last), "the others have all room");
+        assert!(others.iter().all(keep_warm), "each counts once");
+        cool(&beds[0]);
+        assert!(keep_warm(last));
+        cool(last);
+        // Live blocks do not count.
+        let (most, some) = (last.all(1000), beds[0].malloc(4000));
+        assert!(!most.is_empty() && some.is_ok());
+        assert!(keep_warm(last) && keep_warm(&beds[0]));
+    });
 }
