@@ -32,9 +32,10 @@ pub unsafe extern "C" fn realloc(ptr: *mut c_void, bytes: usize) -> *mut c_void 
     // SAFETY: the caller keeps the standard's duties.
     unsafe {
         #[cfg(memoman_debug)]
-        return heap::realloc_as(ptr.cast(), bytes, by_malloc()).cast();
+        let resized = heap::realloc_as(ptr.cast(), bytes, by_malloc());
         #[cfg(not(memoman_debug))]
-        heap::realloc(ptr.cast(), bytes).cast()
+        let resized = heap::realloc(ptr.cast(), bytes);
+        resized.cast()
     }
 }
 

@@ -30,6 +30,10 @@ const PAGES_SHIFT: u32 = 5;
 /// Above the pages of the largest mapping: 57 bits of address.
 #[cfg(all(feature = "late-checks", target_pointer_width = "64"))]
 pub(crate) const END_SHIFT: u32 = 50;
+#[cfg(all(feature = "late-checks", target_pointer_width = "64"))]
+const WITHOUT_END: usize = (1 << END_SHIFT) - 1;
+#[cfg(not(all(feature = "late-checks", target_pointer_width = "64")))]
+const WITHOUT_END: usize = usize::MAX;
 
 const _: () = assert!(UNIT / STEP == 1 << (PAGES_SHIFT - OFFSET_SHIFT));
 
@@ -80,7 +84,7 @@ impl Mapping {
         let offset = (word >> OFFSET_SHIFT) % (UNIT / STEP) * STEP;
         let mapping = Mapping {
             start: (address & !(UNIT - 1)) + offset,
-            bytes: (pages(word) >> PAGES_SHIFT) * STEP,
+            bytes: ((word & WITHOUT_END) >> PAGES_SHIFT) * STEP,
         };
         let used = match word & (SPARE | CLEAN) {
             0 => Use::Block,
@@ -88,14 +92,6 @@ impl Mapping {
         };
         Some((mapping, used))
     }
-}
-
-/// A word without what the shim notes above the pages.
-fn pages(word: usize) -> usize {
-    #[cfg(all(feature = "late-checks", target_pointer_width = "64"))]
-    return word & ((1 << END_SHIFT) - 1);
-    #[cfg(not(all(feature = "late-checks", target_pointer_width = "64")))]
-    word
 }
 
 /// The word of a large block or of a region: no heap's.
