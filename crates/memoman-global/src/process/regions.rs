@@ -286,7 +286,7 @@ impl Wanted {
             if region.is_some() || bytes <= least {
                 return region;
             }
-            bytes = (bytes / 4 & !(PAGE - 1)).max(least);
+            bytes = ((bytes / 4) & !(PAGE - 1)).max(least);
         }
     }
 }
