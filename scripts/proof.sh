@@ -37,9 +37,4 @@ refuted one-before-not-joined pool.dfy 'p[i - 1].isFree then i - 1' 'p[i - 1].is
 refuted flag-behind-kept heap.dfy 'f[..l + 1] + FreeBits(r) + f[e + 1..]' \
     'f[..l + 1] + FreeBits(r[..|r| - 1]) + f[e..]'
 refuted gap-below-the-smallest heap.dfy 'requires gap == 0 || gap >= MIN' 'requires gap >= 0'
-refuted resized-without-the-free-one-behind heap.dfy 'ensures Fits(p, l, High(p, i), Cut' \
-    'ensures Fits(p, l, i + 1, Cut'
-refuted moved-back-over-a-block-in-use heap.dfy '(l + 1 == i && p[l].isFree)' '(l + 1 == i)'
-refuted bytes-in-use-not-counted-down heap.dfy 'h.used - Bytes(x.pool[l..e]) + Bytes(r)' \
-    'h.used + Bytes(r)'
 finish
