@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <new>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -23,6 +24,12 @@ static int c11(void *) {
 
 static void *posix(void *) {
     allocate();
+    return nullptr;
+}
+
+static void *with_operators(void *) {
+    int *volatile numbers = new (std::nothrow) int[100];
+    delete[] numbers;
     return nullptr;
 }
 
@@ -50,6 +57,8 @@ __attribute__((constructor)) static void wait_for_a_thread() {
         void *create = library ? dlsym(library, "pthread_create") : nullptr;
         if (create == nullptr) abort();
         join(reinterpret_cast<decltype(&pthread_create)>(create), posix);
+    } else if (strcmp(kind, "operators") == 0) {
+        join(pthread_create, with_operators);
     } else {
         sigevent event = {};
         event.sigev_notify = SIGEV_THREAD;

@@ -15,6 +15,7 @@ use core::arch::naked_asm;
 use core::ffi::c_void;
 
 use crate::next::Next;
+use crate::operators::look_up_operators;
 
 /// The definition to jump to.
 extern "C" fn next_definition(next: &Next) -> *const c_void {
@@ -63,6 +64,7 @@ fn look_up() {
 static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         look_up();
+        look_up_operators();
     }
     at_load
 };

@@ -40,6 +40,19 @@ extern "C" fn by_name(form: &Form) -> *const c_void {
     if next.is_null() { (form.base)() } else { next }
 }
 
+/// Looks up every form's next definition, where [`by_name`] uses them: see `loading.rs`. Not
+/// without a C++ runtime, since a lookup that fails allocates.
+pub(crate) fn look_up_operators() {
+    // SAFETY: a directive of the assembler; no instruction.
+    unsafe { core::arch::asm!(".weak __cxa_allocate_exception", options(nomem, nostack)) };
+    let has_runtime = !bound!(__cxa_allocate_exception).is_null();
+    if has_runtime && !names_are_own() {
+        for form in forms::ALL {
+            let _ = form.next.definition();
+        }
+    }
+}
+
 /// The definition to jump to without memory. Without one there is no C++ runtime: a nothrow form
 /// returns null, and as nothing can throw, the others print one line and abort.
 extern "C" fn when_exhausted(form: &Form) -> *const c_void {
@@ -129,12 +142,13 @@ macro_rules! pass_site {
 /// the next definition of the same name with the same arguments. `$base` is the name of the form
 /// that it derives from.
 macro_rules! operator_new {
-    ($($name:ident $count:ident $allocate:ident $arguments:literal $(from $base:ident)?;)*) => {$(
-        #[doc = concat!("`operator new", $arguments, "`.")]
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name() -> *mut c_void {
-            static FORM: Form = Form {
+    ($($name:ident $count:ident $allocate:ident $arguments:literal $(from $base:ident)?;)*) => {
+        #[allow(non_upper_case_globals, reason = "mangled names")]
+        mod forms {
+            use super::*;
+
+            pub(super) static ALL: &[&Form] = &[$(&$name),*];
+            $(pub(super) static $name: Form = Form {
                 // SAFETY: the string ends in its only 0.
                 next: Next::of(unsafe {
                     core::ffi::CStr::from_bytes_with_nul_unchecked(
@@ -146,7 +160,13 @@ macro_rules! operator_new {
                     $(let base = { let _: *const c_void = base; bound!($base) };)?
                     base
                 },
-            };
+            };)*
+        }
+        $(
+        #[doc = concat!("`operator new", $arguments, "`.")]
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name() -> *mut c_void {
             #[cfg(target_arch = "x86_64")]
             naked_asm!(
                 ".cfi_startproc",
@@ -175,7 +195,7 @@ macro_rules! operator_new {
                 "jmp rax",
                 ".cfi_endproc",
                 names = sym NAMES,
-                form = sym FORM,
+                form = sym forms::$name,
                 allocate = sym $allocate,
                 by_name = sym by_name,
                 when_exhausted = sym when_exhausted,
@@ -211,7 +231,7 @@ macro_rules! operator_new {
                 "br x16",
                 ".cfi_endproc",
                 names = sym NAMES,
-                form = sym FORM,
+                form = sym forms::$name,
                 allocate = sym $allocate,
                 by_name = sym by_name,
                 when_exhausted = sym when_exhausted,
@@ -245,7 +265,7 @@ macro_rules! operator_new {
                 "jr t1",
                 ".cfi_endproc",
                 names = sym NAMES,
-                form = sym FORM,
+                form = sym forms::$name,
                 allocate = sym $allocate,
                 by_name = sym by_name,
                 when_exhausted = sym when_exhausted,
@@ -281,13 +301,14 @@ macro_rules! operator_new {
                 "br %r1",
                 ".cfi_endproc",
                 names = sym NAMES,
-                form = sym FORM,
+                form = sym forms::$name,
                 allocate = sym $allocate,
                 by_name = sym by_name,
                 when_exhausted = sym when_exhausted,
             );
         }
-    )*};
+        )*
+    };
 }
 
 operator_new! {
