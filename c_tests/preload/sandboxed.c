@@ -115,6 +115,7 @@ int main(int count, char **arguments) {
                  {SYS_mremap, EPERM, "mremap_is_forbidden"},
                  {SYS_madvise, ENOSYS, "madvise_is_missing"},
                  {SYS_madvise, EPERM, "madvise_is_forbidden"},
+                 {SYS_clock_nanosleep, KILL, "clock_nanosleep_ends_the_process"},
                  {SYS_prctl, EPERM, "the_question_for_a_sandbox_is_forbidden"},
                  {SYS_prctl, KILL, "the_question_for_a_sandbox_ends_the_process"}};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -196,7 +196,12 @@ unsafe fn last_attempts(
         if result != Err(Refusal::Exhausted) {
             return Served::of(result);
         }
-        match segments::serve(state, tlsf, request, true) {
+        let served = segments::serve(state, tlsf, request, true);
+        if served.is_exhausted() {
+            // Empty regions count against a limit that the system may have reached.
+            state.remove_empty(tlsf);
+        }
+        match served {
             Served::Segment(segment) if segment.add_to(heap).is_some() => {
                 Served::of(ThreadHeap::allocate(heap, align, bytes))
             }

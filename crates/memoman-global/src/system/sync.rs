@@ -207,6 +207,7 @@ mod between_threads {
     use core::ptr;
     use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, compiler_fence, fence};
 
+    use super::Futex;
     use crate::system::errno::{errno, set_errno};
 
     /// The first word of a freed block, as a link.
@@ -354,7 +355,8 @@ mod between_threads {
     /// the other thread executes. A processor writes a store to its cache within microseconds, and
     /// a thread that is not running has none pending.
     pub(crate) fn let_stores_land() {
-        sleep(1_000_000);
+        // A signal handler takes longer than a store, and a few of them longer still.
+        let _ = (0..4).any(|_| sleep(1_000_000));
     }
 
     /// Waits for a thread that is inside its heap: spins for the first 16 turns, since one that
@@ -367,29 +369,13 @@ mod between_threads {
                 core::hint::spin_loop();
             }
         } else {
-            sleep(50_000);
+            let _ = sleep(50_000);
         }
     }
 
-    /// Keeps errno.
-    fn sleep(nanoseconds: libc::c_long) {
-        let saved = errno();
-        let time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: nanoseconds,
-        };
-        // A raw system call: the C library's nanosleep is a cancellation point, and the calling
-        // thread holds the lock.
-        // SAFETY: clock_nanosleep reads the struct given.
-        unsafe {
-            libc::syscall(
-                libc::SYS_clock_nanosleep,
-                libc::CLOCK_MONOTONIC,
-                0,
-                &raw const time,
-                ptr::null_mut::<libc::timespec>(),
-            );
-        }
-        set_errno(saved);
+    /// Sleeps so long, or until a signal: false. Keeps errno. On a futex that no thread wakes: a
+    /// program with threads may call that in every sandbox, and it is no cancellation point.
+    fn sleep(nanoseconds: u32) -> bool {
+        !Futex::new(0).wait_for(0, nanoseconds)
     }
 }
