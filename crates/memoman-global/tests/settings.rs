@@ -159,15 +159,25 @@ fn when_the_system_has_no_memory_a_request_fails_and_nothing_else_does() {
     );
 }
 
-/// Allocates small blocks until the heap grows, while the system has no room for an ordinary
-/// region. Returns the pages of the new one.
-fn pages_of_the_next_region() -> usize {
-    limit(libc::RLIMIT_AS, (status("VmSize:") << 10) + MIB / 2);
+/// Allocates small blocks until the heap grows, while the system has so much room, which is too
+/// little for an ordinary region. Returns the pages of the new one.
+fn pages_of_the_next_region(room: usize) -> usize {
+    limit(libc::RLIMIT_AS, (status("VmSize:") << 10) + room);
     let before = pool_pages();
     while pool_pages() == before {
         assert!(!heap::malloc(1000).is_null());
     }
     pool_pages() - before
+}
+
+#[test]
+fn where_the_system_has_less_a_region_is_a_quarter() {
+    quietly("where_the_system_has_less_a_region_is_a_quarter", &[], || {
+        while heap::stats().used < 1900 << 10 {
+            heap::malloc(1000);
+        }
+        assert_eq!(pages_of_the_next_region(MIB / 2), 4);
+    });
 }
 
 #[test]
@@ -178,7 +188,7 @@ fn where_the_system_has_little_a_region_is_as_small_as_the_request_needs() {
         while heap::stats().used < 1900 << 10 {
             heap::malloc(1000);
         }
-        assert_eq!(pages_of_the_next_region(), 1);
+        assert_eq!(pages_of_the_next_region(MIB / 5), 1);
         // It holds a segment for such requests, with its headers: 16 of them.
         let before = pool_pages();
         assert!((1..16).all(|_| !heap::malloc(1000).is_null()));
