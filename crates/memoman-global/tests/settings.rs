@@ -172,12 +172,16 @@ fn pages_of_the_next_region(room: usize) -> usize {
 
 #[test]
 fn where_the_system_has_less_a_region_is_a_quarter() {
-    quietly("where_the_system_has_less_a_region_is_a_quarter", &[], || {
-        while heap::stats().used < 1900 << 10 {
-            heap::malloc(1000);
-        }
-        assert_eq!(pages_of_the_next_region(MIB / 2), 4);
-    });
+    quietly(
+        "where_the_system_has_less_a_region_is_a_quarter",
+        &[],
+        || {
+            while heap::stats().used < 1900 << 10 {
+                heap::malloc(1000);
+            }
+            assert_eq!(pages_of_the_next_region(MIB / 2), 4);
+        },
+    );
 }
 
 #[test]

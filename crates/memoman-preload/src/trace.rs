@@ -124,7 +124,7 @@ unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
             return Some(b"libmemoman_record.so is not beside this library (make tools)");
         };
         let before = libc::getenv(c"LD_PRELOAD".as_ptr());
-        if before.is_null() {
+        if before.is_null() || !names_this_library(CStr::from_ptr(before).to_bytes()) {
             // A running program that has loaded this library by dlopen does not start again.
             return Some(b"this library is not in LD_PRELOAD");
         }
@@ -140,6 +140,12 @@ unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
         let old = libc::strdup(before);
         libc::setenv(c"LD_PRELOAD".as_ptr(), preload.as_ptr(), 1);
         libc::setenv(c"MMT_FILE".as_ptr(), trace.as_ptr(), 1);
+        // By its path, which gives the process its name, where it has one.
+        let mut program = Path::new();
+        let (room, most) = (program.text.as_mut_ptr().cast(), 2 * LONGEST - 1);
+        if libc::readlink(c"/proc/self/exe".as_ptr(), room, most) > 0 {
+            libc::execv(program.as_ptr(), arguments);
+        }
         libc::execv(c"/proc/self/exe".as_ptr(), arguments);
         libc::unsetenv(c"MMT_FILE".as_ptr());
         if !old.is_null() {
@@ -149,9 +155,9 @@ unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
     }
 }
 
-/// The recorder's path.
-fn find() -> Option<Path> {
-    // SAFETY: the address is one of this library; the names are C strings.
+/// This library's path, in two parts: its folder, and its name from the slash on.
+fn own_path() -> Option<(&'static [u8], &'static [u8])> {
+    // SAFETY: the address is one of this library; the name is a C string, which stays.
     unsafe {
         let mut about: libc::Dl_info = core::mem::zeroed();
         let own = &raw const AT_LOAD;
@@ -159,7 +165,23 @@ fn find() -> Option<Path> {
             return None;
         }
         let name = CStr::from_ptr(about.dli_fname).to_bytes();
-        let folder = name.get(..name.iter().rposition(|byte| *byte == b'/')?)?;
+        name.split_at_checked(name.iter().rposition(|byte| *byte == b'/')?)
+    }
+}
+
+/// The value of LD_PRELOAD has this library's name, with a folder or without.
+fn names_this_library(value: &[u8]) -> bool {
+    own_path().is_some_and(|(_, name)| {
+        let name = name.get(1..).unwrap_or_default();
+        value.windows(name.len().max(1)).any(|part| part == name)
+    })
+}
+
+/// The recorder's path.
+fn find() -> Option<Path> {
+    let (folder, _) = own_path()?;
+    // SAFETY: C strings.
+    unsafe {
         PLACES.iter().find_map(|place| {
             let mut path = Path::new();
             path.add(folder)?;

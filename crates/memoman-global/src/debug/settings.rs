@@ -73,7 +73,11 @@ pub fn mix_families() {
 /// What is tested when this function frees a block.
 pub(crate) fn tested(by: By) -> By {
     if MIXED.load(Ordering::Relaxed) {
-        By { family: None, ..by }
+        By {
+            family: None,
+            align: None,
+            ..by
+        }
     } else {
         by
     }

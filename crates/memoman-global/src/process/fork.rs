@@ -169,7 +169,9 @@ mod heaps {
         later::forget();
         segments::forget_in_hand();
         let interrupted = LOCK.is_nested();
-        if !interrupted {
+        if interrupted {
+            registry::disown_left_behind();
+        } else {
             registry::forget_others();
         }
         if LOCK.is_last_fork() {

@@ -41,11 +41,11 @@ pub(crate) fn allocate_in_pools(align: usize, bytes: usize) -> Option<NonNull<u8
 fn in_a_region(block: NonNull<u8>) -> Result<(), Misuse> {
     let address = block.as_ptr().addr();
     let header = address.wrapping_sub(HEADER);
-    // Where the header lies in the unit before, that one has a word, too: it is a region's, or a
-    // large block's that reaches to the unit's end.
-    if map::owner_outlined(address) == mapping_word::region()
-        && !map::owner_outlined(header).is_null()
-    {
+    // The header may lie in the unit before, which is then a region's or a segment of it.
+    let before = map::owner_outlined(header);
+    let is_readable =
+        before == mapping_word::region() || (!before.is_null() && !mapping_word::is_large(before));
+    if map::owner_outlined(address) == mapping_word::region() && is_readable {
         Ok(())
     } else {
         Err(Misuse::Foreign)

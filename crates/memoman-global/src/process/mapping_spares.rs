@@ -426,6 +426,10 @@ unsafe fn give_back(mapping: Mapping) {
         let page = memory::page_size();
         let clean = memory::discard(mapping.block(), mapping.bytes, page) > 0;
         if mapping.bytes <= BYTES_MOST && map::prepare(mapping.start, 1) {
+            #[cfg(feature = "late-checks")]
+            if !clean {
+                marks::set(mapping);
+            }
             // One without a slot is lost: addresses without memory.
             let _ = keep(mapping, clean);
         }

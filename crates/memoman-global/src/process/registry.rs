@@ -296,6 +296,19 @@ pub(crate) fn fork_ends() {
     open(gate::FORK);
 }
 
+/// In the child of a fork, before [`forget_others`]: another fork of this process does not take a
+/// heap that was in the middle of a call for a whole one.
+pub(crate) fn disown_left_behind() {
+    all(|heap| {
+        // SAFETY: this thread is the only one, so the heap's owner does not exist.
+        unsafe {
+            if is_anothers(heap) && (*heap).gate.is_left_behind() {
+                (*heap).shared.owned.store(false, Ordering::Relaxed);
+            }
+        }
+    });
+}
+
 /// In the child of a fork: the other threads do not exist, and all were outside their heaps, which
 /// become idle. A heap that was in the middle of a call stays as it is.
 pub(crate) fn forget_others() {
@@ -303,6 +316,7 @@ pub(crate) fn forget_others() {
         // SAFETY: this thread is the only one, so the heap's owner does not exist.
         unsafe {
             if is_anothers(heap) && (*heap).gate.is_left_behind() {
+                ThreadHeap::cool(heap);
                 // Blocks of it that are freed are not used again, nor counted: see `remote`.
                 (*heap).inbox.open();
                 (*heap).shared.owned.store(false, Ordering::Relaxed);

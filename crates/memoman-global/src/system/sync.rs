@@ -208,6 +208,7 @@ mod between_threads {
     use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, compiler_fence, fence};
 
     use super::Futex;
+    use crate::system::clock;
     use crate::system::errno::{errno, set_errno};
 
     /// The first word of a freed block, as a link.
@@ -355,8 +356,16 @@ mod between_threads {
     /// the other thread executes. A processor writes a store to its cache within microseconds, and
     /// a thread that is not running has none pending.
     pub(crate) fn let_stores_land() {
-        // A signal handler takes longer than a store, and a few of them longer still.
-        let _ = (0..4).any(|_| sleep(1_000_000));
+        let slept = (0..4).any(|_| sleep(1_000_000));
+        if !slept {
+            // Signals, or a system that refuses: until two ticks of the clock have passed.
+            for _ in 0..2 {
+                let now = clock::milliseconds();
+                while clock::milliseconds() == now {
+                    core::hint::spin_loop();
+                }
+            }
+        }
     }
 
     /// Waits for a thread that is inside its heap: spins for the first 16 turns, since one that
@@ -373,9 +382,13 @@ mod between_threads {
         }
     }
 
-    /// Sleeps so long, or until a signal: false. Keeps errno. On a futex that no thread wakes: a
-    /// program with threads may call that in every sandbox, and it is no cancellation point.
+    /// Sleeps so long; false if a signal or the system has not let it. Keeps errno. On a futex that
+    /// no thread wakes: sandboxes let threads wait for each other, and it is no cancellation point.
     fn sleep(nanoseconds: u32) -> bool {
-        !Futex::new(0).wait_for(0, nanoseconds)
+        let time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: nanoseconds as libc::c_long,
+        };
+        Futex::new(0).call(libc::FUTEX_WAIT, 0, Some(&time)) == libc::ETIMEDOUT
     }
 }

@@ -10,6 +10,7 @@ use core::ptr::{self, NonNull};
 use memoman_core::{Cursor, Invariant, Step};
 
 use crate::allocator::Misuse;
+use crate::process::lock::LOCK;
 use crate::process::{mapping_spares, misuse};
 use crate::thread::cache::Cache;
 use crate::thread::heap::{ThreadHeap, belongs};
@@ -34,7 +35,8 @@ static AT_EXIT: extern "C" fn() = {
 /// The first damage in the calling thread's heap.
 fn damage() -> Option<(Misuse, *const u8)> {
     let current = lifetime::current();
-    if !current.is_heap() {
+    // A section of the lock that this call has interrupted may be changing the heap.
+    if !current.is_heap() || LOCK.is_away() {
         return None;
     }
     let heap = current.heap();
