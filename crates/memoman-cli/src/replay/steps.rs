@@ -2,6 +2,7 @@
 //! instruction ends in a trap, which takes the kernel a microsecond or two.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Traps of a call, at most: each byte that one instruction copies is one.
 const LIMIT: u64 = 20_000;
@@ -9,6 +10,8 @@ const LIMIT: u64 = 20_000;
 /// The flag that has each instruction trapped.
 const TRAP: i32 = 0x100;
 
+/// The signal's action and the counters belong to the process: one thread at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 static TRAPS: AtomicU64 = AtomicU64::new(0);
 static COUNT: AtomicU64 = AtomicU64::new(0);
 /// Where the latest trap was: an instruction that repeats itself is trapped each time.
@@ -40,11 +43,14 @@ pub(super) struct Steps {
     before: libc::sigaction,
     /// What a call of nothing takes.
     empty: u64,
+    /// Released after the action of before is back.
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Steps {
     /// None when the signal cannot be had.
     pub(super) fn new() -> Option<Steps> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: zeros are a valid action; SA_SIGINFO is for a handler of this type.
         let before = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
@@ -56,7 +62,11 @@ impl Steps {
             }
             before
         };
-        let mut steps = Steps { before, empty: 0 };
+        let mut steps = Steps {
+            before,
+            empty: 0,
+            _alone: alone,
+        };
         let nothing: &mut dyn FnMut() = &mut || {};
         let nothing = std::hint::black_box(nothing);
         let least = (0..100).map(|_| steps.of(&mut *nothing).instructions);
