@@ -99,10 +99,10 @@ links_shared() {
 
 shim_exports() { ! comm -23 <(sort "$sources/shim.names") <(defined -D "$shim") | grep .; }
 
-# The constructors are one pointer of memoman's, for the fork handlers; in the shim that of
-# MEMOMAN_TRACE and the compiler's own one stand beside it.
+# The constructors are one pointer of memoman's, for the fork handlers; in the shim those of
+# MEMOMAN_TRACE and of the names, and the compiler's own one stand beside it.
 registers_at_load() {
-    constructors "$archive" 8 && constructors "$so" 8 && constructors "$shim" 24
+    constructors "$archive" 8 && constructors "$so" 8 && constructors "$shim" 32
 }
 constructors() {
     local bytes
