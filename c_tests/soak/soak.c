@@ -140,9 +140,15 @@ static mm_stats_t global_stats(engine *e) {
     return stats;
 }
 
+/* The figures count a cached block of more than 2 KiB with the least bytes of its class, a
+ * sixteenth less at most. */
+static size_t global_beyond(const mm_stats_t *stats) {
+    return stats->free / 16;
+}
+
 static const engine_front global_front = {
     global_malloc, global_calloc, global_memalign, global_realloc, NULL,
-    global_free,   mm_block_size, global_validate, global_stats,
+    global_free,   mm_block_size, global_validate, global_stats,  global_beyond,
 };
 
 TEST(soak, global) {
@@ -213,9 +219,14 @@ static mm_stats_t shim_stats(engine *e) {
     return stats;
 }
 
+/* The usable bytes of a large block end less than 16 KiB before its mapping. */
+static size_t shim_beyond(const mm_stats_t *stats) {
+    return global_beyond(stats) + (shim.info().hblks << 14);
+}
+
 static const engine_front shim_front = {
     shim_malloc, shim_calloc, shim_memalign, shim_realloc, NULL,
-    shim_free,   shim_usable, shim_validate, shim_stats,
+    shim_free,   shim_usable, shim_validate, shim_stats,   shim_beyond,
 };
 
 TEST(soak, shim) {

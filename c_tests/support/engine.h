@@ -50,6 +50,8 @@ typedef struct engine_front {
     int (*validate)(engine *);
     /* Figures that the heap does not report come from the engine's model. */
     mm_stats_t (*stats)(engine *);
+    /* How many bytes more in use than `usable` says the figures may report; NULL: none. */
+    size_t (*beyond)(const mm_stats_t *);
 } engine_front;
 
 extern const engine_front engine_handle;
