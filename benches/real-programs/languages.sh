@@ -91,7 +91,7 @@ PY
 # ruby: objects, text, threads
 program_ruby() {
     cat >work.rb <<'RB'
-require "digest"
+require "digest/sha2"
 def work(seed)
   map = {}
   80_000.times { |i| map["key #{(i * 7919 + seed) % 30011}"] = [i, "x" * (i % 40), { n: i }] }
