@@ -193,7 +193,7 @@ for variant in plain dev asan; do
 done
 required tsan two threads fork
 required any H sanitizer text plots artefacts debugger build programs fuzz soak install examples \
-    crates docs workflows coverage symbolic mutants planted
+    crates docs workflows coverage symbolic mutants planted see
 printf '%5ds  done; logs in %s\n' $((SECONDS - began)) "$logs"
 table
 ! grep -q '	FAILED$' "$results" && scripts/release-check.sh stamp

@@ -164,6 +164,9 @@ PYTHON
 }
 if [ -e "$library/libmemoman_preload.so" ]; then
     check MEMOMAN_TRACE-records short_cut
+    check operators-under-the-shim env MEMOMAN_SHIM="$library/libmemoman_preload.so" \
+        cargo test --quiet --manifest-path "$root/Cargo.toml" --package memoman-cli --test record \
+        operators_are_recorded_once
     check top-sees-fragmentation top_sees
 else
     skip "MEMOMAN_TRACE-records $library/libmemoman_preload.so is missing: make"
@@ -175,8 +178,16 @@ sends() {
         "$library/libmemoman.a" -lpthread -o sends && ./sends &&
         "$memoman" import sends.mmr -o sends.mmt
 }
+# Of a program with heaps of its own the recorder says so once, and of no other.
+own_heaps_are_named() {
+    "$memoman" record -o own.mmt -- ./sends 2>own.err >own.txt
+    [ "$(grep -c 'its own handle heaps' own.err)" = 1 ] &&
+        "$memoman" record -o own.mmt -- sh -c : 2>own.err &&
+        ! grep 'its own handle heaps' own.err
+}
 if [ -e "$library/libmemoman.a" ]; then
     check records-are-imported sends && seen sends
+    check own-heaps-are-named own_heaps_are_named
 else
     skip "records-are-imported $library/libmemoman.a is missing: make"
 fi

@@ -2,20 +2,12 @@
  * multi_heap_memoman.c under stubs of ESP-IDF, linked as in a project, on a RISC-V board of QEMU:
  * what heap_caps expects of multi_heap.h, as assertions.
  */
-#include "../firmware/semihosting.h"
+#include "../firmware/require.h"
 
 #include <esp_rom_sys.h>
 #include <freertos/FreeRTOS.h>
 #include <multi_heap.h>
 #include <stdlib.h>
-
-#define REQUIRE(condition)                                                                     \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            host_print("FAILED: " #condition "\n");                                            \
-            host_exit(1);                                                                      \
-        }                                                                                      \
-    } while (0)
 
 static unsigned char memory[16 * 1024];
 static portMUX_TYPE mutex;

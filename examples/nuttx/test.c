@@ -2,7 +2,7 @@
  * mm_memoman.c under stubs of NuttX, on a board of QEMU: what the system expects of a heap manager,
  * as assertions.
  */
-#include "../firmware/semihosting.h"
+#include "../firmware/require.h"
 
 #include <assert.h>
 #include <malloc.h>
@@ -12,14 +12,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <syslog.h>
-
-#define REQUIRE(condition)                                                                     \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            host_print("FAILED: " #condition "\n");                                            \
-            host_exit(1);                                                                      \
-        }                                                                                      \
-    } while (0)
 
 static unsigned char first[8 * 1024] __attribute__((aligned(8))), second[4 * 1024];
 static int masked, panics, thread = 1, lines;

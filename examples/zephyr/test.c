@@ -2,21 +2,13 @@
  * memoman_heap.c under a kernel of stubs, on a board of QEMU: what k_heap promises, as assertions.
  * A thread that waits is the test itself: k_sem_take frees a block in its stead, or lets time pass.
  */
-#include "../firmware/semihosting.h"
+#include "../firmware/require.h"
 #include "memoman_heap.h"
 
 #include <errno.h>
 #include <string.h>
 #include <zephyr/sys/heap_listener.h>
 #include <zephyr/sys/printk.h>
-
-#define REQUIRE(condition)                                                                     \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            host_print("FAILED: " #condition "\n");                                            \
-            host_exit(1);                                                                      \
-        }                                                                                      \
-    } while (0)
 
 MEMOMAN_HEAP_DEFINE(heap, 8 * 1024);
 

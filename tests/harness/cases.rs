@@ -1,6 +1,6 @@
 //! Many kinds of misuse, each with blocks of several sizes, under the shims: the program
-//! c_tests/cases, a process for each kind and size. `expected.txt` beside it has what must become
-//! of each:
+//! c_tests/cases, a process for each kind and size. `expected.txt` beside it has the required end
+//! of each run:
 //!
 //! ```text
 //! // kind     release  debug     a letter for each of the sizes in its first line
@@ -143,6 +143,7 @@ pub(crate) fn trials(workshop: &Arc<Workshop>, results: &Arc<Results>) -> Vec<Tr
         let stopped = letters().filter(|one| "SF".contains(**one)).count();
         let found = letters().filter(|one| **one != '-').count();
         let all = letters().count();
+        // Guards edits of the table: its letters are what the runs below must do.
         trials.push(note("counts", shim.name, results, move || {
             println!("{}: {stopped} of {all} stopped, {found} found", shim.name);
             let [least_stopped, least_found] = shim.least;

@@ -175,7 +175,7 @@ fn forged_events_end_in_a_result_or_in_a_line() {
         Kind::Reset,
     ];
     let mut random = Random(4);
-    for round in 0..count() * 3 / 10 {
+    for round in 0..count() * 3 / 5 {
         let header = Header {
             pid: u32::MAX,
             started: edges[round % edges.len()],
@@ -209,9 +209,8 @@ fn forged_events_end_in_a_result_or_in_a_line() {
             };
             let step = if round % 4 == 3 { u64::MAX / 300 } else { 1000 };
             time = time.saturating_add(step);
-            if builder.push(&event).is_err() {
-                continue;
-            }
+            // Refused where it is too strange.
+            let _ = builder.push(&event);
         }
         builder.finish(Ended::Complete, u64::MAX).unwrap();
         for arguments in COMMANDS {

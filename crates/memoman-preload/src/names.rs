@@ -14,7 +14,7 @@ use crate::contract;
 /// C's `malloc`.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(bytes: usize) -> *mut c_void {
-    // The operators compare families from their first call on.
+    // Decides which names there are before the first operator runs.
     #[cfg(memoman_debug)]
     crate::bound::names_are_own();
     heap::malloc(bytes).cast()

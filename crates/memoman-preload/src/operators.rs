@@ -56,11 +56,11 @@ pub(crate) fn look_up_operators() {
 /// The definition to jump to without memory. Without one there is no C++ runtime: a nothrow form
 /// returns null, and as nothing can throw, the others print one line and abort.
 extern "C" fn when_exhausted(form: &Form) -> *const c_void {
-    // The runtime's operator may get its block from `malloc` after all.
-    #[cfg(memoman_debug)]
-    heap::debug::mix_families();
     let next = form.next.search();
     if !next.is_null() {
+        // The runtime's operator may get its block from `malloc` after all.
+        #[cfg(memoman_debug)]
+        heap::debug::mix_families();
         return next;
     }
     if form.next.name().to_bytes().ends_with(b"nothrow_t") {

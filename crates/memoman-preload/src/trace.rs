@@ -24,7 +24,8 @@ const LONGEST: usize = 900;
 #[unsafe(link_section = ".init_array")]
 static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
-        // SAFETY: no other thread runs, so that the environment is this one's.
+        // SAFETY: before the program's first instruction no other thread runs. Where `dlopen` loads
+        // this library, nothing is changed: it is not in LD_PRELOAD.
         unsafe { start_again() }
     }
     at_load
@@ -101,6 +102,11 @@ unsafe fn start_again() {
 unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
     // SAFETY: C strings, and buffers of the stated lengths.
     unsafe {
+        let before = libc::getenv(c"LD_PRELOAD".as_ptr());
+        if before.is_null() || !names_this_library(CStr::from_ptr(before).to_bytes()) {
+            // A running program that has loaded this library by dlopen does not start again.
+            return Some(b"this library is not in LD_PRELOAD");
+        }
         if libc::access(file.as_ptr(), libc::F_OK) == 0 {
             return Some(b"the file exists");
         }
@@ -123,11 +129,6 @@ unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
         let Some(recorder) = find() else {
             return Some(b"libmemoman_record.so is not beside this library (make tools)");
         };
-        let before = libc::getenv(c"LD_PRELOAD".as_ptr());
-        if before.is_null() || !names_this_library(CStr::from_ptr(before).to_bytes()) {
-            // A running program that has loaded this library by dlopen does not start again.
-            return Some(b"this library is not in LD_PRELOAD");
-        }
         let mut preload = Path::new();
         let fits = preload
             .add(recorder.text.get(..recorder.length)?)
@@ -143,7 +144,9 @@ unsafe fn replace(file: &CStr) -> Option<&'static [u8]> {
         // By its path, which gives the process its name, where it has one.
         let mut program = Path::new();
         let (room, most) = (program.text.as_mut_ptr().cast(), 2 * LONGEST - 1);
-        if libc::readlink(c"/proc/self/exe".as_ptr(), room, most) > 0 {
+        let length = libc::readlink(c"/proc/self/exe".as_ptr(), room, most);
+        // A path of the whole room is cut short.
+        if (1..most as isize).contains(&length) {
             libc::execv(program.as_ptr(), arguments);
         }
         libc::execv(c"/proc/self/exe".as_ptr(), arguments);
@@ -203,23 +206,22 @@ fn arguments() -> *const *const c_char {
             return ptr::null();
         }
         let (mut text, mut used, mut room) = (ptr::null_mut::<u8>(), 0usize, 0usize);
-        loop {
+        let whole = loop {
             if used == room {
                 room = room * 2 + 4096;
                 let more = libc::realloc(text.cast(), room).cast::<u8>();
                 if more.is_null() {
-                    break;
+                    break false;
                 }
                 text = more;
             }
-            let read = libc::read(file, text.add(used).cast(), room - used);
-            let Some(read) = usize::try_from(read).ok().filter(|read| *read > 0) else {
-                break;
-            };
-            used += read;
-        }
+            match libc::read(file, text.add(used).cast(), room - used) {
+                read if read > 0 => used += read as usize,
+                read => break read == 0,
+            }
+        };
         libc::close(file);
-        if text.is_null() || used == 0 || *text.add(used - 1) != 0 {
+        if !whole || used == 0 || *text.add(used - 1) != 0 {
             return ptr::null();
         }
         let ends = |at: &usize| *text.add(*at) == 0;

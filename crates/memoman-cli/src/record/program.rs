@@ -83,11 +83,12 @@ pub(super) fn has_own_heaps(path: &Path) -> bool {
     let Ok(file) = File::open(path) else {
         return false;
     };
+    let creates = |name| matches!(name, "mm_create" | "mm_create_for" | "mm_create_with_pool");
     let cache = object::ReadCache::new(file);
     object::File::parse(&cache).is_ok_and(|program| {
         program
             .symbols()
-            .any(|symbol| symbol.is_definition() && symbol.name() == Ok("mm_create_with_pool"))
+            .any(|symbol| symbol.is_definition() && symbol.name().is_ok_and(creates))
     })
 }
 

@@ -1,11 +1,11 @@
 //! The instructions of a call by single steps, where the processor's counter cannot be read: each
-//! instruction ends in a trap, which takes the kernel a microsecond or two.
+//! instruction ends in a trap, which takes the kernel some microseconds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Traps of a call, at most: each byte that one instruction copies is one.
-const LIMIT: u64 = 20_000;
+const LIMIT: u64 = 2_000;
 
 /// The flag that has each instruction trapped.
 const TRAP: i32 = 0x100;
@@ -33,7 +33,6 @@ extern "C" fn trapped(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut lib
 /// What a call took.
 pub(super) struct Stepped {
     pub(super) instructions: u64,
-    pub(super) traps: u64,
     /// The count has not ended before the call.
     pub(super) whole: bool,
 }
@@ -88,11 +87,9 @@ impl Steps {
         unsafe {
             std::arch::asm!("pushfq", "and dword ptr [rsp], {}", "popfq", const !TRAP);
         }
-        let traps = TRAPS.load(Ordering::Relaxed);
         Stepped {
             instructions: COUNT.load(Ordering::Relaxed).saturating_sub(self.empty),
-            traps,
-            whole: traps < LIMIT,
+            whole: TRAPS.load(Ordering::Relaxed) < LIMIT,
         }
     }
 }

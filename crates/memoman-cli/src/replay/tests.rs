@@ -63,6 +63,47 @@ fn every_allocator_serves_the_calls() {
     }
 }
 
+/// Calls that copy much do not keep the others from being counted; that a count has ended early is
+/// said.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn long_copies_leave_the_other_calls_counted() {
+    let mut calls = Calls {
+        threads: 1,
+        blocks: 400,
+        ..Calls::default()
+    };
+    let mut push = |block, size, what| {
+        calls.list.push(Call {
+            size,
+            block,
+            thread: 0,
+            what,
+            align: 0,
+        });
+        calls.times.push(1000 * calls.times.len() as u64);
+    };
+    // Two blocks that move past each other, each time with all that they hold.
+    for n in 0..100 {
+        push(2 * n, 30_000, What::Malloc);
+        push(2 * n + 1, 16, What::Malloc);
+        push(2 * n, 60_000, What::Realloc);
+    }
+    for n in 0..100 {
+        push(2 * n + 1, 0, What::Free);
+    }
+    calls.count();
+    let result = replay(&calls, &[Name::Memoman], None, 1).unwrap();
+    let Some(worst) = result.worst else {
+        assert!(result.no_worst.is_some());
+        return;
+    };
+    if worst.counted < calls.list.len() {
+        assert_eq!(worst.counted, 3 * 25, "{worst:?}");
+        assert!(worst.at_least, "{worst:?}");
+    }
+}
+
 /// A pool of the footprint serves; in half of it the first refusal is named.
 #[test]
 fn a_pool_that_is_too_small_refuses() {

@@ -14,7 +14,7 @@ use crate::calls::{Allocator, Calls, Slot, What, run};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Worst {
     pub(super) instructions: u64,
-    /// The count has ended there: the call takes more.
+    /// The count of a call has ended before the call: the worst one may take more.
     pub(super) at_least: bool,
     pub(super) call: usize,
     #[serde(skip)]
@@ -68,14 +68,8 @@ fn by_steps(calls: &Calls, pool: &mut Pool) -> Option<Worst> {
     use crate::progress::Progress;
     use std::time::Instant;
 
-    /// Slowest calls of a kind that are counted by single steps.
-    const SLOWEST: usize = 1000;
-    /// Traps of single steps, at most: a second or two; fewer in tests.
-    const TRAPS: u64 = if cfg!(debug_assertions) {
-        100_000
-    } else {
-        1_000_000
-    };
+    /// Slowest calls of a kind that are counted by single steps; fewer in tests.
+    const SLOWEST: usize = if cfg!(debug_assertions) { 25 } else { 250 };
 
     // The least time of each call in a few runs.
     let mut times = vec![u64::MAX; calls.list.len()];
@@ -97,22 +91,19 @@ fn by_steps(calls: &Calls, pool: &mut Pool) -> Option<Worst> {
         }
     }
     let steps = Steps::new()?;
-    let mut progress = Progress::new("counting", TRAPS);
-    let (mut worst, mut whole, mut counted, mut traps) = ((0, 0), true, 0, 0);
+    let all = chosen.iter().filter(|chosen| **chosen).count();
+    let mut progress = Progress::new("counting", all as u64);
+    let (mut worst, mut whole, mut counted) = ((0, 0), true, 0);
     measured(calls, pool, |number, make| {
-        if !chosen[number] || traps > TRAPS {
+        if !chosen[number] {
             make();
             return;
         }
         let stepped = steps.of(make);
-        if stepped.instructions > worst.0 {
-            (worst, whole) = ((stepped.instructions, number), stepped.whole);
-        }
-        traps += stepped.traps;
+        worst = worst.max((stepped.instructions, number));
+        whole &= stepped.whole;
         counted += 1;
-        if counted % 64 == 0 {
-            progress.at(traps);
-        }
+        progress.at(counted as u64);
     })?;
     named(calls, worst, counted).map(|worst| Worst {
         at_least: !whole,

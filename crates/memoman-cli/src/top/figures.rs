@@ -107,7 +107,7 @@ impl Published {
                 process.pid()
             )));
         }
-        if !(84..LONGEST).contains(&layout) || bytes < 16 + layout + 32 || bytes > LONGEST {
+        if !(104..LONGEST).contains(&layout) || bytes < 16 + layout + 32 || bytes > LONGEST {
             return Err(broken());
         }
         let mut object = vec![0; bytes];
@@ -159,6 +159,7 @@ impl Published {
         };
         let places = &published.places;
         if !places.quantum.is_power_of_two()
+            || places.quantum > 4096
             || places.block_min < places.quantum
             || places.header != word as u64
         {

@@ -52,8 +52,8 @@ impl Process {
         let error = std::io::Error::last_os_error();
         Err(match error.raw_os_error() {
             Some(libc::EPERM) if read < 0 => Error::failed(format_args!(
-                "no permission to read process {}: run memoman as its user, or as root where \
-                 /proc/sys/kernel/yama/ptrace_scope is not 0",
+                "no permission to read process {}: run memoman as its user, or as root with \
+                 CAP_SYS_PTRACE where /proc/sys/kernel/yama/ptrace_scope is not 0",
                 self.pid
             )),
             Some(libc::ESRCH) if read < 0 => {
@@ -71,7 +71,8 @@ impl Process {
         let maps =
             std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).map_err(|error| {
                 Error::failed(format_args!(
-                    "no permission to look at process {}: {error}; run memoman as its user",
+                    "no permission to look at process {}: {error}; run memoman as its user, or \
+                     with CAP_SYS_PTRACE",
                     self.pid
                 ))
             })?;

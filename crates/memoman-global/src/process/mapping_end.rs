@@ -2,9 +2,9 @@
 //! [`LEAST`] bytes of the mapping follow it. They are zero, and tested when the block is freed or
 //! resized: an overflow has left other bytes there.
 //!
-//! Pages from the system are zero already, so no fresh page is touched for it. The distance of the
-//! end from the mapping's lies in the block's word in the map; 0, and nothing is tested, where it
-//! does not fit. Elsewhere all distances are 0.
+//! Pages from the system are zero already, so nothing is written for it in a fresh mapping; the
+//! test reads the last page. The distance of the end from the mapping's lies in the block's word in
+//! the map; 0, and nothing is tested, where it does not fit. Elsewhere all distances are 0.
 
 use crate::process::map::Owner;
 use crate::process::mapping_word::{Mapping, Use};

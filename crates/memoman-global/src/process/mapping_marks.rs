@@ -1,8 +1,8 @@
 //! Marks in the mappings that are kept for the next large blocks: a write after free of a large
 //! block is found when the mapping is used again or returned, and at exit.
 //!
-//! With the feature `late-checks` only. The mark takes the first bytes: the program has most likely
-//! written there, so no fresh page is touched.
+//! With the feature `late-checks` only. The mark takes the first bytes, where the program has most
+//! likely written; the end of a block that was cut may take a fresh page for it.
 
 use crate::process::mapping_word::Mapping;
 #[cfg(feature = "late-checks")]

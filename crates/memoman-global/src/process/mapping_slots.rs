@@ -133,13 +133,15 @@ impl Slots {
         (fits && exchanged(slot, seen, 0)).then(|| unpack(seen))
     }
 
-    /// Takes out a mapping that ends where this one begins, or begins where it ends. O(slots).
+    /// Takes out a mapping that ends where this one begins, or begins where it ends, unless both
+    /// together are too large for a slot. O(slots).
     pub(crate) fn take_beside(&self, mapping: Mapping) -> Option<Mapping> {
         for slot in self.used() {
             let seen = slot.load(Ordering::Relaxed);
             let other = unpack(seen);
             let beside = other.start == mapping.end() || other.end() == mapping.start;
-            if seen != 0 && beside && exchanged(slot, seen, 0) {
+            let fits = other.bytes <= BYTES_MOST - mapping.bytes;
+            if seen != 0 && beside && fits && exchanged(slot, seen, 0) {
                 return Some(other);
             }
         }

@@ -280,14 +280,14 @@ fn release_above(most: usize) -> bool {
 }
 
 /// Reports the kept mappings that have been written to. They are not kept any more: the process
-/// ends.
+/// ends. Outside every section of the lock.
 #[cfg(all(feature = "late-checks", target_os = "linux"))]
 pub(crate) fn test_all() {
     for _ in 0..SLOTS.len() {
         let Some(mapping) = SLOTS.take(0, None) else {
             break;
         };
-        // SAFETY: taken out, so it is this thread's; the calling thread holds no lock.
+        // SAFETY: taken out, so it is this thread's; the calling thread holds no lock (caller).
         unsafe { marks::test(mapping) };
     }
 }
@@ -341,6 +341,7 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
             };
             if least.bytes >= mapping.bytes {
                 if let Some(other) = SLOTS.put(least) {
+                    marks::test(other);
                     give_back(other);
                 }
                 break;
@@ -398,6 +399,8 @@ fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
     let entry = map::entry(mapping.start)?;
     entry.store(mapping.word(Use::Spare(clean)), Ordering::Relaxed);
     let other = SLOTS.put(mapping)?;
+    // SAFETY: taken out, so it is this thread's; large blocks are served without a lock.
+    unsafe { marks::test(other) };
     forget(other);
     Some(other)
 }
@@ -431,7 +434,9 @@ unsafe fn give_back(mapping: Mapping) {
                 marks::set(mapping);
             }
             // One without a slot is lost: addresses without memory.
-            let _ = keep(mapping, clean);
+            if let Some(other) = keep(mapping, clean) {
+                memory::discard(other.block(), other.bytes, page);
+            }
         }
     }
 }

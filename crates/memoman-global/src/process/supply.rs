@@ -166,6 +166,8 @@ unsafe fn persist(heap: *mut ThreadHeap, request: &Request) -> Served {
         }
         sync::pause(u32::MAX);
     }
+    // What is kept counts against the limits.
+    mapping_spares::release();
     // SAFETY: the caller's duties.
     unsafe { take(heap, request) }
 }

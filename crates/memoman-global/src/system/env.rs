@@ -10,8 +10,10 @@ use crate::system::stderr::Line;
 const PREFIX: &[u8] = b"MEMOMAN_";
 
 /// The variables that have the prefix.
-#[cfg(not(memoman_debug))]
+#[cfg(all(not(memoman_debug), feature = "late-checks"))]
 const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE";
+#[cfg(not(any(memoman_debug, feature = "late-checks")))]
+const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS";
 #[cfg(memoman_debug)]
 const NAMES: &[u8] = b"MEMOMAN_RESERVE, MEMOMAN_GROW, MEMOMAN_LOCK, MEMOMAN_STATS, MEMOMAN_TRACE, \
     MEMOMAN_LEAKS, MM_DEBUG_VALIDATE_SHIFT, MM_DEBUG_STACK, MM_DEBUG_FAMILIES";

@@ -115,7 +115,7 @@ pub(crate) struct Cache {
     /// The next drains to skip: the last one gave too little.
     pub(crate) pause: u8,
     /// Bytes of room of all classes.
-    room_bytes: usize,
+    pub(crate) room_bytes: usize,
 }
 
 /// Offsets and a size, for readers outside.
@@ -376,12 +376,6 @@ impl Cache {
                 (*Cache::class(this, class)).left = 0;
             }
         }
-    }
-
-    /// Bytes of room of all classes.
-    pub(crate) unsafe fn room_bytes(this: *mut Cache) -> usize {
-        // SAFETY: the cache is this thread's (caller).
-        unsafe { (*this).room_bytes }
     }
 
     /// The number of classes with room.

@@ -349,9 +349,9 @@ impl ThreadHeap {
         unsafe {
             ThreadHeap::cool(heap);
             let core = ThreadHeap::tlsf(heap);
-            let cached = Cache::room_bytes(ThreadHeap::cache(heap));
+            let cached = (*ThreadHeap::cache(heap)).room_bytes;
             let charge = core.pool_bytes() - core.used_bytes() + cached;
-            // (The sum first: in the child of a fork between the two it is not too small.)
+            // The sum is raised first: a fork between the two leaves it too large, never too small.
             let is_warm = WARM.fetch_add(charge, Ordering::Relaxed) + charge <= WARM_MOST;
             (*heap).warm.store(charge, Ordering::Relaxed);
             if !is_warm {

@@ -2,7 +2,7 @@
 //! has met: headers of live blocks, links of free ones, marks of cached ones and of kept mappings.
 //!
 //! It costs no call anything. The work is bounded, takes no lock, waits for no thread and reads the
-//! thread's own heap only.
+//! thread's own heap and the kept mappings only.
 
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -24,6 +24,10 @@ const BLOCKS_MOST: usize = 4096;
 #[unsafe(link_section = ".fini_array.00102")]
 static AT_EXIT: extern "C" fn() = {
     extern "C" fn at_exit() {
+        // A section of the lock that this call has interrupted may be changing the heap.
+        if LOCK.is_away() {
+            return;
+        }
         if let Some((misuse, address)) = damage() {
             misuse::report_global(misuse, address);
         }
@@ -35,8 +39,7 @@ static AT_EXIT: extern "C" fn() = {
 /// The first damage in the calling thread's heap.
 fn damage() -> Option<(Misuse, *const u8)> {
     let current = lifetime::current();
-    // A section of the lock that this call has interrupted may be changing the heap.
-    if !current.is_heap() || LOCK.is_away() {
+    if !current.is_heap() {
         return None;
     }
     let heap = current.heap();

@@ -26,7 +26,7 @@ pub(crate) fn write_if_new() {
     // SAFETY: the callback gets `files`, and returns at its first call.
     unsafe { libc::dl_iterate_phdr(Some(count), (&raw mut files).cast()) };
     let [loaded, unloaded] = files;
-    UNLOADED.store(unloaded, Ordering::Relaxed);
+    UNLOADED.fetch_max(unloaded, Ordering::Relaxed);
     if loaded != WRITTEN.swap(loaded, Ordering::Relaxed) {
         write_new();
     }
