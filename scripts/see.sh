@@ -162,6 +162,37 @@ PYTHON
     wait "$pid" 2>/dev/null
     return $status
 }
+# Live figures of a handle heap, in a program with the archive and in one with the shared library;
+# what is missing where another user asks.
+top_sees_a_handle_heap() { # the compiler's last arguments
+    local pid status=1 address used
+    gcc -std=c11 -Wall -Wextra -I "$library/include" "$programs/lasting.c" "$@" -lpthread \
+        -o lasting || return
+    LD_LIBRARY_PATH=$library ./lasting >lasting.txt &
+    pid=$!
+    for _ in $(seq 100); do
+        [ -s lasting.txt ] && break
+        sleep 0.1
+    done
+    read -r address used <lasting.txt
+    "$memoman" top --json --heap "$address" "$pid" >top.json && grep "\"used\":$used\b" top.json &&
+        permission_is_named "$pid" && status=0
+    kill "$pid"
+    wait "$pid" 2>/dev/null
+    return $status
+}
+permission_is_named() { # process
+    [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null || return 0
+    chmod a+rx "$work" && install -m 755 "$memoman" top-of-another
+    ! setpriv --reuid=65534 --regid=65534 --clear-groups ./top-of-another top "$1" 2>top.err &&
+        grep 'no permission' top.err
+}
+if [ -e "$library/libmemoman.a" ]; then
+    check top-sees-a-handle-heap top_sees_a_handle_heap "$library/libmemoman.a"
+    check top-sees-a-handle-heap-of-the-library top_sees_a_handle_heap -L "$library" -lmemoman
+else
+    skip "top-sees-a-handle-heap $library/libmemoman.a is missing: make"
+fi
 if [ -e "$library/libmemoman_preload.so" ]; then
     check MEMOMAN_TRACE-records short_cut
     check operators-under-the-shim env MEMOMAN_SHIM="$library/libmemoman_preload.so" \
