@@ -155,15 +155,24 @@ pack() {
         gzip -9n <"$work/archive.tar" >"$target/firmware/$stem.tar.gz"
 }
 
-# The page's path: unpack, check the sums, link with one line.
+# The page's path: unpack, check the sums, link the page's program with its command. That needs
+# newlib, which scripts/setup.sh check-embedded installs; without it, a program of its own.
 unpacks_and_links() {
+    local page=$root/docs/book/embedded.md
     mkdir -p "$work/user" && cd "$work/user" && tar xzf "$target/firmware/$stem.tar.gz" &&
-        cd "$stem" && sha256sum --quiet -c SHA256SUMS &&
+        cd "$stem" && sha256sum --quiet -c SHA256SUMS || return 1
+    if [ -e "$(arm-none-eabi-gcc -print-file-name=nosys.specs)" ]; then
+        sed -n '\,^/\* heap.c \*/,,/^```/{/^```/!p}' "$page" >firmware.c
+        echo 'int main(void) { return heap_init(); }' >>firmware.c
+        sed -n '/^\$ arm-none-eabi-gcc -mcpu=cortex-m0 /,/^```/{/^```/!{s/^\$ //;p}}' "$page" >link
+        cat link && bash -e link
+    else
         printf '#include <memoman.h>\nstatic size_t ram[1024];\nint _start(void);\n%s\n' \
             'int _start(void) { return mm_malloc(mm_create_with_pool(ram, 4096), 8) == NULL; }' \
-            >firmware.c &&
+            >firmware.c
         arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb -Os -nostdlib -Iinclude firmware.c \
             thumbv6m/libmemoman.a -lgcc -Wl,--gc-sections -o firmware.elf
+    fi
 }
 
 # What the manifests say is there, and of this version.

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `calls.rs` | malloc and the rest |
 //! | `report.rs` | the report of a fault on stderr |
-//! | `sanitizer.rs` | the stack of a report, from a sanitizer's runtime |
 //! | `leaks.rs` | validation and the list of leaks at exit |
 //! | `stack.rs` | the return addresses beyond the first one |
 //! | `settings.rs` | `MM_DEBUG_VALIDATE_SHIFT`, `MM_DEBUG_STACK`, `MM_DEBUG_FAMILIES` |
@@ -12,7 +11,6 @@
 pub(crate) mod calls;
 pub(crate) mod leaks;
 pub(crate) mod report;
-mod sanitizer;
 pub(crate) mod settings;
 mod stack;
 

@@ -2,9 +2,8 @@
 
 use memoman_debug::{Fault, Kind, Known};
 
-use crate::debug::sanitizer;
 use crate::system::stderr::Line;
-use crate::system::{memory, program};
+use crate::system::{memory, program, sanitizer};
 
 /// Prints a fault and its block on stderr, in one `write`, and the stack, if the program has a
 /// sanitizer. Called without the lock: a symbol's lookup may take the dynamic linker's.

@@ -11,6 +11,7 @@
 //! | `errno.rs` | the calling thread's errno |
 //! | `key.rs` | a word of each thread, notice of the thread's end |
 //! | `program.rs` | the process: its environment, files, forks, end |
+//! | `sanitizer.rs` | the stack of a report, from a sanitizer's runtime |
 //! | `windows/` | the files above that name the system, for Windows |
 
 pub(crate) mod env;
@@ -28,6 +29,8 @@ pub(crate) mod key;
 pub(crate) mod memory;
 #[cfg_attr(windows, path = "windows/program.rs")]
 pub(crate) mod program;
+#[cfg(any(memoman_debug, feature = "sanitizer-stack"))]
+pub(crate) mod sanitizer;
 #[cfg_attr(windows, path = "windows/signals.rs")]
 pub(crate) mod signals;
 #[cfg_attr(windows, path = "windows/sync.rs")]

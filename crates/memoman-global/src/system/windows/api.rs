@@ -1,7 +1,7 @@
 //! What this crate uses of Windows: kernel32's functions and their constants. The C library's are
 //! those of every program: the `libc` crate has them.
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_char, c_void};
 
 pub(crate) const MEM_COMMIT: u32 = 0x1000;
 pub(crate) const MEM_RESERVE: u32 = 0x2000;
@@ -86,6 +86,16 @@ unsafe extern "system" {
         template: isize,
     ) -> isize;
     pub(crate) fn CloseHandle(handle: isize) -> i32;
+}
+
+/// The function of that name in ntdll.dll, which every process has loaded; null if there is none.
+/// Takes the loader's lock. A thread that ends holds it while it waits for the lock under which the
+/// callbacks of fiber-local storage run, so a callback must not call this.
+pub(crate) fn in_ntdll(name: &CStr) -> *mut c_void {
+    // SAFETY: two C strings.
+    keeping_error(|| unsafe {
+        GetProcAddress(GetModuleHandleA(c"ntdll.dll".as_ptr()), name.as_ptr())
+    })
 }
 
 /// Runs `work` and keeps the thread's last error: `malloc` and `free` leave it as it is.

@@ -6,12 +6,13 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::system::windows::{
-    FlsAlloc, FlsFree, FlsGetValue, FlsSetValue, GetModuleHandleA, GetProcAddress, NO_INDEX,
-    keeping_error,
+    FlsAlloc, FlsFree, FlsGetValue, FlsSetValue, NO_INDEX, in_ntdll, keeping_error,
 };
 
 /// What is called at the end of a thread.
 static ENDED: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+/// `RtlDllShutdownInProgress`, looked up before the first callback, which must not.
+static IS_ENDING: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
 /// Creates a key, whose word is null in each thread. `ended` is called at the end of a thread that
 /// has set its word to another value, with that value. None if the process has no key left.
@@ -19,6 +20,8 @@ static ENDED: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 /// # Safety
 /// `ended` lives as long as the key.
 pub(crate) unsafe fn create(ended: unsafe extern "C" fn(*mut c_void)) -> Option<usize> {
+    let is_ending = in_ntdll(c"RtlDllShutdownInProgress");
+    IS_ENDING.store(is_ending, Ordering::Relaxed);
     ENDED.store(ended as *mut c_void, Ordering::Relaxed);
     // SAFETY: the callback lives as long as the key (caller).
     let key = unsafe { FlsAlloc(Some(thread_ended)) };
@@ -39,15 +42,11 @@ unsafe extern "system" fn thread_ended(value: *mut c_void) {
 }
 
 fn is_process_ending() -> bool {
-    // SAFETY: two C strings; every process has this library loaded.
-    let found = unsafe {
-        let library = GetModuleHandleA(c"ntdll.dll".as_ptr());
-        GetProcAddress(library, c"RtlDllShutdownInProgress".as_ptr())
-    };
-    // SAFETY: the type of the function of that name, which has no precondition.
-    !found.is_null()
+    let function = IS_ENDING.load(Ordering::Relaxed);
+    // SAFETY: the type of the function that `create` has looked up, which has no precondition.
+    !function.is_null()
         && unsafe {
-            core::mem::transmute::<*mut c_void, unsafe extern "system" fn() -> u8>(found)() != 0
+            core::mem::transmute::<*mut c_void, unsafe extern "system" fn() -> u8>(function)() != 0
         }
 }
 

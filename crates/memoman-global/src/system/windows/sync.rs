@@ -148,9 +148,9 @@ pub(crate) fn this_thread() -> usize {
 #[cfg(not(memoman_debug))]
 mod between_threads {
     use core::ptr;
-    use core::sync::atomic::{AtomicUsize, Ordering, compiler_fence, fence};
+    use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering, compiler_fence, fence};
 
-    use crate::system::windows::{FlushProcessWriteBuffers, Sleep};
+    use crate::system::windows::{FlushProcessWriteBuffers, Sleep, in_ntdll};
 
     /// The first word of a freed block, as a link.
     ///
@@ -170,21 +170,39 @@ mod between_threads {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Orders a store before the load that follows, and every [`light_fence`] of the process: the
-    /// system interrupts each processor that runs a thread of it.
+    /// Orders a store before the load that follows; also every [`light_fence`] of the process,
+    /// unless it returns false: [`needs_fences`] then is true from here on.
     pub(crate) fn heavy_fence() -> bool {
         fence(Ordering::SeqCst);
-        // SAFETY: no precondition.
-        unsafe { FlushProcessWriteBuffers() };
-        true
+        register_barrier();
+        let works = !needs_fences();
+        if works {
+            // SAFETY: no precondition.
+            unsafe { FlushProcessWriteBuffers() };
+        }
+        works
     }
 
-    /// The barrier needs no registration.
-    pub(crate) fn register_barrier() {}
+    /// Whether `FlushProcessWriteBuffers` interrupts each processor that runs a thread of the
+    /// process. It does in every version of Windows; in many of Wine it does nothing.
+    static BARRIER: AtomicU8 = AtomicU8::new(UNKNOWN);
+    const UNKNOWN: u8 = 0;
+    const WORKS: u8 = 1;
+    const MISSING: u8 = 2;
 
-    /// Windows has the barrier in every version.
+    /// Looks once for Wine's own function: when the library is loaded, as that takes the loader's
+    /// lock.
+    pub(crate) fn register_barrier() {
+        if BARRIER.load(Ordering::Relaxed) == UNKNOWN {
+            let works = in_ntdll(c"wine_get_version").is_null();
+            BARRIER.store(if works { WORKS } else { MISSING }, Ordering::Relaxed);
+        }
+    }
+
+    /// [`heavy_fence`] does not order the [`light_fence`]s of other threads: they have to execute
+    /// a fence of their own.
     pub(crate) fn needs_fences() -> bool {
-        false
+        BARRIER.load(Ordering::Relaxed) == MISSING
     }
 
     /// Nothing here opens a file.
