@@ -5,6 +5,7 @@ use core::ptr;
 
 use crate::process::heap::try_with_heap;
 use crate::process::{later, registry};
+#[cfg(not(feature = "announced-threads"))]
 use crate::system::sync;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::{lifetime, reclaim};
@@ -36,8 +37,10 @@ pub(crate) fn attach() -> *mut ThreadHeap {
 }
 
 /// Creates the key of [`lifetime`]: when the library is loaded, so that its number is small and
-/// setting its value allocates nothing. Registers the barrier of the gates.
+/// setting its value allocates nothing. Registers the barrier of the gates, unless the first thread
+/// is announced.
 pub(crate) fn prepare() {
+    #[cfg(not(feature = "announced-threads"))]
     sync::register_barrier();
     lifetime::prepare(ended);
 }
