@@ -1,5 +1,5 @@
-// A program that replaces derived forms only, over `malloc` and `free`: blocks go from one family to
-// the other, which is no misuse.
+// A program that replaces derived forms only, over `malloc` and `free`: blocks go from one family
+// to the other, which is no misuse.
 #include "check.h"
 #include <new>
 

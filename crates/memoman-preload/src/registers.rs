@@ -1,7 +1,7 @@
 //! The argument registers of the assembly in `operators.rs`, for each processor.
 
 /// Saves the argument registers across calls, and restores them. The stack stays aligned to 16.
-/// Forms with one argument save one register. `without_size`: the third argument becomes the second.
+/// Forms with one argument save one register. `without_size` makes the third argument the second.
 #[cfg(target_arch = "x86_64")]
 macro_rules! registers {
     (one save) => {
