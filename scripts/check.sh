@@ -150,6 +150,9 @@ step provenance by_status env RUSTC_BOOTSTRAP=1 \
     RUSTFLAGS="-Zcrate-attr=feature(strict_provenance_lints) -Dfuzzy_provenance_casts \
 -Dlossy_provenance_casts" cargo check --quiet -p memoman-core --target-dir "$target/provenance"
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
+# With the features of the shim, which has no tests of its own in Rust.
+step shim-rust by_cargo cargo test -p memoman-global --features announced-threads,late-checks \
+    --lib --test mappings --test settings --test places --test threads
 step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2,critical-section

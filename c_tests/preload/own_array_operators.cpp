@@ -24,10 +24,9 @@ void *operator new(std::size_t bytes, std::align_val_t align) {
     return static_cast<char *>(std::aligned_alloc(gap, bytes + gap)) + gap;
 }
 
-// Every block here is aligned to 128.
-void operator delete(void *pointer, std::align_val_t) noexcept {
+void operator delete(void *pointer, std::align_val_t align) noexcept {
     aligned_deletes++;
-    std::free(static_cast<char *>(pointer) - 128);
+    std::free(static_cast<char *>(pointer) - static_cast<std::size_t>(align));
 }
 
 int main() {

@@ -1,6 +1,7 @@
 // A sandbox refuses membarrier, the futexes that inherit priority, mremap or madvise with ENOSYS or
 // EPERM, or ends the process when one of the first two, or the question for a sandbox, is called:
-// installed before the program starts, and after its threads have.
+// installed before the program starts, and after its threads have. Then it may also end the process
+// when a file is opened or read, and at mremap, which `malloc` has no need of.
 // In every case threads allocate, each other's heaps are entered (malloc_trim, mallinfo2), and
 // children of a fork are served.
 #include "check.h"
@@ -68,6 +69,7 @@ static int inside(int call, int error, int late) {
     for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, allocate, NULL) == 0);
     while (__atomic_load_n(&ready, __ATOMIC_RELAXED) < THREADS) sched_yield();
     if (late) forbid(call, error);
+    int moves = call != SYS_mremap || error != KILL;
     for (int i = 0; i < 4; i++) {
         char *large = malloc(200000);
         CHECK(large != NULL);
@@ -77,8 +79,14 @@ static int inside(int call, int error, int late) {
         CHECK(figures.uordblks + figures.hblkhd >= 200000);
         static const size_t sizes[] = {400000, 1600000, 5000000, 700000, 1000};
         for (unsigned k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-            large = realloc(large, sizes[k]);
-            CHECK(large != NULL && large[999] == (char)i);
+            if (moves) {
+                large = realloc(large, sizes[k]);
+                CHECK(large != NULL && large[999] == (char)i);
+            } else {
+                free(large);
+                large = malloc(sizes[k]);
+                CHECK(large != NULL);
+            }
         }
         free(large);
         pid_t child = fork();
@@ -117,10 +125,16 @@ int main(int count, char **arguments) {
                  {SYS_madvise, EPERM, "madvise_is_forbidden"},
                  {SYS_clock_nanosleep, KILL, "clock_nanosleep_ends_the_process"},
                  {SYS_prctl, EPERM, "the_question_for_a_sandbox_is_forbidden"},
-                 {SYS_prctl, KILL, "the_question_for_a_sandbox_ends_the_process"}};
+                 {SYS_prctl, KILL, "the_question_for_a_sandbox_ends_the_process"},
+                 {SYS_openat, KILL, "opening_a_file_ends_the_process"},
+                 {SYS_read, KILL, "reading_a_file_ends_the_process"},
+                 {SYS_mremap, KILL, "mremap_ends_the_process"}};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-        /* It is put once in any case, at the start. */
-        int first = cases[i].call == SYS_prctl && cases[i].error == KILL;
+        /* The dynamic linker opens and reads files; what comes before the program cannot know of a
+         * sandbox. */
+        int early = cases[i].call != SYS_openat && cases[i].call != SYS_read &&
+                    (cases[i].call != SYS_mremap || cases[i].error != KILL);
+        int first = !early;
         for (int late = first; late < 2; late++) {
             pid_t child = fork();
             CHECK(child >= 0);

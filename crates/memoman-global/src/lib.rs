@@ -99,7 +99,15 @@ pub use system::errno::set_errno;
 #[cfg(feature = "announced-threads")]
 #[doc(hidden)]
 pub fn expect_threads() {
-    process::fork::register();
+    process::fork::expect_threads();
+}
+
+/// The program is about to have its system calls filtered.
+#[cfg(feature = "announced-threads")]
+#[doc(hidden)]
+pub fn expect_filter() {
+    #[cfg(not(memoman_debug))]
+    system::sync::expect_filter();
 }
 
 /// The examples of README.md are tests.

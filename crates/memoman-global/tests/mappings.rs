@@ -20,6 +20,17 @@ const OS_PAGE: usize = 4096;
 /// The least request that no thread heap serves.
 const LARGE: usize = (256 << 10) + 1;
 
+/// In the shim, a block's usable bytes are the request's, some bytes of its mapping follow them,
+/// and the first blocks freed are not kept.
+const IN_THE_SHIM: bool = cfg!(feature = "late-checks");
+/// Bytes of a mapping after the request.
+const BEHIND: usize = if IN_THE_SHIM { 16 } else { 0 };
+
+/// Bytes of the mapping of a block.
+fn whole(request: usize) -> usize {
+    (request + BEHIND).next_multiple_of(OS_PAGE)
+}
+
 fn usable(block: *mut u8) -> usize {
     // SAFETY: a live block, or one whose misuse is reported.
     unsafe { heap::usable_size(block) }
@@ -63,8 +74,8 @@ fn a_large_block_has_the_pages_it_needs_and_no_header() {
             for bytes in [LARGE, MIB, MIB + 1, 5 * MIB - 1] {
                 let block = filled(heap::malloc(bytes), bytes);
                 assert_eq!(block.addr() % OS_PAGE, 0);
-                let pages = bytes.next_multiple_of(OS_PAGE);
-                assert_eq!(usable(block), pages);
+                let pages = whole(bytes);
+                assert_eq!(usable(block), if IN_THE_SHIM { bytes } else { pages });
                 let stats = heap::stats();
                 assert_eq!(stats.used - before.used, pages);
                 assert_eq!(stats.live_blocks, before.live_blocks + 1);
@@ -83,9 +94,12 @@ fn a_large_block_has_the_pages_it_needs_and_no_header() {
 fn a_block_that_grows_in_steps_is_resized_seldom_and_never_copied() {
     let name = "a_block_that_grows_in_steps_is_resized_seldom_and_never_copied";
     quietly(name, &[], || {
+        free(heap::malloc(1));
+        let before = heap::stats().used;
+        let mapped = || heap::stats().used - before;
         let mut block = filled(heap::malloc(LARGE), LARGE);
         let (mut sizes, start) = (1, faults());
-        let (mut bytes, mut have) = (LARGE, usable(block));
+        let (mut bytes, mut have) = (LARGE, mapped());
         while bytes < 100 * MIB {
             // SAFETY: the last byte so far.
             unsafe { block.add(bytes - 1).write(bytes as u8) };
@@ -93,9 +107,10 @@ fn a_block_that_grows_in_steps_is_resized_seldom_and_never_copied() {
             bytes += 5000;
             block = resized(block, bytes);
             assert_eq!(byte(block, last), (last + 1) as u8);
-            sizes += usize::from(usable(block) != have);
-            have = usable(block);
-            assert!(have >= bytes && have <= bytes + bytes / 7 + OS_PAGE);
+            sizes += usize::from(mapped() != have);
+            have = mapped();
+            assert!(have >= usable(block) && usable(block) >= bytes);
+            assert!(have <= bytes + bytes / 7 + OS_PAGE);
         }
         assert!(sizes < 64, "{sizes}");
         // Each page is touched once: a copy would touch them anew.
@@ -130,8 +145,9 @@ fn a_block_that_is_made_smaller_gives_its_memory_back() {
             assert_eq!(byte(block, mib * MIB - 1), 0x5A);
         }
         // A little less leaves it as it is.
+        let used = heap::stats().used;
         assert_eq!(resized(block, MIB - OS_PAGE), block);
-        assert_eq!(usable(block), MIB);
+        assert_eq!(heap::stats().used, used);
         free(block);
     });
 }
@@ -147,7 +163,9 @@ fn cleared_blocks_touch_no_fresh_page_and_clear_used_ones() {
         assert_eq!((byte(sparse, 0), byte(sparse, 2047 * MIB)), (0, 0));
         assert!(status("VmRSS:") < before + (4 << 10));
         free(sparse);
-        for bytes in [LARGE, MIB, 2 * MIB] {
+        for bytes in [LARGE, MIB, 2 * MIB - BEHIND] {
+            // The second one shows that blocks of this size come again.
+            free(heap::malloc(bytes));
             let block = filled(heap::malloc(bytes), bytes);
             free(block);
             let again = heap::calloc(1, bytes);
@@ -204,7 +222,7 @@ fn great_alignments_take_no_more_memory_than_the_block() {
                 assert!(!block.is_null());
                 assert_eq!(block.addr() % align, 0);
                 let have = usable(block);
-                assert!(have >= bytes && heap::stats().pool_bytes - before <= have.max(MIB));
+                assert!(have >= bytes && heap::stats().pool_bytes - before <= whole(have).max(MIB));
                 free(filled(block, have));
                 heap::trim(0);
             }

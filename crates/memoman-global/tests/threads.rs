@@ -110,20 +110,26 @@ fn figures_and_validation_find_each_thread_outside_its_heap() {
     });
 }
 
-/// Blocks allocated by the destructor of another key in its second round, when the thread has no
-/// heap any more.
+/// The last round of destructors. Those of keys made after the heap's own find no heap there.
+const LAST_ROUND: usize = 4;
+/// Blocks allocated by the destructor of another key in the last round.
 static LATE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+/// Blocks that it allocated in the rounds before, one after the other.
+static EARLY: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 static KEY: AtomicUsize = AtomicUsize::new(0);
 
 /// The destructor exhausts the process-wide instance instead.
 static FILLS: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn late(value: *mut c_void) {
-    if value.addr() == 1 {
+    let round = value.addr();
+    if round < LAST_ROUND {
+        let early = heap::malloc(1000);
+        free(early);
+        EARLY.lock().unwrap().push(early.addr());
+        let next = ptr::without_provenance(round + 1);
         // SAFETY: the key exists.
-        unsafe {
-            libc::pthread_setspecific(KEY.load(Ordering::Relaxed) as _, ptr::without_provenance(2))
-        };
+        unsafe { libc::pthread_setspecific(KEY.load(Ordering::Relaxed) as _, next) };
         return;
     }
     if FILLS.load(Ordering::Relaxed) {
@@ -170,16 +176,20 @@ fn make_key() {
 }
 
 #[test]
-fn a_thread_that_has_given_up_its_heap_is_served_without_one() {
-    let name = "a_thread_that_has_given_up_its_heap_is_served_without_one";
+fn destructors_have_the_threads_heap_until_the_last_round() {
+    let name = "destructors_have_the_threads_heap_until_the_last_round";
     quietly(name, &[], || {
         free(heap::malloc(1));
         make_key();
         LATE.lock().unwrap().reserve(100);
+        EARLY.lock().unwrap().reserve(200);
         let first = life_with_late_end();
         for _ in 0..50 {
             assert_eq!(life_with_late_end(), first);
         }
+        let early = EARLY.lock().unwrap();
+        assert_eq!(early.len(), 51 * (LAST_ROUND - 1));
+        assert!(early.iter().all(|&early| early == first));
         let late = LATE.lock().unwrap();
         assert_eq!(late.len(), 51);
         assert!(late.iter().all(|&small| small != first), "{first} {late:?}");

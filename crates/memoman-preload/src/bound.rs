@@ -105,6 +105,31 @@ pub(crate) fn names_are_own() -> bool {
         bound!(_ZdaPv),
         bound!(_ZdlPvSt11align_val_t),
         bound!(_ZdaPvSt11align_val_t),
+        // A program's own derived form may be built on `malloc` or `free`: another family.
+        #[cfg(memoman_debug)]
+        bound!(_ZnwmRKSt9nothrow_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZnamRKSt9nothrow_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZnwmSt11align_val_tRKSt9nothrow_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZnamSt11align_val_tRKSt9nothrow_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZdlPvm),
+        #[cfg(memoman_debug)]
+        bound!(_ZdaPvm),
+        #[cfg(memoman_debug)]
+        bound!(_ZdlPvRKSt9nothrow_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZdaPvRKSt9nothrow_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZdlPvmSt11align_val_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZdaPvmSt11align_val_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZdlPvSt11align_val_tRKSt9nothrow_t),
+        #[cfg(memoman_debug)]
+        bound!(_ZdaPvSt11align_val_tRKSt9nothrow_t),
     ]
     .iter()
     .all(|address| image.contains(*address));

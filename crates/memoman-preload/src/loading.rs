@@ -1,5 +1,6 @@
 //! `dlopen` and `dlmopen` without `RTLD_DEEPBIND`; `pthread_create`, `thrd_create` and the function
-//! behind `pthread_atfork`, which announce that there will be threads.
+//! behind `pthread_atfork`, which announce that there will be threads; `prctl`, which announces
+//! that system calls will be filtered.
 //!
 //! A library that is loaded with the flag finds the C library's `malloc` family before this one's,
 //! while the C library's own functions call this one's: blocks would get from one heap to the
@@ -8,11 +9,15 @@
 //! The fork handlers are registered before the first thread starts: a process with one thread needs
 //! none, and registering them takes 100 KiB of the C library's pages into memory.
 //!
+//! A filter may end the process at a system call that the C library makes seldom, and to look for
+//! one takes such a call. So the heap does without those calls once `prctl` is to install a filter,
+//! or to permit that.
+//!
 //! The functions *jump* to the next definitions, which take their return address for the caller's:
 //! its RUNPATH and namespace count.
 
 use core::arch::naked_asm;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 
 use crate::next::Next;
 use crate::operators::look_up_operators;
@@ -44,6 +49,25 @@ extern "C" fn next_after_announcement(next: &Next) -> *const c_void {
     }
 }
 
+/// [`next_definition`] of `prctl`, with its first argument.
+extern "C" fn next_before_filter(next: &Next, option: c_int) -> *const c_void {
+    if matches!(option, libc::PR_SET_NO_NEW_PRIVS | libc::PR_SET_SECCOMP) {
+        memoman_global::expect_filter();
+    }
+    let found = next.definition();
+    if found.is_null() {
+        (no_call as extern "C" fn() -> c_int) as *const c_void
+    } else {
+        found
+    }
+}
+
+/// No other definition of `prctl` exists.
+extern "C" fn no_call() -> c_int {
+    memoman_global::set_errno(libc::ENOSYS);
+    -1
+}
+
 /// No thread can be started: no other definition exists. An error of both functions.
 extern "C" fn no_thread() -> i32 {
     libc::EAGAIN
@@ -52,7 +76,7 @@ extern "C" fn no_thread() -> i32 {
 /// Looks up what a thread may call while another one waits for it with the dynamic linker's lock
 /// held, in the constructor of a library that is being loaded: so no lookup takes that lock then.
 fn look_up() {
-    for one in [&PTHREAD_CREATE, &THRD_CREATE, &REGISTER_ATFORK] {
+    for one in [&PTHREAD_CREATE, &THRD_CREATE, &REGISTER_ATFORK, &PRCTL] {
         let _ = one.definition();
     }
 }
@@ -73,6 +97,7 @@ static DLOPEN: Next = Next::of(c"dlopen");
 static DLMOPEN: Next = Next::of(c"dlmopen");
 static PTHREAD_CREATE: Next = Next::of(c"pthread_create");
 static THRD_CREATE: Next = Next::of(c"thrd_create");
+static PRCTL: Next = Next::of(c"prctl");
 static REGISTER_ATFORK: Next = Next::of(c"__register_atfork");
 
 /// A function that jumps to the definition that `$choose` returns for `$next`, with the arguments
@@ -86,16 +111,20 @@ macro_rules! jumps_on {
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name() -> *mut c_void {
-            // Four arguments, and a fifth word so that the stack stays aligned to 16.
+            // Five arguments; the stack stays aligned to 16. The first one is `choose`'s second.
             #[cfg(target_arch = "x86_64")]
             naked_asm!(
                 ".cfi_startproc",
                 $($x86_64,)*
                 "push rdi\npush rsi\npush rdx\npush rcx\npush r8\n.cfi_adjust_cfa_offset 40",
+                "mov rsi, rdi",
                 "lea rdi, [rip + {next}]",
                 "call {choose}",
                 "pop r8\npop rcx\npop rdx\npop rsi\npop rdi\n.cfi_adjust_cfa_offset -40",
-                "jmp rax",
+                // A variadic function reads a number of vector registers in `al`.
+                "mov r11, rax",
+                "xor eax, eax",
+                "jmp r11",
                 ".cfi_endproc",
                 next = sym $next,
                 choose = sym $choose,
@@ -104,17 +133,20 @@ macro_rules! jumps_on {
             naked_asm!(
                 ".cfi_startproc",
                 $($aarch64,)*
-                "stp x29, x30, [sp, #-48]!\n.cfi_def_cfa_offset 48",
-                ".cfi_offset 29, -48\n.cfi_offset 30, -40",
+                "stp x29, x30, [sp, #-64]!\n.cfi_def_cfa_offset 64",
+                ".cfi_offset 29, -64\n.cfi_offset 30, -56",
                 "stp x0, x1, [sp, #16]",
                 "stp x2, x3, [sp, #32]",
+                "str x4, [sp, #48]",
+                "mov x1, x0",
                 "adrp x0, {next}",
                 "add x0, x0, :lo12:{next}",
                 "bl {choose}",
                 "mov x16, x0",
                 "ldp x0, x1, [sp, #16]",
                 "ldp x2, x3, [sp, #32]",
-                "ldp x29, x30, [sp], #48\n.cfi_def_cfa_offset 0",
+                "ldr x4, [sp, #48]",
+                "ldp x29, x30, [sp], #64\n.cfi_def_cfa_offset 0",
                 "br x16",
                 ".cfi_endproc",
                 next = sym $next,
@@ -126,11 +158,12 @@ macro_rules! jumps_on {
                 $($riscv64,)*
                 "addi sp, sp, -48\n.cfi_def_cfa_offset 48",
                 "sd ra, 40(sp)\n.cfi_offset ra, -8",
-                "sd a0, 0(sp)\nsd a1, 8(sp)\nsd a2, 16(sp)\nsd a3, 24(sp)",
+                "sd a0, 0(sp)\nsd a1, 8(sp)\nsd a2, 16(sp)\nsd a3, 24(sp)\nsd a4, 32(sp)",
+                "mv a1, a0",
                 "lla a0, {next}",
                 "call {choose}",
                 "mv t1, a0",
-                "ld a0, 0(sp)\nld a1, 8(sp)\nld a2, 16(sp)\nld a3, 24(sp)",
+                "ld a0, 0(sp)\nld a1, 8(sp)\nld a2, 16(sp)\nld a3, 24(sp)\nld a4, 32(sp)",
                 "ld ra, 40(sp)",
                 "addi sp, sp, 48\n.cfi_def_cfa_offset 0",
                 "jr t1",
@@ -146,6 +179,8 @@ macro_rules! jumps_on {
                 "stmg %r14, %r15, 112(%r15)",
                 "aghi %r15, -160\n.cfi_def_cfa_offset 320",
                 ".cfi_offset %r14, -48\n.cfi_offset %r15, -40",
+                // The fifth argument is in %r6, which `choose` preserves.
+                "lgr %r3, %r2",
                 "larl %r2, {next}",
                 "brasl %r14, {choose}",
                 "lgr %r1, %r2",
@@ -187,6 +222,11 @@ jumps_on! {
 jumps_on! {
     /// C11's `thrd_create`.
     thrd_create THRD_CREATE next_after_announcement [] [] [] []
+}
+
+jumps_on! {
+    /// Linux's `prctl`.
+    prctl PRCTL next_before_filter [] [] [] []
 }
 
 jumps_on! {

@@ -370,9 +370,9 @@ use {
 
 /// The forms of `operator delete`: nothrow arguments are ignored, and in the release library size
 /// and alignment. While a name is bound elsewhere, each jumps to the one that it derives from,
-/// with all arguments.
+/// with all arguments, or `without_size`.
 macro_rules! operator_delete {
-    ($($name:ident $release:ident $arguments:literal from $base:ident;)*) => {$(
+    ($($name:ident $release:ident $arguments:literal from $base:ident $($change:ident)?;)*) => {$(
         #[doc = concat!("`operator delete", $arguments, "`.")]
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
@@ -384,6 +384,7 @@ macro_rules! operator_delete {
                 "jne 2f",
                 "jmp {release}",
                 "2:",
+                $(registers!($change),)?
                 concat!("jmp qword ptr [rip + ", stringify!($base), "@GOTPCREL]"),
                 ".cfi_endproc",
                 names = sym NAMES,
@@ -397,6 +398,7 @@ macro_rules! operator_delete {
                 "cbnz w16, 2f",
                 "b {release}",
                 "2:",
+                $(registers!($change),)?
                 concat!("adrp x16, :got:", stringify!($base)),
                 concat!("ldr x16, [x16, :got_lo12:", stringify!($base), "]"),
                 "br x16",
@@ -412,6 +414,7 @@ macro_rules! operator_delete {
                 "bnez t0, 2f",
                 "tail {release}",
                 "2:",
+                $(registers!($change),)?
                 concat!("lga t1, ", stringify!($base)),
                 "jr t1",
                 ".cfi_endproc",
@@ -426,6 +429,7 @@ macro_rules! operator_delete {
                 "jne 2f",
                 "jg {release}",
                 "2:",
+                $(registers!($change),)?
                 concat!("lgrl %r1, ", stringify!($base), "@GOTENT"),
                 "br %r1",
                 ".cfi_endproc",
@@ -447,9 +451,9 @@ operator_delete! {
     _ZdaPvSt11align_val_t release_aligned_array "[](void *, align_val_t)"
         from _ZdlPvSt11align_val_t;
     _ZdlPvmSt11align_val_t release_sized_aligned "(void *, size_t, align_val_t)"
-        from _ZdlPvSt11align_val_t;
+        from _ZdlPvSt11align_val_t without_size;
     _ZdaPvmSt11align_val_t release_sized_aligned_array "[](void *, size_t, align_val_t)"
-        from _ZdaPvSt11align_val_t;
+        from _ZdaPvSt11align_val_t without_size;
     _ZdlPvSt11align_val_tRKSt9nothrow_t release_aligned "(void *, align_val_t, nothrow)"
         from _ZdlPvSt11align_val_t;
     _ZdaPvSt11align_val_tRKSt9nothrow_t release_aligned_array "[](void *, align_val_t, nothrow)"

@@ -1,7 +1,7 @@
 //! The argument registers of the assembly in `operators.rs`, for each processor.
 
 /// Saves the argument registers across calls, and restores them. The stack stays aligned to 16.
-/// Forms with one argument save one register.
+/// Forms with one argument save one register. `without_size` makes the third argument the second.
 #[cfg(target_arch = "x86_64")]
 macro_rules! registers {
     (one save) => {
@@ -28,6 +28,9 @@ macro_rules! registers {
     (three saved) => {
         ".cfi_adjust_cfa_offset 24"
     };
+    (without_size) => {
+        "mov rsi, rdx"
+    };
     // The debug library's third argument: the return address, above the saved registers.
     (one site) => {
         "mov rdx, qword ptr [rsp + 8]"
@@ -38,6 +41,9 @@ macro_rules! registers {
 }
 #[cfg(target_arch = "aarch64")]
 macro_rules! registers {
+    (without_size) => {
+        "mov x1, x2"
+    };
     ($count:ident save) => {
         "stp x29, x30, [sp, #-48]!\n.cfi_def_cfa_offset 48\n\
          .cfi_offset 29, -48\n.cfi_offset 30, -40\n\
@@ -60,6 +66,9 @@ macro_rules! registers {
 }
 #[cfg(target_arch = "riscv64")]
 macro_rules! registers {
+    (without_size) => {
+        "mv a1, a2"
+    };
     ($count:ident save) => {
         "addi sp, sp, -32\n.cfi_def_cfa_offset 32\nsd ra, 24(sp)\n.cfi_offset ra, -8\n\
          sd a0, 0(sp)\nsd a1, 8(sp)\nsd a2, 16(sp)"
@@ -81,6 +90,9 @@ macro_rules! registers {
 /// The arguments go to the save area that every caller provides, at the bottom of its frame.
 #[cfg(target_arch = "s390x")]
 macro_rules! registers {
+    (without_size) => {
+        "lgr %r3, %r4"
+    };
     ($count:ident save) => {
         "stmg %r2, %r4, 16(%r15)\nstmg %r14, %r15, 112(%r15)\naghi %r15, -160\n\
          .cfi_def_cfa_offset 320\n.cfi_offset %r14, -48\n.cfi_offset %r15, -40"

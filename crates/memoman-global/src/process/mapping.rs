@@ -16,7 +16,7 @@ use crate::process::mapping_end as end;
 use crate::process::mapping_word::{Mapping, Use};
 use crate::process::regions::{keep_in_memory, map_aligned};
 use crate::process::{mapping_spares as spares, misuse, side};
-use crate::system::memory;
+use crate::system::{memory, sync};
 use crate::thread::heap::REQUEST_MAX;
 
 /// A spare of at least this part of a request is grown for it: mapping pages elsewhere is cheaper
@@ -80,8 +80,10 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
 
 /// A spare of `bytes`.
 fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
-    // A spare that has to be cleared is not grown: fresh pages need no clearing.
-    let or_less = (!zeroed).then_some(bytes / GROWN_PART);
+    // A spare that has to be cleared is not grown: fresh pages need no clearing. Nor is one where a
+    // filter may end the process at `mremap`, which other allocators call in `realloc` only.
+    let is_grown = !zeroed && !sync::expects_filter();
+    let or_less = is_grown.then_some(bytes / GROWN_PART);
     let (mut mapping, clean) = spares::take(bytes, or_less)?;
     if mapping.bytes < bytes {
         return grown(mapping, bytes);

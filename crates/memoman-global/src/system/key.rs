@@ -2,6 +2,11 @@
 
 use core::ffi::c_void;
 
+/// How often `ended` of [`create`] is called at a thread's end if it sets its word again each time:
+/// in Linux's C libraries, and at least so often by POSIX.
+#[cfg(not(memoman_debug))]
+pub(crate) const ROUNDS: u8 = 4;
+
 /// Creates a key, whose word is null in each thread. `ended` is called at the end of a thread that
 /// has set its word to another value, with that value. None if the process has no key left.
 ///

@@ -15,9 +15,12 @@ pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::system::errno::{errno, set_errno};
 
 #[cfg(not(memoman_debug))]
+#[cfg(feature = "announced-threads")]
+pub(crate) use between_threads::expect_filter;
+#[cfg(not(memoman_debug))]
 pub(crate) use between_threads::{
-    begin_real_time, heavy_fence, let_stores_land, light_fence, link_word, needs_fences, pause,
-    register_barrier,
+    begin_real_time, expects_filter, heavy_fence, let_stores_land, light_fence, link_word,
+    needs_fences, pause, register_barrier,
 };
 
 /// An atomic word that threads can sleep on.
@@ -246,13 +249,19 @@ mod between_threads {
     const WORKS: u8 = 1;
     const MISSING: u8 = 2;
 
-    /// Registers the process for the barrier of [`heavy_fence`], once: when the library is loaded,
-    /// since registering takes microseconds then and milliseconds beside a second thread. Keeps
-    /// errno.
+    /// Registers the process for the barrier of [`heavy_fence`], once: before it has a second
+    /// thread, since registering takes microseconds then and milliseconds later. Keeps errno.
     pub(crate) fn register_barrier() {
         const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
         if cfg!(target_arch = "x86_64") && BARRIER.load(Ordering::Relaxed) == UNKNOWN {
-            let works = !is_filtered_at_load() && membarrier(REGISTER_PRIVATE_EXPEDITED);
+            // A filter that exists when the dynamic linker runs permits to open and read files. It
+            // may end the process at any other call that the C library makes seldom.
+            let filtered = if cfg!(feature = "announced-threads") {
+                is_filtered()
+            } else {
+                is_filtered_at_load()
+            };
+            let works = !filtered && membarrier(REGISTER_PRIVATE_EXPEDITED);
             BARRIER.store(if works { WORKS } else { MISSING }, Ordering::Relaxed);
         }
     }
@@ -261,6 +270,25 @@ mod between_threads {
     /// a fence of their own.
     pub(crate) fn needs_fences() -> bool {
         BARRIER.load(Ordering::Relaxed) == MISSING
+    }
+
+    #[cfg(feature = "announced-threads")]
+    static FILTERED: AtomicBool = AtomicBool::new(false);
+
+    /// The program is about to have its system calls filtered: neither the barrier nor a file is
+    /// used from here on.
+    #[cfg(feature = "announced-threads")]
+    pub(crate) fn expect_filter() {
+        FILTERED.store(true, Ordering::Relaxed);
+        BARRIER.store(MISSING, Ordering::Relaxed);
+    }
+
+    /// A call of [`expect_filter`] has announced that system calls are filtered.
+    pub(crate) fn expects_filter() -> bool {
+        #[cfg(feature = "announced-threads")]
+        return FILTERED.load(Ordering::Relaxed);
+        #[cfg(not(feature = "announced-threads"))]
+        false
     }
 
     fn fence_all_threads() -> bool {

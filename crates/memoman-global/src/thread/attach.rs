@@ -5,6 +5,7 @@ use core::ptr;
 
 use crate::process::heap::try_with_heap;
 use crate::process::{later, registry};
+#[cfg(not(feature = "announced-threads"))]
 use crate::system::sync;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::{lifetime, reclaim};
@@ -36,20 +37,30 @@ pub(crate) fn attach() -> *mut ThreadHeap {
 }
 
 /// Creates the key of [`lifetime`]: when the library is loaded, so that its number is small and
-/// setting its value allocates nothing. Registers the barrier of the gates.
+/// setting its value allocates nothing. Registers the barrier of the gates, unless the first thread
+/// is announced.
 pub(crate) fn prepare() {
+    #[cfg(not(feature = "announced-threads"))]
     sync::register_barrier();
     lifetime::prepare(ended);
 }
 
-/// The destructor of the key.
+/// The destructor of the key. Destructors of other keys may still allocate and free, so the thread
+/// keeps its heap until their last round. Those after that are served under the lock, without a
+/// heap.
 extern "C" fn ended(value: *mut c_void) {
-    // Destructors of other keys may still allocate and free: they are served under the lock,
-    // without a heap.
-    lifetime::end();
-    if value.addr() > lifetime::ENDED {
-        // SAFETY: the key's value is the ending thread's heap, which `end` has detached.
-        unsafe { give_up(value.cast()) };
+    let heap: *mut ThreadHeap = value.cast();
+    let is_heap = lifetime::is_heap(heap);
+    // SAFETY: the key's value is the ending thread's heap, which is outside its gate; `end`
+    // detaches it before it is given up.
+    unsafe {
+        if is_heap && !ThreadHeap::is_last_round(heap) {
+            return lifetime::watch(heap);
+        }
+        lifetime::end();
+        if is_heap {
+            give_up(heap);
+        }
     }
 }
 

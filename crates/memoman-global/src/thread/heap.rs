@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
+use crate::system::key;
 use crate::thread::cache::{CACHED_BELOW, CLASSES, Cache, SMALL, Taken, class_of_size};
 use crate::thread::gate::{self, Gate};
 use crate::thread::idleness::{Idleness, Moved};
@@ -81,6 +82,8 @@ pub(crate) struct ThreadHeap {
     pub(crate) next: *mut ThreadHeap,
     /// The next heap without an owner. Accessed under the lock.
     pub(crate) next_idle: *mut ThreadHeap,
+    /// Rounds of destructors in which the owner has kept the heap. Accessed by the owner.
+    rounds: u8,
     pub(crate) outbox: Outbox,
     control: [MaybeUninit<usize>; CONTROL_BYTES.div_ceil(size_of::<usize>())],
 }
@@ -340,6 +343,15 @@ impl ThreadHeap {
                     && matches!(ThreadHeap::tlsf(heap).live_bytes(block),
                         size if size != 0 && size < CACHED_BELOW && class_of_size(size) == class)
             })
+        }
+    }
+
+    /// Counts a round of destructors at the owner's end. True in the last one.
+    pub(crate) unsafe fn is_last_round(heap: *mut ThreadHeap) -> bool {
+        // SAFETY: the heap is open (caller), and the calling thread owns it.
+        unsafe {
+            (*heap).rounds = ((*heap).rounds + 1) % key::ROUNDS;
+            (*heap).rounds == 0
         }
     }
 

@@ -16,7 +16,7 @@ use crate::thread::heap::ThreadHeap;
 /// address must not pass for one of the thread's.
 const NONE: usize = 1;
 /// The thread has given its heap up and is ending. Like [`NONE`], the address of no heap.
-pub(crate) const ENDED: usize = 2;
+const ENDED: usize = 2;
 
 /// The thread's word.
 #[derive(Clone, Copy)]

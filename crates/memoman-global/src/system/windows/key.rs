@@ -9,6 +9,10 @@ use crate::system::windows::{
     FlsAlloc, FlsFree, FlsGetValue, FlsSetValue, NO_INDEX, in_ntdll, keeping_error,
 };
 
+/// How often `ended` of [`create`] is called at a thread's end if it sets its word again each time.
+#[cfg(not(memoman_debug))]
+pub(crate) const ROUNDS: u8 = 1;
+
 /// What is called at the end of a thread.
 static ENDED: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 /// `RtlDllShutdownInProgress`, looked up before the first callback, which must not.
