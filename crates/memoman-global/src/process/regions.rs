@@ -16,6 +16,8 @@
 //! region is found in O(1) (not in the debug library, which has no map).
 
 use core::ptr;
+#[cfg(not(memoman_debug))]
+use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use crate::allocator::{Pool, Tlsf};
@@ -298,7 +300,7 @@ impl Region {
         let start = memory::map(bytes, prefault)?;
         // Whole units, which no large block shares.
         #[cfg(not(memoman_debug))]
-        let start = map_aligned(bytes, UNIT, memory::page_size(), prefault)?;
+        let start = map_above(bytes, prefault)?;
         #[cfg(not(memoman_debug))]
         if map::prepare(start.addr(), bytes) {
             map::assign(start.addr(), bytes, mapping_word::region());
@@ -423,6 +425,29 @@ unsafe fn each_doomed(first: *mut Doomed, f: impl Fn(usize, usize)) {
     }
 }
 
+/// Where the next region begins if nothing is there: above all others, since the core uses the end
+/// of the highest pool last. So memory that was used before is used again before new pages are.
+#[cfg(not(memoman_debug))]
+static ABOVE: AtomicUsize = AtomicUsize::new(0);
+/// Bytes of address space above the first region that are free at first. (Others take the highest
+/// part of them, as the system hands out addresses downward.)
+#[cfg(not(memoman_debug))]
+const ABOVE_FIRST: usize = 256 << 20;
+
+/// Maps a region, whole units at a multiple of one.
+#[cfg(not(memoman_debug))]
+fn map_above(bytes: usize, prefault: bool) -> Option<*mut u8> {
+    let hint = ABOVE.load(Ordering::Relaxed);
+    let page = memory::page_size();
+    let first = hint == 0 && !prefault;
+    let start = first.then(|| cut_aligned(hint, bytes, UNIT, ABOVE_FIRST, false));
+    let start = start
+        .flatten()
+        .or_else(|| cut_aligned(hint, bytes, UNIT, UNIT.saturating_sub(page), prefault))?;
+    ABOVE.store(start.addr() + bytes, Ordering::Relaxed);
+    Some(start)
+}
+
 /// [`memory::map`], at a multiple of `align`, a power of two and at least `page`. (If the system
 /// refuses to cut off what is before and after it, addresses without memory are lost.)
 #[cfg(not(memoman_debug))]
@@ -433,8 +458,20 @@ pub(crate) fn map_aligned(
     prefault: bool,
 ) -> Option<*mut u8> {
     // The system aligns to a page.
-    let gap = align.saturating_sub(page);
-    let start = memory::map(bytes.checked_add(gap)?, prefault)?;
+    cut_aligned(0, bytes, align, align.saturating_sub(page), prefault)
+}
+
+/// Maps `gap` bytes more than wanted, at `hint` if there is room, and gives back what is before and
+/// after the bytes at the first multiple of `align`.
+#[cfg(not(memoman_debug))]
+fn cut_aligned(
+    hint: usize,
+    bytes: usize,
+    align: usize,
+    gap: usize,
+    prefault: bool,
+) -> Option<*mut u8> {
+    let start = memory::map_at(hint, bytes.checked_add(gap)?, prefault)?;
     let skip = start.addr().wrapping_neg() & (align - 1);
     let first = start.wrapping_add(skip);
     // SAFETY: the pages before and after the ones that are returned.
