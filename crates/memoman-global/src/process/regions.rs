@@ -429,48 +429,35 @@ unsafe fn each_doomed(first: *mut Doomed, f: impl Fn(usize, usize)) {
 /// of the highest pool last. So memory that was used before is used again before new pages are.
 #[cfg(not(memoman_debug))]
 static ABOVE: AtomicUsize = AtomicUsize::new(0);
-/// Bytes of address space above the first region that are free at first. (Others take the highest
-/// part of them, as the system hands out addresses downward.)
+/// The first region begins so many bytes below this library, in what is mostly free address space.
 #[cfg(not(memoman_debug))]
-const ABOVE_FIRST: usize = 256 << 20;
+const BELOW_LIBRARY: usize = 256 << 20;
 
 /// Maps a region, whole units at a multiple of one.
 #[cfg(not(memoman_debug))]
 fn map_above(bytes: usize, prefault: bool) -> Option<*mut u8> {
-    let hint = ABOVE.load(Ordering::Relaxed);
-    let page = memory::page_size();
-    let first = hint == 0 && !prefault;
-    let start = first.then(|| cut_aligned(hint, bytes, UNIT, ABOVE_FIRST, false));
-    let start = start
-        .flatten()
-        .or_else(|| cut_aligned(hint, bytes, UNIT, UNIT.saturating_sub(page), prefault))?;
+    let mut hint = ABOVE.load(Ordering::Relaxed);
+    if hint == 0 {
+        // (For a library at a low address 0: the system chooses.)
+        hint = (&raw const ABOVE).addr().saturating_sub(BELOW_LIBRARY);
+    }
+    let start = map_aligned(hint, bytes, UNIT, memory::page_size(), prefault)?;
     ABOVE.store(start.addr() + bytes, Ordering::Relaxed);
     Some(start)
 }
 
-/// [`memory::map`], at a multiple of `align`, a power of two and at least `page`. (If the system
+/// [`memory::map_at`], at a multiple of `align`, a power of two and at least `page`. (If the system
 /// refuses to cut off what is before and after it, addresses without memory are lost.)
 #[cfg(not(memoman_debug))]
 pub(crate) fn map_aligned(
+    hint: usize,
     bytes: usize,
     align: usize,
     page: usize,
     prefault: bool,
 ) -> Option<*mut u8> {
     // The system aligns to a page.
-    cut_aligned(0, bytes, align, align.saturating_sub(page), prefault)
-}
-
-/// Maps `gap` bytes more than wanted, at `hint` if there is room, and gives back what is before and
-/// after the bytes at the first multiple of `align`.
-#[cfg(not(memoman_debug))]
-fn cut_aligned(
-    hint: usize,
-    bytes: usize,
-    align: usize,
-    gap: usize,
-    prefault: bool,
-) -> Option<*mut u8> {
+    let gap = align.saturating_sub(page);
     let start = memory::map_at(hint, bytes.checked_add(gap)?, prefault)?;
     let skip = start.addr().wrapping_neg() & (align - 1);
     let first = start.wrapping_add(skip);
