@@ -90,6 +90,15 @@ unsafe fn start_again() {
         CStr::from_ptr(file)
     };
     // SAFETY: no other thread runs (caller).
+    unsafe { replace_or_say_why(file) }
+}
+
+/// # Safety
+/// The duty of [`replace`].
+#[cold]
+#[inline(never)]
+unsafe fn replace_or_say_why(file: &CStr) {
+    // SAFETY: no other thread runs (caller).
     if let Some(why) = unsafe { replace(file) } {
         complain(file, why);
     }

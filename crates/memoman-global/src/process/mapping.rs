@@ -121,7 +121,7 @@ fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
 /// A mapping from the system.
 fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Option<Mapping> {
     spares::count_mapped(bytes);
-    let start = map_aligned(bytes, align, page, false)?;
+    let start = map_aligned(0, bytes, align, page, false)?;
     let mapping = Mapping {
         start: start.expose_provenance(),
         bytes,

@@ -16,6 +16,8 @@
 //! region is found in O(1) (not in the debug library, which has no map).
 
 use core::ptr;
+#[cfg(not(memoman_debug))]
+use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use crate::allocator::{Pool, Tlsf};
@@ -298,7 +300,7 @@ impl Region {
         let start = memory::map(bytes, prefault)?;
         // Whole units, which no large block shares.
         #[cfg(not(memoman_debug))]
-        let start = map_aligned(bytes, UNIT, memory::page_size(), prefault)?;
+        let start = map_above(bytes, prefault)?;
         #[cfg(not(memoman_debug))]
         if map::prepare(start.addr(), bytes) {
             map::assign(start.addr(), bytes, mapping_word::region());
@@ -423,10 +425,32 @@ unsafe fn each_doomed(first: *mut Doomed, f: impl Fn(usize, usize)) {
     }
 }
 
-/// [`memory::map`], at a multiple of `align`, a power of two and at least `page`. (If the system
+/// Where the next region begins if nothing is there: above all others, since the core uses the end
+/// of the highest pool last. So memory that was used before is used again before new pages are.
+#[cfg(not(memoman_debug))]
+static ABOVE: AtomicUsize = AtomicUsize::new(0);
+/// The first region begins so many bytes below this library, in what is mostly free address space.
+#[cfg(not(memoman_debug))]
+const BELOW_LIBRARY: usize = 256 << 20;
+
+/// Maps a region, whole units at a multiple of one.
+#[cfg(not(memoman_debug))]
+fn map_above(bytes: usize, prefault: bool) -> Option<*mut u8> {
+    let mut hint = ABOVE.load(Ordering::Relaxed);
+    if hint == 0 {
+        // (For a library at a low address 0: the system chooses.)
+        hint = (&raw const ABOVE).addr().saturating_sub(BELOW_LIBRARY);
+    }
+    let start = map_aligned(hint, bytes, UNIT, memory::page_size(), prefault)?;
+    ABOVE.store(start.addr() + bytes, Ordering::Relaxed);
+    Some(start)
+}
+
+/// [`memory::map_at`], at a multiple of `align`, a power of two and at least `page`. (If the system
 /// refuses to cut off what is before and after it, addresses without memory are lost.)
 #[cfg(not(memoman_debug))]
 pub(crate) fn map_aligned(
+    hint: usize,
     bytes: usize,
     align: usize,
     page: usize,
@@ -434,7 +458,7 @@ pub(crate) fn map_aligned(
 ) -> Option<*mut u8> {
     // The system aligns to a page.
     let gap = align.saturating_sub(page);
-    let start = memory::map(bytes.checked_add(gap)?, prefault)?;
+    let start = memory::map_at(hint, bytes.checked_add(gap)?, prefault)?;
     let skip = start.addr().wrapping_neg() & (align - 1);
     let first = start.wrapping_add(skip);
     // SAFETY: the pages before and after the ones that are returned.

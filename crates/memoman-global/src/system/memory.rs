@@ -12,12 +12,17 @@ pub(crate) const PAGE: usize = 1 << 16;
 /// A region of `bytes` (a multiple of the OS page) zero bytes; with `prefault`, in memory at once.
 /// None when the system refuses. Keeps errno.
 pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
+    map_at(0, bytes, prefault)
+}
+
+/// [`map`], at this address if nothing is there.
+pub(crate) fn map_at(hint: usize, bytes: usize, prefault: bool) -> Option<*mut u8> {
     let populate = if prefault { libc::MAP_POPULATE } else { 0 };
     let saved = errno();
     // SAFETY: a fresh anonymous mapping touches no existing memory.
     let start = unsafe {
         libc::mmap(
-            ptr::null_mut(),
+            ptr::without_provenance_mut(hint),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate,

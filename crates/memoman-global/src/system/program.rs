@@ -82,9 +82,13 @@ pub(crate) fn number() -> usize {
 /// Device and inode of an open file. Keeps errno.
 pub(crate) fn identity(file: i32) -> [usize; 2] {
     let saved = errno();
-    // SAFETY: all-zero is a valid struct, which fstat writes.
+    // SAFETY: all-zero is a valid struct, which the call writes. (By number, where the C library's
+    // struct is the system's: a name to look up takes more of the library's file.)
     let status = unsafe {
         let mut status: libc::stat = core::mem::zeroed();
+        #[cfg(target_arch = "x86_64")]
+        libc::syscall(libc::SYS_fstat, file, &raw mut status);
+        #[cfg(not(target_arch = "x86_64"))]
         libc::fstat(file, &mut status);
         status
     };
