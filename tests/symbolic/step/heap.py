@@ -64,7 +64,9 @@ class Heap:
 
     def __init__(self, case, layout, chain, after_any=False):
         self.case = case
-        case.exponents, case.definitions = {}, []
+        # What sizes the bins mean is only said for the machine's part. The unknowns that the code
+        # computes, and what from.
+        case.exponents, case.names, case.sources = {}, [], set()
         unknown = case.unknown
         gap = unknown("gap")
         place = room = quanta(unknown("place", 44))
@@ -176,6 +178,8 @@ class Heap:
         self.case.assume(UGE(bin_, 2), ULE(bin_, self.top))
         exponent = wide(self.case.unknown("exponent", 6))
         self.case.exponents[size.hash()] = size, exponent
+        self.case.names.append(bin_)
+        self.case.sources |= size.variables | exponent.variables
         large = self.large_bin(size, exponent)
         self.case.definitions += [
             Or(ULT(size, LINEAR_BELOW), LShR(size, exponent) == 1),
@@ -328,6 +332,8 @@ class Heap:
             UGE(size, first),
             ULT(size, beyond),
         )
+        case.names.append(size)
+        case.sources |= bytes_.variables
         return bytes_, size
 
     def empty(self, bin_):

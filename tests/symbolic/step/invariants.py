@@ -7,7 +7,7 @@ the word that leads to it, the second link of its next block, and the header beh
 import claripy
 from claripy import UGE, ULE, LShR, Or
 
-from step.heap import AT, FREE, HEADER, PREV_FREE, WORD, quanta, wide
+from step.heap import AT, BLOCK_MIN, FREE, HEADER, PREV_FREE, WORD, quanta, wide
 from step.words import canon, number, same
 
 
@@ -116,7 +116,9 @@ def check(heap, after):
         heap.links(block)
         checks.listed(block)
     else:
-        behind = block.offset + quanta(case.unknown("any_size", 44))
+        size = quanta(case.unknown("any_size", 44))
+        behind = block.offset + size
+        case.assume(UGE(size, BLOCK_MIN), ULE(behind, heap.room))
         for one in heap.blocks:
             if one is not block:
                 end = one.offset + (number(0) if one.kind == "end" else one.size)
