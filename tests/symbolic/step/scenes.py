@@ -55,11 +55,11 @@ def take(heap, after, block, size, rest):
     after.unlink(block)
     flags = number(0, 4)
     if rest is not None:
-        after.write(block.at - HEADER, heap.header(size, flags))
+        after.use("taken", block.at, size, flags)
         after.list("rest", block.at + size, block.offset + size, rest)
     else:
         size = block.size
-        after.write(block.at - HEADER, heap.header(size, flags))
+        after.use("taken", block.at, size, flags)
         after.write(next_.at - HEADER, heap.header(next_.size, next_.flags & ~PREV_FREE))
     after.count(size, 1)
     after.count_peak()
@@ -151,7 +151,7 @@ def shrink(next_):
             rest = rest + n.size
         else:
             after.write(n.at - HEADER, heap.header(n.size, n.flags | PREV_FREE))
-        after.write(block.at - HEADER, heap.header(size, block.flags))
+        after.use("the block", block.at, size, block.flags)
         after.list("rest", block.at + size, block.offset + size, rest)
         after.count(size - block.size, 0)
         return Call("mm_realloc", [heap.control, block.at, bytes_], heap, after)
@@ -183,7 +183,7 @@ def grown(role, case, layout):
     else:
         header = behind.at - HEADER
         after.write(header, after.read(header) & ~PREV_FREE)
-    after.write(block.at - HEADER, heap.header(taken, block.flags))
+    after.use("the block", block.at, taken, block.flags)
     after.count(taken - block.size, 0)
     after.count_peak()
     after.result = block.at
@@ -234,7 +234,7 @@ def memalign_wilderness(align):
         if has_gap:
             after.list("gap", found.at, found.offset, gap)
         flags = number(PREV_FREE if has_gap else 0, 4)
-        after.write(after.result - HEADER, heap.header(taken, flags))
+        after.use("taken", after.result, taken, flags)
         after.count(taken, 1)
         after.count_peak()
         return Call("mm_memalign", [heap.control, number(align), bytes_], heap, after)
