@@ -23,6 +23,7 @@ import time
 
 import claripy
 
+from step import forgotten
 from step.invariants import check
 from step.machine import Machine
 from step.scenes import LAYOUTS, OPEN, PIECES, SCENES
@@ -139,7 +140,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("library")
+    parser.add_argument("library", nargs="?")
     parser.add_argument("--planted", help="scenes with a planted bug, separated by commas")
     parser.add_argument("--scene", action="append", choices=SCENES | OPEN, help="only this one")
     parser.add_argument("--layout", action="append", choices=LAYOUTS, help="only this one")
@@ -152,9 +153,14 @@ def main():
     parser.add_argument(
         "--piece", help="only this one, as 3/8 or code:3/8 or invariants:3/8: no proof of a scene"
     )
+    parser.add_argument(
+        "--forget", action="store_true", help="the short programs without one write, each refuted"
+    )
     options = parser.parse_args()
     planted = options.planted.split(",") if options.planted else []
     names = planted or options.scene or list(SCENES)
+    if options.forget:
+        return forget(names, options.limit)
     layouts = options.layout or (LAYOUTS[:1] if planted else LAYOUTS)
     proofs = {}
     for layout in layouts:
@@ -192,6 +198,21 @@ def pieces(name, layout, planted, only):
     count = PIECES.get(name, 1)
     kinds = ("code", "invariants") if layout == LAYOUTS[0] else ("code",)
     return [(what, index + 1, count) for what in kinds for index in range(count)]
+
+
+def forget(scenes, limit):
+    """The invariants' part of the scenes, once without each line that writes in one of them."""
+    failed, seen = False, set()
+    for name in scenes:
+        scene, solver = functools.partial((SCENES | OPEN)[name], layout=LAYOUTS[0]), Solver(limit)
+        for line in forgotten.lines(solver, scene):
+            if line not in seen:
+                seen.add(line)
+                what = forgotten.refuted(solver, scene, line)
+                failed |= not what
+                verdict = "ok  " if what else "FAIL"
+                print(f"{verdict} symbolic step_{name}_without_{line}_is_refuted ({what})", flush=True)
+    return 1 if failed else 0
 
 
 def tell(results, planted, only):

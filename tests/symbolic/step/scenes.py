@@ -4,7 +4,7 @@ import functools
 
 from claripy import LShR, Or, UGE, UGT, ULE, ULT
 
-from step.heap import ALONE, ANY, BLOCK_MIN, EXACT_BELOW, FIRST, FREE, HEAD, HEADER, INNER, LAST
+from step.heap import ALONE, ANY, BLOCK_MIN, EXACT_BELOW, FIRST, HEAD, HEADER, INNER, LAST
 from step.heap import LINEAR_BELOW, PREV_FREE, QUANTUM, SENTINEL, WORD, After, Heap, quanta
 from step.words import number
 
@@ -34,7 +34,7 @@ def free(prev, next_, role=ANY):
         size = b.size
         if prev:
             after.unlink(p)
-            after.write(b.at - HEADER, number(FREE) ^ heap.cookie)
+            after.bury(b)
             size = p.size + size
         if next_ == "free":
             after.unlink(n)
