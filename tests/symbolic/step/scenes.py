@@ -247,20 +247,23 @@ LAYOUTS = ["below", "above", "between"]
 ROLES = {"alone": ALONE, "first": FIRST, "last": LAST, "inner": INNER}
 SCENES = {
     **{f"free_after_used_before_{next_}": free(False, next_) for next_ in ("used", "free", "end")},
+    **{f"free_after_free_before_{next_}": free(True, next_) for next_ in ("used", "end")},
     "malloc_exact": malloc_exact(BLOCK_MIN, LINEAR_BELOW),
     "malloc_exact_from_1_KiB": malloc_exact(LINEAR_BELOW, EXACT_BELOW),
+    "malloc_split": malloc_split,
     "malloc_wilderness": malloc_wilderness,
-    "realloc_shrinks_before_used": shrink("used"),
-    "realloc_shrinks_before_end": shrink("end"),
+    "memalign_wilderness": memalign_wilderness(64),
+    **{f"realloc_shrinks_before_{next_}": shrink(next_) for next_ in ("used", "free", "end")},
+    **{f"realloc_grows_into_{name}": grow(role) for name, role in ROLES.items()},
 }
-# Scenes with many cases are run in so many pieces.
-PIECES = {}
 # Not yet run to the end: only when they are named.
 OPEN = {
-    **{f"free_after_free_before_{next_}": free(True, next_) for next_ in ("used", "end")},
     **{f"free_after_{name}_before_free": free(True, "free", role) for name, role in ROLES.items()},
-    "malloc_split": malloc_split,
-    "memalign_wilderness": memalign_wilderness(64),
-    "realloc_shrinks_before_free": shrink("free"),
-    **{f"realloc_grows_into_{name}": grow(role) for name, role in ROLES.items()},
+}
+# Scenes with many cases are run in so many pieces.
+PIECES = {
+    **dict.fromkeys(("free_after_used_before_free", "free_after_free_before_used"), 2),
+    **dict.fromkeys(("free_after_free_before_end", "malloc_split"), 2),
+    "realloc_shrinks_before_free": 2,
+    **dict.fromkeys((f"free_after_{name}_before_free" for name in ROLES), 6),
 }
