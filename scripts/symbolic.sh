@@ -83,13 +83,23 @@ if [ "${2:-}" = quick ]; then
         --scene smallest --scene alone_no_free_block "$dist/libmemoman.so.0" || failed=1
     exit $failed
 fi
-step_planted free_after_used_before_free,malloc_exact,malloc_wilderness \
-    merge-without-unlinking-the-next prev-free-kept-on-exact-hit \
-    prev-free-kept-on-wilderness-taken-whole || failed=1
+# Eight bugs in one library, each on the path of one scene alone.
+scenes=free_after_used_before_free,free_after_free_before_used,free_after_alone_before_free
+scenes+=,malloc_exact,malloc_wilderness,malloc_split
+scenes+=,realloc_shrinks_before_free,realloc_grows_into_alone
+step_planted $scenes merge-without-unlinking-the-next merge-without-unlinking-the-one-before \
+    merge-of-both-without-unlinking-the-next prev-free-kept-on-exact-hit \
+    prev-free-kept-on-wilderness-taken-whole prev-free-kept-on-split-taken-whole \
+    shrink-without-unlinking-the-next grow-forward-without-unlinking || failed=1
 step_planted malloc_exact,malloc_wilderness,free_after_used_before_free bitmap-bit-kept-on-pop \
     bitmap-bit-kept-on-wilderness-taken-whole bitmap-bit-kept-on-unlink || failed=1
 step_planted malloc_exact first-level-bit-kept || failed=1
-step_planted malloc_wilderness split-one-quantum-short || failed=1
+step_planted malloc_wilderness,free_after_free_before_end split-one-quantum-short \
+    merge-of-both-without-unlinking-the-one-before || failed=1
+step_planted malloc_split,memalign_wilderness remainder-one-quantum-short \
+    gap-without-prev-free-behind || failed=1
+# The short programs that the machine code is compared with, each without one of its writes.
+run prove_step.py --forget || failed=1
 run prove_step.py "$dist/libmemoman.so.0" || failed=1
 [ "${2:-}" != step ] || exit $failed
 planted mm_malloc,mm_memalign,mm_realloc,mm_calloc 'exact alone_coarse' "${no_bounds[@]}" ||

@@ -64,7 +64,9 @@ class Heap:
 
     def __init__(self, case, layout, chain, after_any=False):
         self.case = case
-        case.exponents, case.definitions = {}, []
+        # What sizes the bins mean is only said for the machine's part. The unknowns that the code
+        # computes, and what from.
+        case.exponents, case.names, case.sources = {}, [], set()
         unknown = case.unknown
         gap = unknown("gap")
         place = room = quanta(unknown("place", 44))
@@ -108,7 +110,8 @@ class Heap:
         for name in ("used", "peak", "live_blocks", "fl_bitmap", "absorber", "failed_requests"):
             case.before(self.control + AT[name], ("control", name))
         self.hole = (gap, gap + bytes_) if layout == "between" else None
-        self.blocks = []
+        # All named blocks; of these, those that follow each other in the pool.
+        self.blocks, self.chain = [], []
         # `after_any`: whether a free block lies before the first is left open.
         prev_free = unknown("prev_free", 1) if after_any else False
         for (name, kind), size in zip(chain, sizes):
@@ -139,6 +142,7 @@ class Heap:
         """One of the adjacent blocks."""
         self.beside_control(block.offset, HEADER if block.kind == "end" else block.size)
         self.blocks.append(block)
+        self.chain.append(block)
         block.flags = number({"free": FREE, "used": 0, "end": SENTINEL}[block.kind], 4)
         if isinstance(prev_free, bool):
             block.flags = number(block.flags.args[0] | PREV_FREE * prev_free, 4)
@@ -176,6 +180,8 @@ class Heap:
         self.case.assume(UGE(bin_, 2), ULE(bin_, self.top))
         exponent = wide(self.case.unknown("exponent", 6))
         self.case.exponents[size.hash()] = size, exponent
+        self.case.names.append(bin_)
+        self.case.sources |= size.variables | exponent.variables
         large = self.large_bin(size, exponent)
         self.case.definitions += [
             Or(ULT(size, LINEAR_BELOW), LShR(size, exponent) == 1),
@@ -209,6 +215,7 @@ class Heap:
             "used",
         )
         self.blocks.append(new)
+        self.chain.append(new)
         self.beside_control(new.offset, HEADER)
         self.know(new, -HEADER, Concat(number(1, 1), self.cookie[62:48], size, flags))
         return new
@@ -328,6 +335,8 @@ class Heap:
             UGE(size, first),
             ULT(size, beyond),
         )
+        case.names.append(size)
+        case.sources |= bytes_.variables
         return bytes_, size
 
     def empty(self, bin_):
@@ -368,8 +377,10 @@ class After:
 
     def __init__(self, heap):
         self.heap, self.case, self.words, self.result = heap, heap.case, {}, None
-        # Blocks no longer free; newly free, and what lies behind them; bins that have changed.
-        self.taken, self.freed, self.behind, self.bins, self.change = [], [], [], [], None
+        # Blocks no longer free; newly free, and what lies behind them; in use with another size;
+        # bins that have changed.
+        self.taken, self.freed, self.behind, self.used = [], [], [], []
+        self.bins, self.change = [], None
 
     def read(self, address):
         word, rest = self.case.find(address)
@@ -445,6 +456,16 @@ class After:
         self.bins.append(bin_)
         self.freed.append(new)
         self.behind.append(at + size)
+
+    def bury(self, block):
+        """A tombstone where a block began that is now inside a free one: no invariant asks for it,
+        but a second free of that block is found by it."""
+        self.write(block.at - HEADER, number(FREE) ^ self.heap.cookie)
+
+    def use(self, name, at, size, flags):
+        """Forms a block in use."""
+        self.write(at - HEADER, self.heap.header(size, flags))
+        self.used.append(Block(name, at, None, size, "used"))
 
     def form_free(self, at, size):
         heap = self.heap

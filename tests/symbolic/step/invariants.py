@@ -5,9 +5,9 @@ have broken; so of a block that the scene does not name, only what may have been
 the word that leads to it, the second link of its next block, and the header behind it."""
 
 import claripy
-from claripy import UGE, ULE, LShR, Or
+from claripy import UGE, ULE, Concat, LShR, Or
 
-from step.heap import AT, FREE, HEADER, PREV_FREE, WORD, quanta, wide
+from step.heap import AT, BLOCK_MIN, FREE, HEADER, PREV_FREE, WORD, quanta, wide
 from step.words import canon, number, same
 
 
@@ -49,6 +49,34 @@ class Checks:
             f"I4, I5, behind {name}", header & (0xFFFF << 48 | FREE | PREV_FREE) == PREV_FREE
         )
 
+    def tiled(self):
+        """I4 to I6 of the blocks that follow each other: each header has its block's size, FREE and
+        the one before's FREE; sizes lead from the first to the last; no two neighbours are free."""
+        heap, after, first, last = self.heap, self.after, self.heap.chain[0], self.heap.chain[-1]
+        new = {canon(one.at).hash(): one for one in (*after.freed, *after.used)}
+        old = {canon(one.at).hash(): one for one in heap.chain}
+        at = first.at
+        prev_free = (self.case.before(at - HEADER, first.region) ^ heap.cookie)[1:1]
+        while True:
+            key, header = canon(at).hash(), after.read(at - HEADER)
+            block = new.get(key) or old.get(key)
+            if block is None or (key not in new and block in after.taken):
+                self.failures.append("I6: no block where one ends")
+                return
+            is_free = number(int(block.kind == "free"), 1)
+            if key in new:
+                self.holds(f"I6, size of {block.name}", UGE(block.size, BLOCK_MIN))
+                expected = heap.header(block.size, Concat(number(0, 2), prev_free, is_free))
+            else:
+                before = self.case.before(at - HEADER, block.region) ^ heap.cookie
+                expected = Concat(before[63:2], prev_free, before[0:0]) ^ heap.cookie
+            self.holds(f"I4 to I6, header of {block.name}", header == expected)
+            if block.kind == "free":
+                self.holds(f"I4, before {block.name}", prev_free == 0)
+            if block is last:
+                return
+            at, prev_free = at + block.size, is_free
+
     def listed(self, block, link=True, next_=True):
         """I2: links are mutual, and lead to free blocks of the bin, its head, the list's end."""
         heap, read = self.heap, self.after.read
@@ -87,6 +115,7 @@ def check(heap, after):
     if case.choose("of the named", any_ == 0):
         for block, behind in zip(after.freed, after.behind):
             checks.free(block, behind)
+        checks.tiled()
         for block in checks.frees():
             checks.listed(
                 block,
@@ -116,7 +145,9 @@ def check(heap, after):
         heap.links(block)
         checks.listed(block)
     else:
-        behind = block.offset + quanta(case.unknown("any_size", 44))
+        size = quanta(case.unknown("any_size", 44))
+        behind = block.offset + size
+        case.assume(UGE(size, BLOCK_MIN), ULE(behind, heap.room))
         for one in heap.blocks:
             if one is not block:
                 end = one.offset + (number(0) if one.kind == "end" else one.size)

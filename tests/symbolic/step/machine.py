@@ -18,6 +18,7 @@ RETURN = 0x6666_1000
 SCRATCH = 0x7000_0000
 STEPS = 400  # basic blocks of all paths of a case: more than any has
 WORD = 8
+FORMULAS = ("If", "Concat", "ZeroExt", "LShR", "__and__", "__add__", "__or__")
 
 
 class Machine:
@@ -63,6 +64,7 @@ class Machine:
         state.globals["path"] = Path(case)
         state.inspect.b("mem_read", when=angr.BP_BEFORE, action=on_read)
         state.inspect.b("mem_write", when=angr.BP_BEFORE, action=on_write)
+        state.inspect.b("tmp_write", when=angr.BP_BEFORE, action=on_value)
         work, ends, steps = [state], [], 0
         while work:
             state = work.pop()
@@ -97,12 +99,14 @@ class Machine:
 class Path:
     """What a path knows beside its case, and what it has written."""
 
-    def __init__(self, case, facts=(), after=None, places=None, solution=None):
+    def __init__(self, case, facts=(), after=None, places=None, names=None, solution=None):
         self.case, self.facts, self.solution = case, tuple(facts), solution
-        self.after, self.places = dict(after or {}), dict(places or {})
+        self.after, self.places, self.names = dict(after or {}), dict(places or {}), names or {}
 
     def copy(self):
-        return Path(self.case, self.facts, self.after, self.places, self.solution)
+        return Path(
+            self.case, self.facts, self.after, self.places, dict(self.names), self.solution
+        )
 
     def assume(self, *facts):
         facts = [one for one in map(canon, facts) if not one.is_true()]
@@ -112,14 +116,19 @@ class Path:
 
     def possible(self, *more):
         """Whether a heap of the case comes here, and these hold in it."""
-        more, facts = [canon(one) for one in more], [*self.case.facts, *self.facts]
+        more, case = [canon(one) for one in more], self.case
+        facts = [*case.facts, *case.definitions, *self.facts]
         if not self.solution:
-            self.solution = self.case.solver.solve(facts)
+            self.solution = case.solver.solve(facts)
         if self.solution is None:
             return False
         if all(map(self.solution.holds, more)):
             return True
-        return bool(more) and self.case.solver.satisfiable(facts, *more)
+        # Mostly the answer does not depend on what sizes the bins mean, and then comes faster.
+        light = [*case.facts, *self.facts]
+        return bool(more) and all(
+            case.solver.satisfiable(known, *more) for known in (light, facts)
+        )
 
     def surely(self, condition):
         condition = canon(condition)
@@ -147,6 +156,24 @@ class Path:
                 return word, 0
         return None, 0
 
+    def named(self, term):
+        """The scene's unknown that the code has computed with this term, or the term."""
+        key = term.hash()
+        if key not in self.names:
+            name = self.search_name(canon(term))
+            self.names[key] = term if name is None else name
+        return self.names[key]
+
+    def search_name(self, term):
+        if not self.possible():
+            raise Undecided("a path that cannot be taken")
+        solution = self.solution
+        value = solution.value(term)
+        for name in self.case.names:
+            if value == solution.value(name) and self.surely(term == name):
+                return name
+        return None
+
     def exponent(self, operand):
         """The known exponent of a size that this surely is."""
         if len(operand) != 64:
@@ -167,6 +194,26 @@ class Path:
 def ours(address):
     """Not the stack, nor the library's own memory: their addresses are numbers."""
     return bool(linear(canon(address))[0])
+
+
+def on_value(state):
+    """Formulas for the request's size and for bins become the scene's unknowns for them, so that
+    what the code computes from them has the scene's terms."""
+    term = state.inspect.tmp_write_expr
+    path = state.globals["path"]
+    if term is None or len(term) != 64 or term.op not in FORMULAS:
+        return
+    if path.case.sources.isdisjoint(term.variables) or plain(term):
+        return
+    path = state.globals["path"] = path.copy()
+    state.inspect.tmp_write_expr = path.named(term)
+
+
+def plain(term):
+    """A multiple of an unknown that the scene names."""
+    return all(
+        not isinstance(one, claripy.ast.Base) or one.op in ("BVS", "BVV") for one in term.args
+    )
 
 
 def on_read(state):

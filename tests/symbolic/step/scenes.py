@@ -4,7 +4,7 @@ import functools
 
 from claripy import LShR, Or, UGE, UGT, ULE, ULT
 
-from step.heap import ALONE, ANY, BLOCK_MIN, EXACT_BELOW, FIRST, FREE, HEAD, HEADER, INNER, LAST
+from step.heap import ALONE, ANY, BLOCK_MIN, EXACT_BELOW, FIRST, HEAD, HEADER, INNER, LAST
 from step.heap import LINEAR_BELOW, PREV_FREE, QUANTUM, SENTINEL, WORD, After, Heap, quanta
 from step.words import number
 
@@ -34,7 +34,7 @@ def free(prev, next_, role=ANY):
         size = b.size
         if prev:
             after.unlink(p)
-            after.write(b.at - HEADER, number(FREE) ^ heap.cookie)
+            after.bury(b)
             size = p.size + size
         if next_ == "free":
             after.unlink(n)
@@ -55,11 +55,11 @@ def take(heap, after, block, size, rest):
     after.unlink(block)
     flags = number(0, 4)
     if rest is not None:
-        after.write(block.at - HEADER, heap.header(size, flags))
+        after.use("taken", block.at, size, flags)
         after.list("rest", block.at + size, block.offset + size, rest)
     else:
         size = block.size
-        after.write(block.at - HEADER, heap.header(size, flags))
+        after.use("taken", block.at, size, flags)
         after.write(next_.at - HEADER, heap.header(next_.size, next_.flags & ~PREV_FREE))
     after.count(size, 1)
     after.count_peak()
@@ -151,7 +151,7 @@ def shrink(next_):
             rest = rest + n.size
         else:
             after.write(n.at - HEADER, heap.header(n.size, n.flags | PREV_FREE))
-        after.write(block.at - HEADER, heap.header(size, block.flags))
+        after.use("the block", block.at, size, block.flags)
         after.list("rest", block.at + size, block.offset + size, rest)
         after.count(size - block.size, 0)
         return Call("mm_realloc", [heap.control, block.at, bytes_], heap, after)
@@ -183,7 +183,7 @@ def grown(role, case, layout):
     else:
         header = behind.at - HEADER
         after.write(header, after.read(header) & ~PREV_FREE)
-    after.write(block.at - HEADER, heap.header(taken, block.flags))
+    after.use("the block", block.at, taken, block.flags)
     after.count(taken - block.size, 0)
     after.count_peak()
     after.result = block.at
@@ -234,7 +234,7 @@ def memalign_wilderness(align):
         if has_gap:
             after.list("gap", found.at, found.offset, gap)
         flags = number(PREV_FREE if has_gap else 0, 4)
-        after.write(after.result - HEADER, heap.header(taken, flags))
+        after.use("taken", after.result, taken, flags)
         after.count(taken, 1)
         after.count_peak()
         return Call("mm_memalign", [heap.control, number(align), bytes_], heap, after)
@@ -247,18 +247,23 @@ LAYOUTS = ["below", "above", "between"]
 ROLES = {"alone": ALONE, "first": FIRST, "last": LAST, "inner": INNER}
 SCENES = {
     **{f"free_after_used_before_{next_}": free(False, next_) for next_ in ("used", "free", "end")},
+    **{f"free_after_free_before_{next_}": free(True, next_) for next_ in ("used", "end")},
     "malloc_exact": malloc_exact(BLOCK_MIN, LINEAR_BELOW),
     "malloc_exact_from_1_KiB": malloc_exact(LINEAR_BELOW, EXACT_BELOW),
+    "malloc_split": malloc_split,
     "malloc_wilderness": malloc_wilderness,
-    "realloc_shrinks_before_used": shrink("used"),
-    "realloc_shrinks_before_end": shrink("end"),
+    "memalign_wilderness": memalign_wilderness(64),
+    **{f"realloc_shrinks_before_{next_}": shrink(next_) for next_ in ("used", "free", "end")},
+    **{f"realloc_grows_into_{name}": grow(role) for name, role in ROLES.items()},
 }
 # Not yet run to the end: only when they are named.
 OPEN = {
-    **{f"free_after_free_before_{next_}": free(True, next_) for next_ in ("used", "end")},
     **{f"free_after_{name}_before_free": free(True, "free", role) for name, role in ROLES.items()},
-    "malloc_split": malloc_split,
-    "memalign_wilderness": memalign_wilderness(64),
-    "realloc_shrinks_before_free": shrink("free"),
-    **{f"realloc_grows_into_{name}": grow(role) for name, role in ROLES.items()},
+}
+# Scenes with many cases are run in so many pieces.
+PIECES = {
+    **dict.fromkeys(("free_after_used_before_free", "free_after_free_before_used"), 2),
+    **dict.fromkeys(("free_after_free_before_end", "malloc_split"), 2),
+    "realloc_shrinks_before_free": 2,
+    **dict.fromkeys((f"free_after_{name}_before_free" for name in ROLES), 6),
 }

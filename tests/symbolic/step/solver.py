@@ -26,6 +26,7 @@ SIMPLE = {
 # A question that is simple beside all facts at once may be hard beside facts that were prepared
 # before it: so long, in milliseconds, before it goes to a new solver.
 PATIENCE = 200
+PREPARED = 4  # solvers with facts
 PAIRWISE = {"__and__", "__or__", "__xor__", "__add__", "__mul__", "Concat"}
 
 
@@ -65,6 +66,30 @@ WIDE = {
     "SGT": lambda one, other, bits: signed(one, bits) > signed(other, bits),
     "SGE": lambda one, other, bits: signed(one, bits) >= signed(other, bits),
 }
+
+
+def groups(facts, more):
+    """Facts and more, divided so that no two parts share an unknown; the questions first."""
+    found = []
+    for index, one in enumerate((*more, *facts)):
+        names, members = set(one.variables), [(index, one)]
+        if not names:
+            continue
+        others = []
+        for other in found:
+            if names.isdisjoint(other[0]):
+                others.append(other)
+            else:
+                names |= other[0]
+                members += other[1]
+        found = [*others, (names, members)]
+    count = len(more)
+    for _, members in sorted(found, key=lambda one: min(index for index, _ in one[1])):
+        members.sort(key=lambda one: one[0])
+        yield (
+            [one for index, one in members if index >= count],
+            [one for index, one in members if index < count],
+        )
 
 
 class Solution:
@@ -107,54 +132,76 @@ class Solution:
 
 
 class Solver:
-    """Answers are remembered: the same question comes again in each case of a scene. The last
-    facts stay in a solver, since the next questions mostly begin with them."""
+    """Facts that share no unknown are questions of their own: sizes and places apart from bins, as
+    long as nothing says how they belong together. Answers are remembered, since the same question
+    comes again in each case of a scene; so are solvers with facts, since the next questions mostly
+    begin with them."""
 
     def __init__(self, seconds=None):
         """`seconds`: after so many, it gives up."""
         self.manager = bitwuzla.TermManager()
         self.end = time.monotonic() + seconds if seconds else None
         self.terms, self.answers, self.unknowns = {}, {}, {}
-        self.facts, self.live = [], None
+        self.live = []
         self.queries, self.seconds, self.slowest = 0, 0.0, 0.0
 
     def satisfiable(self, facts, *more):
         """Whether values for all unknowns satisfy the facts and more."""
-        key = frozenset(one.hash() for one in (*facts, *more))
-        if key not in self.answers:
-            self.answers[key] = self.solve(facts, *more) is not None
-        return self.answers[key]
+        return self.solve(facts, *more) is not None
 
     def solve(self, facts, *more):
         """A solution of the facts and more, or None."""
         if any(one.is_false() for one in (*facts, *more)):
             return None
-        began = time.monotonic()
-        if self.end and began > self.end:
-            raise TooLong
-        key = [one.hash() for one in facts]
-        known = len(self.facts)
-        if self.live is None or key[:known] != self.facts:
-            self.live, known = self.fresh((), PATIENCE), 0
-        for one in facts[known:]:
-            self.live.assert_formula(self.term(one))
-        self.facts = key
-        solver = self.live
+        values = {}
+        for group in groups(facts, more):
+            answer = self.answer(*group)
+            if answer is None:
+                return None
+            values |= answer
+        return Solution(values)
+
+    def answer(self, facts, more):
+        """Values for the unknowns of facts and more, or None."""
+        known = [one.hash() for one in facts]
+        key = frozenset(known), frozenset(one.hash() for one in more)
+        if key not in self.answers:
+            began = time.monotonic()
+            if self.end and began > self.end:
+                raise TooLong
+            self.answers[key] = self.asked(facts, known, more)
+            seconds = time.monotonic() - began
+            self.queries, self.seconds = self.queries + 1, self.seconds + seconds
+            self.slowest = max(self.slowest, seconds)
+        return self.answers[key]
+
+    def asked(self, facts, known, more):
+        solver = self.prepared(facts, known)
         answer = solver.check_sat(*map(self.term, more))
         if answer == bitwuzla.Result.UNKNOWN:
             solver = self.fresh([*facts, *more])
             answer = solver.check_sat()
         if answer == bitwuzla.Result.UNKNOWN:
             raise RuntimeError("the solver has no answer")
-        seconds = time.monotonic() - began
-        self.queries, self.seconds = self.queries + 1, self.seconds + seconds
-        self.slowest = max(self.slowest, seconds)
         if answer != bitwuzla.Result.SAT:
             return None
-        values = {
-            name: solver.get_value(one).value(10) for name, one in self.unknowns.items()
-        }
-        return Solution({name: int(value) for name, value in values.items()})
+        names = frozenset().union(*(one.variables for one in (*facts, *more)))
+        values = {name: solver.get_value(self.unknowns[name]).value(10) for name in names}
+        return {name: int(value) for name, value in values.items()}
+
+    def prepared(self, facts, known):
+        """A solver with these facts: the one that has most of them already, or a new one."""
+        fitting = [one for one in self.live if known[: len(one[0])] == one[0]]
+        best = max(fitting, key=lambda one: len(one[0]), default=None)
+        if best is None:
+            best = [], self.fresh((), PATIENCE)
+        else:
+            self.live.remove(best)
+        have, solver = best
+        for one in facts[len(have) :]:
+            solver.assert_formula(self.term(one))
+        self.live = [*self.live[-(PREPARED - 1) :], (known, solver)]
+        return solver
 
     def fresh(self, facts, milliseconds=0):
         """A solver that has these facts, with a limit for each answer."""

@@ -74,11 +74,32 @@ def as_canon(ast):
             if ast.op in BITWISE
             else ast.make_like(ast.op, tuple(args))
         )
+    if ast.op in ("__eq__", "__ne__") and isinstance(ast.args[0], claripy.ast.BV):
+        return balanced(ast)
     if isinstance(ast, claripy.ast.Bool) or len(ast) != 64:
         return ast
     if ast.op not in ("__add__", "__sub__", "__neg__", *BITWISE):
         return ast
-    atoms, constant = linear(ast)
+    return from_sum(*linear(ast))
+
+
+def balanced(equality):
+    """An equality without what both sides have, so that places in the pools are compared without
+    the address of the pools."""
+    one, other = equality.args
+    if len(one) != 64:
+        return equality
+    (atoms, constant), (others, plus) = linear(one), linear(other)
+    common = [key for key in atoms if key in others and atoms[key][0] == others[key][0]]
+    if not common and not (constant and plus):
+        return equality
+    one = {key: part for key, part in atoms.items() if key not in common}
+    other = {key: part for key, part in others.items() if key not in common}
+    one, other = from_sum(one, constant - plus & MASK), from_sum(other, 0)
+    return one == other if equality.op == "__eq__" else one != other
+
+
+def from_sum(atoms, constant):
     result = None
     for key in sorted(atoms):
         factor, atom = atoms[key]
@@ -129,7 +150,7 @@ class Case:
     def __init__(self, solver, answers):
         self.solver, self.answers, self.asked = solver, answers, 0
         self.facts, self.story, self.words, self.order = [], [], {}, []
-        self.fresh, self.solution = 0, None
+        self.fresh, self.solution, self.definitions = 0, None, []
 
     def unknown(self, name, bits=64):
         self.fresh += 1
@@ -208,9 +229,9 @@ class Case:
         if word.value is None:
             word.value = canon(value)
         else:
-            self.assume(word.value == value)
-            if not self.possible():
+            if not self.possible(word.value == value):
                 raise Contradiction
+            self.assume(word.value == value)
         return word
 
     def before(self, address, region):
