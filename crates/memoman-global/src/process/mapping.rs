@@ -35,8 +35,8 @@ const SPLIT_PART: usize = 3;
 const SPLIT_LEAST: usize = 128 << 10;
 const WHOLE_LEAST: usize = 5 << 20;
 /// A block that grows by at least this part moves into a spare that fits: copying a page takes less
-/// than a sixth of the time of a page fault.
-const COPIED_PART: usize = 4;
+/// than a sixth of the time of a page fault. By less, too few new pages are needed.
+const COPIED_PART: usize = 2;
 /// A block that is cut to at most this, and to half, becomes one of the thread's heap.
 const MOVED_MOST: usize = REQUEST_MAX / 2;
 
