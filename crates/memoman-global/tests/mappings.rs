@@ -257,6 +257,40 @@ fn blocks_that_come_and_go_keep_their_pages_and_idle_ones_go() {
 }
 
 #[test]
+fn blocks_of_changing_sizes_find_pages_in_memory() {
+    let name = "blocks_of_changing_sizes_find_pages_in_memory";
+    quietly(name, &[], || {
+        free(heap::malloc(1));
+        let (low, mut below) = (heap::stats(), random());
+        let mut blocks = [ptr::null_mut(); 16];
+        let mut replaced = |times: usize| {
+            let mut pages = 0;
+            for _ in 0..times {
+                let (place, bytes) = (below(blocks.len()), LARGE + below(320 << 10));
+                free(blocks[place]);
+                blocks[place] = heap::malloc(bytes);
+                for at in (0..bytes).step_by(OS_PAGE) {
+                    // SAFETY: a byte of a live block.
+                    unsafe { blocks[place].add(at).write(1) };
+                    pages += 1;
+                }
+            }
+            pages
+        };
+        replaced(1000);
+        let before = faults();
+        let pages = replaced(4000);
+        let faults = faults() - before;
+        assert!(faults < pages / 100, "{faults} faults, {pages} pages");
+        // And that takes no more memory than a third beyond the peak.
+        let stats = heap::stats();
+        let peak = stats.peak - low.used;
+        assert!(stats.pool_bytes - low.pool_bytes <= peak + peak / 3);
+        blocks.into_iter().for_each(free);
+    });
+}
+
+#[test]
 fn spares_are_bounded() {
     quietly("spares_are_bounded", &[], || {
         free(heap::malloc(1));

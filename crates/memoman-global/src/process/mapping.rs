@@ -13,7 +13,7 @@ use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::LargeBlocks;
 use crate::process::map::{self, Owner, UNIT};
 use crate::process::mapping_end as end;
-use crate::process::mapping_word::{Mapping, Use};
+use crate::process::mapping_word::{MAPPING_MOST, Mapping, Use};
 use crate::process::regions::{keep_in_memory, map_aligned};
 use crate::process::{mapping_spares as spares, misuse, side};
 use crate::system::{memory, sync};
@@ -30,10 +30,13 @@ const CUT_LEAST: usize = 64 << 10;
 /// A request of at least [`WHOLE_LEAST`] takes a spare whole if it leaves less than this part of
 /// it: cut into pieces, spares would fit fewer and fewer of such requests.
 const SPLIT_PART: usize = 3;
+/// The least bytes that are cut off a spare: shorter ones serve no request, and the next block of
+/// the mapping would need them again.
+const SPLIT_LEAST: usize = 128 << 10;
 const WHOLE_LEAST: usize = 5 << 20;
 /// A block that grows by at least this part moves into a spare that fits: copying a page takes less
-/// than a sixth of the time of a page fault.
-const COPIED_PART: usize = 4;
+/// than a sixth of the time of a page fault. By less, too few new pages are needed.
+const COPIED_PART: usize = 2;
 /// A block that is cut to at most this, and to half, becomes one of the thread's heap.
 const MOVED_MOST: usize = REQUEST_MAX / 2;
 
@@ -55,18 +58,19 @@ pub(crate) fn allocate(
     } else {
         None
     };
-    if let Some(kept) = kept {
-        // SAFETY: this thread's mapping, and no block yet.
-        unsafe { end::clear(kept, request) };
-    }
     let mapping = kept
-        .or_else(|| fresh(settings, align, bytes, page))
+        .or_else(|| fresh(settings, align, bytes, page, spares::gap()))
         .or_else(|| {
             // What is kept counts against the limits that the system may have reached.
-            let more = spares::release();
-            more.then(|| fresh(settings, align, bytes, page)).flatten()
+            spares::release();
+            fresh(settings, align, bytes, page, 0)
         })?;
     spares::count_block(mapping.bytes);
+    if kept.is_some() {
+        // After the counts, whose atomic steps would wait for this write to a page long not used.
+        // SAFETY: this thread's mapping, and no block yet.
+        unsafe { end::clear(mapping, request) };
+    }
     publish(mapping, end::word(mapping, request));
     NonNull::new(mapping.block())
 }
@@ -75,7 +79,7 @@ pub(crate) fn allocate(
 fn whole(bytes: usize, page: usize) -> Option<usize> {
     let bytes = bytes.checked_add(end::LEAST)?;
     let bytes = bytes.max(UNIT).checked_next_multiple_of(page)?;
-    (bytes <= isize::MAX as usize).then_some(bytes)
+    (bytes <= MAPPING_MOST).then_some(bytes)
 }
 
 /// A spare of `bytes`.
@@ -102,12 +106,16 @@ fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
     spares::count_mapped(bytes - mapping.bytes);
     // Before the addresses may be another mapping's.
     spares::forget(mapping);
+    let mut gap = 0;
     // SAFETY: this thread's mapping, which was just taken out and is no block.
-    let moved = unsafe { memory::remap(mapping.block(), mapping.bytes, bytes) };
-    let grown = moved.map(|start| Mapping {
-        start: start.expose_provenance(),
-        bytes,
+    let remapped =
+        |to, may_move| unsafe { memory::remap(mapping.block(), mapping.bytes, to, may_move) };
+    // Where it is, rather than elsewhere.
+    let start = remapped(bytes, false).or_else(|| {
+        gap = spares::gap();
+        remapped(bytes + gap, true)
     });
+    let grown = start.map(|start| before_gap(start, bytes, gap));
     match grown {
         Some(mapping) if map::prepare(mapping.start, 1) => Some(mapping),
         _ => {
@@ -118,14 +126,17 @@ fn grown(mapping: Mapping, bytes: usize) -> Option<Mapping> {
     }
 }
 
-/// A mapping from the system.
-fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Option<Mapping> {
+/// A mapping from the system, before a gap.
+fn fresh(
+    settings: LargeBlocks,
+    align: usize,
+    bytes: usize,
+    page: usize,
+    gap: usize,
+) -> Option<Mapping> {
     spares::count_mapped(bytes);
-    let start = map_aligned(0, bytes, align, page, false)?;
-    let mapping = Mapping {
-        start: start.expose_provenance(),
-        bytes,
-    };
+    let start = map_aligned(0, bytes + gap, align, page, false)?;
+    let mapping = before_gap(start, bytes, gap);
     if !map::prepare(mapping.start, 1) {
         // SAFETY: this thread's mapping, not handed out.
         unsafe { memory::unmap(mapping.block(), bytes) };
@@ -137,11 +148,24 @@ fn fresh(settings: LargeBlocks, align: usize, bytes: usize, page: usize) -> Opti
     Some(mapping)
 }
 
-/// Cuts a mapping to `bytes`, if that leaves [`CUT_LEAST`] and so large a part of it. Returns what
-/// is cut off.
-fn cut(mapping: &mut Mapping, bytes: usize, part: usize) -> Option<Mapping> {
+/// A new mapping of `bytes`; the addresses of the gap behind it are unmapped. (If the system
+/// refuses, they are lost, without memory.)
+fn before_gap(start: *mut u8, bytes: usize, gap: usize) -> Mapping {
+    if gap > 0 {
+        // SAFETY: the end of this thread's new mapping (callers), which nothing uses.
+        unsafe { memory::unmap(start.wrapping_add(bytes), gap) };
+    }
+    Mapping {
+        start: start.expose_provenance(),
+        bytes,
+    }
+}
+
+/// Cuts a mapping to `bytes`, if that leaves at least `least` and so large a part of it. Returns
+/// what is cut off.
+fn cut(mapping: &mut Mapping, bytes: usize, least: usize, part: usize) -> Option<Mapping> {
     let left = mapping.bytes - bytes;
-    if left < CUT_LEAST || left < mapping.bytes / part {
+    if left < least || left < mapping.bytes / part {
         return None;
     }
     mapping.bytes = bytes;
@@ -162,7 +186,7 @@ fn part_to_cut(bytes: usize) -> usize {
 
 /// [`cut`]s this thread's mapping, and keeps what is cut off.
 fn retire_tail(mapping: &mut Mapping, bytes: usize, part: usize) {
-    if let Some(tail) = cut(mapping, bytes, part) {
+    if let Some(tail) = cut(mapping, bytes, SPLIT_LEAST, part) {
         // SAFETY: the end of this thread's mapping (caller), which nothing uses.
         unsafe { spares::retire(tail) };
     }
@@ -300,7 +324,7 @@ fn shrink(
 ) -> Result<*mut u8, Misuse> {
     let mapping = found.0;
     let mut shorter = mapping;
-    let tail = cut(&mut shorter, bytes, CUT_PART);
+    let tail = cut(&mut shorter, bytes, CUT_LEAST, CUT_PART);
     claim(block, found, end::word(shorter, request))?;
     // SAFETY: claimed above; what lies behind the request is not used any more (caller).
     unsafe { end::clear(shorter, request) };
@@ -348,7 +372,7 @@ unsafe fn grow(
     let sizes = [bytes.saturating_add(headroom), bytes];
     let moved = sizes.into_iter().find_map(|to| {
         // SAFETY: claimed above; the former pointer is not used on success (caller).
-        let start = unsafe { memory::remap(block.as_ptr(), mapping.bytes, to) }?;
+        let start = unsafe { memory::remap(block.as_ptr(), mapping.bytes, to, true) }?;
         Some(Mapping {
             start: start.expose_provenance(),
             bytes: to,

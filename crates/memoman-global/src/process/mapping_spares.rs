@@ -1,12 +1,12 @@
 //! Mappings kept for the next large blocks, and how many bytes of them.
 //!
 //! The bytes kept are the least of
-//! * what, with the live blocks, makes up nine eighths of the most that was live at one time
+//! * what, with the live blocks, makes up four thirds of the most that was live at one time
 //!   recently: so no program takes much more memory than at its peak;
 //! * what has been worth keeping: [`WORTH_FIRST`], then at least [`KEPT_LEAST`], at least doubled
-//!   by each request that a mapping returned shortly before could have served. So a program whose
-//!   use rises and falls pays for its pages a few times only; one that frees its data once, or
-//!   outgrows it, does not keep it;
+//!   by each request that needs no more pages than a mapping had that shortly before was returned,
+//!   or took the place of kept ones. So a program whose use rises and falls pays for its pages a
+//!   few times only; one that frees its data once, or outgrows it, does not keep it;
 //! * [`KEPT_MOST`].
 //!
 //! No mapping of more than [`ONE_MOST`] is kept, and a new region takes the place of kept ones: a
@@ -49,10 +49,17 @@ const EVICTED_MOST: usize = 4;
 /// The least bytes that are cut off a mapping.
 const GONE_LEAST: usize = 64 << 10;
 const _: () = assert!(GONE_LEAST >= UNIT);
-/// This part of the peak may be kept beyond it.
-const BEYOND_PEAK: usize = 8;
+/// Addresses left unmapped behind a new mapping, while there are few blocks: it can be made longer
+/// there, and its pieces become one again without a neighbour of another origin, of which the
+/// system could not make one that is longer.
+const GAP: usize = if cfg!(windows) { 0 } else { memory::PAGE };
+/// So many blocks have gaps, each of which takes an entry of the system's table of mappings.
+const GAPS_MOST: usize = 64;
+/// This part of the peak may be kept beyond it, so that each of the live blocks can have a mapping
+/// as long as the longest of them needs.
+const BEYOND_PEAK: usize = 3;
 /// The least bytes of a span.
-const SPAN_LEAST: usize = 64 << 20;
+const SPAN_LEAST: usize = 128 << 20;
 
 static SLOTS: Slots = Slots::new();
 static ROOM: Room = Room {
@@ -119,7 +126,7 @@ impl Room {
 
     /// Bytes requested before the peak is taken anew.
     fn span(&self) -> usize {
-        self.recent_peak().saturating_mul(4).max(SPAN_LEAST)
+        self.recent_peak().saturating_mul(8).max(SPAN_LEAST)
     }
 
     /// Ends a span in which so many bytes were requested.
@@ -178,6 +185,12 @@ pub(crate) fn count_block(bytes: usize) {
 /// own in the system's table of mappings, and the program needs entries too.
 pub(crate) fn crowded() -> bool {
     blocks(get(&ROOM.allocated)) >= BLOCKS_MOST
+}
+
+/// The gap behind a new mapping.
+pub(crate) fn gap() -> usize {
+    let useful = get(&ROOM.worth) > WORTH_FIRST && blocks(get(&ROOM.allocated)) < GAPS_MOST;
+    if useful { GAP } else { 0 }
 }
 
 /// Live blocks, from the number allocated that was read before: other threads may have freed more
@@ -331,6 +344,10 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
         if mapping.bytes > ONE_MOST {
             return give_back(mapping);
         }
+        if room < mapping.bytes {
+            // It goes, or takes the place of smaller ones.
+            ROOM.given_back.fetch_max(mapping.bytes, Ordering::Relaxed);
+        }
         // The largest is the most useful one: it can be cut.
         for _ in 0..EVICTED_MOST {
             if room >= mapping.bytes {
@@ -351,7 +368,6 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
             give_back(least);
         }
         if room < mapping.bytes {
-            ROOM.given_back.fetch_max(mapping.bytes, Ordering::Relaxed);
             // What goes is a unit at least, so that no other mapping begins in its first one.
             room = room.min(mapping.bytes - GONE_LEAST.min(mapping.bytes));
             room &= !(memory::page_size() - 1);

@@ -1,9 +1,11 @@
 //! A large block's word in the map: the whole description of the mapping that begins in a unit.
 //!
 //! ```text
-//!  63 ... 50     49 ... 5     4 3       2        1        0
+//!  63 ... 45     44 ... 5     4 3       2        1        0
 //!  end           pages        offset    clean    spare    1
 //! ```
+//! (Without `end`, 63 ... 5 are the pages.)
+//!
 //! `pages`: bytes of the mapping in steps of [`STEP`]. `offset`: of its first byte in the unit, in
 //! the same steps. `spare`: no block; a mapping kept for the next one. `clean`: a spare that reads
 //! as zero.
@@ -27,13 +29,19 @@ const SPARE: usize = 2;
 const CLEAN: usize = 4;
 const OFFSET_SHIFT: u32 = 3;
 const PAGES_SHIFT: u32 = 5;
-/// Above the pages of the largest mapping: 57 bits of address.
+/// Above the pages of mappings of up to 4 PiB. Larger requests are refused.
 #[cfg(all(feature = "late-checks", target_pointer_width = "64"))]
-pub(crate) const END_SHIFT: u32 = 50;
+pub(crate) const END_SHIFT: u32 = 45;
 #[cfg(all(feature = "late-checks", target_pointer_width = "64"))]
 const WITHOUT_END: usize = (1 << END_SHIFT) - 1;
 #[cfg(not(all(feature = "late-checks", target_pointer_width = "64")))]
 const WITHOUT_END: usize = usize::MAX;
+/// The largest mapping that a word describes.
+pub(crate) const MAPPING_MOST: usize = if WITHOUT_END == usize::MAX {
+    isize::MAX as usize
+} else {
+    (WITHOUT_END >> PAGES_SHIFT) * STEP
+};
 
 const _: () = assert!(UNIT / STEP == 1 << (PAGES_SHIFT - OFFSET_SHIFT));
 

@@ -61,16 +61,21 @@ pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
 /// # Safety
 /// The pages came from [`map`]. On success the former addresses are not used any more.
 #[cfg(not(memoman_debug))]
-pub(crate) unsafe fn remap(start: *mut u8, from: usize, to: usize) -> Option<*mut u8> {
+pub(crate) unsafe fn remap(
+    start: *mut u8,
+    from: usize,
+    to: usize,
+    may_move: bool,
+) -> Option<*mut u8> {
     // A sanitizer does not see that addresses change hands here.
     if cfg!(memoman_instrumented) {
         return None;
     }
     let saved = errno();
     // (By number, as the others below: a name to look up takes more of the library's file.)
-    let may_move = libc::MREMAP_MAYMOVE as libc::c_long;
+    let flags = if may_move { libc::MREMAP_MAYMOVE } else { 0 } as libc::c_long;
     // SAFETY: whole pages from `map`, whose addresses only the caller knows.
-    let start = unsafe { libc::syscall(libc::SYS_mremap, start, from, to, may_move) };
+    let start = unsafe { libc::syscall(libc::SYS_mremap, start, from, to, flags) };
     set_errno(saved);
     (start != -1).then_some(ptr::with_exposed_provenance_mut(start as usize))
 }

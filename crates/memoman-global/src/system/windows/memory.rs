@@ -117,7 +117,7 @@ unsafe fn release_if_empty(allocation: *mut u8) {
 /// # Safety
 /// The pages came from [`map`].
 #[cfg(not(memoman_debug))]
-pub(crate) unsafe fn remap(_: *mut u8, _: usize, _: usize) -> Option<*mut u8> {
+pub(crate) unsafe fn remap(_: *mut u8, _: usize, _: usize, _: bool) -> Option<*mut u8> {
     None
 }
 
