@@ -13,21 +13,52 @@ use crate::allocate::{
 use crate::block::Block;
 use crate::config::{QUANTUM, WORD};
 use crate::control::Control;
-use crate::front::{Front, Returned};
+use crate::front::Front;
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::size_class::{block_size_for, cut_size, rounded_up};
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front
-    /// of the aligned block becomes a free block.
+    /// of the aligned block becomes a free block. Compiled once: one search, one split.
     ///
     /// # Safety
     /// The instance is live.
     #[inline(never)]
     pub unsafe fn memalign(self, align: usize, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live instance (caller).
-        unsafe { self.memalign_for::<Returned>(align, bytes) }
+        if !align.is_power_of_two() {
+            return Err(Refusal::Invalid);
+        }
+        if align <= QUANTUM {
+            // SAFETY: live instance (caller).
+            return unsafe { self.malloc_outlined(bytes) };
+        }
+        let control = self.control();
+        // SAFETY: live instance (caller). The bin is at most `top_bin`, so its head may be read; it
+        // is a block of a pool or the list's end. `ends_after` reads inside the bounds, as
+        // `pop_exact` says. What a search returns has room for the largest gap and the request.
+        unsafe {
+            if bytes.wrapping_sub(1) >= (*control).limit {
+                return Err(refuse(control, bytes));
+            }
+            let size = block_size_for(bytes);
+            let wanted = cut_size(size);
+            let bin = (*control).bin_of(wanted);
+            let block = Control::head(control, bin).read();
+            let found = if block.addr() & (align - 1) == 0
+                && block != Control::list_end(control)
+                && block.header((*control).cookie).is_free_of(wanted)
+                && block.ends_after(wanted)
+            {
+                let size = wanted;
+                Found { block, size, bin }
+            } else {
+                find_padded(control, padded(control, size, align)?)?
+            };
+            let gap = gap_before(found.block, align);
+            let wanted = wanted.min(found.size - gap);
+            serve::<true>(control, found, gap, wanted)
+        }
     }
 
     /// [`Tlsf::memalign`] for a front.
@@ -55,12 +86,7 @@ impl Tlsf {
             }
             let head = Control::head(control, bin).read();
             if head.addr() & (align - 1) == 0 {
-                if !F::COMPACT {
-                    return take_aligned::<F>(self, align, size, wanted, bin);
-                }
-                if let Some(payload) = pop_exact(control, wanted, bin, false) {
-                    return F::allocated(self, Ok(payload));
-                }
+                return take_aligned::<F>(self, align, size, wanted, bin);
             }
             search_aligned::<F>(self, align, size, wanted)
         }
@@ -106,18 +132,40 @@ unsafe fn search_aligned<F: Front>(
     // SAFETY: live instance (caller); `find_padded` returns a listed free block with room for the
     // largest possible gap before an aligned payload.
     unsafe {
-        // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in place of
-        // a single quantum, which is too small for a block.
-        // Only 32-bit sums can wrap around.
-        let (padded, wraps) = size.overflowing_add(align + QUANTUM);
-        if WORD == 4 && wraps {
-            return unserved::<F>(tlsf, exhausted(control));
-        }
-        match find_padded(control, padded) {
+        let found = match padded(control, size, align) {
+            Ok(padded) => find_padded(control, padded),
+            Err(refusal) => Err(refusal),
+        };
+        match found {
             Ok(found) => carve::<F>(tlsf, found.block, found.size, found.bin, wanted, align),
             Err(refusal) => unserved::<F>(tlsf, refusal),
         }
     }
+}
+
+/// The bytes that hold `size` bytes at any aligned payload, whatever the gap before it.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+unsafe fn padded(control: *mut Control, size: usize, align: usize) -> Result<usize, Refusal> {
+    // The gap is zero or holds a block: at most align - QUANTUM, or align + QUANTUM in place of a
+    // single quantum, which is too small for a block.
+    let (padded, wraps) = size.overflowing_add(align + QUANTUM);
+    // Only 32-bit sums can wrap around.
+    if WORD == 4 && wraps {
+        // SAFETY: live instance (caller).
+        return Err(unsafe { exhausted(control) });
+    }
+    Ok(padded)
+}
+
+/// The bytes before the first aligned payload of a free block that leaves no gap or one that holds
+/// a block.
+#[inline(always)]
+fn gap_before(block: Block, align: usize) -> usize {
+    let gap = block.addr().wrapping_neg() & (align - 1);
+    if gap == QUANTUM { gap + align } else { gap }
 }
 
 /// Takes a block of `wanted` bytes, or fewer where there is less room, out of a found one, at the
@@ -136,10 +184,7 @@ unsafe fn carve<F: Front>(
     wanted: usize,
     align: usize,
 ) -> F::Allocated {
-    let mut gap = block.addr().wrapping_neg() & (align - 1);
-    if gap == QUANTUM {
-        gap += align;
-    }
+    let gap = gap_before(block, align);
     let wanted = wanted.min(size - gap);
     let found = Found { block, size, bin };
     // SAFETY: live instance, a block with room for gap and request (caller).

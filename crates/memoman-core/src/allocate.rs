@@ -26,14 +26,27 @@ impl Tlsf {
         unsafe { self.malloc_for::<Returned>(bytes) }
     }
 
-    /// [`Tlsf::malloc`], compiled once for callers that are not hot.
+    /// [`Tlsf::malloc`] for callers that are not hot: the search alone, compiled once.
     ///
     /// # Safety
     /// The instance is live.
     #[inline(never)]
     pub unsafe fn malloc_outlined(self, bytes: usize) -> Result<NonNull<u8>, Refusal> {
-        // SAFETY: live instance (caller).
-        unsafe { self.malloc(bytes) }
+        let control = self.control();
+        // SAFETY: live instance (caller); a request within its limit.
+        unsafe {
+            if bytes.wrapping_sub(1) >= (*control).limit {
+                return Err(refuse(control, bytes));
+            }
+            let quanta = quanta_for(bytes);
+            let size = quanta << QUANTUM_LOG2;
+            let (wanted, bin) = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
+                (size, quanta)
+            } else {
+                cut_and_bin(size)
+            };
+            search_large::<Returned>(self, size, wanted, bin)
+        }
     }
 
     /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that

@@ -156,7 +156,11 @@ impl Tlsf {
         // least the bytes that are copied.
         unsafe {
             let peak = (*self.control()).peak;
-            let new = self.memalign(align, bytes)?;
+            let new = if align <= QUANTUM {
+                self.malloc_outlined(bytes)
+            } else {
+                self.memalign(align, bytes)
+            }?;
             let kept = (size - HEADER).min(bytes);
             let old = Block::returned(ptr.as_ptr()).payload();
             ptr::copy_nonoverlapping(old, new.as_ptr(), kept);

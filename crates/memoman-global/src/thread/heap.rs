@@ -96,6 +96,10 @@ pub(crate) const CONTROL_AT: usize = offset_of!(ThreadHeap, control);
 /// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed
 /// the gate and then seen the owner outside; or as the holder of the lock, which has claimed the
 /// gate of a heap without an owner, or has stopped all threads, or those of this heap.
+/// The core's fast path is compiled into the shim only: the library has one function for all that
+/// is not hot.
+const INLINED: bool = cfg!(feature = "announced-threads");
+
 impl ThreadHeap {
     /// Makes an empty heap of zeroed memory that no other thread knows.
     pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
@@ -185,7 +189,8 @@ impl ThreadHeap {
     ) -> Result<NonNull<u8>, Refusal> {
         // SAFETY: the caller is in the heap.
         unsafe {
-            let result = core_calls::allocate_inlined::<true>(ThreadHeap::tlsf(heap), align, bytes);
+            let tlsf = ThreadHeap::tlsf(heap);
+            let result = core_calls::allocate_inlined::<INLINED>(tlsf, align, bytes);
             if let Ok(block) = result {
                 if (*heap).cache.seal == 0 {
                     (*heap).cache.seal = Tlsf::seal_of(block);
