@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # memoman on Linux for another processor, under qemu-user: TARGET=NAME scripts/check-linux.sh [PART]
 #
-#   TARGET   riscv64, s390x (big-endian), aarch64 or arm
+#   TARGET   riscv64, s390x (big-endian), aarch64, or arm, for which there is no shim
 #   PART     core   the core's Rust tests and the C suite, the `_global` functions among it
 #            shim   programs of c_tests/preload under the shim: names, operators, threads, forks
 #
@@ -14,6 +14,11 @@ group=${TARGET:-}
 cd "$root"
 target_settings "$group"
 [ -n "$cross" ] || misused "TARGET=$group is no Linux that is emulated here"
+part=${1:-}
+if [ "$group" = arm ]; then
+    [ "$part" != shim ] || misused "TARGET=arm has no shim"
+    part=core
+fi
 scripts/setup.sh --check $wants || exit 1
 out=$folder/linux/$group
 library=$folder/$triple/release/libmemoman_preload.so
@@ -76,11 +81,11 @@ thread_churn() {
     grep short_lived_threads_take_over_heaps "$work/churn"
 }
 
-if [ "${1:-core}" = core ]; then
+if [ "${part:-core}" = core ]; then
     check core_and_c_suite core
     tail -n 1 "$out/core.log"
 fi
-if [ "${1:-shim}" = shim ] && check shim_builds shim; then
+if [ "${part:-shim}" = shim ] && check shim_builds shim; then
     check operators operators
     check threads threads
     check thread_churn thread_churn

@@ -116,13 +116,14 @@ case $mode in
         mkdir -p "$target/book/benches/results"
         cp benches/README.md "$target/book/benches/"
         cp benches/results/*.csv benches/results/*.svg "$target/book/benches/results/"
-        grep -rhoE '\.\./(crates|src)/[^")]+\.rs' docs --include '*.md' | sort -u |
+        folders='crates|src|scripts|include|c_tests' kinds='rs|sh|h|txt'
+        grep -rhoE "\.\./($folders)/[^\")]+\.($kinds)\>" docs --include '*.md' | sort -u |
             while read -r file; do
                 install -D -m 644 "${file#../}" "$target/book/${file#../}.txt"
             done
         sed -i -E -e 's,((\.\./)+benches/README)\.html,\1.md,g' \
-            -e 's,"\.\./((\.\./)?)((benches|crates|src)/),"\1\3,g' \
-            -e 's,("(\.\./)?(crates|src)/[^"]+\.rs)",\1.txt",g' \
+            -e 's,"\.\./((\.\./)?)((benches|'"$folders"')/),"\1\3,g' \
+            -e 's,("(\.\./)?('"$folders"')/[^"]+\.('"$kinds"'))",\1.txt",g' \
             "$target"/book/*.html "$target"/book/{adr,book}/*.html
         python3 docs/tools/links.py --site "$target/book" && echo "open $target/book/index.html"
         ;;
