@@ -14,8 +14,6 @@ use std::{ptr, thread};
 use support::{child_succeeds, errno, free, quietly, random, status};
 
 const MIB: usize = 1 << 20;
-/// At least a page of the system.
-const PAGE: usize = 64 << 10;
 const OS_PAGE: usize = 4096;
 /// The least request that no thread heap serves.
 const LARGE: usize = (256 << 10) + 1;
