@@ -1,7 +1,7 @@
 //! `fork` while another thread holds the lock.
 
 use crate::process::lock::LOCK;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -127,6 +127,7 @@ fn two_forks_in_one_section_leave_every_process_its_heaps() {
     use super::support::quietly;
     use crate::imp::{free, malloc};
     use crate::process::map;
+    use core::sync::atomic::AtomicUsize;
     use std::vec::Vec;
 
     let name = "two_forks_in_one_section_leave_every_process_its_heaps";

@@ -172,7 +172,7 @@ fn an_interrupted_section_is_recognised() {
 
 /// A sandbox refuses to let threads sleep: they go on trying.
 #[test]
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(memoman_debug)))]
 fn works_where_the_system_refuses_to_let_threads_sleep() {
     use super::support::quietly;
     use std::time::Duration;
