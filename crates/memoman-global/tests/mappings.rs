@@ -14,8 +14,6 @@ use std::{ptr, thread};
 use support::{child_succeeds, errno, free, quietly, random, status};
 
 const MIB: usize = 1 << 20;
-/// At least a page of the system.
-const PAGE: usize = 64 << 10;
 const OS_PAGE: usize = 4096;
 /// The least request that no thread heap serves.
 const LARGE: usize = (256 << 10) + 1;
@@ -371,45 +369,6 @@ fn a_pointer_from_anywhere_is_reported_and_not_followed() {
         assert!((0..40 * MIB).step_by(997).all(|at| byte(live, at) == 0x5A));
         free(live);
         assert!(REPORTS.lock().unwrap().is_empty() && heap::validate());
-    });
-}
-
-#[test]
-fn when_mappings_run_out_memory_still_goes_back() {
-    let name = "when_mappings_run_out_memory_still_goes_back";
-    quietly(name, &[], || {
-        let before = status("VmRSS:");
-        // Neighbours become one mapping of the system's; every second one that goes cuts it.
-        let count = 20_000;
-        let mut blocks: Vec<_> = (0..count).map(|_| heap::malloc(LARGE)).collect();
-        assert!(blocks.iter().all(|block| !block.is_null()));
-        assert_eq!(heap::stats().live_blocks, count);
-        // The program's own mappings fill the system's table: every second page differs.
-        let pages = 70_000;
-        let (none, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a fresh mapping.
-        let own = unsafe { libc::mmap(ptr::null_mut(), pages * PAGE, none, flags, -1, 0) };
-        assert_ne!(own, libc::MAP_FAILED);
-        // SAFETY: pages of that mapping.
-        let differs = |page: usize| unsafe {
-            libc::mprotect(own.byte_add(page * PAGE), PAGE, libc::PROT_READ) == 0
-        };
-        assert!(!(0..pages).step_by(2).all(differs));
-        for block in blocks.iter_mut().step_by(2) {
-            // SAFETY: a live block, which is written to and freed.
-            unsafe { block.write(1) };
-            free(*block);
-            *block = ptr::null_mut();
-        }
-        // (The vector is in memory, and so are the map's words: 20 to a page.)
-        assert!(status("VmRSS:") < before + (30 << 10));
-        let again = heap::calloc(1, LARGE);
-        assert!(!again.is_null() && (0..LARGE).all(|at| byte(again, at) == 0));
-        free(again);
-        // SAFETY: the mapping above.
-        unsafe { libc::munmap(own, pages * PAGE) };
-        blocks.into_iter().for_each(free);
-        assert_eq!(heap::stats().live_blocks, 0);
     });
 }
 

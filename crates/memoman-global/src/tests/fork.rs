@@ -118,3 +118,78 @@ fn the_end_of_a_fork_waits_for_no_thread_in_the_side_heap() {
         assert_eq!(freed(), 0);
     });
 }
+
+/// As in a signal handler that has interrupted a section of the lock: the process forks twice in
+/// it, and its first child, which is in the section too, once.
+#[test]
+#[cfg(not(memoman_debug))]
+fn two_forks_in_one_section_leave_every_process_its_heaps() {
+    use super::support::quietly;
+    use crate::imp::{free, malloc};
+    use crate::process::map;
+    use core::sync::atomic::AtomicUsize;
+    use std::vec::Vec;
+
+    let name = "two_forks_in_one_section_leave_every_process_its_heaps";
+    quietly(name, &[], || {
+        static ADDRESS: AtomicUsize = AtomicUsize::new(0);
+        static DONE: AtomicBool = AtomicBool::new(false);
+        let other = thread::spawn(|| {
+            ADDRESS.store(malloc(1000).expose_provenance(), Ordering::SeqCst);
+            while !DONE.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        while ADDRESS.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        let theirs = ADDRESS.load(Ordering::SeqCst);
+        assert!(!malloc(1).is_null());
+        let mut children = Vec::with_capacity(2);
+        let mut is_child = false;
+        LOCK.with(|| {
+            for _ in 0..2 {
+                // SAFETY: the child goes on as its parent does, and ends below.
+                let child = unsafe { libc::fork() };
+                assert!(child >= 0);
+                is_child |= child == 0;
+                if child == 0 {
+                    children.clear();
+                } else {
+                    children.push(child);
+                }
+                // Not from the lock's instance, which is in the middle of a change.
+                let block = malloc(200 << 10);
+                assert!(!block.is_null());
+                // SAFETY: a live block.
+                unsafe { free(block) };
+            }
+        });
+        for bytes in [100, 100 << 10, 1 << 20] {
+            let blocks: Vec<_> = (0..20).map(|_| malloc(bytes)).collect();
+            assert!(blocks.iter().all(|block| !block.is_null()));
+            // SAFETY: live blocks.
+            blocks.into_iter().for_each(|block| unsafe { free(block) });
+        }
+        if is_child {
+            // A new thread takes the heap of the thread that this process lacks.
+            let block = thread::spawn(|| malloc(1000).expose_provenance());
+            let owner = |address| map::owner_outlined(address);
+            assert_eq!(owner(block.join().unwrap()), owner(theirs));
+        }
+        // SAFETY: a live block.
+        unsafe { free(core::ptr::with_exposed_provenance_mut(theirs)) };
+        for child in children {
+            let mut status = -1;
+            // SAFETY: writes the status.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!(status, 0);
+        }
+        if is_child {
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(0) };
+        }
+        DONE.store(true, Ordering::SeqCst);
+        other.join().unwrap();
+    });
+}

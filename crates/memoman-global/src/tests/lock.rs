@@ -169,3 +169,77 @@ fn an_interrupted_section_is_recognised() {
         );
     }
 }
+
+/// A sandbox refuses to let threads sleep: they go on trying.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(memoman_debug)))]
+fn works_where_the_system_refuses_to_let_threads_sleep() {
+    use super::support::quietly;
+    use std::time::Duration;
+
+    let name = "works_where_the_system_refuses_to_let_threads_sleep";
+    quietly(name, &[], || {
+        static BEGUN: AtomicBool = AtomicBool::new(false);
+        static DONE: AtomicUsize = AtomicUsize::new(0);
+        static SUM: AtomicUsize = AtomicUsize::new(0);
+        let lock = new();
+        for _ in 0..4 {
+            // Not joined: the C library sleeps so, too, when threads end at the same time.
+            thread::spawn(move || {
+                while !BEGUN.load(Ordering::SeqCst) {
+                    thread::yield_now();
+                }
+                for turn in 0..2000 {
+                    lock.with(|| {
+                        let sum = SUM.load(Ordering::Relaxed);
+                        if turn % 100 == 0 {
+                            thread::yield_now();
+                        }
+                        SUM.store(sum + 1, Ordering::Relaxed);
+                    });
+                }
+                DONE.fetch_add(1, Ordering::SeqCst);
+                loop {
+                    thread::sleep(Duration::from_secs(1));
+                }
+            });
+        }
+        let step = |code: u32, jt, jf, k| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        };
+        let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        let equals = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        let wait = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as u32;
+        let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+        // Offsets of the call's number and of the low half of its second argument.
+        let mut steps = [
+            step(load, 0, 0, 0),
+            step(equals, 0, 3, libc::SYS_futex as u32),
+            step(load, 0, 0, 24),
+            step(equals, 0, 1, wait),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, refuse),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let filter = libc::sock_fprog {
+            len: steps.len() as u16,
+            filter: steps.as_mut_ptr(),
+        };
+        let (mode, all) = (
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_TSYNC,
+        );
+        // SAFETY: the filter lives until the call has copied it.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            assert_eq!(libc::syscall(libc::SYS_seccomp, mode, all, &filter), 0);
+        }
+        BEGUN.store(true, Ordering::SeqCst);
+        while DONE.load(Ordering::SeqCst) < 4 {
+            thread::yield_now();
+        }
+        assert_eq!(SUM.load(Ordering::Relaxed), 8000);
+    });
+}

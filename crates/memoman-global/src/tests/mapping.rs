@@ -94,3 +94,37 @@ fn neighbours_are_found_on_both_sides() {
     assert_eq!(slots.take_beside(middle), None);
     assert_eq!(slots.take(0, None), Some(apart));
 }
+
+/// A word stays where a large block was until its unit is used again. The side heap's regions have
+/// no words.
+#[test]
+#[cfg(feature = "late-checks")]
+fn the_side_heap_may_be_where_large_blocks_were() {
+    use super::support::quietly;
+    use crate::imp::{free, malloc, usable_size};
+    use crate::process::{map, side};
+    use std::vec::Vec;
+
+    quietly("the_side_heap_may_be_where_large_blocks_were", &[], || {
+        let large: Vec<_> = (0..64).map(|_| malloc(MIB)).collect();
+        // SAFETY: live blocks.
+        large.into_iter().for_each(|block| unsafe { free(block) });
+        let bytes = 16 << 10;
+        let blocks: Vec<_> = (0..2000)
+            .map(|_| side::allocate(16, bytes).unwrap().as_ptr())
+            .collect();
+        let is_stale = |block: &&*mut u8| {
+            let word = map::owner_outlined(block.addr());
+            matches!(Mapping::of_word(word, block.addr()), Some((mapping, _)) if
+                block.addr() >= mapping.start)
+        };
+        assert!(blocks.iter().filter(is_stale).count() > 4);
+        for block in blocks {
+            // SAFETY: a live block, then not used any more.
+            unsafe {
+                assert!(usable_size(block) >= bytes);
+                free(block);
+            }
+        }
+    });
+}

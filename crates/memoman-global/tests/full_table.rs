@@ -1,0 +1,108 @@
+//! Large blocks where the system's table of mappings is full: nothing can be cut in two.
+//!
+//! (The sizes are those of 64-bit addresses.)
+#![cfg(target_pointer_width = "64")]
+
+mod support;
+
+use core::ffi::c_void;
+use memoman_global as heap;
+use std::ptr;
+use support::{PAGE, free, quietly, status};
+
+const OS_PAGE: usize = 4096;
+/// The least request that no thread heap serves.
+const LARGE: usize = (256 << 10) + 1;
+/// Bytes of a mapping after the request: in the shim.
+const BEHIND: usize = if cfg!(feature = "late-checks") { 16 } else { 0 };
+
+fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
+    assert!(!block.is_null());
+    // SAFETY: a live block of that many bytes.
+    unsafe { block.write_bytes(0x5A, bytes) };
+    block
+}
+
+fn byte(block: *mut u8, at: usize) -> u8 {
+    // SAFETY: an initialised byte of a live block.
+    unsafe { block.add(at).read() }
+}
+
+/// The program's own mappings fill the system's table: every second page differs.
+struct Full(*mut c_void);
+const FULL: usize = 70_000 * PAGE;
+
+fn fill_the_table() -> Full {
+    let (none, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh mapping.
+    let own = unsafe { libc::mmap(ptr::null_mut(), FULL, none, flags, -1, 0) };
+    assert_ne!(own, libc::MAP_FAILED);
+    // SAFETY: pages of that mapping.
+    let differs =
+        |at: usize| unsafe { libc::mprotect(own.byte_add(at), PAGE, libc::PROT_READ) == 0 };
+    assert!(!(0..FULL).step_by(2 * PAGE).all(differs));
+    Full(own)
+}
+
+impl Full {
+    fn empty(self) {
+        // SAFETY: the mapping of `fill_the_table`.
+        unsafe { libc::munmap(self.0, FULL) };
+    }
+}
+
+/// The system refuses to unmap it, and to release its pages, which are locked.
+#[test]
+fn a_mapping_that_cannot_go_is_cleared_for_the_next_block() {
+    let name = "a_mapping_that_cannot_go_is_cleared_for_the_next_block";
+    quietly(name, &[], || {
+        let blocks: Vec<_> = (0..8).map(|_| filled(heap::malloc(LARGE), LARGE)).collect();
+        let bytes = (LARGE + BEHIND).next_multiple_of(OS_PAGE);
+        // Neighbours are one mapping of the system's.
+        let is_row = |three: &&[*mut u8]| {
+            let address = |at: usize| three[at].addr();
+            address(0) == address(1) + bytes && address(1) == address(2) + bytes
+        };
+        let row = blocks.windows(3).find(is_row).unwrap();
+        // SAFETY: the three blocks.
+        assert_eq!(unsafe { libc::mlock(row[2].cast(), 3 * bytes) }, 0);
+        let middle = row[1];
+        let own = fill_the_table();
+        free(middle);
+        heap::trim(0);
+        let again = heap::calloc(1, LARGE);
+        assert_eq!(again, middle);
+        assert!((0..LARGE).all(|at| byte(again, at) == 0));
+        own.empty();
+        blocks.into_iter().for_each(free);
+        assert_eq!(heap::stats().live_blocks, 0);
+    });
+}
+
+#[test]
+fn when_mappings_run_out_memory_still_goes_back() {
+    let name = "when_mappings_run_out_memory_still_goes_back";
+    quietly(name, &[], || {
+        let before = status("VmRSS:");
+        // Neighbours become one mapping of the system's; every second one that goes cuts it.
+        let count = 20_000;
+        let mut blocks: Vec<_> = (0..count).map(|_| heap::malloc(LARGE)).collect();
+        assert!(blocks.iter().all(|block| !block.is_null()));
+        assert_eq!(heap::stats().live_blocks, count);
+        let own = fill_the_table();
+        for block in blocks.iter_mut().step_by(2) {
+            // SAFETY: a live block, which is written to and freed.
+            unsafe { block.write(1) };
+            free(*block);
+            *block = ptr::null_mut();
+        }
+        // (The vector is in memory, and so are the map's words: 20 to a page.)
+        assert!(status("VmRSS:") < before + (30 << 10));
+        let again = heap::calloc(1, LARGE);
+        assert!(!again.is_null() && (0..LARGE).all(|at| byte(again, at) == 0));
+        free(again);
+        own.empty();
+        blocks.into_iter().for_each(free);
+        assert_eq!(heap::stats().live_blocks, 0);
+    });
+}
