@@ -26,7 +26,7 @@ pub unsafe fn report(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
     }
     #[cfg(not(memoman_debug))]
     print(misuse, address);
-    #[cfg(all(feature = "sanitizer-stack", not(memoman_debug)))]
+    #[cfg(not(memoman_debug))]
     crate::system::sanitizer::print_stack();
     stop();
 }

@@ -29,7 +29,6 @@ pub(crate) mod key;
 pub(crate) mod memory;
 #[cfg_attr(windows, path = "windows/program.rs")]
 pub(crate) mod program;
-#[cfg(any(memoman_debug, feature = "sanitizer-stack"))]
 pub(crate) mod sanitizer;
 #[cfg_attr(windows, path = "windows/signals.rs")]
 pub(crate) mod signals;
