@@ -4,6 +4,7 @@
     prove_step.py LIBRARY                    every scene
     prove_step.py --planted SCENES LIBRARY   a library with a planted bug on the path of each of
                                              these scenes: succeeds only if each is refuted
+    prove_step.py --forget                   the short programs without one of their writes
 
 A scene (step/scenes.py) is a call in any heap that is sound around the words that the call touches.
 Each of its cases runs the machine code on all paths; after each path every word must be what a
@@ -93,14 +94,14 @@ class Piece:
 
     def __init__(self, scene, index, count):
         self.scene, self.index, self.count = scene, index, count
-        self.seen = []
+        self.seen, self.last = 0, None
 
     def __call__(self, case):
         call = self.scene(case)
         # The cases come in order, and each of them again with each further choice of its.
-        if case.story not in self.seen[-1:]:
-            self.seen.append([*case.story])
-        if len(self.seen) % self.count != self.index % self.count:
+        if case.story != self.last:
+            self.seen, self.last = self.seen + 1, [*case.story]
+        if self.seen % self.count != self.index % self.count:
             raise Contradiction
         return call
 
@@ -178,9 +179,10 @@ def main():
             result = job.result()
             key = result.scene, result.layout
             done[key].append(result)
-            if len(proofs[key]) > 1:
-                what, index, count = result.piece
-                print(f"     {'_'.join(key)}, {what} {index} of {count}: {result.figures()}")
+            what, index, count = result.piece
+            if count > 1:
+                name = f"{'_'.join(key)}, {what} {index} of {count}"
+                print(f"     {name}: {result.figures()}", flush=True)
             if len(done[key]) == len(proofs[key]):
                 failed |= tell(done[key], planted, options.piece)
     return 1 if failed else 0
@@ -211,7 +213,8 @@ def forget(scenes, limit):
                 what = forgotten.refuted(solver, scene, line)
                 failed |= not what
                 verdict = "ok  " if what else "FAIL"
-                print(f"{verdict} symbolic step_{name}_without_{line}_is_refuted ({what})", flush=True)
+                test = f"step_{name}_without_{line}_is_refuted"
+                print(f"{verdict} symbolic {test} ({what})", flush=True)
     return 1 if failed else 0
 
 

@@ -49,6 +49,11 @@ def quanta(name, bits=44):
     return Concat(number(0, 60 - bits), name, number(0, 4))
 
 
+def words(name):
+    """An unknown multiple of the word below 2^60."""
+    return Concat(number(0, 4), name, number(0, 3))
+
+
 class Block:
     def __init__(self, name, at, offset, size, kind):
         self.name, self.at, self.offset, self.size, self.kind = name, at, offset, size, kind
@@ -68,7 +73,7 @@ class Heap:
         # computes, and what from.
         case.exponents, case.names, case.sources = {}, [], set()
         unknown = case.unknown
-        gap = unknown("gap")
+        gap = words(unknown("gap", 57))
         place = room = quanta(unknown("place", 44))
         sizes = []
         for name, kind in chain:
@@ -81,23 +86,22 @@ class Heap:
         self.top = wide(unknown("top", 11))
         case.assume(UGE(self.top, 64), ULT(self.top, BINS_MAX))
         bytes_ = HEADS + ((self.top + 1) << 3)
-        case.assume(ULE(gap, 1 << 60), gap[2:0] == 0)
         if layout == "below":
-            self.control = unknown("control")
+            self.control = words(unknown("control", 57))
             self.low = self.control + gap
-            case.assume(UGE(self.control, 4096), ULE(self.control, 1 << 60), UGE(gap, bytes_ + 8))
+            case.assume(UGE(self.control, 4096), UGE(gap, bytes_ + 8))
             first, last = self.control, self.low + room
         else:
-            self.low = unknown("low")
+            self.low = quanta(unknown("low", 56), 56)
             self.control = self.low + gap
-            case.assume(UGE(self.low, 4096), ULE(self.low, 1 << 60))
+            case.assume(UGE(self.low, 4096))
             if layout == "above":
                 case.assume(UGE(gap, room))
                 first, last = self.low, self.control + ((bytes_ + 15) & ~15)
             else:
                 case.assume(UGE(gap, 32), ULE(gap + bytes_ + 8, room))
                 first, last = self.low, self.low + room
-        case.assume(self.low[3:0] == 0, self.control[2:0] == 0)
+        case.assume(self.low[3:0] == 0)
         self.high, self.room = self.low + room, room
         self.cookie = Concat(number(1, 1), unknown("seal", 15), number(0, 48))
         self.limit = unknown("limit")
@@ -159,10 +163,17 @@ class Heap:
         case.assume(ULE(offset + BLOCK_MIN, self.room))
         self.beside_control(offset, BLOCK_MIN)
         for one in self.blocks:
-            end = one.offset + (number(0) if one.kind == "end" else one.size)
-            case.assume(Or(ULE(offset + BLOCK_MIN, one.offset), ULE(end, offset)))
+            self.apart(offset, offset + BLOCK_MIN, one)
         self.blocks.append(new)
         return new
+
+    def apart(self, offset, end, block):
+        """Bytes of another block than this one (I6). So neither begins nor ends where this does,
+        unless this is a pool's end, of no bytes: that follows, and answers many questions."""
+        last = block.offset + (number(0) if block.kind == "end" else block.size)
+        self.case.assume(Or(ULE(end, block.offset), ULE(last, offset)))
+        if last.hash() != block.offset.hash():
+            self.case.assume(offset != block.offset, end != last)
 
     def know(self, block, offset, value):
         return self.case.know(block.at + offset, block.region, value)

@@ -5,7 +5,7 @@ have broken; so of a block that the scene does not name, only what may have been
 the word that leads to it, the second link of its next block, and the header behind it."""
 
 import claripy
-from claripy import UGE, ULE, Concat, LShR, Or
+from claripy import UGE, ULE, Concat, LShR
 
 from step.heap import AT, BLOCK_MIN, FREE, HEADER, PREV_FREE, WORD, quanta, wide
 from step.words import canon, number, same
@@ -93,12 +93,12 @@ class Checks:
 
     def in_bin(self, what, at, bin_):
         """The address is that of a block free after the call, in this bin, or of the bin's head."""
-        if self.case.surely(at == self.heap.head(bin_)):
-            return
         for one in self.frees():
             if same(one.at, at):
                 self.holds(f"I2, {what}: its bin", one.bin == bin_)
                 return
+        if self.case.surely(at == self.heap.head(bin_)):
+            return
         self.failures.append(f"I2, {what}: no free block")
 
     def frees(self):
@@ -150,8 +150,7 @@ def check(heap, after):
         case.assume(UGE(size, BLOCK_MIN), ULE(behind, heap.room))
         for one in heap.blocks:
             if one is not block:
-                end = one.offset + (number(0) if one.kind == "end" else one.size)
-                case.assume(Or(ULE(behind, one.offset), ULE(end, block.offset)))
+                heap.apart(block.offset, behind, one)
         for one in heap.blocks:
             if one.kind != "free" and case.choose(f"{one.name} behind", one.offset == behind):
                 header = case.before(one.at - HEADER, one.region) ^ heap.cookie

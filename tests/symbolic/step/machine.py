@@ -117,18 +117,16 @@ class Path:
     def possible(self, *more):
         """Whether a heap of the case comes here, and these hold in it."""
         more, case = [canon(one) for one in more], self.case
-        facts = [*case.facts, *case.definitions, *self.facts]
-        if not self.solution:
-            self.solution = case.solver.solve(facts)
-        if self.solution is None:
+        if any(one.hash() in case.denied for one in more):
             return False
-        if all(map(self.solution.holds, more)):
+        if self.solution and all(map(self.solution.holds, more)):
             return True
         # Mostly the answer does not depend on what sizes the bins mean, and then comes faster.
-        light = [*case.facts, *self.facts]
-        return bool(more) and all(
-            case.solver.satisfiable(known, *more) for known in (light, facts)
-        )
+        if more and not case.solver.satisfiable([*case.facts, *self.facts], *more):
+            return False
+        found = case.solver.solve([*case.facts, *case.definitions, *self.facts], *more)
+        self.solution = self.solution or found
+        return found is not None
 
     def surely(self, condition):
         condition = canon(condition)

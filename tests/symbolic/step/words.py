@@ -76,11 +76,76 @@ def as_canon(ast):
         )
     if ast.op in ("__eq__", "__ne__") and isinstance(ast.args[0], claripy.ast.BV):
         return balanced(ast)
+    if ast.op in ORDERS and len(ast.args[0]) == 64:
+        return ordered(ast)
     if isinstance(ast, claripy.ast.Bool) or len(ast) != 64:
         return ast
     if ast.op not in ("__add__", "__sub__", "__neg__", *BITWISE):
         return ast
     return from_sum(*linear(ast))
+
+
+ORDERS = ("ULT", "ULE", "UGT", "UGE", "__lt__", "__le__", "__gt__", "__ge__")
+
+
+def multiple(sum_, bits):
+    """Whether all parts of a sum are multiples of 2^bits: their last bits are a known zero."""
+    atoms, constant = sum_
+    return constant % (1 << bits) == 0 and all(
+        atom.op == "Concat" and atom.args[-1].op == "BVV" and atom.args[-1].args[0] == 0
+        and len(atom.args[-1]) >= bits
+        for _, atom in atoms.values()
+    )  # fmt: skip
+
+
+def small(sum_):
+    """Whether a sum cannot wrap: at most 7 parts below 2^60 each, which begin with known zeros."""
+    atoms, constant = sum_
+    return (
+        constant < 1 << 60
+        and sum(factor for factor, _ in atoms.values()) < 7
+        and all(
+            0 < factor < 7
+            and atom.op == "Concat"
+            and atom.args[0].op == "BVV"
+            and atom.args[0].args[0] == 0
+            and len(atom.args[0]) >= 4
+            for factor, atom in atoms.values()
+        )
+    )
+
+
+def unshifted(term):
+    """The sum whose multiples of 2^bits a term counts; and the bits."""
+    op, args = term.op, term.args
+    if op == "Concat" and len(args) == 2 and args[0].op == "BVV" and args[0].args[0] == 0:
+        high, low = args[1].args[:2] if args[1].op == "Extract" else (0, 0)
+        if high == 63 and low == len(args[0]) and len(args[1].args[2]) == 64:
+            sum_ = linear(args[1].args[2])
+            if multiple(sum_, low):
+                return sum_, low
+    return linear(term), 0
+
+
+def ordered(comparison):
+    """A comparison of two sums that cannot wrap, without what both sides have."""
+    (one, bits), (other, same_bits) = map(unshifted, comparison.args)
+    if bits != same_bits or not (small(one) and small(other)):
+        return comparison
+    (atoms, constant), (others, plus) = one, other
+    least = min(constant, plus)
+    common = {key: min(f, others[key][0]) for key, (f, _) in atoms.items() if key in others}
+    if not common and not least and not bits:
+        return comparison
+    one, other = (
+        {key: (f - common.get(key, 0), atom) for key, (f, atom) in side.items()}
+        for side in (atoms, others)
+    )
+    one, other = (
+        from_sum({key: part for key, part in side.items() if part[0]}, rest - least)
+        for side, rest in ((one, constant), (other, plus))
+    )
+    return comparison.make_like(comparison.op, (one, other))
 
 
 def balanced(equality):
@@ -150,6 +215,7 @@ class Case:
     def __init__(self, solver, answers):
         self.solver, self.answers, self.asked = solver, answers, 0
         self.facts, self.story, self.words, self.order = [], [], {}, []
+        self.denied = set()
         self.fresh, self.solution, self.definitions = 0, None, []
 
     def unknown(self, name, bits=64):
@@ -159,14 +225,18 @@ class Case:
     def assume(self, *facts):
         facts = [canon(fact) for fact in facts]
         self.facts += facts
+        self.denied |= {canon(claripy.Not(fact)).hash() for fact in facts}
         if self.solution and not all(map(self.solution.holds, facts)):
             self.solution = None
 
     def possible(self, *more):
         more = [canon(one) for one in more]
-        self.solution = self.solution or self.solver.solve(self.facts)
-        if self.solution is None:
+        if any(one.hash() in self.denied for one in more):
             return False
+        if self.solution is None:
+            # A solution with them is one without them, too.
+            self.solution = self.solver.solve(self.facts, *more)
+            return self.solution is not None
         return all(map(self.solution.holds, more)) or self.solver.satisfiable(self.facts, *more)
 
     def surely(self, condition):
