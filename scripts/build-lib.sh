@@ -23,6 +23,9 @@ cd "$root"
 "$root/scripts/setup.sh" --check all
 host=$(rust_host)
 
+# The linker that rustc brings, where it brings one.
+lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
+
 sanitizer=
 profile=dev
 folder=debug
@@ -63,7 +66,16 @@ else
     built=$target/$folder shim=$profile shims=$target/$folder
     [ "$variant" != release ] || shim=shim shims=$target/shim
     cargo build --quiet --package memoman --profile "$profile" --target-dir "$target"
-    cargo build --quiet --package memoman-preload --profile "$shim" --target-dir "$target"
+    # The layout of the shim's parts is for the linker that rustc brings.
+    layout=()
+    if [ "$variant $host" = "release x86_64-unknown-linux-gnu" ] && [ -x "$lld/ld.lld" ]; then
+        for option in "-B$lld" -fuse-ld=lld -Xlinker --script -Xlinker \
+            "$root/crates/memoman-preload/layout.ld"; do
+            layout+=("-Clink-arg=$option")
+        done
+    fi
+    cargo rustc --quiet --package memoman-preload --lib --profile "$shim" --target-dir "$target" \
+        -- "${layout[@]}"
 fi
 
 for header in memoman.h memoman.hpp memoman/{tlsf,record,debug}.h; do
@@ -115,10 +127,8 @@ if [ "$variant" = release ]; then
         -o "$work/start.o"
     start=(-nostartfiles "$work/start.o" -Wl,--no-eh-frame-hdr)
 fi
-# The linker that rustc brings, where it brings one.
 linker=()
-lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
-# It folds equal functions into one. The exported ones differ from each other.
+# rustc's linker folds equal functions into one. The exported ones differ from each other.
 [ ! -x "$lld/ld.lld" ] || linker=(-B "$lld" -fuse-ld=lld -Wl,--icf=all)
 ${CC:-cc} -shared "${linker[@]}" "${start[@]}" -Wl,-soname,"libmemoman$suffix.so.0" \
     -Wl,--version-script="$work/memoman.map" -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now \

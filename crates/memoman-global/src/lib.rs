@@ -99,7 +99,7 @@ pub use system::errno::set_errno;
 #[cfg(feature = "announced-threads")]
 #[doc(hidden)]
 pub fn expect_threads() {
-    process::fork::expect_threads();
+    process::fork::register();
 }
 
 /// The program is about to have its system calls filtered.

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::lock::LOCK;
 #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
-use crate::system::sync::{register_barrier, this_thread};
+use crate::system::sync::this_thread;
 use crate::system::{program, signals};
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -64,15 +64,6 @@ pub(crate) fn register() {
     }
 }
 
-/// The program's first thread is about to start another one: registers the barrier of the gates and
-/// the handlers.
-#[cfg(feature = "announced-threads")]
-pub(crate) fn expect_threads() {
-    #[cfg(not(memoman_debug))]
-    register_barrier();
-    register();
-}
-
 /// The thread that has loaded the library, or had a heap before that; 0 before both.
 #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
 static FIRST: AtomicUsize = AtomicUsize::new(0);
@@ -83,13 +74,13 @@ pub(crate) fn note_first() {
     let _ = FIRST.compare_exchange(0, this_thread(), set, seen);
 }
 
-/// For a thread that no call of [`expect_threads`] has announced: one of the C library's own, or of
+/// For a thread that no call of [`register`] has been made for: one of the C library's own, or of
 /// `clone`. (A fork that has begun before does not wait for it.)
 #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
 pub(crate) fn register_unless_first() {
     note_first();
     if FIRST.load(Ordering::Relaxed) != this_thread() {
-        expect_threads();
+        register();
     }
 }
 

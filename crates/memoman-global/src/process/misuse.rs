@@ -1,5 +1,8 @@
 //! Misuse: the instance's error handler, or one line on stderr and abort.
 
+#[cfg(not(memoman_debug))]
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use crate::allocator::{Misuse, Tlsf};
 use crate::system::program;
 #[cfg(not(memoman_debug))]
@@ -25,9 +28,14 @@ pub unsafe fn report(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
         }
     }
     #[cfg(not(memoman_debug))]
-    print(misuse, address);
-    #[cfg(not(memoman_debug))]
-    crate::system::sanitizer::print_stack();
+    {
+        print(misuse, address);
+        // The runtime may allocate for it, and meet the same damage.
+        static PRINTED: AtomicBool = AtomicBool::new(false);
+        if !PRINTED.swap(true, Ordering::Relaxed) {
+            crate::system::sanitizer::print_stack();
+        }
+    }
     stop();
 }
 

@@ -425,24 +425,32 @@ unsafe fn each_doomed(first: *mut Doomed, f: impl Fn(usize, usize)) {
     }
 }
 
-/// Where the next region begins if nothing is there: above all others, since the core uses the end
-/// of the highest pool last. So memory that was used before is used again before new pages are.
+/// Where the next region begins if nothing is there: above the one before it, since the core uses
+/// the end of the highest pool last. So memory that was used before is used again before new pages
+/// are. 0: as for the first region.
 #[cfg(not(memoman_debug))]
 static ABOVE: AtomicUsize = AtomicUsize::new(0);
 /// The first region begins so many bytes below this library, in what is mostly free address space.
 #[cfg(not(memoman_debug))]
 const BELOW_LIBRARY: usize = 256 << 20;
+/// A library at a lower address leaves the place to the system.
+#[cfg(not(memoman_debug))]
+const LOW: u64 = 4 << 30;
 
 /// Maps a region, whole units at a multiple of one.
 #[cfg(not(memoman_debug))]
 fn map_above(bytes: usize, prefault: bool) -> Option<*mut u8> {
     let mut hint = ABOVE.load(Ordering::Relaxed);
-    if hint == 0 {
-        // (For a library at a low address 0: the system chooses.)
-        hint = (&raw const ABOVE).addr().saturating_sub(BELOW_LIBRARY);
+    let library = (&raw const ABOVE).addr();
+    if hint == 0 && library as u64 >= LOW {
+        hint = library - BELOW_LIBRARY;
     }
     let start = map_aligned(hint, bytes, UNIT, memory::page_size(), prefault)?;
-    ABOVE.store(start.addr() + bytes, Ordering::Relaxed);
+    // At the library at the latest the hint is taken, and the next one is the first again. So the
+    // regions of a program that frees them and allocates others do not climb without end.
+    let was_free = start.addr() == hint.next_multiple_of(UNIT);
+    let above = if was_free { start.addr() + bytes } else { 0 };
+    ABOVE.store(above, Ordering::Relaxed);
     Some(start)
 }
 

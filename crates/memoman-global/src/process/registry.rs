@@ -81,9 +81,10 @@ fn new_heap(settings: &Settings) -> *mut ThreadHeap {
     unsafe {
         ThreadHeap::open(heap);
         (*heap).next = HEAPS.load(Ordering::Relaxed);
-        // The first heap of a process has no guest, so its owner needs no fence. (A guest without a
-        // heap demands it: see `shut`.)
-        if !(*heap).next.is_null() && sync::needs_fences() {
+        // The first heap of a process has no guest, so its owner needs no fence. Else a guest would
+        // demand it, and wait: see `shut`. (It does so where a filter is expected: programs that
+        // only give up privileges would pay for fences in each call.)
+        if !(*heap).next.is_null() && sync::needs_fences() && !sync::expects_filter() {
             let _ = (*heap).gate.demand_fence();
         }
     }

@@ -2,10 +2,11 @@
 
 use core::ffi::c_void;
 
-/// How often `ended` of [`create`] is called at a thread's end if it sets its word again each time:
-/// in Linux's C libraries, and at least so often by POSIX.
+/// In how many rounds of destructors a thread keeps its heap, and gives it up in the last. The
+/// system calls `ended` of [`create`] in each of four rounds if it sets its word again; but the
+/// first call of a thread may come from a destructor, whose round then is unknown.
 #[cfg(not(memoman_debug))]
-pub(crate) const ROUNDS: u8 = 4;
+pub(crate) const ROUNDS: u8 = 2;
 
 /// Creates a key, whose word is null in each thread. `ended` is called at the end of a thread that
 /// has set its word to another value, with that value. None if the process has no key left.

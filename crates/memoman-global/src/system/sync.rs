@@ -249,19 +249,13 @@ mod between_threads {
     const WORKS: u8 = 1;
     const MISSING: u8 = 2;
 
-    /// Registers the process for the barrier of [`heavy_fence`], once: before it has a second
-    /// thread, since registering takes microseconds then and milliseconds later. Keeps errno.
+    /// Registers the process for the barrier of [`heavy_fence`], once: when the library is loaded,
+    /// since registering takes microseconds then and milliseconds beside a second thread. Keeps
+    /// errno.
     pub(crate) fn register_barrier() {
         const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
         if cfg!(target_arch = "x86_64") && BARRIER.load(Ordering::Relaxed) == UNKNOWN {
-            // A filter that exists when the dynamic linker runs permits to open and read files. It
-            // may end the process at any other call that the C library makes seldom.
-            let filtered = if cfg!(feature = "announced-threads") {
-                is_filtered()
-            } else {
-                is_filtered_at_load()
-            };
-            let works = !filtered && membarrier(REGISTER_PRIVATE_EXPEDITED);
+            let works = !is_filtered_at_load() && membarrier(REGISTER_PRIVATE_EXPEDITED);
             BARRIER.store(if works { WORKS } else { MISSING }, Ordering::Relaxed);
         }
     }
@@ -315,20 +309,36 @@ mod between_threads {
     /// the process. Keeps errno.
     fn is_filtered_at_load() -> bool {
         let saved = errno();
-        // SAFETY: this prctl accesses no memory. It fails on a kernel without filters.
-        let mode = unsafe { libc::syscall(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
+        // A filter that exists when the dynamic linker runs permits to open and read files, but
+        // perhaps not the question for it.
+        if cfg!(feature = "announced-threads") {
+            set_errno(0);
+            let mode = filter_mode();
+            let is_silent = matches!(errno(), 0 | libc::ENOENT | libc::EMFILE | libc::ENFILE);
+            if mode.is_some() || !is_silent {
+                set_errno(saved);
+                return mode != Some(b'0');
+            }
+        }
+        let mode = answer_of_prctl();
         set_errno(saved);
         mode > 0
+    }
+
+    fn answer_of_prctl() -> libc::c_long {
+        // SAFETY: this prctl accesses no memory. It fails on a kernel without filters.
+        unsafe { libc::syscall(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0) }
     }
 
     /// [`is_filtered_at_load`] later, when a filter may have come that ends the process at that
     /// `prctl`, too, but permits to open a file under /proc, or refuses. True when it refuses.
     fn is_filtered() -> bool {
-        if REAL_TIME.load(Ordering::Relaxed) {
-            return is_filtered_at_load();
-        }
         let saved = errno();
-        let filtered = filter_mode() != Some(b'0');
+        let filtered = if REAL_TIME.load(Ordering::Relaxed) {
+            answer_of_prctl() > 0
+        } else {
+            filter_mode() != Some(b'0')
+        };
         set_errno(saved);
         filtered
     }

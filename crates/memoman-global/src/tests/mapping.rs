@@ -2,7 +2,7 @@
 
 use crate::process::map::UNIT;
 use crate::process::mapping_slots::{BYTES_MOST, Slots};
-use crate::process::mapping_word::{Mapping, STEP, Use, is_large};
+use crate::process::mapping_word::{MAPPING_MOST, Mapping, STEP, Use, is_large};
 use core::ptr;
 
 const MIB: usize = 1 << 20;
@@ -13,10 +13,11 @@ fn mapping(start: usize, bytes: usize) -> Mapping {
 
 #[test]
 fn a_word_describes_start_size_and_use() {
+    let most = (isize::MAX as usize >> 8).min(MAPPING_MOST) & !(STEP - 1);
     let high = [47, 57].map(|bits| ((1u64 << bits) as usize).wrapping_sub(UNIT));
     for unit in [UNIT, 77 * UNIT].into_iter().chain(high) {
         for step in 0..UNIT / STEP {
-            for bytes in [UNIT, UNIT + STEP, isize::MAX as usize >> 8 & !(STEP - 1)] {
+            for bytes in [UNIT, UNIT + STEP, most] {
                 let mapping = mapping(unit + step * STEP, bytes);
                 for used in [Use::Block, Use::Spare(false), Use::Spare(true)] {
                     let word = mapping.word(used);

@@ -5,7 +5,6 @@ use core::ptr;
 
 use crate::process::heap::try_with_heap;
 use crate::process::{later, registry};
-#[cfg(not(feature = "announced-threads"))]
 use crate::system::sync;
 use crate::thread::heap::ThreadHeap;
 use crate::thread::{lifetime, reclaim};
@@ -37,17 +36,15 @@ pub(crate) fn attach() -> *mut ThreadHeap {
 }
 
 /// Creates the key of [`lifetime`]: when the library is loaded, so that its number is small and
-/// setting its value allocates nothing. Registers the barrier of the gates, unless the first thread
-/// is announced.
+/// setting its value allocates nothing. Registers the barrier of the gates.
 pub(crate) fn prepare() {
-    #[cfg(not(feature = "announced-threads"))]
     sync::register_barrier();
     lifetime::prepare(ended);
 }
 
 /// The destructor of the key. Destructors of other keys may still allocate and free, so the thread
-/// keeps its heap until their last round. Those after that are served under the lock, without a
-/// heap.
+/// keeps its heap for a round of them ([`key::ROUNDS`](crate::system::key::ROUNDS)). Those after
+/// that are served under the lock, without a heap.
 extern "C" fn ended(value: *mut c_void) {
     let heap: *mut ThreadHeap = value.cast();
     let is_heap = lifetime::is_heap(heap);

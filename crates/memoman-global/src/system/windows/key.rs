@@ -9,7 +9,7 @@ use crate::system::windows::{
     FlsAlloc, FlsFree, FlsGetValue, FlsSetValue, NO_INDEX, in_ntdll, keeping_error,
 };
 
-/// How often `ended` of [`create`] is called at a thread's end if it sets its word again each time.
+/// A thread gives its heap up in the first call of `ended` of [`create`], which is the only one.
 #[cfg(not(memoman_debug))]
 pub(crate) const ROUNDS: u8 = 1;
 
