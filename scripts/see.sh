@@ -168,6 +168,7 @@ top_sees_a_handle_heap() { # the compiler's last arguments
     local pid status=1 address used
     gcc -std=c11 -Wall -Wextra -I "$library/include" "$programs/lasting.c" "$@" -lpthread \
         -o lasting || return
+    rm -f lasting.txt
     LD_LIBRARY_PATH=$library ./lasting >lasting.txt &
     pid=$!
     for _ in $(seq 100); do

@@ -219,9 +219,11 @@ static mm_stats_t shim_stats(engine *e) {
     return stats;
 }
 
-/* The usable bytes of a large block end less than 16 KiB before its mapping. */
+/* The mapping of a large block ends less than 128 KiB after its usable bytes, or a third of its own
+ * bytes. */
 static size_t shim_beyond(const mm_stats_t *stats) {
-    return global_beyond(stats) + (shim.info().hblks << 14);
+    struct mallinfo2 info = shim.info();
+    return global_beyond(stats) + (info.hblks << 17) + info.hblkhd / 3;
 }
 
 static const engine_front shim_front = {

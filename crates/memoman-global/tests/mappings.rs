@@ -34,6 +34,15 @@ fn usable(block: *mut u8) -> usize {
     unsafe { heap::usable_size(block) }
 }
 
+fn limit_addresses(bytes: usize) {
+    let bytes = libc::rlimit {
+        rlim_cur: bytes as libc::rlim_t,
+        rlim_max: bytes as libc::rlim_t,
+    };
+    // SAFETY: a limit is read.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &bytes) }, 0);
+}
+
 fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
     // SAFETY: a live block, not used any more if it is resized, or misuse, which is reported.
     unsafe { heap::realloc(block, bytes) }
@@ -172,6 +181,56 @@ fn cleared_blocks_touch_no_fresh_page_and_clear_used_ones() {
             free(again);
             heap::trim(0);
         }
+    });
+}
+
+#[test]
+fn a_program_that_has_freed_its_large_blocks_keeps_little() {
+    let name = "a_program_that_has_freed_its_large_blocks_keeps_little";
+    quietly(name, &[], || {
+        for bytes in [MIB + MIB / 2, 3 * MIB] {
+            let before = status("VmRSS:");
+            for _ in 0..12 {
+                let blocks: Vec<_> = (0..60)
+                    .map(|_| filled(heap::malloc(bytes), bytes))
+                    .collect();
+                blocks.into_iter().for_each(free);
+            }
+            let after = status("VmRSS:");
+            assert!(after < before + (33 << 10), "{before} {after}");
+        }
+    });
+}
+
+#[test]
+fn a_sparse_block_stays_so_when_it_grows() {
+    let name = "a_sparse_block_stays_so_when_it_grows";
+    quietly(name, &[], || {
+        let before = status("VmRSS:");
+        for _ in 0..40 {
+            let sparse = filled(heap::malloc(5 * MIB), 1);
+            free(filled(heap::malloc(10 * MIB), 1));
+            let grown = resized(sparse, 10 * MIB);
+            assert_eq!(byte(grown, 0), 0x5A);
+        }
+        let after = status("VmRSS:");
+        assert!(after < before + (8 << 10), "{before} {after}");
+    });
+}
+
+#[test]
+fn what_is_kept_makes_room_for_a_block_that_grows() {
+    let name = "what_is_kept_makes_room_for_a_block_that_grows";
+    quietly(name, &[], || {
+        let large = filled(heap::malloc(40 * MIB), 1);
+        for _ in 0..6 {
+            let blocks = [(); 6].map(|()| heap::malloc(4 * MIB));
+            blocks.into_iter().for_each(free);
+        }
+        let kept = heap::stats().pool_bytes - 40 * MIB;
+        assert!(kept > 20 * MIB, "{kept}");
+        limit_addresses((status("VmSize:") << 10) + MIB);
+        assert_eq!(byte(resized(large, 55 * MIB), 0), 0x5A);
     });
 }
 

@@ -158,9 +158,14 @@ fn make<T>(entry: &AtomicPtr<T>) -> bool {
     if !entry.load(Ordering::Relaxed).is_null() {
         return true;
     }
-    let Some(fresh) = memory::map(size_of::<T>(), false) else {
+    // With a page above it that is not mapped: the first block in reach of a leaf has its mapping
+    // already, perhaps just there, and what is written before that block is to fault.
+    let (bytes, page) = (size_of::<T>(), memory::page_size());
+    let Some(fresh) = memory::map(bytes + page, false) else {
         return false;
     };
+    // SAFETY: the last page of a mapping that nothing uses.
+    unsafe { memory::unmap(fresh.wrapping_add(bytes), page) };
     // Release: fresh memory is all zero, which is a leaf or root without entries.
     let made = entry.compare_exchange(
         ptr::null_mut(),

@@ -37,6 +37,8 @@ const WHOLE_LEAST: usize = 5 << 20;
 /// A block that grows by at least this part moves into a spare that fits: copying a page takes less
 /// than a sixth of the time of a page fault. By less, too few new pages are needed.
 const COPIED_PART: usize = 2;
+/// The least bytes of which pages are looked for before a copy: eight system calls.
+const LOOKED_AT_LEAST: usize = 512 << 10;
 /// A block that is cut to at most this, and to half, becomes one of the thread's heap.
 const MOVED_MOST: usize = REQUEST_MAX / 2;
 
@@ -66,7 +68,9 @@ pub(crate) fn allocate(
             fresh(settings, align, bytes, page, 0)
         })?;
     spares::count_block(mapping.bytes);
-    if kept.is_some() {
+    if kept.is_none() {
+        spares::release_beyond_limit();
+    } else {
         // After the counts, whose atomic steps would wait for this write to a page long not used.
         // SAFETY: this thread's mapping, and no block yet.
         unsafe { end::clear(mapping, request) };
@@ -369,15 +373,18 @@ unsafe fn grow(
     }
     spares::count_mapped(bytes - mapping.bytes);
     // The larger size first: it is a matter of addresses.
-    let sizes = [bytes.saturating_add(headroom), bytes];
-    let moved = sizes.into_iter().find_map(|to| {
+    let remapped = |to| {
         // SAFETY: claimed above; the former pointer is not used on success (caller).
         let start = unsafe { memory::remap(block.as_ptr(), mapping.bytes, to, true) }?;
         Some(Mapping {
             start: start.expose_provenance(),
             bytes: to,
         })
-    });
+    };
+    let moved = remapped(bytes.saturating_add(headroom))
+        .or_else(|| remapped(bytes))
+        // What is kept counts against the limits that the system may have reached.
+        .or_else(|| spares::release().then(|| remapped(bytes))?);
     let Some(moved) = moved else {
         publish(mapping, word);
         return Ok(Err(end::usable(mapping, word)));
@@ -404,6 +411,10 @@ fn grow_into_spare(mapping: Mapping, bytes: usize) -> Option<Mapping> {
         return Some(grown);
     }
     if bytes - mapping.bytes < mapping.bytes / COPIED_PART {
+        return None;
+    }
+    // A copy would bring the pages into memory that the program has not used.
+    if mapping.bytes >= LOOKED_AT_LEAST && !memory::is_in_memory(mapping.block(), mapping.bytes) {
         return None;
     }
     let (mut spare, _) = spares::take(bytes, None)?;

@@ -7,7 +7,7 @@
 //!   by each request that needs no more pages than a mapping had that shortly before was returned,
 //!   or took the place of kept ones. So a program whose use rises and falls pays for its pages a
 //!   few times only; one that frees its data once, or outgrows it, does not keep it;
-//! * [`KEPT_MOST`].
+//! * [`IDLE_MOST`] more than the live blocks, and [`KEPT_MOST`].
 //!
 //! No mapping of more than [`ONE_MOST`] is kept, and a new region takes the place of kept ones: a
 //! program whose small blocks grow where its large ones were takes no more than it needs.
@@ -38,6 +38,8 @@ const KEPT_MOST: usize = if BYTES_MOST < 96 << 20 {
 } else {
     96 << 20
 };
+/// More than the live blocks. So a program that has freed what it had, and sleeps, keeps little.
+const IDLE_MOST: usize = (32 << 20) + (128 << 10);
 const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
 const KEPT_PART_LEAST: usize = 256 << 10;
@@ -58,8 +60,9 @@ const GAPS_MOST: usize = 64;
 /// This part of the peak may be kept beyond it, so that each of the live blocks can have a mapping
 /// as long as the longest of them needs.
 const BEYOND_PEAK: usize = 3;
-/// The least bytes of a span.
+/// The least and the most bytes of a span.
 const SPAN_LEAST: usize = 128 << 20;
+const SPAN_MOST: usize = 1 << 30;
 
 static SLOTS: Slots = Slots::new();
 static ROOM: Room = Room {
@@ -120,13 +123,17 @@ impl Room {
     /// Bytes that may be kept.
     fn to_keep(&self) -> usize {
         let peak = self.recent_peak();
-        let below_peak = (peak + peak / BEYOND_PEAK).saturating_sub(get(&self.live));
-        below_peak.min(get(&self.worth)).min(KEPT_MOST)
+        let live = get(&self.live);
+        let below_peak = (peak + peak / BEYOND_PEAK).saturating_sub(live);
+        let beside_live = live.saturating_add(IDLE_MOST).min(KEPT_MOST);
+        below_peak.min(get(&self.worth)).min(beside_live)
     }
 
     /// Bytes requested before the peak is taken anew.
     fn span(&self) -> usize {
-        self.recent_peak().saturating_mul(8).max(SPAN_LEAST)
+        self.recent_peak()
+            .saturating_mul(8)
+            .clamp(SPAN_LEAST, SPAN_MOST)
     }
 
     /// Ends a span in which so many bytes were requested.
@@ -273,23 +280,32 @@ pub(crate) fn make_room(bytes: usize) {
 /// Unmaps spares, the smallest first, until no more than so many bytes are kept. True if there was
 /// one.
 fn release_above(most: usize) -> bool {
-    let mut any = false;
-    // As often as there are slots: one that cannot be unmapped comes back.
+    let (mut any, mut least) = (false, 0);
+    // As often as there are slots: others may come meanwhile.
     for _ in 0..SLOTS.len() {
         if SLOTS.contents().1 <= most {
             break;
         }
-        let Some(mapping) = SLOTS.take(0, None) else {
+        let Some(mapping) = SLOTS.take(least, None) else {
             break;
         };
         // SAFETY: taken out, so it is this thread's, and no block.
         unsafe {
             marks::test(mapping);
-            give_back(mapping);
+            if !give_back(mapping) {
+                // It comes back, without memory.
+                least = mapping.bytes + 1;
+            }
         }
         any = true;
     }
     any
+}
+
+/// Unmaps spares that, with the live blocks, are more than may be kept: after a block that no spare
+/// has served.
+pub(crate) fn release_beyond_limit() {
+    release_above(ROOM.to_keep());
 }
 
 /// Reports the kept mappings that have been written to. They are not kept any more: the process
@@ -338,11 +354,17 @@ pub(crate) fn forget(mapping: Mapping) {
 /// The mapping is this thread's, and nothing in it is used any more. Its word in the map is null,
 /// or that of a spare.
 pub(crate) unsafe fn retire(mut mapping: Mapping) {
-    let mut room = ROOM.to_keep().saturating_sub(SLOTS.contents().1);
+    let (to_keep, kept) = (ROOM.to_keep(), SLOTS.contents().1);
+    let mut room = to_keep.saturating_sub(kept);
     // SAFETY: the duties of the caller.
     unsafe {
+        if kept > to_keep {
+            // What may be kept falls with the live blocks.
+            release_above(to_keep);
+        }
         if mapping.bytes > ONE_MOST {
-            return give_back(mapping);
+            give_back(mapping);
+            return;
         }
         if room < mapping.bytes {
             // It goes, or takes the place of smaller ones.
@@ -363,9 +385,12 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
                 }
                 break;
             }
-            room += least.bytes;
             marks::test(least);
-            give_back(least);
+            let bytes = least.bytes;
+            if !give_back(least) {
+                break;
+            }
+            room += bytes;
         }
         if room < mapping.bytes {
             // What goes is a unit at least, so that no other mapping begins in its first one.
@@ -373,7 +398,8 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
             room &= !(memory::page_size() - 1);
         }
         if room < KEPT_PART_LEAST.min(mapping.bytes) || !map::prepare(mapping.start, 1) {
-            return give_back(mapping);
+            give_back(mapping);
+            return;
         }
         if room < mapping.bytes {
             let end = Mapping {
@@ -422,12 +448,12 @@ fn keep(mapping: Mapping, clean: bool) -> Option<Mapping> {
 }
 
 /// Unmaps a mapping. Where the system refuses, since the process has too many mappings, its pages
-/// go and the addresses are kept for the next block.
+/// go, the addresses are kept for the next block, and the answer is false.
 ///
 /// # Safety
 /// The mapping is this thread's, and nothing in it is used any more. Its word in the map may be
 /// that of a spare.
-unsafe fn give_back(mapping: Mapping) {
+unsafe fn give_back(mapping: Mapping) -> bool {
     debug_assert!(mapping.bytes >= UNIT);
     // Before the addresses may be another mapping's.
     #[cfg(not(feature = "late-checks"))]
@@ -440,7 +466,7 @@ unsafe fn give_back(mapping: Mapping) {
     // SAFETY: this thread's, and unused (caller).
     unsafe {
         if memory::unmap(mapping.block(), mapping.bytes) {
-            return;
+            return true;
         }
         let page = memory::page_size();
         let clean = memory::discard(mapping.block(), mapping.bytes, page) > 0;
@@ -455,4 +481,5 @@ unsafe fn give_back(mapping: Mapping) {
             }
         }
     }
+    false
 }

@@ -4,6 +4,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::system::errno::{errno, set_errno};
+#[cfg(not(memoman_debug))]
+use crate::system::sync;
 
 /// Rounding unit of regions: a multiple of the OS page on Linux targets with pages of 4, 16 or 64
 /// KiB.
@@ -78,6 +80,28 @@ pub(crate) unsafe fn remap(
     let start = unsafe { libc::syscall(libc::SYS_mremap, start, from, to, flags) };
     set_errno(saved);
     (start != -1).then_some(ptr::with_exposed_provenance_mut(start as usize))
+}
+
+/// Whether most of these whole pages are in memory, as far as eight of them show. False where a
+/// filter may end the process at this question. Keeps errno.
+#[cfg(not(memoman_debug))]
+pub(crate) fn is_in_memory(start: *mut u8, bytes: usize) -> bool {
+    const LOOKS: usize = 8;
+    if cfg!(not(target_arch = "x86_64")) || sync::needs_fences() {
+        return false;
+    }
+    let page = page_size();
+    let saved = errno();
+    let present = (0..LOOKS).filter(|look| {
+        let at = start.wrapping_add((bytes / LOOKS * look) & !(page - 1));
+        let mut state = 0u8;
+        // SAFETY: the system writes one byte for one page, and only looks for that page.
+        let result = unsafe { libc::syscall(libc::SYS_mincore, at, page, &raw mut state) };
+        result == 0 && state & 1 != 0
+    });
+    let most = present.count() > LOOKS / 2;
+    set_errno(saved);
+    most
 }
 
 /// Releases the OS pages that lie wholly inside these bytes; they read as zero when touched again.

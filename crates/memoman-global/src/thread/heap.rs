@@ -92,14 +92,14 @@ pub(crate) struct ThreadHeap {
 pub(crate) const CACHE_AT: usize = offset_of!(ThreadHeap, cache);
 pub(crate) const CONTROL_AT: usize = offset_of!(ThreadHeap, control);
 
-/// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
-/// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed
-/// the gate and then seen the owner outside; or as the holder of the lock, which has claimed the
-/// gate of a heap without an owner, or has stopped all threads, or those of this heap.
 /// The core's fast path is compiled into the shim only: the library has one function for all that
 /// is not hot.
 const INLINED: bool = cfg!(feature = "announced-threads");
 
+/// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
+/// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed
+/// the gate and then seen the owner outside; or as the holder of the lock, which has claimed the
+/// gate of a heap without an owner, or has stopped all threads, or those of this heap.
 impl ThreadHeap {
     /// Makes an empty heap of zeroed memory that no other thread knows.
     pub(crate) unsafe fn open(heap: *mut ThreadHeap) {
