@@ -45,6 +45,12 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
     Some(start)
 }
 
+/// [`map`], wherever the system chooses.
+#[cfg(not(memoman_debug))]
+pub(crate) fn map_at(_hint: usize, bytes: usize, prefault: bool) -> Option<*mut u8> {
+    map(bytes, prefault)
+}
+
 /// What the system says about the pages from an address on.
 fn query(at: *mut u8) -> Option<MemoryInformation> {
     let mut information = MaybeUninit::uninit();

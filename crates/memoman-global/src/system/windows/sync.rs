@@ -17,8 +17,8 @@ use crate::system::windows::{
 
 #[cfg(not(memoman_debug))]
 pub(crate) use between_threads::{
-    begin_real_time, heavy_fence, let_stores_land, light_fence, link_word, needs_fences, pause,
-    register_barrier,
+    begin_real_time, expects_filter, heavy_fence, let_stores_land, light_fence, link_word,
+    needs_fences, pause, register_barrier,
 };
 
 /// An atomic word that threads can sleep on. Its users wake after they have changed the word, so a
@@ -203,6 +203,11 @@ mod between_threads {
     /// a fence of their own.
     pub(crate) fn needs_fences() -> bool {
         BARRIER.load(Ordering::Relaxed) == MISSING
+    }
+
+    /// Windows filters no calls.
+    pub(crate) fn expects_filter() -> bool {
+        false
     }
 
     /// Nothing here opens a file.
