@@ -77,6 +77,20 @@ impl Gated {
         });
     }
 
+    /// As `registry::stopped_one`: with a fence unless the last guest's mark is there.
+    fn be_marking_guest(&self, pretends: bool) {
+        self.lock.try_with(|| {
+            if !self.gate.close_marked() && !pretends {
+                whole_fence();
+            }
+            while !self.gate.is_left() {
+                thread::yield_now();
+            }
+            self.work();
+            self.gate.open_marked();
+        });
+    }
+
     /// One call of the owner, as `calls::enter` makes it. False: served elsewhere.
     fn be_owner(&self) -> bool {
         if !self.gate.try_enter(gate::INSIDE) {
@@ -167,6 +181,38 @@ fn an_owner_that_fences_and_a_guest_are_never_in_together() {
         owner.join().unwrap();
         assert!(!gated.gate.try_enter(gate::INSIDE));
     });
+}
+
+fn a_guest_comes_twice(pretends: bool) {
+    explore(Some(2), move || {
+        let gated = Gated::new();
+        let owner = {
+            let gated = Arc::clone(&gated);
+            thread::spawn(move || {
+                assert!(gated.be_owner());
+                assert!(gated.be_owner());
+            })
+        };
+        gated.be_marking_guest(pretends);
+        gated.be_marking_guest(false);
+        owner.join().unwrap();
+        // SAFETY: the other thread has ended.
+        gated
+            .contents
+            .with(|contents| unsafe { assert_eq!(*contents, 4) });
+    });
+}
+
+/// Without a fence where the owner has not come since.
+#[test]
+fn owner_and_a_guest_that_has_marked_the_gate_are_never_in_together() {
+    a_guest_comes_twice(false);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn notices_a_guest_that_takes_a_gate_for_a_marked_one() {
+    a_guest_comes_twice(true);
 }
 
 /// The owner ends while the fork is in progress: it waits for none of the forking thread's steps.

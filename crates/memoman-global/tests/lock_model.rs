@@ -205,6 +205,23 @@ fn what_is_not_refused_runs_after_the_fork() {
     });
 }
 
+/// Two sections wait for the end of the fork, which wakes one of them.
+#[test]
+fn every_sleeper_wakes_after_the_fork() {
+    explore(Some(2), || {
+        let shared = shared();
+        shared.lock.prefork();
+        let others = [(); 2].map(|()| {
+            spawn(&shared, |shared| {
+                shared.lock.with(|| shared.heap.update());
+            })
+        });
+        shared.lock.postfork();
+        others.into_iter().for_each(|other| other.join().unwrap());
+        shared.lock.with(|| shared.heap.assert_sound(2));
+    });
+}
+
 #[test]
 fn two_threads_fork() {
     explore(Some(3), || {

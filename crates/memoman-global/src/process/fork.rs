@@ -152,7 +152,7 @@ mod heaps {
                 } else if owner == own {
                     calls::free_outlined(own, block);
                 } else {
-                    remote::free(own, owner, block);
+                    remote::free_without_look(own, owner, block);
                 }
             },
             // SAFETY: the heap of a thread that ends, which does not use it any more.

@@ -229,6 +229,10 @@ impl Lock {
             }
             let moment = self.moment.load(Ordering::Relaxed);
             let over = self.word.wait_for(word | WAITERS, moment as u32);
+            if over {
+                // The next sleeper: the forking thread has woken one.
+                self.word.wake_one();
+            }
             let moment = if over { 2 * moment } else { moment / 4 };
             if over || !self.closing.load(Ordering::Relaxed) {
                 let moment = moment.clamp(MOMENT_LEAST, MOMENT_MOST);
@@ -307,10 +311,11 @@ impl Lock {
         }
     }
 
-    /// Sleeps until the word, which is not 0, may have changed.
+    /// Sleeps until another thread's fork, with this word, may be over, and wakes the next sleeper.
     fn sleep(&self, word: usize) {
         if self.is_marked(word) {
             self.word.wait(word | WAITERS);
+            self.word.wake_one();
         }
     }
 
@@ -455,8 +460,15 @@ impl Lock {
         } else {
             0
         };
-        if self.word.swap(held, Ordering::Release) & WAITERS != 0 {
+        if self.word.swap(held, Ordering::Release) & WAITERS == 0 {
+            return;
+        }
+        if self.inherits.load(Ordering::Relaxed) {
+            // The first sleeper's priority may be the lowest.
             self.word.wake_all();
+        } else {
+            // One, and each the next: all at once would take the processor from this thread.
+            self.word.wake_one();
         }
     }
 

@@ -263,8 +263,8 @@ pub(crate) fn stopped_one<R>(heap: *mut ThreadHeap, work: impl FnOnce() -> R) ->
     let gate = unsafe { &(*heap).gate };
     let others = is_anothers(heap);
     // Also the gate of the own heap and of one without an owner: a visitor may come.
-    gate.close(gate::GUEST);
-    if others && !gate::closed_all() && gate.demand_fence() {
+    let marked = gate.close_marked();
+    if others && !marked && !gate::closed_all() && gate.demand_fence() {
         sync::let_stores_land();
     }
     let mut turn = 0;
@@ -273,7 +273,11 @@ pub(crate) fn stopped_one<R>(heap: *mut ThreadHeap, work: impl FnOnce() -> R) ->
         turn = turn.saturating_add(1);
     }
     let result = (!others || !gate.is_interrupted()).then(work);
-    gate.open(gate::GUEST);
+    if others && result.is_some() {
+        gate.open_marked();
+    } else {
+        gate.open(gate::GUEST);
+    }
     result
 }
 

@@ -119,6 +119,67 @@ fn the_end_of_a_fork_waits_for_no_thread_in_the_side_heap() {
     });
 }
 
+/// To look at other heaps may sleep, and releases pages.
+#[test]
+#[cfg(not(memoman_debug))]
+fn the_end_of_a_fork_looks_at_no_other_heap() {
+    use super::support::quietly;
+    use crate::imp::{free, malloc};
+    use crate::process::later;
+    use crate::thread::lifetime;
+    use core::ptr::{self, NonNull};
+    use core::sync::atomic::AtomicUsize;
+    use std::vec::Vec;
+
+    const BLOCKS: usize = 600;
+    let name = "the_end_of_a_fork_looks_at_no_other_heap";
+    quietly(name, &[], || {
+        static TAKEN: AtomicUsize = AtomicUsize::new(0);
+        static FREED: AtomicBool = AtomicBool::new(false);
+        // SAFETY: a live block, and the calling thread's heap.
+        let sent = || unsafe {
+            free(malloc(1));
+            (*lifetime::current().heap()).sent.blocks
+        };
+        assert_eq!(sent(), 0);
+        let owner = thread::spawn(|| {
+            let blocks: Vec<_> = (0..BLOCKS).map(|_| malloc(1000)).collect();
+            assert!(blocks.iter().all(|block| !block.is_null()));
+            let first = blocks.as_ptr().expose_provenance();
+            TAKEN.store(first, Ordering::SeqCst);
+            while !FREED.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        while TAKEN.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        LOCK.prefork();
+        LOCK.closed();
+        let aside = thread::spawn(|| {
+            let blocks: *const *mut u8 = ptr::with_exposed_provenance(TAKEN.load(Ordering::SeqCst));
+            // SAFETY: the owner keeps its array until FREED.
+            (0..BLOCKS).all(|at| unsafe { later::free(NonNull::new_unchecked(*blocks.add(at))) })
+        });
+        assert!(aside.join().unwrap());
+        LOCK.postfork();
+        // SAFETY: the child ends at once.
+        unsafe {
+            let child = libc::fork();
+            assert!(child >= 0);
+            if child == 0 {
+                libc::_exit(0);
+            }
+            assert_eq!(libc::waitpid(child, ptr::null_mut(), 0), child);
+        }
+        // A look begins the count anew.
+        let sent = sent();
+        FREED.store(true, Ordering::SeqCst);
+        owner.join().unwrap();
+        assert_eq!(sent, BLOCKS);
+    });
+}
+
 /// As in a signal handler that has interrupted a section of the lock: the process forks twice in
 /// it, and its first child, which is in the section too, once.
 #[test]

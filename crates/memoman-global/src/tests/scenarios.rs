@@ -188,3 +188,45 @@ fn blocks_of_a_heap_left_behind_wait_for_no_owner() {
         }
     });
 }
+
+/// The first guest of a heap has every thread execute a barrier; the next ones, until the owner has
+/// come, do not.
+#[test]
+fn trim_marks_the_gates_of_idle_threads() {
+    let name = "trim_marks_the_gates_of_idle_threads";
+    quietly(name, &[], || {
+        let step = Barrier::new(2);
+        let heap = || lifetime::current().heap().expose_provenance();
+        let is_marked = |heap| {
+            let heap: *mut ThreadHeap = ptr::with_exposed_provenance_mut(heap);
+            // SAFETY: heaps are never given back; the lock is held.
+            let marked = try_with_heap(|_, _| unsafe {
+                let marked = (*heap).gate.close_marked();
+                (*heap).gate.open(crate::thread::gate::GUEST);
+                marked
+            });
+            marked.ok().flatten().unwrap()
+        };
+        thread::scope(|scope| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let step = &step;
+            scope.spawn(move || {
+                free(imp::malloc(1));
+                sender.send(heap()).unwrap();
+                step.wait();
+                free(imp::malloc(1));
+                step.wait();
+            });
+            let theirs = receiver.recv().unwrap();
+            let fresh = is_marked(theirs);
+            let marked = [(); 2].map(|()| {
+                crate::trim(0);
+                is_marked(theirs)
+            });
+            step.wait();
+            step.wait();
+            let seen = (fresh, marked, is_marked(theirs));
+            assert_eq!(seen, (false, [true, true], false));
+        });
+    });
+}

@@ -14,7 +14,8 @@
 //! A visitor executes no barrier and makes no system call. The time since the mark stands for it:
 //! an owner that did not see the mark had stored "inside" before it was set, and a processor
 //! completes a store within microseconds (`Idleness::is_settled` waits for milliseconds). An owner
-//! that sees the mark takes it away first.
+//! that sees the mark takes it away first. A guest of one heap leaves a mark, too: the next guest
+//! that finds it executes no barrier (`trim_marks_the_gates_of_idle_threads`).
 
 use crate::system::sync::{AtomicUsize, Ordering, fence, heavy_fence, light_fence};
 
@@ -189,6 +190,25 @@ impl Gate {
     /// [`Gate::is_left`] is called.
     pub(crate) fn close(&self, bit: usize) {
         self.closed.fetch_or(bit, Ordering::Relaxed);
+    }
+
+    /// [`Gate::close`] for a guest. True if [`closed_all`] is not needed: a guest or a visitor has
+    /// seen the owner outside, and the mark that it has left is there still. (The owner takes it
+    /// away before it enters, with a fence.)
+    #[must_use]
+    pub(crate) fn close_marked(&self) -> bool {
+        // Acquire: what that guest or visitor has done comes before what this one does. Release: an
+        // owner that sees the gate closed sees the lock taken.
+        let closed = self.closed.fetch_or(GUEST, Ordering::AcqRel);
+        closed & !FENCED == MARKED
+    }
+
+    /// [`Gate::open`] by a guest that has seen the owner outside, for [`Gate::close_marked`].
+    pub(crate) fn open_marked(&self) {
+        // No visitor marks a closed gate, so the second step adds the mark.
+        self.closed.fetch_and(BITS & !MARKED, Ordering::Relaxed);
+        // Release: what the guest has done comes before what the next one does, or the owner.
+        self.closed.fetch_xor(GUEST | MARKED, Ordering::Release);
     }
 
     /// The owner is outside, and stays outside until [`Gate::open`].

@@ -99,6 +99,30 @@ pub(crate) unsafe fn free(heap: *mut ThreadHeap, owner: *mut ThreadHeap, block: 
     }
 }
 
+/// [`free`] without a look at other heaps, which may sleep and release pages: the next call of
+/// [`free`] looks.
+///
+/// # Safety
+/// The duties of [`free`].
+pub(crate) unsafe fn free_without_look(
+    heap: *mut ThreadHeap,
+    owner: *mut ThreadHeap,
+    block: NonNull<u8>,
+) {
+    // SAFETY: the caller's duties; the block is tested before it is sent, inside the own gate.
+    unsafe {
+        if (*owner).shared.owned.load(Ordering::Relaxed)
+            && let Ok(bytes) = tested(owner, block)
+            && enter_to_put(heap)
+        {
+            ThreadHeap::send(heap, owner, block, bytes + HEADER);
+            ThreadHeap::leave(heap);
+        } else {
+            free(heap, owner, block);
+        }
+    }
+}
+
 /// Frees a block of the heap `owner` without entering the calling thread's own heap.
 ///
 /// # Safety
