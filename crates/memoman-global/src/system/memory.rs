@@ -83,11 +83,13 @@ pub(crate) unsafe fn remap(
 }
 
 /// Whether most of these whole pages are in memory, as far as eight of them show. False where a
-/// filter may end the process at this question. Keeps errno.
+/// filter may end the process at this question, and in the library, which has no room for it.
+/// Keeps errno.
 #[cfg(not(memoman_debug))]
 pub(crate) fn is_in_memory(start: *mut u8, bytes: usize) -> bool {
     const LOOKS: usize = 8;
-    if cfg!(not(target_arch = "x86_64")) || sync::needs_fences() {
+    let asks = cfg!(all(target_arch = "x86_64", feature = "announced-threads"));
+    if !asks || sync::needs_fences() {
         return false;
     }
     let page = page_size();
