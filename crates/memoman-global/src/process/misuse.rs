@@ -1,8 +1,5 @@
 //! Misuse: the instance's error handler, or one line on stderr and abort.
 
-#[cfg(not(memoman_debug))]
-use core::sync::atomic::{AtomicBool, Ordering};
-
 use crate::allocator::{Misuse, Tlsf};
 use crate::system::program;
 #[cfg(not(memoman_debug))]
@@ -30,11 +27,7 @@ pub unsafe fn report(tlsf: Tlsf, misuse: Misuse, address: *const u8) {
     #[cfg(not(memoman_debug))]
     {
         print(misuse, address);
-        // The runtime may allocate for it, and meet the same damage.
-        static PRINTED: AtomicBool = AtomicBool::new(false);
-        if !PRINTED.swap(true, Ordering::Relaxed) {
-            crate::system::sanitizer::print_stack();
-        }
+        crate::system::sanitizer::print_stack();
     }
     stop();
 }

@@ -1,5 +1,8 @@
 //! The stack of a report, as the sanitizer prints it with which the program is built.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(memoman_instrumented)))]
+use core::sync::atomic::{AtomicBool, Ordering};
+
 /// Prints the calling thread's stack on stderr, with names and lines, if the program contains a
 /// sanitizer's runtime (`sanitizer/common_interface_defs.h`). On targets other than x86-64 Linux it
 /// prints nothing.
@@ -16,8 +19,11 @@ pub(crate) fn print_stack() {
             out(reg) address,
             options(nostack, pure, nomem, preserves_flags)
         );
-        if address != 0 {
+        // The runtime may allocate for it, and meet the same damage.
+        static PRINTING: AtomicBool = AtomicBool::new(false);
+        if address != 0 && !PRINTING.swap(true, Ordering::Relaxed) {
             core::mem::transmute::<usize, unsafe extern "C" fn()>(address)();
+            PRINTING.store(false, Ordering::Relaxed);
         }
     }
 }
