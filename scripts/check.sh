@@ -152,7 +152,8 @@ step provenance by_status env RUSTC_BOOTSTRAP=1 \
 step rust by_cargo cargo test -p memoman-debug -p memoman-global
 # With the features of the shim, which has no tests of its own in Rust.
 step shim-rust by_cargo cargo test -p memoman-global --features announced-threads,late-checks \
-    --lib --test mappings --test full_table --test settings --test places --test threads
+    --lib --test mappings --test kept --test full_table --test settings --test places \
+    --test threads --test destructors
 step tools by_cargo cargo test -p memoman-trace-format -p memoman-trace -p memoman-cli
 step core by_cargo_and_lines scripts/coverage.sh
 step core-docs by_cargo cargo test --doc -p memoman-core --features allocator-api2,critical-section

@@ -6,7 +6,7 @@ mod memory;
 mod support;
 
 use memoman_global as heap;
-use support::{PAGE, alone, errno, free, pool_pages, quietly};
+use support::{PAGE, alone, errno, free, pool_pages, quietly, resized};
 
 const MIB: usize = 1 << 20;
 
@@ -15,11 +15,6 @@ fn malloc_at(bytes: usize, site: usize) -> *mut u8 {
     let block = heap::malloc_at(bytes, site, heap::Family::Malloc);
     assert!(!block.is_null());
     block
-}
-
-fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
-    // SAFETY: a live block, not used any more if it is resized, or NULL.
-    unsafe { heap::realloc(block, bytes) }
 }
 
 fn usable(block: *mut u8) -> usize {

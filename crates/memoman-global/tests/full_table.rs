@@ -8,25 +8,10 @@ mod support;
 use core::ffi::c_void;
 use memoman_global as heap;
 use std::ptr;
-use support::{PAGE, free, quietly, status};
+use support::{BEHIND, OS_PAGE, PAGE, byte, filled, free, quietly, status};
 
-const OS_PAGE: usize = 4096;
 /// The least request that no thread heap serves.
 const LARGE: usize = (256 << 10) + 1;
-/// Bytes of a mapping after the request: in the shim.
-const BEHIND: usize = if cfg!(feature = "late-checks") { 16 } else { 0 };
-
-fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
-    assert!(!block.is_null());
-    // SAFETY: a live block of that many bytes.
-    unsafe { block.write_bytes(0x5A, bytes) };
-    block
-}
-
-fn byte(block: *mut u8, at: usize) -> u8 {
-    // SAFETY: an initialised byte of a live block.
-    unsafe { block.add(at).read() }
-}
 
 /// The program's own mappings fill the system's table: every second page differs.
 struct Full(*mut c_void);
@@ -101,6 +86,33 @@ fn when_mappings_run_out_memory_still_goes_back() {
         let again = heap::calloc(1, LARGE);
         assert!(!again.is_null() && (0..LARGE).all(|at| byte(again, at) == 0));
         free(again);
+        own.empty();
+        blocks.into_iter().for_each(free);
+        assert_eq!(heap::stats().live_blocks, 0);
+    });
+}
+
+/// The system refuses to unmap one that lies between two blocks.
+#[test]
+fn kept_mappings_lose_their_memory_where_they_cannot_go() {
+    let name = "kept_mappings_lose_their_memory_where_they_cannot_go";
+    quietly(name, &[], || {
+        let blocks = || {
+            let sizes = (0..100).map(|n| LARGE + n * OS_PAGE);
+            let blocks = sizes.map(|bytes| filled(heap::malloc(bytes), bytes));
+            blocks.collect::<Vec<_>>()
+        };
+        // The first rounds show that the blocks come again.
+        (0..6).for_each(|_| blocks().into_iter().for_each(free));
+        let mut blocks = blocks();
+        for block in blocks.iter_mut().skip(1).step_by(2).take(40) {
+            free(std::mem::replace(block, ptr::null_mut()));
+        }
+        let before = status("VmRSS:");
+        let own = fill_the_table();
+        heap::trim(0);
+        let after = status("VmRSS:");
+        assert!(after + (12 << 10) < before, "{before} {after}");
         own.empty();
         blocks.into_iter().for_each(free);
         assert_eq!(heap::stats().live_blocks, 0);

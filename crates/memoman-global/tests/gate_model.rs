@@ -105,6 +105,13 @@ impl Gated {
         true
     }
 
+    /// After the owner has ended.
+    fn has_been_entered(&self, times: usize) {
+        // SAFETY: the other thread has ended (callers); loom fails the test if it has not.
+        self.contents
+            .with(|contents| unsafe { assert_eq!(*contents, times) });
+    }
+
     /// A fork, during which `meanwhile` runs.
     fn be_forking(&self, fence: impl Fn(), waits: bool, meanwhile: impl FnOnce()) {
         self.lock.prefork();
@@ -140,6 +147,15 @@ impl Gated {
     }
 }
 
+/// A thread that is the owner, and calls twice.
+fn owner_of_two_calls(gated: &Arc<Gated>) -> thread::JoinHandle<()> {
+    let gated = Arc::clone(gated);
+    thread::spawn(move || {
+        assert!(gated.be_owner());
+        assert!(gated.be_owner());
+    })
+}
+
 fn whole_fence() {
     assert!(gate::closed_all());
 }
@@ -148,19 +164,10 @@ fn whole_fence() {
 fn owner_and_lock_holder_are_never_in_together() {
     explore(Some(3), || {
         let gated = Gated::new();
-        let owner = {
-            let gated = Arc::clone(&gated);
-            thread::spawn(move || {
-                assert!(gated.be_owner());
-                assert!(gated.be_owner());
-            })
-        };
+        let owner = owner_of_two_calls(&gated);
         gated.be_guest(whole_fence, true);
         owner.join().unwrap();
-        // SAFETY: the other thread has ended.
-        gated
-            .contents
-            .with(|contents| unsafe { assert_eq!(*contents, 3) });
+        gated.has_been_entered(3);
     });
 }
 
@@ -170,13 +177,7 @@ fn an_owner_that_fences_and_a_guest_are_never_in_together() {
     explore(Some(3), || {
         let gated = Gated::new();
         assert!(gated.gate.demand_fence() && !gated.gate.demand_fence());
-        let owner = {
-            let gated = Arc::clone(&gated);
-            thread::spawn(move || {
-                assert!(gated.be_owner());
-                assert!(gated.be_owner());
-            })
-        };
+        let owner = owner_of_two_calls(&gated);
         gated.be_guest(whole_fence, true);
         owner.join().unwrap();
         assert!(!gated.gate.try_enter(gate::INSIDE));
@@ -186,20 +187,11 @@ fn an_owner_that_fences_and_a_guest_are_never_in_together() {
 fn a_guest_comes_twice(pretends: bool) {
     explore(Some(2), move || {
         let gated = Gated::new();
-        let owner = {
-            let gated = Arc::clone(&gated);
-            thread::spawn(move || {
-                assert!(gated.be_owner());
-                assert!(gated.be_owner());
-            })
-        };
+        let owner = owner_of_two_calls(&gated);
         gated.be_marking_guest(pretends);
         gated.be_marking_guest(false);
         owner.join().unwrap();
-        // SAFETY: the other thread has ended.
-        gated
-            .contents
-            .with(|contents| unsafe { assert_eq!(*contents, 4) });
+        gated.has_been_entered(4);
     });
 }
 
@@ -227,10 +219,7 @@ fn a_fork_finds_the_heap_whole_and_delays_no_owner() {
         let mut calls = 0;
         gated.be_forking(whole_fence, true, || calls = owner.join().unwrap());
         assert!(gated.be_owner());
-        // SAFETY: the other thread has ended.
-        gated
-            .contents
-            .with(|contents| unsafe { assert_eq!(*contents, 2 + calls) });
+        gated.has_been_entered(2 + calls);
     });
 }
 

@@ -4,39 +4,10 @@
 mod support;
 
 use memoman_global as heap;
-use std::mem::MaybeUninit;
 use std::ptr;
-use support::{free, quietly, status};
+use support::{OS_PAGE, byte, faults, filled, free, quietly, resized, status};
 
 const MIB: usize = 1 << 20;
-const OS_PAGE: usize = 4096;
-
-fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
-    // SAFETY: a live block or null, not used any more if it is resized.
-    unsafe { heap::realloc(block, bytes) }
-}
-
-fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
-    assert!(!block.is_null());
-    // SAFETY: a live block of that many bytes.
-    unsafe { block.write_bytes(0x5A, bytes) };
-    block
-}
-
-fn byte(block: *mut u8, at: usize) -> u8 {
-    // SAFETY: an initialised byte of a live block.
-    unsafe { block.add(at).read() }
-}
-
-/// Page faults of this thread so far that needed no reading.
-fn faults() -> usize {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: writes the struct.
-    unsafe {
-        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
-        usage.assume_init().ru_minflt as usize
-    }
-}
 
 #[test]
 fn a_buffer_that_grows_anew_finds_its_pages() {

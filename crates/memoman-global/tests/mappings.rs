@@ -1,5 +1,5 @@
-//! Large blocks, each a mapping of its own: growing, shrinking, clearing, spares, refusals, and
-//! pointers from anywhere.
+//! Large blocks, each a mapping of its own: growing, shrinking, clearing, refusals, and pointers
+//! from anywhere.
 //!
 //! (The sizes are those of 64-bit addresses.)
 #![cfg(target_pointer_width = "64")]
@@ -8,21 +8,20 @@ mod support;
 
 use core::ffi::{CStr, c_char, c_void};
 use memoman_global as heap;
-use std::mem::MaybeUninit;
 use std::sync::Mutex;
 use std::{ptr, thread};
-use support::{child_succeeds, errno, free, quietly, random, status};
+use support::{
+    BEHIND, OS_PAGE, byte, child_succeeds, errno, faults, filled, free, quietly, random, resized,
+    status,
+};
 
 const MIB: usize = 1 << 20;
-const OS_PAGE: usize = 4096;
 /// The least request that no thread heap serves.
 const LARGE: usize = (256 << 10) + 1;
 
 /// In the shim, a block's usable bytes are the request's, some bytes of its mapping follow them,
 /// and the first blocks freed are not kept.
 const IN_THE_SHIM: bool = cfg!(feature = "late-checks");
-/// Bytes of a mapping after the request.
-const BEHIND: usize = if IN_THE_SHIM { 16 } else { 0 };
 
 /// Bytes of the mapping of a block.
 fn whole(request: usize) -> usize {
@@ -32,42 +31,6 @@ fn whole(request: usize) -> usize {
 fn usable(block: *mut u8) -> usize {
     // SAFETY: a live block, or one whose misuse is reported.
     unsafe { heap::usable_size(block) }
-}
-
-fn limit_addresses(bytes: usize) {
-    let bytes = libc::rlimit {
-        rlim_cur: bytes as libc::rlim_t,
-        rlim_max: bytes as libc::rlim_t,
-    };
-    // SAFETY: a limit is read.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &bytes) }, 0);
-}
-
-fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
-    // SAFETY: a live block, not used any more if it is resized, or misuse, which is reported.
-    unsafe { heap::realloc(block, bytes) }
-}
-
-fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
-    assert!(!block.is_null());
-    // SAFETY: a live block of that many bytes.
-    unsafe { block.write_bytes(0x5A, bytes) };
-    block
-}
-
-fn byte(block: *mut u8, at: usize) -> u8 {
-    // SAFETY: an initialised byte of a live block.
-    unsafe { block.add(at).read() }
-}
-
-/// Page faults of this thread so far that needed no reading.
-fn faults() -> usize {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: writes the struct.
-    unsafe {
-        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
-        usage.assume_init().ru_minflt as usize
-    }
 }
 
 #[test]
@@ -185,56 +148,6 @@ fn cleared_blocks_touch_no_fresh_page_and_clear_used_ones() {
 }
 
 #[test]
-fn a_program_that_has_freed_its_large_blocks_keeps_little() {
-    let name = "a_program_that_has_freed_its_large_blocks_keeps_little";
-    quietly(name, &[], || {
-        for bytes in [MIB + MIB / 2, 3 * MIB] {
-            let before = status("VmRSS:");
-            for _ in 0..12 {
-                let blocks: Vec<_> = (0..60)
-                    .map(|_| filled(heap::malloc(bytes), bytes))
-                    .collect();
-                blocks.into_iter().for_each(free);
-            }
-            let after = status("VmRSS:");
-            assert!(after < before + (33 << 10), "{before} {after}");
-        }
-    });
-}
-
-#[test]
-fn a_sparse_block_stays_so_when_it_grows() {
-    let name = "a_sparse_block_stays_so_when_it_grows";
-    quietly(name, &[], || {
-        let before = status("VmRSS:");
-        for _ in 0..40 {
-            let sparse = filled(heap::malloc(5 * MIB), 1);
-            free(filled(heap::malloc(10 * MIB), 1));
-            let grown = resized(sparse, 10 * MIB);
-            assert_eq!(byte(grown, 0), 0x5A);
-        }
-        let after = status("VmRSS:");
-        assert!(after < before + (8 << 10), "{before} {after}");
-    });
-}
-
-#[test]
-fn what_is_kept_makes_room_for_a_block_that_grows() {
-    let name = "what_is_kept_makes_room_for_a_block_that_grows";
-    quietly(name, &[], || {
-        let large = filled(heap::malloc(40 * MIB), 1);
-        for _ in 0..6 {
-            let blocks = [(); 6].map(|()| heap::malloc(4 * MIB));
-            blocks.into_iter().for_each(free);
-        }
-        let kept = heap::stats().pool_bytes - 40 * MIB;
-        assert!(kept > 20 * MIB, "{kept}");
-        limit_addresses((status("VmSize:") << 10) + MIB);
-        assert_eq!(byte(resized(large, 55 * MIB), 0), 0x5A);
-    });
-}
-
-#[test]
 fn a_request_that_cannot_be_served_leaves_nothing_behind() {
     let name = "a_request_that_cannot_be_served_leaves_nothing_behind";
     quietly(name, &[], || {
@@ -285,80 +198,6 @@ fn great_alignments_take_no_more_memory_than_the_block() {
             }
         }
         assert_eq!(heap::stats().live_blocks, 0);
-    });
-}
-
-#[test]
-fn blocks_that_come_and_go_keep_their_pages_and_idle_ones_go() {
-    let name = "blocks_that_come_and_go_keep_their_pages_and_idle_ones_go";
-    quietly(name, &[], || {
-        free(heap::malloc(1));
-        let low = heap::stats().pool_bytes;
-        let round = || {
-            let blocks = [(); 8].map(|()| filled(heap::malloc(4 * MIB), 4 * MIB));
-            blocks.into_iter().for_each(free);
-        };
-        // The first rounds show that the blocks come again.
-        (0..8).for_each(|_| round());
-        let before = faults();
-        (0..20).for_each(|_| round());
-        assert!(faults() - before < 100, "{}", faults() - before);
-        let kept = heap::stats().pool_bytes - low;
-        assert!((30 * MIB..=40 * MIB).contains(&kept), "{kept}");
-        // With time, in bytes requested, what is not needed any more goes.
-        for _ in 0..4096 {
-            free(heap::malloc(MIB));
-        }
-        assert!(heap::stats().pool_bytes - low <= 2 * MIB);
-    });
-}
-
-#[test]
-fn blocks_of_changing_sizes_find_pages_in_memory() {
-    let name = "blocks_of_changing_sizes_find_pages_in_memory";
-    quietly(name, &[], || {
-        free(heap::malloc(1));
-        let (low, mut below) = (heap::stats(), random());
-        let mut blocks = [ptr::null_mut(); 16];
-        let mut replaced = |times: usize| {
-            let mut pages = 0;
-            for _ in 0..times {
-                let (place, bytes) = (below(blocks.len()), LARGE + below(320 << 10));
-                free(blocks[place]);
-                blocks[place] = heap::malloc(bytes);
-                for at in (0..bytes).step_by(OS_PAGE) {
-                    // SAFETY: a byte of a live block.
-                    unsafe { blocks[place].add(at).write(1) };
-                    pages += 1;
-                }
-            }
-            pages
-        };
-        replaced(1000);
-        let before = faults();
-        let pages = replaced(4000);
-        let faults = faults() - before;
-        assert!(faults < pages / 100, "{faults} faults, {pages} pages");
-        // And that takes no more memory than a third beyond the peak.
-        let stats = heap::stats();
-        let peak = stats.peak - low.used;
-        assert!(stats.pool_bytes - low.pool_bytes <= peak + peak / 3);
-        blocks.into_iter().for_each(free);
-    });
-}
-
-#[test]
-fn spares_are_bounded() {
-    quietly("spares_are_bounded", &[], || {
-        free(heap::malloc(1));
-        let low = heap::stats().pool_bytes;
-        for _ in 0..12 {
-            let blocks = [(); 100].map(|()| heap::malloc(3 * MIB));
-            blocks.into_iter().for_each(free);
-            assert!(heap::stats().pool_bytes - low <= 96 * MIB);
-        }
-        assert!(heap::trim(0));
-        assert_eq!(heap::stats().pool_bytes, low);
     });
 }
 

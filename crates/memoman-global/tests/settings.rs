@@ -3,21 +3,9 @@
 mod support;
 
 use memoman_global as heap;
-use support::{PAGE, alone, errno, free, pool_pages, quietly, status};
+use support::{BEHIND, PAGE, alone, errno, free, limit, pool_pages, quietly, status};
 
 const MIB: usize = 1 << 20;
-/// Bytes of a mapping after the request: in the shim.
-const BEHIND: usize = if cfg!(feature = "late-checks") { 16 } else { 0 };
-
-/// Limits a resource of this process.
-fn limit(resource: libc::__rlimit_resource_t, bytes: usize) {
-    let limit = libc::rlimit {
-        rlim_cur: bytes as libc::rlim_t,
-        rlim_max: bytes as libc::rlim_t,
-    };
-    // SAFETY: reads the struct.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
-}
 
 #[test]
 fn a_reserve_is_the_first_pool_and_in_memory_at_once() {
@@ -161,24 +149,6 @@ fn when_the_system_has_no_memory_a_request_fails_and_nothing_else_does() {
             assert!(heap::validate());
         },
     );
-}
-
-/// Kept mappings count against the limit that the system has reached.
-#[test]
-fn small_blocks_get_what_is_kept_of_large_ones() {
-    quietly("small_blocks_get_what_is_kept_of_large_ones", &[], || {
-        for _ in 0..4 {
-            let block = heap::malloc(16 * MIB);
-            assert!(!block.is_null());
-            free(block);
-        }
-        limit(libc::RLIMIT_AS, status("VmSize:") << 10);
-        let mut bytes = 0;
-        while !heap::malloc(1000).is_null() {
-            bytes += 1000;
-        }
-        assert!(bytes > 14 * MIB, "{bytes}");
-    });
 }
 
 /// Allocates small blocks until the heap grows, while the system has so much room, which is too

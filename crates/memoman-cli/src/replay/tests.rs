@@ -6,21 +6,24 @@ use super::allocators::has;
 use super::{Name, replay};
 use crate::calls::{Call, Calls, What};
 
+/// One call more, a microsecond after the one before.
+fn push(calls: &mut Calls, block: u32, size: u64, what: What) {
+    calls.list.push(Call {
+        size,
+        block,
+        thread: 0,
+        what,
+        align: 0,
+    });
+    calls.times.push(1000 * calls.times.len() as u64);
+}
+
 fn calls() -> Calls {
     let mut calls = Calls {
         threads: 1,
         ..Calls::default()
     };
-    let mut push = |block, size, what| {
-        calls.list.push(Call {
-            size,
-            block,
-            thread: 0,
-            what,
-            align: 0,
-        });
-        calls.times.push(1000 * calls.times.len() as u64);
-    };
+    let mut push = |block, size, what| push(&mut calls, block, size, what);
     for n in 0..300u32 {
         push(n, 1 + u64::from(n * 37 % 900), What::Malloc);
         if n % 3 == 2 {
@@ -73,16 +76,7 @@ fn long_copies_leave_the_other_calls_counted() {
         blocks: 400,
         ..Calls::default()
     };
-    let mut push = |block, size, what| {
-        calls.list.push(Call {
-            size,
-            block,
-            thread: 0,
-            what,
-            align: 0,
-        });
-        calls.times.push(1000 * calls.times.len() as u64);
-    };
+    let mut push = |block, size, what| push(&mut calls, block, size, what);
     // Two blocks that move past each other, each time with all that they hold.
     for n in 0..100 {
         push(2 * n, 30_000, What::Malloc);

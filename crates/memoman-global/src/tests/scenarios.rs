@@ -230,3 +230,20 @@ fn trim_marks_the_gates_of_idle_threads() {
         });
     });
 }
+
+/// A program that gives up privileges only: its threads pay for no fence before a guest comes.
+#[test]
+#[cfg(feature = "announced-threads")]
+fn threads_after_the_announcement_of_a_filter_execute_no_fence() {
+    let name = "threads_after_the_announcement_of_a_filter_execute_no_fence";
+    quietly(name, &[], || {
+        free(imp::malloc(1));
+        crate::expect_filter();
+        let is_first_demand = thread::spawn(|| {
+            free(imp::malloc(1));
+            // SAFETY: the calling thread's heap; any thread may access the gate.
+            unsafe { (*lifetime::current().heap()).gate.demand_fence() }
+        });
+        assert!(is_first_demand.join().unwrap());
+    });
+}

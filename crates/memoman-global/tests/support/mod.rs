@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::env;
+use std::mem::MaybeUninit;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 // For the unit tests, which have no prelude of std.
@@ -91,6 +92,49 @@ pub(crate) fn status(name: &str) -> usize {
 
 pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap()
+}
+
+pub(crate) const OS_PAGE: usize = 4096;
+/// Bytes of a large block's mapping after the request: in the shim.
+pub(crate) const BEHIND: usize = if cfg!(feature = "late-checks") { 16 } else { 0 };
+
+/// Limits a resource of this process.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: usize) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes as libc::rlim_t,
+        rlim_max: bytes as libc::rlim_t,
+    };
+    // SAFETY: reads the struct.
+    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+}
+
+/// Page faults of this thread so far that needed no reading.
+pub(crate) fn faults() -> usize {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: writes the struct.
+    unsafe {
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
+        usage.assume_init().ru_minflt as usize
+    }
+}
+
+pub(crate) fn resized(block: *mut u8, bytes: usize) -> *mut u8 {
+    // SAFETY: a live block or NULL, not used any more if it is resized, or misuse, which is
+    // reported.
+    unsafe { memoman_global::realloc(block, bytes) }
+}
+
+/// The block, each byte 0x5A.
+pub(crate) fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
+    assert!(!block.is_null());
+    // SAFETY: a live block of that many bytes.
+    unsafe { block.write_bytes(0x5A, bytes) };
+    block
+}
+
+pub(crate) fn byte(block: *mut u8, at: usize) -> u8 {
+    // SAFETY: an initialised byte of a live block.
+    unsafe { block.add(at).read() }
 }
 
 pub(crate) fn free(block: *mut u8) {
