@@ -97,6 +97,24 @@ CASE(write_into_empty) {
     write_at(p, 0, 'A', 1 + n % 8);
     put(p);
 }
+CASE(write_before_empty) {
+    put(get(n));
+    block p = get(0);
+    write_at(p, -8, 'A', 8);
+    put(p);
+}
+CASE(write_into_empty_of_calloc) {
+    block p = opaque((block)calloc(0, n));
+    write_at(p, 0, 'A', 1);
+    put(p);
+}
+CASE(read_empty) {
+    block p = get(0);
+    volatile char first = opaque(p)[0];
+    (void)first;
+    put(p);
+    put(get(n));
+}
 
 static void underflow(size_t n, size_t bytes) {
     block before = get(n), p = get(n);

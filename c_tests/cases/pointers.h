@@ -11,6 +11,22 @@ CASE(double_free) {
     put(p);
     put(p);
 }
+CASE(double_free_of_empty) {
+    block p = get(0);
+    put(p);
+    put(get(n));
+    put(get(0));
+    put(p);
+}
+CASE(realloc_of_freed_empty) {
+    block p = get(0);
+    put(p);
+    put(resized(p, n));
+}
+CASE(free_inside_empty) {
+    block p = get(0);
+    put(p + 1 + n % 15);
+}
 CASE(double_free_after_another) {
     block a = get(n), b = get(n);
     put(a);

@@ -40,13 +40,13 @@ const SHIMS: [Shim; 2] = [
         name: "cases",
         build: "release",
         file: "libmemoman_preload.so",
-        least: [468, 475],
+        least: [510, 517],
     },
     Shim {
         name: "cases-debug",
         build: "debug",
         file: "libmemoman_preload-debug.so",
-        least: [618, 654],
+        least: [648, 684],
     },
 ];
 

@@ -8,8 +8,9 @@ use crate::allocator::ALIGN;
 use crate::process::fork;
 use crate::process::heap::LargeBlocks;
 use crate::process::mapping_word::{STEP, is_large};
-use crate::process::{large, map, mapping, mapping_spares, start, supply};
+use crate::process::{empty, large, map, mapping, mapping_spares, misuse, start, supply};
 use crate::system::errno::{EINVAL, ENOMEM, errno, set_errno};
+use crate::thread::calls::Less;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap};
 use crate::thread::{attach, calls, lifetime, remote};
 
@@ -44,15 +45,16 @@ fn attached() -> *mut ThreadHeap {
 /// from growing.
 #[inline(always)]
 pub fn malloc(bytes: usize) -> *mut u8 {
+    let less = Less::of(bytes);
     let current = lifetime::current();
-    if bytes > calls::SMALL_MAX {
-        return malloc_outlined(bytes);
+    if !less.is_small() {
+        return malloc_outlined(less.bytes());
     }
     if !current.is_heap() {
-        return malloc_first(bytes);
+        return malloc_first(less.bytes());
     }
     // SAFETY: the calling thread's heap.
-    unsafe { calls::malloc_small(current.heap(), bytes) }
+    unsafe { calls::malloc_small(current.heap(), less) }
 }
 
 /// A second name of [`malloc_outlined`]: with one name, the compiler would merge the two tests of
@@ -64,8 +66,13 @@ fn malloc_first(bytes: usize) -> *mut u8 {
 }
 
 #[inline(never)]
-fn malloc_outlined(bytes: usize) -> *mut u8 {
-    let bytes = bytes.max(1);
+fn malloc_outlined(mut bytes: usize) -> *mut u8 {
+    if bytes == 0 {
+        if let Some(block) = empty::allocate() {
+            return block.as_ptr();
+        }
+        bytes = 1;
+    }
     let heap = heap();
     // SAFETY: the calling thread's heap, or null.
     unsafe {
@@ -259,7 +266,11 @@ unsafe fn free_outside(ptr: *mut u8) {
     let owner: *mut ThreadHeap = map::owner_outlined(block.as_ptr().addr()).cast();
     // SAFETY: the map says whose the block is; it is not used any more (caller).
     unsafe {
-        if owner.is_null() || is_large(owner) {
+        if owner.is_null() && empty::owns(block) {
+            if let Err(misuse) = empty::free(block) {
+                misuse::report_global(misuse, ptr);
+            }
+        } else if owner.is_null() || is_large(owner) {
             if mapping::free(block, true).is_none() {
                 large::free(block);
             }
@@ -299,7 +310,15 @@ unsafe fn resize(block: NonNull<u8>, bytes: usize) -> *mut u8 {
             return ptr::null_mut();
         }
         let owner = ThreadHeap::of(block.as_ptr().addr());
-        let in_place = if owner.is_null() || is_large(owner) {
+        let in_place = if owner.is_null() && empty::owns(block) {
+            match empty::usable_size(block) {
+                Ok(usable) => Err(usable),
+                Err(misuse) => {
+                    misuse::report_global(misuse, block.as_ptr());
+                    Ok(ptr::null_mut())
+                }
+            }
+        } else if owner.is_null() || is_large(owner) {
             match mapping::realloc(block, bytes) {
                 Some(resized) => resized,
                 None => large::realloc(block, bytes),
@@ -363,7 +382,12 @@ pub unsafe fn usable_size(ptr: *const u8) -> usize {
     let owner = ThreadHeap::of(ptr.addr());
     // SAFETY: a live block (caller), of the heap that the map names.
     unsafe {
-        if owner.is_null() || is_large(owner) {
+        if owner.is_null() && empty::owns(block) {
+            empty::usable_size(block).unwrap_or_else(|misuse| {
+                misuse::report_global(misuse, ptr);
+                0
+            })
+        } else if owner.is_null() || is_large(owner) {
             mapping::usable_size(block).unwrap_or_else(|| large::usable_size(block))
         } else if owner == lifetime::current().heap() {
             calls::usable_size(owner, block)

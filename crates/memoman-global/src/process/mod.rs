@@ -15,6 +15,7 @@
 //! | `mapping_marks.rs` | their marks, which a write after free damages |
 //! | `mapping_word.rs` | a large block's word in the map |
 //! | `large.rs` | blocks of the process-wide instance itself |
+//! | `empty.rs` | blocks of 0 bytes |
 //! | `misuse.rs` | misuse: the error handler, or one line and abort |
 //! | `heap.rs` | the process-wide instance: its state, under the lock |
 //! | `regions.rs` | its pools: growing, giving back, what is kept empty |
@@ -43,6 +44,8 @@ pub(crate) mod start;
 pub(crate) mod aside;
 #[cfg(not(memoman_debug))]
 pub(crate) mod core_calls;
+#[cfg(not(memoman_debug))]
+pub(crate) mod empty;
 #[cfg(not(memoman_debug))]
 pub(crate) mod large;
 #[cfg(not(memoman_debug))]

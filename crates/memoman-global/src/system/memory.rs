@@ -20,14 +20,24 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
 /// [`map`], at this address if nothing is there.
 pub(crate) fn map_at(hint: usize, bytes: usize, prefault: bool) -> Option<*mut u8> {
     let populate = if prefault { libc::MAP_POPULATE } else { 0 };
+    map_as(hint, bytes, libc::PROT_READ | libc::PROT_WRITE, populate)
+}
+
+/// Addresses, as [`map`] gives them, without access to them.
+pub(crate) fn map_without_access(bytes: usize) -> Option<*mut u8> {
+    map_as(0, bytes, libc::PROT_NONE, libc::MAP_NORESERVE)
+}
+
+#[inline]
+fn map_as(hint: usize, bytes: usize, access: i32, more: i32) -> Option<*mut u8> {
     let saved = errno();
     // SAFETY: a fresh anonymous mapping touches no existing memory.
     let start = unsafe {
         libc::mmap(
             ptr::without_provenance_mut(hint),
             bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate,
+            access,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more,
             -1,
             0,
         )
@@ -40,7 +50,7 @@ pub(crate) fn map_at(hint: usize, bytes: usize, prefault: bool) -> Option<*mut u
 /// cutting a region in two takes an entry in its table of mappings, which is limited. Keeps errno.
 ///
 /// # Safety
-/// The pages came from [`map`], and nothing in them is used any more.
+/// The pages came from a function above, and nothing in them is used any more.
 pub(crate) unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     let saved = errno();
     // SAFETY: whole pages from `map`, no longer used (caller).

@@ -1,13 +1,15 @@
 //! The owner's calls on its heap. None of them waits, unless a holder of the lock has the heap.
 //! `process/supply.rs` serves what the heap cannot, `process/side.rs` while another thread forks.
 
+#[cfg(target_arch = "x86_64")]
+use core::arch::asm;
 use core::ptr::{self, NonNull};
 
 use memoman_core::size_class::cut_size;
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Refusal, Tlsf};
 use crate::process::segments::Segment;
-use crate::process::{later, misuse, side, supply};
+use crate::process::{empty, later, misuse, side, supply};
 use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
@@ -25,6 +27,50 @@ fn small_class(bytes: usize) -> usize {
     (bytes.max(Tlsf::BLOCK_SIZE_MIN) + (HEADER + ALIGN - 1)) / ALIGN
 }
 
+/// A request's bytes, less [`Less::LEAST`]: so one comparison tells whether [`malloc_small`] serves
+/// it.
+#[derive(Clone, Copy)]
+pub(crate) struct Less(usize);
+
+impl Less {
+    /// Blocks of 0 bytes may be [apart](empty).
+    const LEAST: usize = empty::APART as usize;
+
+    #[inline(always)]
+    pub(crate) fn of(bytes: usize) -> Less {
+        // The compiler does not see the subtraction: it would keep both values, by an instruction
+        // more.
+        #[cfg(target_arch = "x86_64")]
+        if empty::APART {
+            let less;
+            // SAFETY: one instruction, which writes to one register.
+            unsafe {
+                asm!("lea {0}, [{1} - 1]", lateout(reg) less, in(reg) bytes,
+                    options(pure, nomem, nostack, preserves_flags));
+            }
+            return Less(less);
+        }
+        Less(bytes.wrapping_sub(Less::LEAST))
+    }
+
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> usize {
+        self.0.wrapping_add(Less::LEAST)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_small(self) -> bool {
+        self.0 <= SMALL_MAX - Less::LEAST
+    }
+
+    /// [`small_class`] of a small request.
+    #[inline(always)]
+    fn class(self) -> usize {
+        (self.0.max(Tlsf::BLOCK_SIZE_MIN - Less::LEAST) + (HEADER + ALIGN - 1 + Less::LEAST))
+            / ALIGN
+    }
+}
+
 /// The class whose blocks serve a request of at most [`CACHED_MAX`] bytes.
 pub(crate) fn class_of(bytes: usize) -> usize {
     if bytes <= SMALL_MAX {
@@ -40,20 +86,20 @@ pub(crate) fn class_of(bytes: usize) -> usize {
 /// # Safety
 /// `heap` is the calling thread's heap.
 #[inline(always)]
-pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, less: Less) -> *mut u8 {
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
         if !ThreadHeap::try_enter(heap) {
-            return malloc(heap, bytes);
+            return malloc(heap, less.bytes());
         }
-        match Cache::take(ThreadHeap::cache(heap), small_class(bytes)) {
+        match Cache::take(ThreadHeap::cache(heap), less.class()) {
             Taken::Block(block) => {
                 let block = ThreadHeap::hand_out(heap, block);
                 ThreadHeap::leave(heap);
                 block
             }
-            Taken::Nothing => missed(heap, bytes),
-            Taken::Smashed(_) => smashed(heap, bytes),
+            Taken::Nothing => missed(heap, less.bytes()),
+            Taken::Smashed(_) => smashed(heap, less.bytes()),
         }
     }
 }

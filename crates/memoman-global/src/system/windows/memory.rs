@@ -62,6 +62,11 @@ fn query(at: *mut u8) -> Option<MemoryInformation> {
     }
 }
 
+/// Nothing: the shim, which it is for, is not for Windows.
+pub(crate) fn map_without_access(_bytes: usize) -> Option<*mut u8> {
+    None
+}
+
 /// Gives a region, or whole pages of one, or several that touch, back to the system. False when the
 /// system refuses. Keeps the last error.
 ///
