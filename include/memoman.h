@@ -320,7 +320,8 @@ mm_allocator_t *mm_create_for(void *mem, size_t max_block);
  * counter of the processor, so that pointers and headers which an earlier
  * allocator left in the same memory are not those of the new one. This one does
  * not read it.) Allocators that follow each other in the same memory need
- * successive seeds. O(1).
+ * successive seeds, of which each mm_reset takes one: after n resets the next
+ * allocator has the seed n + 1 higher. O(1).
  */
 mm_allocator_t *mm_create_seeded(void *mem, size_t max_block, size_t seed);
 

@@ -145,7 +145,8 @@ pub unsafe extern "C" fn mm_create_for(mem: *mut c_void, max_block: usize) -> *m
 /// counter of the processor, so that pointers and headers which an earlier
 /// allocator left in the same memory are not those of the new one. This one does
 /// not read it.) Allocators that follow each other in the same memory need
-/// successive seeds. O(1).
+/// successive seeds, of which each mm_reset takes one: after n resets the next
+/// allocator has the seed n + 1 higher. O(1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_create_seeded(
     mem: *mut c_void,

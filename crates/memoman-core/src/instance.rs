@@ -83,8 +83,8 @@ impl Tlsf {
     }
 
     /// [`Tlsf::create`] with the number of the first life: equal numbers give equal seals, so that
-    /// a run can be repeated; the numbers of lives on the same memory should be successive. No
-    /// counter is read.
+    /// a run can be repeated; the numbers of lives on the same memory should be successive. A reset
+    /// takes the next number. No counter is read.
     ///
     /// # Safety
     /// The duties of [`Tlsf::create`].

@@ -154,8 +154,9 @@ impl<'pool> Heap<'pool> {
 
     /// [`Heap::with_max_block`] with a number that the seal of the heap's headers follows from, for
     /// runs that must repeat exactly. Without it, the seal follows from the processor's time
-    /// counter. Successive heaps in the same memory need successive seeds: headers that an earlier
-    /// heap with an equal seed left behind pass for those of this one.
+    /// counter. Successive heaps in the same memory need successive seeds, of which each
+    /// [`Heap::reset`] takes one: headers that an earlier heap with an equal seed left behind pass
+    /// for those of this one.
     ///
     /// ```
     /// # use memoman_core::Heap;
