@@ -61,7 +61,7 @@ class Memory:
 
 
 class Layout:
-    """Where the words lie: from `memoman_published`, or those of version 1."""
+    """Where the words lie: from `memoman_published`, or those of version 2."""
 
     NAMES = (
         "bytes word quantum header block_min size_bits free prev_free sentinel control low cookie"
@@ -73,8 +73,8 @@ class Layout:
         self.before_control, self.process, self.heaps = 0, 0, 0
         if published and memory.bytes(published, 8) == MAGIC:
             version = memory.number(published + 8, 4)
-            if version != 1:
-                raise Trouble(f"memoman_published has version {version}, this script knows 1")
+            if version != 2:
+                raise Trouble(f"memoman_published has version {version}, this script knows 2")
             at = published + 16
             for name in self.NAMES:
                 setattr(self, name, memory.number(at, 4))

@@ -77,15 +77,12 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 fn shared() -> Arc<Shared> {
-    let shared = Arc::new(Shared {
+    Arc::new(Shared {
         inbox: Inbox::new(),
         lock: Lock::new(),
         owned: AtomicUsize::new(1),
         blocks: [Block::new(), Block::new(), Block::new()],
-    });
-    // SAFETY: no other thread knows the queue yet, and it is not moved.
-    unsafe { shared.inbox.open() };
-    shared
+    })
 }
 
 impl Shared {
@@ -150,7 +147,7 @@ fn two_threads_put_in_while_the_owner_takes_out() {
 }
 
 #[test]
-fn one_threads_blocks_come_out_in_order() {
+fn one_threads_blocks_come_out() {
     explore(None, || {
         let shared = shared();
         let other = spawn(&shared, |shared| {
@@ -162,8 +159,23 @@ fn one_threads_blocks_come_out_in_order() {
         shared.take_all(&mut taken);
         shared.take_all(&mut taken);
         other.join().unwrap();
+        assert_eq!(shared.inbox.is_empty(), taken.len() == 3);
         shared.take_all(&mut taken);
-        assert_eq!(taken, [0, 1, 2]);
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 1, 2], "each block comes out, and once");
+        assert!(shared.inbox.is_empty());
+    });
+}
+
+#[test]
+fn what_waits_comes_out_last_in_first_out() {
+    explore(None, || {
+        let shared = shared();
+        shared.put(0);
+        shared.put(1);
+        assert_eq!(shared.take(), Some(1));
+        shared.put(2);
+        assert_eq!([(); 3].map(|()| shared.take()), [Some(2), Some(0), None]);
     });
 }
 

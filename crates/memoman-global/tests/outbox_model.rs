@@ -75,7 +75,7 @@ unsafe impl Send for Process {}
 
 impl Process {
     fn new(leaves: Leaves) -> Arc<Process> {
-        let process = Arc::new(Process {
+        Arc::new(Process {
             gate: Gate::new(),
             outbox: UnsafeCell::new(Outbox::new()),
             visitor: Gate::new(),
@@ -85,10 +85,7 @@ impl Process {
                 link: UnsafeCell::new(0),
             }),
             leaves,
-        });
-        // SAFETY: no other thread knows the queue yet, and it is not moved.
-        unsafe { process.inbox.open() };
-        process
+        })
     }
 
     fn address(&self, index: usize) -> usize {

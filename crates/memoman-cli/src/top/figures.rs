@@ -47,7 +47,7 @@ pub(super) struct Published {
     places: Places,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const NAME: &str = "memoman_published";
 /// Nothing that the object describes is longer: else it is not what it seems.
 const LONGEST: usize = 1 << 20;
@@ -169,7 +169,7 @@ impl Published {
             published.control,
             published.heap_control + published.control,
             published.heap_classes + published.classes.saturating_mul(published.class_bytes),
-            published.heap_rooms + published.classes.saturating_mul(2),
+            published.heap_rooms + published.classes.saturating_mul(4),
         ];
         if spans.iter().any(|&span| span > LONGEST) {
             return Err(broken());
@@ -291,7 +291,7 @@ impl Published {
     fn cached(&self, process: &Process, heap: u64) -> Result<(u64, u64), Error> {
         let mut classes = vec![0; self.classes * self.class_bytes];
         process.read(heap.wrapping_add(self.heap_classes as u64), &mut classes)?;
-        let mut rooms = vec![0; self.classes * 2];
+        let mut rooms = vec![0; self.classes * 4];
         process.read(heap.wrapping_add(self.heap_rooms as u64), &mut rooms)?;
         let (mut blocks, mut bytes) = (0u64, 0u64);
         for class in 0..self.classes {
@@ -300,7 +300,7 @@ impl Published {
                 class * self.class_bytes + self.class_left,
                 self.word,
             );
-            let room = number(&rooms, class * 2, 2);
+            let room = number(&rooms, class * 4, 4);
             let held = room.saturating_sub(left);
             blocks += held;
             bytes += held * quanta_of(class as u64) * self.quantum;

@@ -22,7 +22,7 @@ struct heap {
     struct heap *next;
     struct control control;
     struct class classes[3];
-    uint16_t rooms[3];
+    uint32_t rooms[3];
 };
 #define USED_AT(member) offsetof(struct control, member)
 
@@ -44,7 +44,7 @@ struct published {
     void *process, *heaps, *words[6];
 };
 struct published memoman_published = {
-    "memoman", 1, sizeof(struct published),
+    "memoman", 2, sizeof(struct published),
     {26 * 4, sizeof(void *), 16, 8, 32, 48, 1, 2, 4, sizeof(struct control), 0,
      USED_AT(cookie), 0, 0, USED_AT(used), USED_AT(peak), USED_AT(live_blocks),
      USED_AT(failed_requests), USED_AT(first_pool), USED_AT(pool_bytes), USED_AT(overhead), 0,

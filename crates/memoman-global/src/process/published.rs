@@ -54,7 +54,7 @@ unsafe impl Sync for Published {}
 #[allow(non_upper_case_globals, reason = "a C name")]
 pub static memoman_published: Published = Published {
     magic: *b"memoman\0",
-    version: 1,
+    version: 2,
     bytes: size_of::<Published>() as u32,
     layout: LAYOUT,
     #[cfg(not(memoman_debug))]

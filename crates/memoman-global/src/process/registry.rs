@@ -323,7 +323,7 @@ pub(crate) fn forget_others() {
             if is_anothers(heap) && (*heap).gate.is_left_behind() {
                 ThreadHeap::cool(heap);
                 // Blocks of it that are freed are not used again, nor counted: see `remote`.
-                (*heap).inbox.open();
+                (*heap).inbox.forget();
                 (*heap).shared.owned.store(false, Ordering::Relaxed);
                 idleness::forget_pending();
             } else if is_anothers(heap) && !(*heap).gate.is_interrupted() {

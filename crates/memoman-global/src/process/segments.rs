@@ -400,7 +400,7 @@ pub(crate) unsafe fn drain_inbox(state: &mut State, tlsf: Tlsf, heap: *mut Threa
             if let Some(pool) = ThreadHeap::take_surplus(heap) {
                 give_back_locked(state, tlsf, heap, pool);
             }
-            match ThreadHeap::collect(heap, usize::MAX, false) {
+            match ThreadHeap::collect(heap, usize::MAX, None) {
                 Ok(0) => break,
                 Ok(_) => {}
                 // The block is out of the inbox, so the loop ends.

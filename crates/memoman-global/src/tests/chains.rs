@@ -57,15 +57,19 @@ impl Bed {
 /// Two heaps, and a chain of eight blocks of the first one, in the order in which they are linked.
 fn eight(room: usize) -> (Bed, Bed, Vec<NonNull<u8>>) {
     let (owner, other) = (Bed::new(), Bed::new());
+    let blocks = eight_of(&owner, &other, room);
+    (owner, other, blocks)
+}
+
+fn eight_of(owner: &Bed, other: &Bed, room: usize) -> Vec<NonNull<u8>> {
     let mut blocks: Vec<_> = (0..8).map(|_| owner.malloc(100).unwrap()).collect();
     owner.make_room(100, room);
-    blocks.iter().for_each(|&block| other.send(&owner, block));
+    blocks.iter().for_each(|&block| other.send(owner, block));
     assert!(other.waits());
-    assert_eq!(owner.collect(1, true), Ok(0));
     other.send_all();
     assert!(!other.waits());
     blocks.reverse();
-    (owner, other, blocks)
+    blocks
 }
 
 fn word(block: NonNull<u8>, index: usize) -> *mut usize {
@@ -137,12 +141,11 @@ fn a_chain_with_an_overwritten_word_ends_there() {
             );
             assert_eq!(owner.collect(4, to_cache), Ok(0));
         }
-        // The last block has the chain's way to the first one, and to the next chain.
+        // The last block has the chain's way to the first one, and to the chain below.
         for (index, others) in [(0, 1), (1, 1), (2, 0)] {
-            let (owner, other, blocks) = eight(20);
-            let next = owner.malloc(100).unwrap();
-            other.send(&owner, next);
-            other.send_all();
+            let (owner, other) = (Bed::new(), Bed::new());
+            owner.put_in(owner.malloc(100).unwrap());
+            let blocks = eight_of(&owner, &other, 20);
             // SAFETY: a word of a block of the bed's heap.
             unsafe { word(blocks[7], index).write(5) };
             assert_eq!(owner.collect(9, to_cache), smashed(blocks[7]), "{index}");
@@ -247,6 +250,32 @@ fn an_outbox_holds_32_kib_at_most() {
     }
 }
 
+/// A request takes whole chains, so that blocks stay in the order in which they were freed: one long
+/// chain of its size is enough, and of other sizes no more are taken than bring 16 blocks.
+#[test]
+fn a_request_takes_chains_as_a_whole() {
+    let (owner, other, newest) = eight(40);
+    let class = calls::class_of(100);
+    let older = eight_of(&owner, &other, 40);
+    let collect = |wanted| {
+        // SAFETY: the bed's heap, which only the bed uses.
+        unsafe { ThreadHeap::collect(owner.heap, 32, Some(wanted)) }
+    };
+    assert_eq!(collect(class), Ok(8));
+    for &block in &older {
+        assert!(matches!(owner.take(100), Taken::Block(taken) if taken == block));
+    }
+    assert_eq!(collect(class + 1), Ok(8));
+    assert_eq!(collect(class), Ok(0));
+    for &block in &newest {
+        assert!(matches!(owner.take(100), Taken::Block(taken) if taken == block));
+    }
+    for _ in 0..3 {
+        eight_of(&owner, &other, 40);
+    }
+    assert_eq!(collect(class + 1), Ok(16));
+}
+
 #[test]
 fn collect_takes_out_as_many_blocks_as_requested() {
     let bed = Bed::new();
@@ -258,14 +287,14 @@ fn collect_takes_out_as_many_blocks_as_requested() {
     assert_eq!((bed.cached(), bed.live()), (3, before));
     assert_eq!(bed.collect(2, false), Ok(2));
     assert_eq!((bed.cached(), bed.live()), (3, before - 2));
-    // The sixth block, whose mark is overwritten, goes neither to the cache nor to the core.
+    // The next block, whose mark is overwritten, goes neither to the cache nor to the core.
     // SAFETY: the second word of a block of the bed's heap.
-    unsafe { blocks[5].cast::<usize>().add(1).write(1) };
+    unsafe { blocks[4].cast::<usize>().add(1).write(1) };
     let smashed = |at: usize| Err((Misuse::SmashedLink, blocks[at].as_ptr().cast_const()));
-    assert_eq!(bed.collect(9, true), smashed(5));
+    assert_eq!(bed.collect(9, true), smashed(4));
     assert_eq!(bed.collect(1, false), Ok(1));
     // A link to an aligned address outside the heap, or to one inside a block, is not followed. The
-    // first word leads to the block itself, the third one to what was put in next.
+    // first word leads to the block itself, the third one to what was put in before.
     let foreign = [0usize; 8];
     let aligned = foreign.as_ptr().expose_provenance().next_multiple_of(ALIGN);
     let inside = blocks[0].as_ptr().addr() + 8;
@@ -273,8 +302,8 @@ fn collect_takes_out_as_many_blocks_as_requested() {
     while let Taken::Block(_) = bed.take(100) {}
     for (word, lost) in [(0, 0), (2, 1)] {
         for leads_to in [aligned, inside] {
-            bed.put_in(blocks[7]);
             bed.put_in(blocks[8]);
+            bed.put_in(blocks[7]);
             // SAFETY: the first three words of a block of the bed's heap; its key is only read.
             unsafe {
                 let key = (*bed.heap).shared.key;

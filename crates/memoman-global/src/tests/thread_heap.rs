@@ -5,7 +5,7 @@ use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
 use crate::process::lock::LOCK;
 use crate::process::map::{self, UNIT};
 use crate::tests::support::quietly;
-use crate::thread::cache::{Cache, Taken, bytes_of, class_of_size};
+use crate::thread::cache::{CLASSES, Cache, Taken, bytes_of, class_of_size};
 use crate::thread::calls;
 use crate::thread::heap::{REQUEST_MAX, ThreadHeap, WARM_MOST};
 use core::ptr::{self, NonNull};
@@ -80,7 +80,7 @@ impl Bed {
         to_cache: bool,
     ) -> Result<usize, (Misuse, *const u8)> {
         // SAFETY: the bed's heap, which only the bed uses.
-        unsafe { ThreadHeap::collect(self.heap, most, to_cache) }
+        unsafe { ThreadHeap::collect(self.heap, most, to_cache.then_some(CLASSES)) }
     }
 
     /// Adds a pool, which outlives the bed.

@@ -99,7 +99,7 @@ pub(crate) struct Cache {
     pub(crate) seal: usize,
     classes: [Class; CLASSES],
     /// Room of each class: its cached blocks and `left`.
-    rooms: [u16; CLASSES],
+    rooms: [u32; CLASSES],
     /// Blocks that found no room, less the room their class has got for them.
     turned_away: [u16; CLASSES],
     /// Misses of each class, until it may have room.
@@ -184,9 +184,9 @@ impl Cache {
     }
 
     #[inline(always)]
-    pub(crate) unsafe fn room(this: *mut Cache, class: usize) -> *mut u16 {
+    pub(crate) unsafe fn room(this: *mut Cache, class: usize) -> *mut u32 {
         // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
-        unsafe { (&raw mut (*this).rooms).cast::<u16>().add(class) }
+        unsafe { (&raw mut (*this).rooms).cast::<u32>().add(class) }
     }
 
     #[inline(always)]
@@ -200,7 +200,7 @@ impl Cache {
     pub(crate) unsafe fn count(this: *mut Cache, class: usize) -> usize {
         // SAFETY: the cache is this thread's (caller).
         unsafe {
-            usize::from(*Cache::room(this, class)).wrapping_sub((*Cache::class(this, class)).left)
+            (*Cache::room(this, class) as usize).wrapping_sub((*Cache::class(this, class)).left)
         }
     }
 
@@ -292,7 +292,7 @@ impl Cache {
         // SAFETY: the cache is this thread's (caller).
         unsafe {
             (*Cache::class(this, class)).head = ptr::null_mut();
-            (*Cache::class(this, class)).left = usize::from(*Cache::room(this, class));
+            (*Cache::class(this, class)).left = *Cache::room(this, class) as usize;
         }
     }
 
@@ -313,24 +313,25 @@ impl Cache {
                 return;
             }
             let most = blocks_in(bytes().clamp(CLASS_LEAST, CLASS_MOST), class);
-            let most = most.min(usize::from(u16::MAX)) as u16;
-            let mut more = (*turned).min(*room / 2 + 1).min(most.saturating_sub(*room));
+            let beyond = (most as u32).saturating_sub(*room);
+            // (No more than `turned_away`.)
+            let mut more = u32::from(*turned).min(*room / 2 + 1).min(beyond) as u16;
             if (*this).room_bytes >= ROOM_FREELY && ROOMS.load(Ordering::Relaxed) >= ROOMS_MOST {
                 more = 0;
             }
             *turned -= more;
             (*Cache::class(this, class)).left += usize::from(more);
-            Cache::resize(this, class, *room + more);
+            Cache::resize(this, class, *room + u32::from(more));
         }
     }
 
     /// Sets a class's room.
-    unsafe fn resize(this: *mut Cache, class: usize, blocks: u16) {
+    unsafe fn resize(this: *mut Cache, class: usize, blocks: u32) {
         // SAFETY: the cache is this thread's (caller); `open` has a bit for each class.
         unsafe {
             let room = Cache::room(this, class);
             let before = (*this).room_bytes;
-            let bytes = |blocks: u16| usize::from(blocks) * bytes_of(class);
+            let bytes = |blocks: u32| blocks as usize * bytes_of(class);
             let after = before + bytes(blocks) - bytes(*room);
             *room = blocks;
             (*this).room_bytes = after;
@@ -350,7 +351,7 @@ impl Cache {
     pub(crate) unsafe fn turned_away(this: *mut Cache, class: usize) -> bool {
         // SAFETY: the cache is this thread's (caller).
         unsafe {
-            let room = usize::from(*Cache::room(this, class));
+            let room = *Cache::room(this, class) as usize;
             let turned = Cache::turned(this, class);
             *turned = (*turned).saturating_add(1);
             let many = (SURPLUS * room).min(usize::from(u16::MAX) - 1);
@@ -372,7 +373,7 @@ impl Cache {
         for class in 0..CLASSES {
             // SAFETY: the cache is this thread's (caller).
             unsafe {
-                Cache::resize(this, class, Cache::count(this, class) as u16);
+                Cache::resize(this, class, Cache::count(this, class) as u32);
                 (*Cache::class(this, class)).left = 0;
             }
         }
@@ -440,7 +441,7 @@ impl Cache {
             let left = &raw mut (*Cache::class(this, class)).left;
             let unused = *left / 2;
             *left -= unused;
-            Cache::resize(this, class, *Cache::room(this, class) - unused as u16);
+            Cache::resize(this, class, *Cache::room(this, class) - unused as u32);
             (class, Cache::count(this, class).div_ceil(2))
         }
     }

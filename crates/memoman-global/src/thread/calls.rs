@@ -176,15 +176,16 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         let mut result = Err(Refusal::Exhausted);
         let class = (bytes <= CACHED_MAX).then(|| class_of(bytes));
         if ThreadHeap::is_worth_a_look(heap) {
-            collected = ThreadHeap::collect(heap, TAKEN_AT_ONCE, true);
+            let wanted = class.unwrap_or(CLASSES);
+            collected = ThreadHeap::collect(heap, 2 * TAKEN_AT_ONCE, Some(wanted));
             if let Some(class) = class
                 && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class)
             {
                 ThreadHeap::hand_out(heap, block);
                 result = Ok(block);
-            } else if collected == Ok(TAKEN_AT_ONCE) {
+            } else if collected.is_ok_and(|taken| taken >= TAKEN_AT_ONCE) {
                 // The core hands out one more, and the inbox holds more.
-                collected = ThreadHeap::collect(heap, GIVEN_FOR_ONE, false);
+                collected = ThreadHeap::collect(heap, GIVEN_FOR_ONE, None);
             }
         }
         if result.is_err() {
@@ -223,7 +224,7 @@ pub(crate) unsafe fn retry(
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
         if found.is_ok() && ThreadHeap::is_worth_a_look(heap) {
-            *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
+            *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, None);
             if *found != Ok(0) {
                 result = ThreadHeap::allocate(heap, align, bytes);
             }

@@ -14,8 +14,8 @@ use core::ptr::{self, NonNull};
 
 use crate::allocator::{ALIGN, HEADER, Misuse, Tlsf};
 use crate::process::map::UNIT;
-use crate::thread::cache::{self, Cache, words};
-use crate::thread::heap::{ThreadHeap, belongs};
+use crate::thread::cache::{self, CLASSES, Cache, words};
+use crate::thread::heap::{TAKEN_AT_ONCE, ThreadHeap, belongs};
 use crate::thread::idleness;
 use crate::thread::inbox::Taken;
 use crate::thread::outbox::{Chain, QUANTA_MOST, Rest};
@@ -26,6 +26,11 @@ const NODE: usize = 2 * size_of::<usize>();
 const _: () =
     assert!(NODE.is_multiple_of(ALIGN) && Tlsf::BLOCK_SIZE_MIN >= NODE + size_of::<usize>());
 
+/// A call takes no further chain after one that has given so many blocks of the size it needs: the
+/// next chain would lie above what is left of this one, and after many rounds neighbours would be
+/// scattered over the heap.
+const LONG: usize = 8;
+
 type Found = (Misuse, *const u8);
 
 /// Puts a chain of marked blocks into its heap's inbox.
@@ -35,7 +40,7 @@ type Found = (Misuse, *const u8);
 unsafe fn deliver(chain: Chain) {
     let owner: *mut ThreadHeap = ptr::with_exposed_provenance_mut(chain.owner);
     // SAFETY: heaps are never given back; a block in use has three words (the assertion above),
-    // which are this thread's (caller), and the inbox of an open heap is open.
+    // which are this thread's (caller).
     unsafe {
         let key = (*owner).shared.key;
         words_at(chain.last).write(chain.first ^ key);
@@ -162,16 +167,17 @@ impl ThreadHeap {
     #[inline(always)]
     pub(crate) unsafe fn is_worth_a_look(heap: *mut ThreadHeap) -> bool {
         // SAFETY: the caller is in the heap, so no other thread takes out.
-        unsafe { (*heap).rest.next != 0 || (*heap).inbox.is_worth_a_look() }
+        unsafe { (*heap).rest.next != 0 || !(*heap).inbox.is_empty() }
     }
 
-    /// Moves up to `most` blocks from the inbox to the cache or to the core, and returns how many;
-    /// ends early when a pool becomes surplus. Returns the first misuse it finds as an error.
+    /// Moves up to `most` blocks from the inbox to the core or, for a request of the class
+    /// `wanted`, to the cache, and returns how many; ends early when a pool becomes surplus, and
+    /// when the cache has enough. Returns the first misuse it finds as an error.
     #[inline(never)]
     pub(crate) unsafe fn collect(
         heap: *mut ThreadHeap,
         most: usize,
-        to_cache: bool,
+        wanted: Option<usize>,
     ) -> Result<usize, Found> {
         let mut taken = 0;
         // SAFETY: the caller is in the heap.
@@ -180,11 +186,15 @@ impl ThreadHeap {
                 if (*heap).rest.next == 0 && !open_chain(heap)? {
                     break;
                 }
-                if to_cache {
-                    taken += splice(heap, most - taken);
+                if let Some(wanted) = wanted {
+                    let spliced = splice(heap, most - taken);
+                    taken += spliced;
+                    if taken >= TAKEN_AT_ONCE || spliced >= LONG && has_block(heap, wanted) {
+                        break;
+                    }
                 }
                 if (*heap).rest.next != 0 && taken < most {
-                    unchain(heap, to_cache)?;
+                    unchain(heap, wanted.is_some())?;
                     taken += 1;
                 }
             }
@@ -199,6 +209,17 @@ impl ThreadHeap {
         }
         Ok(taken)
     }
+}
+
+/// The cache has a block of the class, which may be [`CLASSES`], for none.
+unsafe fn has_block(heap: *mut ThreadHeap, class: usize) -> bool {
+    // SAFETY: the caller is in the heap; `class` is tested.
+    class < CLASSES
+        && unsafe {
+            !(*Cache::class(ThreadHeap::cache(heap), class))
+                .head
+                .is_null()
+        }
 }
 
 /// Takes the next chain out of the inbox. False if there is none.

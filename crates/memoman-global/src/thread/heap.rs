@@ -18,7 +18,8 @@ use crate::thread::outbox::{Outbox, Rest};
 /// Largest request that a thread heap takes; a larger one gets a mapping of its own.
 pub(crate) const REQUEST_MAX: usize = 256 << 10;
 const CONTROL_BYTES: usize = Tlsf::control_size(REQUEST_MAX);
-/// Blocks that one call takes out of the inbox before it calls the core.
+/// Blocks that one call takes out of the inbox before it calls the core, and as many more at most,
+/// to the end of a chain.
 pub(crate) const TAKEN_AT_ONCE: usize = 16;
 /// Blocks of a long inbox that go to the core before it hands out one. More than one: so the blocks
 /// handed out become fewer, and the inbox shorter, however few calls miss the cache.
@@ -115,7 +116,6 @@ impl ThreadHeap {
             }
             Cache::open(&raw mut (*heap).cache, key | 5);
             (*heap).shared.key = key | 5;
-            (*heap).inbox.open();
         }
     }
 

@@ -1,40 +1,41 @@
-//! Blocks freed by other threads: a queue whose links lie in the freed blocks. Any thread puts a
-//! block in, with one atomic exchange; the heap's owner takes blocks out. No call waits for another
-//! thread: docs/concurrency.md has the argument.
+//! Blocks freed by other threads: a stack whose links lie in the freed blocks. Any thread puts a
+//! block in, with one atomic exchange; the heap's owner takes all of them and uses them one by one.
+//! No call waits for another thread: docs/concurrency.md has the argument.
 //!
 //! ```text
-//!  head ─▶ block ─▶ block ─▶ block ◀─ tail       a link: the next block's address under the key
-//!          └ first word: the link; 0: not yet    the stub: a word of the queue, for an empty one
+//!  top ─▶ block ─▶ block                  put in since the owner took what was there
+//!  list ─▶ block ─▶ block ─▶ block        the owner's; a link: the next block's address under the
+//!  below ─▶ block ─▶ block                key. First word of a block: its link; 0: not yet
 //! ```
-
-use core::cell::UnsafeCell;
+//!
+//! The block put in last comes out first: its words lie in a cache, where those of a queue that has
+//! become long do not.
 
 use crate::system::sync::{AtomicUsize, Ordering, link_word};
 
-/// A queue of freed blocks. Usable after [`Inbox::open`], and never moved.
+/// A stack of freed blocks. All-zero: empty.
 #[repr(C, align(64))]
 pub(crate) struct Inbox {
-    /// The block put in last. In a cache line of its own: the exchanges of other threads must not
-    /// delay the owner's look at its end.
-    tail: AtomicUsize,
-    ends: Ends,
+    /// The block put in last, or 0. In a cache line of its own: the exchanges of other threads must
+    /// not delay the owner's use of what it has taken.
+    top: AtomicUsize,
+    taken: Lists,
 }
 
+/// What the owner has taken and not used. It alone writes these words.
 #[repr(C, align(64))]
-struct Ends {
-    /// The block that comes out next. Accessed by the owner only.
-    head: UnsafeCell<usize>,
-    stub: AtomicUsize,
+struct Lists {
+    /// The block that comes out next, or 0.
+    list: AtomicUsize,
+    /// The rest of what was taken before `list`, or 0.
+    below: AtomicUsize,
 }
-
-// SAFETY: one thread at a time, the owner, accesses `head` (a duty of `take`).
-unsafe impl Sync for Inbox {}
 
 /// The result of [`Inbox::take`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Nothing,
-    /// A block, by its address, which is out of the queue.
+    /// A block, by its address, which is out of the stack.
     Block(usize),
     /// The block at this address has an overwritten link. The blocks after it are lost.
     Broken(usize),
@@ -44,127 +45,85 @@ impl Inbox {
     #[cfg(all(loom, test))]
     pub(crate) fn new() -> Inbox {
         Inbox {
-            tail: AtomicUsize::new(0),
-            ends: Ends {
-                head: UnsafeCell::new(0),
-                stub: AtomicUsize::new(0),
+            top: AtomicUsize::new(0),
+            taken: Lists {
+                list: AtomicUsize::new(0),
+                below: AtomicUsize::new(0),
             },
         }
     }
 
-    fn stub(&self) -> usize {
-        (&raw const self.ends.stub).expose_provenance()
-    }
-
-    /// Makes an empty queue.
+    /// Empties the stack; what it held is lost.
     ///
     /// # Safety
-    /// No other thread uses it yet.
-    pub(crate) unsafe fn open(&self) {
-        self.ends.stub.store(0, Ordering::Relaxed);
-        self.tail.store(self.stub(), Ordering::Relaxed);
-        // SAFETY: no other thread uses the queue (caller).
-        unsafe { *self.ends.head.get() = self.stub() };
+    /// No other thread uses it.
+    pub(crate) unsafe fn forget(&self) {
+        self.top.store(0, Ordering::Relaxed);
+        self.taken.list.store(0, Ordering::Relaxed);
+        self.taken.below.store(0, Ordering::Relaxed);
     }
 
     /// Puts a block in: a store, an exchange, a store. Links are stored under the key, so that an
     /// overwritten one leads nowhere.
     ///
     /// # Safety
-    /// The word at `block` is the first of a freed block that no other thread uses, and the queue
-    /// is open.
+    /// The word at `block` is the first of a freed block that no other thread uses.
     #[inline]
     pub(crate) unsafe fn put(&self, block: usize, key: usize) {
-        // SAFETY: until the exchange, the block's first word is this thread's (caller); after it,
-        // the link of the block put in before is this thread's to write, and that block stays in
-        // the queue until its link is written.
+        // SAFETY: the block's first word is this thread's (caller), after the exchange, too: the
+        // block stays in the stack until its link is written.
         unsafe {
             link_word(block).store(0, Ordering::Relaxed);
-            // Release: the 0 above comes before the link that the next thread writes there.
-            // Acquire: the 0 in the block before comes before the link written below.
-            let before = self.tail.swap(block, Ordering::AcqRel);
-            // Release: the block's contents come before the owner finds it.
-            link_word(before).store(block ^ key, Ordering::Release);
+            // Release: the 0 above, and the block's contents, come before the owner finds it.
+            // Acquire: the same of the blocks put in before comes before the link written below.
+            let before = self.top.swap(block, Ordering::AcqRel);
+            // Release: all that comes before the owner follows the link.
+            link_word(block).store(before ^ key, Ordering::Release);
         }
     }
 
-    /// The queue is empty, unless a thread puts a block in meanwhile. Any thread may call it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tail.load(Ordering::Relaxed) == self.stub()
-    }
-
-    /// The queue may hold a block.
-    ///
-    /// # Safety
-    /// The caller is the only one that takes out.
+    /// The stack is empty, unless a thread puts a block in meanwhile. Any thread may call it; a
+    /// value read by another one than the owner may be stale.
     #[inline(always)]
-    pub(crate) unsafe fn is_worth_a_look(&self) -> bool {
-        // SAFETY: `head` is the caller's (caller); it is the stub or a block of the queue, whose
-        // link may be read.
-        unsafe {
-            link_word(*self.ends.head.get()).load(Ordering::Relaxed) != 0
-                || *self.ends.head.get() != self.stub()
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        let taken = &self.taken;
+        let ours = taken.list.load(Ordering::Relaxed) | taken.below.load(Ordering::Relaxed);
+        ours | self.top.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes the oldest block out. Returns `Nothing`, too, while the thread that puts the next one
-    /// in has not written its link. `belongs`: an address may be that of a block in this queue.
+    /// Takes a block out, one that was put in late. Returns `Nothing`, too, while the thread that
+    /// has put it in has not written its link. `belongs`: an address may be that of a block in this
+    /// stack.
     ///
     /// # Safety
     /// The caller is the only one that takes out.
     pub(crate) unsafe fn take(&self, key: usize, belongs: impl Fn(usize) -> bool) -> Taken {
-        let stub = self.stub();
-        let head = self.ends.head.get();
-        // SAFETY: `head` is the caller's (caller); an address is followed only if it is the stub's
-        // or `belongs`.
-        unsafe {
-            // Acquire, here and below: the block's contents, and the 0 in its own link.
-            let mut block = *head;
-            let mut link = link_word(block).load(Ordering::Acquire);
-            if block == stub {
-                if link == 0 {
-                    return Taken::Nothing;
-                }
-                let next = link ^ key;
-                if !belongs(next) {
-                    return self.broken(block);
-                }
-                *head = next;
-                block = next;
-                link = link_word(block).load(Ordering::Acquire);
-            }
-            if link == 0 {
-                // The last one, unless a thread is between exchange and link. The stub takes its
-                // place.
-                if self.tail.load(Ordering::Relaxed) != block {
-                    return Taken::Nothing;
-                }
-                self.put(stub, key);
-                link = link_word(block).load(Ordering::Acquire);
-                if link == 0 {
-                    return Taken::Nothing;
-                }
-            }
-            let next = link ^ key;
-            if next != stub && !belongs(next) {
-                return self.broken(block);
-            }
-            *head = next;
-            Taken::Block(block)
+        let Lists { list, below } = &self.taken;
+        let mut block = list.load(Ordering::Relaxed);
+        if block == 0 {
+            block = below.load(Ordering::Relaxed);
+            below.store(0, Ordering::Relaxed);
         }
-    }
-
-    /// Empties the queue after an overwritten link. A thread between exchange and link writes into
-    /// a block that is lost.
-    ///
-    /// # Safety
-    /// The caller is the only one that takes out.
-    #[cold]
-    unsafe fn broken(&self, block: usize) -> Taken {
-        self.ends.stub.store(0, Ordering::Relaxed);
-        self.tail.swap(self.stub(), Ordering::AcqRel);
-        // SAFETY: `head` is the caller's (caller).
-        unsafe { *self.ends.head.get() = self.stub() };
-        Taken::Broken(block)
+        if below.load(Ordering::Relaxed) == 0 && self.top.load(Ordering::Relaxed) != 0 {
+            below.store(block, Ordering::Relaxed);
+            // Acquire: the contents of the block put in last, and the 0 in its link.
+            block = self.top.swap(0, Ordering::AcqRel);
+        }
+        list.store(block, Ordering::Relaxed);
+        if block == 0 {
+            return Taken::Nothing;
+        }
+        // SAFETY: a block of the stack, or one that `belongs`: its first word may be read.
+        let link = unsafe { link_word(block) }.load(Ordering::Acquire);
+        if link == 0 {
+            return Taken::Nothing;
+        }
+        let next = link ^ key;
+        if next != 0 && !belongs(next) {
+            list.store(0, Ordering::Relaxed);
+            return Taken::Broken(block);
+        }
+        list.store(next, Ordering::Relaxed);
+        Taken::Block(block)
     }
 }

@@ -314,7 +314,7 @@ unsafe fn relieve(
     for place in segments {
         // SAFETY: the caller is in the heap.
         unsafe {
-            left -= ThreadHeap::collect(heap, left, false)?;
+            left -= ThreadHeap::collect(heap, left, None)?;
             if all || ThreadHeap::tlsf(heap).pool_bytes() > EMPTIED_BEYOND {
                 left -= uncache(heap, left)?;
             }

@@ -160,7 +160,7 @@ unsafe fn free_under_lock(owner: *mut ThreadHeap, block: NonNull<u8>) {
                 state.defer((misuse, block.as_ptr()));
             }
             // Two of the blocks that were put in before: a bounded part of the work.
-            if let Err(found) = ThreadHeap::collect(owner, 2, false) {
+            if let Err(found) = ThreadHeap::collect(owner, 2, None) {
                 state.defer(found);
             }
             reclaim::note_fall(owner);

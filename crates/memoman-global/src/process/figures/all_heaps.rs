@@ -217,7 +217,7 @@ unsafe fn drain_some(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bo
             if let Some(pool) = ThreadHeap::take_surplus(heap) {
                 segments::give_back_locked(state, tlsf, heap, pool);
             }
-            match ThreadHeap::collect(heap, left, false) {
+            match ThreadHeap::collect(heap, left, None) {
                 Ok(0) => return false,
                 Ok(taken) => left -= taken,
                 // The block is out of the inbox.
