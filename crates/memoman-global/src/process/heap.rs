@@ -338,6 +338,9 @@ fn try_to_enter(work: &mut dyn FnMut(&mut State, Tlsf)) -> bool {
 /// Runs `work` under the lock, unless there is no instance.
 #[inline(always)]
 fn enter(work: &mut dyn FnMut(&mut State, Tlsf)) {
+    if LOCK.is_lost() {
+        return;
+    }
     #[cfg(not(memoman_debug))]
     if LOCK.take_unsettled() {
         crate::process::registry::forget_others();

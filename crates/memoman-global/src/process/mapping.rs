@@ -16,7 +16,7 @@ use crate::process::mapping_end as end;
 use crate::process::mapping_word::{MAPPING_MOST, Mapping, Use};
 use crate::process::regions::{keep_in_memory, map_aligned};
 use crate::process::{mapping_spares as spares, misuse, side};
-use crate::system::{memory, sync};
+use crate::system::memory;
 use crate::thread::heap::REQUEST_MAX;
 
 /// A spare of at least this part of a request is grown for it: mapping pages elsewhere is cheaper
@@ -90,7 +90,7 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
 fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
     // A spare that has to be cleared is not grown: fresh pages need no clearing. Nor is one where a
     // filter may end the process at `mremap`, which other allocators call in `realloc` only.
-    let is_grown = !zeroed && !sync::expects_filter();
+    let is_grown = !zeroed && permits_remapping();
     let or_less = is_grown.then_some(bytes / GROWN_PART);
     let (mut mapping, clean) = spares::take(bytes, or_less)?;
     if mapping.bytes < bytes {
@@ -103,6 +103,14 @@ fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
         unsafe { mapping.block().write_bytes(0, bytes) };
     }
     Some(mapping)
+}
+
+/// A call of `mremap` outside `realloc` does not end the process.
+fn permits_remapping() -> bool {
+    #[cfg(feature = "announced-threads")]
+    return crate::system::sandbox::permits_remapping();
+    #[cfg(not(feature = "announced-threads"))]
+    true
 }
 
 /// A spare made larger. None when the system refuses.

@@ -24,7 +24,7 @@
 //! | `registry.rs` | all thread heaps; stopping their owners |
 //! | `map.rs` | which thread heap has an address |
 //! | `core_calls.rs` | the core's malloc and free, one copy of each |
-//! | `lock.rs` | the lock |
+//! | `lock.rs`, `lock_fork.rs` | the lock |
 //! | `published.rs` | where the figures lie, for readers outside |
 //!
 //! The debug library has no thread heaps: it serves every thread from the process-wide instance.

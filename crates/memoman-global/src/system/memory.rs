@@ -4,6 +4,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::system::errno::{errno, set_errno};
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+use crate::system::sandbox;
 #[cfg(not(memoman_debug))]
 use crate::system::sync;
 
@@ -79,6 +81,10 @@ pub(crate) unsafe fn remap(
     // SAFETY: whole pages from `map`, whose addresses only the caller knows.
     let start = unsafe { libc::syscall(libc::SYS_mremap, start, from, to, flags) };
     set_errno(saved);
+    #[cfg(feature = "announced-threads")]
+    if start != -1 {
+        sandbox::note_remapped();
+    }
     (start != -1).then_some(ptr::with_exposed_provenance_mut(start as usize))
 }
 
@@ -118,12 +124,58 @@ pub(crate) unsafe fn discard(start: *mut u8, bytes: usize, page: usize) -> usize
     if inside == 0 {
         return 0;
     }
-    let saved = errno();
     let start = start.wrapping_add(skip);
+    #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+    if !sandbox::permits_advice() {
+        // SAFETY: whole pages inside the caller's bytes.
+        return unsafe { renew(start, inside) };
+    }
+    let saved = errno();
     // SAFETY: whole pages inside the caller's bytes.
     let result = unsafe { libc::syscall(libc::SYS_madvise, start, inside, libc::MADV_DONTNEED) };
     set_errno(saved);
     if result == 0 { inside } else { 0 }
+}
+
+/// [`discard`] of whole pages by fresh ones in their place.
+///
+/// # Safety
+/// The duties of [`discard`].
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+#[cold]
+unsafe fn renew(start: *mut u8, bytes: usize) -> usize {
+    const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    if !sandbox::may_renew() {
+        return 0;
+    }
+    let saved = errno();
+    // SAFETY: the contents of these pages are not needed (caller).
+    let renewed = (0..2).any(|_| unsafe {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        libc::mmap(start.cast(), bytes, access, FLAGS, -1, 0) == start.cast()
+    });
+    set_errno(saved);
+    if !renewed {
+        // Most refusals leave the pages as they are. If not, the process ends here, and not where
+        // another mapping has come to these addresses.
+        // SAFETY: the pages are the caller's.
+        unsafe { start.read_volatile() };
+        return 0;
+    }
+    bytes
+}
+
+/// Has the system clear these pages in each child. False when it refuses. Keeps errno.
+///
+/// # Safety
+/// Whole pages from [`map`], which are the caller's.
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+pub(crate) unsafe fn wipe_in_children(start: *mut u8, bytes: usize) -> bool {
+    let saved = errno();
+    // SAFETY: the pages are the caller's, and their contents in this process stay.
+    let result = unsafe { libc::syscall(libc::SYS_madvise, start, bytes, libc::MADV_WIPEONFORK) };
+    set_errno(saved);
+    result == 0
 }
 
 /// The size of an OS page, from the auxiliary vector: no system call.
@@ -143,6 +195,8 @@ pub(crate) fn page_size() -> usize {
 
 /// Locks a region in memory; false, with the reason in errno, when the system refuses.
 pub(crate) fn lock(start: *mut u8, bytes: usize) -> bool {
+    #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+    sandbox::note_locked();
     // SAFETY: mlock changes no contents.
     unsafe { libc::syscall(libc::SYS_mlock, start, bytes) == 0 }
 }
