@@ -1,6 +1,6 @@
 // Children that no fork handler has prepared: of the system calls fork and clone, and of _Fork. The
 // other threads are in the middle of calls: sections of the lock, guests and visitors of other
-// heaps, a fork. Each child allocates and frees, more than its heap holds, calls for figures, forks.
+// heaps, a fork. Each child allocates and frees more than its heap holds, reads figures, forks.
 #include "check.h"
 #include <dlfcn.h>
 #include <malloc.h>

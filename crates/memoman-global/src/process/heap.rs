@@ -370,6 +370,15 @@ pub(crate) fn age() {
     let _ = try_with_heap(|state, tlsf| state.regions.age(tlsf, &state.settings));
 }
 
+/// Returns kept mappings and empty regions to the system, unless another thread forks. True if
+/// there was one. Outside every section of the lock.
+#[cfg(all(feature = "late-checks", not(memoman_debug)))]
+pub(crate) fn give_back_kept() -> bool {
+    let spares = crate::process::mapping_spares::release();
+    let regions = try_with_heap(|state, tlsf| state.remove_empty(tlsf));
+    spares | matches!(regions, Ok(Some(true)))
+}
+
 /// The control structure's memory, and the words that [`crate::process::published`] names.
 #[cfg(not(memoman_debug))]
 pub(crate) const fn published() -> (*const u8, [*const usize; 3]) {

@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::LargeBlocks;
 use crate::process::map::{self, Owner, UNIT};
+use crate::process::mapping_changed as changed;
 use crate::process::mapping_end as end;
 use crate::process::mapping_word::{MAPPING_MOST, Mapping, Use};
 use crate::process::regions::{keep_in_memory, map_aligned};
@@ -249,7 +250,7 @@ fn claim(block: NonNull<u8>, (mapping, word): Found, to: *mut Owner) -> Result<(
         return Err(Misuse::DoubleFree);
     }
     // SAFETY: the mapping is the caller's.
-    if !unsafe { end::is_intact(mapping, word) } {
+    if !changed::is_noted(word) && !unsafe { end::is_intact(mapping, word) } {
         publish(mapping, word);
         return Err(Misuse::SmashedNext);
     }
@@ -264,14 +265,14 @@ fn claim(block: NonNull<u8>, (mapping, word): Found, to: *mut Owner) -> Result<(
 pub(crate) unsafe fn free(block: NonNull<u8>, keep: bool) -> Option<()> {
     let claimed = find(block)?.and_then(|found| {
         claim(block, found, ptr::null_mut())?;
-        Ok(found.0)
+        Ok(found)
     });
     match claimed {
-        Ok(mapping) => {
+        Ok((mapping, word)) => {
             spares::count_freed(mapping.bytes);
             // SAFETY: claimed above, and not used any more (caller).
             unsafe {
-                if keep {
+                if keep && !changed::is_noted(word) {
                     spares::retire(mapping);
                 } else {
                     spares::discard(mapping);
@@ -337,9 +338,13 @@ fn shrink(
     let mapping = found.0;
     let mut shorter = mapping;
     let tail = cut(&mut shorter, bytes, CUT_LEAST, CUT_PART);
-    claim(block, found, end::word(shorter, request))?;
-    // SAFETY: claimed above; what lies behind the request is not used any more (caller).
-    unsafe { end::clear(shorter, request) };
+    if changed::is_noted(found.1) {
+        claim(block, found, changed::word(shorter))?;
+    } else {
+        claim(block, found, end::word(shorter, request))?;
+        // SAFETY: claimed above; what lies behind the request is not used any more (caller).
+        unsafe { end::clear(shorter, request) };
+    }
     spares::count_resized(mapping.bytes, shorter.bytes);
     if let Some(tail) = tail {
         // SAFETY: the end of the block, which the word does not describe any more.
@@ -370,10 +375,15 @@ unsafe fn grow(
     claim(block, found, ptr::null_mut())?;
     // SAFETY: claimed above or made of a claimed one: this thread's.
     let publish_grown = |grown: Mapping| unsafe {
+        if changed::is_noted(word) {
+            return publish(grown, changed::word(grown));
+        }
         end::clear(grown, request);
         publish(grown, end::word(grown, request));
     };
-    if let Some(grown) = grow_into_spare(mapping, bytes) {
+    if !changed::is_noted(word)
+        && let Some(grown) = grow_into_spare(mapping, bytes)
+    {
         spares::count_wanted(grown.bytes - mapping.bytes);
         spares::count_resized(mapping.bytes, grown.bytes);
         publish_grown(grown);

@@ -1,6 +1,8 @@
 //! Regions of memory from the operating system.
 
 use core::ptr;
+#[cfg(feature = "announced-threads")]
+use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::system::errno::{errno, set_errno};
@@ -23,19 +25,60 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
 pub(crate) fn map_at(hint: usize, bytes: usize, prefault: bool) -> Option<*mut u8> {
     let populate = if prefault { libc::MAP_POPULATE } else { 0 };
     let saved = errno();
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate;
     // SAFETY: a fresh anonymous mapping touches no existing memory.
-    let start = unsafe {
-        libc::mmap(
-            ptr::without_provenance_mut(hint),
-            bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate,
-            -1,
-            0,
-        )
-    };
+    let start = unsafe { mmap(ptr::without_provenance_mut(hint), bytes, flags) };
     set_errno(saved);
     (start != libc::MAP_FAILED).then_some(start.cast())
+}
+
+/// The program's own `mmap`, or null.
+#[cfg(feature = "announced-threads")]
+static PROGRAMS_MMAP: AtomicPtr<libc::c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// The program has an `mmap` of its own.
+#[cfg(feature = "announced-threads")]
+pub(crate) fn map_by(mmap: *const libc::c_void) {
+    PROGRAMS_MMAP.store(mmap.cast_mut(), Ordering::Relaxed);
+}
+
+/// `mmap` of memory that may be read and written. The shim has an `mmap`, which is not for the heap
+/// itself: there it is the program's, or the system call.
+///
+/// # Safety
+/// With `MAP_FIXED` the contents of these pages are not needed.
+#[inline(always)]
+unsafe fn mmap(at: *mut libc::c_void, bytes: usize, flags: i32) -> *mut libc::c_void {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    #[cfg(all(feature = "announced-threads", not(target_arch = "s390x")))]
+    {
+        type Map = unsafe extern "C" fn(
+            *mut libc::c_void,
+            usize,
+            i32,
+            i32,
+            i32,
+            libc::off_t,
+        ) -> *mut libc::c_void;
+        let programs = PROGRAMS_MMAP.load(Ordering::Relaxed);
+        // SAFETY: every definition of `mmap` has this type; the caller's duties. (Arguments of the
+        // system call as wide as registers.)
+        unsafe {
+            if !programs.is_null() {
+                let mmap: Map = core::mem::transmute(programs);
+                return mmap(at, bytes, access, flags, -1, 0);
+            }
+            let [access, flags, file, offset] =
+                [access, flags, -1, 0].map(|word| word as libc::c_long);
+            let start = libc::syscall(libc::SYS_mmap, at, bytes, access, flags, file, offset);
+            ptr::with_exposed_provenance_mut(start as usize)
+        }
+    }
+    #[cfg(not(all(feature = "announced-threads", not(target_arch = "s390x"))))]
+    // SAFETY: the caller's duties.
+    unsafe {
+        libc::mmap(at, bytes, access, flags, -1, 0)
+    }
 }
 
 /// Gives a region, or whole pages of one, back to the system. False when the system refuses:
@@ -150,10 +193,7 @@ unsafe fn renew(start: *mut u8, bytes: usize) -> usize {
     }
     let saved = errno();
     // SAFETY: the contents of these pages are not needed (caller).
-    let renewed = (0..2).any(|_| unsafe {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        libc::mmap(start.cast(), bytes, access, FLAGS, -1, 0) == start.cast()
-    });
+    let renewed = (0..2).any(|_| unsafe { mmap(start.cast(), bytes, FLAGS) == start.cast() });
     set_errno(saved);
     if !renewed {
         // Most refusals leave the pages as they are. If not, the process ends here, and not where
