@@ -134,6 +134,11 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
             "fork_handlers_first.c",
             "fork_in_signal_handler.c",
             "fork_streams.c",
+            "fork_unannounced.c",
         ],
+    ),
+    (
+        "The debug library is not for a sandbox that ends the process at madvise.",
+        &["sandboxed_strictly.c"],
     ),
 ];

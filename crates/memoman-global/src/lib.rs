@@ -110,6 +110,42 @@ pub fn expect_filter() {
     system::sync::expect_filter();
 }
 
+/// The program is about to change pages: their access, or what the system does with them.
+#[cfg(feature = "late-checks")]
+#[doc(hidden)]
+pub fn note_changed_pages(start: usize, bytes: usize) {
+    #[cfg(not(memoman_debug))]
+    process::mapping_changed::note(start, bytes);
+    let _ = (start, bytes);
+}
+
+/// A call of the program has found a limit of memory: returns what is kept for later requests. True
+/// if there was something. Keeps errno.
+#[cfg(feature = "late-checks")]
+#[doc(hidden)]
+#[cold]
+pub fn give_back_kept() -> bool {
+    #[cfg(not(memoman_debug))]
+    return process::heap::give_back_kept();
+    #[cfg(memoman_debug)]
+    false
+}
+
+/// The program has an `mmap` of its own, by which the heap is to map memory.
+#[cfg(feature = "announced-threads")]
+#[doc(hidden)]
+pub fn map_by(mmap: *const core::ffi::c_void) {
+    system::memory::map_by(mmap);
+}
+
+/// The program is about to lock all of its pages in memory.
+#[cfg(feature = "announced-threads")]
+#[doc(hidden)]
+pub fn note_locked_pages() {
+    #[cfg(not(memoman_debug))]
+    system::sandbox::note_locked();
+}
+
 /// The examples of README.md are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

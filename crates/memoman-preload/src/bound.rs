@@ -137,6 +137,11 @@ pub(crate) fn names_are_own() -> bool {
     own
 }
 
+/// The address is that of a function of this library.
+pub(crate) fn is_own(address: *const c_void) -> bool {
+    Image::of_this_library().contains(address)
+}
+
 /// The addresses that this library is loaded at.
 struct Image {
     start: usize,

@@ -7,7 +7,9 @@
 //! | `names.rs` | malloc, free and the rest of the C library's family, `__libc_` aliases |
 //! | `inspect.rs` | mallinfo, mallopt, malloc_info, malloc_trim, malloc_stats |
 //! | `operators.rs`, `registers.rs` | C++'s operator new and delete |
-//! | `loading.rs` | dlopen, dlmopen; what announces threads |
+//! | `loading.rs` | dlopen, dlmopen; what announces threads and filters |
+//! | `limits.rs` | mmap, pthread_create: kept memory goes where a limit refuses them |
+//! | `pages.rs` | mprotect, madvise, mlock: pages of large blocks that are not kept |
 //! | `trace.rs` | `MEMOMAN_TRACE`: the program starts anew under the recorder |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!
@@ -26,10 +28,12 @@
 mod bound;
 mod contract;
 mod inspect;
+mod limits;
 mod loading;
 mod names;
 mod next;
 mod operators;
+mod pages;
 mod registers;
 mod trace;
 

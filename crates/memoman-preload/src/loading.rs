@@ -1,6 +1,6 @@
-//! `dlopen` and `dlmopen` without `RTLD_DEEPBIND`; `pthread_create`, `thrd_create` and the function
-//! behind `pthread_atfork`, which announce that there will be threads; `prctl`, which announces
-//! that system calls will be filtered.
+//! `dlopen` and `dlmopen` without `RTLD_DEEPBIND`; the function behind `pthread_atfork`, which
+//! announces that there will be threads, as those do that start one (`limits.rs`); `prctl`, which
+//! announces that system calls will be filtered.
 //!
 //! A library that is loaded with the flag finds the C library's `malloc` family before this one's,
 //! while the C library's own functions call this one's: blocks would get from one heap to the
@@ -37,13 +37,13 @@ extern "C" fn no_library() -> *mut c_void {
     core::ptr::null_mut()
 }
 
-/// [`next_definition`] of a function that starts a thread.
+/// [`next_definition`] of the function behind `pthread_atfork`.
 extern "C" fn next_after_announcement(next: &Next) -> *const c_void {
     memoman_global::expect_threads();
     look_up();
     let found = next.definition();
     if found.is_null() {
-        (no_thread as extern "C" fn() -> i32) as *const c_void
+        (no_handlers as extern "C" fn() -> c_int) as *const c_void
     } else {
         found
     }
@@ -68,17 +68,18 @@ extern "C" fn no_call() -> c_int {
     -1
 }
 
-/// No thread can be started: no other definition exists. An error of both functions.
-extern "C" fn no_thread() -> i32 {
-    libc::EAGAIN
+/// No handlers can be registered: no other definition exists.
+extern "C" fn no_handlers() -> c_int {
+    libc::ENOMEM
 }
 
 /// Looks up what a thread may call while another one waits for it with the dynamic linker's lock
 /// held, in the constructor of a library that is being loaded: so no lookup takes that lock then.
-fn look_up() {
-    for one in [&PTHREAD_CREATE, &THRD_CREATE, &REGISTER_ATFORK, &PRCTL] {
+pub(crate) fn look_up() {
+    for one in [&REGISTER_ATFORK, &PRCTL] {
         let _ = one.definition();
     }
+    crate::limits::look_up();
 }
 
 /// [`look_up`] when this library is loaded: a thread that the C library starts by itself is not
@@ -89,14 +90,13 @@ static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         look_up();
         look_up_operators();
+        crate::pages::look_up();
     }
     at_load
 };
 
 static DLOPEN: Next = Next::of(c"dlopen");
 static DLMOPEN: Next = Next::of(c"dlmopen");
-static PTHREAD_CREATE: Next = Next::of(c"pthread_create");
-static THRD_CREATE: Next = Next::of(c"thrd_create");
 static PRCTL: Next = Next::of(c"prctl");
 static REGISTER_ATFORK: Next = Next::of(c"__register_atfork");
 
@@ -212,16 +212,6 @@ jumps_on! {
     ["cbnz x0, 2f" "and w2, w2, -9" "2:"]
     ["bnez a0, 2f" "andi a2, a2, -9" "2:"]
     ["ltgr %r2, %r2" "jne 2f" "nill %r4, 65527" "2:"]
-}
-
-jumps_on! {
-    /// POSIX's `pthread_create`.
-    pthread_create PTHREAD_CREATE next_after_announcement [] [] [] []
-}
-
-jumps_on! {
-    /// C11's `thrd_create`.
-    thrd_create THRD_CREATE next_after_announcement [] [] [] []
 }
 
 jumps_on! {

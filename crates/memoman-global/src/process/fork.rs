@@ -18,6 +18,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::process::lock::LOCK;
 #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
 use crate::system::sync::this_thread;
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+use crate::system::{child, sandbox};
 use crate::system::{program, signals};
 
 static REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -50,6 +52,8 @@ extern "C" fn postfork_child() {
         #[cfg(memoman_debug)]
         let unsettled = false;
         LOCK.postfork_child(unsettled);
+        #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+        child::is_prepared();
     });
 }
 
@@ -57,6 +61,13 @@ extern "C" fn postfork_child() {
 /// call. Called without the lock: this may allocate. (A process with one thread needs no handlers:
 /// its child has all of its threads.)
 pub(crate) fn register() {
+    #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+    {
+        sandbox::note_threads();
+        // A child that no handler has prepared may start threads, too.
+        child::settle();
+        child::watch(|| signals::blocked(heaps::settle_child));
+    }
     if !REGISTERED.swap(true, Ordering::Relaxed)
         && !program::at_fork(prefork, postfork_parent, postfork_child)
     {
@@ -179,5 +190,36 @@ mod heaps {
             own(|heap| unsafe { (*heap).gate.fork_ends() });
         }
         interrupted
+    }
+
+    /// In a child that no handler has prepared. What another thread was in the middle of, the child
+    /// does without: the heaps, and, if that thread held the lock, the process-wide instance and
+    /// the heaps of all other threads. The side heap serves what the own heap cannot. (An unlinked
+    /// block in an inbox keeps those behind it from being used again.)
+    #[cfg(feature = "announced-threads")]
+    pub(super) fn settle_child() {
+        side::child();
+        later::forget();
+        segments::forget_in_hand();
+        let is_anothers = LOCK.is_anothers_in_child();
+        let mut is_touched = false;
+        own(|heap| {
+            // SAFETY: the calling thread's heap.
+            let gate = unsafe { &(*heap).gate };
+            is_touched = gate.has_visitor() || is_anothers && gate.is_guests();
+        });
+        if is_anothers || is_touched {
+            LOCK.lose();
+        }
+        registry::leave_touched_behind(LOCK.is_lost());
+        // SAFETY: the calling thread's heap, which another thread may have been in the middle of.
+        own(|heap| unsafe {
+            if is_touched {
+                lifetime::end();
+                registry::leave_behind(heap);
+            } else {
+                (*heap).gate.reopen();
+            }
+        });
     }
 }

@@ -338,6 +338,9 @@ fn try_to_enter(work: &mut dyn FnMut(&mut State, Tlsf)) -> bool {
 /// Runs `work` under the lock, unless there is no instance.
 #[inline(always)]
 fn enter(work: &mut dyn FnMut(&mut State, Tlsf)) {
+    if LOCK.is_lost() {
+        return;
+    }
     #[cfg(not(memoman_debug))]
     if LOCK.take_unsettled() {
         crate::process::registry::forget_others();
@@ -365,6 +368,15 @@ fn created() -> Option<Tlsf> {
 pub(crate) fn age() {
     // While another thread forks they stay for one span more.
     let _ = try_with_heap(|state, tlsf| state.regions.age(tlsf, &state.settings));
+}
+
+/// Returns kept mappings and empty regions to the system, unless another thread forks. True if
+/// there was one. Outside every section of the lock.
+#[cfg(all(feature = "late-checks", not(memoman_debug)))]
+pub(crate) fn give_back_kept() -> bool {
+    let spares = crate::process::mapping_spares::release();
+    let regions = try_with_heap(|state, tlsf| state.remove_empty(tlsf));
+    spares | matches!(regions, Ok(Some(true)))
 }
 
 /// The control structure's memory, and the words that [`crate::process::published`] names.

@@ -45,6 +45,10 @@ pub(crate) fn give_back(segment: NonNull<u8>) -> bool {
 }
 
 fn put(block: *mut u8, heap: *mut u8) -> bool {
+    if LOCK.is_lost() {
+        // No fork's end follows: the block is lost, too.
+        return true;
+    }
     let Some(node) = side::allocate(Node::ALIGN, size_of::<Node>()) else {
         // No memory for the node: the block is lost, which is better than to wait for the fork.
         return LOCK.is_away();

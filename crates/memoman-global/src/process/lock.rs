@@ -24,8 +24,11 @@
 )]
 
 use crate::system::sync::{
-    AtomicBool, AtomicUsize, Futex, Mutex, Ordering, spin_loop, this_thread,
+    AtomicBool, AtomicUsize, Futex, Mutex, Ordering, settle_child, spin_loop, this_thread,
 };
+
+#[path = "lock_fork.rs"]
+mod fork;
 
 /// The process's lock.
 #[cfg(not(all(loom, test)))]
@@ -51,8 +54,6 @@ const TRIES: u32 = if cfg!(loom) { 1 } else { 40 };
 const MOMENT: usize = 1_000_000;
 const MOMENT_LEAST: usize = 20_000;
 const MOMENT_MOST: usize = 4_000_000;
-/// Nanoseconds that a thread which is to fork sleeps at a time for the lock.
-const SOON: u32 = 100_000;
 const MOMENTS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 pub(crate) struct Lock {
@@ -67,6 +68,9 @@ pub(crate) struct Lock {
     closing: AtomicBool,
     /// A thread has waited in vain for the end of this fork.
     overdue: AtomicBool,
+    /// Another thread held the lock, and is not in this process.
+    #[cfg(feature = "announced-threads")]
+    lost: AtomicBool,
     /// Nanoseconds that the next thread waits.
     moment: AtomicUsize,
     /// [`Lock::mutex`] is in use.
@@ -98,6 +102,8 @@ impl Lock {
             unsettled: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
+            #[cfg(feature = "announced-threads")]
+            lost: AtomicBool::new(false),
             moment: AtomicUsize::new(MOMENT),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
@@ -114,6 +120,8 @@ impl Lock {
             unsettled: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
+            #[cfg(feature = "announced-threads")]
+            lost: AtomicBool::new(false),
             moment: AtomicUsize::new(MOMENT),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
@@ -144,6 +152,10 @@ impl Lock {
         loop {
             if let Some(taken) = self.take() {
                 return taken;
+            }
+            if self.is_lost() {
+                // The section finds no heap: see `process/heap.rs`.
+                return Taken::Nothing;
             }
             // Here a thread sleeps for the end of a fork only: it would not take a lock that is
             // handed over.
@@ -199,6 +211,10 @@ impl Lock {
         if !inherits {
             return self.take_word(me).then_some(Taken::Word);
         }
+        if settle_child() {
+            // The mutex is unlocked, or the lock lost.
+            return None;
+        }
         // SAFETY: initialised, and never destroyed.
         match unsafe { self.mutex.lock() } {
             true if self.take_word(me) => Some(Taken::Both),
@@ -216,6 +232,7 @@ impl Lock {
     /// Waits a moment for the end of another thread's fork. False if it is not over by then.
     #[cold]
     fn outlasts_fork(&self) -> bool {
+        settle_child();
         for _ in 0..MOMENTS {
             let word = self.word.load(Ordering::Relaxed);
             if word & FORK == 0 {
@@ -268,7 +285,7 @@ impl Lock {
             } else if tries < TRIES {
                 tries += 1;
                 spin_loop();
-            } else if self.is_marked(word) {
+            } else if !settle_child() && self.is_marked(word) {
                 self.word.wait(word | WAITERS);
                 slept = true;
             }
@@ -297,6 +314,9 @@ impl Lock {
                 }
                 continue;
             }
+            if settle_child() {
+                continue;
+            }
             let mut marked = word | WAITERS;
             if slept {
                 losses += 1;
@@ -313,7 +333,7 @@ impl Lock {
 
     /// Sleeps until another thread's fork, with this word, may be over, and wakes the next sleeper.
     fn sleep(&self, word: usize) {
-        if self.is_marked(word) {
+        if !settle_child() && self.is_marked(word) {
             self.word.wait(word | WAITERS);
             self.word.wake_one();
         }
@@ -327,7 +347,7 @@ impl Lock {
 
     #[inline(never)]
     pub(crate) fn put_back(&self, taken: Taken) {
-        if taken == Taken::Nothing {
+        if taken == Taken::Nothing || self.is_lost() {
             return;
         }
         let mut word = self.word.load(Ordering::Relaxed);
@@ -371,125 +391,6 @@ impl Lock {
         } else {
             word & FORK != 0
         }
-    }
-
-    /// Takes the lock for the time of a fork, after the sections and forks of other threads. From
-    /// here on a section of another thread is refused. The handlers of `process/fork.rs` block
-    /// signals around this call and the other ones of a fork.
-    pub(crate) fn prefork(&self) {
-        let me = this_thread();
-        let word = self.word.load(Ordering::Relaxed);
-        let mine = word & !FLAGS == me;
-        if mine && word & FORK != 0 {
-            self.depth
-                .store(self.depth.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-            return;
-        }
-        let taken = if mine {
-            Taken::Word
-        } else if self.inherits.load(Ordering::Relaxed) {
-            self.take_after_forks()
-        } else {
-            self.take_soon(me)
-        };
-        self.nested.store(mine, Ordering::Relaxed);
-        self.depth.store(1, Ordering::Relaxed);
-        self.closing.store(true, Ordering::Relaxed);
-        self.overdue.store(false, Ordering::Relaxed);
-        self.word.swap(me | FORK, Ordering::AcqRel);
-        // Every sleeper: a section is refused from here on. Also without WAITERS: the thread that
-        // the last release woke may not have run yet.
-        self.word.wake_all();
-        if taken == Taken::Both || (mine && self.inherits.load(Ordering::Relaxed)) {
-            // Locked above, or in the interrupted section. Other threads that lock it see FORK.
-            // SAFETY: initialised; if a section without the mutex was interrupted, an error.
-            unsafe { self.mutex.unlock() };
-        }
-    }
-
-    /// Takes the word before all threads that sleep for it: a release by chance finds this thread
-    /// awake, since it sleeps for a short time only, and it takes a lock that is handed over. (With
-    /// many more threads than processors, each thread in the queue may take a time slice of all.)
-    fn take_soon(&self, me: usize) -> Taken {
-        let mut tries = 0;
-        loop {
-            let word = self.word.load(Ordering::Relaxed);
-            if word & !FLAGS == 0 {
-                // With the flags: a sleeping thread is woken by the end of the fork.
-                if self
-                    .word
-                    .compare_exchange(word, me | word, Ordering::Acquire)
-                {
-                    return Taken::Word;
-                }
-            } else if tries < TRIES {
-                tries += 1;
-                spin_loop();
-            } else if word & FORK != 0 {
-                self.sleep(word);
-            } else if self.is_marked(word) {
-                self.word.wait_for(word | WAITERS, SOON);
-            }
-        }
-    }
-
-    /// Every other thread is outside its heap: from here on they wait for a moment only.
-    pub(crate) fn closed(&self) {
-        self.closing.store(false, Ordering::Relaxed);
-    }
-
-    /// The fork that this thread now completes is the only one in progress.
-    pub(crate) fn is_last_fork(&self) -> bool {
-        self.depth.load(Ordering::Relaxed) == 1
-    }
-
-    /// The fork has interrupted a section of its own thread.
-    pub(crate) fn is_nested(&self) -> bool {
-        self.nested.load(Ordering::Relaxed)
-    }
-
-    /// Ends a fork: after the last one the lock is free, or its interrupted section's again.
-    pub(crate) fn postfork(&self) {
-        let left = self.depth.load(Ordering::Relaxed) - 1;
-        self.depth.store(left, Ordering::Relaxed);
-        if left > 0 {
-            return;
-        }
-        let held = if self.nested.load(Ordering::Relaxed) {
-            this_thread()
-        } else {
-            0
-        };
-        if self.word.swap(held, Ordering::Release) & WAITERS == 0 {
-            return;
-        }
-        if self.inherits.load(Ordering::Relaxed) {
-            // The first sleeper's priority may be the lowest.
-            self.word.wake_all();
-        } else {
-            // One, and each the next: all at once would take the processor from this thread.
-            self.word.wake_one();
-        }
-    }
-
-    /// [`Lock::postfork`] in the child, whose only thread this is. `unsettled`: an interrupted
-    /// section has to end before the heaps of the other threads can be taken over.
-    pub(crate) fn postfork_child(&self, unsettled: bool) {
-        if self.inherits.load(Ordering::Relaxed) {
-            // Another thread may have been about to see FORK, with the mutex locked.
-            // SAFETY: no other thread exists.
-            let works = unsafe { self.mutex.init() };
-            self.inherits.store(works, Ordering::Relaxed);
-        }
-        if unsettled {
-            self.unsettled.store(true, Ordering::Relaxed);
-        }
-        self.postfork();
-    }
-
-    /// In the child of a fork, for a lock that the fork did not take: free.
-    pub(crate) fn reset(&self) {
-        self.word.swap(0, Ordering::Relaxed);
     }
 
     /// True once after [`Lock::postfork_child`] with `unsettled`. Under the lock.

@@ -12,11 +12,12 @@ use core::sync::atomic::Ordering;
 use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::LargeBlocks;
 use crate::process::map::{self, Owner, UNIT};
+use crate::process::mapping_changed as changed;
 use crate::process::mapping_end as end;
 use crate::process::mapping_word::{MAPPING_MOST, Mapping, Use};
 use crate::process::regions::{keep_in_memory, map_aligned};
 use crate::process::{mapping_spares as spares, misuse, side};
-use crate::system::{memory, sync};
+use crate::system::memory;
 use crate::thread::heap::REQUEST_MAX;
 
 /// A spare of at least this part of a request is grown for it: mapping pages elsewhere is cheaper
@@ -90,7 +91,7 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
 fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
     // A spare that has to be cleared is not grown: fresh pages need no clearing. Nor is one where a
     // filter may end the process at `mremap`, which other allocators call in `realloc` only.
-    let is_grown = !zeroed && !sync::expects_filter();
+    let is_grown = !zeroed && permits_remapping();
     let or_less = is_grown.then_some(bytes / GROWN_PART);
     let (mut mapping, clean) = spares::take(bytes, or_less)?;
     if mapping.bytes < bytes {
@@ -103,6 +104,14 @@ fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
         unsafe { mapping.block().write_bytes(0, bytes) };
     }
     Some(mapping)
+}
+
+/// A call of `mremap` outside `realloc` does not end the process.
+fn permits_remapping() -> bool {
+    #[cfg(feature = "announced-threads")]
+    return crate::system::sandbox::permits_remapping();
+    #[cfg(not(feature = "announced-threads"))]
+    true
 }
 
 /// A spare made larger. None when the system refuses.
@@ -241,7 +250,7 @@ fn claim(block: NonNull<u8>, (mapping, word): Found, to: *mut Owner) -> Result<(
         return Err(Misuse::DoubleFree);
     }
     // SAFETY: the mapping is the caller's.
-    if !unsafe { end::is_intact(mapping, word) } {
+    if !changed::is_noted(word) && !unsafe { end::is_intact(mapping, word) } {
         publish(mapping, word);
         return Err(Misuse::SmashedNext);
     }
@@ -256,14 +265,14 @@ fn claim(block: NonNull<u8>, (mapping, word): Found, to: *mut Owner) -> Result<(
 pub(crate) unsafe fn free(block: NonNull<u8>, keep: bool) -> Option<()> {
     let claimed = find(block)?.and_then(|found| {
         claim(block, found, ptr::null_mut())?;
-        Ok(found.0)
+        Ok(found)
     });
     match claimed {
-        Ok(mapping) => {
+        Ok((mapping, word)) => {
             spares::count_freed(mapping.bytes);
             // SAFETY: claimed above, and not used any more (caller).
             unsafe {
-                if keep {
+                if keep && !changed::is_noted(word) {
                     spares::retire(mapping);
                 } else {
                     spares::discard(mapping);
@@ -329,9 +338,13 @@ fn shrink(
     let mapping = found.0;
     let mut shorter = mapping;
     let tail = cut(&mut shorter, bytes, CUT_LEAST, CUT_PART);
-    claim(block, found, end::word(shorter, request))?;
-    // SAFETY: claimed above; what lies behind the request is not used any more (caller).
-    unsafe { end::clear(shorter, request) };
+    if changed::is_noted(found.1) {
+        claim(block, found, changed::word(shorter))?;
+    } else {
+        claim(block, found, end::word(shorter, request))?;
+        // SAFETY: claimed above; what lies behind the request is not used any more (caller).
+        unsafe { end::clear(shorter, request) };
+    }
     spares::count_resized(mapping.bytes, shorter.bytes);
     if let Some(tail) = tail {
         // SAFETY: the end of the block, which the word does not describe any more.
@@ -362,10 +375,15 @@ unsafe fn grow(
     claim(block, found, ptr::null_mut())?;
     // SAFETY: claimed above or made of a claimed one: this thread's.
     let publish_grown = |grown: Mapping| unsafe {
+        if changed::is_noted(word) {
+            return publish(grown, changed::word(grown));
+        }
         end::clear(grown, request);
         publish(grown, end::word(grown, request));
     };
-    if let Some(grown) = grow_into_spare(mapping, bytes) {
+    if !changed::is_noted(word)
+        && let Some(grown) = grow_into_spare(mapping, bytes)
+    {
         spares::count_wanted(grown.bytes - mapping.bytes);
         spares::count_resized(mapping.bytes, grown.bytes);
         publish_grown(grown);

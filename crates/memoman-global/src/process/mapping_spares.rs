@@ -40,7 +40,7 @@ const KEPT_MOST: usize = if BYTES_MOST < 96 << 20 {
 };
 /// More than the live blocks. So a program that has freed what it had, and sleeps, keeps little.
 const IDLE_MOST: usize = (32 << 20) + (128 << 10);
-const ONE_MOST: usize = 32 << 20;
+pub(crate) const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
 const KEPT_PART_LEAST: usize = 256 << 10;
 /// The most blocks with a mapping of their own, in threads that allocate at the same time one more
@@ -192,6 +192,12 @@ pub(crate) fn count_block(bytes: usize) {
 /// own in the system's table of mappings, and the program needs entries too.
 pub(crate) fn crowded() -> bool {
     blocks(get(&ROOM.allocated)) >= BLOCKS_MOST
+}
+
+/// There is a large block.
+#[cfg(feature = "late-checks")]
+pub(crate) fn any_block() -> bool {
+    get(&ROOM.live) > 0
 }
 
 /// The gap behind a new mapping.

@@ -12,7 +12,8 @@
 //!
 //! `end`, of a block, in the shim: `process/mapping_end.rs`.
 //!
-//! `clean` without `spare`: a unit of a region of the process-wide instance, which can be read.
+//! `clean` without `spare`: with pages, a block that `process/mapping_changed.rs` has noted; with
+//! nothing else, a unit of a region of the process-wide instance, which can be read.
 //!
 //! A mapping is at least a unit long, so no two begin in one unit, and none begins in a unit of a
 //! region, as regions are whole units.
@@ -96,10 +97,21 @@ impl Mapping {
         };
         let used = match word & (SPARE | CLEAN) {
             0 => Use::Block,
+            CLEAN if cfg!(feature = "late-checks") => Use::Block,
             word => Use::Spare(word & CLEAN != 0),
         };
         Some((mapping, used))
     }
+}
+
+/// The word of a block, or of a noted one.
+pub(crate) fn changed(word: *mut Owner) -> *mut Owner {
+    word.map_addr(|word| word | CLEAN)
+}
+
+/// The block with this word is noted.
+pub(crate) fn is_changed(word: *mut Owner) -> bool {
+    word.addr() & (TAG | SPARE | CLEAN) == TAG | CLEAN
 }
 
 /// The word of a large block or of a region: no heap's.

@@ -11,6 +11,7 @@
 //! | `mapping.rs` | large blocks: each a mapping of its own |
 //! | `mapping_spares.rs` | mappings kept for the next large blocks, figures of the large blocks |
 //! | `mapping_slots.rs` | their places, and which thread gets one |
+//! | `mapping_changed.rs` | those of which the program has changed pages |
 //! | `mapping_end.rs` | the bytes after a large block's request, which an overflow damages |
 //! | `mapping_marks.rs` | their marks, which a write after free damages |
 //! | `mapping_word.rs` | a large block's word in the map |
@@ -25,7 +26,7 @@
 //! | `registry.rs` | all thread heaps; stopping their owners |
 //! | `map.rs` | which thread heap has an address |
 //! | `core_calls.rs` | the core's malloc and free, one copy of each |
-//! | `lock.rs` | the lock |
+//! | `lock.rs`, `lock_fork.rs` | the lock |
 //! | `published.rs` | where the figures lie, for readers outside |
 //!
 //! The debug library has no thread heaps: it serves every thread from the process-wide instance.
@@ -54,6 +55,8 @@ pub(crate) mod later;
 pub(crate) mod map;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping_changed;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_end;
 #[cfg(not(memoman_debug))]

@@ -7,6 +7,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use crate::process::lock::LOCK;
 use crate::system::env::Settings;
 use crate::system::memory::{self, PAGE};
 use crate::system::sync;
@@ -215,6 +216,9 @@ fn shut(bit: usize, patience: u32) {
             if turns >= patience && unsafe { (*heap).gate.leave_behind() } {
                 break;
             }
+            if sync::settle_child() {
+                continue;
+            }
             sync::pause(turn);
             turn = turn.saturating_add(1);
             turns = turns.saturating_add(1);
@@ -269,10 +273,14 @@ pub(crate) fn stopped_one<R>(heap: *mut ThreadHeap, work: impl FnOnce() -> R) ->
     }
     let mut turn = 0;
     while gate.has_visitor() || (others && is_about_to_leave(heap)) {
+        if sync::settle_child() {
+            continue;
+        }
         sync::pause(turn);
         turn = turn.saturating_add(1);
     }
-    let result = (!others || !gate.is_interrupted()).then(work);
+    let is_whole = !others && !LOCK.is_lost() || !gate.is_interrupted();
+    let result = is_whole.then(work);
     if others && result.is_some() {
         gate.open_marked();
     } else {
@@ -332,4 +340,40 @@ pub(crate) fn forget_others() {
             }
         }
     });
+}
+
+/// In a child that no handler has prepared: leaves the heaps behind that another thread was in the
+/// middle of; with `all`, every heap of another thread. (The others are idle, and visitors look
+/// after them.) Needs no lock.
+#[cfg(feature = "announced-threads")]
+pub(crate) fn leave_touched_behind(every: bool) {
+    let own = lifetime::current().heap();
+    all(|heap| {
+        // SAFETY: this thread is the only one, so the heap's owner does not exist, unless it is the
+        // own heap; any thread may access the gate.
+        unsafe {
+            let gate = &(*heap).gate;
+            let touched = !gate.is_left() || gate.has_visitor();
+            if heap != own && (every || touched) && !gate.is_interrupted() {
+                leave_behind(heap);
+            }
+        }
+    });
+}
+
+/// Leaves a heap behind, for [`leave_touched_behind`], or the own one, which is not used again.
+///
+/// # Safety
+/// No thread is in the heap, nor comes.
+#[cfg(feature = "announced-threads")]
+pub(crate) unsafe fn leave_behind(heap: *mut ThreadHeap) {
+    // SAFETY: the caller's duties.
+    unsafe {
+        (*heap).gate.abandon();
+        ThreadHeap::cool(heap);
+        // Blocks of it that are freed are not used again, nor counted: see `remote`.
+        (*heap).inbox.open();
+        (*heap).shared.owned.store(false, Ordering::Relaxed);
+    }
+    idleness::forget_pending();
 }

@@ -1,15 +1,21 @@
 //! Regions of memory from the operating system.
 
 use core::ptr;
+#[cfg(feature = "announced-threads")]
+use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::system::errno::{errno, set_errno};
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+use crate::system::sandbox;
 #[cfg(not(memoman_debug))]
 use crate::system::sync;
 
 /// Rounding unit of regions: a multiple of the OS page on Linux targets with pages of 4, 16 or 64
 /// KiB.
 pub(crate) const PAGE: usize = 1 << 16;
+
+const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
 /// A region of `bytes` (a multiple of the OS page) zero bytes; with `prefault`, in memory at once.
 /// None when the system refuses. Keeps errno.
@@ -20,7 +26,7 @@ pub(crate) fn map(bytes: usize, prefault: bool) -> Option<*mut u8> {
 /// [`map`], at this address if nothing is there.
 pub(crate) fn map_at(hint: usize, bytes: usize, prefault: bool) -> Option<*mut u8> {
     let populate = if prefault { libc::MAP_POPULATE } else { 0 };
-    map_as(hint, bytes, libc::PROT_READ | libc::PROT_WRITE, populate)
+    map_as(hint, bytes, READ_WRITE, populate)
 }
 
 /// Addresses, as [`map`] gives them, without access to them.
@@ -31,19 +37,59 @@ pub(crate) fn map_without_access(bytes: usize) -> Option<*mut u8> {
 #[inline]
 fn map_as(hint: usize, bytes: usize, access: i32, more: i32) -> Option<*mut u8> {
     let saved = errno();
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more;
     // SAFETY: a fresh anonymous mapping touches no existing memory.
-    let start = unsafe {
-        libc::mmap(
-            ptr::without_provenance_mut(hint),
-            bytes,
-            access,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more,
-            -1,
-            0,
-        )
-    };
+    let start = unsafe { mmap(ptr::without_provenance_mut(hint), bytes, access, flags) };
     set_errno(saved);
     (start != libc::MAP_FAILED).then_some(start.cast())
+}
+
+/// The program's own `mmap`, or null.
+#[cfg(feature = "announced-threads")]
+static PROGRAMS_MMAP: AtomicPtr<libc::c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// The program has an `mmap` of its own.
+#[cfg(feature = "announced-threads")]
+pub(crate) fn map_by(mmap: *const libc::c_void) {
+    PROGRAMS_MMAP.store(mmap.cast_mut(), Ordering::Relaxed);
+}
+
+/// The system's `mmap` of anonymous memory. The shim has an `mmap`, which is not for the heap
+/// itself: there it is the program's, or the system call.
+///
+/// # Safety
+/// With `MAP_FIXED` the contents of these pages are not needed.
+#[inline(always)]
+unsafe fn mmap(at: *mut libc::c_void, bytes: usize, access: i32, flags: i32) -> *mut libc::c_void {
+    #[cfg(all(feature = "announced-threads", not(target_arch = "s390x")))]
+    {
+        type Map = unsafe extern "C" fn(
+            *mut libc::c_void,
+            usize,
+            i32,
+            i32,
+            i32,
+            libc::off_t,
+        ) -> *mut libc::c_void;
+        let programs = PROGRAMS_MMAP.load(Ordering::Relaxed);
+        // SAFETY: every definition of `mmap` has this type; the caller's duties. (Arguments of the
+        // system call as wide as registers.)
+        unsafe {
+            if !programs.is_null() {
+                let mmap: Map = core::mem::transmute(programs);
+                return mmap(at, bytes, access, flags, -1, 0);
+            }
+            let [access, flags, file, offset] =
+                [access, flags, -1, 0].map(|word| word as libc::c_long);
+            let start = libc::syscall(libc::SYS_mmap, at, bytes, access, flags, file, offset);
+            ptr::with_exposed_provenance_mut(start as usize)
+        }
+    }
+    #[cfg(not(all(feature = "announced-threads", not(target_arch = "s390x"))))]
+    // SAFETY: the caller's duties.
+    unsafe {
+        libc::mmap(at, bytes, access, flags, -1, 0)
+    }
 }
 
 /// Gives a region, or whole pages of one, back to the system. False when the system refuses:
@@ -89,6 +135,10 @@ pub(crate) unsafe fn remap(
     // SAFETY: whole pages from `map`, whose addresses only the caller knows.
     let start = unsafe { libc::syscall(libc::SYS_mremap, start, from, to, flags) };
     set_errno(saved);
+    #[cfg(feature = "announced-threads")]
+    if start != -1 {
+        sandbox::note_remapped();
+    }
     (start != -1).then_some(ptr::with_exposed_provenance_mut(start as usize))
 }
 
@@ -128,12 +178,56 @@ pub(crate) unsafe fn discard(start: *mut u8, bytes: usize, page: usize) -> usize
     if inside == 0 {
         return 0;
     }
-    let saved = errno();
     let start = start.wrapping_add(skip);
+    #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+    if !sandbox::permits_advice() {
+        // SAFETY: whole pages inside the caller's bytes.
+        return unsafe { renew(start, inside) };
+    }
+    let saved = errno();
     // SAFETY: whole pages inside the caller's bytes.
     let result = unsafe { libc::syscall(libc::SYS_madvise, start, inside, libc::MADV_DONTNEED) };
     set_errno(saved);
     if result == 0 { inside } else { 0 }
+}
+
+/// [`discard`] of whole pages by fresh ones in their place.
+///
+/// # Safety
+/// The duties of [`discard`].
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+#[cold]
+unsafe fn renew(start: *mut u8, bytes: usize) -> usize {
+    const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    if !sandbox::may_renew() {
+        return 0;
+    }
+    let saved = errno();
+    // SAFETY: the contents of these pages are not needed (caller).
+    let renewed =
+        (0..2).any(|_| unsafe { mmap(start.cast(), bytes, READ_WRITE, FLAGS) == start.cast() });
+    set_errno(saved);
+    if !renewed {
+        // Most refusals leave the pages as they are. If not, the process ends here, and not where
+        // another mapping has come to these addresses.
+        // SAFETY: the pages are the caller's.
+        unsafe { start.read_volatile() };
+        return 0;
+    }
+    bytes
+}
+
+/// Has the system clear these pages in each child. False when it refuses. Keeps errno.
+///
+/// # Safety
+/// Whole pages from [`map`], which are the caller's.
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+pub(crate) unsafe fn wipe_in_children(start: *mut u8, bytes: usize) -> bool {
+    let saved = errno();
+    // SAFETY: the pages are the caller's, and their contents in this process stay.
+    let result = unsafe { libc::syscall(libc::SYS_madvise, start, bytes, libc::MADV_WIPEONFORK) };
+    set_errno(saved);
+    result == 0
 }
 
 /// The size of an OS page, from the auxiliary vector: no system call.
@@ -153,6 +247,8 @@ pub(crate) fn page_size() -> usize {
 
 /// Locks a region in memory; false, with the reason in errno, when the system refuses.
 pub(crate) fn lock(start: *mut u8, bytes: usize) -> bool {
+    #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+    sandbox::note_locked();
     // SAFETY: mlock changes no contents.
     unsafe { libc::syscall(libc::SYS_mlock, start, bytes) == 0 }
 }

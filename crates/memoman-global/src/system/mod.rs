@@ -10,6 +10,8 @@
 //! | `signals.rs` | the calling thread's signals |
 //! | `errno.rs` | the calling thread's errno |
 //! | `key.rs` | a word of each thread, notice of the thread's end |
+//! | `child.rs` | children that no fork handler has prepared (shim) |
+//! | `sandbox.rs` | which system calls a sandbox permits (shim) |
 //! | `program.rs` | the process: its environment, files, forks, end |
 //! | `sanitizer.rs` | the stack of a report, from a sanitizer's runtime |
 //! | `windows/` | the files above that name the system, for Windows |
@@ -17,6 +19,8 @@
 pub(crate) mod env;
 pub(crate) mod stderr;
 
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+pub(crate) mod child;
 #[cfg(not(memoman_debug))]
 #[cfg_attr(windows, path = "windows/clock.rs")]
 pub(crate) mod clock;
@@ -29,6 +33,8 @@ pub(crate) mod key;
 pub(crate) mod memory;
 #[cfg_attr(windows, path = "windows/program.rs")]
 pub(crate) mod program;
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+pub(crate) mod sandbox;
 pub(crate) mod sanitizer;
 #[cfg_attr(windows, path = "windows/signals.rs")]
 pub(crate) mod signals;

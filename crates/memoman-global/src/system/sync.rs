@@ -204,6 +204,15 @@ pub(crate) fn this_thread() -> usize {
     }
 }
 
+/// Before a wait: see `system/child.rs`. True if what the caller waits for has changed.
+#[inline(always)]
+pub(crate) fn settle_child() -> bool {
+    #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+    return crate::system::child::settle();
+    #[cfg(not(all(feature = "announced-threads", not(memoman_debug))))]
+    false
+}
+
 /// Release build only: in the debug library threads meet at the lock alone.
 #[cfg(not(memoman_debug))]
 mod between_threads {
@@ -254,8 +263,14 @@ mod between_threads {
     /// errno.
     pub(crate) fn register_barrier() {
         const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
-        if cfg!(target_arch = "x86_64") && BARRIER.load(Ordering::Relaxed) == UNKNOWN {
-            let works = !is_filtered_at_load() && membarrier(REGISTER_PRIVATE_EXPEDITED);
+        let pays = cfg!(target_arch = "x86_64");
+        if (pays || cfg!(feature = "announced-threads"))
+            && BARRIER.load(Ordering::Relaxed) == UNKNOWN
+        {
+            let filtered = is_filtered_at_load();
+            #[cfg(feature = "announced-threads")]
+            crate::system::sandbox::note_from_the_start(filtered);
+            let works = !pays || (!filtered && membarrier(REGISTER_PRIVATE_EXPEDITED));
             BARRIER.store(if works { WORKS } else { MISSING }, Ordering::Relaxed);
         }
     }

@@ -243,3 +243,39 @@ fn works_where_the_system_refuses_to_let_threads_sleep() {
         assert_eq!(SUM.load(Ordering::Relaxed), 8000);
     });
 }
+
+/// As in a child that no fork handler has prepared.
+#[test]
+#[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+fn a_lost_lock_refuses_each_section_without_a_wait() {
+    for lock in [new(), inheriting()] {
+        let taken = lock.take().unwrap();
+        assert!(!lock.is_anothers_in_child());
+        thread::spawn(move || {
+            assert!(lock.is_anothers_in_child());
+            lock.lose();
+            for _ in 0..3 {
+                assert!(lock.is_lost() && lock.is_away());
+                assert_eq!(lock.take(), None);
+                assert_eq!(lock.try_with(|| ()), None);
+                assert!(!lock.pass());
+                // The process-wide instance refuses the section by itself.
+                assert!(lock.with(|| lock.is_lost()));
+                // A fork in such a child.
+                lock.prefork();
+                assert_eq!(lock.take(), None);
+                lock.closed();
+                lock.postfork();
+            }
+            lock.prefork();
+            lock.closed();
+            lock.postfork_child(true);
+            assert_eq!(lock.take(), None);
+        })
+        .join()
+        .unwrap();
+        // The section of a thread that is there after all ends without a trace.
+        lock.put_back(taken);
+        assert!(lock.is_lost());
+    }
+}

@@ -40,7 +40,9 @@ unsafe fn enter_slowly(heap: *mut ThreadHeap, purpose: usize) -> bool {
     // SAFETY: the heap is open, and any thread may access its gate.
     unsafe {
         while (*heap).gate.enter(purpose).is_err() {
-            if !(*heap).gate.has_guest() {
+            if sync::settle_child() {
+                // The gate is open, or the lock lost.
+            } else if !(*heap).gate.has_guest() {
                 sync::pause(turn);
                 turn = turn.saturating_add(1);
             } else if !LOCK.pass() {

@@ -268,6 +268,26 @@ impl Gate {
         self.closed.fetch_and(!LEFT_BEHIND, Ordering::Relaxed);
     }
 
+    /// A guest has closed the gate.
+    #[cfg(feature = "announced-threads")]
+    pub(crate) fn is_guests(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) & GUEST != 0
+    }
+
+    /// In such a child: the process does without the heap.
+    #[cfg(feature = "announced-threads")]
+    pub(crate) fn abandon(&self) {
+        self.closed.fetch_or(LEFT_BEHIND, Ordering::Relaxed);
+        self.closed
+            .fetch_and(FENCED | LEFT_BEHIND, Ordering::Relaxed);
+    }
+
+    /// In such a child: the forking thread that has closed the own gate is not in this process.
+    #[cfg(feature = "announced-threads")]
+    pub(crate) fn reopen(&self) {
+        self.closed.fetch_and(!FORK, Ordering::Relaxed);
+    }
+
     /// Opens the gate of an owner that no longer exists: in the child of a fork.
     pub(crate) fn forget(&self) {
         self.inside.store(0, Ordering::Relaxed);

@@ -138,6 +138,11 @@ pub(crate) unsafe fn link_word(address: usize) -> &'static AtomicUsize {
     unsafe { &*core::ptr::with_exposed_provenance(address) }
 }
 
+/// The models have no children that a handler has not prepared.
+pub(crate) fn settle_child() -> bool {
+    false
+}
+
 // loom has no barrier that other threads execute: in the model each side has its own.
 pub(crate) fn light_fence() {
     fence(Ordering::SeqCst);

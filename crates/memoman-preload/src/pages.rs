@@ -1,0 +1,109 @@
+//! `mprotect`, `madvise` and `mlock`, by which a program changes what the system does with pages:
+//! the mapping of a large block that is changed so is not kept for the next one.
+
+use core::ffi::{c_int, c_void};
+use core::mem;
+
+use crate::limits::is_worth_repeating;
+use crate::next::Next;
+
+static MPROTECT: Next = Next::of(c"mprotect");
+static PKEY_MPROTECT: Next = Next::of(c"pkey_mprotect");
+static MADVISE: Next = Next::of(c"madvise");
+static MLOCK: Next = Next::of(c"mlock");
+static MLOCK2: Next = Next::of(c"mlock2");
+static MLOCKALL: Next = Next::of(c"mlockall");
+
+/// Looks the next definitions up, when this library is loaded: a signal handler may call these
+/// functions.
+pub(crate) fn look_up() {
+    for one in [
+        &MPROTECT,
+        &PKEY_MPROTECT,
+        &MADVISE,
+        &MLOCK,
+        &MLOCK2,
+        &MLOCKALL,
+    ] {
+        let _ = one.definition();
+    }
+}
+
+/// Calls the next definition of `$next`, which has this type, with these arguments.
+macro_rules! next {
+    ($next:ident: fn($($type:ty),*), $($argument:expr),*) => {{
+        let found = $next.definition();
+        if found.is_null() {
+            memoman_global::set_errno(libc::ENOSYS);
+            return -1;
+        }
+        // SAFETY: every definition of the name has this type; the caller keeps its duties.
+        unsafe {
+            let next: unsafe extern "C" fn($($type),*) -> c_int = mem::transmute(found);
+            next($($argument),*)
+        }
+    }};
+}
+
+/// Access that blocks have in any case.
+const READ_AND_WRITE: c_int = libc::PROT_READ | libc::PROT_WRITE;
+
+/// POSIX's `mprotect`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mprotect(start: *mut c_void, bytes: usize, access: c_int) -> c_int {
+    if access != READ_AND_WRITE {
+        memoman_global::note_changed_pages(start.addr(), bytes);
+    }
+    let protect = || next!(MPROTECT: fn(*mut c_void, usize, c_int), start, bytes, access);
+    let result = protect();
+    if result != 0 && is_worth_repeating() {
+        return protect();
+    }
+    result
+}
+
+/// Linux's `pkey_mprotect`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pkey_mprotect(
+    start: *mut c_void,
+    bytes: usize,
+    access: c_int,
+    key: c_int,
+) -> c_int {
+    memoman_global::note_changed_pages(start.addr(), bytes);
+    next!(PKEY_MPROTECT: fn(*mut c_void, usize, c_int, c_int), start, bytes, access, key)
+}
+
+/// Linux's `madvise`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int {
+    // Other advice is about contents and speed.
+    if matches!(
+        advice,
+        libc::MADV_DONTFORK | libc::MADV_WIPEONFORK | libc::MADV_DONTDUMP
+    ) {
+        memoman_global::note_changed_pages(start.addr(), bytes);
+    }
+    next!(MADVISE: fn(*mut c_void, usize, c_int), start, bytes, advice)
+}
+
+/// POSIX's `mlock`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mlock(start: *const c_void, bytes: usize) -> c_int {
+    memoman_global::note_changed_pages(start.addr(), bytes);
+    next!(MLOCK: fn(*const c_void, usize), start, bytes)
+}
+
+/// Linux's `mlock2`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mlock2(start: *const c_void, bytes: usize, flags: libc::c_uint) -> c_int {
+    memoman_global::note_changed_pages(start.addr(), bytes);
+    next!(MLOCK2: fn(*const c_void, usize, libc::c_uint), start, bytes, flags)
+}
+
+/// POSIX's `mlockall`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mlockall(flags: c_int) -> c_int {
+    memoman_global::note_locked_pages();
+    next!(MLOCKALL: fn(c_int), flags)
+}
