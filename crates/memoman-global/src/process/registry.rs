@@ -372,7 +372,7 @@ pub(crate) unsafe fn leave_behind(heap: *mut ThreadHeap) {
         (*heap).gate.abandon();
         ThreadHeap::cool(heap);
         // Blocks of it that are freed are not used again, nor counted: see `remote`.
-        (*heap).inbox.open();
+        (*heap).inbox.forget();
         (*heap).shared.owned.store(false, Ordering::Relaxed);
     }
     idleness::forget_pending();
