@@ -22,13 +22,17 @@ fn zero_bytes_give_unique_pointers() {
             // SAFETY: NULL allocates.
             unsafe { heap::realloc(ptr::null_mut(), 0) },
         ];
+        // In the shim these are addresses without memory, which the figures do not count, where no
+        // alignment is asked for.
+        let apart = cfg!(feature = "late-checks");
         for (index, block) in blocks.iter().enumerate() {
             assert!(!block.is_null());
             assert!(!blocks[..index].contains(block));
+            let usable = if apart && index != 4 { 0 } else { 24 };
             // SAFETY: a live block.
-            assert_eq!(unsafe { heap::usable_size(*block) }, 24);
+            assert_eq!(unsafe { heap::usable_size(*block) }, usable);
         }
-        assert_eq!(heap::stats().live_blocks, 6);
+        assert_eq!(heap::stats().live_blocks, if apart { 1 } else { 6 });
         blocks.into_iter().for_each(free);
         assert_eq!(heap::stats().live_blocks, 0);
         assert!(heap::validate());
