@@ -50,21 +50,24 @@ pub(crate) fn note(start: usize, bytes: usize) {
     }
 }
 
-/// Notes the block that begins in the unit at `at`, if it has one of these bytes. True if the map
-/// has a word for the unit.
+/// Notes the block that begins in the unit at `at`, if it has one of these bytes. True if a block,
+/// a heap or a region is there. (The words of freed blocks stay, also inside a later block.)
 #[cfg(feature = "late-checks")]
 fn note_in(at: usize, start: usize, bytes: usize) -> bool {
     let Some(entry) = map::entry(at) else {
         return false;
     };
     let word = entry.load(Ordering::Relaxed);
-    if let Some((mapping, Use::Block)) = Mapping::of_word(word, at)
-        && mapping.start < start.saturating_add(bytes)
-        && start < mapping.end()
-    {
-        let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
-        // (A thread that changes the word meanwhile resizes or frees the block.)
-        let _ = entry.compare_exchange(word, mapping_word::changed(word), set, seen);
+    match Mapping::of_word(word, at) {
+        Some((_, Use::Spare(_))) => return false,
+        Some((mapping, Use::Block))
+            if mapping.start < start.saturating_add(bytes) && start < mapping.end() =>
+        {
+            let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+            // (A thread that changes the word meanwhile resizes or frees the block.)
+            let _ = entry.compare_exchange(word, mapping_word::changed(word), set, seen);
+        }
+        _ => {}
     }
     !word.is_null()
 }
