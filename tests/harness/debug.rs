@@ -138,6 +138,10 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
         ],
     ),
     (
+        "The debug library keeps no mappings, writes to freed blocks, and holds them in quarantine.",
+        &["changed_pages.c", "near_limits.c"],
+    ),
+    (
         "The debug library is not for a sandbox that ends the process at madvise.",
         &["sandboxed_strictly.c"],
     ),
