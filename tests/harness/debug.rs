@@ -138,7 +138,7 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
         ],
     ),
     (
-        "The debug library keeps no mappings, writes to freed blocks, and holds them in quarantine.",
+        "The debug library keeps no mappings. It writes to freed blocks, and keeps some of them.",
         &["changed_pages.c", "near_limits.c"],
     ),
     (
