@@ -138,6 +138,10 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
         ],
     ),
     (
+        "The debug library keeps no mappings. It writes to freed blocks, and keeps some of them.",
+        &["changed_pages.c", "near_limits.c"],
+    ),
+    (
         "The debug library is not for a sandbox that ends the process at madvise.",
         &["sandboxed_strictly.c"],
     ),
