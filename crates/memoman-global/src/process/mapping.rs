@@ -35,8 +35,9 @@ const SPLIT_PART: usize = 3;
 const SPLIT_LEAST: usize = 128 << 10;
 const WHOLE_LEAST: usize = 5 << 20;
 /// A block that grows by at least this part moves into a spare that fits: copying a page takes less
-/// than a sixth of the time of a page fault. By less, too few new pages are needed.
-const COPIED_PART: usize = 2;
+/// than a sixth of the time of a page fault. By less, too few new pages are needed. (A buffer that
+/// grows by halves has this part left after its headroom.)
+const COPIED_PART: usize = 4;
 /// The least bytes of which pages are looked for before a copy: eight system calls.
 const LOOKED_AT_LEAST: usize = 512 << 10;
 /// A block that is cut to at most this, and to half, becomes one of the thread's heap.
@@ -335,7 +336,7 @@ fn shrink(
     spares::count_resized(mapping.bytes, shorter.bytes);
     if let Some(tail) = tail {
         // SAFETY: the end of the block, which the word does not describe any more.
-        unsafe { spares::discard(tail) };
+        unsafe { spares::retire(tail) };
     }
     Ok(block.as_ptr())
 }
