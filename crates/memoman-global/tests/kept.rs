@@ -122,6 +122,30 @@ fn blocks_of_changing_sizes_find_pages_in_memory() {
     });
 }
 
+/// The library maps a block aligned beyond a page anew each time.
+#[cfg(feature = "late-checks")]
+#[test]
+fn aligned_blocks_find_pages_in_memory() {
+    quietly("aligned_blocks_find_pages_in_memory", &[], || {
+        let mut blocks = [ptr::null_mut(); 8];
+        let mut replaced = |times: usize| {
+            for time in 0..times {
+                let (place, align) = (time * 5 % 8, OS_PAGE << (1 + time % 6));
+                free(blocks[place]);
+                blocks[place] = filled(heap::memalign(align, LARGE), LARGE);
+                assert!(blocks[place].addr().is_multiple_of(align));
+            }
+        };
+        replaced(400);
+        let before = faults();
+        replaced(400);
+        let faults = faults() - before;
+        // 400 blocks of 65 pages.
+        assert!(faults < 400 * 65 / 2, "{faults}");
+        blocks.into_iter().for_each(free);
+    });
+}
+
 #[test]
 fn blocks_that_are_cut_and_grow_find_pages_in_memory() {
     let name = "blocks_that_are_cut_and_grow_find_pages_in_memory";

@@ -57,7 +57,9 @@ pub(crate) fn allocate(
     let bytes = whole(bytes, page)?;
     spares::count_wanted(bytes);
     let kept = if align <= page {
-        reuse(bytes, zeroed)
+        reuse(bytes, zeroed, 1)
+    } else if cfg!(feature = "late-checks") {
+        reuse(bytes, zeroed, align)
     } else {
         None
     };
@@ -87,13 +89,14 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
     (bytes <= MAPPING_MOST).then_some(bytes)
 }
 
-/// A spare of `bytes`.
-fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
+/// A spare of `bytes` that begins at a multiple of `align`, a power of two.
+fn reuse(bytes: usize, zeroed: bool, align: usize) -> Option<Mapping> {
     // A spare that has to be cleared is not grown: fresh pages need no clearing. Nor is one where a
-    // filter may end the process at `mremap`, which other allocators call in `realloc` only.
-    let is_grown = !zeroed && !sync::expects_filter();
+    // filter may end the process at `mremap`, which other allocators call in `realloc` only. Nor
+    // is an aligned one, which may move.
+    let is_grown = !zeroed && align == 1 && !sync::expects_filter();
     let or_less = is_grown.then_some(bytes / GROWN_PART);
-    let (mut mapping, clean) = spares::take(bytes, or_less)?;
+    let (mut mapping, clean) = spares::take(bytes, or_less, align)?;
     if mapping.bytes < bytes {
         return grown(mapping, bytes);
     }
@@ -418,7 +421,7 @@ fn grow_into_spare(mapping: Mapping, bytes: usize) -> Option<Mapping> {
     if mapping.bytes >= LOOKED_AT_LEAST && !memory::is_in_memory(mapping.block(), mapping.bytes) {
         return None;
     }
-    let (mut spare, _) = spares::take(bytes, None)?;
+    let (mut spare, _) = spares::take(bytes, None, 1)?;
     retire_tail(&mut spare, bytes, part_to_cut(bytes));
     // SAFETY: both are this thread's, and the spare is the longer one. The former block is not used
     // any more.
