@@ -122,6 +122,90 @@ fn blocks_of_changing_sizes_find_pages_in_memory() {
     });
 }
 
+/// The library maps a block aligned beyond a page anew each time.
+#[cfg(feature = "late-checks")]
+#[test]
+fn aligned_blocks_find_pages_in_memory() {
+    quietly("aligned_blocks_find_pages_in_memory", &[], || {
+        let mut blocks = [ptr::null_mut(); 8];
+        let mut replaced = |times: usize| {
+            for time in 0..times {
+                let (place, align) = (time * 5 % 8, OS_PAGE << (1 + time % 6));
+                free(blocks[place]);
+                blocks[place] = filled(heap::memalign(align, LARGE), LARGE);
+                assert!(blocks[place].addr().is_multiple_of(align));
+            }
+        };
+        replaced(400);
+        let before = faults();
+        replaced(400);
+        let faults = faults() - before;
+        // 400 blocks of 65 pages.
+        assert!(faults < 400 * 65 / 2, "{faults}");
+        blocks.into_iter().for_each(free);
+    });
+}
+
+#[test]
+fn blocks_that_are_cut_and_grow_find_pages_in_memory() {
+    let name = "blocks_that_are_cut_and_grow_find_pages_in_memory";
+    quietly(name, &[], || {
+        let touch = |block: *mut u8, bytes| {
+            for at in (0..bytes).step_by(OS_PAGE) {
+                // SAFETY: a byte of a live block.
+                unsafe { block.add(at).write(1) };
+            }
+        };
+        let mut one = heap::malloc(4 * MIB);
+        let mut cut_and_grown = |times| {
+            for _ in 0..times {
+                one = resized(resized(one, 2 * MIB), 4 * MIB);
+                touch(one, 4 * MIB);
+            }
+        };
+        cut_and_grown(10);
+        let before = faults();
+        cut_and_grown(50);
+        assert!(faults() - before < 100, "{}", faults() - before);
+        free(one);
+
+        // The library does not look for pages in memory, so it copies no block from 512 KiB on.
+        if !cfg!(feature = "late-checks") {
+            return;
+        }
+        // Every other block grows by a half, or is cut when it has become too large.
+        let (most, mut below) = (3 * MIB, random());
+        let mut blocks = [(ptr::null_mut(), 0); 16];
+        let mut changed = |times: usize| {
+            let mut pages = 0;
+            for time in 0..times {
+                let (place, mut bytes) = (below(blocks.len()), LARGE + below(most - LARGE));
+                let (block, old) = blocks[place];
+                blocks[place].0 = if time % 2 == 0 || old == 0 {
+                    free(block);
+                    heap::malloc(bytes)
+                } else {
+                    bytes = old + old / 2;
+                    if bytes > most {
+                        bytes = most / 3;
+                    }
+                    resized(block, bytes)
+                };
+                blocks[place].1 = bytes;
+                touch(blocks[place].0, bytes);
+                pages += bytes / OS_PAGE;
+            }
+            pages
+        };
+        changed(1000);
+        let before = faults();
+        let pages = changed(4000);
+        let faults = faults() - before;
+        assert!(faults < pages / 8, "{faults} faults, {pages} pages");
+        blocks.into_iter().for_each(|(block, _)| free(block));
+    });
+}
+
 #[test]
 fn spares_are_bounded() {
     quietly("spares_are_bounded", &[], || {

@@ -36,8 +36,9 @@ const SPLIT_PART: usize = 3;
 const SPLIT_LEAST: usize = 128 << 10;
 const WHOLE_LEAST: usize = 5 << 20;
 /// A block that grows by at least this part moves into a spare that fits: copying a page takes less
-/// than a sixth of the time of a page fault. By less, too few new pages are needed.
-const COPIED_PART: usize = 2;
+/// than a sixth of the time of a page fault. By less, too few new pages are needed. (A buffer that
+/// grows by halves has this part left after its headroom.)
+const COPIED_PART: usize = 4;
 /// The least bytes of which pages are looked for before a copy: eight system calls.
 const LOOKED_AT_LEAST: usize = 512 << 10;
 /// A block that is cut to at most this, and to half, becomes one of the thread's heap.
@@ -57,7 +58,9 @@ pub(crate) fn allocate(
     let bytes = whole(bytes, page)?;
     spares::count_wanted(bytes);
     let kept = if align <= page {
-        reuse(bytes, zeroed)
+        reuse(bytes, zeroed, 1)
+    } else if cfg!(feature = "late-checks") {
+        reuse(bytes, zeroed, align)
     } else {
         None
     };
@@ -87,13 +90,14 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
     (bytes <= MAPPING_MOST).then_some(bytes)
 }
 
-/// A spare of `bytes`.
-fn reuse(bytes: usize, zeroed: bool) -> Option<Mapping> {
+/// A spare of `bytes` that begins at a multiple of `align`, a power of two.
+fn reuse(bytes: usize, zeroed: bool, align: usize) -> Option<Mapping> {
     // A spare that has to be cleared is not grown: fresh pages need no clearing. Nor is one where a
-    // filter may end the process at `mremap`, which other allocators call in `realloc` only.
-    let is_grown = !zeroed && permits_remapping();
+    // filter may end the process at `mremap`, which other allocators call in `realloc` only. Nor
+    // is an aligned one, which may move.
+    let is_grown = !zeroed && align == 1 && permits_remapping();
     let or_less = is_grown.then_some(bytes / GROWN_PART);
-    let (mut mapping, clean) = spares::take(bytes, or_less)?;
+    let (mut mapping, clean) = spares::take(bytes, or_less, align)?;
     if mapping.bytes < bytes {
         return grown(mapping, bytes);
     }
@@ -348,7 +352,7 @@ fn shrink(
     spares::count_resized(mapping.bytes, shorter.bytes);
     if let Some(tail) = tail {
         // SAFETY: the end of the block, which the word does not describe any more.
-        unsafe { spares::discard(tail) };
+        unsafe { spares::retire(tail) };
     }
     Ok(block.as_ptr())
 }
@@ -435,7 +439,7 @@ fn grow_into_spare(mapping: Mapping, bytes: usize) -> Option<Mapping> {
     if mapping.bytes >= LOOKED_AT_LEAST && !memory::is_in_memory(mapping.block(), mapping.bytes) {
         return None;
     }
-    let (mut spare, _) = spares::take(bytes, None)?;
+    let (mut spare, _) = spares::take(bytes, None, 1)?;
     retire_tail(&mut spare, bytes, part_to_cut(bytes));
     // SAFETY: both are this thread's, and the spare is the longer one. The former block is not used
     // any more.

@@ -96,12 +96,25 @@ impl Slots {
     /// Takes a mapping out: the smallest of at least `bytes`; else, with `or_less`, the largest of
     /// at least `or_less`. None if there is none, or other threads are faster every time. O(slots).
     pub(crate) fn take(&self, bytes: usize, or_less: Option<usize>) -> Option<Mapping> {
+        self.take_aligned(bytes, or_less, 1)
+    }
+
+    /// [`take`](Slots::take) of a mapping that begins at a multiple of `align`, a power of two.
+    pub(crate) fn take_aligned(
+        &self,
+        bytes: usize,
+        or_less: Option<usize>,
+        align: usize,
+    ) -> Option<Mapping> {
         for _ in 0..2 {
             let mut best: Option<(&AtomicUsize, usize)> = None;
             let mut best_bytes = 0;
             for slot in self.used() {
                 let seen = slot.load(Ordering::Relaxed);
-                let new = unpack(seen).bytes;
+                let Mapping { start, bytes: new } = unpack(seen);
+                if align > 1 && start & (align - 1) != 0 {
+                    continue;
+                }
                 let better = if best_bytes >= bytes && best_bytes > 0 {
                     new >= bytes && new < best_bytes
                 } else {

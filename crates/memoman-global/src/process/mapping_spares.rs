@@ -327,10 +327,10 @@ pub(crate) fn test_all() {
     }
 }
 
-/// Takes a mapping of at least `bytes`, or of at least `or_less`. With true, it reads as zero. Its
-/// word in the map is still a spare's.
-pub(crate) fn take(bytes: usize, or_less: Option<usize>) -> Option<(Mapping, bool)> {
-    let mapping = SLOTS.take(bytes, or_less)?;
+/// Takes a mapping of at least `bytes`, or of at least `or_less`, that begins at a multiple of
+/// `align`, a power of two. With true, it reads as zero. Its word in the map is still a spare's.
+pub(crate) fn take(bytes: usize, or_less: Option<usize>, align: usize) -> Option<(Mapping, bool)> {
+    let mapping = SLOTS.take_aligned(bytes, or_less, align)?;
     // SAFETY: taken out, so it is this thread's; large blocks are served without a lock.
     unsafe { marks::test(mapping) };
     let word = map::owner_outlined(mapping.start);
