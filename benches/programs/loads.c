@@ -240,6 +240,53 @@ static void *batches_over(void *number) {
     return NULL;
 }
 
+/* One thread allocates 64 bytes 4,096 times, the other frees these blocks, the newest batch first;
+ * at most 100 batches wait. */
+static void *batches_deep(void *number) {
+    enum { BATCH = 4096, DEPTH = 100 };
+    static void **waiting[DEPTH];
+    static int count;
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    for (long i = 0; i < times / 4 + 1; i++) {
+        void **batch = NULL;
+        if (number == NULL) {
+            batch = had(BATCH * sizeof *batch);
+            for (int k = 0; k < BATCH; k++) batch[k] = had(64);
+        }
+        for (int done = 0; !done;) {
+            pthread_mutex_lock(&mutex);
+            if (number == NULL && count < DEPTH) waiting[count++] = batch, done = 1;
+            if (number != NULL && count > 0) batch = waiting[--count], done = 1;
+            pthread_mutex_unlock(&mutex);
+            if (!done) sched_yield();
+        }
+        if (number == NULL) continue;
+        for (int k = 0; k < BATCH; k++) free(batch[k]);
+        free(batch);
+    }
+    return NULL;
+}
+
+/* One thread allocates 200,000 blocks, mostly of 8 and 16 bytes, and frees four fifths of them; the
+ * others live until the next round. */
+static void *survivors(void *number) {
+    enum { COUNT = 200000, STAY = COUNT / 5 };
+    static void *blocks[COUNT];
+    uint64_t state = seeded(number);
+    for (long round = 0; round < times / 200 + 1; round++) {
+        int stay = (int)(round % 5) * STAY;
+        for (int i = 0; i < COUNT; i++)
+            if (blocks[i] == NULL) {
+                uint64_t kind = next(&state) % 8;
+                blocks[i] = had(kind < 6 ? 8 + kind / 3 * 8 : kind == 6 ? 48 : 200);
+            }
+        for (int i = 0; i < COUNT; i++)
+            if (i < stay || i >= stay + STAY) free(blocks[i]), blocks[i] = NULL;
+    }
+    for (int i = 0; i < COUNT; i++) free(blocks[i]);
+    return NULL;
+}
+
 /* One thread replaces random ones of ten buffers of 5 to 25 MiB and writes to every fourth page. */
 static void *huge(void *number) {
     static char *buffers[10];
@@ -349,6 +396,7 @@ static const struct {
     {"fill-and-empty", fill_and_empty, 1},
     {"append", append, 1},
     {"huge", huge, 1},
+    {"survivors", survivors, 1},
     {"random-2", random_sizes, 2},
     {"batch-2", batch, 2},
     {"tight-2", tight, 2},
@@ -357,6 +405,7 @@ static const struct {
     {"large-2", large, 2},
     {"neighbours", neighbours, 2},
     {"batches-over", batches_over, 2},
+    {"batches-deep", batches_deep, 2},
     {"server", server, 1},
     {"generations", generations, 1},
 };

@@ -250,8 +250,8 @@ fn an_outbox_holds_32_kib_at_most() {
     }
 }
 
-/// A request takes whole chains, so that blocks stay in the order in which they were freed: one long
-/// chain of its size is enough, and of other sizes no more are taken than bring 16 blocks.
+/// A request takes whole chains, so that blocks stay in the order in which they were freed: one
+/// long chain of its size is enough, and of other sizes no more are taken than bring 16 blocks.
 #[test]
 fn a_request_takes_chains_as_a_whole() {
     let (owner, other, newest) = eight(40);

@@ -197,6 +197,33 @@ fn drained_blocks_can_be_allocated_again_64_at_a_time() {
     assert!(!bed.keep(blocks.pop().unwrap()));
 }
 
+/// The header after a block is tested as the block is freed; in the shim of 64-bit targets, as it
+/// is handed out again.
+#[test]
+fn a_block_before_an_overwritten_header_is_not_handed_out() {
+    let bed = Bed::new();
+    bed.make_room(100, 10);
+    let block = bed.malloc(100).unwrap();
+    let _next = bed.malloc(100).unwrap();
+    // SAFETY: the header of a block of the bed's heap, restored below; only the bed uses the heap.
+    unsafe {
+        let header = block.as_ptr().add(Tlsf::block_size(block.as_ptr()));
+        let header = header.cast::<usize>();
+        let sound = header.read();
+        header.write(sound ^ 1 << 60);
+        let late = cfg!(all(feature = "late-checks", target_pointer_width = "64"));
+        assert_eq!(bed.keep(block), late);
+        let take = || ThreadHeap::take(bed.heap, calls::class_of(100));
+        assert_eq!(
+            matches!(take(), Taken::Smashed(found) if found == block),
+            late
+        );
+        header.write(sound);
+        assert!(late || bed.keep(block));
+        assert!(matches!(take(), Taken::Block(taken) if taken == block));
+    }
+}
+
 #[test]
 fn a_surplus_pool_ends_a_drain_without_a_pause() {
     let (bed, _) = Bed::full(200);

@@ -19,9 +19,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::allocator::ALIGN;
 use crate::process::map;
 
-/// The small classes, one for each block size up to 128 quanta: class `c` has the blocks of `c`
+/// The small classes, one for each block size below 128 quanta: class `c` has the blocks of `c`
 /// quanta, header included.
-pub(crate) const SMALL: usize = 129;
+pub(crate) const SMALL: usize = 128;
 /// All classes. From 128 quanta on, the core cuts blocks at the edges of its bins, which are four
 /// quanta apart, and eight from 256 quanta on: a class has the blocks from one edge to the next.
 pub(crate) const CLASSES: usize = 192;
@@ -101,7 +101,7 @@ pub(crate) struct Cache {
     /// Room of each class: its cached blocks and `left`.
     rooms: [u32; CLASSES],
     /// Blocks that found no room, less the room their class has got for them.
-    turned_away: [u16; CLASSES],
+    turned_away: [u32; CLASSES],
     /// Misses of each class, until it may have room.
     misses: [u8; CLASSES],
     /// The class that [`Cache::next_to_shrink`] returned last.
@@ -190,9 +190,9 @@ impl Cache {
     }
 
     #[inline(always)]
-    pub(crate) unsafe fn turned(this: *mut Cache, class: usize) -> *mut u16 {
+    pub(crate) unsafe fn turned(this: *mut Cache, class: usize) -> *mut u32 {
         // SAFETY: an element of the array: `class` is below [`CLASSES`] (caller).
-        unsafe { (&raw mut (*this).turned_away).cast::<u16>().add(class) }
+        unsafe { (&raw mut (*this).turned_away).cast::<u32>().add(class) }
     }
 
     /// Cached blocks of a class.
@@ -314,14 +314,13 @@ impl Cache {
             }
             let most = blocks_in(bytes().clamp(CLASS_LEAST, CLASS_MOST), class);
             let beyond = (most as u32).saturating_sub(*room);
-            // (No more than `turned_away`.)
-            let mut more = u32::from(*turned).min(*room / 2 + 1).min(beyond) as u16;
+            let mut more = (*turned).min(*room / 2 + 1).min(beyond);
             if (*this).room_bytes >= ROOM_FREELY && ROOMS.load(Ordering::Relaxed) >= ROOMS_MOST {
                 more = 0;
             }
             *turned -= more;
-            (*Cache::class(this, class)).left += usize::from(more);
-            Cache::resize(this, class, *room + u32::from(more));
+            (*Cache::class(this, class)).left += more as usize;
+            Cache::resize(this, class, *room + more);
         }
     }
 
@@ -354,8 +353,7 @@ impl Cache {
             let room = *Cache::room(this, class) as usize;
             let turned = Cache::turned(this, class);
             *turned = (*turned).saturating_add(1);
-            let many = (SURPLUS * room).min(usize::from(u16::MAX) - 1);
-            usize::from(*turned) > many && room > blocks_in(CLASS_LEAST, class)
+            *turned as usize > SURPLUS * room && room > blocks_in(CLASS_LEAST, class)
         }
     }
 

@@ -92,7 +92,7 @@ pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, less: Less) -> *mut u8 
         if !ThreadHeap::try_enter(heap) {
             return malloc(heap, less.bytes());
         }
-        match Cache::take(ThreadHeap::cache(heap), less.class()) {
+        match ThreadHeap::take(heap, less.class()) {
             Taken::Block(block) => {
                 let block = ThreadHeap::hand_out(heap, block);
                 ThreadHeap::leave(heap);
@@ -116,7 +116,7 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             return beside(ALIGN, bytes);
         }
         if bytes <= CACHED_MAX {
-            match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
+            match ThreadHeap::take(heap, class_of(bytes)) {
                 Taken::Block(block) => {
                     let block = ThreadHeap::hand_out(heap, block);
                     leave(heap);
@@ -153,11 +153,21 @@ unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
     // SAFETY: the owner, inside its gate (caller), which it leaves here.
     unsafe {
         let class = class_of(bytes);
-        let taken = Cache::take(ThreadHeap::cache(heap), class);
-        Cache::give_up(ThreadHeap::cache(heap), class);
+        let found = match Cache::take(ThreadHeap::cache(heap), class) {
+            Taken::Smashed(block) => {
+                Cache::give_up(ThreadHeap::cache(heap), class);
+                Some((Misuse::SmashedLink, block))
+            }
+            // Its link is sound: the header after it has been written to.
+            Taken::Block(block) => {
+                let misuse = ThreadHeap::tlsf(heap).probe(block).err();
+                Some((misuse.unwrap_or(Misuse::NotABlock), block))
+            }
+            Taken::Nothing => None,
+        };
         ThreadHeap::leave(heap);
-        if let Taken::Smashed(block) = taken {
-            misuse::report_global(Misuse::SmashedLink, block.as_ptr());
+        if let Some((misuse, block)) = found {
+            misuse::report_global(misuse, block.as_ptr());
         }
     }
     ptr::null_mut()
@@ -179,7 +189,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             let wanted = class.unwrap_or(CLASSES);
             collected = ThreadHeap::collect(heap, 2 * TAKEN_AT_ONCE, Some(wanted));
             if let Some(class) = class
-                && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class)
+                && let Taken::Block(block) = ThreadHeap::take(heap, class)
             {
                 ThreadHeap::hand_out(heap, block);
                 result = Ok(block);
