@@ -92,6 +92,11 @@ CASE(overflow_freed_by_other_thread) {
 }
 CASE(overflow_never_freed) { write_at(get(n), (ptrdiff_t)n, 'A', 32); }
 CASE(overflow_by_1_never_freed) { write_at(get(n), (ptrdiff_t)n, 'A', 1); }
+CASE(overflow_at_31) {
+    block p = get(n);
+    write_at(p, (ptrdiff_t)n + 31, 'A', 1);
+    put(p);
+}
 CASE(write_into_empty) {
     block p = get(0);
     write_at(p, 0, 'A', 1 + n % 8);
@@ -136,6 +141,7 @@ CASE(underflow_of_aligned) {
     write_at(p, -8, 'A', 8);
     put(p);
 }
+CASE(underflow_of_zeros_never_freed) { write_at(get(n), -32, 0, 8); }
 CASE(underflow_never_freed) { write_at(get(n), -16, 'A', 16); }
 
 // ---- writes and reads after free ----

@@ -40,13 +40,13 @@ const SHIMS: [Shim; 2] = [
         name: "cases",
         build: "release",
         file: "libmemoman_preload.so",
-        least: [510, 517],
+        least: [514, 521],
     },
     Shim {
         name: "cases-debug",
         build: "debug",
         file: "libmemoman_preload-debug.so",
-        least: [648, 684],
+        least: [660, 696],
     },
 ];
 

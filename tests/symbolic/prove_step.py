@@ -27,7 +27,7 @@ import claripy
 from step import forgotten
 from step.invariants import check
 from step.machine import Machine
-from step.scenes import LAYOUTS, OPEN, PIECES, SCENES
+from step.scenes import LAYOUTS, PIECES, SCENES
 from step.solver import Solver
 from step.words import Contradiction, TooLong, Undecided, cases
 
@@ -76,7 +76,7 @@ def run_piece(library, name, layout, piece, limit):
     invariants. The piece: which of the two, its number, and the number of pieces."""
     result, solver, began = Result(name, layout, piece), Solver(limit), time.monotonic()
     what, index, count = piece
-    scene = Piece(functools.partial((SCENES | OPEN)[name], layout=layout), index, count)
+    scene = Piece(functools.partial(SCENES[name], layout=layout), index, count)
     try:
         (run_code if what == "code" else run_invariants)(result, solver, scene, library)
     except Undecided as reason:
@@ -143,7 +143,7 @@ def main():
     )
     parser.add_argument("library", nargs="?")
     parser.add_argument("--planted", help="scenes with a planted bug, separated by commas")
-    parser.add_argument("--scene", action="append", choices=SCENES | OPEN, help="only this one")
+    parser.add_argument("--scene", action="append", choices=SCENES, help="only this one")
     parser.add_argument("--layout", action="append", choices=LAYOUTS, help="only this one")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="pieces at a time (the processors)"
@@ -206,7 +206,7 @@ def forget(scenes, limit):
     """The invariants' part of the scenes, once without each line that writes in one of them."""
     failed, seen = False, set()
     for name in scenes:
-        scene, solver = functools.partial((SCENES | OPEN)[name], layout=LAYOUTS[0]), Solver(limit)
+        scene, solver = functools.partial(SCENES[name], layout=LAYOUTS[0]), Solver(limit)
         for line in forgotten.lines(solver, scene):
             if line not in seen:
                 seen.add(line)

@@ -128,6 +128,8 @@ impl By {
     }
 }
 
+/// The site of a free that has not been: no address, and not 0, which an overwriting may leave.
+const NOT_FREED: usize = !0xDEB6;
 /// First word of a gap, XORed with the base's address.
 const GAP: usize = 0xF1A6_5EED_DEB6_6A90_u64 as usize;
 
@@ -143,21 +145,6 @@ fn mix(words: [usize; 7]) -> usize {
         hash ^= hash >> 29;
     }
     hash as usize
-}
-
-/// The first byte of `bytes` at `start` that is not `fill`.
-unsafe fn first_other(start: *const u8, bytes: usize, fill: u8) -> Option<*const u8> {
-    // SAFETY: the bytes may be read (caller).
-    unsafe {
-        let pattern = usize::from_ne_bytes([fill; WORD]);
-        let mut at = 0;
-        while at + WORD <= bytes && start.add(at).cast::<usize>().read_unaligned() == pattern {
-            at += WORD;
-        }
-        (at..bytes)
-            .map(|offset| start.add(offset))
-            .find(|byte| byte.read() != fill)
-    }
 }
 
 /// A block of the debug library: its payload address.
@@ -204,7 +191,7 @@ impl Block {
                 size,
                 lead,
                 allocated: calls.site,
-                freed: 0,
+                freed: NOT_FREED,
                 check: 0,
                 guard: [GUARD_FILL; GUARD],
             });
@@ -383,7 +370,7 @@ impl Block {
         }
     }
 
-    unsafe fn frames(self) -> usize {
+    pub(crate) unsafe fn frames(self) -> usize {
         // SAFETY: the record may be read (see `Block`).
         unsafe { ((*self.record()).state & FRAMES) >> FRAMES_SHIFT }
     }
@@ -438,7 +425,11 @@ impl Block {
                     record.number
                 },
                 allocated: record.allocated,
-                freed: record.freed,
+                freed: if record.freed == NOT_FREED {
+                    0
+                } else {
+                    record.freed
+                },
                 is_freed: state != State::Live,
                 // Of a released block, the free block's last word may lie over them.
                 frames: if state == State::Released {
@@ -451,7 +442,7 @@ impl Block {
         }
     }
 
-    unsafe fn fault(self, kind: Kind, place: *const u8) -> Fault {
+    pub(crate) unsafe fn fault(self, kind: Kind, place: *const u8) -> Fault {
         // SAFETY: the record may be read (see `Block`).
         let block = unsafe { self.known() };
         Fault {
@@ -459,27 +450,6 @@ impl Block {
             address: self.0,
             place,
             block,
-        }
-    }
-
-    /// Tests both guards, and the fill of a block in quarantine.
-    pub(crate) unsafe fn intact(self) -> Result<(), Fault> {
-        // SAFETY: a block of the core holds the sealed record, contents and guard (see `Block`).
-        unsafe {
-            let freed = self.state() == Some(State::Quarantined);
-            for (guard, kind) in [
-                (self.0.wrapping_sub(GUARD), Kind::Underflow),
-                (self.0.wrapping_add(self.size()), Kind::Overflow),
-            ] {
-                if let Some(place) = first_other(guard, GUARD, GUARD_FILL) {
-                    let kind = if freed { Kind::WriteAfterFree } else { kind };
-                    return Err(self.fault(kind, place));
-                }
-            }
-            if freed && let Some(place) = first_other(self.0, self.size().min(FILL_MAX), FREED) {
-                return Err(self.fault(Kind::WriteAfterFree, place));
-            }
-            Ok(())
         }
     }
 }

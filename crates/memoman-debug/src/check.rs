@@ -23,6 +23,8 @@ impl DebugTlsf {
             if let Some(Err(misuse)) = probed {
                 return Err(Fault::new(Kind::Core(misuse), ptr, block.known()));
             }
+            // The next header is where this size leads.
+            block.slack_intact(Tlsf::block_size(block.base()))?;
         }
         Ok(block)
     }
@@ -231,7 +233,11 @@ unsafe fn check_blocks(pool: Pool, live: &mut dyn FnMut(Block)) -> Option<Violat
                 live(block);
             }
             fault = if state.is_some() && block.fits(base.as_ptr(), usable) {
-                block.intact().err()
+                let slack = match state {
+                    Some(State::Live) => block.slack_intact(usable),
+                    _ => Ok(()),
+                };
+                block.intact().and(slack).err()
             } else {
                 Some(Fault::new(Kind::Record, block.payload(), None))
             };

@@ -299,6 +299,7 @@ impl DebugTlsf {
             let ledger = &mut *self.ledger();
             ledger.numbers = ledger.numbers.wrapping_add(1);
             let block = Block::lay(base.as_ptr(), lead, bytes, ledger.numbers, &self.calls());
+            block.guard_slack();
             block.fill(FRESH);
             self.count(1, Self::taken(block));
             Ok(NonNull::new_unchecked(block.payload()))

@@ -6,7 +6,8 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `block.rs` | a block's surroundings: record, guards, fill |
+//! | `block.rs` | a block's surroundings: its record |
+//! | `guard.rs` | its guards and fill |
 //! | `heap.rs` | an instance: allocate, free, figures |
 //! | `create.rs` | its creation |
 //! | `ledger.rs` | the state of an instance: queue, counters |
@@ -29,6 +30,7 @@ mod block;
 mod check;
 mod create;
 mod fault;
+mod guard;
 mod heap;
 mod inspect;
 mod ledger;

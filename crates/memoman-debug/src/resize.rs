@@ -106,8 +106,8 @@ impl DebugTlsf {
     /// Cuts the tail off, and fills it.
     unsafe fn shrink(self, block: Block, bytes: usize) -> Result<(), Refusal> {
         // SAFETY: a tested block (caller). The core shrinks an aligned block in place. The tail is
-        // then slack of this block, or the header and two links of a free remainder, which reaches
-        // to the old end or beyond.
+        // then slack of this block, which is guard, or the header and two links of a free
+        // remainder, which reaches to the old end or beyond.
         unsafe {
             let old_end = block.payload().wrapping_add(block.size());
             let total = block.lead() + bytes + GUARD + self.tail();
@@ -116,11 +116,9 @@ impl DebugTlsf {
             self.inner().realloc(base, total).map_err(refusal)?;
             self.count(0, Self::taken(block).wrapping_sub(before));
             block.resize(bytes, &self.calls());
-            let mut from = block.payload().wrapping_add(bytes + GUARD + self.tail());
+            block.guard_slack();
             let end = block.base().wrapping_add(Tlsf::block_size(block.base()));
-            fill(from, old_end.min(end), FREED);
-            from = end.wrapping_add(HEADER + 2 * WORD);
-            fill(from, old_end, FREED);
+            fill(end.wrapping_add(HEADER + 2 * WORD), old_end, FREED);
         }
         Ok(())
     }
@@ -149,6 +147,7 @@ impl DebugTlsf {
             match self.inner().realloc_aligned(base, align, total) {
                 Ok(base) => {
                     let new = Block::lay(base.as_ptr(), lead, bytes, number, &self.calls());
+                    new.guard_slack();
                     self.count(0, Self::taken(new).wrapping_sub(before));
                     if bytes > size {
                         let start = new.payload().wrapping_add(size);

@@ -248,10 +248,7 @@ ROLES = {"alone": ALONE, "first": FIRST, "last": LAST, "inner": INNER}
 SCENES = {
     **{f"free_after_used_before_{next_}": free(False, next_) for next_ in ("used", "free", "end")},
     **{f"free_after_free_before_{next_}": free(True, next_) for next_ in ("used", "end")},
-    **{
-        f"free_after_{name}_before_free": free(True, "free", ROLES[name])
-        for name in ("alone", "first")
-    },
+    **{f"free_after_{name}_before_free": free(True, "free", role) for name, role in ROLES.items()},
     "malloc_exact": malloc_exact(BLOCK_MIN, LINEAR_BELOW),
     "malloc_exact_from_1_KiB": malloc_exact(LINEAR_BELOW, EXACT_BELOW),
     "malloc_split": malloc_split,
@@ -259,11 +256,6 @@ SCENES = {
     "memalign_wilderness": memalign_wilderness(64),
     **{f"realloc_shrinks_before_{next_}": shrink(next_) for next_ in ("used", "free", "end")},
     **{f"realloc_grows_into_{name}": grow(role) for name, role in ROLES.items()},
-}
-# Not yet run to the end: only when they are named.
-OPEN = {
-    f"free_after_{name}_before_free": free(True, "free", ROLES[name])
-    for name in ("last", "inner")
 }
 # Scenes with many cases are run in so many pieces.
 PIECES = {

@@ -30,15 +30,27 @@ pub(crate) fn map_at(hint: usize, bytes: usize, prefault: bool) -> Option<*mut u
 }
 
 /// Addresses, as [`map`] gives them, without access to them.
+#[cfg(not(memoman_debug))]
 pub(crate) fn map_without_access(bytes: usize) -> Option<*mut u8> {
     map_as(0, bytes, libc::PROT_NONE, libc::MAP_NORESERVE)
+}
+
+/// Takes the access to whole pages of a region away, if the system can.
+///
+/// # Safety
+/// The pages came from [`map`], and nothing in them is used.
+#[cfg(memoman_debug)]
+pub(crate) unsafe fn forbid(start: *mut u8, bytes: usize) {
+    let replace = libc::MAP_NORESERVE | libc::MAP_FIXED;
+    map_as(start.addr(), bytes, libc::PROT_NONE, replace);
 }
 
 #[inline]
 fn map_as(hint: usize, bytes: usize, access: i32, more: i32) -> Option<*mut u8> {
     let saved = errno();
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more;
-    // SAFETY: a fresh anonymous mapping touches no existing memory.
+    // SAFETY: a fresh anonymous mapping touches no existing memory; `forbid` replaces pages that
+    // are not used.
     let start = unsafe { mmap(ptr::without_provenance_mut(hint), bytes, access, flags) };
     set_errno(saved);
     (start != libc::MAP_FAILED).then_some(start.cast())

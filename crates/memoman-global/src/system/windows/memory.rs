@@ -62,7 +62,15 @@ fn query(at: *mut u8) -> Option<MemoryInformation> {
     }
 }
 
+/// Nothing: what is behind a region stays accessible here.
+///
+/// # Safety
+/// None.
+#[cfg(memoman_debug)]
+pub(crate) unsafe fn forbid(_start: *mut u8, _bytes: usize) {}
+
 /// Nothing: the shim, which it is for, is not for Windows.
+#[cfg(not(memoman_debug))]
 pub(crate) fn map_without_access(_bytes: usize) -> Option<*mut u8> {
     None
 }
