@@ -124,11 +124,9 @@ impl Sums {
     }
 
     /// The figures.
-    pub(crate) fn measure(&self) -> Measure {
-        Measure {
-            fragmentation: fragmentation(self.measure.free_bytes, self.squares),
-            ..self.measure
-        }
+    pub(crate) fn finish(&mut self) -> &Measure {
+        self.measure.fragmentation = fragmentation(self.measure.free_bytes, self.squares);
+        &self.measure
     }
 }
 
@@ -175,7 +173,7 @@ impl Tlsf {
         // follows.
         unsafe { sums(self.control(), look) }
             .ok()
-            .map(|sums| sums.measure())
+            .map(|mut sums| *sums.finish())
     }
 }
 

@@ -114,6 +114,15 @@ impl Pool {
         Pool::new(unsafe { (*self.header()).prev })
     }
 
+    /// The address lies between the first block's payload and the pool's end.
+    ///
+    /// # Safety
+    /// The pool is live or validated.
+    pub(crate) unsafe fn holds(self, address: usize) -> bool {
+        // SAFETY: live or validated (caller).
+        address >= self.first_block().addr() && address < unsafe { self.end() }
+    }
+
     pub(crate) fn first_block(self) -> Block {
         Block::at(self.header().cast::<u8>().wrapping_add(FIRST))
     }

@@ -34,3 +34,12 @@ pub struct Stats {
     /// Number of requests refused for lack of memory.
     pub failed_requests: usize,
 }
+
+impl Stats {
+    /// The members in their order.
+    pub(crate) fn as_numbers(&self) -> &[usize] {
+        const MEMBERS: usize = size_of::<Stats>() / size_of::<usize>();
+        // SAFETY: a `repr(C)` struct of so many `usize`, and nothing else.
+        unsafe { &*core::ptr::from_ref(self).cast::<[usize; MEMBERS]>() }
+    }
+}

@@ -12,7 +12,7 @@
 use super::violation::{Checked, Invariant, broken};
 use super::walk::{turn, walk_pool};
 use crate::block::{Block, Header, Link};
-use crate::config::{BLOCK_MIN, QUANTUM};
+use crate::config::BLOCK_MIN;
 use crate::control::Control;
 use crate::hash::mix;
 use crate::pool::Pool;
@@ -327,7 +327,7 @@ unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
         let mut pool = Pool::new((*control).first_pool);
         while let Some(this) = pool {
             turn();
-            if address >= this.first_block().addr() && address < this.end() {
+            if this.holds(address) {
                 return Some(this);
             }
             pool = this.next();
@@ -419,19 +419,36 @@ unsafe fn may_hold(control: *mut Control, link: Link, bin: usize) -> bool {
 /// The header here is that of a free block of `bin`, inside a pool.
 #[inline(never)]
 unsafe fn looks_listed(control: *mut Control, block: Block, bin: usize) -> bool {
-    // SAFETY: the pools are validated (caller); the header is read only inside one, at an aligned
-    // address.
+    // SAFETY: the pools are validated (caller); the pool holds the address.
     unsafe {
-        let Some(pool) = pool_of(control, block.addr()) else {
-            return false;
-        };
-        if !block.addr().is_multiple_of(QUANTUM) {
-            return false;
+        match pool_of(control, block.addr()) {
+            Some(pool) => listed_in(control, pool, block, bin).is_some(),
+            None => false,
         }
+    }
+}
+
+/// The size of a block in the pool that holds this address, if the header here is that of a free
+/// block of `bin`.
+///
+/// # Safety
+/// The control structure and the pool are validated, and the pool holds the address.
+pub(crate) unsafe fn listed_in(
+    control: *mut Control,
+    pool: Pool,
+    block: Block,
+    bin: usize,
+) -> Option<usize> {
+    if !block.is_aligned() {
+        return None;
+    }
+    // SAFETY: the pool is validated and holds the address (caller), which is aligned.
+    unsafe {
         let header = block.header((*control).cookie);
         let size = header.size();
-        header.is_plain_free()
+        (header.is_plain_free()
             && (BLOCK_MIN..=pool.end() - block.addr()).contains(&size)
-            && (*control).bin_of_block(block, size) == bin
+            && (*control).bin_of_block(block, size) == bin)
+            .then_some(size)
     }
 }
