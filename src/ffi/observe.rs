@@ -227,7 +227,7 @@ mod imp {
     pub(crate) unsafe fn changed(tlsf: Tlsf, kind: EventKind, pointer: *mut u8, bytes: usize) {
         // SAFETY: live instance (caller).
         unsafe {
-            if tlsf.has_hooks() == Ok(true) {
+            if matches!(tlsf.has_hooks(), Ok(true)) {
                 tlsf.notify(&Event {
                     allocator: tlsf.as_raw(),
                     kind,
@@ -297,7 +297,7 @@ mod imp {
                 _ => 0,
             };
             let mut result = checker::perform(tlsf, call);
-            if result == Err(Refusal::Exhausted) {
+            if matches!(result, Err(Refusal::Exhausted)) {
                 let stats = checker::stats(tlsf);
                 if tlsf.ask_for_memory(tlsf.as_raw(), call.bytes, call.align, &stats) {
                     tlsf.withdraw_refusal();

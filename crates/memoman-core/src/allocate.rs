@@ -5,15 +5,16 @@
 use core::hint::{assert_unchecked, black_box};
 use core::ptr::{self, NonNull};
 
+use crate::aligned::search_any;
 use crate::block::{Block, Header};
-use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM_LOG2};
+use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM, QUANTUM_LOG2};
 use crate::control::{Control, WILDERNESS};
 use crate::free::form_free;
 use crate::free_list;
 use crate::front::{Front, Returned};
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::size_class::{LINEAR_BELOW, cut_and_bin, quanta_for};
+use crate::size_class::{LINEAR_BELOW, cut_and_bin, cut_size, large_bin, quanta_for};
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).
@@ -40,12 +41,12 @@ impl Tlsf {
             }
             let quanta = quanta_for(bytes);
             let size = quanta << QUANTUM_LOG2;
-            let (wanted, bin) = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
+            let (wanted, own) = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 (size, quanta)
             } else {
-                cut_and_bin(size)
+                (cut_size(size), large_bin(size))
             };
-            search_large::<Returned>(self, size, wanted, bin)
+            search_any(self, size, wanted, own, QUANTUM)
         }
     }
 
@@ -68,14 +69,14 @@ impl Tlsf {
             let hit = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 match pop_exact(control, size, quanta, true) {
                     Some(payload) => payload,
-                    // In a bin of one size, the cut size is the size itself.
-                    None if F::COMPACT => return search_large::<F>(self, size, size, quanta),
+                    None if F::COMPACT => return F::not_hit(self, size, size, quanta),
                     None => return search_small::<F>(self, size),
                 }
             } else {
                 let (wanted, bin) = cut_and_bin(size);
                 match pop_exact(control, wanted, bin, false) {
                     Some(payload) => payload,
+                    None if F::COMPACT => return F::not_hit(self, size, wanted, bin),
                     None => return search_large::<F>(self, size, wanted, bin),
                 }
             };
@@ -330,7 +331,11 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
 /// The instance is live; `size` is that of a request within the instance's limit, and `own` is its
 /// bin.
 #[inline(always)]
-unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Found, Refusal> {
+pub(crate) unsafe fn find_from(
+    control: *mut Control,
+    size: usize,
+    own: usize,
+) -> Result<Found, Refusal> {
     // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
     // tested before it is trusted.
     unsafe {

@@ -8,6 +8,7 @@
 
 use core::ptr::NonNull;
 
+use crate::aligned::search_any;
 use crate::block::{Block, FreeBlock};
 use crate::config::QUANTUM;
 use crate::instance::Tlsf;
@@ -21,8 +22,9 @@ pub trait Front {
     /// The result of `free`.
     type Freed;
 
-    /// True: one function merges a freed block with free neighbours of every kind. False: each kind
-    /// has its own function, which is faster and takes more code.
+    /// True: one function searches for every size and alignment, and one merges a freed block with
+    /// free neighbours of every kind. False: each kind has its own function, which is faster and
+    /// takes more code.
     const COMPACT: bool;
 
     /// Ends a call that allocates or resizes.
@@ -30,6 +32,13 @@ pub trait Front {
     /// # Safety
     /// The instance is live.
     unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> Self::Allocated;
+
+    /// Ends `malloc` of a compact front with a search, after a head that was no hit.
+    ///
+    /// # Safety
+    /// The instance is live; `size` is that of a request within its limit, `wanted` its
+    /// [`cut_size`](crate::size_class::cut_size), and `bin` the bin of that.
+    unsafe fn not_hit(tlsf: Tlsf, size: usize, wanted: usize, bin: usize) -> Self::Allocated;
 
     /// Ends `malloc` without a search: the request is zero or beyond the instance's largest, or
     /// the instance is intercepted.
@@ -80,6 +89,14 @@ impl Front for Returned {
     #[inline(always)]
     unsafe fn allocated(_: Tlsf, result: Self::Allocated) -> Self::Allocated {
         result
+    }
+
+    #[inline(always)]
+    unsafe fn not_hit(tlsf: Tlsf, size: usize, wanted: usize, bin: usize) -> Self::Allocated {
+        // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
+        let own = bin - usize::from(wanted != size);
+        // SAFETY: the caller's duties; an address of any quantum has no gap.
+        unsafe { search_any(tlsf, size, wanted, own, QUANTUM) }
     }
 
     #[inline(always)]

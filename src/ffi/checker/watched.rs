@@ -400,7 +400,7 @@ pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) {
     unsafe {
         let mut session = Session::open(tlsf);
         hook.set(tlsf);
-        if tlsf.has_hooks() == Ok(true) || marks::has_checker() {
+        if matches!(tlsf.has_hooks(), Ok(true)) || marks::has_checker() {
             if session.quiet.is_none() {
                 tlsf.intercept();
             }

@@ -28,6 +28,12 @@ impl<const ZEROED: bool> Front for C<ZEROED> {
     }
 
     #[inline(always)]
+    unsafe fn not_hit(_: Tlsf, _: usize, _: usize, _: usize) -> *mut c_void {
+        // Not compact.
+        ptr::null_mut()
+    }
+
+    #[inline(always)]
     unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> *mut c_void {
         // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
         unsafe {

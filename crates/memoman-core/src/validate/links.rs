@@ -433,6 +433,7 @@ unsafe fn looks_listed(control: *mut Control, block: Block, bin: usize) -> bool 
 ///
 /// # Safety
 /// The control structure and the pool are validated, and the pool holds the address.
+#[inline(always)]
 pub(crate) unsafe fn listed_in(
     control: *mut Control,
     pool: Pool,

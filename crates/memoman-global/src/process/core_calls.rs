@@ -31,7 +31,7 @@ pub(crate) unsafe fn allocate_inlined<const HOT: bool>(
         match result {
             Ok(block) => Ok(block),
             Err(refusal) => {
-                if refusal == Refusal::Exhausted {
+                if matches!(refusal, Refusal::Exhausted) {
                     tlsf.withdraw_refusal();
                 }
                 Err(refusal)

@@ -136,7 +136,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             {
                 ThreadHeap::hand_out(heap, block);
                 result = Ok(block);
-            } else if collected == Ok(TAKEN_AT_ONCE) {
+            } else if matches!(collected, Ok(TAKEN_AT_ONCE)) {
                 // The core hands out one more, and the inbox holds more.
                 collected = ThreadHeap::collect(heap, GIVEN_FOR_ONE, false);
             }
@@ -147,7 +147,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
                 Cache::missed(ThreadHeap::cache(heap), class, pool_bytes);
             }
             result = ThreadHeap::allocate(heap, ALIGN, bytes);
-            if result == Err(Refusal::Exhausted) {
+            if matches!(result, Err(Refusal::Exhausted)) {
                 result = retry(heap, ALIGN, bytes, &mut collected);
             } else if let Some(class) = class
                 && collected.is_ok()
@@ -178,14 +178,14 @@ pub(crate) unsafe fn retry(
     unsafe {
         if found.is_ok() && ThreadHeap::is_worth_a_look(heap) {
             *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, false);
-            if *found != Ok(0) {
+            if !matches!(*found, Ok(0)) {
                 result = ThreadHeap::allocate(heap, align, bytes);
             }
         }
-        if found.is_ok() && result == Err(Refusal::Exhausted) {
+        if found.is_ok() && matches!(result, Err(Refusal::Exhausted)) {
             *found = ThreadHeap::drain(heap);
             // Fewer would not last for the next calls.
-            if *found == Ok(GIVEN_AT_ONCE) {
+            if matches!(*found, Ok(GIVEN_AT_ONCE)) {
                 result = ThreadHeap::allocate(heap, align, bytes);
             }
         }
@@ -205,7 +205,7 @@ pub(crate) unsafe fn memalign(heap: *mut ThreadHeap, align: usize, bytes: usize)
         }
         let mut collected = Ok(0);
         let mut result = ThreadHeap::allocate(heap, align, bytes);
-        if result == Err(Refusal::Exhausted) {
+        if matches!(result, Err(Refusal::Exhausted)) {
             result = retry(heap, align, bytes, &mut collected);
         }
         finish(heap, collected.err(), align, bytes, result)

@@ -36,10 +36,7 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
                 .realloc_aligned(block, align, bytes)
                 .map(NonNull::as_ptr),
             _ => {
-                let block = match call.kind {
-                    EventKind::Memalign => session.memalign(align, bytes)?,
-                    _ => session.malloc_outlined(bytes)?,
-                };
+                let block = session.memalign(align, bytes)?;
                 marks::taken(session.name(), block, bytes);
                 Ok(block.as_ptr())
             }
