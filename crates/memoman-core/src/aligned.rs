@@ -181,7 +181,12 @@ unsafe fn carve<F: Front>(
     let wanted = wanted.min(size - gap);
     let found = Found { block, size, bin };
     // SAFETY: live instance, a block with room for gap and request (caller).
-    unsafe { finish::<F>(tlsf, serve::<true>(tlsf.control(), found, gap, wanted)) }
+    unsafe {
+        finish::<F>(
+            tlsf,
+            serve::<true, true>(tlsf.control(), found, gap, wanted),
+        )
+    }
 }
 
 /// Allocates a block of `wanted` bytes, or fewer where there is less room, out of one of at least
@@ -211,7 +216,7 @@ pub(crate) unsafe fn search_any(
             gap = gap_before(found.block, align);
         }
         let wanted = wanted.min(found.size - gap);
-        serve::<true>(control, found, gap, wanted)
+        serve::<true, true>(control, found, gap, wanted)
     }
 }
 

@@ -50,6 +50,16 @@ impl Tlsf {
         }
     }
 
+    /// The refusal of [`Front::not_searched`].
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn refusal(self, bytes: usize) -> Refusal {
+        // SAFETY: live instance (caller).
+        unsafe { refuse(self.control(), bytes) }
+    }
+
     /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that
     /// has exactly the size that a block for the request is cut to.
     ///
@@ -69,19 +79,38 @@ impl Tlsf {
             let hit = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 match pop_exact(control, size, quanta, true) {
                     Some(payload) => payload,
-                    None if F::COMPACT => return F::not_hit(self, size, size, quanta),
+                    None if F::COMPACT => return self.search_compact::<F>(size, size, quanta),
                     None => return search_small::<F>(self, size),
                 }
             } else {
                 let (wanted, bin) = cut_and_bin(size);
                 match pop_exact(control, wanted, bin, false) {
                     Some(payload) => payload,
-                    None if F::COMPACT => return F::not_hit(self, size, wanted, bin),
+                    None if F::COMPACT => return self.search_compact::<F>(size, wanted, bin),
                     None => return search_large::<F>(self, size, wanted, bin),
                 }
             };
             F::allocated(self, Ok(hit))
         }
+    }
+}
+
+impl Tlsf {
+    /// The search of a compact front, after a head that was no hit.
+    ///
+    /// # Safety
+    /// The duties of [`search_large`].
+    #[inline(always)]
+    unsafe fn search_compact<F: Front>(
+        self,
+        size: usize,
+        wanted: usize,
+        bin: usize,
+    ) -> F::Allocated {
+        // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
+        let own = bin - usize::from(wanted != size);
+        // SAFETY: the caller's duties; an address of any quantum has no gap.
+        unsafe { F::allocated(self, search_any(self, size, wanted, own, QUANTUM)) }
     }
 }
 
@@ -144,7 +173,7 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     // `size` bytes.
     unsafe {
         match find_small(control, size) {
-            Ok(found) => finish::<F>(tlsf, serve::<false>(control, found, 0, size)),
+            Ok(found) => finish::<F>(tlsf, serve::<false, true>(control, found, 0, size)),
             Err(refusal) => unserved::<F>(tlsf, refusal),
         }
     }
@@ -174,7 +203,7 @@ pub(crate) unsafe fn search_large<F: Front>(
         match find_from(control, size, own) {
             Ok(found) => {
                 let wanted = wanted.min(found.size);
-                finish::<F>(tlsf, serve::<false>(control, found, 0, wanted))
+                finish::<F>(tlsf, serve::<false, true>(control, found, 0, wanted))
             }
             Err(refusal) => unserved::<F>(tlsf, refusal),
         }
@@ -185,11 +214,10 @@ pub(crate) unsafe fn search_large<F: Front>(
 ///
 /// # Safety
 /// The instance is live.
-#[cold]
 #[inline(never)]
 unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
     // SAFETY: live instance (caller).
-    unsafe { F::not_searched(tlsf, bytes, refuse(tlsf.control(), bytes)) }
+    unsafe { F::not_searched(tlsf, bytes) }
 }
 
 /// Takes the head of `bin` into use, if it is a sound block of exactly `size` bytes.
@@ -233,13 +261,13 @@ pub(crate) struct Found {
 }
 
 /// Takes `wanted` bytes of a found block into use, from `gap` bytes on. Gap and remainder become
-/// free blocks.
+/// free blocks. `HOT`: what lists them is compiled in.
 ///
 /// # Safety
 /// The instance is live; `found` comes from a search of it and has at least `gap + wanted` bytes;
 /// the gap is 0 or at least the smallest block.
 #[inline(always)]
-pub(crate) unsafe fn serve<const ALIGNED: bool>(
+pub(crate) unsafe fn serve<const ALIGNED: bool, const HOT: bool>(
     control: *mut Control,
     found: Found,
     gap: usize,
@@ -276,7 +304,9 @@ pub(crate) unsafe fn serve<const ALIGNED: bool>(
             if rest >= BLOCK_MIN {
                 // The remainder is not the wilderness, since the block was not.
                 let remainder = form_free((*control).cookie, block.offset(wanted), rest);
-                if ALIGNED {
+                if !HOT {
+                    free_list::push_outlined(control, remainder, rest);
+                } else if ALIGNED {
                     free_list::push_any(control, remainder, rest);
                 } else {
                     free_list::push_sized(control, remainder, rest);
@@ -290,7 +320,11 @@ pub(crate) unsafe fn serve<const ALIGNED: bool>(
         if ALIGNED && gap != 0 {
             header = header.with_prev_free();
             form_free((*control).cookie, head, gap);
-            free_list::push_any(control, head, gap);
+            if HOT {
+                free_list::push_any(control, head, gap);
+            } else {
+                free_list::push_outlined(control, head, gap);
+            }
         }
         block.set_header((*control).cookie, header);
         (*control).count_taken(taken);

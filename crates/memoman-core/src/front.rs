@@ -8,7 +8,6 @@
 
 use core::ptr::NonNull;
 
-use crate::aligned::search_any;
 use crate::block::{Block, FreeBlock};
 use crate::config::QUANTUM;
 use crate::instance::Tlsf;
@@ -33,19 +32,12 @@ pub trait Front {
     /// The instance is live.
     unsafe fn allocated(tlsf: Tlsf, result: Result<NonNull<u8>, Refusal>) -> Self::Allocated;
 
-    /// Ends `malloc` of a compact front with a search, after a head that was no hit.
-    ///
-    /// # Safety
-    /// The instance is live; `size` is that of a request within its limit, `wanted` its
-    /// [`cut_size`](crate::size_class::cut_size), and `bin` the bin of that.
-    unsafe fn not_hit(tlsf: Tlsf, size: usize, wanted: usize, bin: usize) -> Self::Allocated;
-
     /// Ends `malloc` without a search: the request is zero or beyond the instance's largest, or
     /// the instance is intercepted.
     ///
     /// # Safety
     /// The instance is live.
-    unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
+    unsafe fn not_searched(tlsf: Tlsf, bytes: usize) -> Self::Allocated;
 
     /// Ends `memalign` without a search: the alignment is invalid, the request is zero or beyond
     /// the instance's largest, or the instance is intercepted.
@@ -68,6 +60,17 @@ pub trait Front {
 
     /// Ends `free` of a live block.
     fn freed(block: FreeBlock) -> Self::Freed;
+
+    /// Ends `free` of an address outside the pools' bounds, null among them, or the instance is
+    /// intercepted.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    unsafe fn not_inside(tlsf: Tlsf, ptr: *mut u8) -> Self::Freed {
+        // SAFETY: the duties of the caller.
+        unsafe { Self::not_freed(tlsf, ptr, None) }
+    }
 
     /// Ends `free` with nothing changed: the pointer is null or misused, or the instance is
     /// intercepted. `misuse` is the misuse found; None leaves that to [`Tlsf::free_refused`].
@@ -92,16 +95,9 @@ impl Front for Returned {
     }
 
     #[inline(always)]
-    unsafe fn not_hit(tlsf: Tlsf, size: usize, wanted: usize, bin: usize) -> Self::Allocated {
-        // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
-        let own = bin - usize::from(wanted != size);
-        // SAFETY: the caller's duties; an address of any quantum has no gap.
-        unsafe { search_any(tlsf, size, wanted, own, QUANTUM) }
-    }
-
-    #[inline(always)]
-    unsafe fn not_searched(_: Tlsf, _: usize, refusal: Refusal) -> Self::Allocated {
-        Err(refusal)
+    unsafe fn not_searched(tlsf: Tlsf, bytes: usize) -> Self::Allocated {
+        // SAFETY: live (caller).
+        Err(unsafe { tlsf.refusal(bytes) })
     }
 
     #[inline(always)]

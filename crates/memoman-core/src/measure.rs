@@ -145,7 +145,7 @@ pub(crate) fn fragmentation(sum: usize, squares: u128) -> usize {
 /// Whether `look` finds a block to be in use by the program.
 pub(crate) fn is_live(block: Block, header: Header, look: Look) -> bool {
     match NonNull::new(block.payload()) {
-        Some(payload) if !header.is_free() => !matches!(
+        Some(payload) if header.is_plain_used() => !matches!(
             look(payload, header.size() - crate::config::HEADER),
             Seen::HeldBack(..)
         ),

@@ -233,7 +233,12 @@ impl Pool {
                 return;
             }
             if let Some(payload) = NonNull::new(block.payload()) {
-                f(payload, size - HEADER, !header.is_free());
+                // Before the pool's end, the sentinel's flag marks a cached block.
+                f(
+                    payload,
+                    size - HEADER,
+                    !header.is_free() && !header.is_sentinel(),
+                );
             }
             block = block.offset(size);
         }

@@ -20,6 +20,7 @@ use core::ptr::NonNull;
 use crate::block::{Block, Header};
 use crate::config::{HEADER, QUANTUM, WORD};
 use crate::control::{Control, WILDERNESS};
+use crate::figures::cached;
 use crate::instance::Tlsf;
 use crate::measure::{Look, Seen, Sums, plain};
 use crate::pool::Pool;
@@ -219,7 +220,8 @@ impl Dump<'_> {
                 // A bin's head may lead anywhere.
                 self.sums.finish().gaps[0].saturating_sub(HEADER)
             };
-            self.figures(&Stats::of(&*control, largest));
+            let cached = Tlsf::new(control).map_or(0, |tlsf| cached(tlsf));
+            self.figures(&Stats::of(&*control, largest, cached));
         }
     }
 
@@ -321,7 +323,8 @@ impl Dump<'_> {
         } else {
             self.free_blocks += 1;
         }
-        let live = seen.is_some_and(|seen| !matches!(seen, Seen::HeldBack(..)));
+        let held_back = header.is_sentinel() || matches!(seen, Some(Seen::HeldBack(..)));
+        let live = seen.is_some() && !held_back;
         self.sums.add(header.size(), !live);
         seen
     }
@@ -337,6 +340,7 @@ impl Dump<'_> {
                 let bin = unsafe { (*self.control).bin_of_block(block, header.size()) };
                 self.sink.print("free\",\"bin\":%\0", &[bin]);
             }
+            _ if header.is_sentinel() => self.sink.text("cached\"\0"),
             Some(Seen::Used) => self.sink.text("used\"\0"),
             Some(Seen::Holds(pointer, requested) | Seen::HeldBack(pointer, requested)) => {
                 self.sink.text(match seen {
@@ -396,9 +400,9 @@ impl Dump<'_> {
         let (sink, measure) = (&mut self.sink, self.sums.finish());
         sink.print(
             "{\"counters\":{\"pool_bytes\":%,\"used\":%,\"free\":%,\"overhead\":%,\"peak\":%,\
-             \"largest\":%,\"live_blocks\":%,\"failed_requests\":%}}\n\0\
+             \"largest\":%,\"live_blocks\":%,\"failed_requests\":%,\"cached\":%}}\n\0\
              figures\n  pool_bytes: %\n  used: %\n  free: %\n  overhead: %\n  peak: %\n  \
-             largest: %\n  live_blocks: %\n  failed_requests: %\n",
+             largest: %\n  live_blocks: %\n  failed_requests: %\n  cached: %\n",
             stats.as_numbers(),
         );
         sink.print(

@@ -44,6 +44,7 @@ impl Dump<'_> {
     ) {
         let character = match seen {
             None => b'.',
+            _ if header.is_sentinel() => b'~',
             Some(Seen::HeldBack(..)) => b'~',
             Some(_) => b'#',
         };

@@ -73,12 +73,16 @@ pub(crate) unsafe fn check(control: *mut Control) -> Checked<Sums> {
                     sums.edges = sums.edges.wrapping_add(edge.weight(by));
                 });
             } else {
-                sums.used += header.size();
+                sums.used += header.marked_size();
                 sums.live_blocks += 1;
             }
         })?;
         if sums.edges != 0 {
             return blame(control);
+        }
+        #[cfg(not(memoman_small))]
+        {
+            sums.used = sums.used.wrapping_sub(crate::cache::check(control)?);
         }
         let mut listed = 0;
         each_listed(control, |_| listed += 1);
@@ -321,7 +325,7 @@ unsafe fn at<T>(control: *mut Control, invariant: Invariant, address: usize) -> 
     broken(invariant, place.with_addr(address), pool)
 }
 
-unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
+pub(crate) unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
     // SAFETY: the pools are validated (caller).
     unsafe {
         let mut pool = Pool::new((*control).first_pool);

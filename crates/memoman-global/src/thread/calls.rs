@@ -46,13 +46,14 @@ pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, bytes: usize) -> *mut u
         if !ThreadHeap::try_enter(heap) {
             return malloc(heap, bytes);
         }
-        match Cache::take(ThreadHeap::cache(heap), small_class(bytes)) {
+        let class = small_class(bytes);
+        match Cache::take(ThreadHeap::cache(heap), class) {
             Taken::Block(block) => {
                 let block = ThreadHeap::hand_out(heap, block);
                 ThreadHeap::leave(heap);
                 block
             }
-            Taken::Nothing => missed(heap, bytes),
+            Taken::Nothing => missed(heap, bytes, class),
             Taken::Smashed(_) => smashed(heap, bytes),
         }
     }
@@ -69,8 +70,10 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         if !enter(heap) {
             return beside(ALIGN, bytes);
         }
+        let mut class = NO_CLASS;
         if bytes <= CACHED_MAX {
-            match Cache::take(ThreadHeap::cache(heap), class_of(bytes)) {
+            class = class_of(bytes);
+            match Cache::take(ThreadHeap::cache(heap), class) {
                 Taken::Block(block) => {
                     let block = ThreadHeap::hand_out(heap, block);
                     leave(heap);
@@ -80,9 +83,12 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
                 Taken::Smashed(_) => return smashed(heap, bytes),
             }
         }
-        missed(heap, bytes)
+        missed(heap, bytes, class)
     }
 }
+
+/// The class of a request that is too large for the cache.
+const NO_CLASS: usize = usize::MAX;
 
 /// Serves a request while another thread forks.
 #[cold]
@@ -120,15 +126,16 @@ unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
 /// The rest of `malloc`, inside the gate: the cache has no block, or is too small for the request.
 ///
 /// # Safety
-/// `heap` is the calling thread's heap, and the thread is in it.
+/// `heap` is the calling thread's heap, and the thread is in it. `class` is the request's, or
+/// [`NO_CLASS`].
 #[inline(never)]
-unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+unsafe fn missed(heap: *mut ThreadHeap, bytes: usize, class: usize) -> *mut u8 {
     let bytes = bytes.max(1); // Of the same class; the core would refuse zero.
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
         let mut collected = Ok(0);
         let mut result = Err(Refusal::Exhausted);
-        let class = (bytes <= CACHED_MAX).then(|| class_of(bytes));
+        let class = (class != NO_CLASS).then_some(class);
         if ThreadHeap::is_worth_a_look(heap) {
             collected = ThreadHeap::collect(heap, TAKEN_AT_ONCE, true);
             if let Some(class) = class
