@@ -27,7 +27,7 @@ mod header {
     use std::{env, fs};
 
     /// The first function of each section, with the section's title.
-    const SECTIONS: [(&str, &str); 9] = [
+    const SECTIONS: [(&str, &str); 10] = [
         ("mm_size", "Sizes and limits"),
         ("mm_create", "Lifecycle: in place, in your memory"),
         ("mm_add_pool", "Pools"),
@@ -36,6 +36,7 @@ mod header {
         ("mm_version", "Version"),
         ("mm_measure", "Measure and dump"),
         ("mm_set_observer", "Observers"),
+        ("mm_set_cache", "Cache"),
         ("mm_default", "Global wrapper: hosted targets only"),
     ];
 

@@ -126,7 +126,7 @@ typedef struct mm_violation_t {
 } mm_violation_t;
 
 /**
- * An allocator's figures, in bytes except the last two, which are counts.
+ * An allocator's figures, in bytes except the two counts that are named so.
  * Always used + free + overhead == pool_bytes.
  */
 typedef struct mm_stats_t {
@@ -146,6 +146,11 @@ typedef struct mm_stats_t {
     size_t live_blocks;
     /** Number of requests refused for lack of memory. */
     size_t failed_requests;
+    /**
+     * Bytes of `used` that are cached blocks (mm_set_cache), headers included;
+     * `peak` and `live_blocks` count them, too.
+     */
+    size_t cached;
 } mm_stats_t;
 
 /**
@@ -606,6 +611,36 @@ int mm_set_observer(mm_allocator_t *allocator, mm_observer observer, void *user)
  * handler of the same allocator. O(1).
  */
 int mm_set_exhausted_handler(mm_allocator_t *allocator, mm_exhausted_handler handler, void *user);
+
+/* ---- Cache ------------------------------------------------------------------- */
+
+/**
+ * Puts a cache in front of the allocator: mm_free keeps up to `blocks` blocks
+ * of each size, 1 to 15, and requests of these sizes take them first, without a
+ * search, a split or a merge. The `bytes` bytes at `mem`, outside the pools,
+ * hold the cache's table, one word for a size, and belong to the allocator
+ * until mm_destroy or until another cache is set: 592 bytes reach to requests
+ * of 1,000 bytes, 1,120 to 4 KiB, 2,144 to 64 KiB, with `mem` aligned to
+ * mm_align_size(). With `mem` NULL the allocator has no cache. The blocks of
+ * the cache before are freed.
+ *
+ * Cached blocks count as in use in mm_stats; its `cached` has their bytes. A
+ * request that finds no memory frees cached blocks, size by size, until it
+ * does: the longest call frees `blocks` blocks of each size. `largest` does not
+ * foresee that: a greater request may succeed. mm_remove_pool frees them, too.
+ * mm_realloc moves a block that grows to one of these sizes. A block freed
+ * twice, or written to after it was freed, is found as without a cache. An
+ * observer, which sees each call, ends the cache. A program under a memory
+ * checker and the debug library cache nothing.
+ *
+ * Returns 1; 0, with nothing changed, if the handle is NULL or that of
+ * mm_default(), if the memory is too small for a size or overlaps a pool or the
+ * control structure, if `blocks` is 0 or above 15, if a block of the cache
+ * before has been overwritten (which is reported to the error handler), while
+ * an observer is set, on 32-bit targets, in the small library, and when called from an observer or
+ * handler of the same allocator. O(pools + cached blocks + table).
+ */
+int mm_set_cache(mm_allocator_t *allocator, void *mem, size_t bytes, size_t blocks);
 
 /* ---- Global wrapper: hosted targets only ------------------------------------- */
 

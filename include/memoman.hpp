@@ -310,6 +310,18 @@ public:
     }
 
     /**
+     * mm_set_cache: keeps up to `blocks` freed blocks of each size, 1 to 15. The table in the
+     * `bytes` bytes at `mem` must outlive the heap or the cache.
+     */
+    bool set_cache(void *mem, std::size_t bytes, std::size_t blocks) noexcept {
+        return mm_set_cache(allocator_, mem, bytes, blocks) != 0;
+    }
+    /** Frees the cached blocks and removes the cache. */
+    bool set_cache(std::nullptr_t) noexcept {
+        return mm_set_cache(allocator_, nullptr, 0, 0) != 0;
+    }
+
+    /**
      * Calls `visit(void *payload, std::size_t usable, bool used)` for each block of
      * every pool. It must neither throw nor use the heap.
      */

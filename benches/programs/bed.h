@@ -67,5 +67,6 @@ extern const struct state_of_call states_of_malloc[];
 extern const struct state_of_call states_of_free[];
 extern const struct state_of_call states_of_realloc[];
 extern const struct state_of_call states_of_others[];
+extern const struct state_of_call states_of_cache[];
 
 #endif

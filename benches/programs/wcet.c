@@ -18,5 +18,6 @@ int main(void) {
     run_all(states_of_free);
     run_all(states_of_realloc);
     run_all(states_of_others);
+    run_all(states_of_cache);
     return 0;
 }

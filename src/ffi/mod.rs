@@ -10,6 +10,7 @@
 //! | `inspect.rs` | walks, validation, figures, version |
 //! | `dump.rs` | measure and dump |
 //! | `observe.rs` | observers, the handler of exhausted requests |
+//! | `cache.rs` | the optional cache |
 //! | `global.rs` | the `_global` functions, over the package `memoman-global` (Linux and Windows) |
 //! | `debug.rs` | the debug library's further function |
 //! | `allocator.rs` | the types of this build: the core's, or the debug layer's |
@@ -40,6 +41,8 @@ mod inspect;
 mod dump;
 
 mod observe;
+
+mod cache;
 
 #[cfg(any(target_os = "linux", windows))]
 mod global;

@@ -10,7 +10,7 @@ use core::ffi::{c_int, c_void};
 use super::types::{mm_allocator_t, mm_exhausted_handler, mm_observer};
 
 #[cfg(not(memoman_small))]
-pub(crate) use imp::{Call, Hook, changed, made, may_change};
+pub(crate) use imp::{Call, Hook, changed, made, may_change, set};
 
 /// Sets the function that is called after each call that has changed the
 /// allocator, and after each request that found no memory; `user` is passed to
@@ -150,23 +150,37 @@ mod imp {
         }
     }
 
-    /// A function to set, None for none, and its user's pointer.
+    /// A function to set, None for none, and its user's pointer; or a cache.
     pub(crate) enum Hook {
         Observer(Option<Observer>, *mut c_void),
         Exhausted(Option<ExhaustedHandler>, *mut c_void),
+        /// The memory of a cache's table, null for none; its bytes; the blocks of a class.
+        Cache(*mut u8, usize, usize),
     }
 
     impl Hook {
         /// # Safety
-        /// The instance is live, and none of its functions runs.
-        pub(crate) unsafe fn set(self, tlsf: Tlsf) {
+        /// The instance is live and not intercepted, and none of its functions runs. The memory is
+        /// the caller's to give.
+        pub(crate) unsafe fn set(self, tlsf: Tlsf) -> Result<bool, Refusal> {
             // SAFETY: the duties of the caller.
             unsafe {
                 match self {
                     Hook::Observer(observer, user) => tlsf.set_observer(observer, user),
                     Hook::Exhausted(handler, user) => tlsf.set_exhausted_handler(handler, user),
+                    // A checker would not see that a cached block is free; the debug library keeps
+                    // freed blocks in its quarantine.
+                    #[cfg(memoman_debug)]
+                    Hook::Cache(..) => {}
+                    #[cfg(not(memoman_debug))]
+                    Hook::Cache(mem, bytes, blocks) => {
+                        if !checker::has_checker() {
+                            return tlsf.set_cache(mem, bytes, blocks);
+                        }
+                    }
                 }
             }
+            Ok(true)
         }
     }
 
@@ -174,7 +188,7 @@ mod imp {
     ///
     /// # Safety
     /// `allocator` is NULL or that of a live instance.
-    unsafe fn set(allocator: *mut mm_allocator_t, hook: Hook) -> c_int {
+    pub(crate) unsafe fn set(allocator: *mut mm_allocator_t, hook: Hook) -> c_int {
         // SAFETY: NULL or a live instance (caller).
         unsafe {
             let Some(tlsf) = instance(allocator) else {
@@ -191,9 +205,14 @@ mod imp {
             if !may_change(tlsf, Access::Allocate) {
                 return 0;
             }
-            checker::hook(tlsf, hook);
+            match checker::hook(tlsf, hook) {
+                Ok(done) => c_int::from(done),
+                Err(refusal) => {
+                    answer(tlsf, Err(refusal));
+                    0
+                }
+            }
         }
-        1
     }
 
     /// Whether a call may change the allocator: no function of it runs, or `access` allows the
@@ -227,7 +246,7 @@ mod imp {
     pub(crate) unsafe fn changed(tlsf: Tlsf, kind: EventKind, pointer: *mut u8, bytes: usize) {
         // SAFETY: live instance (caller).
         unsafe {
-            if tlsf.has_hooks() == Ok(true) {
+            if matches!(tlsf.has_hooks(), Ok(true)) {
                 tlsf.notify(&Event {
                     allocator: tlsf.as_raw(),
                     kind,
@@ -297,7 +316,7 @@ mod imp {
                 _ => 0,
             };
             let mut result = checker::perform(tlsf, call);
-            if result == Err(Refusal::Exhausted) {
+            if matches!(result, Err(Refusal::Exhausted)) {
                 let stats = checker::stats(tlsf);
                 if tlsf.ask_for_memory(tlsf.as_raw(), call.bytes, call.align, &stats) {
                     tlsf.withdraw_refusal();

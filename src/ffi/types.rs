@@ -12,7 +12,7 @@ pub struct mm_pool_t {
     _opaque: [u8; 0],
 }
 
-/// An allocator's figures, in bytes except the last two, which are counts.
+/// An allocator's figures, in bytes except the two counts that are named so.
 /// Always used + free + overhead == pool_bytes.
 #[repr(C)]
 pub struct mm_stats_t {
@@ -32,6 +32,9 @@ pub struct mm_stats_t {
     pub live_blocks: usize,
     /// Number of requests refused for lack of memory.
     pub failed_requests: usize,
+    /// Bytes of `used` that are cached blocks (mm_set_cache), headers included;
+    /// `peak` and `live_blocks` count them, too.
+    pub cached: usize,
 }
 
 /// A broken invariant that mm_diagnose found.

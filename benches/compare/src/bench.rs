@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
                 .into_iter()
                 .filter(|peer| {
                     peer.kind == Kind::Null
-                        || peer.name == "memoman"
+                        || peer.name.starts_with("memoman")
                         || wanted(peer.name, &arguments.peers)
                 })
                 .filter(|peer| !workload.needs_memalign || peer.memalign.is_some())
@@ -144,7 +144,7 @@ fn report(
     milliseconds: u64,
 ) -> Result<bool, String> {
     let mut rows = Vec::new();
-    let mut ratios = [Vec::new(), Vec::new()];
+    let mut ratios = [Vec::new(), Vec::new(), Vec::new()];
     for (workload, cells) in workloads.iter().zip(table) {
         println!("# {} {}", workload.name, workload.what);
         let of = |kind: Kind| cells.iter().filter(move |cell| cell.peer.kind == kind);
@@ -177,10 +177,18 @@ fn report(
                 cell.times.len().to_string(),
             ]);
         }
-        let memoman = of(Kind::Pool)
-            .find(|cell| cell.peer.name == "memoman")
-            .and_then(net);
-        for (list, only_constant) in ratios.iter_mut().zip([false, true]) {
+        let memoman = |kind| {
+            of(kind)
+                .find(|cell| cell.peer.name.starts_with("memoman"))
+                .and_then(net)
+        };
+        let kinds = [
+            (Kind::Pool, false),
+            (Kind::Pool, true),
+            (Kind::Cached, false),
+        ];
+        for (list, (kind, only_constant)) in ratios.iter_mut().zip(kinds) {
+            let memoman = memoman(kind);
             let best = of(Kind::Pool)
                 .filter(|cell| cell.peer.name != "memoman")
                 .filter(|cell| !only_constant || cell.peer.growth == Growth::Constant)
@@ -191,8 +199,10 @@ fn report(
             }
         }
     }
-    // memoman over the best pool allocator, and over the best one whose calls are O(1).
-    for (list, what) in ratios.iter().zip(["ratio", "ratio-among-constant-time"]) {
+    // memoman over the best pool allocator, over the best one whose calls are O(1), and, with its
+    // cache, over the best pool allocator.
+    let names = ["ratio", "ratio-among-constant-time", "ratio-cached"];
+    for (list, what) in ratios.iter().zip(names) {
         for (workload, ratio, name) in list {
             println!("{what} {workload} {ratio:.3} {name}");
         }

@@ -28,6 +28,7 @@ impl Library {
             "states_free",
             "states_realloc",
             "states_others",
+            "states_cache",
         ];
         self.compile(main, &files)
     }

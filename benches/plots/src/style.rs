@@ -58,8 +58,9 @@ const MEMOMAN: Look = Look {
 
 /// Allocators of one plot have colours, dashes and markers of their own; a colour serves several
 /// allocators that no plot shows together.
-static LOOKS: [(&str, Look); 13] = [
+static LOOKS: [(&str, Look); 14] = [
     ("memoman", MEMOMAN),
+    ("memoman-cached", look(TEXT, "6 2", Marker::Ring)),
     ("memoman, real-time", look(RED, "9 3", Marker::Ring)),
     ("glibc", look(GREY, "2 2", Marker::Square)),
     ("mimalloc", look(KHAKI, "12 3 2 3", Marker::Plus)),

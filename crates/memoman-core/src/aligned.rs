@@ -4,14 +4,15 @@
 //!  [ free                        ]  →  [ gap, free ][ aligned block ][ remainder, free ]
 //! ```
 
+use core::hint::assert_unchecked;
 use core::ptr::NonNull;
 
 use crate::allocate::{
-    Found, exhausted, find_wilderness, finish, pop_exact, refuse, search_large, serve, size_of,
-    unserved,
+    Found, exhausted, find_from, find_wilderness, finish, pop_exact, refuse, search_large, serve,
+    size_of, unserved,
 };
 use crate::block::Block;
-use crate::config::{QUANTUM, WORD};
+use crate::config::{BINS_MAX, QUANTUM, WORD};
 use crate::control::Control;
 use crate::front::Front;
 use crate::instance::Tlsf;
@@ -20,7 +21,7 @@ use crate::size_class::{block_size_for, cut_size, rounded_up};
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes aligned to `align`, a power of two; O(1). The gap in front
-    /// of the aligned block becomes a free block. Compiled once: one search, one split.
+    /// of the aligned block becomes a free block. Compiled once, for callers that are not hot.
     ///
     /// # Safety
     /// The instance is live.
@@ -34,9 +35,8 @@ impl Tlsf {
             return unsafe { self.malloc_outlined(bytes) };
         }
         let control = self.control();
-        // SAFETY: live instance (caller). The bin is at most `top_bin`, so its head may be read; it
-        // is a block of a pool or the list's end. `ends_after` reads inside the bounds, as
-        // `pop_exact` says. What a search returns has room for the largest gap and the request.
+        // SAFETY: live instance (caller). The bin is at most `top_bin`, so its head may be read;
+        // `pop_exact` tests it. `padded` bytes have room for the largest gap and the request.
         unsafe {
             if bytes.wrapping_sub(1) >= (*control).limit {
                 return Err(refuse(control, bytes));
@@ -44,20 +44,13 @@ impl Tlsf {
             let size = block_size_for(bytes);
             let wanted = cut_size(size);
             let bin = (*control).bin_of(wanted);
-            let block = Control::head(control, bin).read();
-            let found = if block.addr() & (align - 1) == 0
-                && block != Control::list_end(control)
-                && block.header((*control).cookie).is_free_of(wanted)
-                && block.ends_after(wanted)
+            if Control::head(control, bin).read().addr() & (align - 1) == 0
+                && let Some(payload) = pop_exact(control, wanted, bin, false)
             {
-                let size = wanted;
-                Found { block, size, bin }
-            } else {
-                find_padded(control, padded(control, size, align)?)?
-            };
-            let gap = gap_before(found.block, align);
-            let wanted = wanted.min(found.size - gap);
-            serve::<true>(control, found, gap, wanted)
+                return Ok(payload);
+            }
+            let padded = padded(control, size, align)?;
+            search_any(self, padded, wanted, (*control).bin_of(padded), align)
         }
     }
 
@@ -188,7 +181,43 @@ unsafe fn carve<F: Front>(
     let wanted = wanted.min(size - gap);
     let found = Found { block, size, bin };
     // SAFETY: live instance, a block with room for gap and request (caller).
-    unsafe { finish::<F>(tlsf, serve::<true>(tlsf.control(), found, gap, wanted)) }
+    unsafe {
+        finish::<F>(
+            tlsf,
+            serve::<true, true>(tlsf.control(), found, gap, wanted),
+        )
+    }
+}
+
+/// Allocates a block of `wanted` bytes, or fewer where there is less room, out of one of at least
+/// `room` bytes, whose bin is `own`: the search of callers that are not hot, for every alignment.
+///
+/// # Safety
+/// The instance is live. `align` is a power of two, at least the quantum; `room` bytes hold any gap
+/// that [`gap_before`] leaves and a block for a request within the instance's limit, which `wanted`
+/// is the [`cut_size`] of.
+#[inline(never)]
+pub(crate) unsafe fn search_any(
+    tlsf: Tlsf,
+    room: usize,
+    wanted: usize,
+    own: usize,
+    align: usize,
+) -> Result<NonNull<u8>, Refusal> {
+    let control = tlsf.control();
+    // SAFETY: live instance (caller); the block that `find_from` returns is free and has at least
+    // `room` bytes. A bin is at most `top_bin`, and the one above still has a bit in the bitmap
+    // (`layout_asserts`).
+    unsafe {
+        assert_unchecked(own < BINS_MAX);
+        let found = find_from(control, room, own)?;
+        let mut gap = 0;
+        if align > QUANTUM {
+            gap = gap_before(found.block, align);
+        }
+        let wanted = wanted.min(found.size - gap);
+        serve::<true, true>(control, found, gap, wanted)
+    }
 }
 
 /// Ends `memalign` without a search.

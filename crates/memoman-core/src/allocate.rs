@@ -5,15 +5,16 @@
 use core::hint::{assert_unchecked, black_box};
 use core::ptr::{self, NonNull};
 
+use crate::aligned::search_any;
 use crate::block::{Block, Header};
-use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM_LOG2};
+use crate::config::{BINS_MAX, BLOCK_MIN, QUANTUM, QUANTUM_LOG2};
 use crate::control::{Control, WILDERNESS};
 use crate::free::form_free;
 use crate::free_list;
 use crate::front::{Front, Returned};
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::size_class::{LINEAR_BELOW, cut_and_bin, quanta_for};
+use crate::size_class::{LINEAR_BELOW, cut_and_bin, cut_size, large_bin, quanta_for};
 
 impl Tlsf {
     /// Allocates at least `bytes` bytes, aligned to the quantum; O(1).
@@ -40,13 +41,23 @@ impl Tlsf {
             }
             let quanta = quanta_for(bytes);
             let size = quanta << QUANTUM_LOG2;
-            let (wanted, bin) = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
+            let (wanted, own) = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 (size, quanta)
             } else {
-                cut_and_bin(size)
+                (cut_size(size), large_bin(size))
             };
-            search_large::<Returned>(self, size, wanted, bin)
+            search_any(self, size, wanted, own, QUANTUM)
         }
+    }
+
+    /// The refusal of [`Front::not_searched`].
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    pub unsafe fn refusal(self, bytes: usize) -> Refusal {
+        // SAFETY: live instance (caller).
+        unsafe { refuse(self.control(), bytes) }
     }
 
     /// [`Tlsf::malloc`] for a front. The fast path takes the head of the request's bin when that
@@ -68,19 +79,38 @@ impl Tlsf {
             let hit = if quanta < LINEAR_BELOW >> QUANTUM_LOG2 {
                 match pop_exact(control, size, quanta, true) {
                     Some(payload) => payload,
-                    // In a bin of one size, the cut size is the size itself.
-                    None if F::COMPACT => return search_large::<F>(self, size, size, quanta),
+                    None if F::COMPACT => return self.search_compact::<F>(size, size, quanta),
                     None => return search_small::<F>(self, size),
                 }
             } else {
                 let (wanted, bin) = cut_and_bin(size);
                 match pop_exact(control, wanted, bin, false) {
                     Some(payload) => payload,
+                    None if F::COMPACT => return self.search_compact::<F>(size, wanted, bin),
                     None => return search_large::<F>(self, size, wanted, bin),
                 }
             };
             F::allocated(self, Ok(hit))
         }
+    }
+}
+
+impl Tlsf {
+    /// The search of a compact front, after a head that was no hit.
+    ///
+    /// # Safety
+    /// The duties of [`search_large`].
+    #[inline(always)]
+    unsafe fn search_compact<F: Front>(
+        self,
+        size: usize,
+        wanted: usize,
+        bin: usize,
+    ) -> F::Allocated {
+        // The bin of `size` itself: the one below `bin`, unless the cut rounds nothing up.
+        let own = bin - usize::from(wanted != size);
+        // SAFETY: the caller's duties; an address of any quantum has no gap.
+        unsafe { F::allocated(self, search_any(self, size, wanted, own, QUANTUM)) }
     }
 }
 
@@ -143,7 +173,7 @@ unsafe fn search_small<F: Front>(tlsf: Tlsf, size: usize) -> F::Allocated {
     // `size` bytes.
     unsafe {
         match find_small(control, size) {
-            Ok(found) => finish::<F>(tlsf, serve::<false>(control, found, 0, size)),
+            Ok(found) => finish::<F>(tlsf, serve::<false, true>(control, found, 0, size)),
             Err(refusal) => unserved::<F>(tlsf, refusal),
         }
     }
@@ -173,7 +203,7 @@ pub(crate) unsafe fn search_large<F: Front>(
         match find_from(control, size, own) {
             Ok(found) => {
                 let wanted = wanted.min(found.size);
-                finish::<F>(tlsf, serve::<false>(control, found, 0, wanted))
+                finish::<F>(tlsf, serve::<false, true>(control, found, 0, wanted))
             }
             Err(refusal) => unserved::<F>(tlsf, refusal),
         }
@@ -184,11 +214,10 @@ pub(crate) unsafe fn search_large<F: Front>(
 ///
 /// # Safety
 /// The instance is live.
-#[cold]
 #[inline(never)]
 unsafe fn not_searched<F: Front>(tlsf: Tlsf, bytes: usize) -> F::Allocated {
     // SAFETY: live instance (caller).
-    unsafe { F::not_searched(tlsf, bytes, refuse(tlsf.control(), bytes)) }
+    unsafe { F::not_searched(tlsf, bytes) }
 }
 
 /// Takes the head of `bin` into use, if it is a sound block of exactly `size` bytes.
@@ -232,13 +261,13 @@ pub(crate) struct Found {
 }
 
 /// Takes `wanted` bytes of a found block into use, from `gap` bytes on. Gap and remainder become
-/// free blocks.
+/// free blocks. `HOT`: what lists them is compiled in.
 ///
 /// # Safety
 /// The instance is live; `found` comes from a search of it and has at least `gap + wanted` bytes;
 /// the gap is 0 or at least the smallest block.
 #[inline(always)]
-pub(crate) unsafe fn serve<const ALIGNED: bool>(
+pub(crate) unsafe fn serve<const ALIGNED: bool, const HOT: bool>(
     control: *mut Control,
     found: Found,
     gap: usize,
@@ -275,7 +304,9 @@ pub(crate) unsafe fn serve<const ALIGNED: bool>(
             if rest >= BLOCK_MIN {
                 // The remainder is not the wilderness, since the block was not.
                 let remainder = form_free((*control).cookie, block.offset(wanted), rest);
-                if ALIGNED {
+                if !HOT {
+                    free_list::push_outlined(control, remainder, rest);
+                } else if ALIGNED {
                     free_list::push_any(control, remainder, rest);
                 } else {
                     free_list::push_sized(control, remainder, rest);
@@ -289,7 +320,11 @@ pub(crate) unsafe fn serve<const ALIGNED: bool>(
         if ALIGNED && gap != 0 {
             header = header.with_prev_free();
             form_free((*control).cookie, head, gap);
-            free_list::push_any(control, head, gap);
+            if HOT {
+                free_list::push_any(control, head, gap);
+            } else {
+                free_list::push_outlined(control, head, gap);
+            }
         }
         block.set_header((*control).cookie, header);
         (*control).count_taken(taken);
@@ -330,7 +365,11 @@ unsafe fn find_small(control: *mut Control, size: usize) -> Result<Found, Refusa
 /// The instance is live; `size` is that of a request within the instance's limit, and `own` is its
 /// bin.
 #[inline(always)]
-unsafe fn find_from(control: *mut Control, size: usize, own: usize) -> Result<Found, Refusal> {
+pub(crate) unsafe fn find_from(
+    control: *mut Control,
+    size: usize,
+    own: usize,
+) -> Result<Found, Refusal> {
     // SAFETY: live instance (caller): a marked bin's head is a listed block (I1, I2). Its header is
     // tested before it is trusted.
     unsafe {

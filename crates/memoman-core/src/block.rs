@@ -23,6 +23,8 @@
 
 use core::ptr;
 
+#[cfg(not(memoman_small))]
+use crate::cache::Entry;
 use crate::config::{BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, SIZE_BITS, SIZE_LIMIT, WORD};
 
 /// The block is free.
@@ -30,7 +32,8 @@ pub(crate) const FREE: usize = 1;
 /// The previous block is free: its last payload word is our `prev_phys`.
 pub(crate) const PREV_FREE: usize = 2;
 /// The block ends its pool and has no payload. Its size field holds the distance back to the pool's
-/// first byte.
+/// first byte. Or it is a block in an instance's cache, whose header is otherwise that of one in
+/// use.
 pub(crate) const SENTINEL: usize = 4;
 /// All flags.
 pub(crate) const FLAGS: usize = FREE | PREV_FREE | SENTINEL;
@@ -90,6 +93,12 @@ impl Header {
         self.0 & !LOW_BITS
     }
 
+    /// [`Header::size`], and [`SENTINEL`] where that is set: in a block of the cache.
+    #[inline(always)]
+    pub(crate) const fn marked_size(self) -> usize {
+        self.0 & (!LOW_BITS | SENTINEL)
+    }
+
     #[inline(always)]
     pub(crate) const fn is_free(self) -> bool {
         self.0 & FREE != 0
@@ -121,7 +130,13 @@ impl Header {
     /// rotation moves stray flags to the top, beside a wrong seal.
     #[inline(always)]
     pub(crate) const fn is_used_below(self, most: usize) -> bool {
-        (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most >> QUANTUM_LOG2
+        self.is_used_below_quanta(most >> QUANTUM_LOG2)
+    }
+
+    /// [`Header::is_used_below`] so many quanta.
+    #[inline(always)]
+    pub(crate) const fn is_used_below_quanta(self, most: usize) -> bool {
+        (self.0 & !PREV_FREE).rotate_right(QUANTUM_LOG2) < most
     }
 
     /// [`Header::is_plain_used`] after a block in use, and sealed: no bit beside the size is set.
@@ -161,6 +176,12 @@ impl Header {
         } else {
             None
         }
+    }
+
+    /// The header of a cached block, unless it is that of a sentinel.
+    #[inline(always)]
+    pub(crate) const fn is_cached(self) -> bool {
+        self.is_sealed() && self.0 & LOW_BITS & !PREV_FREE == SENTINEL
     }
 
     /// The seal is that of this instance. Always true on 32-bit targets, which have no seal.
@@ -270,6 +291,50 @@ impl Block {
     pub(crate) unsafe fn set_used(self) {
         // SAFETY: the header precedes the payload (see `Block`).
         unsafe { *self.header_ptr() &= !FREE }
+    }
+
+    /// The header word, seal and all.
+    #[inline(always)]
+    pub(crate) unsafe fn word(self) -> usize {
+        // SAFETY: the header precedes the payload (see `Block`).
+        unsafe { self.header_ptr().read() }
+    }
+
+    /// Changes the mark of a cached block, whose header word is `word`; returns the new one. The
+    /// whole word is written: a processor that reads a word of which a byte has just been written
+    /// waits.
+    #[inline(always)]
+    pub(crate) unsafe fn toggle_cached(self, word: usize) -> usize {
+        // SAFETY: the header precedes the payload (see `Block`).
+        unsafe { self.header_ptr().write(word ^ SENTINEL) }
+        word ^ SENTINEL
+    }
+
+    /// The entry after a cached block.
+    #[cfg(not(memoman_small))]
+    #[inline(always)]
+    pub(crate) unsafe fn cached_next(self) -> Entry {
+        // SAFETY: a cached block's payload starts with these two words (caller).
+        unsafe { self.0.cast::<Entry>().read() }
+    }
+
+    /// The guard of a cached block.
+    #[cfg(not(memoman_small))]
+    #[inline(always)]
+    pub(crate) unsafe fn cached_guard(self) -> usize {
+        // SAFETY: a cached block's payload starts with these two words (caller).
+        unsafe { self.0.cast::<usize>().wrapping_add(1).read() }
+    }
+
+    /// Writes both words of a cached block.
+    #[cfg(not(memoman_small))]
+    #[inline(always)]
+    pub(crate) unsafe fn set_cached(self, next: Entry, guard: usize) {
+        // SAFETY: a block in use has at least these two words (caller).
+        unsafe {
+            self.0.cast::<Entry>().write(next);
+            self.0.cast::<usize>().wrapping_add(1).write(guard);
+        }
     }
 
     /// Sets PREV_FREE. The seal lies above the flags, so this needs no cookie.

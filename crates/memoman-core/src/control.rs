@@ -197,6 +197,18 @@ impl Control {
         Control::bytes_of(self.top_bin + 1)
     }
 
+    /// The instance has a cache: blocks may have its mark.
+    #[cfg(not(memoman_small))]
+    #[inline(always)]
+    pub(crate) fn has_cache(&self) -> bool {
+        !self.hooks.cache.is_null()
+    }
+
+    #[cfg(memoman_small)]
+    pub(crate) fn has_cache(&self) -> bool {
+        false
+    }
+
     /// Bytes in free blocks, headers included.
     #[inline(always)]
     pub(crate) fn free_bytes(&self) -> usize {

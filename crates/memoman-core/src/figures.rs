@@ -7,7 +7,7 @@ use crate::stats::Stats;
 impl Stats {
     /// The counters of an instance, with its largest request.
     #[inline(always)]
-    pub(crate) fn of(control: &Control, largest: usize) -> Stats {
+    pub(crate) fn of(control: &Control, largest: usize, cached: usize) -> Stats {
         Stats {
             pool_bytes: control.pool_bytes,
             used: control.used,
@@ -17,19 +17,38 @@ impl Stats {
             largest,
             live_blocks: control.live_blocks,
             failed_requests: control.failed_requests,
+            cached,
         }
     }
 }
 
+/// Bytes of the cached blocks.
+///
+/// # Safety
+/// The instance is live.
+#[inline(always)]
+pub(crate) unsafe fn cached(_tlsf: Tlsf) -> usize {
+    #[cfg(not(memoman_small))]
+    // SAFETY: live (caller).
+    unsafe {
+        _tlsf.cached_bytes()
+    }
+    #[cfg(memoman_small)]
+    0
+}
+
 impl Tlsf {
-    /// The present figures; O(1).
+    /// The present figures; O(1), with a cache O(cached blocks · pools).
     ///
     /// # Safety
     /// The instance is live.
     #[inline]
     pub unsafe fn stats(self) -> Stats {
         // SAFETY: live (caller).
-        unsafe { Stats::of(&*self.control(), Control::largest(self.control())) }
+        unsafe {
+            let control = self.control();
+            Stats::of(&*control, Control::largest(control), cached(self))
+        }
     }
 
     /// [`Stats::pool_bytes`] alone.

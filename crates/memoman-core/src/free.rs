@@ -16,7 +16,7 @@ use crate::free_list;
 use crate::front::{Front, Returned};
 use crate::instance::Tlsf;
 use crate::misuse::Misuse;
-use crate::returned::{explain, may_follow, prev_free_block};
+use crate::returned::{explain, live, may_follow, prev_free_block};
 
 impl Tlsf {
     /// Frees a block and coalesces it with its free neighbours at once; O(1). On misuse nothing is
@@ -36,10 +36,13 @@ impl Tlsf {
     ///
     /// # Safety
     /// The duties of [`Tlsf::free`].
-    #[inline(never)]
+    #[inline(always)]
     pub unsafe fn free_outlined(self, ptr: NonNull<u8>) -> Result<FreeBlock, Misuse> {
         // SAFETY: the caller's duties.
-        unsafe { self.free(ptr) }
+        match unsafe { free_any(self.control(), ptr) } {
+            (None, block) => Ok(FreeBlock(block)),
+            (Some(misuse), _) => Err(misuse),
+        }
     }
 
     /// [`Tlsf::free`] for a front. The fast path frees a block between two blocks in use.
@@ -55,11 +58,15 @@ impl Tlsf {
         // anything is written.
         unsafe {
             if !(*control).may_be_payload(block.addr()) {
-                return not_freed::<F>(self, ptr, None);
+                return not_inside::<F>(self, ptr);
             }
             let header = block.header((*control).cookie);
             if !header.is_plain_used_after_used() {
-                return free_after::<F>(self, ptr, header);
+                return if F::COMPACT {
+                    free_compact::<F>(self, ptr)
+                } else {
+                    free_after::<F>(self, ptr, header)
+                };
             }
             let size = header.size();
             let next = block.offset(size);
@@ -75,7 +82,7 @@ impl Tlsf {
             let next_header = next.header((*control).cookie);
             if !next_header.is_possible_used_after_used() {
                 return if F::COMPACT {
-                    free_between::<F>(self, ptr, header, next_header)
+                    free_compact::<F>(self, ptr)
                 } else {
                     free_before::<F>(self, ptr, header, next_header)
                 };
@@ -100,6 +107,67 @@ impl Tlsf {
     pub unsafe fn free_refused(self, ptr: NonNull<u8>) -> Misuse {
         // SAFETY: live instance, readable bounds (caller).
         unsafe { explain(self.control(), Block::returned(ptr.as_ptr())) }
+    }
+}
+
+/// Frees a block, one path for every kind of neighbour. Returns the misuse found, or the free block
+/// that it has become or joined: two registers, where a `Result` takes memory.
+///
+/// # Safety
+/// The duties of [`Tlsf::free`].
+#[inline(never)]
+unsafe fn free_any(control: *mut Control, ptr: NonNull<u8>) -> (Option<Misuse>, Block) {
+    // SAFETY: live instance, contents given up (caller); the block and both neighbours are tested
+    // before anything is written.
+    unsafe {
+        let old = match live(control, ptr) {
+            Ok(old) => old,
+            Err(misuse) => return (Some(misuse), Block::returned(ptr.as_ptr())),
+        };
+        let freed = old.header.size();
+        let mut next_size = 0;
+        if old.next_header.is_free() {
+            next_size = old.next_header.size();
+            if let Err(misuse) = free_list::next_sound_to_merge(control, old.next, next_size) {
+                return (Some(misuse), old.block);
+            }
+        }
+        let mut start = old.block;
+        let mut size = freed + next_size;
+        if old.header.is_prev_free() {
+            let Some((prev, prev_size, links)) = prev_free_block(control, old.block) else {
+                return (Some(Misuse::SmashedPrev), old.block);
+            };
+            links.unlink(control);
+            old.block.set_header((*control).cookie, Header::tombstone());
+            start = prev;
+            size += prev_size;
+        }
+        (*control).count_freed(freed);
+        if next_size == 0 {
+            old.next.set_prev_free();
+        } else {
+            // Its links are read again: the two blocks may have been neighbours in one list.
+            free_list::unlink_outlined(control, old.next);
+        }
+        form_free((*control).cookie, start, size);
+        free_list::push_freed(control, start, size);
+        (None, start)
+    }
+}
+
+/// Frees a block that is not between two in use, for a compact front.
+///
+/// # Safety
+/// The instance is live, and the contents of the block are given up. `ptr` lies inside the bounds.
+#[inline(always)]
+unsafe fn free_compact<F: Front>(tlsf: Tlsf, ptr: *mut u8) -> F::Freed {
+    // SAFETY: the caller's duties; null lies outside the bounds.
+    unsafe {
+        match tlsf.free_outlined(NonNull::new_unchecked(ptr)) {
+            Ok(block) => F::freed(block),
+            Err(misuse) => F::not_freed(tlsf, ptr, Some(misuse)),
+        }
     }
 }
 
@@ -179,7 +247,7 @@ unsafe fn free_after<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::F
         }
         let next = block.offset(freed);
         let next_header = next.header((*control).cookie);
-        if F::COMPACT || !next_header.is_possible_used_after_used() {
+        if !next_header.is_possible_used_after_used() {
             return free_between::<F>(tlsf, ptr, header, next_header);
         }
         if !in_use_makes_sense(control, freed, next, next_header) {
@@ -200,11 +268,10 @@ unsafe fn free_after<F: Front>(tlsf: Tlsf, ptr: *mut u8, header: Header) -> F::F
     }
 }
 
-/// Frees a block whose previous block is free and whose next one is free or its pool's end; for a
-/// compact front, every block but one between two in use.
+/// Frees a block whose previous block is free and whose next one is free or its pool's end.
 ///
 /// # Safety
-/// The instance is live, and the contents of the block are given up. The caller has read the
+/// The instance is live, and the contents of the block are given up. [`free_after`] has read the
 /// headers of the block and of the next one, and tested the first.
 #[inline(never)]
 unsafe fn free_between<F: Front>(
@@ -231,17 +298,12 @@ unsafe fn free_between<F: Front>(
         } else if next_header.is_free() || !may_follow(control, freed, next, next_header) {
             return not_freed::<F>(tlsf, ptr, None);
         }
-        let mut start = block;
-        let mut size = freed;
-        if header.is_prev_free() {
-            let Some((prev, prev_size, links)) = prev_free_block(control, block) else {
-                return not_freed::<F>(tlsf, ptr, Some(Misuse::SmashedPrev));
-            };
-            links.unlink(control);
-            block.set_header((*control).cookie, Header::tombstone());
-            start = prev;
-            size += prev_size;
-        }
+        let Some((prev, prev_size, links)) = prev_free_block(control, block) else {
+            return not_freed::<F>(tlsf, ptr, Some(Misuse::SmashedPrev));
+        };
+        links.unlink(control);
+        block.set_header((*control).cookie, Header::tombstone());
+        let mut size = freed + prev_size;
         (*control).count_freed(freed);
         if let Some(next_size) = next_size {
             // Its links are read again: the two blocks may have been neighbours in one list.
@@ -250,9 +312,9 @@ unsafe fn free_between<F: Front>(
         } else {
             next.set_prev_free();
         }
-        form_free((*control).cookie, start, size);
-        free_list::push_freed(control, start, size);
-        F::freed(FreeBlock(start))
+        form_free((*control).cookie, prev, size);
+        free_list::push_freed(control, prev, size);
+        F::freed(FreeBlock(prev))
     }
 }
 
@@ -274,6 +336,16 @@ unsafe fn not_merged<F: Front>(tlsf: Tlsf, ptr: *mut u8, next: Block, size: usiz
         };
         F::not_freed(tlsf, ptr, misuse)
     }
+}
+
+/// Ends a call whose pointer lies outside the pools' bounds, or on an intercepted instance.
+///
+/// # Safety
+/// The instance is live.
+#[inline(never)]
+unsafe fn not_inside<F: Front>(tlsf: Tlsf, ptr: *mut u8) -> F::Freed {
+    // SAFETY: live instance (caller).
+    unsafe { F::not_inside(tlsf, ptr) }
 }
 
 /// Ends a call that frees nothing.
@@ -309,6 +381,20 @@ unsafe fn in_use_makes_sense(
 #[inline(always)]
 fn is_possible(header: Header, next_size: usize) -> bool {
     WORD == 8 || (header.size() >= BLOCK_MIN && next_size >= BLOCK_MIN)
+}
+
+/// Forms and lists a free block, for calls that are not hot.
+///
+/// # Safety
+/// The instance is live; `size` bytes at `block` lie in one of its pools, unlisted, and their
+/// contents are given up. The next header has PREV_FREE set.
+#[inline(always)]
+pub(crate) unsafe fn list_free(control: *mut Control, block: Block, size: usize) {
+    // SAFETY: live instance; unlisted bytes whose contents are given up (caller).
+    unsafe {
+        form_free((*control).cookie, block, size);
+        free_list::push_outlined(control, block, size);
+    }
 }
 
 /// Writes the header of a free block and the `prev_phys` at its end. The next header must have

@@ -78,6 +78,16 @@ pub(crate) unsafe fn push_freed(this: *mut Control, block: Block, size: usize) {
     }
 }
 
+/// [`push_freed`], compiled once for calls that are not hot.
+///
+/// # Safety
+/// The duties of [`push_freed`].
+#[inline(never)]
+pub(crate) unsafe fn push_outlined(this: *mut Control, block: Block, size: usize) {
+    // SAFETY: the caller's duties.
+    unsafe { push_freed(this, block, size) }
+}
+
 /// Makes `block` the wilderness in place of any present one.
 ///
 /// # Safety

@@ -21,8 +21,9 @@ pub trait Front {
     /// The result of `free`.
     type Freed;
 
-    /// True: one function merges a freed block with free neighbours of every kind. False: each kind
-    /// has its own function, which is faster and takes more code.
+    /// True: one function searches for every size and alignment, and one merges a freed block with
+    /// free neighbours of every kind. False: each kind has its own function, which is faster and
+    /// takes more code.
     const COMPACT: bool;
 
     /// Ends a call that allocates or resizes.
@@ -36,7 +37,7 @@ pub trait Front {
     ///
     /// # Safety
     /// The instance is live.
-    unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> Self::Allocated;
+    unsafe fn not_searched(tlsf: Tlsf, bytes: usize) -> Self::Allocated;
 
     /// Ends `memalign` without a search: the alignment is invalid, the request is zero or beyond
     /// the instance's largest, or the instance is intercepted.
@@ -59,6 +60,17 @@ pub trait Front {
 
     /// Ends `free` of a live block.
     fn freed(block: FreeBlock) -> Self::Freed;
+
+    /// Ends `free` of an address outside the pools' bounds, null among them, or the instance is
+    /// intercepted.
+    ///
+    /// # Safety
+    /// The instance is live.
+    #[inline(always)]
+    unsafe fn not_inside(tlsf: Tlsf, ptr: *mut u8) -> Self::Freed {
+        // SAFETY: the duties of the caller.
+        unsafe { Self::not_freed(tlsf, ptr, None) }
+    }
 
     /// Ends `free` with nothing changed: the pointer is null or misused, or the instance is
     /// intercepted. `misuse` is the misuse found; None leaves that to [`Tlsf::free_refused`].
@@ -83,8 +95,9 @@ impl Front for Returned {
     }
 
     #[inline(always)]
-    unsafe fn not_searched(_: Tlsf, _: usize, refusal: Refusal) -> Self::Allocated {
-        Err(refusal)
+    unsafe fn not_searched(tlsf: Tlsf, bytes: usize) -> Self::Allocated {
+        // SAFETY: live (caller).
+        Err(unsafe { tlsf.refusal(bytes) })
     }
 
     #[inline(always)]

@@ -4,8 +4,12 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
+#[cfg(not(memoman_small))]
+use crate::cache::Cache;
 use crate::hash;
 use crate::stats::Stats;
+#[cfg(memoman_small)]
+use core::ffi::c_void as Cache;
 
 /// What a call has done.
 ///
@@ -107,10 +111,10 @@ pub(crate) struct Hooks {
     pub(crate) observer_user: *mut c_void,
     pub(crate) exhausted: Option<ExhaustedHandler>,
     pub(crate) exhausted_user: *mut c_void,
-    /// Hash of the words above.
+    /// The instance's cache; null for none.
+    pub(crate) cache: *mut Cache,
+    /// Hash of the words above, XOR [`Running`].
     pub(crate) check: usize,
-    /// [`Running`].
-    pub(crate) running: usize,
 }
 
 impl Hooks {
@@ -121,11 +125,17 @@ impl Hooks {
             self.observer_user.addr(),
             self.exhausted.map_or(0, |function| function as usize),
             self.exhausted_user.addr(),
+            self.cache.addr(),
         ])
     }
 
+    /// [`Running`]; any other number when the words have been overwritten.
+    pub(crate) fn running(&self) -> usize {
+        self.check ^ self.checksum()
+    }
+
     pub(crate) fn are_set(&self) -> bool {
-        self.observer.is_some() || self.exhausted.is_some()
+        self.observer.is_some() || self.exhausted.is_some() || !self.cache.is_null()
     }
 }
 

@@ -10,10 +10,11 @@ use core::ptr::NonNull;
 
 use crate::config::HEADER;
 use crate::control::Control;
+#[cfg(not(memoman_small))]
+use crate::hooks::Running;
 use crate::instance::Tlsf;
-use crate::misuse::{Misuse, Refusal};
+use crate::misuse::Misuse;
 use crate::pool::Pool;
-use crate::realloc::Resized;
 use crate::returned::{live, prev_free_block};
 
 /// A block in use and its free neighbours: the room to resize it in place.
@@ -44,6 +45,14 @@ impl Tlsf {
     pub unsafe fn intercept(self) {
         // SAFETY: live (caller).
         let control = unsafe { &mut *self.control() };
+        #[cfg(not(memoman_small))]
+        if !control.hooks.cache.is_null() && control.hooks.running() <= Running::Exhausted as usize
+        {
+            // SAFETY: the words are those that were set, so this is the table of a live instance.
+            unsafe {
+                (*control.hooks.cache).inside = Control::quanta_between(control.low, control.high)
+            };
+        }
         control.limit = 0;
         control.quanta = 0;
     }
@@ -99,29 +108,6 @@ impl Tlsf {
             Ok(Reach {
                 start: start.payload(),
                 bytes,
-            })
-        }
-    }
-
-    /// [`Tlsf::realloc_aligned`] within the block and its free neighbours ([`Reach`]): None, and
-    /// nothing changed, when these have no room. `align` is a power of two, at least the quantum.
-    /// O(1) and the copying.
-    ///
-    /// # Safety
-    /// The duties of [`Tlsf::realloc_aligned`].
-    #[cold]
-    #[inline(never)]
-    pub unsafe fn realloc_in_place(
-        self,
-        ptr: NonNull<u8>,
-        align: usize,
-        bytes: usize,
-    ) -> Result<Option<NonNull<u8>>, Refusal> {
-        // SAFETY: live instance; on success the old pointer is given up (caller).
-        unsafe {
-            Ok(match self.resize_in_place(ptr, align, bytes)? {
-                Resized::InPlace(resized) => Some(resized),
-                Resized::Not(_) => None,
             })
         }
     }

@@ -81,6 +81,8 @@ pub mod config;
 pub mod size_class;
 
 mod block;
+#[cfg(not(memoman_small))]
+mod cache;
 #[doc(hidden)]
 pub mod control;
 mod dump;
@@ -119,6 +121,8 @@ mod free_list;
 #[cfg(not(memoman_small))]
 mod front;
 #[cfg(not(memoman_small))]
+mod in_place;
+#[cfg(not(memoman_small))]
 mod realloc;
 #[cfg(memoman_small)]
 mod small;
@@ -127,6 +131,9 @@ use small::{allocate, free, free_list, realloc};
 
 #[doc(hidden)]
 pub use block::FreeBlock;
+#[cfg(not(memoman_small))]
+#[doc(hidden)]
+pub use cache::Cached;
 pub use dump::DumpFormat;
 #[doc(hidden)]
 pub use dump::Writer;

@@ -124,11 +124,9 @@ impl Sums {
     }
 
     /// The figures.
-    pub(crate) fn measure(&self) -> Measure {
-        Measure {
-            fragmentation: fragmentation(self.measure.free_bytes, self.squares),
-            ..self.measure
-        }
+    pub(crate) fn finish(&mut self) -> &Measure {
+        self.measure.fragmentation = fragmentation(self.measure.free_bytes, self.squares);
+        &self.measure
     }
 }
 
@@ -147,7 +145,7 @@ pub(crate) fn fragmentation(sum: usize, squares: u128) -> usize {
 /// Whether `look` finds a block to be in use by the program.
 pub(crate) fn is_live(block: Block, header: Header, look: Look) -> bool {
     match NonNull::new(block.payload()) {
-        Some(payload) if !header.is_free() => !matches!(
+        Some(payload) if header.is_plain_used() => !matches!(
             look(payload, header.size() - crate::config::HEADER),
             Seen::HeldBack(..)
         ),
@@ -175,7 +173,7 @@ impl Tlsf {
         // follows.
         unsafe { sums(self.control(), look) }
             .ok()
-            .map(|sums| sums.measure())
+            .map(|mut sums| *sums.finish())
     }
 }
 

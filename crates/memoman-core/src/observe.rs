@@ -8,6 +8,7 @@
 //! sets one ([`Tlsf::clear_hooks`]). The small build has none.
 
 use core::ffi::c_void;
+use core::ptr;
 
 use crate::hooks::{Access, Event, ExhaustedHandler, Hooks, Observer, Running};
 use crate::instance::Tlsf;
@@ -40,7 +41,7 @@ impl Tlsf {
         let hooks = unsafe { &*self.hooks() };
         if !hooks.are_set() {
             Ok(false)
-        } else if hooks.check == hooks.checksum() {
+        } else if hooks.running() <= Running::Exhausted as usize {
             Ok(true)
         } else {
             Err(Misuse::SmashedHooks)
@@ -56,7 +57,7 @@ impl Tlsf {
         // SAFETY: live (caller).
         unsafe {
             let set = self.has_hooks()?;
-            let running = (*self.hooks()).running;
+            let running = (*self.hooks()).running();
             let allowed = running == Running::No as usize
                 || running == Running::Exhausted as usize && access == Access::Release;
             if set && !allowed {
@@ -75,13 +76,18 @@ impl Tlsf {
         unsafe { (*self.control()).check = !(*self.control()).checksum() }
     }
 
-    /// Sets the observer, None for none.
+    /// Sets the observer, None for none. An observer ends the cache.
     ///
     /// # Safety
-    /// The instance is live, and [`Tlsf::enter_hooks`] has allowed it.
+    /// The instance is live, [`Tlsf::enter_hooks`] has allowed it, and it is not intercepted.
     pub unsafe fn set_observer(self, observer: Option<Observer>, user: *mut c_void) {
         // SAFETY: live (caller).
         unsafe {
+            if observer.is_some() {
+                // It sees each call. (Validation names an overwritten cached block.)
+                let _ = self.flush_cache();
+                (*self.hooks()).cache = ptr::null_mut();
+            }
             let hooks = &mut *self.hooks();
             (hooks.observer, hooks.observer_user) = (observer, user);
             hooks.check = hooks.checksum();
@@ -117,10 +123,10 @@ impl Tlsf {
             let (Some(observer), user) = ((*hooks).observer, (*hooks).observer_user) else {
                 return;
             };
-            let before = (*hooks).running;
-            (*hooks).running = Running::Observer as usize;
+            let change = (*hooks).running() ^ Running::Observer as usize;
+            (*hooks).check ^= change;
             observer(event, user);
-            (*hooks).running = before;
+            (*hooks).check ^= change;
         }
     }
 
@@ -141,9 +147,9 @@ impl Tlsf {
             let (Some(handler), user) = ((*hooks).exhausted, (*hooks).exhausted_user) else {
                 return false;
             };
-            (*hooks).running = Running::Exhausted as usize;
+            (*hooks).check ^= Running::Exhausted as usize;
             let again = handler(allocator, bytes, align, stats, user) != 0;
-            (*hooks).running = Running::No as usize;
+            (*hooks).check ^= Running::Exhausted as usize;
             again
         }
     }

@@ -114,6 +114,15 @@ impl Pool {
         Pool::new(unsafe { (*self.header()).prev })
     }
 
+    /// The address lies between the first block's payload and the pool's end.
+    ///
+    /// # Safety
+    /// The pool is live or validated.
+    pub(crate) unsafe fn holds(self, address: usize) -> bool {
+        // SAFETY: live or validated (caller).
+        address >= self.first_block().addr() && address < unsafe { self.end() }
+    }
+
     pub(crate) fn first_block(self) -> Block {
         Block::at(self.header().cast::<u8>().wrapping_add(FIRST))
     }
@@ -224,7 +233,12 @@ impl Pool {
                 return;
             }
             if let Some(payload) = NonNull::new(block.payload()) {
-                f(payload, size - HEADER, !header.is_free());
+                // Before the pool's end, the sentinel's flag marks a cached block.
+                f(
+                    payload,
+                    size - HEADER,
+                    !header.is_free() && !header.is_sentinel(),
+                );
             }
             block = block.offset(size);
         }

@@ -147,7 +147,7 @@ impl Tlsf {
             (*control).pool_bytes += region;
             (*control).overhead += POOL_COST;
             refresh(control);
-            free_list::push(control, (*control).bin_of_block(first, size), first);
+            free_list::push_outlined(control, first, size);
             // The small build's `push` does so.
             if cfg!(not(memoman_small)) {
                 (*control).absorber = 0;
@@ -220,7 +220,7 @@ impl Tlsf {
             );
             (*control).pool_bytes += grown;
             refresh(control);
-            free_list::push(control, (*control).bin_of_block(block, size), block);
+            free_list::push_outlined(control, block, size);
             (*control).absorber = 0;
         }
         true
@@ -270,9 +270,10 @@ impl Tlsf {
             let (next_ptr, prev_ptr) = ((*header).next, (*header).prev);
             link_neighbours(control, prev, next, next_ptr, prev_ptr);
             refresh(control);
-            if let Some((tail, ..)) = tail {
+            if let Some((tail, size, _)) = tail {
                 free_list::unlink_outlined(control, tail);
-                free_list::push(control, WILDERNESS, tail);
+                // It ends the highest pool now.
+                free_list::push_outlined(control, tail, size);
                 (*control).absorber = 0;
             }
             // With a wrong hash, a second removal finds no pool here.
@@ -330,7 +331,7 @@ impl Tlsf {
             let mut pool = self.first_pool();
             while let Some(this) = pool {
                 let (first, size) = this.format((*control).cookie);
-                free_list::push(control, (*control).bin_of_block(first, size), first);
+                free_list::push_outlined(control, first, size);
                 pool = self.next_pool(this);
             }
             (*control).absorber = 0;

@@ -311,10 +311,11 @@ pub(crate) unsafe fn explain(control: *mut Control, block: Block) -> Misuse {
         }
         let header = block.header((*control).cookie);
         let size = header.size();
-        if header.was_freed() {
+        if header.was_freed() || header.is_cached() && (*control).has_cache() {
             return Misuse::DoubleFree;
         }
-        if header.is_plain_used() && size >= BLOCK_MIN && size <= (*control).high - block.addr() {
+        let room = (*control).high - block.addr();
+        if header.is_plain_used() && size >= BLOCK_MIN && size <= room {
             return Misuse::SmashedNext;
         }
         Misuse::NotABlock

@@ -1,6 +1,6 @@
 //! An instance's figures.
 
-/// An instance's figures, in bytes except the two counts at the end. Always
+/// An instance's figures, in bytes except the two counts before the last. Always
 /// `used + free + overhead == pool_bytes`.
 ///
 /// ```
@@ -27,10 +27,23 @@ pub struct Stats {
     pub overhead: usize,
     /// Highest `used` since creation or reset.
     pub peak: usize,
-    /// Largest request that would succeed.
+    /// Largest request that would succeed. With a cache, a larger one may succeed, after cached
+    /// blocks have been freed for it.
     pub largest: usize,
     /// Number of blocks in use.
     pub live_blocks: usize,
     /// Number of requests refused for lack of memory.
     pub failed_requests: usize,
+    /// Bytes of `used` that are cached blocks, headers included; these count as blocks in use in
+    /// `peak` and `live_blocks`, too. 0 without a cache.
+    pub cached: usize,
+}
+
+impl Stats {
+    /// The members in their order.
+    pub(crate) fn as_numbers(&self) -> &[usize] {
+        const MEMBERS: usize = size_of::<Stats>() / size_of::<usize>();
+        // SAFETY: a `repr(C)` struct of so many `usize`, and nothing else.
+        unsafe { &*core::ptr::from_ref(self).cast::<[usize; MEMBERS]>() }
+    }
 }

@@ -61,7 +61,7 @@ pub(super) fn is_watched() -> bool {
 }
 
 /// Whether a checker watches this process; false until an allocator is created.
-pub(super) fn has_checker() -> bool {
+pub(crate) fn has_checker() -> bool {
     checker() > ABSENT
 }
 

@@ -255,9 +255,9 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
 /// Sets functions that observe an instance.
 ///
 /// # Safety
-/// The instance is live.
+/// The instance is live; the duties of [`Hook::set`].
 #[cfg(memoman_debug)]
-pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) {
+pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) -> Result<bool, Refusal> {
     // SAFETY: the duties of the caller.
-    unsafe { hook.set(tlsf) };
+    unsafe { hook.set(tlsf) }
 }

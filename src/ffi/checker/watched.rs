@@ -8,12 +8,14 @@ use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::ptr;
 
-use memoman_core::{Access, EventKind, Pool, Stats, Tlsf};
+use memoman_core::{Access, EventKind, Pool, Refusal, Stats, Tlsf};
 
 use super::marks::{self, Quiet};
 use crate::ffi::observe::{Hook, changed, may_change};
 
 mod blocks;
+
+pub(crate) use super::marks::has_checker;
 
 pub(crate) use blocks::{block_size, perform, usable};
 
@@ -236,6 +238,7 @@ unsafe fn watched_reset(tlsf: Tlsf) -> bool {
         let session = Session::open(tlsf);
         let done = session.reset();
         if done && session.is_watched() {
+            session.forget_cached();
             marks::ended(session.name());
             marks::began(session.name());
             for_each_pool(tlsf, marks::forbid);
@@ -350,6 +353,10 @@ unsafe fn watched_remove_pool(tlsf: Tlsf, mem_or_pool: *mut u8) -> bool {
             return false;
         }
         let session = Session::open(tlsf);
+        // An overwritten cached block stays in use, and the pool with it.
+        if session.is_watched() {
+            let _ = session.flush_cache();
+        }
         let done = session.remove_pool(mem_or_pool);
         if done && session.is_watched() {
             let skip = mem_or_pool.addr().wrapping_neg() & (Tlsf::ALIGN - 1);
@@ -390,23 +397,25 @@ pub(crate) unsafe fn stats(tlsf: Tlsf) -> Stats {
     unsafe { Session::open(tlsf).stats() }
 }
 
-/// Sets functions that observe an instance: intercepts it if it has one then, or a checker.
+/// Sets functions that observe an instance, or its cache: intercepts it if it has one then, or a
+/// checker.
 ///
 /// # Safety
-/// The instance is live.
-pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) {
+/// The instance is live; the duties of [`Hook::set`].
+pub(crate) unsafe fn hook(tlsf: Tlsf, hook: Hook) -> Result<bool, Refusal> {
     marks::observe();
     // SAFETY: live instance (caller).
     unsafe {
         let mut session = Session::open(tlsf);
-        hook.set(tlsf);
-        if tlsf.has_hooks() == Ok(true) || marks::has_checker() {
+        let result = hook.set(tlsf);
+        if matches!(tlsf.has_hooks(), Ok(true)) || marks::has_checker() {
             if session.quiet.is_none() {
                 tlsf.intercept();
             }
         } else {
             session.forget();
         }
+        result
     }
 }
 

@@ -15,6 +15,14 @@ use crate::ffi::observe::made;
 /// handler. For an observer, `ZEROED` distinguishes `mm_calloc`.
 struct C<const ZEROED: bool>;
 
+impl<const ZEROED: bool> C<ZEROED> {
+    const KIND: EventKind = if ZEROED {
+        EventKind::Calloc
+    } else {
+        EventKind::Malloc
+    };
+}
+
 impl<const ZEROED: bool> Front for C<ZEROED> {
     type Allocated = *mut c_void;
     type Freed = ();
@@ -28,20 +36,20 @@ impl<const ZEROED: bool> Front for C<ZEROED> {
     }
 
     #[inline(always)]
-    unsafe fn not_searched(tlsf: Tlsf, bytes: usize, refusal: Refusal) -> *mut c_void {
-        // SAFETY: live instance (caller), intercepted when the refusal is `Intercepted`.
+    unsafe fn not_searched(tlsf: Tlsf, bytes: usize) -> *mut c_void {
+        // SAFETY: live instance (caller), with this cache, intercepted then.
         unsafe {
-            match refusal {
-                Refusal::Misuse(Misuse::Intercepted, _) => {
-                    let kind = if ZEROED {
-                        EventKind::Calloc
-                    } else {
-                        EventKind::Malloc
-                    };
-                    made(tlsf, kind, ptr::null_mut(), 0, bytes)
+            match tlsf.cached() {
+                // `mm_calloc`, whose clearing takes longer, has no copy of the hit.
+                Some(_) if ZEROED => return mm_malloc(tlsf.as_raw().cast(), bytes),
+                Some(cached) => {
+                    if let Some(block) = cached.take(bytes) {
+                        return block.as_ptr().cast();
+                    }
                 }
-                refusal => answer(tlsf, Err(refusal)),
+                None => {}
             }
+            missed(tlsf, Self::KIND, 0, bytes)
         }
     }
 
@@ -51,7 +59,7 @@ impl<const ZEROED: bool> Front for C<ZEROED> {
         unsafe {
             match refusal {
                 Refusal::Misuse(Misuse::Intercepted, _) => {
-                    made(tlsf, EventKind::Memalign, ptr::null_mut(), align, bytes)
+                    missed(tlsf, EventKind::Memalign, align, bytes)
                 }
                 refusal => answer(tlsf, Err(refusal)),
             }
@@ -70,6 +78,9 @@ impl<const ZEROED: bool> Front for C<ZEROED> {
                 mm_free(handle, ptr.cast());
                 return ptr::null_mut();
             }
+            if tlsf.cached().is_some() {
+                return resized(tlsf, block, Tlsf::ALIGN, bytes);
+            }
             realloc_aligned(tlsf, block, Tlsf::ALIGN, bytes)
         }
     }
@@ -78,19 +89,112 @@ impl<const ZEROED: bool> Front for C<ZEROED> {
     fn freed(_: FreeBlock) {}
 
     #[inline(always)]
+    unsafe fn not_inside(tlsf: Tlsf, ptr: *mut u8) {
+        // SAFETY: live instance (caller), with this cache, intercepted; contents given up. Null
+        // lies outside the bounds, so that the cache does not take it.
+        unsafe {
+            match tlsf.cached() {
+                Some(cached) if cached.put(ptr) => {}
+                _ => turned_away(tlsf, ptr),
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn not_freed(tlsf: Tlsf, ptr: *mut u8, what: Option<Misuse>) {
         let Some(block) = NonNull::new(ptr) else {
             return;
         };
-        // SAFETY: live instance (caller), intercepted when the misuse is `Intercepted`.
+        // SAFETY: live instance (caller).
         unsafe {
-            match what.unwrap_or_else(|| tlsf.free_refused(block)) {
-                Misuse::Intercepted => {
-                    made(tlsf, EventKind::Free, ptr, 0, 0);
+            misuse(tlsf, what.unwrap_or_else(|| tlsf.free_refused(block)), ptr);
+        }
+    }
+}
+
+/// Ends a call that allocates without a search, and without a block of the cache.
+///
+/// # Safety
+/// The instance is live.
+#[inline(never)]
+unsafe fn missed(tlsf: Tlsf, kind: EventKind, align: usize, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance (caller), with this cache; it has counted the refusal.
+    unsafe {
+        let align_at_least = align.max(Tlsf::ALIGN);
+        let result = match tlsf.cached() {
+            Some(cached) => match cached.allocate(align_at_least, bytes) {
+                Err(Refusal::Exhausted) => {
+                    tlsf.withdraw_refusal();
+                    Err(Refusal::Misuse(Misuse::Intercepted, ptr::null()))
                 }
-                what => {
-                    misuse(tlsf, what, ptr);
+                result => result,
+            },
+            None => Err(tlsf.refusal(bytes)),
+        };
+        match result {
+            Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
+                made(tlsf, kind, ptr::null_mut(), align, bytes)
+            }
+            result => answer(tlsf, result),
+        }
+    }
+}
+
+/// Resizes a block of an intercepted instance.
+///
+/// # Safety
+/// The instance is live and intercepted, and on success the block is given up.
+#[inline(never)]
+unsafe fn resized(tlsf: Tlsf, block: NonNull<u8>, align: usize, bytes: usize) -> *mut c_void {
+    // SAFETY: live instance, block given up on success (caller); a refusal that is withdrawn has
+    // been counted.
+    unsafe {
+        if let Some(cached) = tlsf.cached() {
+            let old = block.as_ptr();
+            let result = match cached.grown(block, align, bytes) {
+                Ok(Some(new)) => {
+                    mm_free(tlsf.as_raw().cast(), old.cast());
+                    if Tlsf::block_size(old) == 0 {
+                        return new.as_ptr().cast();
+                    }
+                    // A neighbour of the old block is overwritten, which has been reported.
+                    mm_free(tlsf.as_raw().cast(), new.as_ptr().cast());
+                    return ptr::null_mut();
                 }
+                Ok(None) => cached.resize(block, align, bytes),
+                Err(refusal) => Err(refusal),
+            };
+            match result {
+                Err(Refusal::Exhausted) => tlsf.withdraw_refusal(),
+                result => return answer(tlsf, result),
+            }
+        }
+        made(tlsf, EventKind::Realloc, block.as_ptr(), align, bytes)
+    }
+}
+
+/// Frees a block that no cache has taken, or reports its address.
+///
+/// # Safety
+/// The instance is live; the block's contents are given up, or `ptr` is null.
+#[inline(never)]
+unsafe fn turned_away(tlsf: Tlsf, ptr: *mut u8) {
+    let Some(block) = NonNull::new(ptr) else {
+        return;
+    };
+    // SAFETY: live instance, with this cache, contents given up (caller).
+    unsafe {
+        let result = match tlsf.cached() {
+            Some(cached) => cached.free(block),
+            None => Err(tlsf.free_refused(block)),
+        };
+        match result {
+            Ok(()) => {}
+            Err(Misuse::Intercepted) => {
+                made(tlsf, EventKind::Free, ptr, 0, 0);
+            }
+            Err(what) => {
+                misuse(tlsf, what, ptr);
             }
         }
     }
@@ -151,9 +255,7 @@ pub(crate) unsafe fn realloc_aligned(
     // `Intercepted`.
     unsafe {
         match tlsf.realloc_aligned(block, align, bytes) {
-            Err(Refusal::Misuse(Misuse::Intercepted, _)) => {
-                made(tlsf, EventKind::Realloc, block.as_ptr(), align, bytes)
-            }
+            Err(Refusal::Misuse(Misuse::Intercepted, _)) => resized(tlsf, block, align, bytes),
             result => answer(tlsf, result),
         }
     }

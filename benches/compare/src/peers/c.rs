@@ -15,6 +15,7 @@ unsafe extern "C" {
     fn mm_free(allocator: *mut c_void, block: *mut c_void, bytes: usize);
     fn mm_realloc(allocator: *mut c_void, block: *mut c_void, bytes: usize) -> *mut c_void;
     fn mm_memalign(allocator: *mut c_void, align: usize, bytes: usize) -> *mut c_void;
+    fn mm_set_cache(allocator: *mut c_void, mem: *mut c_void, bytes: usize, n: usize) -> i32;
 
     fn o1heapInit(base: *mut c_void, size: usize) -> *mut c_void;
     fn o1heapAllocate(handle: *mut c_void, amount: usize) -> *mut c_void;
@@ -39,6 +40,30 @@ unsafe fn memoman_create(control: *mut u8, pool: *mut u8, bytes: usize) -> *mut 
         assert!(!mm_add_pool(allocator, pool.cast(), bytes).is_null());
         allocator
     }
+}
+
+/// memoman with its optional cache, as the page on sizes recommends it.
+pub(super) const CACHED: Peer = Peer {
+    name: "memoman-cached",
+    kind: Kind::Cached,
+    create: cached_create,
+    ..MEMOMAN
+};
+
+unsafe fn cached_create(control: *mut u8, pool: *mut u8, bytes: usize) -> *mut c_void {
+    // For requests up to 64 KiB.
+    const TABLE: usize = 2144;
+    // SAFETY: both parts are the region's, which holds no other live heap (caller).
+    unsafe {
+        let allocator = memoman_create(control, pool.wrapping_add(4096), bytes - 4096);
+        assert_eq!(mm_set_cache(allocator, pool.cast(), TABLE, blocks()), 1);
+        allocator
+    }
+}
+
+/// Blocks of each size.
+fn blocks() -> usize {
+    std::env::var("CACHE_BLOCKS").map_or(15, |text| text.parse().expect("a number"))
 }
 
 unsafe extern "C" fn memoman_realloc(

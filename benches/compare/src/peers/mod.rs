@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Null,
     /// Manages the caller's memory, as memoman does.
     Pool,
+    /// memoman with its optional cache: shown beside the others.
+    Cached,
     /// Obtains its own memory, and caches it: shown beside the others.
     System,
 }
@@ -57,9 +59,10 @@ pub(crate) struct Peer {
 }
 
 /// All peers but mimalloc; the first is the harness alone, the second memoman.
-pub(crate) static PEERS: [Peer; 8] = [
+pub(crate) static PEERS: [Peer; 9] = [
     c::NULL,
     c::MEMOMAN,
+    c::CACHED,
     crates::RLSF,
     crates::TALC,
     c::O1HEAP,

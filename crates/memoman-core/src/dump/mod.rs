@@ -6,13 +6,10 @@
 //! link back. Damage ends the pool or list that contains it; the dump names it and goes on with the
 //! next.
 //!
-//! | file | what |
-//! |---|---|
-//! | `json.rs` | the lines of docs/book/dump-format.md |
-//! | `text.rs` | the drawing |
-//! | `sink.rs` | the caller's writer |
+//! Both formats have the same lines, in the same order: a line is written with its two forms, the
+//! lines of docs/book/dump-format.md and those for people, and [`sink`] chooses. [`text`] has what
+//! is drawn.
 
-mod json;
 mod sink;
 mod text;
 
@@ -21,16 +18,18 @@ pub use sink::Writer;
 use core::ptr::NonNull;
 
 use crate::block::{Block, Header};
-use crate::config::{BLOCK_MIN, HEADER};
-use crate::control::Control;
+use crate::config::{HEADER, QUANTUM, WORD};
+use crate::control::{Control, WILDERNESS};
+use crate::figures::cached;
 use crate::instance::Tlsf;
 use crate::measure::{Look, Seen, Sums, plain};
 use crate::pool::Pool;
+use crate::size_class::bin_floor_size;
 use crate::stats::Stats;
 use crate::validate::walk::{check_block, turn};
 use crate::validate::{
     Before, Checked, Invariant, Violation, broken, check_bitmaps, check_control, check_counters,
-    follows,
+    follows, listed_in,
 };
 use sink::Sink;
 
@@ -59,7 +58,6 @@ pub enum DumpFormat {
 /// A dump in progress.
 struct Dump<'a> {
     sink: Sink<'a>,
-    format: DumpFormat,
     control: *mut Control,
     look: Look,
     /// The debug library's blocks have more around them.
@@ -106,8 +104,7 @@ impl Tlsf {
         write: Writer,
     ) -> bool {
         let mut dump = Dump {
-            sink: Sink::new(write),
-            format,
+            sink: Sink::new(write, format == DumpFormat::Json),
             control: self.control(),
             look,
             debug,
@@ -125,28 +122,34 @@ impl Tlsf {
 }
 
 impl Dump<'_> {
-    fn is_json(&self) -> bool {
-        self.format == DumpFormat::Json
-    }
-
-    /// Writes a fault, if there is one.
-    fn report<T>(&mut self, found: Checked<T>, pool: Option<usize>) -> Option<T> {
+    /// Writes a fault, if there is one; true if there is none.
+    fn report(&mut self, found: Checked, pool: Option<usize>) -> bool {
         match found {
-            Ok(value) => Some(value),
+            Ok(()) => true,
             Err(violation) => {
-                self.faults += 1;
                 self.fault(&violation, pool);
-                None
+                false
             }
         }
     }
 
+    #[inline(never)]
     fn fault(&mut self, violation: &Violation, pool: Option<usize>) {
-        if self.is_json() {
-            self.json_fault(violation, pool);
-        } else {
-            self.text_fault(violation, pool);
+        self.faults += 1;
+        self.sink.print(
+            "{\"broken\":{\"invariant\":%,\"name\":\"\0BROKEN ",
+            &[violation.invariant.number().into()],
+        );
+        self.sink.bytes(violation.invariant.name().to_bytes());
+        self.sink
+            .print("\",\"at\":%\0, at 0x@", &[violation.address.addr()]);
+        if let Some(pool) = pool {
+            self.sink.print(
+                ",\"pool\":%\0 in pool %: the rest of the pool is not shown",
+                &[pool],
+            );
         }
+        self.sink.text("}}\n\0\n");
     }
 
     /// # Safety
@@ -156,45 +159,113 @@ impl Dump<'_> {
         // SAFETY: the control structure may be read (caller); it is validated before anything of it
         // is followed.
         unsafe {
+            self.sink.print(
+                concat!(
+                    "{\"memoman_dump\":1,\"library\":\"",
+                    env!("CARGO_PKG_VERSION"),
+                    "\",\"word\":%,\"quantum\":%,\"header\":%,\"allocator\":%\0***memoman ",
+                    env!("CARGO_PKG_VERSION"),
+                    ", heap at 0x@\n"
+                ),
+                &[WORD, QUANTUM, HEADER, control.addr()],
+            );
             let sound = check_control(control);
-            if sound.is_err() {
-                self.heading(false);
-                self.report(sound, None);
-                self.end();
-                return;
+            if sound.is_ok() {
+                self.sink.print(",\"control\":%\0", &[(*control).bytes()]);
             }
-            self.heading(true);
-            let mut last = None;
-            let mut index = 0;
-            let mut next = Pool::new((*control).first_pool);
-            while let Some(pool) = next {
-                turn();
-                if !self.sink.is_open() {
-                    return;
-                }
-                if self.report(follows(control, last, pool), None).is_none() {
-                    break;
-                }
-                self.pool(index, pool);
-                last = next;
-                index += 1;
-                next = pool.next();
+            self.sink.text(if self.debug {
+                ",\"debug\":true,\"pools\":[\0"
+            } else {
+                ",\"debug\":false,\"pools\":[\0"
+            });
+            if sound.is_ok() {
+                self.pools(false);
             }
+            self.sink.text("]}\n\0");
+            if self.report(sound, None) {
+                self.sound_control();
+            }
+            self.sink.print(
+                if self.faults == 0 {
+                    "{\"end\":%,\"broken\":%}\n\0sound\n"
+                } else {
+                    "{\"end\":%,\"broken\":%}\n\0damaged\n"
+                },
+                &[self.blocks, self.faults],
+            );
+        }
+    }
+
+    /// What stands between the first line and the last.
+    ///
+    /// # Safety
+    /// The control structure is validated.
+    unsafe fn sound_control(&mut self) {
+        let control = self.control;
+        // SAFETY: the control structure is validated (caller).
+        unsafe {
+            self.pools(true);
             let walked = self.faults == 0;
             let bitmaps = check_bitmaps(control);
             self.report(bitmaps, None);
             self.lists(walked);
             if walked {
-                self.compare_counters();
+                let live = self.blocks - self.free_blocks;
+                let found = check_counters(&*control, self.used, live);
+                self.report(found, None);
             }
             let largest = if self.faults == 0 {
                 Control::largest(control)
             } else {
                 // A bin's head may lead anywhere.
-                self.sums.measure().gaps[0].saturating_sub(HEADER)
+                self.sums.finish().gaps[0].saturating_sub(HEADER)
             };
-            self.figures(&Stats::of(&*control, largest));
-            self.end();
+            let cached = Tlsf::new(control).map_or(0, |tlsf| cached(tlsf));
+            self.figures(&Stats::of(&*control, largest, cached));
+        }
+    }
+
+    /// The pools in address order, up to one whose header is overwritten: their list in the first
+    /// JSON line, or their blocks.
+    ///
+    /// # Safety
+    /// The control structure is validated.
+    #[inline(never)]
+    unsafe fn pools(&mut self, blocks: bool) {
+        // SAFETY: the control structure is validated (caller), each pool before it is followed.
+        unsafe {
+            let mut last = None;
+            let mut index = 0;
+            let mut next = Pool::new((*self.control).first_pool);
+            while let Some(pool) = next {
+                turn();
+                if !self.sink.is_open() {
+                    return;
+                }
+                let found = follows(self.control, last, pool);
+                if found.is_err() {
+                    if blocks {
+                        self.report(found, None);
+                    }
+                    return;
+                }
+                if blocks {
+                    self.pool(index, pool);
+                } else {
+                    let (start, bytes) = pool.memory();
+                    self.sink.print(
+                        if index > 0 {
+                            ",{\"at\":%,\"size\":%,\"first\":%}\0"
+                        } else {
+                            "{\"at\":%,\"size\":%,\"first\":%}\0"
+                        },
+                        &[start.addr(), bytes, pool.first_block().addr()],
+                    );
+                }
+                last = next;
+                index += 1;
+                next = pool.next();
+            }
         }
     }
 
@@ -206,21 +277,24 @@ impl Dump<'_> {
         // SAFETY: validated (caller); each block is reached through validated sizes.
         unsafe {
             let (cookie, end) = ((*self.control).cookie, pool.end());
-            let shift = self.begin_pool(index, pool);
+            let shift = self.text_pool(index, pool.start(), pool.memory().1);
             let mut block = pool.first_block();
             let mut before = Before::Used;
             let mut column = 0;
             while self.sink.is_open() {
                 turn();
-                let found = check_block(cookie, pool, block, before);
-                if found.is_err() || block.addr() == end {
-                    self.end_pool(column);
-                    self.report(found, Some(index));
-                    return;
-                }
-                let Ok(header) = found else { return };
+                let header = match check_block(cookie, pool, block, before) {
+                    Ok(header) if block.addr() != end => header,
+                    found => {
+                        if column > 0 {
+                            self.sink.text("\0\n");
+                        }
+                        self.report(found.map(|_| ()), Some(index));
+                        return;
+                    }
+                };
                 let seen = self.count(block, header);
-                if self.is_json() {
+                if self.sink.is_json() {
                     self.json_block(index, block, header, seen);
                 } else {
                     self.text_block(&mut column, shift, block, header, seen);
@@ -249,9 +323,37 @@ impl Dump<'_> {
         } else {
             self.free_blocks += 1;
         }
-        let live = seen.is_some_and(|seen| !matches!(seen, Seen::HeldBack(..)));
+        let held_back = header.is_sentinel() || matches!(seen, Some(Seen::HeldBack(..)));
+        let live = seen.is_some() && !held_back;
         self.sums.add(header.size(), !live);
         seen
+    }
+
+    fn json_block(&mut self, pool: usize, block: Block, header: Header, seen: Option<Seen>) {
+        self.sink.print(
+            "{\"pool\":%,\"at\":%,\"size\":%,\"state\":\"\0",
+            &[pool, block.addr(), header.size()],
+        );
+        match seen {
+            None => {
+                // SAFETY: the control structure is validated before any block is written.
+                let bin = unsafe { (*self.control).bin_of_block(block, header.size()) };
+                self.sink.print("free\",\"bin\":%\0", &[bin]);
+            }
+            _ if header.is_sentinel() => self.sink.text("cached\"\0"),
+            Some(Seen::Used) => self.sink.text("used\"\0"),
+            Some(Seen::Holds(pointer, requested) | Seen::HeldBack(pointer, requested)) => {
+                self.sink.text(match seen {
+                    Some(Seen::Holds(..)) => "used\0",
+                    _ => "quarantine\0",
+                });
+                self.sink.print(
+                    "\",\"pointer\":%,\"requested\":%\0",
+                    &[pointer.addr(), requested],
+                );
+            }
+        }
+        self.sink.text("}\n\0");
     }
 
     /// The free lists. `walked`: every pool has been walked to its end, so `free_blocks` is the
@@ -261,7 +363,7 @@ impl Dump<'_> {
     /// The control structure is validated.
     unsafe fn lists(&mut self, walked: bool) {
         let control = self.control;
-        self.begin_lists();
+        self.sink.text("\0free lists\n");
         let mut listed = 0;
         let mut whole = true;
         // SAFETY: the control structure is validated (caller), so `top_bin` bounds the heads.
@@ -275,96 +377,55 @@ impl Dump<'_> {
                 listed += list.blocks;
                 whole &= found.is_ok();
                 if list.blocks > 0 {
-                    if self.is_json() {
-                        self.json_list(&list);
-                    } else {
-                        self.text_list(&list);
-                    }
+                    let least = match bin {
+                        WILDERNESS => 0,
+                        bin => bin_floor_size(bin),
+                    };
+                    self.sink.print(
+                        "{\"bin\":%,\"least\":%,\"head\":%,\"blocks\":%,\"bytes\":%}\n\0",
+                        &[bin, least, list.head, list.blocks, list.bytes],
+                    );
+                    self.text_list(&list, least);
                 }
                 self.report(found, None);
             }
         }
         if walked && whole && listed != self.free_blocks {
-            let fault = broken::<()>(Invariant::Listed, control.cast_const().cast(), None);
+            let fault = broken(Invariant::Listed, control.cast_const().cast(), None);
             self.report(fault, None);
         }
     }
 
-    /// I8, once every pool has been walked to its end.
-    ///
-    /// # Safety
-    /// The control structure is validated.
-    unsafe fn compare_counters(&mut self) {
-        // SAFETY: validated (caller).
-        let control = unsafe { &*self.control };
-        let found = check_counters(control, self.used, self.blocks - self.free_blocks);
-        self.report(found, None);
-    }
-
-    /// `sound`: the control structure is validated.
-    fn heading(&mut self, sound: bool) {
-        if self.is_json() {
-            self.json_heading(sound);
-        } else {
-            self.text_heading();
-        }
-    }
-
-    /// Binary logarithm of the bytes that one character of the drawing stands for.
-    ///
-    /// # Safety
-    /// The pool is validated.
-    unsafe fn begin_pool(&mut self, index: usize, pool: Pool) -> u32 {
-        if self.is_json() {
-            return 0;
-        }
-        // SAFETY: validated (caller).
-        let bytes = unsafe { pool.memory() }.1;
-        self.text_pool(index, pool.start(), bytes)
-    }
-
-    fn end_pool(&mut self, column: usize) {
-        if !self.is_json() && column > 0 {
-            self.sink.text("\n");
-        }
-    }
-
-    fn begin_lists(&mut self) {
-        if !self.is_json() {
-            self.sink.text("free lists\n");
-        }
-    }
-
     fn figures(&mut self, stats: &Stats) {
-        let measure = self.sums.measure();
-        if self.is_json() {
-            self.json_figures(stats, &measure);
+        let (sink, measure) = (&mut self.sink, self.sums.finish());
+        sink.print(
+            "{\"counters\":{\"pool_bytes\":%,\"used\":%,\"free\":%,\"overhead\":%,\"peak\":%,\
+             \"largest\":%,\"live_blocks\":%,\"failed_requests\":%,\"cached\":%}}\n\0\
+             figures\n  pool_bytes: %\n  used: %\n  free: %\n  overhead: %\n  peak: %\n  \
+             largest: %\n  live_blocks: %\n  failed_requests: %\n  cached: %\n",
+            stats.as_numbers(),
+        );
+        sink.print(
+            "{\"measure\":{\"free_blocks\":%,\"live_blocks\":%,\"free_bytes\":%,\
+             \"live_bytes\":%,\"fragmentation\":%\0  free_blocks: %\n***\
+             \x20 fragmentation: % millionths\nblocks by size, in use and free\n",
+            &[
+                measure.free_blocks,
+                measure.live_blocks,
+                measure.free_bytes,
+                measure.live_bytes,
+                measure.fragmentation,
+            ],
+        );
+        if sink.is_json() {
+            sink.array(",\"gaps\":[\0", &measure.gaps);
+            sink.array(",\"free_by_power\":[\0", &measure.free_by_power);
+            sink.array(",\"live_by_power\":[\0", &measure.live_by_power);
+            sink.text("}}\n\0");
         } else {
-            self.text_figures(stats, &measure);
+            text::powers(sink, measure);
         }
     }
-
-    fn end(&mut self) {
-        if self.is_json() {
-            self.json_end();
-        } else {
-            self.text_end();
-        }
-    }
-}
-
-/// The members of [`Stats`] in their order.
-fn counters(stats: &Stats) -> [usize; 8] {
-    [
-        stats.pool_bytes,
-        stats.used,
-        stats.free,
-        stats.overhead,
-        stats.peak,
-        stats.largest,
-        stats.live_blocks,
-        stats.failed_requests,
-    ]
 }
 
 /// Walks one list. Each block's link back is tested, so no list leads into a circle.
@@ -379,33 +440,22 @@ unsafe fn list(control: *mut Control, bin: usize) -> (List, Checked) {
     // SAFETY: a head of a validated control structure (caller); a block is read only inside a
     // validated pool.
     unsafe {
-        let (cookie, end) = ((*control).cookie, Control::list_end(control));
+        let end = Control::list_end(control);
         let mut link = Control::head(control, bin);
         let mut block = link.read();
         list.head = block.addr();
-        let mut inside: Option<Pool> = None;
         while block != end {
             turn();
-            let fault = |pool| broken(Invariant::List, link.cast_const().cast(), pool);
-            if !inside.is_some_and(|pool| holds(pool, block)) {
-                inside = pool_of(control, block);
-            }
-            let Some(pool) = inside else {
-                return (list, fault(None));
+            let pool = pool_of(control, block);
+            let Some(size) = pool
+                .and_then(|pool| listed_in(control, pool, block, bin))
+                .filter(|_| block.prev_link() == link)
+            else {
+                return (
+                    list,
+                    broken(Invariant::List, link.cast_const().cast(), pool),
+                );
             };
-            if !block.is_aligned() {
-                return (list, fault(Some(pool)));
-            }
-            let header = block.header(cookie);
-            let size = header.size();
-            if !header.is_plain_free()
-                || size < BLOCK_MIN
-                || size > pool.end() - block.addr()
-                || (*control).bin_of_block(block, size) != bin
-                || block.prev_link() != link
-            {
-                return (list, fault(Some(pool)));
-            }
             list.blocks += 1;
             list.bytes += size;
             link = block.next_link();
@@ -413,16 +463,6 @@ unsafe fn list(control: *mut Control, bin: usize) -> (List, Checked) {
         }
     }
     (list, Ok(()))
-}
-
-/// A smallest block fits between this payload and the pool's end.
-///
-/// # Safety
-/// The pool is validated.
-unsafe fn holds(pool: Pool, block: Block) -> bool {
-    // SAFETY: validated (caller).
-    let end = unsafe { pool.end() };
-    block.addr() >= pool.first_block().addr() && end.saturating_sub(block.addr()) >= BLOCK_MIN
 }
 
 /// The validated pool that holds a block; O(pools).
@@ -438,7 +478,7 @@ unsafe fn pool_of(control: *mut Control, block: Block) -> Option<Pool> {
             if follows(control, last, pool).is_err() {
                 return None;
             }
-            if holds(pool, block) {
+            if pool.holds(block.addr()) {
                 return next;
             }
             last = next;

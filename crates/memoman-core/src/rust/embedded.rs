@@ -34,7 +34,6 @@ use critical_section::{CriticalSection, Mutex};
 use super::heap::Memory;
 use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
-use crate::realloc::Resized;
 use crate::stats::Stats;
 
 /// The instance, once there is memory.
@@ -221,14 +220,14 @@ unsafe impl GlobalAlloc for Heap {
         };
         // SAFETY: live; the critical section excludes other calls; a block of this heap (caller).
         let resized = self.with(|tlsf| unsafe {
-            tlsf.resize_in_place(old, layout.align().max(Tlsf::ALIGN), bytes)
+            tlsf.realloc_in_place(old, layout.align().max(Tlsf::ALIGN), bytes)
         });
         match resized {
-            Some(Ok(Resized::InPlace(same))) => same.as_ptr(),
+            Some(Ok(Some(same))) => same.as_ptr(),
             Some(Err(refusal)) => answer(Some(Err(refusal))),
             None => ptr::null_mut(),
             // The copy is as long as the block: interrupts are on.
-            Some(Ok(Resized::Not(_))) => {
+            Some(Ok(None)) => {
                 // SAFETY: the layout is that of the old block with another size, which its caller
                 // has checked; both blocks hold the bytes that are copied.
                 unsafe {

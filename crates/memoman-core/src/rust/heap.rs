@@ -253,7 +253,10 @@ impl<'pool> Heap<'pool> {
         // rest of `'pool`.
         unsafe {
             let (start, bytes) = pool.pool.memory();
-            if self.suspended(|| self.tlsf.remove_pool(start)) {
+            if self.suspended(|| {
+                flush(self.tlsf);
+                self.tlsf.remove_pool(start)
+            }) {
                 self.changed(EventKind::PoolRemoved, start, bytes);
                 Ok(&mut *ptr::slice_from_raw_parts_mut(
                     pool.mem.as_ptr(),
@@ -409,7 +412,13 @@ impl<'pool> Heap<'pool> {
     /// ```
     pub fn reset(&mut self) -> bool {
         // SAFETY: live; borrowed exclusively, so no safe reference into a block is left.
-        let done = self.suspended(|| unsafe { self.tlsf.reset() });
+        let done = self.suspended(|| unsafe {
+            let done = self.tlsf.reset();
+            if done {
+                forget_cached(self.tlsf);
+            }
+            done
+        });
         if done {
             self.changed(EventKind::Reset, ptr::null_mut(), 0);
         }
@@ -490,6 +499,28 @@ impl<'pool> Heap<'pool> {
 impl fmt::Debug for Heap<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Heap").field(&self.stats()).finish()
+    }
+}
+
+/// Frees the cached blocks; an overwritten one stays in use.
+///
+/// # Safety
+/// The instance is live and not intercepted.
+unsafe fn flush(_tlsf: Tlsf) {
+    #[cfg(not(memoman_small))]
+    // SAFETY: live, not intercepted (caller).
+    let _ = unsafe { _tlsf.flush_cache() };
+}
+
+/// Empties the cache after a reset.
+///
+/// # Safety
+/// The instance is live, and none of its blocks is in use.
+unsafe fn forget_cached(_tlsf: Tlsf) {
+    #[cfg(not(memoman_small))]
+    // SAFETY: live, no block in use (caller).
+    unsafe {
+        _tlsf.forget_cached();
     }
 }
 

@@ -29,6 +29,16 @@ pub(crate) unsafe fn push(this: *mut Control, bin: usize, block: Block) {
     }
 }
 
+/// Pushes a free block of `size` bytes to its bin.
+///
+/// # Safety
+/// The instance is live; `block` lies in its pools, unlisted.
+#[inline(always)]
+pub(crate) unsafe fn push_outlined(this: *mut Control, block: Block, size: usize) {
+    // SAFETY: the caller's duties; a block's bin is at most `top_bin`.
+    unsafe { push(this, (*this).bin_of_block(block, size), block) }
+}
+
 /// Makes `size` bytes a listed free block: header, ghost, the next block's PREV_FREE, the list.
 ///
 /// # Safety

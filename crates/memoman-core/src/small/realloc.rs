@@ -61,22 +61,25 @@ impl Tlsf {
         }
     }
 
-    /// The body of [`Tlsf::realloc_in_place`].
+    /// [`Tlsf::realloc_aligned`] within the block and its free neighbours: None, and nothing
+    /// changed, when these have no room. `align` is a power of two, at least the quantum. O(1) and
+    /// the copying.
     ///
     /// # Safety
     /// The duties of [`Tlsf::realloc`].
-    pub(crate) unsafe fn resize_in_place(
+    #[inline(never)]
+    pub unsafe fn realloc_in_place(
         self,
         ptr: NonNull<u8>,
         align: usize,
         bytes: usize,
-    ) -> Result<Resized, Refusal> {
+    ) -> Result<Option<NonNull<u8>>, Refusal> {
         // SAFETY: live instance, readable memory, the old pointer given up (caller).
         let outcome = unsafe { resize(self.control(), ptr.as_ptr(), align, bytes) };
         if outcome == MUST_MOVE {
-            Ok(Resized::Not(0))
+            Ok(None)
         } else {
-            result(outcome, bytes).map(Resized::InPlace)
+            result(outcome, bytes).map(Some)
         }
     }
 
@@ -175,11 +178,4 @@ unsafe fn resize(control: *mut Control, ptr: *mut u8, align: usize, bytes: usize
         settle(control, start, before, total, wanted);
         (start.payload(), None)
     }
-}
-
-/// The result of resizing in place.
-pub(crate) enum Resized {
-    InPlace(NonNull<u8>),
-    /// No room: the block is unchanged.
-    Not(usize),
 }

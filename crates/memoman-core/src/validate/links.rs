@@ -12,7 +12,7 @@
 use super::violation::{Checked, Invariant, broken};
 use super::walk::{turn, walk_pool};
 use crate::block::{Block, Header, Link};
-use crate::config::{BLOCK_MIN, QUANTUM};
+use crate::config::BLOCK_MIN;
 use crate::control::Control;
 use crate::hash::mix;
 use crate::pool::Pool;
@@ -73,12 +73,16 @@ pub(crate) unsafe fn check(control: *mut Control) -> Checked<Sums> {
                     sums.edges = sums.edges.wrapping_add(edge.weight(by));
                 });
             } else {
-                sums.used += header.size();
+                sums.used += header.marked_size();
                 sums.live_blocks += 1;
             }
         })?;
         if sums.edges != 0 {
             return blame(control);
+        }
+        #[cfg(not(memoman_small))]
+        {
+            sums.used = sums.used.wrapping_sub(crate::cache::check(control)?);
         }
         let mut listed = 0;
         each_listed(control, |_| listed += 1);
@@ -321,13 +325,13 @@ unsafe fn at<T>(control: *mut Control, invariant: Invariant, address: usize) -> 
     broken(invariant, place.with_addr(address), pool)
 }
 
-unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
+pub(crate) unsafe fn pool_of(control: *mut Control, address: usize) -> Option<Pool> {
     // SAFETY: the pools are validated (caller).
     unsafe {
         let mut pool = Pool::new((*control).first_pool);
         while let Some(this) = pool {
             turn();
-            if address >= this.first_block().addr() && address < this.end() {
+            if this.holds(address) {
                 return Some(this);
             }
             pool = this.next();
@@ -419,19 +423,37 @@ unsafe fn may_hold(control: *mut Control, link: Link, bin: usize) -> bool {
 /// The header here is that of a free block of `bin`, inside a pool.
 #[inline(never)]
 unsafe fn looks_listed(control: *mut Control, block: Block, bin: usize) -> bool {
-    // SAFETY: the pools are validated (caller); the header is read only inside one, at an aligned
-    // address.
+    // SAFETY: the pools are validated (caller); the pool holds the address.
     unsafe {
-        let Some(pool) = pool_of(control, block.addr()) else {
-            return false;
-        };
-        if !block.addr().is_multiple_of(QUANTUM) {
-            return false;
+        match pool_of(control, block.addr()) {
+            Some(pool) => listed_in(control, pool, block, bin).is_some(),
+            None => false,
         }
+    }
+}
+
+/// The size of a block in the pool that holds this address, if the header here is that of a free
+/// block of `bin`.
+///
+/// # Safety
+/// The control structure and the pool are validated, and the pool holds the address.
+#[inline(always)]
+pub(crate) unsafe fn listed_in(
+    control: *mut Control,
+    pool: Pool,
+    block: Block,
+    bin: usize,
+) -> Option<usize> {
+    if !block.is_aligned() {
+        return None;
+    }
+    // SAFETY: the pool is validated and holds the address (caller), which is aligned.
+    unsafe {
         let header = block.header((*control).cookie);
         let size = header.size();
-        header.is_plain_free()
+        (header.is_plain_free()
             && (BLOCK_MIN..=pool.end() - block.addr()).contains(&size)
-            && (*control).bin_of_block(block, size) == bin
+            && (*control).bin_of_block(block, size) == bin)
+            .then_some(size)
     }
 }

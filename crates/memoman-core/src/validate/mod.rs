@@ -14,6 +14,9 @@ mod violation;
 pub(crate) mod walk;
 
 pub(crate) use check::{check_bitmaps, check_control, check_counters, check_pools, follows};
+pub(crate) use links::listed_in;
+#[cfg(not(memoman_small))]
+pub(crate) use links::pool_of;
 pub use step::{Cursor, Step};
 pub(crate) use violation::{Checked, broken};
 pub use violation::{Invariant, Violation};

@@ -192,7 +192,8 @@ impl Tlsf {
             let block = first.offset(saved);
             let header = block.header((*self.control()).cookie);
             let sentinel = saved == room && header.is_sentinel();
-            let used = header.is_plain_used()
+            let cached = header.is_cached() && (*self.control()).has_cache();
+            let used = (header.is_plain_used() || cached)
                 && header.size() >= BLOCK_MIN
                 && header.size() <= room - saved;
             if sentinel || used {

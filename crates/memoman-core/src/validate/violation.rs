@@ -48,6 +48,7 @@ impl Invariant {
     /// use memoman_core::Invariant;
     /// assert_eq!(Invariant::Coalesced.name(), c"I4: adjacent free blocks");
     /// ```
+    #[inline(never)]
     pub const fn name(self) -> &'static CStr {
         match self {
             Invariant::Bitmap => c"I1: bitmap does not match the free lists",

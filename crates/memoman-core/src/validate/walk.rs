@@ -53,7 +53,8 @@ pub(crate) unsafe fn check_block(
         let tiles = if left == 0 {
             header.is_sentinel() && !header.is_free() && size == block.addr() - pool.start()
         } else {
-            !header.is_sentinel() && size >= BLOCK_MIN && size <= left
+            let marked = header.is_sentinel() && !(*pool.control()).has_cache();
+            !marked && size >= BLOCK_MIN && size <= left
         };
         if !tiles || !header.is_sealed() || header.has_stray_bits() {
             return fail(Invariant::Tiling);

@@ -262,6 +262,7 @@ impl Shadow {
             largest: stats.largest,
             live_blocks: self.live.len(),
             failed_requests: self.failed,
+            cached: 0,
         };
         assert_eq!(stats, expected);
 

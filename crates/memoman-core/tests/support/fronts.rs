@@ -129,8 +129,9 @@ mod separate {
             result
         }
 
-        unsafe fn not_searched(_: Tlsf, _: usize, refusal: Refusal) -> Self::Allocated {
-            Err(refusal)
+        unsafe fn not_searched(tlsf: Tlsf, bytes: usize) -> Self::Allocated {
+            // SAFETY: live (caller).
+            Err(unsafe { tlsf.refusal(bytes) })
         }
 
         unsafe fn not_aligned(_: Tlsf, _: usize, _: usize, refusal: Refusal) -> Self::Allocated {

@@ -31,7 +31,7 @@ pub(crate) unsafe fn allocate_inlined<const HOT: bool>(
         match result {
             Ok(block) => Ok(block),
             Err(refusal) => {
-                if refusal == Refusal::Exhausted {
+                if matches!(refusal, Refusal::Exhausted) {
                     tlsf.withdraw_refusal();
                 }
                 Err(refusal)
@@ -59,12 +59,27 @@ pub(crate) unsafe fn allocate(
 /// # Safety
 /// The instance is live, and no other thread is in it. The caller does not use the block any more;
 /// the core tests whether it is a live one.
-#[inline(never)]
+#[inline(always)]
 pub(crate) unsafe fn free(tlsf: Tlsf, block: NonNull<u8>) -> Result<Option<Pool>, Misuse> {
+    // SAFETY: the caller's duties.
+    match unsafe { free_outlined(tlsf, block) } {
+        (None, pool) => Ok(pool),
+        (Some(misuse), _) => Err(misuse),
+    }
+}
+
+/// [`free`], compiled once: the misuse or the pool, in two registers.
+///
+/// # Safety
+/// The duties of [`free`].
+#[inline(never)]
+unsafe fn free_outlined(tlsf: Tlsf, block: NonNull<u8>) -> (Option<Misuse>, Option<Pool>) {
     // SAFETY: the instance is live, and this thread's for the call (caller).
     unsafe {
-        let freed = tlsf.free_outlined(block)?;
-        Ok(tlsf.emptied_pool(freed))
+        match tlsf.free_outlined(block) {
+            Ok(freed) => (None, tlsf.emptied_pool(freed)),
+            Err(misuse) => (Some(misuse), None),
+        }
     }
 }
 

@@ -131,7 +131,7 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Result<*mut u8
                 Err(Refusal::Misuse(..)) => {}
                 Ok(None) | Err(_) => usable = Tlsf::block_size(block.as_ptr()),
             }
-            if result == Err(Refusal::Exhausted) {
+            if matches!(result, Err(Refusal::Exhausted)) {
                 // Counted only if no other heap serves the request.
                 tlsf.withdraw_refusal();
             }

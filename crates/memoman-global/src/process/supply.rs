@@ -191,11 +191,11 @@ unsafe fn last_attempts(
     // calling thread's, which is outside its gate (caller).
     unsafe {
         let mut result = from_any_heap(align, bytes);
-        if result == Err(Refusal::Exhausted) {
+        if matches!(result, Err(Refusal::Exhausted)) {
             drain_all(state, tlsf);
             result = from_any_heap(align, bytes);
         }
-        if result != Err(Refusal::Exhausted) {
+        if !matches!(result, Err(Refusal::Exhausted)) {
             return Served::of(result);
         }
         let served = segments::serve(state, tlsf, request, true);
@@ -224,7 +224,7 @@ unsafe fn from_any_heap(align: usize, bytes: usize) -> Result<NonNull<u8>, Refus
     let mut result = Err(Refusal::Exhausted);
     if ThreadHeap::serves(align, bytes) {
         registry::each(|heap| {
-            if result == Err(Refusal::Exhausted) {
+            if matches!(result, Err(Refusal::Exhausted)) {
                 // SAFETY: the lock is held, and every other thread is outside its heap.
                 result = unsafe { ThreadHeap::allocate(heap, align, bytes) };
             }

@@ -92,13 +92,14 @@ pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, less: Less) -> *mut u8 
         if !ThreadHeap::try_enter(heap) {
             return malloc(heap, less.bytes());
         }
-        match ThreadHeap::take(heap, less.class()) {
+        let class = less.class();
+        match ThreadHeap::take(heap, class) {
             Taken::Block(block) => {
                 let block = ThreadHeap::hand_out(heap, block);
                 ThreadHeap::leave(heap);
                 block
             }
-            Taken::Nothing => missed(heap, less.bytes()),
+            Taken::Nothing => missed(heap, less.bytes(), class),
             Taken::Smashed(_) => smashed(heap, less.bytes()),
         }
     }
@@ -115,8 +116,10 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         if !enter(heap) {
             return beside(ALIGN, bytes);
         }
+        let mut class = NO_CLASS;
         if bytes <= CACHED_MAX {
-            match ThreadHeap::take(heap, class_of(bytes)) {
+            class = class_of(bytes);
+            match ThreadHeap::take(heap, class) {
                 Taken::Block(block) => {
                     let block = ThreadHeap::hand_out(heap, block);
                     leave(heap);
@@ -126,9 +129,12 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
                 Taken::Smashed(_) => return smashed(heap, bytes),
             }
         }
-        missed(heap, bytes)
+        missed(heap, bytes, class)
     }
 }
+
+/// The class of a request that is too large for the cache.
+const NO_CLASS: usize = usize::MAX;
 
 /// Serves a request while another thread forks.
 #[cold]
@@ -176,15 +182,16 @@ unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
 /// The rest of `malloc`, inside the gate: the cache has no block, or is too small for the request.
 ///
 /// # Safety
-/// `heap` is the calling thread's heap, and the thread is in it.
+/// `heap` is the calling thread's heap, and the thread is in it. `class` is the request's, or
+/// [`NO_CLASS`].
 #[inline(never)]
-unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
+unsafe fn missed(heap: *mut ThreadHeap, bytes: usize, class: usize) -> *mut u8 {
     let bytes = bytes.max(1); // Of the same class; the core would refuse zero.
     // SAFETY: the owner (caller), inside its gate.
     unsafe {
         let mut collected = Ok(0);
         let mut result = Err(Refusal::Exhausted);
-        let class = (bytes <= CACHED_MAX).then(|| class_of(bytes));
+        let class = (class != NO_CLASS).then_some(class);
         if ThreadHeap::is_worth_a_look(heap) {
             let wanted = class.unwrap_or(CLASSES);
             collected = ThreadHeap::collect(heap, 2 * TAKEN_AT_ONCE, Some(wanted));
@@ -193,7 +200,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
             {
                 ThreadHeap::hand_out(heap, block);
                 result = Ok(block);
-            } else if collected.is_ok_and(|taken| taken >= TAKEN_AT_ONCE) {
+            } else if matches!(collected, Ok(TAKEN_AT_ONCE..)) {
                 // The core hands out one more, and the inbox holds more.
                 collected = ThreadHeap::collect(heap, GIVEN_FOR_ONE, None);
             }
@@ -204,7 +211,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
                 Cache::missed(ThreadHeap::cache(heap), class, pool_bytes);
             }
             result = ThreadHeap::allocate(heap, ALIGN, bytes);
-            if result == Err(Refusal::Exhausted) {
+            if matches!(result, Err(Refusal::Exhausted)) {
                 result = retry(heap, ALIGN, bytes, &mut collected);
             } else if let Some(class) = class
                 && collected.is_ok()
@@ -235,14 +242,14 @@ pub(crate) unsafe fn retry(
     unsafe {
         if found.is_ok() && ThreadHeap::is_worth_a_look(heap) {
             *found = ThreadHeap::collect(heap, GIVEN_AT_ONCE, None);
-            if *found != Ok(0) {
+            if !matches!(*found, Ok(0)) {
                 result = ThreadHeap::allocate(heap, align, bytes);
             }
         }
-        if found.is_ok() && result == Err(Refusal::Exhausted) {
+        if found.is_ok() && matches!(result, Err(Refusal::Exhausted)) {
             *found = ThreadHeap::drain(heap);
             // Fewer would not last for the next calls.
-            if *found == Ok(GIVEN_AT_ONCE) {
+            if matches!(*found, Ok(GIVEN_AT_ONCE)) {
                 result = ThreadHeap::allocate(heap, align, bytes);
             }
         }
@@ -262,7 +269,7 @@ pub(crate) unsafe fn memalign(heap: *mut ThreadHeap, align: usize, bytes: usize)
         }
         let mut collected = Ok(0);
         let mut result = ThreadHeap::allocate(heap, align, bytes);
-        if result == Err(Refusal::Exhausted) {
+        if matches!(result, Err(Refusal::Exhausted)) {
             result = retry(heap, align, bytes, &mut collected);
         }
         finish(heap, collected.err(), align, bytes, result)

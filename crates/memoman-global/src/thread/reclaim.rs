@@ -199,7 +199,7 @@ unsafe fn visit(own: *mut ThreadHeap, heap: *mut ThreadHeap) {
         let mut segments = Segments::default();
         // SAFETY: the calling thread's heap (caller), and a heap.
         let visited = signals::blocked(|| unsafe { visit_once(own, heap, mark, &mut segments) });
-        let done = visited != Ok(false);
+        let done = !matches!(visited, Ok(false));
         give_back(segments, visited.err());
         if done {
             break;
@@ -269,7 +269,7 @@ pub(crate) unsafe fn settle(heap: *mut ThreadHeap) -> bool {
             done
         };
         give_back(segments, done.err());
-        if done == Ok(true) {
+        if matches!(done, Ok(true)) {
             break;
         }
     }

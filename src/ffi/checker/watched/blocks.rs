@@ -24,6 +24,8 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
     // SAFETY: live instance, old block given up (caller); a new block has `bytes` bytes.
     unsafe {
         let session = Session::open(tlsf);
+        // A handler may have freed blocks, for the request.
+        let _ = session.flush_cache();
         match (call.kind, NonNull::new(call.old)) {
             (EventKind::Free, Some(block)) => give_back(&session, block)
                 .map(|()| ptr::null_mut())
@@ -36,10 +38,7 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
                 .realloc_aligned(block, align, bytes)
                 .map(NonNull::as_ptr),
             _ => {
-                let block = match call.kind {
-                    EventKind::Memalign => session.memalign(align, bytes)?,
-                    _ => session.malloc_outlined(bytes)?,
-                };
+                let block = session.memalign(align, bytes)?;
                 marks::taken(session.name(), block, bytes);
                 Ok(block.as_ptr())
             }

@@ -51,20 +51,24 @@ unsafe fn is_sound(state: &mut State, tlsf: Tlsf, heap: *mut ThreadHeap) -> bool
 /// `largest` is the largest request of the calling thread that would succeed.
 pub(crate) fn stats() -> Stats {
     empty_inboxes();
-    let stats = with_heap(|state, tlsf| registry::stopped(|| sum(state, tlsf).0));
+    let mut stats = Stats::default();
+    with_heap(|state, tlsf| {
+        registry::stopped(|| sum(state, tlsf, &mut stats));
+    });
     misuse::report_deferred();
-    stats.unwrap_or_default()
+    stats
 }
 
-/// The figures, and those of the large blocks among them.
-fn sum(state: &mut State, tlsf: Tlsf) -> (Stats, Figures) {
+/// Writes the figures; returns those of the large blocks among them.
+fn sum(state: &mut State, tlsf: Tlsf, all: &mut Stats) -> Figures {
     // Before the sums: a segment that this empties goes back to the instance.
     // SAFETY: the lock is held, and every other thread is outside its heap.
     unsafe { segments::empty_outboxes() };
     // SAFETY: as above.
     registry::each(|heap| unsafe { segments::drain_inbox(state, tlsf, heap) });
     // SAFETY: the instance is live and under the lock.
-    let mut all = unsafe { tlsf.stats() };
+    *all = unsafe { tlsf.stats() };
+    let own_peak = all.peak;
     registry::each(|heap| {
         // SAFETY: the lock is held, and every other thread is outside its heap.
         let (stats, (cached_bytes, cached)) = unsafe {
@@ -83,8 +87,7 @@ fn sum(state: &mut State, tlsf: Tlsf) -> (Stats, Figures) {
     });
     let shared = &state.shared;
     // The instance's own peak counts its segments.
-    // SAFETY: the instance is live and under the lock.
-    all.peak = all.peak - unsafe { tlsf.stats() }.peak + shared.peak;
+    all.peak = all.peak - own_peak + shared.peak;
     all.used -= shared.segment_bytes;
     all.live_blocks -= shared.segments;
     let large = mapping_spares::figures();
@@ -95,7 +98,7 @@ fn sum(state: &mut State, tlsf: Tlsf) -> (Stats, Figures) {
     all.peak += large.peak;
     all.overhead = all.pool_bytes - all.used - all.free;
     all.failed_requests += shared.refused;
-    (all, large)
+    large
 }
 
 /// The figures, and the numbers of blocks that are cached, free, and outside the threads' heaps.
@@ -103,7 +106,8 @@ fn sum(state: &mut State, tlsf: Tlsf) -> (Stats, Figures) {
 pub(crate) fn info() -> Info {
     empty_inboxes();
     let info = with_heap(|state, tlsf| {
-        let (stats, large) = registry::stopped(|| sum(state, tlsf));
+        let mut stats = Stats::default();
+        let large = registry::stopped(|| sum(state, tlsf, &mut stats));
         let mut info = Info {
             stats,
             large_blocks: large.blocks,
