@@ -20,7 +20,7 @@ scripts/setup.sh --check check-arm64
 mkdir -p "$folder"
 
 # Those whose figures are pages or mappings, and those of threads.
-programs=(aligned cross_free handed_over mallinfo semantics threads)
+programs=(aligned handed_over mallinfo semantics threads)
 
 # system PAGES KERNEL CPU: one root file system in memory: init, the dynamic linker, the C library,
 # the shim, the programs. KERNEL is a pattern of a Debian package's name.
