@@ -81,7 +81,7 @@ check-arm: ## core tests and C suite on 32-bit ARM, emulated
 check-wasm: ## the handle API on WebAssembly: C suite as WASI programs in node
 	$(SETUP)
 	scripts/other-targets.sh check wasm32
-check-arm64: ## the shim on 64-bit ARM: emulated programs, and threads on a real kernel
+check-arm64: ## the shim on 64-bit ARM: emulated programs, and threads on real kernels
 	$(SETUP)
 	scripts/arm64.sh
 check-embedded: ## no operating system: firmware in QEMU, its size, a FreeRTOS heap, the small build

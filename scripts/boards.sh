@@ -2,10 +2,12 @@
 # The microcontroller libraries on QEMU's boards: scripts/boards.sh [write]
 #
 # Builds the library for each target below, links examples/boards with it, runs it, and
-# compares the figures with the table of docs/book/embedded.md; write: puts them there.
+# compares the figures with the table of docs/book/embedded.md; write: puts them there. A firmware
+# in Rust, with alloc's collections, runs on the Cortex-M0.
 # scripts/setup.sh check-embedded installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/cross.sh"
 PROGRESS=8
 group=boards
 cd "$root"
@@ -70,6 +72,19 @@ board() {
         }' "$folder/$name.txt" >>"$folder/rows"
 }
 
+# Its rustc and profile are the library's, so that Rust's `core` is compiled already.
+rust_firmware() {
+    local boards=$folder
+    lib=$folder/thumbv6m
+    target_settings thumbv6m
+    cross_cargo build --quiet --locked --manifest-path examples/boards/rust/Cargo.toml \
+        --profile small -Zbuild-std=core,alloc,compiler_builtins || return 1
+    link "$boards/rust" "$m0" "$microbit_memory" -Wl,-u,main \
+        "$folder/$triple/small/libmemoman_board.a" || return 1
+    folder=$boards
+    run rust "$microbit"
+}
+
 scripts/setup.sh --check check-embedded || exit 1
 : >"$folder/rows"
 # Target, processor, compiler, memory (start and size of flash and RAM; none: QEMU's RISC-V board),
@@ -78,8 +93,9 @@ row() { check "$1" board "$@"; }
 arm='arm-none-eabi-gcc -mthumb'
 riscv='riscv64-unknown-elf-gcc -mabi=ilp32'
 virt='riscv32 -M virt -bios none'
-row thumbv6m 'Cortex-M0, M0+' "$arm -mcpu=cortex-m0" '0 0x40000 0x20000000 0x4000' \
-    'arm -M microbit -device loader,file='
+m0="$arm -mcpu=cortex-m0" microbit='arm -M microbit -device loader,file='
+microbit_memory='0 0x40000 0x20000000 0x4000'
+row thumbv6m 'Cortex-M0, M0+' "$m0" "$microbit_memory" "$microbit"
 row thumbv7m Cortex-M3 "$arm -mcpu=cortex-m3" '0 0x40000 0x20000000 0x10000' \
     'arm -M lm3s6965evb -kernel '
 row thumbv7em-hf 'Cortex-M4F, M7' "$arm -mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard" \
@@ -98,4 +114,5 @@ if [ "${1:-}" = write ]; then
 fi
 check figures-of-the-page diff <(sed -n '/<!-- boards -->/,/<!-- end -->/{/^| `/p}' "$page") \
     "$folder/rows"
+check rust-firmware rust_firmware
 finish

@@ -26,6 +26,10 @@ host=$(rust_host)
 # The linker that rustc brings, where it brings one.
 lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
 
+# At a terminal cargo shows what it compiles: the first time takes a minute.
+quiet=(--quiet)
+[ ! -t 2 ] || quiet=()
+
 sanitizer=
 profile=dev
 folder=debug
@@ -60,12 +64,12 @@ if [ -n "$sanitizer" ]; then
     RUSTFLAGS+=" --cfg memoman_planted_bug --cfg memoman_instrumented -Cforce-frame-pointers=yes"
     export RUSTFLAGS
     target=$target/$variant
-    cargo build --quiet --package memoman --target "$host" --target-dir "$target"
+    cargo build "${quiet[@]}" --package memoman --target "$host" --target-dir "$target"
     built=$target/$host/$folder
 else
     built=$target/$folder shim=$profile shims=$target/$folder
     [ "$variant" != release ] || shim=shim shims=$target/shim
-    cargo build --quiet --package memoman --profile "$profile" --target-dir "$target"
+    cargo build "${quiet[@]}" --package memoman --profile "$profile" --target-dir "$target"
     # The layout of the shim's parts is for the linker that rustc brings.
     layout=()
     if [ "$variant $host" = "release x86_64-unknown-linux-gnu" ] && [ -x "$lld/ld.lld" ]; then
@@ -74,8 +78,8 @@ else
             layout+=("-Clink-arg=$option")
         done
     fi
-    cargo rustc --quiet --package memoman-preload --lib --profile "$shim" --target-dir "$target" \
-        -- "${layout[@]}"
+    cargo rustc "${quiet[@]}" --package memoman-preload --lib --profile "$shim" \
+        --target-dir "$target" -- "${layout[@]}"
 fi
 
 for header in memoman.h memoman.hpp memoman/{tlsf,record,debug}.h; do

@@ -6,6 +6,8 @@
 #                          C library's prefix), runner and compiling (flags of clang), for a
 #                          microcontroller bare (the prefix of its tools) and emulation (of its ld)
 #   cross_cargo COMMAND…   Debian's cargo and rustc with these settings
+#   build_libraries OUT NAME…   build-lib.sh OUT/NAME NAME for each, one for each core of this
+#                          machine at a time: most of it is Rust's `core`, by one rustc per target
 #
 # The compiler is Debian's rustc-web, which builds Rust's standard library from rust-web-src, so
 # that no toolchain is downloaded.
@@ -58,6 +60,8 @@ bare_metal() {
     triple=$1 bare=$2 emulation=${3:-} linker=${2}ld
     wants=firmware-archives
     profile=small
+    # A folder of its own: two cargos do not build in one folder at a time.
+    folder=$folder/$triple
     flags='--cfg memoman_small'
 }
 
@@ -73,6 +77,12 @@ cross_cargo() {
     env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 "${key}_LINKER=$linker" "${key}_RUSTFLAGS=$flags" \
         "${key}_RUSTDOCFLAGS=$flags" ${runner:+"${key}_RUNNER=$runner"} \
         /usr/bin/cargo "$@" --target "$target" "${json[@]}" --target-dir "$folder"
+}
+
+build_libraries() {
+    local out=$1
+    shift
+    printf '%s\n' "$@" | xargs -P "$(nproc)" -I NAME scripts/build-lib.sh "$out/NAME" NAME
 }
 
 # rustc's target without frame pointers: only debuggers use them, and each costs flash and a

@@ -96,7 +96,18 @@ test_it() {
     cross_cargo test --package memoman-core ${programs:+--lib} "${programs[@]}" --no-fail-fast \
         -Zbuild-std=std,panic_unwind --config 'profile.dev.panic="unwind"' \
         --config 'profile.dev.package.memoman-core.opt-level=2'
-    [ "${1:-}" = quick ] || MEMOMAN_VARIANTS=$name cargo test --package memoman-tests
+    [ "${1:-}" != quick ] || return 0
+    [ "$name" != i686 ] || i686_example
+    MEMOMAN_VARIANTS=$name cargo test --package memoman-tests
+}
+
+# The commands of docs/book/embedded.md.
+i686_example() {
+    scripts/build-lib.sh "$work/i686" i686
+    gcc -m32 -std=c99 -Wall -Wextra -Werror -O2 -I "$work/i686/include" examples/quickstart.c \
+        "$work/i686/libmemoman.a" -lpthread -o "$work/quickstart"
+    "$work/quickstart" | tee "$work/drawn"
+    grep -q '^valid: yes$' "$work/drawn"
 }
 
 # wasm_program NAME SOURCE…: a WASI program with Debian's C library for it.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The heaps for Zephyr, NuttX and ESP-IDF, each compiled against stubs of the system's headers and
-# run on a board of QEMU, and the manifests of the firmware archive: scripts/rtos.sh.
+# The heaps of other systems, each on a board of QEMU, and the manifests of the firmware archive:
+# scripts/rtos.sh. FreeRTOS: with its kernel, whose C sources the crate freertos-next (MIT) carries.
+# Zephyr, NuttX and ESP-IDF: against stubs of the system's headers.
 # scripts/setup.sh check-embedded installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -34,6 +35,42 @@ on_arm() { # name, source, library
         -Wl,--defsym=flash=0,--defsym=flash_size=0x400000 \
         -Wl,--defsym=ram=0x20000000,--defsym=ram_size=0x400000 -o "$out/$1.elf" &&
         run "$1" qemu-system-arm -M mps2-an386
+}
+
+# freertos_kernel: where cargo puts the kernel's sources; nothing of the crate is compiled.
+freertos_kernel() {
+    mkdir -p "$work/kernel" && : >"$work/kernel/lib.rs" && cat >"$work/kernel/Cargo.toml" <<'END'
+[package]
+name = "kernel"
+edition = "2024"
+[lib]
+path = "lib.rs"
+[dependencies]
+freertos-next = "=0.12.0"
+[workspace]
+END
+    cargo metadata --quiet --format-version 1 --manifest-path "$work/kernel/Cargo.toml" |
+        python3 -c 'import json, pathlib, sys
+for package in json.load(sys.stdin)["packages"]:
+    if package["name"] == "freertos-next":
+        print(pathlib.Path(package["manifest_path"]).parent / "FreeRTOS-Kernel")'
+}
+freertos() {
+    local kernel file objects=() cpu=(-mthumb -mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard)
+    kernel=$(freertos_kernel) && [ -d "$kernel" ] || return 1
+    local include=(-I examples/freertos/kernel -I "$kernel/include"
+        -I "$kernel/portable/GCC/ARM_CM4F" -I "$arm/include")
+    for file in tasks queue list portable/GCC/ARM_CM4F/port; do
+        objects+=("$out/${file##*/}.o")
+        arm-none-eabi-gcc -std=c11 -Os -g -ffreestanding -ffunction-sections -fdata-sections \
+            "${cpu[@]}" "${include[@]}" -c "$kernel/$file.c" -o "${objects[-1]}" || return 1
+    done
+    arm-none-eabi-gcc "${flags[@]}" "${cpu[@]}" "${include[@]}" \
+        examples/freertos/{heap_memoman,kernel/main}.c examples/firmware/{start,semihosting}.c \
+        "${objects[@]}" "$arm/libmemoman.a" -lgcc -T examples/boards/cortex.ld \
+        -Wl,--defsym=flash=0,--defsym=flash_size=0x400000 \
+        -Wl,--defsym=ram=0x20000000,--defsym=ram_size=0x400000 -o "$out/freertos.elf" &&
+        run freertos qemu-system-arm -M mps2-an386
 }
 
 zephyr() { on_arm zephyr examples/zephyr/memoman_heap.c "$arm/libmemoman.a"; }
@@ -161,6 +198,7 @@ PY
 
 check library-arm scripts/build-lib.sh "$arm" thumbv7em-hf
 check library-riscv scripts/build-lib.sh "$riscv" riscv32imac
+if check freertos freertos; then indented <"$out/freertos.txt"; fi
 check zephyr zephyr
 check nuttx nuttx
 check esp-idf esp_idf

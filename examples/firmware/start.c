@@ -27,6 +27,11 @@ static void fault(void) {
     host_exit(70);
 }
 
+/* An operating system has its own. */
+void SVC_Handler(void) __attribute__((weak, alias("fault")));
+void PendSV_Handler(void) __attribute__((weak, alias("fault")));
+void SysTick_Handler(void) __attribute__((weak, alias("fault")));
+
 struct vectors {
     uint32_t *stack;
     void (*handlers[15])(void);
@@ -34,5 +39,6 @@ struct vectors {
 
 __attribute__((section(".vectors"), used)) static const struct vectors vectors = {
     stack_top,
-    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, fault},
+    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, SVC_Handler, fault, 0, PendSV_Handler,
+     SysTick_Handler},
 };

@@ -23,7 +23,7 @@
 #include <memoman.h>
 #include <stdint.h>
 
-#if configHEAP_CLEAR_MEMORY_ON_FREE == 1
+#if defined(configHEAP_CLEAR_MEMORY_ON_FREE) && configHEAP_CLEAR_MEMORY_ON_FREE == 1
 /* memoman checks a pointer in mm_free: clearing before that would write through a wrong pointer. */
 #error "heap_memoman.c: no configHEAP_CLEAR_MEMORY_ON_FREE: clear secrets before vPortFree"
 #endif

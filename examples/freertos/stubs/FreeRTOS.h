@@ -27,9 +27,6 @@ typedef long BaseType_t;
 #ifndef configAPPLICATION_ALLOCATED_HEAP
 #define configAPPLICATION_ALLOCATED_HEAP 0
 #endif
-#ifndef configHEAP_CLEAR_MEMORY_ON_FREE
-#define configHEAP_CLEAR_MEMORY_ON_FREE 0
-#endif
 
 /* portable.h */
 typedef struct HeapRegion {
