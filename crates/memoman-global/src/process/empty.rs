@@ -80,8 +80,11 @@ pub(crate) fn allocate() -> Option<NonNull<u8>> {
 
 /// The address lies in the region.
 pub(crate) fn owns(block: NonNull<u8>) -> bool {
+    if !APART {
+        return false;
+    }
     let region = REGION.load(Ordering::Relaxed);
-    APART && !region.is_null() && block.as_ptr().addr().wrapping_sub(region.addr()) < BYTES
+    !region.is_null() && block.as_ptr().addr().wrapping_sub(region.addr()) < BYTES
 }
 
 /// The place of a block that is there.

@@ -71,7 +71,8 @@ pub(crate) struct Lock {
     /// Another thread held the lock, and is not in this process.
     #[cfg(feature = "announced-threads")]
     lost: AtomicBool,
-    /// Nanoseconds that the next thread waits.
+    /// Nanoseconds that the next thread waits, XOR [`MOMENT`]: an all-zero lock is new, and takes
+    /// no room in the library's file.
     moment: AtomicUsize,
     /// [`Lock::mutex`] is in use.
     inherits: AtomicBool,
@@ -104,7 +105,7 @@ impl Lock {
             overdue: AtomicBool::new(false),
             #[cfg(feature = "announced-threads")]
             lost: AtomicBool::new(false),
-            moment: AtomicUsize::new(MOMENT),
+            moment: AtomicUsize::new(0),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
         }
@@ -122,7 +123,7 @@ impl Lock {
             overdue: AtomicBool::new(false),
             #[cfg(feature = "announced-threads")]
             lost: AtomicBool::new(false),
-            moment: AtomicUsize::new(MOMENT),
+            moment: AtomicUsize::new(0),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
         }
@@ -244,7 +245,7 @@ impl Lock {
             if !self.is_marked(word) {
                 continue;
             }
-            let moment = self.moment.load(Ordering::Relaxed);
+            let moment = self.moment.load(Ordering::Relaxed) ^ MOMENT;
             let over = self.word.wait_for(word | WAITERS, moment as u32);
             if over {
                 // The next sleeper: the forking thread has woken one.
@@ -253,7 +254,7 @@ impl Lock {
             let moment = if over { 2 * moment } else { moment / 4 };
             if over || !self.closing.load(Ordering::Relaxed) {
                 let moment = moment.clamp(MOMENT_LEAST, MOMENT_MOST);
-                self.moment.store(moment, Ordering::Relaxed);
+                self.moment.store(moment ^ MOMENT, Ordering::Relaxed);
                 self.overdue.store(!over, Ordering::Relaxed);
             }
         }

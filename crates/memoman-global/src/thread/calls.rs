@@ -13,7 +13,7 @@ use crate::process::{empty, later, misuse, side, supply};
 use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
-use crate::thread::heap::{GIVEN_AT_ONCE, GIVEN_FOR_ONE, TAKEN_AT_ONCE, ThreadHeap};
+use crate::thread::heap::{GIVEN_AT_ONCE, GIVEN_FOR_ONE, TAKEN_AT_ONCE, TESTED_LATE, ThreadHeap};
 use crate::thread::reclaim;
 
 /// Largest request of a small block.
@@ -165,11 +165,11 @@ unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
                 Some((Misuse::SmashedLink, block))
             }
             // Its link is sound: the header after it has been written to.
-            Taken::Block(block) => {
+            Taken::Block(block) if TESTED_LATE => {
                 let misuse = ThreadHeap::tlsf(heap).probe(block).err();
                 Some((misuse.unwrap_or(Misuse::NotABlock), block))
             }
-            Taken::Nothing => None,
+            _ => None,
         };
         ThreadHeap::leave(heap);
         if let Some((misuse, block)) = found {

@@ -100,7 +100,8 @@ const INLINED: bool = cfg!(feature = "announced-threads");
 /// The header after a cached block is tested as the block is taken out, not as it is put in: it
 /// lies in a cache line that has to come from memory, and has come by then. Only where damage is
 /// looked for at exit, too.
-const TESTED_LATE: bool = cfg!(all(feature = "late-checks", target_pointer_width = "64"));
+pub(crate) const TESTED_LATE: bool =
+    cfg!(all(feature = "late-checks", target_pointer_width = "64"));
 
 /// Has the cache line at this address brought near.
 #[inline(always)]
