@@ -166,7 +166,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     // A search that grows with the heap would need hours.
     let compared = peers::PEERS
         .iter()
-        .filter(|peer| peer.kind == Kind::Pool && peer.growth != Growth::Linear);
+        .filter(|peer| match peer.kind {
+            Kind::Pool => peer.growth != Growth::Linear,
+            kind => kind == Kind::Cached,
+        });
     for peer in compared {
         for (name, bytes) in [("blocks-24", 24), ("blocks-64", 64), ("blocks-1024", 1024)] {
             add(name, peer.name, &[density(peer, &region, bytes)], &mut rows);
