@@ -72,7 +72,7 @@ static ROOM: Room = Room {
     live: AtomicUsize::new(0),
     recent: AtomicUsize::new(0),
     before: AtomicUsize::new(0),
-    worth: AtomicUsize::new(WORTH_FIRST),
+    worth: AtomicUsize::new(0),
     given_back: AtomicUsize::new(0),
     mapped: AtomicUsize::new(0),
     resized: AtomicUsize::new(0),
@@ -93,7 +93,8 @@ struct Room {
     /// The most bytes live in this span, and in the one before.
     recent: AtomicUsize,
     before: AtomicUsize,
-    /// Bytes that have been worth keeping.
+    /// Bytes that have been worth keeping, beyond [`WORTH_FIRST`]: all-zero, this takes no room in
+    /// the library's file.
     worth: AtomicUsize,
     /// Bytes of the largest mapping returned since one was mapped that it could have served.
     given_back: AtomicUsize,
@@ -120,13 +121,17 @@ impl Room {
         get(&self.recent).max(get(&self.before))
     }
 
+    fn worth(&self) -> usize {
+        get(&self.worth) + WORTH_FIRST
+    }
+
     /// Bytes that may be kept.
     fn to_keep(&self) -> usize {
         let peak = self.recent_peak();
         let live = get(&self.live);
         let below_peak = (peak + peak / BEYOND_PEAK).saturating_sub(live);
         let beside_live = live.saturating_add(IDLE_MOST).min(KEPT_MOST);
-        below_peak.min(get(&self.worth)).min(beside_live)
+        below_peak.min(self.worth()).min(beside_live)
     }
 
     /// Bytes requested before the peak is taken anew.
@@ -142,8 +147,8 @@ impl Room {
         set(&self.before, set(&self.recent, get(&self.live)));
         set(&self.given_back, 0);
         let reused = requested.saturating_sub(set(&self.mapped, 0));
-        self.worth
-            .fetch_min(reused.max(KEPT_LEAST), Ordering::Relaxed);
+        let worth = reused.max(KEPT_LEAST) - WORTH_FIRST;
+        self.worth.fetch_min(worth, Ordering::Relaxed);
     }
 }
 
@@ -202,7 +207,7 @@ pub(crate) fn any_block() -> bool {
 
 /// The gap behind a new mapping.
 pub(crate) fn gap() -> usize {
-    let useful = get(&ROOM.worth) > WORTH_FIRST && blocks(get(&ROOM.allocated)) < GAPS_MOST;
+    let useful = get(&ROOM.worth) > 0 && blocks(get(&ROOM.allocated)) < GAPS_MOST;
     if useful { GAP } else { 0 }
 }
 
@@ -266,7 +271,7 @@ pub(crate) fn count_mapped(bytes: usize) {
     add(&ROOM.mapped, bytes);
     if get(&ROOM.given_back) >= bytes {
         ROOM.given_back.store(0, Ordering::Relaxed);
-        let worth = get(&ROOM.worth);
+        let worth = ROOM.worth();
         if worth < KEPT_MOST {
             add(&ROOM.worth, worth.max(bytes).max(KEPT_LEAST));
         }
