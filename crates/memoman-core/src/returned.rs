@@ -65,39 +65,6 @@ impl Tlsf {
         unsafe { Block::returned(block.as_ptr()).seal() }
     }
 
-    /// [`Tlsf::live_bytes_below`] without the test of the next header, for a caller that makes it
-    /// later by [`Tlsf::may_end_at`]: its cache line need not be there yet. On targets whose headers
-    /// have no seal, all tests are made.
-    ///
-    /// # Safety
-    /// The duties of [`Tlsf::live_bytes_below`].
-    #[inline(always)]
-    pub unsafe fn used_bytes_below(
-        self,
-        seal: usize,
-        block: NonNull<u8>,
-        most: usize,
-    ) -> Option<usize> {
-        if WORD == 4 {
-            // SAFETY: the caller's duties.
-            return unsafe { self.live_bytes_below(seal, block, most) };
-        }
-        // SAFETY: a header precedes every address in a pool (caller).
-        let header = unsafe { Block::returned(block.as_ptr()).header(seal) };
-        let size = header.size();
-        header.is_used_below(most).then_some(size)
-    }
-
-    /// A block in use may end at `end`, the payload of the next block: that one's header is sound.
-    ///
-    /// # Safety
-    /// The word before `end` may be read. `seal` is the instance's ([`Tlsf::seal_of`]).
-    #[inline(always)]
-    pub unsafe fn may_end_at(seal: usize, end: *mut u8) -> bool {
-        // SAFETY: the header may be read (caller).
-        unsafe { Block::returned(end).header(seal) }.may_follow_used()
-    }
-
     /// [`Tlsf::live_bytes`] of a block of fewer than `most` bytes, in the fewest steps: it tests
     /// neither the address against the instance's bounds nor the size of a free next block. None on
     /// misuse and for a larger block.

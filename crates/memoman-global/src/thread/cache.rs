@@ -19,9 +19,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::allocator::ALIGN;
 use crate::process::map;
 
-/// The small classes, one for each block size below 128 quanta: class `c` has the blocks of `c`
+/// The small classes, one for each block size up to 128 quanta: class `c` has the blocks of `c`
 /// quanta, header included.
-pub(crate) const SMALL: usize = 128;
+pub(crate) const SMALL: usize = 129;
 /// All classes. From 128 quanta on, the core cuts blocks at the edges of its bins, which are four
 /// quanta apart, and eight from 256 quanta on: a class has the blocks from one edge to the next.
 pub(crate) const CLASSES: usize = 192;

@@ -13,7 +13,7 @@ use crate::process::{empty, later, misuse, side, supply};
 use crate::system::errno::{ENOMEM, set_errno};
 use crate::thread::cache::{CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
 use crate::thread::entry::enter;
-use crate::thread::heap::{GIVEN_AT_ONCE, GIVEN_FOR_ONE, TAKEN_AT_ONCE, TESTED_LATE, ThreadHeap};
+use crate::thread::heap::{GIVEN_AT_ONCE, GIVEN_FOR_ONE, TAKEN_AT_ONCE, ThreadHeap};
 use crate::thread::reclaim;
 
 /// Largest request of a small block.
@@ -93,7 +93,7 @@ pub(crate) unsafe fn malloc_small(heap: *mut ThreadHeap, less: Less) -> *mut u8 
             return malloc(heap, less.bytes());
         }
         let class = less.class();
-        match ThreadHeap::take(heap, class) {
+        match Cache::take(ThreadHeap::cache(heap), class) {
             Taken::Block(block) => {
                 let block = ThreadHeap::hand_out(heap, block);
                 ThreadHeap::leave(heap);
@@ -119,7 +119,7 @@ pub(crate) unsafe fn malloc(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
         let mut class = NO_CLASS;
         if bytes <= CACHED_MAX {
             class = class_of(bytes);
-            match ThreadHeap::take(heap, class) {
+            match Cache::take(ThreadHeap::cache(heap), class) {
                 Taken::Block(block) => {
                     let block = ThreadHeap::hand_out(heap, block);
                     leave(heap);
@@ -159,21 +159,11 @@ unsafe fn smashed(heap: *mut ThreadHeap, bytes: usize) -> *mut u8 {
     // SAFETY: the owner, inside its gate (caller), which it leaves here.
     unsafe {
         let class = class_of(bytes);
-        let found = match Cache::take(ThreadHeap::cache(heap), class) {
-            Taken::Smashed(block) => {
-                Cache::give_up(ThreadHeap::cache(heap), class);
-                Some((Misuse::SmashedLink, block))
-            }
-            // Its link is sound: the header after it has been written to.
-            Taken::Block(block) if TESTED_LATE => {
-                let misuse = ThreadHeap::tlsf(heap).probe(block).err();
-                Some((misuse.unwrap_or(Misuse::NotABlock), block))
-            }
-            _ => None,
-        };
+        let taken = Cache::take(ThreadHeap::cache(heap), class);
+        Cache::give_up(ThreadHeap::cache(heap), class);
         ThreadHeap::leave(heap);
-        if let Some((misuse, block)) = found {
-            misuse::report_global(misuse, block.as_ptr());
+        if let Taken::Smashed(block) = taken {
+            misuse::report_global(Misuse::SmashedLink, block.as_ptr());
         }
     }
     ptr::null_mut()
@@ -196,7 +186,7 @@ unsafe fn missed(heap: *mut ThreadHeap, bytes: usize, class: usize) -> *mut u8 {
             let wanted = class.unwrap_or(CLASSES);
             collected = ThreadHeap::collect(heap, 2 * TAKEN_AT_ONCE, Some(wanted));
             if let Some(class) = class
-                && let Taken::Block(block) = ThreadHeap::take(heap, class)
+                && let Taken::Block(block) = Cache::take(ThreadHeap::cache(heap), class)
             {
                 ThreadHeap::hand_out(heap, block);
                 result = Ok(block);

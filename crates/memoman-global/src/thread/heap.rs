@@ -6,10 +6,10 @@ use core::mem::{MaybeUninit, offset_of};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::allocator::{ALIGN, HEADER, Misuse, Pool, Refusal, Tlsf};
+use crate::allocator::{ALIGN, Misuse, Pool, Refusal, Tlsf};
 use crate::process::{core_calls, map};
 use crate::system::key;
-use crate::thread::cache::{CACHED_BELOW, CLASSES, Cache, SMALL, Taken, bytes_of, class_of_size};
+use crate::thread::cache::{CACHED_BELOW, CLASSES, Cache, SMALL, Taken, class_of_size};
 use crate::thread::gate::{self, Gate};
 use crate::thread::idleness::{Idleness, Moved};
 use crate::thread::inbox::Inbox;
@@ -96,24 +96,6 @@ pub(crate) const CONTROL_AT: usize = offset_of!(ThreadHeap, control);
 /// The core's fast path is compiled into the shim only: the library has one function for all that
 /// is not hot.
 const INLINED: bool = cfg!(feature = "announced-threads");
-
-/// The header after a cached block is tested as the block is taken out, not as it is put in: it
-/// lies in a cache line that has to come from memory, and has come by then. Only where damage is
-/// looked for at exit, too.
-pub(crate) const TESTED_LATE: bool =
-    cfg!(all(feature = "late-checks", target_pointer_width = "64"));
-
-/// Has the cache line at this address brought near.
-#[inline(always)]
-fn prefetch(address: *mut u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which faults at no address.
-    unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
 
 /// The duties of the unsafe functions, unless they say otherwise: `heap` is open, and the caller is
 /// *in* it. The caller is in a heap as its owner, inside its gate; as a visitor, which has claimed
@@ -350,38 +332,10 @@ impl ThreadHeap {
             if Cache::second_word(block) == mark {
                 return false;
             }
-            if !TESTED_LATE {
-                return match ThreadHeap::class_of(heap, block) {
-                    Some(class) => Cache::put(cache, class, block, mark),
-                    None => false,
-                };
-            }
-            let core = ThreadHeap::tlsf(heap);
-            match core.used_bytes_below((*heap).cache.seal, block, SMALL * ALIGN) {
-                Some(size) => {
-                    prefetch(block.as_ptr().wrapping_add(size - HEADER));
-                    Cache::put(cache, size / ALIGN, block, mark)
-                }
+            match ThreadHeap::class_of(heap, block) {
+                Some(class) => Cache::put(cache, class, block, mark),
                 None => false,
             }
-        }
-    }
-
-    /// [`Cache::take`], after the test of the next header that [`ThreadHeap::keep`] has left out.
-    #[inline(always)]
-    pub(crate) unsafe fn take(heap: *mut ThreadHeap, class: usize) -> Taken {
-        let cache = ThreadHeap::cache(heap);
-        // SAFETY: the caller is in the heap; a block of a small class has exactly this size.
-        unsafe {
-            let head = (*Cache::class(cache, class)).head;
-            if TESTED_LATE
-                && class < SMALL
-                && let Some(block) = NonNull::new(head)
-                && !Tlsf::may_end_at((*heap).cache.seal, head.wrapping_add(bytes_of(class)))
-            {
-                return Taken::Smashed(block);
-            }
-            Cache::take(cache, class)
         }
     }
 

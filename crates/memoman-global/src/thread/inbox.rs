@@ -29,6 +29,8 @@ struct Lists {
     list: AtomicUsize,
     /// The rest of what was taken before `list`, or 0.
     below: AtomicUsize,
+    /// Calls of [`Inbox::take`].
+    turn: AtomicUsize,
 }
 
 /// The result of [`Inbox::take`].
@@ -49,6 +51,7 @@ impl Inbox {
             taken: Lists {
                 list: AtomicUsize::new(0),
                 below: AtomicUsize::new(0),
+                turn: AtomicUsize::new(0),
             },
         }
     }
@@ -91,39 +94,47 @@ impl Inbox {
         ours | self.top.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes a block out, one that was put in late. Returns `Nothing`, too, while the thread that
-    /// has put it in has not written its link. `belongs`: an address may be that of a block in this
-    /// stack.
+    /// Takes a block out: one that was put in late, but every fourth time one of those taken before,
+    /// which would stay for ever where others put in as many as the owner takes. Returns `Nothing`,
+    /// too, while the threads that have put in the next block of both lists have not written its
+    /// link. `belongs`: an address may be that of a block in this stack.
     ///
     /// # Safety
     /// The caller is the only one that takes out.
     pub(crate) unsafe fn take(&self, key: usize, belongs: impl Fn(usize) -> bool) -> Taken {
-        let Lists { list, below } = &self.taken;
-        let mut block = list.load(Ordering::Relaxed);
-        if block == 0 {
-            block = below.load(Ordering::Relaxed);
-            below.store(0, Ordering::Relaxed);
+        let Lists { list, below, turn } = &self.taken;
+        let get = |word: &AtomicUsize| word.load(Ordering::Relaxed);
+        let set = |word: &AtomicUsize, value| word.store(value, Ordering::Relaxed);
+        set(turn, get(turn).wrapping_add(1));
+        if get(list) == 0 {
+            set(list, get(below));
+            set(below, 0);
         }
-        if below.load(Ordering::Relaxed) == 0 && self.top.load(Ordering::Relaxed) != 0 {
-            below.store(block, Ordering::Relaxed);
+        if get(below) == 0 && get(&self.top) != 0 {
+            set(below, get(list));
             // Acquire: the contents of the block put in last, and the 0 in its link.
-            block = self.top.swap(0, Ordering::AcqRel);
+            set(list, self.top.swap(0, Ordering::AcqRel));
         }
-        list.store(block, Ordering::Relaxed);
-        if block == 0 {
-            return Taken::Nothing;
+        let is_old = get(below) != 0 && get(turn).is_multiple_of(4);
+        for from in if is_old { [below, list] } else { [list, below] } {
+            let block = get(from);
+            if block == 0 {
+                continue;
+            }
+            // SAFETY: a block of the stack, or one that `belongs`: its first word may be read.
+            let link = unsafe { link_word(block) }.load(Ordering::Acquire);
+            if link == 0 {
+                // Not yet written. The other list may have a block.
+                continue;
+            }
+            let next = link ^ key;
+            if next != 0 && !belongs(next) {
+                set(from, 0);
+                return Taken::Broken(block);
+            }
+            set(from, next);
+            return Taken::Block(block);
         }
-        // SAFETY: a block of the stack, or one that `belongs`: its first word may be read.
-        let link = unsafe { link_word(block) }.load(Ordering::Acquire);
-        if link == 0 {
-            return Taken::Nothing;
-        }
-        let next = link ^ key;
-        if next != 0 && !belongs(next) {
-            list.store(0, Ordering::Relaxed);
-            return Taken::Broken(block);
-        }
-        list.store(next, Ordering::Relaxed);
-        Taken::Block(block)
+        Taken::Nothing
     }
 }
