@@ -37,6 +37,18 @@ static void *take(void *where) {
 }
 
 int main(void) {
+    /* Before the first empty block: it comes where these blocks were. */
+    static char *large[16];
+    for (int i = 0; i < 16; i++) {
+        large[i] = malloc((4 << 20) - 4096);
+        CHECK(large[i]);
+        large[i][0] = 1;
+    }
+    for (int i = 0; i < 16; i++) free(large[i]);
+    malloc_trim(0);
+    free(malloc(0));
+    passed("an_empty_block_is_freed_where_a_large_one_was");
+
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < COUNT; i++) {
             blocks[i] = malloc(0);

@@ -37,10 +37,9 @@ impl FreePlace {
 }
 
 impl Tlsf {
-    /// Calls `f` with payload and usable bytes of free blocks of at least `least` bytes, up to
-    /// `limit` of them, from `place` on, and moves it on; at the first place again after the last
-    /// block. O(`limit` + bins) where `least` is the least size of a bin. An overwritten block ends
-    /// its bin.
+    /// Calls `f` with payload and usable bytes of free blocks of at least `least` bytes, the least
+    /// size of a bin, up to `limit` of them, from `place` on, and moves it on; at the first place
+    /// again after the last block. O(`limit` + bins). An overwritten block ends its bin.
     ///
     /// # Safety
     /// The instance is live, and memory between its pools' outer bounds may be read. Since the last
@@ -76,7 +75,8 @@ impl Tlsf {
                         return;
                     }
                     let size = block.header((*control).cookie).free_size().unwrap_or(0);
-                    if size < BLOCK_MIN || size > (*control).high - block.addr() {
+                    // The wilderness, alone in its bin, has any size.
+                    if size < least.max(BLOCK_MIN) || size > (*control).high - block.addr() {
                         break;
                     }
                     let next = block.offset(size);
@@ -85,15 +85,12 @@ impl Tlsf {
                     {
                         break;
                     }
-                    if let Some(payload) = NonNull::new(block.payload())
-                        && size >= least
-                    {
+                    if let Some(payload) = NonNull::new(block.payload()) {
                         f(payload, size - HEADER);
                         count += 1;
                     }
                     block = block.next_free();
                 }
-                // The wilderness, in the first bin, has any size.
                 place.bin = (place.bin + 1).max(floor_bin(least));
                 place.block = ptr::null_mut();
             }

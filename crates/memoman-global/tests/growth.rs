@@ -247,3 +247,31 @@ fn trim_keeps_free_blocks_without_a_whole_page() {
         },
     );
 }
+
+#[test]
+fn trim_reads_no_block_in_use() {
+    quietly("trim_reads_no_block_in_use", &[], || {
+        const BYTES: usize = 16 << 10;
+        let live = heap::malloc(100);
+        let block = heap::malloc(BYTES);
+        let guard = heap::malloc(8);
+        // In the same segment, below the block.
+        assert!(block.addr() - live.addr() < 64 << 10);
+        // SAFETY: a live block.
+        unsafe { block.write_bytes(0x5A, BYTES) };
+        free(block);
+        // A walk from block to block ends at an overwritten header.
+        let header: *mut usize = live.cast::<usize>().wrapping_sub(1);
+        // SAFETY: the word before a block is its header, which stands again before the next call
+        // that reads it.
+        let word = unsafe { header.replace(0) };
+        assert!(heap::trim(0));
+        // SAFETY: as above.
+        unsafe { header.write(word) };
+        assert_eq!(heap::malloc(BYTES), block);
+        // The middle lies in whole pages.
+        assert_eq!(differing(block.wrapping_add(BYTES / 2), 4096, 0), None);
+        [live, block, guard].into_iter().for_each(free);
+        assert!(heap::validate());
+    });
+}

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::allocator::{ALIGN, Misuse};
 use crate::process::heap::LargeBlocks;
+use crate::process::map::{self, UNIT};
 use crate::system::memory;
 
 /// Whether these blocks are in the region.
@@ -37,15 +38,18 @@ fn mapped() -> *mut u8 {
     if settings.in_pools_only() || settings.in_pools_first() {
         return ptr::null_mut();
     }
-    let Some(new) = memory::map_without_access(BYTES) else {
+    let Some(start) = memory::map_without_access(BYTES + UNIT) else {
         return ptr::null_mut();
     };
+    // Whole units. Their words may say that a large block was freed here, which is unmapped.
+    let new = start.wrapping_add(start.addr().wrapping_neg() & (UNIT - 1));
+    map::assign(new.expose_provenance(), BYTES, ptr::null_mut());
     let first = REGION.compare_exchange(ptr::null_mut(), new, Ordering::Relaxed, Ordering::Relaxed);
     first.map_or_else(
         |known| {
             // Another thread was faster.
             // SAFETY: whole pages from `map_without_access`, which no other thread knows.
-            unsafe { memory::unmap(new, BYTES) };
+            unsafe { memory::unmap(start, BYTES + UNIT) };
             known
         },
         |_| new,

@@ -197,22 +197,20 @@ impl State {
     /// Releases whole OS pages inside free blocks, except in a reserve, from this address on and as
     /// far as one piece reaches. Returns the address where the next piece begins, and whether any
     /// were released.
-    pub(crate) fn release_pages(&self, tlsf: Tlsf, from: usize) -> (Option<usize>, bool) {
+    ///
+    /// # Safety
+    /// The instance, or a thread heap's core, is live, and no other thread is in it.
+    pub(crate) unsafe fn release_pages(&self, tlsf: Tlsf, from: usize) -> (Option<usize>, bool) {
         let mut piece = Piece::new(from);
-        let reserve = self
-            .regions
-            .first
-            .filter(|_| self.settings.reserve.is_some());
-        // SAFETY: the instance is live and under the lock, and so are its pools.
+        // SAFETY: the instance is live, and no other thread is in it (caller); so are its pools.
         unsafe {
             let pools = core::iter::successors(tlsf.first_pool(), |&pool| tlsf.next_pool(pool));
-            piece.over(pools.filter(|&pool| Some(pool) != reserve));
+            piece.over(pools.filter(|pool| !self.is_reserved(pool.as_raw().addr())));
         }
         (piece.next(), piece.released)
     }
 
-    /// A segment at this address lies in the reserve, whose pages stay in memory.
-    #[cfg(not(memoman_debug))]
+    /// A pool or block at this address lies in the reserve, whose pages stay in memory.
     pub(crate) fn is_reserved(&self, address: usize) -> bool {
         match (self.regions.first, self.settings.reserve) {
             (Some(first), Some(_)) => {

@@ -4,10 +4,11 @@
 use super::support::{PAGE, pool_pages, quietly};
 use crate as heap;
 use crate::allocator::ALIGN;
-use crate::process::heap::age;
+use crate::process::heap::{age, with_heap};
 use crate::process::map::UNIT;
+use crate::process::pages::Listed;
 use crate::process::segments::{Request, Served};
-use crate::process::{large, supply};
+use crate::process::{large, registry, supply};
 use crate::thread::heap::ThreadHeap;
 use crate::thread::lifetime;
 use core::ptr::NonNull;
@@ -296,6 +297,54 @@ fn trim_releases_every_page_in_pieces() {
         heap::trim(0);
         assert!(resident() <= before + 100, "{} {before}", resident());
         live.into_iter().for_each(free);
+        assert!(heap::validate());
+    });
+}
+
+#[test]
+fn a_trim_goes_on_with_the_lists_of_an_unchanged_heap() {
+    let name = "a_trim_goes_on_with_the_lists_of_an_unchanged_heap";
+    quietly(name, &[], || {
+        const BYTES: usize = 20_000;
+        // SAFETY: a live block of the thread's heap, which is not used any more.
+        let free = |block| unsafe { heap::free(block) };
+        let blocks: Vec<_> = (0..240)
+            .map(|_| [heap::malloc(BYTES), heap::malloc(2000)])
+            .collect();
+        let own = lifetime::current().heap();
+        let piece = |lists: &mut Listed| {
+            // SAFETY: the thread's own heap, stopped under the lock.
+            let work = |state: &_| unsafe { lists.over(state, own) };
+            let mut work = Some(work);
+            with_heap(|state, _| registry::stopped_one(own, || work.take().unwrap()(state)))
+                .flatten()
+                .unwrap()
+        };
+        let before = resident();
+        for &[block, _] in &blocks {
+            // SAFETY: a live block of that size.
+            unsafe { block.write_bytes(1, BYTES) };
+        }
+        for &[block, _] in &blocks {
+            free(block);
+        }
+        let full = resident();
+        assert!(full > before + 700);
+        let mut lists = Listed::FIRST;
+        let mut pieces = 1;
+        while let (Some(next), released) = piece(&mut lists) {
+            assert!(next < Listed::POOLS && released);
+            pieces += 1;
+        }
+        // 240 blocks, but for cached ones, and what was free before.
+        assert!((4..=6).contains(&pieces), "{pieces}");
+        assert!(resident() + 700 < full);
+
+        let mut lists = Listed::FIRST;
+        assert!(matches!(piece(&mut lists), (Some(next), true) if next < Listed::POOLS));
+        free(heap::malloc(100));
+        assert_eq!(piece(&mut lists), (Some(Listed::POOLS), false));
+        blocks.iter().for_each(|&[_, guard]| free(guard));
         assert!(heap::validate());
     });
 }

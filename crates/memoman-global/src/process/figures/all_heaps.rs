@@ -1,13 +1,11 @@
 //! Figures, validation and trim over the process-wide instance and every thread heap, under the
 //! lock. All other threads are outside their heaps meanwhile.
 
-use core::iter::successors;
-
 use crate::allocator::{Stats, Tlsf};
 use crate::process::figures::{COUNTED_MAX, Info};
 use crate::process::heap::{State, with_heap};
 use crate::process::mapping_spares::Figures;
-use crate::process::pages::Piece;
+use crate::process::pages::Listed;
 use crate::process::{mapping_spares, misuse, registry, segments, side};
 use crate::thread::cache::Cache;
 use crate::thread::heap::ThreadHeap;
@@ -157,27 +155,31 @@ pub(crate) fn allocations() -> usize {
 pub(crate) fn trim() -> bool {
     empty_inboxes();
     let mut released = false;
+    let mut lists = Listed::FIRST;
     one_after_the_other(|_| true, &mut |state, tlsf, heap, &mut from| {
         // SAFETY: the lock is held, and no other thread is in the heap.
         unsafe {
             if from == 0 {
+                lists = Listed::FIRST;
                 segments::drain(state, tlsf, heap);
                 // The pages of an empty segment go with the free block that it becomes.
                 segments::give_back_all(state, tlsf, heap);
             }
-            let core = ThreadHeap::tlsf(heap);
-            let pools = successors(core.first_pool(), |&pool| core.next_pool(pool));
-            let mut piece = Piece::new(from);
-            piece.over(pools.filter(|pool| !state.is_reserved(pool.as_raw().addr())));
-            released |= piece.released;
-            piece.next()
+            let (next, any) = if from < Listed::POOLS {
+                lists.over(state, heap)
+            } else {
+                state.release_pages(ThreadHeap::tlsf(heap), from)
+            };
+            released |= any;
+            next
         }
     });
     released |= with_heap(|state, tlsf| state.remove_empty(tlsf)) == Some(true);
     let mut next = Some(0);
     while let Some(from) = next {
         next = with_heap(|state, tlsf| {
-            let (more, any) = state.release_pages(tlsf, from);
+            // SAFETY: the instance is live and under the lock.
+            let (more, any) = unsafe { state.release_pages(tlsf, from) };
             released |= any;
             more
         })

@@ -54,7 +54,8 @@ pub(crate) fn trim() -> bool {
     let mut next = Some(0);
     while let Some(from) = next {
         next = with_heap(|state, tlsf| {
-            let (more, any) = state.release_pages(tlsf, from);
+            // SAFETY: the instance is live and under the lock.
+            let (more, any) = unsafe { state.release_pages(tlsf, from) };
             released |= any;
             more
         })
