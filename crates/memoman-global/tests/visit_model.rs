@@ -73,7 +73,7 @@ unsafe impl Send for Process {}
 
 impl Process {
     fn new() -> Arc<Process> {
-        let process = Arc::new(Process {
+        Arc::new(Process {
             gate: Gate::new(),
             contents: UnsafeCell::new(0),
             inbox: Inbox::new(),
@@ -81,10 +81,7 @@ impl Process {
             owned: AtomicUsize::new(1),
             own_gates: [Gate::new(), Gate::new()],
             lock: Lock::new(),
-        });
-        // SAFETY: no other thread knows the queue yet, and it is not moved.
-        unsafe { process.inbox.open() };
-        process
+        })
     }
 
     fn work(&self) {
