@@ -100,6 +100,9 @@ unsafe fn map((at, bytes, access, flags, file, offset): Arguments) -> *mut c_voi
         memoman_global::set_errno(libc::ENOSYS);
         return libc::MAP_FAILED;
     }
+    if flags & libc::MAP_FIXED != 0 {
+        memoman_global::note_changed_pages(at.addr(), bytes);
+    }
     // SAFETY: every definition of the name has this type; the caller's duties.
     let map = || unsafe {
         mem::transmute::<*const c_void, Map>(found)(at, bytes, access, flags, file, offset)

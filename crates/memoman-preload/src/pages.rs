@@ -77,10 +77,12 @@ pub unsafe extern "C" fn pkey_mprotect(
 /// Linux's `madvise`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int {
+    // Linux 6.13: a fault at each access.
+    const MADV_GUARD_INSTALL: c_int = 102;
     // Other advice is about contents and speed.
     if matches!(
         advice,
-        libc::MADV_DONTFORK | libc::MADV_WIPEONFORK | libc::MADV_DONTDUMP
+        libc::MADV_DONTFORK | libc::MADV_WIPEONFORK | libc::MADV_DONTDUMP | MADV_GUARD_INSTALL
     ) {
         memoman_global::note_changed_pages(start.addr(), bytes);
     }

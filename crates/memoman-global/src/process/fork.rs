@@ -26,6 +26,9 @@ static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn prefork() {
     signals::blocked(|| {
+        // This may be a child that no handler has prepared.
+        #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+        child::settle();
         #[cfg(not(memoman_debug))]
         heaps::announce();
         LOCK.prefork();

@@ -211,6 +211,7 @@ fn retire_tail(mapping: &mut Mapping, bytes: usize, part: usize) {
 
 /// Enters a block into the map. (The word exists.)
 fn publish(mapping: Mapping, word: *mut Owner) {
+    changed::cover(mapping);
     if let Some(entry) = map::entry(mapping.start) {
         // Release: another thread may free what this one has counted.
         entry.store(word, Ordering::Release);
@@ -244,18 +245,24 @@ fn find(block: NonNull<u8>) -> Option<Result<Found, Misuse>> {
     })
 }
 
-/// The large block at an address, if the word can be changed to `to`: then the caller owns it. An
-/// error, too, if bytes after the request are overwritten.
-fn claim(block: NonNull<u8>, (mapping, word): Found, to: *mut Owner) -> Result<(), Misuse> {
+/// The large block at an address, if the word can be changed to `to`: then the caller owns it.
+/// Its word may have been noted meanwhile. An error, too, if bytes after the request are
+/// overwritten.
+fn claim(block: NonNull<u8>, found: &mut Found, to: *mut Owner) -> Result<(), Misuse> {
+    let (mapping, word) = found;
     let entry = map::entry(block.as_ptr().addr()).ok_or(Misuse::Foreign)?;
     // Acquire: all that others did to the block, they did before.
     let (set, seen) = (Ordering::AcqRel, Ordering::Relaxed);
-    if entry.compare_exchange(word, to, set, seen).is_err() {
-        return Err(Misuse::DoubleFree);
+    if let Err(now) = entry.compare_exchange(*word, to, set, seen) {
+        let is_only_noted = changed::is_noted(now) && now == changed::noted(*word);
+        if !is_only_noted || entry.compare_exchange(now, to, set, seen).is_err() {
+            return Err(Misuse::DoubleFree);
+        }
+        *word = now;
     }
     // SAFETY: the mapping is the caller's.
-    if !changed::is_noted(word) && !unsafe { end::is_intact(mapping, word) } {
-        publish(mapping, word);
+    if !changed::is_noted(*word) && !unsafe { end::is_intact(*mapping, *word) } {
+        publish(*mapping, *word);
         return Err(Misuse::SmashedNext);
     }
     Ok(())
@@ -267,8 +274,8 @@ fn claim(block: NonNull<u8>, (mapping, word): Found, to: *mut Owner) -> Result<(
 /// # Safety
 /// The block is not used any more. (Misuse is reported.)
 pub(crate) unsafe fn free(block: NonNull<u8>, keep: bool) -> Option<()> {
-    let claimed = find(block)?.and_then(|found| {
-        claim(block, found, ptr::null_mut())?;
+    let claimed = find(block)?.and_then(|mut found| {
+        claim(block, &mut found, ptr::null_mut())?;
         Ok(found)
     });
     match claimed {
@@ -335,24 +342,31 @@ pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Option<Result<
 /// Cuts a block's end off, if that is worth it.
 fn shrink(
     block: NonNull<u8>,
-    found: Found,
+    mut found: Found,
     bytes: usize,
     request: usize,
 ) -> Result<*mut u8, Misuse> {
     let mapping = found.0;
     let mut shorter = mapping;
     let tail = cut(&mut shorter, bytes, CUT_LEAST, CUT_PART);
-    if changed::is_noted(found.1) {
-        claim(block, found, changed::word(shorter))?;
+    claim(block, &mut found, end::word(shorter, request))?;
+    let word = found.1;
+    if changed::is_noted(word) {
+        publish(shorter, changed::word(shorter));
     } else {
-        claim(block, found, end::word(shorter, request))?;
         // SAFETY: claimed above; what lies behind the request is not used any more (caller).
         unsafe { end::clear(shorter, request) };
     }
     spares::count_resized(mapping.bytes, shorter.bytes);
     if let Some(tail) = tail {
         // SAFETY: the end of the block, which the word does not describe any more.
-        unsafe { spares::retire(tail) };
+        unsafe {
+            if changed::is_noted(word) || changed::may_be_unseen(mapping) {
+                spares::discard(tail);
+            } else {
+                spares::retire(tail);
+            }
+        }
     }
     Ok(block.as_ptr())
 }
@@ -363,12 +377,11 @@ fn shrink(
 /// On success the block's former pointer is not used any more.
 unsafe fn grow(
     block: NonNull<u8>,
-    found: Found,
+    mut found: Found,
     bytes: usize,
     request: usize,
     page: usize,
 ) -> Result<Result<*mut u8, usize>, Misuse> {
-    let (mapping, word) = found;
     let settings = LargeBlocks::read();
     // Locked pages are all in memory, so none are reserved for later.
     let headroom = if settings.locked() {
@@ -376,7 +389,8 @@ unsafe fn grow(
     } else {
         (bytes / HEADROOM_PART) & !(page - 1)
     };
-    claim(block, found, ptr::null_mut())?;
+    claim(block, &mut found, ptr::null_mut())?;
+    let (mapping, word) = found;
     // SAFETY: claimed above or made of a claimed one: this thread's.
     let publish_grown = |grown: Mapping| unsafe {
         if changed::is_noted(word) {

@@ -5,7 +5,7 @@
 //! The shim sees the calls (feature `late-checks`); elsewhere no block is noted.
 
 #[cfg(feature = "late-checks")]
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::process::map::Owner;
 #[cfg(feature = "late-checks")]
@@ -23,12 +23,50 @@ pub(crate) fn word(mapping: Mapping) -> *mut Owner {
     mapping_word::changed(mapping.word(Use::Block))
 }
 
-/// Notes the large blocks that have pages among these bytes: those that begin at most so many bytes
-/// before them, and in the first so many of them. (No larger mapping is kept in any case.)
+/// This word, noted.
+pub(crate) fn noted(word: *mut Owner) -> *mut Owner {
+    mapping_word::changed(word)
+}
+
+/// The block is so long that pages far behind its start are not noted.
+pub(crate) fn may_be_unseen(mapping: Mapping) -> bool {
+    cfg!(feature = "late-checks") && mapping.bytes > REACH
+}
+
+/// Blocks that begin at most so many bytes before changed pages are noted. (No larger mapping is
+/// kept.)
+const REACH: usize = crate::process::mapping_spares::ONE_MOST;
+
+/// Where large blocks have been: the lowest start, inverted, and the highest end.
+#[cfg(feature = "late-checks")]
+static LOWEST: AtomicUsize = AtomicUsize::new(0);
+#[cfg(feature = "late-checks")]
+static HIGHEST: AtomicUsize = AtomicUsize::new(0);
+
+/// A block begins to be one.
+#[inline(always)]
+pub(crate) fn cover(mapping: Mapping) {
+    #[cfg(feature = "late-checks")]
+    {
+        if !mapping.start > LOWEST.load(Ordering::Relaxed) {
+            LOWEST.fetch_max(!mapping.start, Ordering::Relaxed);
+        }
+        if mapping.end() > HIGHEST.load(Ordering::Relaxed) {
+            HIGHEST.fetch_max(mapping.end(), Ordering::Relaxed);
+        }
+    }
+    #[cfg(not(feature = "late-checks"))]
+    let _ = mapping;
+}
+
+/// Notes the large blocks that have pages among these bytes: those that begin at most [`REACH`]
+/// before them, and in the first so many of them.
 #[cfg(feature = "late-checks")]
 pub(crate) fn note(start: usize, bytes: usize) {
-    const REACH: usize = crate::process::mapping_spares::ONE_MOST;
-    if !crate::process::mapping_spares::any_block() || bytes == 0 {
+    let lowest = !LOWEST.load(Ordering::Relaxed);
+    let highest = HIGHEST.load(Ordering::Relaxed);
+    let end = start.saturating_add(bytes).min(highest);
+    if start >= end || end <= lowest || !crate::process::mapping_spares::any_block() {
         return;
     }
     for unit in 0..=REACH / UNIT {
@@ -36,38 +74,39 @@ pub(crate) fn note(start: usize, bytes: usize) {
             break;
         };
         // A block, a heap or a region: nothing before it reaches over it.
-        if note_in(at, start, bytes) {
+        if at < lowest & !(UNIT - 1) || note_in(at, start, end) {
             break;
         }
     }
-    let behind = bytes.min(REACH).saturating_sub(UNIT - start % UNIT);
+    let behind = (end - start).min(REACH).saturating_sub(UNIT - start % UNIT);
     for unit in 1..=behind.div_ceil(UNIT) {
         note_in(
             (start & !(UNIT - 1)).saturating_add(unit * UNIT),
             start,
-            bytes,
+            end,
         );
     }
 }
 
-/// Notes the block that begins in the unit at `at`, if it has one of these bytes. True if a block,
-/// a heap or a region is there. (The words of freed blocks stay, also inside a later block.)
+/// Notes the block that begins in the unit at `at`, if it has one of the bytes from `start` to
+/// `end`. True if a block, a heap or a region begins there at `start` or before. (The words of
+/// freed blocks stay, also inside a later block.)
 #[cfg(feature = "late-checks")]
-fn note_in(at: usize, start: usize, bytes: usize) -> bool {
+fn note_in(at: usize, start: usize, end: usize) -> bool {
     let Some(entry) = map::entry(at) else {
         return false;
     };
     let word = entry.load(Ordering::Relaxed);
     match Mapping::of_word(word, at) {
-        Some((_, Use::Spare(_))) => return false,
-        Some((mapping, Use::Block))
-            if mapping.start < start.saturating_add(bytes) && start < mapping.end() =>
-        {
-            let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
-            // (A thread that changes the word meanwhile resizes or frees the block.)
-            let _ = entry.compare_exchange(word, mapping_word::changed(word), set, seen);
+        Some((_, Use::Spare(_))) => false,
+        Some((mapping, Use::Block)) => {
+            if mapping.start < end && start < mapping.end() {
+                let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+                // (A thread that changes the word meanwhile resizes or frees the block.)
+                let _ = entry.compare_exchange(word, noted(word), set, seen);
+            }
+            mapping.start <= start
         }
-        _ => {}
+        None => !word.is_null(),
     }
-    !word.is_null()
 }

@@ -94,10 +94,10 @@ impl Inbox {
         ours | self.top.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes a block out: one that was put in late, but every fourth time one of those taken before,
-    /// which would stay for ever where others put in as many as the owner takes. Returns `Nothing`,
-    /// too, while the threads that have put in the next block of both lists have not written its
-    /// link. `belongs`: an address may be that of a block in this stack.
+    /// Takes a block out: one that was put in late, but every fourth time one of those taken
+    /// before, which would stay for good where others put in as many as the owner takes. Returns
+    /// `Nothing`, too, while the threads that have put in the next block of both lists have not
+    /// written its link. `belongs`: an address may be that of a block in this stack.
     ///
     /// # Safety
     /// The caller is the only one that takes out.
