@@ -3,7 +3,7 @@
 use core::ptr;
 
 use super::{Cache, Cached, Entry, guard_of};
-use crate::block::{Block, PREV_FREE, SENTINEL};
+use crate::block::{Block, SENTINEL};
 use crate::config::{BINS_MAX, BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, WORD};
 use crate::control::Control;
 use crate::hash;
@@ -89,9 +89,9 @@ impl Cached {
                         None => return (count, bytes, block.payload()),
                     };
                     let (next, guard) = (block.cached_next(), block.cached_guard());
-                    let told = guard_of(entry, block, block.word(), next) ^ guard;
                     let is_one = header.is_cached() && any_bin(header.size()) == class;
-                    if !is_one || told & !PREV_FREE != 0 || next.room() != room + 1 {
+                    let is_whole = guard_of(entry, block, block.word(), next) == guard;
+                    if !is_one || !is_whole || next.room() != room + 1 {
                         return (count, bytes, block.payload());
                     }
                     count += 1;
