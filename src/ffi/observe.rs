@@ -166,17 +166,16 @@ mod imp {
             // SAFETY: the duties of the caller.
             unsafe {
                 match self {
-                    Hook::Observer(observer, user) => tlsf.set_observer(observer, user),
+                    Hook::Observer(observer, user) => tlsf.set_observer(observer, user)?,
                     Hook::Exhausted(handler, user) => tlsf.set_exhausted_handler(handler, user),
-                    // A checker would not see that a cached block is free; the debug library keeps
-                    // freed blocks in its quarantine.
-                    #[cfg(memoman_debug)]
-                    Hook::Cache(..) => {}
-                    #[cfg(not(memoman_debug))]
                     Hook::Cache(mem, bytes, blocks) => {
-                        if !checker::has_checker() {
-                            return tlsf.set_cache(mem, bytes, blocks);
+                        let done = tlsf.set_cache(mem, bytes, blocks);
+                        // A checker would not see that a cached block is free.
+                        #[cfg(not(memoman_debug))]
+                        if checker::has_checker() {
+                            let _ = tlsf.set_cache(ptr::null_mut(), 0, 0);
                         }
+                        return done;
                     }
                 }
             }

@@ -54,7 +54,7 @@ impl Cached {
                 wanted = bin_floor_size(class) - HEADER;
             }
             self.in_core(|tlsf| {
-                let mut class = (*self.cache).classes;
+                let mut class = usize::MAX;
                 loop {
                     let result = tlsf.memalign(align, wanted);
                     if result != Err(Refusal::Exhausted) {
@@ -62,6 +62,9 @@ impl Cached {
                     }
                     // A block of exactly the request's size, then what is freed for it.
                     if wanted == bytes {
+                        if class == usize::MAX {
+                            class = self.classes_for(bytes)?;
+                        }
                         loop {
                             if class == 0 {
                                 return result;
@@ -88,6 +91,29 @@ impl Cached {
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<(), Misuse> {
         // SAFETY: live instance with this cache, contents given up (caller).
         unsafe { self.in_core(|tlsf| tlsf.free_outlined(ptr).map(|_| ())) }
+    }
+
+    /// The figure `peak`, for [`Cached::retract`].
+    ///
+    /// # Safety
+    /// See [`Cached`].
+    #[inline(always)]
+    pub unsafe fn peak(self) -> usize {
+        // SAFETY: live (caller).
+        unsafe { (*self.control).peak }
+    }
+
+    /// Frees the block that [`Cached::grown`] has returned; `peak` is the figure before that.
+    ///
+    /// # Safety
+    /// See [`Cached`]; a block in use, given up.
+    #[inline(always)]
+    pub unsafe fn retract(self, new: NonNull<u8>, peak: usize) {
+        // SAFETY: live instance with this cache, block given up (caller).
+        unsafe {
+            let _ = self.free(new);
+            (*self.control).peak = peak;
+        }
     }
 
     /// Copies a block to a larger one of a class, of the cache or of the core, which is returned;
@@ -145,7 +171,7 @@ impl Cached {
             self.in_core(|tlsf| {
                 let mut result = tlsf.realloc_aligned(ptr, align, bytes);
                 if result == Err(Refusal::Exhausted) {
-                    self.flush(tlsf)?;
+                    self.flush(tlsf, bytes)?;
                     tlsf.withdraw_refusal();
                     result = tlsf.realloc_aligned(ptr, align, bytes);
                 }
@@ -162,6 +188,25 @@ impl Cached {
     unsafe fn pop_outlined(self, entry: *mut Entry) -> Option<NonNull<u8>> {
         // SAFETY: the caller's duties.
         unsafe { self.pop(entry) }
+    }
+
+    /// The number of classes to free for a request: none if it is beyond the instance's largest, so
+    /// that they cannot help, unless its handler will see the instance. The error is that the table
+    /// has been overwritten.
+    ///
+    /// # Safety
+    /// See [`Cached`].
+    #[inline(never)]
+    pub(super) unsafe fn classes_for(self, bytes: usize) -> Result<usize, Refusal> {
+        let Cached { control, cache } = self;
+        // SAFETY: live instance with this cache (caller).
+        unsafe {
+            if (*cache).check != Cache::checksum(cache) {
+                return Err(Refusal::Misuse(Misuse::SmashedHooks, cache.cast()));
+            }
+            let is_beyond = bytes > (*control).limit && (*control).hooks.exhausted.is_none();
+            Ok(if is_beyond { 0 } else { (*cache).classes })
+        }
     }
 
     /// Frees the cached blocks of a class; false when it has none. An overwritten block, and those
@@ -191,22 +236,19 @@ impl Cached {
         }
     }
 
-    /// Frees all cached blocks. The first damage that it meets is the error; the other classes are
-    /// freed.
+    /// Frees all cached blocks that [`Cached::classes_for`] names, up to the first damage, which is
+    /// the error.
     ///
     /// # Safety
     /// See [`Cached`], but the instance is not intercepted.
-    pub(crate) unsafe fn flush(self, tlsf: Tlsf) -> Result<(), Refusal> {
-        let mut result = Ok(());
-        // SAFETY: the caller's duties; the classes are those of the table.
+    pub(super) unsafe fn flush(self, tlsf: Tlsf, bytes: usize) -> Result<(), Refusal> {
+        // SAFETY: the caller's duties; the classes are those of the table, which has been tested.
         unsafe {
-            for class in 0..(*self.cache).classes {
-                if let Err(misuse) = self.flush_class(tlsf, class) {
-                    result = Err(misuse);
-                }
+            for class in 0..self.classes_for(bytes)? {
+                self.flush_class(tlsf, class)?;
             }
         }
-        result
+        Ok(())
     }
 }
 
