@@ -75,7 +75,7 @@ impl Cached {
         // SAFETY: the table of a live instance (caller), whose classes are trusted after the test;
         // a block is read only inside a pool.
         unsafe {
-            let Ok(classes) = self.classes_for(0) else {
+            let Some(classes) = self.classes_for(0) else {
                 return (0, 0, cache.cast());
             };
             for class in 0..classes {
@@ -232,8 +232,8 @@ impl Tlsf {
         unsafe {
             if let Some(cached) = self.its_cache() {
                 match cached.classes_for(0) {
-                    Ok(_) => Cache::forget(cached.cache),
-                    Err(_) => self.name_cache(ptr::null_mut()),
+                    Some(_) => Cache::forget(cached.cache),
+                    None => self.name_cache(ptr::null_mut()),
                 }
             }
         }
