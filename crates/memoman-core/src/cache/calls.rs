@@ -194,9 +194,9 @@ impl Cached {
         unsafe { self.pop(entry) }
     }
 
-    /// The number of classes to free for a request: none if it is beyond the instance's largest, so
-    /// that they cannot help, unless its handler will see the instance. None when the table has been
-    /// overwritten.
+    /// The number of classes to free for a request: 0 if it is beyond the instance's largest, so
+    /// that they cannot help, unless its handler will see the instance. None when the table has
+    /// been overwritten.
     ///
     /// # Safety
     /// See [`Cached`].
