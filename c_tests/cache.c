@@ -93,6 +93,60 @@ TEST(cache, misuse_is_reported) {
     CHECK_EQ(heap_stats(heap).used, 0);
 }
 
+static int handler_calls;
+
+/* No hit serves a call of the handler; it may free. */
+static int ask(mm_allocator_t *allocator, size_t bytes, size_t align, const mm_stats_t *stats,
+               void *user) {
+    (void)bytes, (void)align, (void)stats;
+    handler_calls++;
+    mm_free(allocator, user);
+    CHECK_EQ(error.count, 0);
+    CHECK_NULL(mm_malloc(allocator, 100));
+    is_error("call from a callback of the same allocator", allocator);
+    CHECK(mm_validate(allocator));
+    return 0;
+}
+
+TEST(cache, a_handler_of_exhausted_requests_cannot_allocate) {
+    begin();
+    void *p = mm_malloc(heap, 100), *q = mm_malloc(heap, 100);
+    CHECK(p && q);
+    handler_calls = 0;
+    if (!mm_set_exhausted_handler(heap, ask, p)) return;
+    mm_free(heap, q);
+    CHECK_NULL(mm_malloc(heap, 1 << 20));
+    CHECK_EQ(handler_calls, 1);
+    CHECK(mm_validate(heap));
+    CHECK_EQ(mm_set_exhausted_handler(heap, NULL, NULL), 1);
+    CHECK(mm_malloc(heap, 100) != NULL);
+    CHECK_EQ(error.count, 0);
+}
+
+static void observe(const mm_event_t *event, void *user) { (void)event, (void)user; }
+
+TEST(cache, damage_refuses_an_observer_and_is_dumped) {
+    if (!begin()) return;
+    void *p = mm_malloc(heap, 100);
+    mm_free(heap, p);
+    ((size_t *)p)[0] ^= 2;
+    CHECK_EQ(mm_set_observer(heap, observe, NULL), 0);
+    is_error("free-list link overwritten", p);
+    ((size_t *)p)[0] ^= 2;
+    CHECK_PTR(mm_malloc(heap, 100), p);
+    mm_free(heap, p);
+    /* The table, whose memory is the program's again after a reset. */
+    memset(table, 0x41, 80);
+    CHECK_EQ(mm_set_cache(heap, NULL, 0, 0), 0);
+    CHECK_EQ(error.count, 1);
+    error.count = 0;
+    CHECK_EQ(mm_validate(heap), 0);
+    CHECK_EQ(mm_reset(heap), 1);
+    CHECK(mm_validate(heap));
+    CHECK_EQ(heap_stats(heap).used, 0);
+    CHECK_EQ(error.count, 0);
+}
+
 TEST(cache, a_refusal_comes_after_all_cached_blocks_are_free) {
     begin();
     size_t largest = heap_stats(heap).largest;
@@ -138,16 +192,15 @@ TEST(cache, random_calls_leave_a_sound_heap) {
 TEST(cache, impossible_ones_are_refused) {
     int caches = begin();
     CHECK_EQ(mm_set_cache(NULL, table, sizeof table, EACH), 0);
-    if (caches) {
-        CHECK_EQ(mm_set_cache(heap, table, 103, EACH), 0);
-        CHECK_EQ(mm_set_cache(heap, table, sizeof table, 0), 0);
-        CHECK_EQ(mm_set_cache(heap, table, sizeof table, 16), 0);
-        CHECK_EQ(mm_set_cache(heap, heap, sizeof table, EACH), 0);
-        void *inside = mm_malloc(heap, 8192);
-        CHECK(inside != NULL);
-        CHECK_EQ(mm_set_cache(heap, inside, 1024, EACH), 0);
-        mm_free(heap, inside);
-    }
+    /* Also where nothing is cached. */
+    CHECK_EQ(mm_set_cache(heap, table, 103, EACH), 0);
+    CHECK_EQ(mm_set_cache(heap, table, sizeof table, 0), 0);
+    CHECK_EQ(mm_set_cache(heap, table, sizeof table, 16), 0);
+    CHECK_EQ(mm_set_cache(heap, heap, sizeof table, EACH), 0);
+    void *inside = mm_malloc(heap, 8192);
+    CHECK(inside != NULL);
+    CHECK_EQ(mm_set_cache(heap, inside, 1024, EACH), 0);
+    mm_free(heap, inside);
     if (caches) CHECK_EQ(mm_set_cache(heap, NULL, 0, 0), 1);
     if (caches) CHECK_EQ(mm_set_cache(heap, NULL, 0, 0), 1);
     CHECK_EQ(cached(), 0);

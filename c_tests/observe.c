@@ -336,7 +336,7 @@ TEST(observe, an_overwritten_observer_is_not_called) {
         word[i] = old + 16;
         CHECK_NULL(mm_malloc(heap, 100));
         CHECK_EQ(reports, 1);
-        CHECK_TEXT(message, "observer of the allocator overwritten");
+        CHECK_TEXT(message, "observer or cache overwritten");
         CHECK_EQ(seen.count, 0);
         if (!heap_is_debug()) CHECK(!mm_validate(heap));
         word[i] = old;

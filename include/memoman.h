@@ -392,7 +392,8 @@ int mm_extend_pool(mm_allocator_t *allocator, mm_pool_t *pool, size_t more_bytes
  * Removes a pool: its region is yours again. `mem_or_pool` is the pool or the
  * address that it was added with. Returns 1; 0, with nothing changed, while a
  * block of the pool is in use, if it is no pool of this allocator, or if the
- * call finds an overwritten header or link. O(1).
+ * call finds an overwritten header or link. O(1); with a cache (mm_set_cache),
+ * whose blocks are freed first, also if 0 is returned, O(cached blocks).
  */
 int mm_remove_pool(mm_allocator_t *allocator, void *mem_or_pool);
 
@@ -490,8 +491,9 @@ void mm_walk_pool(mm_pool_t *pool, mm_walker walker, void *user);
 /**
  * Checks every invariant of the allocator. Returns nonzero if it is sound; 0 if
  * not, or if the handle is NULL. mm_diagnose returns what is broken. Changes
- * nothing, reads nothing outside the pools and the control structure, and
- * always terminates, however damaged the heap is. O(blocks).
+ * nothing, reads nothing outside the pools, the control structure and the
+ * cache's table, and always terminates, however damaged the heap is. O(blocks);
+ * with a cache (mm_set_cache), O(blocks + cached blocks times pools).
  */
 int mm_validate(mm_allocator_t *allocator);
 
@@ -547,7 +549,8 @@ int mm_diagnose(mm_allocator_t *allocator, mm_violation_t *out);
  * Fills `out` with the allocator's figures, `size_of_out` bytes of them: pass
  * the size of your struct, so that a program built for another version keeps
  * working. Bytes that the library does not know are set to 0. Returns 1; 0,
- * with nothing written, if the handle or `out` is NULL. O(1).
+ * with nothing written, if the handle or `out` is NULL. O(1); with a cache
+ * (mm_set_cache), O(cached blocks times pools).
  */
 int mm_stats(const mm_allocator_t *allocator, mm_stats_t *out, size_t size_of_out);
 
@@ -594,7 +597,9 @@ int mm_dump(mm_allocator_t *allocator, mm_writer write, void *user, int format);
  * While it is set, calls take longer, in constant time; without one they take
  * what they take without this function. Returns 1; 0, with nothing changed, if
  * the handle is NULL or that of mm_default(), in the small library, and when
- * called from an observer or handler of the same allocator. O(1).
+ * called from an observer or handler of the same allocator. O(1); with a cache
+ * (mm_set_cache), which an observer ends, O(cached blocks), and 0, with the
+ * cache kept, if damage of it is found, which is reported to the error handler.
  */
 int mm_set_observer(mm_allocator_t *allocator, mm_observer observer, void *user);
 
@@ -616,29 +621,36 @@ int mm_set_exhausted_handler(mm_allocator_t *allocator, mm_exhausted_handler han
 
 /**
  * Puts a cache in front of the allocator: mm_free keeps up to `blocks` blocks
- * of each size, 1 to 15, and requests of these sizes take them first, without a
- * search, a split or a merge. The `bytes` bytes at `mem`, outside the pools,
- * hold the cache's table, one word for a size, and belong to the allocator
- * until mm_destroy or until another cache is set: 592 bytes reach to requests
- * of 1,000 bytes, 1,120 to 4 KiB, 2,144 to 64 KiB, with `mem` aligned to
- * mm_align_size(). With `mem` NULL the allocator has no cache. The blocks of
- * the cache before are freed.
+ * of each size, 1 to 15, and requests of these sizes take them first, without
+ * a search, a split or a merge. The `bytes` bytes at `mem` hold the cache's
+ * table, one word for a size, and belong to the allocator until mm_destroy or
+ * until another cache is set; no pool, added later or extended, may cover
+ * them. 592 bytes reach to requests of 1,000 bytes, 1,120 to 4 KiB, 2,144 to
+ * 64 KiB, with `mem` aligned to mm_align_size(). With `mem` NULL the allocator
+ * has no cache. The blocks of the cache before are freed.
  *
  * Cached blocks count as in use in mm_stats; its `cached` has their bytes. A
  * request that finds no memory frees cached blocks, size by size, until it
- * does: the longest call frees `blocks` blocks of each size. `largest` does not
- * foresee that: a greater request may succeed. mm_remove_pool frees them, too.
- * mm_realloc moves a block that grows to one of these sizes. A block freed
- * twice, or written to after it was freed, is found as without a cache. An
- * observer, which sees each call, ends the cache. A program under a memory
- * checker and the debug library cache nothing.
+ * does: the longest call frees `blocks` blocks of each size. `largest` does
+ * not foresee that: a greater request may succeed. A request beyond the
+ * allocator's largest block frees none, unless mm_set_exhausted_handler has
+ * set a handler. mm_remove_pool frees them, too, and so does mm_set_observer,
+ * since an observer, which sees each call, ends the cache; mm_reset forgets
+ * them. mm_walk_pool and mm_measure take them for free blocks. mm_realloc
+ * moves a block that grows to one of these sizes. A block freed twice, or
+ * written to after it was freed, is found as without a cache; mm_validate,
+ * mm_check, mm_diagnose and mm_dump find damage of the cache,
+ * mm_validate_pool, mm_check_pool and mm_validate_step do not look at it. A
+ * program under a memory checker and the debug library cache nothing.
  *
  * Returns 1; 0, with nothing changed, if the handle is NULL or that of
- * mm_default(), if the memory is too small for a size or overlaps a pool or the
- * control structure, if `blocks` is 0 or above 15, if a block of the cache
- * before has been overwritten (which is reported to the error handler), while
- * an observer is set, on 32-bit targets, in the small library, and when called from an observer or
- * handler of the same allocator. O(pools + cached blocks + table).
+ * mm_default(), if the memory is too small for a size or overlaps a pool or
+ * the control structure, if `blocks` is 0 or above 15, while an observer is
+ * set, on 32-bit targets, in the small library, and when called from an
+ * observer or handler of the same allocator. Also 0 if a block of the cache
+ * before or its table has been overwritten: that is reported to the error
+ * handler, cached blocks may have been freed before it was found, and the
+ * cache before stays. O(pools + cached blocks + table).
  */
 int mm_set_cache(mm_allocator_t *allocator, void *mem, size_t bytes, size_t blocks);
 

@@ -48,8 +48,9 @@ unsafe fn walk(pool: Pool, f: &mut dyn FnMut(NonNull<u8>, usize, bool)) {
 
 /// Checks every invariant of the allocator. Returns nonzero if it is sound; 0 if
 /// not, or if the handle is NULL. mm_diagnose returns what is broken. Changes
-/// nothing, reads nothing outside the pools and the control structure, and
-/// always terminates, however damaged the heap is. O(blocks).
+/// nothing, reads nothing outside the pools, the control structure and the
+/// cache's table, and always terminates, however damaged the heap is. O(blocks);
+/// with a cache (mm_set_cache), O(blocks + cached blocks times pools).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_validate(allocator: *mut mm_allocator_t) -> c_int {
     // SAFETY: boundary rules.
@@ -149,7 +150,8 @@ pub unsafe extern "C" fn mm_diagnose(
 /// Fills `out` with the allocator's figures, `size_of_out` bytes of them: pass
 /// the size of your struct, so that a program built for another version keeps
 /// working. Bytes that the library does not know are set to 0. Returns 1; 0,
-/// with nothing written, if the handle or `out` is NULL. O(1).
+/// with nothing written, if the handle or `out` is NULL. O(1); with a cache
+/// (mm_set_cache), O(cached blocks times pools).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_stats(
     allocator: *const mm_allocator_t,

@@ -20,7 +20,9 @@ pub(crate) use imp::{Call, Hook, changed, made, may_change, set};
 /// While it is set, calls take longer, in constant time; without one they take
 /// what they take without this function. Returns 1; 0, with nothing changed, if
 /// the handle is NULL or that of mm_default(), in the small library, and when
-/// called from an observer or handler of the same allocator. O(1).
+/// called from an observer or handler of the same allocator. O(1); with a cache
+/// (mm_set_cache), which an observer ends, O(cached blocks), and 0, with the
+/// cache kept, if damage of it is found, which is reported to the error handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mm_set_observer(
     allocator: *mut mm_allocator_t,
@@ -166,17 +168,16 @@ mod imp {
             // SAFETY: the duties of the caller.
             unsafe {
                 match self {
-                    Hook::Observer(observer, user) => tlsf.set_observer(observer, user),
+                    Hook::Observer(observer, user) => tlsf.set_observer(observer, user)?,
                     Hook::Exhausted(handler, user) => tlsf.set_exhausted_handler(handler, user),
-                    // A checker would not see that a cached block is free; the debug library keeps
-                    // freed blocks in its quarantine.
-                    #[cfg(memoman_debug)]
-                    Hook::Cache(..) => {}
-                    #[cfg(not(memoman_debug))]
                     Hook::Cache(mem, bytes, blocks) => {
-                        if !checker::has_checker() {
-                            return tlsf.set_cache(mem, bytes, blocks);
+                        let done = tlsf.set_cache(mem, bytes, blocks);
+                        // A checker would not see that a cached block is free.
+                        #[cfg(not(memoman_debug))]
+                        if checker::has_checker() {
+                            let _ = tlsf.set_cache(ptr::null_mut(), 0, 0);
                         }
+                        return done;
                     }
                 }
             }

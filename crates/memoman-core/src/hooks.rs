@@ -118,6 +118,7 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
+    #[inline(never)]
     pub(crate) fn checksum(&self) -> usize {
         hash::mix(&[
             ptr::from_ref(self).addr(),

@@ -54,7 +54,7 @@ impl Misuse {
             Misuse::SmashedPrev => c"header of the previous block overwritten",
             Misuse::SmashedLink => c"free-list link overwritten",
             Misuse::Reentered => c"call from a callback of the same allocator",
-            Misuse::SmashedHooks => c"observer of the allocator overwritten",
+            Misuse::SmashedHooks => c"observer or cache overwritten",
             Misuse::Intercepted => c"call on an intercepted allocator",
         }
     }

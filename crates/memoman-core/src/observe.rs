@@ -12,7 +12,7 @@ use core::ptr;
 
 use crate::hooks::{Access, Event, ExhaustedHandler, Hooks, Observer, Running};
 use crate::instance::Tlsf;
-use crate::misuse::Misuse;
+use crate::misuse::{Misuse, Refusal};
 use crate::stats::Stats;
 
 impl Tlsf {
@@ -76,22 +76,28 @@ impl Tlsf {
         unsafe { (*self.control()).check = !(*self.control()).checksum() }
     }
 
-    /// Sets the observer, None for none. An observer ends the cache.
+    /// Sets the observer, None for none. An observer ends the cache. The error, with the observer
+    /// and the cache as they were, is what [`Tlsf::flush_cache`] finds.
     ///
     /// # Safety
     /// The instance is live, [`Tlsf::enter_hooks`] has allowed it, and it is not intercepted.
-    pub unsafe fn set_observer(self, observer: Option<Observer>, user: *mut c_void) {
+    pub unsafe fn set_observer(
+        self,
+        observer: Option<Observer>,
+        user: *mut c_void,
+    ) -> Result<(), Refusal> {
         // SAFETY: live (caller).
         unsafe {
             if observer.is_some() {
-                // It sees each call. (Validation names an overwritten cached block.)
-                let _ = self.flush_cache();
+                // It sees each call.
+                self.flush_cache()?;
                 (*self.hooks()).cache = ptr::null_mut();
             }
             let hooks = &mut *self.hooks();
             (hooks.observer, hooks.observer_user) = (observer, user);
             hooks.check = hooks.checksum();
         }
+        Ok(())
     }
 
     /// Sets the function for exhausted requests, None for none.
@@ -130,7 +136,9 @@ impl Tlsf {
         }
     }
 
-    /// Calls the function for exhausted requests, if one is set. True requests another search.
+    /// Calls the function for exhausted requests, if one is set. True requests another search. The
+    /// instance has no cache meanwhile, so that no hit serves a call of the function; its cache,
+    /// which the request has emptied, is there again afterwards.
     ///
     /// # Safety
     /// The duties of [`Tlsf::notify`].
@@ -147,9 +155,18 @@ impl Tlsf {
             let (Some(handler), user) = ((*hooks).exhausted, (*hooks).exhausted_user) else {
                 return false;
             };
+            let cache = (*hooks).cache;
+            if !cache.is_null() {
+                self.name_cache(ptr::null_mut());
+            }
             (*hooks).check ^= Running::Exhausted as usize;
             let again = handler(allocator, bytes, align, stats, user) != 0;
             (*hooks).check ^= Running::Exhausted as usize;
+            if !cache.is_null() && self.has_hooks().is_ok() {
+                self.name_cache(cache);
+                // The function may have added pools.
+                self.intercept();
+            }
             again
         }
     }

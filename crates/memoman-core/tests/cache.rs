@@ -178,6 +178,162 @@ fn validation_finds_every_overwritten_word_of_a_cached_block_and_of_the_table() 
     }
 }
 
+/// No header, link and guard are three equal words.
+#[test]
+fn zeros_over_header_and_links_are_found() {
+    let (mut memory, mut table) = (memory(64 << 10), table());
+    let mut tried = 0;
+    let heap = cached(&mut memory, &mut table, 1);
+    let free_bytes = heap.stats().largest;
+    // One address for each class had the guard 0: all are tried, as far as they are reached.
+    for quanta in 3..60 {
+        let bytes = 16 * quanta - 8;
+        let blocks: Vec<_> = (0..free_bytes / (16 * quanta) / 2)
+            .map(|_| heap.allocate(layout(bytes)).unwrap())
+            .collect();
+        for block in blocks {
+            free(&heap, block, bytes).unwrap();
+            // The last one stays in the cache: it is taken, or found to be overwritten.
+            let Ok(again) = heap.allocate(layout(bytes)) else {
+                continue;
+            };
+            free(&heap, again, bytes).unwrap();
+            for fill in [0, 2, 0x4141_4141_4141_4141, usize::MAX] {
+                // SAFETY: a word of the heap's memory each.
+                unsafe {
+                    let saved = [-1, 0, 1].map(|index| word(again, index).read());
+                    (-1..2).for_each(|index| word(again, index).write(fill));
+                    let broken = Refusal::Misuse(Misuse::SmashedLink, again.as_ptr());
+                    assert_eq!(heap.allocate(layout(bytes)), Err(broken), "{fill:#x}");
+                    for (index, value) in (-1..).zip(saved) {
+                        word(again, index).write(value);
+                    }
+                }
+                tried += 1;
+            }
+            assert_eq!(heap.allocate(layout(bytes)), Ok(again));
+            // Freed to the core: a list of one has room for one.
+            free(&heap, again, bytes).unwrap();
+        }
+    }
+    assert!(tried > 10_000);
+}
+
+/// Bit 1 of a header may change while the block is cached; that of the word after it may not.
+#[test]
+fn a_change_of_the_first_words_bit_1_is_found() {
+    let (mut memory, mut table) = (memory(64 << 10), table());
+    let heap = cached(&mut memory, &mut table, 1);
+    let block = heap.allocate(layout(100)).unwrap();
+    free(&heap, block, 100).unwrap();
+    for index in [0, 1] {
+        // SAFETY: a word of the heap's memory.
+        unsafe { *word(block, index) ^= 2 };
+        let broken = Refusal::Misuse(Misuse::SmashedLink, block.as_ptr());
+        assert_eq!(heap.allocate(layout(100)), Err(broken), "{index}");
+        assert!(heap.validate().is_err(), "{index}");
+        // SAFETY: as above.
+        unsafe { *word(block, index) ^= 2 };
+    }
+    assert_eq!(heap.allocate(layout(100)), Ok(block));
+}
+
+/// Nothing behind the table is read or written, whatever its words say of its length.
+#[test]
+fn an_overwritten_table_is_reported_and_ends_with_a_reset() {
+    for value in [0, 700, 1 << 40, usize::MAX] {
+        let (mut memory, mut table) = (memory(64 << 10), memory(8 << 10));
+        let start: *mut u8 = table.as_mut_ptr().cast();
+        let start = start.wrapping_add(start.align_offset(16)).cast::<usize>();
+        let (short, rest) = table.split_at_mut(TABLE + 15);
+        rest.fill(MaybeUninit::new(0xee));
+        let mut heap = cached(&mut memory, short, 4);
+        let blocks = [40, 700, 700].map(|bytes| heap.allocate(layout(bytes)).unwrap());
+        free(&heap, blocks[1], 700).unwrap();
+        // SAFETY: the table's word for the number of classes.
+        unsafe {
+            assert!((190..200).contains(&start.add(7).read()));
+            start.add(7).write(value);
+        }
+        assert!(!heap.remove_cache());
+        assert!(heap.stats().cached == 0 && heap.validate().is_err());
+        let refused = heap.allocate(layout(1 << 15));
+        assert!(refused.is_ok());
+        let overwritten = Refusal::Misuse(Misuse::SmashedHooks, start.cast());
+        assert_eq!(heap.allocate(layout(1 << 15)), Err(overwritten));
+        assert!(heap.reset());
+        assert_eq!(heap.validate(), Ok(()));
+        let block = heap.allocate(layout(700)).unwrap();
+        free(&heap, block, 700).unwrap();
+        assert_eq!(heap.stats().used, 0);
+        // SAFETY: written above.
+        let all = rest
+            .iter()
+            .all(|byte| unsafe { byte.assume_init() } == 0xee);
+        assert!(all, "{value:#x}");
+    }
+}
+
+#[test]
+fn a_request_beyond_the_largest_leaves_the_cache() {
+    let (mut memory, mut table) = (memory(64 << 10), table());
+    let heap = cached(&mut memory, &mut table, 4);
+    let (block, other) = (
+        heap.allocate(layout(100)).unwrap(),
+        heap.allocate(layout(100)).unwrap(),
+    );
+    free(&heap, block, 100).unwrap();
+    assert!(heap.allocate(layout(1 << 40)).is_err());
+    // SAFETY: a block of this heap.
+    let refused = unsafe { heap.reallocate(other, layout(100), layout(1 << 40)) };
+    assert!(refused.is_err());
+    let stats = heap.stats();
+    assert_eq!((stats.cached, stats.failed_requests), (112, 2));
+}
+
+#[test]
+fn a_refused_reallocation_changes_no_figure() {
+    let (mut memory, mut table) = (memory(64 << 10), table());
+    let heap = cached(&mut memory, &mut table, 1);
+    let blocks = [100, 40, 24, 100, 40, 24].map(|bytes| heap.allocate(layout(bytes)).unwrap());
+    free(&heap, blocks[0], 100).unwrap();
+    free(&heap, blocks[1], 40).unwrap();
+    // The next block is free in the core, and its link is overwritten.
+    free(&heap, blocks[4], 40).unwrap();
+    // SAFETY: a word of the heap's memory.
+    unsafe { *word(blocks[4], 1) = 0x123_4560 };
+    let before = heap.stats();
+    // SAFETY: a block of this heap.
+    let refused = unsafe { heap.reallocate(blocks[3], layout(100), layout(900)) };
+    assert!(matches!(refused, Err(Refusal::Misuse(..))));
+    assert_eq!(heap.stats(), before);
+}
+
+/// A cached block that has been overwritten, and what the other calls make of it.
+#[test]
+fn damage_is_dumped_and_refuses_an_observer() {
+    let kinds = Mutex::new(0);
+    let mut note = |_: &Event| *kinds.lock().unwrap() += 1;
+    let (mut memory, mut table) = (memory(64 << 10), table());
+    let mut heap = cached(&mut memory, &mut table, 4);
+    let blocks = [40, 700, 3000].map(|bytes| (heap.allocate(layout(bytes)).unwrap(), bytes));
+    for (block, bytes) in blocks {
+        free(&heap, block, bytes).unwrap();
+    }
+    // SAFETY: a word of the heap's memory.
+    unsafe { *word(blocks[1].0, 0) ^= 16 };
+    assert!(!heap.dump(DumpFormat::Text, |_| true));
+    assert!(!heap.set_observer(&mut note));
+    assert!(heap.validate().is_err());
+    // SAFETY: as above.
+    unsafe { *word(blocks[1].0, 0) ^= 16 };
+    assert!(heap.dump(DumpFormat::Text, |_| true));
+    // The larger blocks have been freed.
+    assert_eq!(heap.stats().cached, 48 + 720);
+    assert_eq!(heap.allocate(layout(700)), Ok(blocks[1].0));
+    assert_eq!(*kinds.lock().unwrap(), 0);
+}
+
 #[test]
 fn a_request_that_finds_no_memory_frees_cached_blocks() {
     let (mut memory, mut table) = (memory(64 << 10), table());

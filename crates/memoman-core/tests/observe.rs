@@ -140,7 +140,8 @@ fn a_running_observer_may_change_nothing() {
         tlsf.clear_hooks();
         assert_eq!(tlsf.has_hooks(), Ok(false));
         assert_eq!(tlsf.enter_hooks(Access::Allocate), Ok(false));
-        tlsf.set_observer(Some(call_back), ptr::from_mut(&mut results).cast());
+        let user = ptr::from_mut(&mut results).cast();
+        assert_eq!(tlsf.set_observer(Some(call_back), user), Ok(()));
         assert_eq!(tlsf.enter_hooks(Access::Allocate), Ok(true));
         let event = Event {
             allocator: tlsf.as_raw(),
@@ -155,7 +156,7 @@ fn a_running_observer_may_change_nothing() {
         assert_eq!(results, [Err(Misuse::Reentered); 2]);
         assert!(!tlsf.ask_for_memory(tlsf.as_raw(), 1, 0, &tlsf.stats()));
         assert_eq!(tlsf.enter_hooks(Access::Allocate), Ok(true));
-        tlsf.set_observer(None, ptr::null_mut());
+        assert_eq!(tlsf.set_observer(None, ptr::null_mut()), Ok(()));
         tlsf.notify(&event);
         assert_eq!(results.len(), 2);
     }
@@ -168,7 +169,7 @@ fn overwritten_words_are_misuse() {
     unsafe {
         let tlsf = Tlsf::create_with_pool(memory.as_mut_ptr().cast(), 8 * memory.len()).unwrap();
         tlsf.clear_hooks();
-        tlsf.set_observer(Some(call_back), ptr::null_mut());
+        assert_eq!(tlsf.set_observer(Some(call_back), ptr::null_mut()), Ok(()));
         let words = tlsf.as_raw().cast::<usize>();
         let observer = call_back as *const () as usize;
         let first = (0..).find(|&index| words.add(index).read() == observer);
@@ -249,6 +250,6 @@ fn the_messages_name_the_mistake() {
     );
     assert_eq!(
         Misuse::SmashedHooks.to_string(),
-        "observer of the allocator overwritten"
+        "observer or cache overwritten"
     );
 }

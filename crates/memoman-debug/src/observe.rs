@@ -5,7 +5,7 @@ use core::ptr;
 
 use memoman_core::{Access, Event, ExhaustedHandler, Misuse, Observer, Stats};
 
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kind, Refusal};
 use crate::heap::DebugTlsf;
 
 fn fault(misuse: Misuse) -> Fault {
@@ -36,9 +36,32 @@ impl DebugTlsf {
     ///
     /// # Safety
     /// The duties of `Tlsf::set_observer`.
-    pub unsafe fn set_observer(self, observer: Option<Observer>, user: *mut c_void) {
-        // SAFETY: live, allowed (caller).
-        unsafe { self.inner().set_observer(observer, user) }
+    pub unsafe fn set_observer(
+        self,
+        observer: Option<Observer>,
+        user: *mut c_void,
+    ) -> Result<(), Refusal> {
+        // SAFETY: live, allowed (caller). The error is that of a cache, which the instance lacks.
+        let _ = unsafe { self.inner().set_observer(observer, user) };
+        Ok(())
+    }
+
+    /// The result of `Tlsf::set_cache`. The cache ends at once: the quarantine keeps freed blocks.
+    ///
+    /// # Safety
+    /// The duties of `Tlsf::set_cache`.
+    pub unsafe fn set_cache(
+        self,
+        mem: *mut u8,
+        bytes: usize,
+        blocks: usize,
+    ) -> Result<bool, Refusal> {
+        // SAFETY: live, memory that may be written (caller). No error: nothing has been cached.
+        unsafe {
+            let done = self.inner().set_cache(mem, bytes, blocks);
+            let _ = self.inner().set_cache(ptr::null_mut(), 0, 0);
+            Ok(done == Ok(true))
+        }
     }
 
     /// `Tlsf::set_exhausted_handler`.

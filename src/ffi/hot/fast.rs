@@ -151,6 +151,7 @@ unsafe fn resized(tlsf: Tlsf, block: NonNull<u8>, align: usize, bytes: usize) ->
     unsafe {
         if let Some(cached) = tlsf.cached() {
             let old = block.as_ptr();
+            let peak = cached.peak();
             let result = match cached.grown(block, align, bytes) {
                 Ok(Some(new)) => {
                     mm_free(tlsf.as_raw().cast(), old.cast());
@@ -158,7 +159,7 @@ unsafe fn resized(tlsf: Tlsf, block: NonNull<u8>, align: usize, bytes: usize) ->
                         return new.as_ptr().cast();
                     }
                     // A neighbour of the old block is overwritten, which has been reported.
-                    mm_free(tlsf.as_raw().cast(), new.as_ptr().cast());
+                    cached.retract(new, peak);
                     return ptr::null_mut();
                 }
                 Ok(None) => cached.resize(block, align, bytes),

@@ -10,6 +10,21 @@ use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::size_class::bin_floor_size;
 
+/// Cached blocks are being freed.
+struct Flush {
+    /// The class before the next; `usize::MAX` before the first.
+    class: usize,
+    /// [`Refusal::Exhausted`], or the damage that was found.
+    end: Refusal,
+}
+
+impl Flush {
+    const START: Flush = Flush {
+        class: usize::MAX,
+        end: Refusal::Exhausted,
+    };
+}
+
 impl Cached {
     /// Runs `work` on the instance, which is not intercepted meanwhile.
     ///
@@ -54,23 +69,15 @@ impl Cached {
                 wanted = bin_floor_size(class) - HEADER;
             }
             self.in_core(|tlsf| {
-                let mut class = (*self.cache).classes;
+                let mut flush = Flush::START;
                 loop {
                     let result = tlsf.memalign(align, wanted);
                     if result != Err(Refusal::Exhausted) {
                         return result;
                     }
                     // A block of exactly the request's size, then what is freed for it.
-                    if wanted == bytes {
-                        loop {
-                            if class == 0 {
-                                return result;
-                            }
-                            class -= 1;
-                            if self.flush_class(tlsf, class)? {
-                                break;
-                            }
-                        }
+                    if wanted == bytes && !self.flush_next(tlsf, bytes, &mut flush) {
+                        return Err(flush.end);
                     }
                     wanted = bytes;
                     tlsf.withdraw_refusal();
@@ -88,6 +95,29 @@ impl Cached {
     pub unsafe fn free(self, ptr: NonNull<u8>) -> Result<(), Misuse> {
         // SAFETY: live instance with this cache, contents given up (caller).
         unsafe { self.in_core(|tlsf| tlsf.free_outlined(ptr).map(|_| ())) }
+    }
+
+    /// The figure `peak`, for [`Cached::retract`].
+    ///
+    /// # Safety
+    /// See [`Cached`].
+    #[inline(always)]
+    pub unsafe fn peak(self) -> usize {
+        // SAFETY: live (caller).
+        unsafe { (*self.control).peak }
+    }
+
+    /// Frees the block that [`Cached::grown`] has returned; `peak` is the figure before that.
+    ///
+    /// # Safety
+    /// See [`Cached`]; a block in use, given up.
+    #[inline(always)]
+    pub unsafe fn retract(self, new: NonNull<u8>, peak: usize) {
+        // SAFETY: live instance with this cache, block given up (caller).
+        unsafe {
+            let _ = self.free(new);
+            (*self.control).peak = peak;
+        }
     }
 
     /// Copies a block to a larger one of a class, of the cache or of the core, which is returned;
@@ -145,7 +175,7 @@ impl Cached {
             self.in_core(|tlsf| {
                 let mut result = tlsf.realloc_aligned(ptr, align, bytes);
                 if result == Err(Refusal::Exhausted) {
-                    self.flush(tlsf)?;
+                    self.flush(tlsf, bytes)?;
                     tlsf.withdraw_refusal();
                     result = tlsf.realloc_aligned(ptr, align, bytes);
                 }
@@ -164,49 +194,82 @@ impl Cached {
         unsafe { self.pop(entry) }
     }
 
-    /// Frees the cached blocks of a class; false when it has none. An overwritten block, and those
-    /// after it, stay where they are.
+    /// The number of classes to free for a request: 0 if it is beyond the instance's largest, so
+    /// that they cannot help, unless its handler will see the instance. None when the table has
+    /// been overwritten.
     ///
     /// # Safety
-    /// See [`Cached`], but the instance is not intercepted; `class` is below the number of classes.
+    /// See [`Cached`].
     #[inline(never)]
-    unsafe fn flush_class(self, tlsf: Tlsf, class: usize) -> Result<bool, Refusal> {
-        let entry = Cache::entry(self.cache, class);
-        let mut freed = false;
-        // SAFETY: live instance with this cache (caller). A head is a block that was put in, in a
-        // pool of the instance; it is freed only when its words are those that were put in.
+    pub(super) unsafe fn classes_for(self, bytes: usize) -> Option<usize> {
+        let Cached { control, cache } = self;
+        // SAFETY: live instance with this cache (caller).
         unsafe {
-            loop {
-                let head = *entry;
-                if head.block() == self.end() {
-                    return Ok(freed);
-                }
-                let block = self.pop_outlined(entry).ok_or(smashed(head.block()))?;
-                if let Err(misuse) = tlsf.free_outlined(block) {
-                    self.push(entry, *entry, head.block());
-                    return Err(Refusal::Misuse(misuse, block.as_ptr()));
-                }
-                freed = true;
+            if (*cache).check != Cache::checksum(cache) {
+                return None;
             }
+            let is_beyond = bytes > (*control).limit && (*control).hooks.exhausted.is_none();
+            Some(if is_beyond { 0 } else { (*cache).classes })
         }
     }
 
-    /// Frees all cached blocks. The first damage that it meets is the error; the other classes are
-    /// freed.
+    /// Frees the cached blocks of the next class that has any; false when none has, or at the first
+    /// damage. An overwritten block, and those after it, stay where they are.
+    ///
+    /// # Safety
+    /// See [`Cached`], but the instance is not intercepted; `flush` is
+    /// new, or what this function has left there.
+    #[inline(never)]
+    unsafe fn flush_next(self, tlsf: Tlsf, bytes: usize, flush: &mut Flush) -> bool {
+        // SAFETY: live instance with this cache (caller), a class of its table, which has been
+        // tested. A head is a block that was put in, in a pool of the instance; it is freed only
+        // when its words are those that were put in.
+        unsafe {
+            if flush.class == usize::MAX {
+                let Some(classes) = self.classes_for(bytes) else {
+                    flush.end = Refusal::Misuse(Misuse::SmashedHooks, self.cache.cast());
+                    return false;
+                };
+                flush.class = classes;
+            }
+            let mut freed = false;
+            while !freed && flush.class > 0 {
+                flush.class -= 1;
+                let entry = Cache::entry(self.cache, flush.class);
+                loop {
+                    let head = (*entry).block();
+                    if head == self.end() {
+                        break;
+                    }
+                    let Some(block) = self.pop_outlined(entry) else {
+                        flush.end = smashed(head);
+                        return false;
+                    };
+                    if let Err(misuse) = tlsf.free_outlined(block) {
+                        self.push(entry, *entry, head);
+                        flush.end = Refusal::Misuse(misuse, head.payload());
+                        return false;
+                    }
+                    freed = true;
+                }
+            }
+            freed
+        }
+    }
+
+    /// Frees all cached blocks that [`Cached::classes_for`] names, up to the first damage, which is
+    /// the error.
     ///
     /// # Safety
     /// See [`Cached`], but the instance is not intercepted.
-    pub(crate) unsafe fn flush(self, tlsf: Tlsf) -> Result<(), Refusal> {
-        let mut result = Ok(());
-        // SAFETY: the caller's duties; the classes are those of the table.
-        unsafe {
-            for class in 0..(*self.cache).classes {
-                if let Err(misuse) = self.flush_class(tlsf, class) {
-                    result = Err(misuse);
-                }
-            }
+    pub(super) unsafe fn flush(self, tlsf: Tlsf, bytes: usize) -> Result<(), Refusal> {
+        let mut flush = Flush::START;
+        // SAFETY: the caller's duties.
+        while unsafe { self.flush_next(tlsf, bytes, &mut flush) } {}
+        match flush.end {
+            Refusal::Exhausted => Ok(()),
+            end => Err(end),
         }
-        result
     }
 }
 

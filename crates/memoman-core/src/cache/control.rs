@@ -3,7 +3,7 @@
 use core::ptr;
 
 use super::{Cache, Cached, Entry, guard_of};
-use crate::block::{Block, PREV_FREE, SENTINEL};
+use crate::block::{Block, SENTINEL};
 use crate::config::{BINS_MAX, BLOCK_MIN, HEADER, QUANTUM, QUANTUM_LOG2, WORD};
 use crate::control::Control;
 use crate::hash;
@@ -24,7 +24,7 @@ impl Cache {
     ///
     /// # Safety
     /// The table's fixed part may be read.
-    unsafe fn checksum(this: *const Cache) -> usize {
+    pub(super) unsafe fn checksum(this: *const Cache) -> usize {
         // SAFETY: its words may be read (caller).
         unsafe { hash::mix_at(this.addr(), (&raw const (*this).most).cast(), HASHED) }
     }
@@ -75,10 +75,10 @@ impl Cached {
         // SAFETY: the table of a live instance (caller), whose classes are trusted after the test;
         // a block is read only inside a pool.
         unsafe {
-            if (*cache).check != Cache::checksum(cache) {
+            let Some(classes) = self.classes_for(0) else {
                 return (0, 0, cache.cast());
-            }
-            for class in 0..(*cache).classes {
+            };
+            for class in 0..classes {
                 let entry = Cache::entry(cache, class);
                 let mut head = *entry;
                 for room in head.room()..(*cache).room {
@@ -89,9 +89,9 @@ impl Cached {
                         None => return (count, bytes, block.payload()),
                     };
                     let (next, guard) = (block.cached_next(), block.cached_guard());
-                    let told = guard_of(entry, block, block.word(), next) ^ guard;
                     let is_one = header.is_cached() && any_bin(header.size()) == class;
-                    if !is_one || told & !PREV_FREE != 0 || next.room() != room + 1 {
+                    let is_whole = guard_of(entry, block, block.word(), next) == guard;
+                    if !is_one || !is_whole || next.room() != room + 1 {
                         return (count, bytes, block.payload());
                     }
                     count += 1;
@@ -159,11 +159,23 @@ impl Tlsf {
                 (*cache).check = Cache::checksum(cache);
                 Cache::forget(cache);
             }
-            let hooks = &mut (*control).hooks;
+            self.name_cache(cache);
+        }
+        Ok(true)
+    }
+
+    /// Sets the words that name the cache, null for none.
+    ///
+    /// # Safety
+    /// The instance is live; the table is one, and it is the instance's.
+    #[inline(never)]
+    pub(crate) unsafe fn name_cache(self, cache: *mut Cache) {
+        // SAFETY: live (caller).
+        unsafe {
+            let hooks = &mut (*self.control()).hooks;
             hooks.cache = cache;
             hooks.check = hooks.checksum();
         }
-        Ok(true)
     }
 
     /// `bytes` bytes at `mem` overlap neither the control structure nor a pool; O(pools).
@@ -197,17 +209,21 @@ impl Tlsf {
         unsafe { self.cached().filter(|_| self.has_hooks() == Ok(true)) }
     }
 
-    /// Frees all cached blocks; O(cached blocks). The first damage that it meets is the error.
+    /// Frees all cached blocks, up to the first damage, which is the error: what is left stays in
+    /// the cache. O(cached blocks).
     ///
     /// # Safety
     /// The instance is live and not intercepted.
     #[inline(never)]
     pub unsafe fn flush_cache(self) -> Result<(), Refusal> {
         // SAFETY: live, not intercepted (caller).
-        unsafe { self.its_cache().map_or(Ok(()), |cached| cached.flush(self)) }
+        unsafe {
+            self.its_cache()
+                .map_or(Ok(()), |cached| cached.flush(self, 0))
+        }
     }
 
-    /// Forgets all cached blocks, after a reset.
+    /// Forgets all cached blocks, after a reset. An overwritten table ends the cache.
     ///
     /// # Safety
     /// The instance is live, and none of its blocks is in use.
@@ -215,7 +231,10 @@ impl Tlsf {
         // SAFETY: live (caller).
         unsafe {
             if let Some(cached) = self.its_cache() {
-                Cache::forget(cached.cache);
+                match cached.classes_for(0) {
+                    Some(_) => Cache::forget(cached.cache),
+                    None => self.name_cache(ptr::null_mut()),
+                }
             }
         }
     }

@@ -14,7 +14,8 @@
 //! An entry is a block's address plus the number of blocks that its list has room for, which is
 //! below the quantum: taking the head restores the number with the address. The guard is the XOR of
 //! all that must not change while the block is cached: its address, its entry's, its header but for
-//! PREV_FREE, the next entry. One compare tests them, and the list's end fails it.
+//! PREV_FREE, the next entry. One compare tests them. The list's end fails it, and so does one word
+//! written over header, entry and guard.
 //!
 //! An instance with a cache is intercepted ([`crate::intercept`]): the hot calls' ordinary tests
 //! send them to the layer above, which calls [`Cached`] first. An instance without one executes no
@@ -113,6 +114,7 @@ impl Cache {
 
 /// Between an entry and what its address is computed from, the table and the bits of a size.
 const BIAS: usize = (((LINEAR_LOG2 - 1) as usize) << SL_LOG2) * WORD - size_of::<Cache>();
+const _: () = assert!(BIAS & PREV_FREE == 0);
 
 /// The class whose every block has room for `bytes` bytes, which are not 0.
 #[inline(always)]
@@ -121,14 +123,15 @@ fn class_for(bytes: usize) -> usize {
     any_bin(bytes + (HEADER - 1)) + 1 + usize::from(bytes <= QUANTUM - HEADER)
 }
 
-/// The guard of a block, without flag PREV_FREE to be compared. The entry stands for its class: it
-/// is in a register, less a constant that the hit then need not add.
+/// The guard of a block. The entry stands for its class: it is in a register, less a constant that
+/// the hit then need not add. PREV_FREE, which may change meanwhile, counts as set. No address has
+/// that bit, so that three equal words, for example zeros, are no header, next entry and guard.
 ///
 /// # Safety
 /// The block's header and first two words may be read.
 #[inline(always)]
 unsafe fn guard_of(entry: *mut Entry, block: Block, header: usize, next: Entry) -> usize {
-    block.addr() ^ entry.addr().wrapping_add(BIAS) ^ header ^ next.0.addr()
+    (header | PREV_FREE) ^ block.addr() ^ entry.addr().wrapping_add(BIAS) ^ next.0.addr()
 }
 
 impl Cached {
@@ -163,7 +166,7 @@ impl Cached {
             let block = (*entry).block();
             let header = block.word();
             let (next, guard) = (block.cached_next(), block.cached_guard());
-            if (guard_of(entry, block, header, next) ^ guard) & !PREV_FREE != 0 {
+            if guard_of(entry, block, header, next) != guard {
                 return None;
             }
             *entry = next;

@@ -136,13 +136,14 @@ unsafe fn from_cache(
                 freed.map_err(|misuse| Refusal::Misuse(misuse, old))
             }
             (EventKind::Realloc, Some(block)) => {
+                let peak = cached.peak();
                 match cached.grown(block, align, bytes) {
                     Ok(Some(new)) => {
                         if !cached.put(old)
                             && let Err(misuse) = cached.free(block)
                         {
                             // A neighbour of the old block is overwritten: undo the call.
-                            let _ = cached.put(new.as_ptr());
+                            cached.retract(new, peak);
                             return Some(Err(Refusal::Misuse(misuse, old)));
                         }
                         Ok(new.as_ptr())
@@ -224,7 +225,9 @@ impl<'pool> Heap<'pool> {
 
     /// Calls `observer` after each call that changes the heap, and after each request that finds no
     /// memory. The heap refuses calls from it, with [`Misuse::Reentered`]. While it is set, calls
-    /// take longer, in constant time. A panic in it ends the program. O(1).
+    /// take longer, in constant time. A panic in it ends the program. False, with neither observer
+    /// nor cache changed, when a cached block or the cache's table has been overwritten.
+    /// O(cached blocks).
     ///
     /// ```
     /// # use memoman_core::{Event, EventKind, Heap};
@@ -244,12 +247,14 @@ impl<'pool> Heap<'pool> {
     /// drop(heap.boxed(1));
     /// assert_eq!(frees.load(Ordering::Relaxed), 1);
     /// ```
-    pub fn set_observer<F: FnMut(&Event) + Send>(&mut self, observer: &'pool mut F) {
+    pub fn set_observer<F: FnMut(&Event) + Send>(&mut self, observer: &'pool mut F) -> bool {
+        let (observer, mut done) = (ptr::from_mut(observer).cast(), false);
         // SAFETY: live; borrowed exclusively, so none of its functions runs. The closure is
         // borrowed exclusively for as long as the heap lives, and may go with it to another thread.
         unsafe {
-            self.set(|tlsf| tlsf.set_observer(Some(tell::<F>), ptr::from_mut(observer).cast()));
+            self.set(|tlsf| done = tlsf.set_observer(Some(tell::<F>), observer) == Ok(()));
         }
+        done
     }
 
     /// Ends [`Heap::set_observer`]. O(1).
@@ -263,7 +268,11 @@ impl<'pool> Heap<'pool> {
     /// ```
     pub fn remove_observer(&mut self) {
         // SAFETY: live; borrowed exclusively, so none of its functions runs.
-        unsafe { self.set(|tlsf| tlsf.set_observer(None, ptr::null_mut())) };
+        unsafe {
+            self.set(|tlsf| {
+                let _ = tlsf.set_observer(None, ptr::null_mut());
+            });
+        }
     }
 
     /// Calls `handler` when a request finds no memory, before it is refused. Memory that the

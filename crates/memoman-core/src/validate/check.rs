@@ -42,7 +42,12 @@ impl Tlsf {
     }
 }
 
-unsafe fn diagnose(control: *mut Control) -> Checked {
+/// [`Tlsf::diagnose`].
+///
+/// # Safety
+/// The memory of the control structure and the pools may be read.
+#[inline(never)]
+pub(crate) unsafe fn diagnose(control: *mut Control) -> Checked {
     // SAFETY: readable memory (caller); each step validates what the next one follows.
     unsafe {
         check_control(control)?;
@@ -161,7 +166,7 @@ pub(crate) unsafe fn check_bitmaps(control: *mut Control) -> Checked {
 }
 
 /// I8. The free bytes follow from those in use, since blocks tile the pools (I6).
-pub(crate) fn check_counters(this: &Control, used: usize, live_blocks: usize) -> Checked {
+fn check_counters(this: &Control, used: usize, live_blocks: usize) -> Checked {
     let fail = |counter: &usize| broken(Invariant::Counters, ptr::from_ref(counter).cast(), None);
     if this.used != used {
         return fail(&this.used);

@@ -13,7 +13,7 @@ mod step;
 mod violation;
 pub(crate) mod walk;
 
-pub(crate) use check::{check_bitmaps, check_control, check_counters, check_pools, follows};
+pub(crate) use check::{check_bitmaps, check_control, check_pools, diagnose, follows};
 pub(crate) use links::listed_in;
 #[cfg(not(memoman_small))]
 pub(crate) use links::pool_of;

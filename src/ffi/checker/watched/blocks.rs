@@ -24,8 +24,6 @@ pub(crate) unsafe fn perform(tlsf: Tlsf, call: &Call) -> Result<*mut u8, Refusal
     // SAFETY: live instance, old block given up (caller); a new block has `bytes` bytes.
     unsafe {
         let session = Session::open(tlsf);
-        // A handler may have freed blocks, for the request.
-        let _ = session.flush_cache();
         match (call.kind, NonNull::new(call.old)) {
             (EventKind::Free, Some(block)) => give_back(&session, block)
                 .map(|()| ptr::null_mut())
