@@ -16,7 +16,7 @@ static const struct variable {
     {"MEMOMAN_RESERVE", "bytes, or a number with K, M or G"},
     {"MEMOMAN_GROW", "0 or 1"},
     {"MEMOMAN_LOCK", "0 or 1"},
-    {"MEMOMAN_STATS", "0, 1, or a file's path with a slash in it"},
+    {"MEMOMAN_STATS", "0, 1, or a path with a slash"},
 };
 
 static char *values[VARIABLES]; /* NULL: not set */

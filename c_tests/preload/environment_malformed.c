@@ -6,7 +6,7 @@
 // expect-stderr: memoman: MEMOMAN_RESERVE=12Q ignored: expected bytes, or a number with K, M or G
 // expect-stderr: memoman: MEMOMAN_GROW=maybe ignored: expected 0 or 1
 // expect-stderr: memoman: MEMOMAN_LOCK= ignored: expected 0 or 1
-// expect-stderr: memoman: MEMOMAN_STATS=2 ignored: expected 0, 1, or a file's path with a slash in it
+// expect-stderr: memoman: MEMOMAN_STATS=2 ignored: expected 0, 1, or a path with a slash
 #include "check.h"
 
 int main(void) {

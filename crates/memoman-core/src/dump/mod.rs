@@ -182,14 +182,13 @@ impl Dump<'_> {
             if self.report(sound, None) {
                 self.sound_control();
             }
-            self.sink.print(
-                if self.faults == 0 {
-                    "{\"end\":%,\"broken\":%}\n\0sound\n"
-                } else {
-                    "{\"end\":%,\"broken\":%}\n\0damaged\n"
-                },
-                &[self.blocks, self.faults],
-            );
+            self.sink
+                .print("{\"end\":%,\"broken\":%}\n\0", &[self.blocks, self.faults]);
+            self.sink.text(if self.faults == 0 {
+                "\0sound\n"
+            } else {
+                "\0damaged\n"
+            });
         }
     }
 
@@ -248,12 +247,11 @@ impl Dump<'_> {
                     self.pool(index, pool);
                 } else {
                     let (start, bytes) = pool.memory();
+                    if index > 0 {
+                        self.sink.text(",\0");
+                    }
                     self.sink.print(
-                        if index > 0 {
-                            ",{\"at\":%,\"size\":%,\"first\":%}\0"
-                        } else {
-                            "{\"at\":%,\"size\":%,\"first\":%}\0"
-                        },
+                        "{\"at\":%,\"size\":%,\"first\":%}\0",
                         &[start.addr(), bytes, pool.first_block().addr()],
                     );
                 }

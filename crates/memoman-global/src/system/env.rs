@@ -86,11 +86,7 @@ impl Settings {
             ),
             fixed: switch(c"MEMOMAN_GROW") == Some(false),
             lock: switch(c"MEMOMAN_LOCK") == Some(true),
-            stats: value(
-                c"MEMOMAN_STATS",
-                table,
-                b"0, 1, or a file's path with a slash in it",
-            ) == Some(true),
+            stats: value(c"MEMOMAN_STATS", table, b"0, 1, or a path with a slash") == Some(true),
         }
     }
 }
