@@ -178,45 +178,37 @@ fn validation_finds_every_overwritten_word_of_a_cached_block_and_of_the_table() 
     }
 }
 
-/// No header, link and guard are three equal words.
+/// No header, link and guard are three equal words, wherever the block lies after the table.
 #[test]
-fn zeros_over_header_and_links_are_found() {
-    let (mut memory, mut table) = (memory(64 << 10), table());
-    let mut tried = 0;
-    let heap = cached(&mut memory, &mut table, 1);
-    let free_bytes = heap.stats().largest;
-    // One address for each class had the guard 0: all are tried, as far as they are reached.
-    for quanta in 3..60 {
-        let bytes = 16 * quanta - 8;
-        let blocks: Vec<_> = (0..free_bytes / (16 * quanta) / 2)
-            .map(|_| heap.allocate(layout(bytes)).unwrap())
-            .collect();
-        for block in blocks {
+fn one_word_over_header_and_links_is_found() {
+    let mut memory = memory(32 << 10);
+    let (memory, near) = memory.split_at_mut(16 << 10);
+    let (table, pool) = near.split_at_mut(TABLE + 15);
+    let mut heap = Heap::new(memory).unwrap();
+    let rest = heap.stats().largest;
+    assert!(heap.add_pool(pool).is_some() && heap.set_cache(table, 1));
+    for bytes in (24..600).step_by(16) {
+        for gap in (24..2000).step_by(16) {
+            // All of the pool before the table.
+            assert!(heap.allocate(layout(rest)).is_ok());
+            let [first, block, wall] = [gap, bytes, 24].map(|bytes| heap.allocate(layout(bytes)));
+            let block = block.unwrap();
             free(&heap, block, bytes).unwrap();
-            // The last one stays in the cache: it is taken, or found to be overwritten.
-            let Ok(again) = heap.allocate(layout(bytes)) else {
-                continue;
-            };
-            free(&heap, again, bytes).unwrap();
-            for fill in [0, 2, 0x4141_4141_4141_4141, usize::MAX] {
-                // SAFETY: a word of the heap's memory each.
+            for fill in [0, 2, usize::MAX] {
+                // SAFETY: words of the heap's memory, restored.
                 unsafe {
-                    let saved = [-1, 0, 1].map(|index| word(again, index).read());
-                    (-1..2).for_each(|index| word(again, index).write(fill));
-                    let broken = Refusal::Misuse(Misuse::SmashedLink, again.as_ptr());
+                    let saved = [-1, 0, 1].map(|index| word(block, index).read());
+                    (-1..2).for_each(|index| word(block, index).write(fill));
+                    let broken = Refusal::Misuse(Misuse::SmashedLink, block.as_ptr());
                     assert_eq!(heap.allocate(layout(bytes)), Err(broken), "{fill:#x}");
-                    for (index, value) in (-1..).zip(saved) {
-                        word(again, index).write(value);
-                    }
+                    (-1..2)
+                        .zip(saved)
+                        .for_each(|(at, value)| word(block, at).write(value));
                 }
-                tried += 1;
             }
-            assert_eq!(heap.allocate(layout(bytes)), Ok(again));
-            // Freed to the core: a list of one has room for one.
-            free(&heap, again, bytes).unwrap();
+            assert!(first.is_ok() && wall.is_ok() && heap.reset());
         }
     }
-    assert!(tried > 10_000);
 }
 
 /// Bit 1 of a header may change while the block is cached; that of the word after it may not.
