@@ -79,7 +79,7 @@ abi() {
         changed 's/^    size_t state\[4\];/    size_t state[8];/'
     expect abi:notices_field_in_the_middle 1 'would break' \
         changed 's/^    size_t failed_requests;/    size_t more;\n&/'
-    expect abi:lets_figures_grow 0 '' changed 's/^    size_t failed_requests;/&\n    size_t more;/'
+    expect abi:lets_figures_grow 0 '' changed 's/^    size_t cached;/&\n    size_t more;/'
 }
 
 install_sh() { env "${@:2}" "$root/packaging/install.sh" "$1"; }

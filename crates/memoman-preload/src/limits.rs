@@ -4,8 +4,8 @@
 //!
 //! The functions that start a thread announce that to the heap.
 
-use core::ffi::{c_int, c_void};
-use core::mem;
+use core::ffi::{c_int, c_long, c_void};
+use core::{mem, ptr};
 
 #[cfg(not(target_arch = "s390x"))]
 use crate::bound::{bound, is_own};
@@ -95,16 +95,17 @@ type Arguments = (*mut c_void, usize, c_int, c_int, c_int, libc::off_t);
 unsafe fn map((at, bytes, access, flags, file, offset): Arguments) -> *mut c_void {
     type Map =
         unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, c_int, libc::off_t) -> *mut c_void;
-    let found = MMAP.definition();
-    if found.is_null() {
-        memoman_global::set_errno(libc::ENOSYS);
-        return libc::MAP_FAILED;
-    }
+    let found = MMAP.known();
     if flags & libc::MAP_FIXED != 0 {
         memoman_global::note_changed_pages(at.addr(), bytes);
     }
     // SAFETY: every definition of the name has this type; the caller's duties.
     let map = || unsafe {
+        if found.is_null() {
+            let [access, flags, file] = [access, flags, file].map(c_long::from);
+            let start = libc::syscall(libc::SYS_mmap, at, bytes, access, flags, file, offset);
+            return ptr::with_exposed_provenance_mut(start as usize);
+        }
         mem::transmute::<*const c_void, Map>(found)(at, bytes, access, flags, file, offset)
     };
     let start = map();

@@ -33,6 +33,12 @@ impl Next {
         self.found.load(Ordering::Relaxed)
     }
 
+    /// The next definition if it has been looked up; else null. For functions that the program's own
+    /// allocator may call: a lookup would allocate, and wait for a lock of that allocator.
+    pub(crate) fn known(&self) -> *const c_void {
+        self.found.load(Ordering::Relaxed)
+    }
+
     /// [`definition`](Next::definition), looked up again if there was none: a library may have been
     /// loaded meanwhile.
     pub(crate) fn search(&self) -> *const c_void {

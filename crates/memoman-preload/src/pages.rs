@@ -1,7 +1,7 @@
 //! `mprotect`, `madvise` and `mlock`, by which a program changes what the system does with pages:
 //! the mapping of a large block that is changed so is not kept for the next one.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_long, c_ulong, c_void};
 use core::mem;
 
 use crate::limits::is_worth_repeating;
@@ -29,18 +29,20 @@ pub(crate) fn look_up() {
     }
 }
 
-/// Calls the next definition of `$next`, which has this type, with these arguments.
+/// Calls the next definition of `$next`, which has this type, with these arguments; makes the system
+/// call `$number`, where it has not been looked up. (Arguments as wide as registers.)
 macro_rules! next {
-    ($next:ident: fn($($type:ty),*), $($argument:expr),*) => {{
-        let found = $next.definition();
-        if found.is_null() {
-            memoman_global::set_errno(libc::ENOSYS);
-            return -1;
-        }
-        // SAFETY: every definition of the name has this type; the caller keeps its duties.
+    ($next:ident, $number:ident: fn($($type:ty),*), $($argument:expr),*) => {{
+        let found = $next.known();
+        // SAFETY: every definition of the name has this type, and the system call these arguments;
+        // the caller keeps its duties.
         unsafe {
-            let next: unsafe extern "C" fn($($type),*) -> c_int = mem::transmute(found);
-            next($($argument),*)
+            if found.is_null() {
+                libc::syscall(libc::$number, $($argument),*) as c_int
+            } else {
+                let next: unsafe extern "C" fn($($type),*) -> c_int = mem::transmute(found);
+                next($($argument),*)
+            }
         }
     }};
 }
@@ -54,7 +56,7 @@ pub unsafe extern "C" fn mprotect(start: *mut c_void, bytes: usize, access: c_in
     if access != READ_AND_WRITE {
         memoman_global::note_changed_pages(start.addr(), bytes);
     }
-    let protect = || next!(MPROTECT: fn(*mut c_void, usize, c_int), start, bytes, access);
+    let protect = || next!(MPROTECT, SYS_mprotect: fn(*mut c_void, usize, c_long), start, bytes, c_long::from(access));
     let result = protect();
     if result != 0 && is_worth_repeating() {
         return protect();
@@ -71,7 +73,7 @@ pub unsafe extern "C" fn pkey_mprotect(
     key: c_int,
 ) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    next!(PKEY_MPROTECT: fn(*mut c_void, usize, c_int, c_int), start, bytes, access, key)
+    next!(PKEY_MPROTECT, SYS_pkey_mprotect: fn(*mut c_void, usize, c_long, c_long), start, bytes, c_long::from(access), c_long::from(key))
 }
 
 /// Linux's `madvise`.
@@ -86,26 +88,26 @@ pub unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int
     ) {
         memoman_global::note_changed_pages(start.addr(), bytes);
     }
-    next!(MADVISE: fn(*mut c_void, usize, c_int), start, bytes, advice)
+    next!(MADVISE, SYS_madvise: fn(*mut c_void, usize, c_long), start, bytes, c_long::from(advice))
 }
 
 /// POSIX's `mlock`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlock(start: *const c_void, bytes: usize) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    next!(MLOCK: fn(*const c_void, usize), start, bytes)
+    next!(MLOCK, SYS_mlock: fn(*const c_void, usize), start, bytes)
 }
 
 /// Linux's `mlock2`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlock2(start: *const c_void, bytes: usize, flags: libc::c_uint) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    next!(MLOCK2: fn(*const c_void, usize, libc::c_uint), start, bytes, flags)
+    next!(MLOCK2, SYS_mlock2: fn(*const c_void, usize, c_ulong), start, bytes, c_ulong::from(flags))
 }
 
 /// POSIX's `mlockall`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlockall(flags: c_int) -> c_int {
     memoman_global::note_locked_pages();
-    next!(MLOCKALL: fn(c_int), flags)
+    next!(MLOCKALL, SYS_mlockall: fn(c_long), c_long::from(flags))
 }
