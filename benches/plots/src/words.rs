@@ -28,7 +28,7 @@ pub(crate) static MEASURES: [Words; 7] = [
 ];
 
 /// Loads of `make bench-global`.
-pub(crate) static LOADS: [Words; 20] = [
+pub(crate) static LOADS: [Words; 22] = [
     ("random", "random sizes, 1 thread"),
     ("batch", "batches freed in random order, 1 thread"),
     ("tight", "malloc(64) and free in pairs, 1 thread"),
@@ -37,6 +37,7 @@ pub(crate) static LOADS: [Words; 20] = [
     ("churn", "short-lived threads in turn"),
     ("large", "buffers of 64–576 KiB, 1 thread"),
     ("fill-and-empty", "N blocks of a size, all freed, 1 thread"),
+    ("survivors", "four fifths of the blocks freed and made anew"),
     ("append", "buffers that grow to 4 MiB, 1 thread"),
     ("huge", "buffers of 5–25 MiB, 1 thread"),
     ("random-2", "random sizes, 2 threads"),
@@ -47,6 +48,7 @@ pub(crate) static LOADS: [Words; 20] = [
     ("large-2", "buffers of 64–576 KiB, 2 threads"),
     ("neighbours", "counters of two threads side by side"),
     ("batches-over", "one allocates batches, the other frees"),
+    ("batches-deep", "the same, the newest batch first"),
     ("server", "new threads go on with old objects"),
     ("generations", "threads of mixed sizes that end"),
 ];

@@ -33,8 +33,8 @@ impl Next {
         self.found.load(Ordering::Relaxed)
     }
 
-    /// The next definition if it has been looked up; else null. For functions that the program's own
-    /// allocator may call: a lookup would allocate, and wait for a lock of that allocator.
+    /// The next definition if it has been looked up; else null. For functions that the program's
+    /// own allocator may call, where a lookup would wait for a lock of that allocator.
     pub(crate) fn known(&self) -> *const c_void {
         self.found.load(Ordering::Relaxed)
     }

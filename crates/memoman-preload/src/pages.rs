@@ -29,8 +29,8 @@ pub(crate) fn look_up() {
     }
 }
 
-/// Calls the next definition of `$next`, which has this type, with these arguments; makes the system
-/// call `$number`, where it has not been looked up. (Arguments as wide as registers.)
+/// Calls the next definition of `$next`, which has this type, with these arguments; makes the
+/// system call `$number`, where it has not been looked up. (Arguments as wide as registers.)
 macro_rules! next {
     ($next:ident, $number:ident: fn($($type:ty),*), $($argument:expr),*) => {{
         let found = $next.known();
@@ -56,7 +56,9 @@ pub unsafe extern "C" fn mprotect(start: *mut c_void, bytes: usize, access: c_in
     if access != READ_AND_WRITE {
         memoman_global::note_changed_pages(start.addr(), bytes);
     }
-    let protect = || next!(MPROTECT, SYS_mprotect: fn(*mut c_void, usize, c_long), start, bytes, c_long::from(access));
+    let access = c_long::from(access);
+    let protect =
+        || next!(MPROTECT, SYS_mprotect: fn(*mut c_void, usize, c_long), start, bytes, access);
     let result = protect();
     if result != 0 && is_worth_repeating() {
         return protect();
@@ -73,7 +75,11 @@ pub unsafe extern "C" fn pkey_mprotect(
     key: c_int,
 ) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    next!(PKEY_MPROTECT, SYS_pkey_mprotect: fn(*mut c_void, usize, c_long, c_long), start, bytes, c_long::from(access), c_long::from(key))
+    let (access, key) = (c_long::from(access), c_long::from(key));
+    next!(
+        PKEY_MPROTECT, SYS_pkey_mprotect: fn(*mut c_void, usize, c_long, c_long),
+        start, bytes, access, key
+    )
 }
 
 /// Linux's `madvise`.
@@ -88,7 +94,8 @@ pub unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int
     ) {
         memoman_global::note_changed_pages(start.addr(), bytes);
     }
-    next!(MADVISE, SYS_madvise: fn(*mut c_void, usize, c_long), start, bytes, c_long::from(advice))
+    let advice = c_long::from(advice);
+    next!(MADVISE, SYS_madvise: fn(*mut c_void, usize, c_long), start, bytes, advice)
 }
 
 /// POSIX's `mlock`.
