@@ -30,6 +30,7 @@ pub(crate) enum Marker {
     Down,
     Plus,
     Cross,
+    Bar,
 }
 
 /// How an allocator is drawn.
@@ -60,7 +61,7 @@ const MEMOMAN: Look = Look {
 /// allocators that no plot shows together.
 static LOOKS: [(&str, Look); 14] = [
     ("memoman", MEMOMAN),
-    ("memoman-cached", look(TEXT, "6 2", Marker::Ring)),
+    ("memoman-cached", look(TEXT, "6 2", Marker::Bar)),
     ("memoman, real-time", look(RED, "9 3", Marker::Ring)),
     ("glibc", look(GREY, "2 2", Marker::Square)),
     ("mimalloc", look(KHAKI, "12 3 2 3", Marker::Plus)),
