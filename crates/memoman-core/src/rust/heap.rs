@@ -13,6 +13,10 @@ use crate::instance::Tlsf;
 use crate::life;
 use crate::misuse::{Misuse, Refusal};
 use crate::pool::Pool as RawPool;
+#[cfg(not(memoman_small))]
+use crate::rust::cache::{flush, forget_cached};
+#[cfg(memoman_small)]
+use crate::rust::unobserved::{flush, forget_cached};
 use crate::stats::Stats;
 use crate::validate::Violation;
 
@@ -458,29 +462,6 @@ impl<'pool> Heap<'pool> {
         }
     }
 
-    /// Calls `f` with address, usable bytes and "in use" of each block of each pool, in address
-    /// order. O(blocks).
-    ///
-    /// ```
-    /// # use memoman_core::Heap;
-    /// # use std::mem::MaybeUninit;
-    /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
-    /// let mut heap = Heap::new(&mut memory).unwrap();
-    /// let mut free = 0;
-    /// heap.walk(|_, bytes, used| free += if used { 0 } else { bytes });
-    /// assert_eq!(free, heap.stats().largest);
-    /// ```
-    pub fn walk(&mut self, mut f: impl FnMut(NonNull<u8>, usize, bool)) {
-        // SAFETY: live; borrowed exclusively, so `f` makes no call on it.
-        unsafe {
-            let mut next = self.tlsf.first_pool();
-            while let Some(pool) = next {
-                pool.walk(&mut f);
-                next = self.tlsf.next_pool(pool);
-            }
-        }
-    }
-
     /// The raw handle, for methods that [`Heap`] lacks and for C, whose `mm_allocator_t *` is
     /// `Tlsf::as_raw`.
     ///
@@ -499,28 +480,6 @@ impl<'pool> Heap<'pool> {
 impl fmt::Debug for Heap<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Heap").field(&self.stats()).finish()
-    }
-}
-
-/// Frees the cached blocks; an overwritten one stays in use.
-///
-/// # Safety
-/// The instance is live and not intercepted.
-unsafe fn flush(_tlsf: Tlsf) {
-    #[cfg(not(memoman_small))]
-    // SAFETY: live, not intercepted (caller).
-    let _ = unsafe { _tlsf.flush_cache() };
-}
-
-/// Empties the cache after a reset.
-///
-/// # Safety
-/// The instance is live, and none of its blocks is in use.
-unsafe fn forget_cached(_tlsf: Tlsf) {
-    #[cfg(not(memoman_small))]
-    // SAFETY: live, no block in use (caller).
-    unsafe {
-        _tlsf.forget_cached();
     }
 }
 

@@ -1,4 +1,6 @@
-//! Walks over a whole [`Heap`]: measure, dump, validation in steps.
+//! Walks over a whole [`Heap`]: its blocks, measure, dump, validation in steps.
+
+use core::ptr::NonNull;
 
 use crate::dump::DumpFormat;
 use crate::measure::Measure;
@@ -53,5 +55,28 @@ impl Heap<'_> {
         // SAFETY: live (borrowed). A cursor's fields are private: a start or a step wrote it, and a
         // step tests what it leads to.
         self.suspended(|| unsafe { self.raw().validate_step(cursor, max_blocks) })
+    }
+
+    /// Calls `f` with address, usable bytes and "in use" of each block of each pool, in address
+    /// order. O(blocks).
+    ///
+    /// ```
+    /// # use memoman_core::Heap;
+    /// # use std::mem::MaybeUninit;
+    /// # let mut memory = [const { MaybeUninit::uninit() }; 16 * 1024];
+    /// let mut heap = Heap::new(&mut memory).unwrap();
+    /// let mut free = 0;
+    /// heap.walk(|_, bytes, used| free += if used { 0 } else { bytes });
+    /// assert_eq!(free, heap.stats().largest);
+    /// ```
+    pub fn walk(&mut self, mut f: impl FnMut(NonNull<u8>, usize, bool)) {
+        // SAFETY: live; borrowed exclusively, so `f` makes no call on it.
+        unsafe {
+            let mut next = self.raw().first_pool();
+            while let Some(pool) = next {
+                pool.walk(&mut f);
+                next = self.raw().next_pool(pool);
+            }
+        }
     }
 }

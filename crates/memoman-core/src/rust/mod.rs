@@ -9,6 +9,8 @@
 ))]
 mod allocator;
 mod boxed;
+#[cfg(not(memoman_small))]
+mod cache;
 #[cfg(feature = "critical-section")]
 pub mod embedded;
 mod heap;

@@ -1,9 +1,11 @@
-//! The small build has no observers: what `observe.rs` provides does nothing.
+//! The small build has no observers and no cache: what `observe.rs` and `cache.rs` provide does
+//! nothing.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use crate::hooks::EventKind;
+use crate::instance::Tlsf;
 use crate::misuse::{Misuse, Refusal};
 use crate::rust::heap::Heap;
 
@@ -40,3 +42,11 @@ impl Heap<'_> {
         Err(misuse)
     }
 }
+
+/// # Safety
+/// None: unsafe as that of `cache.rs`.
+pub(super) unsafe fn flush(_: Tlsf) {}
+
+/// # Safety
+/// None: unsafe as that of `cache.rs`.
+pub(super) unsafe fn forget_cached(_: Tlsf) {}

@@ -1,6 +1,8 @@
 //! Shared by the core's tests: memory with guard bytes, a seeded generator, a checked instance.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[cfg(all(not(memoman_small), target_pointer_width = "64"))]
+pub(crate) mod cache;
 pub(crate) mod fronts;
 pub(crate) mod one_pool;
 pub(crate) mod pools;
