@@ -2,6 +2,7 @@
 // excluded from forks or dumps. No later block inherits that. Mappings of other blocks are kept and
 // used again meanwhile.
 #include "check.h"
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -34,6 +35,30 @@ static void warm(void) {
     }
 }
 
+/* Blocks made from here on inherit nothing. */
+static void later_blocks_are_plain(void) {
+    char *later[LATER];
+    for (int k = 0; k < LATER; k++) {
+        later[k] = malloc(k % 2 ? BYTES : BYTES / 2);
+        CHECK(later[k] != NULL);
+        memset(later[k], k, BYTES / 2);
+        for (size_t at = 0; at < BYTES / 2; at += BYTES / 16) {
+            CHECK(!has_flag(later[k] + at, " dc") && !has_flag(later[k] + at, " dd"));
+            CHECK(!has_flag(later[k] + at, " lo") && !has_flag(later[k] + at, " wf"));
+        }
+    }
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        for (int k = 0; k < LATER; k++)
+            if (later[k][BYTES / 2 - 1] != k || later[k][0] != k) _exit(1);
+        _exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    for (int k = 0; k < LATER; k++) free(later[k]);
+}
+
 static void with_page(char *block, int (*change)(void *, size_t)) {
     /* All of it, the first page, one in the middle, the last whole ones. */
     static const struct {
@@ -48,26 +73,7 @@ static void with_page(char *block, int (*change)(void *, size_t)) {
         CHECK(change(start + parts[i].from, bytes) == 0);
         free(block);
         block = NULL;
-        char *later[LATER];
-        for (int k = 0; k < LATER; k++) {
-            later[k] = malloc(k % 2 ? BYTES : BYTES / 2);
-            CHECK(later[k] != NULL);
-            memset(later[k], k, BYTES / 2);
-            for (size_t at = 0; at < BYTES / 2; at += BYTES / 16) {
-                CHECK(!has_flag(later[k] + at, " dc") && !has_flag(later[k] + at, " dd"));
-                CHECK(!has_flag(later[k] + at, " lo") && !has_flag(later[k] + at, " wf"));
-            }
-        }
-        pid_t child = fork();
-        CHECK(child >= 0);
-        if (child == 0) {
-            for (int k = 0; k < LATER; k++)
-                if (later[k][BYTES / 2 - 1] != k || later[k][0] != k) _exit(1);
-            _exit(0);
-        }
-        int status = -1;
-        CHECK(waitpid(child, &status, 0) == child && status == 0);
-        for (int k = 0; k < LATER; k++) free(later[k]);
+        later_blocks_are_plain();
     }
 }
 
@@ -77,6 +83,70 @@ static int no_fork(void *at, size_t bytes) { return madvise(at, bytes, MADV_DONT
 static int no_dump(void *at, size_t bytes) { return madvise(at, bytes, MADV_DONTDUMP); }
 static int wiped(void *at, size_t bytes) { return madvise(at, bytes, MADV_WIPEONFORK); }
 static int locked(void *at, size_t bytes) { return mlock(at, bytes); }
+static int replaced(void *at, size_t bytes) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    return mmap(at, bytes, PROT_READ, flags, -1, 0) == at ? 0 : -1;
+}
+
+/* Linux 6.13 has guards: each access faults. */
+static int guarded(void *at, size_t bytes) { return madvise(at, bytes, 102); }
+static int has_guards(void) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
+    CHECK(page != MAP_FAILED);
+    int has = guarded(page, PAGE) == 0;
+    munmap(page, PAGE);
+    return has;
+}
+
+static char *page_at(char *block, size_t offset) {
+    return block + offset + (PAGE - (uintptr_t)(block + offset) % PAGE) % PAGE;
+}
+
+/* realloc cuts changed pages off, which may be all of what it cuts off. */
+static void cut_off(size_t bytes, size_t to, size_t from, size_t changed) {
+    void *other = malloc(150 << 20);
+    CHECK(other != NULL);
+    for (int i = 0; i < 12; i++) {
+        char *blocks[4];
+        for (int k = 0; k < 4; k++) {
+            CHECK((blocks[k] = malloc(30 << 20)) != NULL);
+            *(volatile char *)blocks[k] = 1;
+        }
+        for (int k = 0; k < 4; k++) free(blocks[k]);
+    }
+    malloc_trim(0);
+    char *block = malloc(bytes);
+    CHECK(block != NULL);
+    memset(block, 1, bytes);
+    CHECK(no_access(page_at(block, from), changed) == 0);
+    block = realloc(block, to);
+    CHECK(block != NULL);
+    char *one = malloc(bytes - to - (bytes - to) / 5);
+    CHECK(one != NULL);
+    memset(one, 1, bytes - to - (bytes - to) / 5);
+    later_blocks_are_plain();
+    free(one), free(block), free(other);
+}
+
+/* The changed page is the last one of a block, and another block begins beside it. */
+static void beside(void) {
+    enum { BLOCKS = 12, BLOCK = 73 * PAGE };
+    char *blocks[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = memalign(PAGE, BLOCK);
+        CHECK(blocks[i] != NULL);
+    }
+    warm();
+    malloc_trim(0);
+    for (int i = 0; i < BLOCKS; i++) CHECK(no_access(blocks[i] + BLOCK - PAGE, PAGE) == 0);
+    for (int i = 0; i < BLOCKS; i++) free(blocks[i]);
+    for (int i = 0; i < 40; i++) {
+        char *block = malloc(BLOCK);
+        CHECK(block != NULL);
+        memset(block, 2, BLOCK);
+    }
+}
 
 static void resized(void) {
     warm();
@@ -105,7 +175,16 @@ int main(void) {
     passed("excluded_from_dumps");
     with_page(NULL, locked);
     passed("locked_in_memory");
+    with_page(NULL, replaced);
+    passed("replaced");
+    if (has_guards()) with_page(NULL, guarded);
+    passed("guarded");
     resized();
     passed("resized_after_a_change");
+    cut_off(4 << 20, 2 << 20, 2 << 20, (2 << 20) - PAGE);
+    cut_off(100 << 20, 75 << 20, 85 << 20, 1 << 20);
+    passed("cut_off_by_realloc");
+    beside();
+    passed("beside_another_block");
     return 0;
 }

@@ -29,16 +29,18 @@ pub(crate) fn look_up() {
     }
 }
 
-/// Calls the next definition of `$next`, which has this type, with these arguments; makes the
-/// system call `$number`, where it has not been looked up. (Arguments as wide as registers.)
+/// Calls the next definition of `$next`, which has this type; where that has not been looked up,
+/// makes the system call `$number`, with the same arguments, each as wide as a register.
 macro_rules! next {
-    ($next:ident, $number:ident: fn($($type:ty),*), $($argument:expr),*) => {{
+    (
+        $next:ident: fn($($type:ty),*), $($argument:expr),*;
+        $number:ident, $($wide:expr),*
+    ) => {{
         let found = $next.known();
-        // SAFETY: every definition of the name has this type, and the system call these arguments;
-        // the caller keeps its duties.
+        // SAFETY: every definition of the name has this type; the caller keeps its duties.
         unsafe {
             if found.is_null() {
-                libc::syscall(libc::$number, $($argument),*) as c_int
+                libc::syscall(libc::$number, $($wide),*) as c_int
             } else {
                 let next: unsafe extern "C" fn($($type),*) -> c_int = mem::transmute(found);
                 next($($argument),*)
@@ -56,9 +58,12 @@ pub unsafe extern "C" fn mprotect(start: *mut c_void, bytes: usize, access: c_in
     if access != READ_AND_WRITE {
         memoman_global::note_changed_pages(start.addr(), bytes);
     }
-    let access = c_long::from(access);
-    let protect =
-        || next!(MPROTECT, SYS_mprotect: fn(*mut c_void, usize, c_long), start, bytes, access);
+    let protect = || {
+        next!(
+            MPROTECT: fn(*mut c_void, usize, c_int), start, bytes, access;
+            SYS_mprotect, start, bytes, c_long::from(access)
+        )
+    };
     let result = protect();
     if result != 0 && is_worth_repeating() {
         return protect();
@@ -75,10 +80,9 @@ pub unsafe extern "C" fn pkey_mprotect(
     key: c_int,
 ) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    let (access, key) = (c_long::from(access), c_long::from(key));
     next!(
-        PKEY_MPROTECT, SYS_pkey_mprotect: fn(*mut c_void, usize, c_long, c_long),
-        start, bytes, access, key
+        PKEY_MPROTECT: fn(*mut c_void, usize, c_int, c_int), start, bytes, access, key;
+        SYS_pkey_mprotect, start, bytes, c_long::from(access), c_long::from(key)
     )
 }
 
@@ -94,27 +98,32 @@ pub unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int
     ) {
         memoman_global::note_changed_pages(start.addr(), bytes);
     }
-    let advice = c_long::from(advice);
-    next!(MADVISE, SYS_madvise: fn(*mut c_void, usize, c_long), start, bytes, advice)
+    next!(
+        MADVISE: fn(*mut c_void, usize, c_int), start, bytes, advice;
+        SYS_madvise, start, bytes, c_long::from(advice)
+    )
 }
 
 /// POSIX's `mlock`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlock(start: *const c_void, bytes: usize) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    next!(MLOCK, SYS_mlock: fn(*const c_void, usize), start, bytes)
+    next!(MLOCK: fn(*const c_void, usize), start, bytes; SYS_mlock, start, bytes)
 }
 
 /// Linux's `mlock2`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlock2(start: *const c_void, bytes: usize, flags: libc::c_uint) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    next!(MLOCK2, SYS_mlock2: fn(*const c_void, usize, c_ulong), start, bytes, c_ulong::from(flags))
+    next!(
+        MLOCK2: fn(*const c_void, usize, libc::c_uint), start, bytes, flags;
+        SYS_mlock2, start, bytes, c_ulong::from(flags)
+    )
 }
 
 /// POSIX's `mlockall`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlockall(flags: c_int) -> c_int {
     memoman_global::note_locked_pages();
-    next!(MLOCKALL, SYS_mlockall: fn(c_long), c_long::from(flags))
+    next!(MLOCKALL: fn(c_int), flags; SYS_mlockall, c_long::from(flags))
 }

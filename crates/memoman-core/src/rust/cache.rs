@@ -36,8 +36,8 @@ impl<'pool> Heap<'pool> {
         unsafe { self.exchange_cache(memory.as_mut_ptr().cast(), memory.len(), blocks) }
     }
 
-    /// Frees all cached blocks and ends [`Heap::set_cache`]. False when one has been overwritten: it
-    /// stays, with the cache. O(cached blocks).
+    /// Frees all cached blocks and ends [`Heap::set_cache`]. False when one has been overwritten:
+    /// it stays, with the cache. O(cached blocks).
     ///
     /// ```
     /// # use memoman_core::Heap;

@@ -25,7 +25,7 @@ const TRIES: usize = 16;
 
 /// Null until the first request.
 static REGION: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
-/// The place, modulo [`SLOTS`], that the next request looks at first.
+/// The next request looks for a place from this one on, modulo [`SLOTS`].
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 /// A bit for each place: a block is there.
 static TAKEN: [AtomicUsize; SLOTS / BITS] = [const { AtomicUsize::new(0) }; SLOTS / BITS];

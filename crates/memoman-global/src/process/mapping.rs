@@ -352,7 +352,7 @@ fn shrink(
     claim(block, &mut found, end::word(shorter, request))?;
     let word = found.1;
     if changed::is_noted(word) {
-        publish(shorter, changed::word(shorter));
+        publish(shorter, changed::noted(shorter.word(Use::Block)));
     } else {
         // SAFETY: claimed above; what lies behind the request is not used any more (caller).
         unsafe { end::clear(shorter, request) };
@@ -394,7 +394,7 @@ unsafe fn grow(
     // SAFETY: claimed above or made of a claimed one: this thread's.
     let publish_grown = |grown: Mapping| unsafe {
         if changed::is_noted(word) {
-            return publish(grown, changed::word(grown));
+            return publish(grown, changed::noted(grown.word(Use::Block)));
         }
         end::clear(grown, request);
         publish(grown, end::word(grown, request));

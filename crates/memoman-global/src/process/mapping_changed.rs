@@ -10,17 +10,14 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::process::map::Owner;
 #[cfg(feature = "late-checks")]
 use crate::process::map::{self, UNIT};
-use crate::process::mapping_word::{self, Mapping, Use};
+#[cfg(feature = "late-checks")]
+use crate::process::mapping_word::Use;
+use crate::process::mapping_word::{self, Mapping};
 
 /// The block with this word is noted.
 #[inline(always)]
 pub(crate) fn is_noted(word: *mut Owner) -> bool {
     cfg!(feature = "late-checks") && mapping_word::is_changed(word)
-}
-
-/// The word of a noted block that is resized.
-pub(crate) fn word(mapping: Mapping) -> *mut Owner {
-    mapping_word::changed(mapping.word(Use::Block))
 }
 
 /// This word, noted.

@@ -293,20 +293,11 @@ impl Wanted {
     }
 }
 
-/// Bytes without access behind each region of the debug library: an overflow that leaves the region
-/// faults there.
-const FENCE: usize = if cfg!(memoman_debug) { PAGE } else { 0 };
-
 impl Region {
     /// Maps a region, in memory at once with `prefault`, and locked there with `lock`.
     fn map(bytes: usize, prefault: bool, lock: bool) -> Option<Region> {
         #[cfg(memoman_debug)]
-        let start = {
-            let start = memory::map(bytes + FENCE, prefault)?;
-            // SAFETY: mapped above, and used for nothing.
-            unsafe { memory::forbid(start.wrapping_add(bytes), FENCE) };
-            start
-        };
+        let start = memory::map_fenced(bytes, prefault)?;
         // Whole units, which no large block shares.
         #[cfg(not(memoman_debug))]
         let start = map_above(bytes, prefault)?;
@@ -412,7 +403,7 @@ fn unmap_all() {
             if away {
                 // A fork: the next section's end unmaps them.
                 doom(start, bytes);
-            } else if !memory::unmap(start, bytes + FENCE) {
+            } else if !memory::unmap(start, bytes + memory::FENCE) {
                 // The table of mappings is full: the addresses are lost, but not the memory.
                 memory::discard(start, bytes, memory::page_size());
             }

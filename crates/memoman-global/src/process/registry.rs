@@ -343,7 +343,7 @@ pub(crate) fn forget_others() {
 }
 
 /// In a child that no handler has prepared: leaves the heaps behind that another thread was in the
-/// middle of; with `all`, every heap of another thread. (The others are idle, and visitors look
+/// middle of; with `every`, all heaps of other threads. (The others are idle, and visitors look
 /// after them.) Needs no lock.
 #[cfg(feature = "announced-threads")]
 pub(crate) fn leave_touched_behind(every: bool) {

@@ -35,22 +35,26 @@ pub(crate) fn map_without_access(bytes: usize) -> Option<*mut u8> {
     map_as(0, bytes, libc::PROT_NONE, libc::MAP_NORESERVE)
 }
 
-/// Takes the access to whole pages of a region away, if the system can.
-///
-/// # Safety
-/// The pages came from [`map`], and nothing in them is used.
+/// Bytes without access behind each region of the debug library: an overflow that leaves the region
+/// faults there.
+pub(crate) const FENCE: usize = if cfg!(memoman_debug) { PAGE } else { 0 };
+
+/// [`map`], and [`FENCE`] bytes without access behind that, if the system can take it away.
 #[cfg(memoman_debug)]
-pub(crate) unsafe fn forbid(start: *mut u8, bytes: usize) {
+pub(crate) fn map_fenced(bytes: usize, prefault: bool) -> Option<*mut u8> {
+    let start = map(bytes.checked_add(FENCE)?, prefault)?;
+    // Pages of the mapping made above, which are used for nothing.
     let replace = libc::MAP_NORESERVE | libc::MAP_FIXED;
-    map_as(start.addr(), bytes, libc::PROT_NONE, replace);
+    map_as(start.addr() + bytes, FENCE, libc::PROT_NONE, replace);
+    Some(start)
 }
 
 #[inline]
 fn map_as(hint: usize, bytes: usize, access: i32, more: i32) -> Option<*mut u8> {
     let saved = errno();
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more;
-    // SAFETY: a fresh anonymous mapping touches no existing memory; `forbid` replaces pages that
-    // are not used.
+    // SAFETY: a fresh anonymous mapping touches no existing memory; `map_fenced` replaces pages
+    // that are not used.
     let start = unsafe { mmap(ptr::without_provenance_mut(hint), bytes, access, flags) };
     set_errno(saved);
     (start != libc::MAP_FAILED).then_some(start.cast())

@@ -10,6 +10,7 @@ mod cache;
 mod chains;
 #[cfg(not(any(loom, memoman_debug)))]
 mod gate;
+mod inbox;
 #[cfg(not(loom))]
 mod lock;
 // (It counts pages of 4 KiB, in 64-bit addresses.)

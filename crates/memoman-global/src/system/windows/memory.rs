@@ -62,12 +62,14 @@ fn query(at: *mut u8) -> Option<MemoryInformation> {
     }
 }
 
-/// Nothing: what is behind a region stays accessible here.
-///
-/// # Safety
-/// None.
+/// What is behind a region of the debug library stays accessible here.
+pub(crate) const FENCE: usize = 0;
+
+/// [`map`].
 #[cfg(memoman_debug)]
-pub(crate) unsafe fn forbid(_start: *mut u8, _bytes: usize) {}
+pub(crate) fn map_fenced(bytes: usize, prefault: bool) -> Option<*mut u8> {
+    map(bytes, prefault)
+}
 
 /// Nothing: the shim, which it is for, is not for Windows.
 #[cfg(not(memoman_debug))]
