@@ -8,21 +8,26 @@
 
 enum { BYTES = 1 << 20, PAGE = 4096, LATER = 12 };
 
-/* The kernel's flags of the mapping at this address have `flag`. */
-static int has_flag(const void *at, const char *flag) {
+/* No mapping of these bytes is excluded from forks (dc) or dumps (dd), locked (lo), wiped (wf). */
+static int are_plain(const char *block, size_t bytes) {
     char line[512];
-    int here = 0, found = 0;
+    int here = 0, plain = 1;
     FILE *file = fopen("/proc/self/smaps", "r");
     CHECK(file != NULL);
     while (fgets(line, sizeof line, file) != NULL) {
         unsigned long start, end;
         if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-            here = start <= (uintptr_t)at && (uintptr_t)at < end;
+            here = start < (uintptr_t)block + bytes && (uintptr_t)block < end;
         else if (here && strncmp(line, "VmFlags:", 8) == 0)
-            found |= strstr(line + 8, flag) != NULL;
+            plain &= strstr(line, " dc") == NULL && strstr(line, " dd") == NULL &&
+                     strstr(line, " lo") == NULL && strstr(line, " wf") == NULL;
     }
     fclose(file);
-    return found;
+    return plain;
+}
+
+static char *page_at(char *block, size_t offset) {
+    return block + offset + (PAGE - (uintptr_t)(block + offset) % PAGE) % PAGE;
 }
 
 /* Has mappings of this size kept. */
@@ -42,10 +47,7 @@ static void later_blocks_are_plain(void) {
         later[k] = malloc(k % 2 ? BYTES : BYTES / 2);
         CHECK(later[k] != NULL);
         memset(later[k], k, BYTES / 2);
-        for (size_t at = 0; at < BYTES / 2; at += BYTES / 16) {
-            CHECK(!has_flag(later[k] + at, " dc") && !has_flag(later[k] + at, " dd"));
-            CHECK(!has_flag(later[k] + at, " lo") && !has_flag(later[k] + at, " wf"));
-        }
+        CHECK(are_plain(later[k], BYTES / 2));
     }
     pid_t child = fork();
     CHECK(child >= 0);
@@ -68,7 +70,7 @@ static void with_page(char *block, int (*change)(void *, size_t)) {
         warm();
         if (block == NULL) block = malloc(BYTES);
         CHECK(block != NULL);
-        char *start = block + ((PAGE - (uintptr_t)block % PAGE) % PAGE);
+        char *start = page_at(block, 0);
         size_t bytes = parts[i].bytes == BYTES ? BYTES - PAGE : parts[i].bytes;
         CHECK(change(start + parts[i].from, bytes) == 0);
         free(block);
@@ -97,10 +99,6 @@ static int has_guards(void) {
     int has = guarded(page, PAGE) == 0;
     munmap(page, PAGE);
     return has;
-}
-
-static char *page_at(char *block, size_t offset) {
-    return block + offset + (PAGE - (uintptr_t)(block + offset) % PAGE) % PAGE;
 }
 
 /* realloc cuts changed pages off, which may be all of what it cuts off. */
@@ -153,7 +151,7 @@ static void resized(void) {
     char *block = malloc(BYTES);
     CHECK(block != NULL);
     memset(block, 7, BYTES);
-    CHECK(no_dump(block + ((PAGE - (uintptr_t)block % PAGE) % PAGE), BYTES - PAGE) == 0);
+    CHECK(no_dump(page_at(block, 0), BYTES - PAGE) == 0);
     block = realloc(block, 3 * BYTES);
     CHECK(block != NULL && block[BYTES - 1] == 7);
     block = realloc(block, BYTES + 5);
