@@ -10,6 +10,7 @@ mod cache;
 mod chains;
 #[cfg(not(any(loom, memoman_debug)))]
 mod gate;
+#[cfg(not(memoman_debug))]
 mod inbox;
 #[cfg(not(loom))]
 mod lock;
