@@ -130,7 +130,7 @@ unsafe fn search_aligned<F: Front>(
             Err(refusal) => Err(refusal),
         };
         match found {
-            Ok(found) => carve::<F>(tlsf, found.block, found.size, found.bin, wanted, align),
+            Ok(found) => carve::<F>(tlsf, found.bin, found.size, found.block, wanted, align),
             Err(refusal) => unserved::<F>(tlsf, refusal),
         }
     }
@@ -171,9 +171,9 @@ fn gap_before(block: Block, align: usize) -> usize {
 #[inline(never)]
 unsafe fn carve<F: Front>(
     tlsf: Tlsf,
-    block: Block,
-    size: usize,
     bin: usize,
+    size: usize,
+    block: Block,
     wanted: usize,
     align: usize,
 ) -> F::Allocated {
@@ -262,7 +262,7 @@ unsafe fn find_padded(control: *mut Control, size: usize) -> Result<Found, Refus
             });
         }
         // The bin of `size` itself, unless all its blocks are large enough: then it is empty.
-        let own = (bin - usize::from(rounded != size)).min((*control).top_bin);
+        let own = (bin - usize::from(size < rounded)).min((*control).top_bin);
         let block = Control::head(control, own).read();
         if block != Control::list_end(control) {
             let found = size_of(control, block)?;
