@@ -168,22 +168,22 @@ impl Dump<'_> {
             );
             let sound = check_control(control);
             if sound.is_ok() {
-                self.sink.print(",\"control\":%\0", &[(*control).bytes()]);
+                self.sink.print(",\"control\":%", &[(*control).bytes()]);
             }
             self.sink.text(if self.debug {
-                ",\"debug\":true,\"pools\":[\0"
+                ",\"debug\":true,\"pools\":["
             } else {
-                ",\"debug\":false,\"pools\":[\0"
+                ",\"debug\":false,\"pools\":["
             });
             if sound.is_ok() {
                 self.pools(false);
             }
-            self.sink.text("]}\n\0");
+            self.sink.text("]}\n");
             if self.report(sound, None) {
                 self.sound_control();
             }
             self.sink
-                .print("{\"end\":%,\"broken\":%}\n\0", &[self.blocks, self.faults]);
+                .print("{\"end\":%,\"broken\":%}\n", &[self.blocks, self.faults]);
             self.sink.text(if self.faults == 0 {
                 "\0sound\n"
             } else {
@@ -248,10 +248,10 @@ impl Dump<'_> {
                 } else {
                     let (start, bytes) = pool.memory();
                     if index > 0 {
-                        self.sink.text(",\0");
+                        self.sink.text(",");
                     }
                     self.sink.print(
-                        "{\"at\":%,\"size\":%,\"first\":%}\0",
+                        "{\"at\":%,\"size\":%,\"first\":%}",
                         &[start.addr(), bytes, pool.first_block().addr()],
                     );
                 }
@@ -319,29 +319,29 @@ impl Dump<'_> {
 
     fn json_block(&mut self, pool: usize, block: Block, header: Header, seen: Option<Seen>) {
         self.sink.print(
-            "{\"pool\":%,\"at\":%,\"size\":%,\"state\":\"\0",
+            "{\"pool\":%,\"at\":%,\"size\":%,\"state\":\"",
             &[pool, block.addr(), header.size()],
         );
         match seen {
             None => {
                 // SAFETY: the control structure is validated before any block is written.
                 let bin = unsafe { (*self.control).bin_of_block(block, header.size()) };
-                self.sink.print("free\",\"bin\":%\0", &[bin]);
+                self.sink.print("free\",\"bin\":%", &[bin]);
             }
-            _ if header.is_sentinel() => self.sink.text("cached\"\0"),
-            Some(Seen::Used) => self.sink.text("used\"\0"),
+            _ if header.is_sentinel() => self.sink.text("cached\""),
+            Some(Seen::Used) => self.sink.text("used\""),
             Some(Seen::Holds(pointer, requested) | Seen::HeldBack(pointer, requested)) => {
                 self.sink.text(match seen {
-                    Some(Seen::Holds(..)) => "used\0",
-                    _ => "quarantine\0",
+                    Some(Seen::Holds(..)) => "used",
+                    _ => "quarantine",
                 });
                 self.sink.print(
-                    "\",\"pointer\":%,\"requested\":%\0",
+                    "\",\"pointer\":%,\"requested\":%",
                     &[pointer.addr(), requested],
                 );
             }
         }
-        self.sink.text("}\n\0");
+        self.sink.text("}\n");
     }
 
     /// The free lists.
@@ -365,7 +365,7 @@ impl Dump<'_> {
                         bin => bin_floor_size(bin),
                     };
                     self.sink.print(
-                        "{\"bin\":%,\"least\":%,\"head\":%,\"blocks\":%,\"bytes\":%}\n\0",
+                        "{\"bin\":%,\"least\":%,\"head\":%,\"blocks\":%,\"bytes\":%}\n",
                         &[bin, least, list.head, list.blocks, list.bytes],
                     );
                     self.text_list(&list, least);
@@ -397,10 +397,10 @@ impl Dump<'_> {
             ],
         );
         if sink.is_json() {
-            sink.array(",\"gaps\":[\0", &measure.gaps);
-            sink.array(",\"free_by_power\":[\0", &measure.free_by_power);
-            sink.array(",\"live_by_power\":[\0", &measure.live_by_power);
-            sink.text("}}\n\0");
+            sink.array(",\"gaps\":[", &measure.gaps);
+            sink.array(",\"free_by_power\":[", &measure.free_by_power);
+            sink.array(",\"live_by_power\":[", &measure.live_by_power);
+            sink.text("}}\n");
         } else {
             text::powers(sink, measure);
         }

@@ -50,9 +50,10 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Writes a line of `texts`, which has a form for JSON, a NUL and a form for people. Each `%`
-    /// is replaced by the next of the numbers in decimal, each `@` in hexadecimal; `*` omits a
-    /// number.
+    /// Writes a line of `texts`, which has a form for JSON, or that, a NUL and a form for people.
+    /// Each `%` is replaced by the next of the numbers in decimal, each `@` in hexadecimal; `*`
+    /// omits a number. (A NUL at the end would put the text into the section of C strings, which a
+    /// linker keeps whole: into each firmware, with a dump or without.)
     #[inline(never)]
     pub(super) fn print(&mut self, texts: &str, numbers: &[usize]) {
         let mut shown = self.json;
@@ -105,9 +106,9 @@ impl<'a> Sink<'a> {
             if last.is_none_or(|last| index > last) {
                 break;
             }
-            self.print(if index > 0 { ",%\0" } else { "%\0" }, &[number]);
+            self.print(if index > 0 { ",%" } else { "%" }, &[number]);
         }
-        self.text("]\0");
+        self.text("]");
     }
 
     /// Writes bytes as they are.
