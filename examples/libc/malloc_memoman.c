@@ -8,6 +8,7 @@
  * `free` of it would be misuse of this one.
  *
  * A program with interrupts or tasks that allocate defines HEAP_LOCK() and HEAP_UNLOCK().
+ * As in these C libraries, a request of 0 bytes gives a block.
  */
 #include <errno.h>
 #include <memoman.h>
@@ -32,6 +33,8 @@ mm_allocator_t *malloc_heap(void) {
     return heap;
 }
 
+static size_t at_least_one(size_t bytes) { return bytes != 0 ? bytes : 1; }
+
 static void *answered(void *block) {
     HEAP_UNLOCK();
     if (block == NULL) errno = ENOMEM;
@@ -40,7 +43,7 @@ static void *answered(void *block) {
 
 void *malloc(size_t bytes) {
     HEAP_LOCK();
-    return answered(mm_malloc(malloc_heap(), bytes));
+    return answered(mm_malloc(malloc_heap(), at_least_one(bytes)));
 }
 
 void free(void *block) {
@@ -51,10 +54,12 @@ void free(void *block) {
 
 void *calloc(size_t count, size_t bytes) {
     HEAP_LOCK();
+    if (count == 0 || bytes == 0) count = bytes = 1;
     return answered(mm_calloc(malloc_heap(), count, bytes));
 }
 
 void *realloc(void *block, size_t bytes) {
+    if (block == NULL) return malloc(bytes);
     HEAP_LOCK();
     void *moved = mm_realloc(malloc_heap(), block, bytes);
     HEAP_UNLOCK();
@@ -63,17 +68,20 @@ void *realloc(void *block, size_t bytes) {
     return moved;
 }
 
+static int is_power_of_two(size_t align) { return align != 0 && (align & (align - 1)) == 0; }
+
 void *memalign(size_t align, size_t bytes) {
+    if (!is_power_of_two(align)) return errno = EINVAL, NULL;
     HEAP_LOCK();
-    return answered(mm_memalign(malloc_heap(), align, bytes));
+    return answered(mm_memalign(malloc_heap(), align, at_least_one(bytes)));
 }
 
 void *aligned_alloc(size_t align, size_t bytes) { return memalign(align, bytes); }
 
 int posix_memalign(void **out, size_t align, size_t bytes) {
-    if (align % sizeof(void *) != 0 || align == 0 || (align & (align - 1)) != 0) return EINVAL;
+    if (align % sizeof(void *) != 0 || !is_power_of_two(align)) return EINVAL;
     HEAP_LOCK();
-    void *block = mm_memalign(malloc_heap(), align, bytes);
+    void *block = mm_memalign(malloc_heap(), align, at_least_one(bytes));
     HEAP_UNLOCK();
     if (block == NULL) return ENOMEM;
     *out = block;

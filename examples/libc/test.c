@@ -27,7 +27,16 @@ int main(void) {
     free(copy), free(block), free(zeros);
     errno = 0;
     int refused = malloc((size_t)-1) == NULL && errno == ENOMEM;
-    int sound = counted && kept && refused && live() == before && mm_validate(malloc_heap());
+    void *empty[] = {malloc(0), calloc(0, 4), realloc(NULL, 0), aligned_alloc(16, 0)};
+    int distinct = 1;
+    for (int i = 0; i < 4; i++) {
+        for (int j = 0; j < i; j++) distinct &= empty[i] != empty[j];
+        distinct &= empty[i] != NULL;
+    }
+    for (int i = 0; i < 4; i++) free(empty[i]);
+    errno = 0;
+    int invalid = aligned_alloc(24, 48) == NULL && errno == EINVAL;
+    int sound = distinct && invalid && counted && kept && refused && live() == before && mm_validate(malloc_heap());
     printf("%s\n", sound ? "sound" : "BAD");
     fflush(stdout);
     return sound ? 0 : 1;
