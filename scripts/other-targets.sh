@@ -136,6 +136,18 @@ wasm_suite() {
     [ $status -eq 0 ] || fail "$1 exit status $status"
 }
 
+# The commands of docs/book/embedded.md.
+wasm_page() (
+    mkdir -p "$work/page/build" && ln -s "$out" "$work/page/build/wasm" &&
+        cp c_tests/wasm/program.c "$work/page/" && cd "$work/page" &&
+        sed -n 's/^\$ \(clang-22\|wasm-ld-22\) /\1 /p' "$root/docs/book/embedded.md" >commands &&
+        [ "$(wc -l <commands)" -eq 2 ] && bash -e commands && timeout 60 node -e '
+            const module = new WebAssembly.Module(require("fs").readFileSync("program.wasm"));
+            const count = WebAssembly.Module.imports(module).length;
+            const { run } = new WebAssembly.Instance(module).exports;
+            process.exit(count === 0 && run() === 1 ? 0 : 1);'
+)
+
 test_wasm() {
     local program
     group=wasm
@@ -145,6 +157,7 @@ test_wasm() {
         wasm_suite $program
     done
     wasm_program double_free c_tests/single/double_free.c
+    check commands_of_the_page wasm_page || true
     expect misuse_without_a_handler_traps 70 'trap: unreachable' wasm_run double_free
     finish
 }
