@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # The debugger script under gdb, against the stripped release library: scripts/check-debugger.sh
-# [DIST]
+# [DIST|32-bit]
 #
-# A live process, a core dump, the debug library, lldb if it is installed, a 32-bit program if its
-# library has been built (make check-embedded, which also reads the firmware's heap). The program is
-# c_tests/debugger/heap.c.
+# A live process, a core dump, the debug library, lldb if it is installed. 32-bit: a 32-bit program
+# with the library of target/i686, for make check-32. (make check-embedded reads a firmware's heap.)
+# The program is c_tests/debugger/heap.c.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=debugger
-dist=$(cd "${1:-$root/dist}" && pwd)
+dist=
+[ "${1:-}" = 32-bit ] || dist=$(cd "${1:-$root/dist}" && pwd)
 script=$root/packaging/debugger/memoman.py
 
 program() { # name, archive, flags
@@ -64,7 +65,7 @@ on_debug() {
         says 'in use: 3 blocks' "$work/debug.txt" && says '^process-wide heap' "$work/debug.txt"
 }
 on_32_bit() {
-    program narrow "$target/embedded/i686/libmemoman.a" -m32 && live narrow &&
+    program narrow "$target/i686/libmemoman.a" -m32 && live narrow &&
         release_says "$work/narrow.txt" && global_says "$work/narrow.txt"
 }
 # Under lldb, where it is installed. (Debian's finds its Python module by PYTHONPATH only.)
@@ -78,12 +79,16 @@ on_lldb() {
 }
 
 command -v gdb >/dev/null || die "gdb is missing: scripts/setup.sh check installs it"
+if [ -z "$dist" ]; then
+    check 32-bit on_32_bit
+    finish
+    exit
+fi
 check compiles program live "$dist/libmemoman.a"
 check live-process on_live
 check core-dump on_core
 check shared-library on_shared
 [ ! -e "$dist/libmemoman-debug.a" ] || check debug-library on_debug
-[ ! -e "$target/embedded/i686/libmemoman.a" ] || check 32-bit on_32_bit
 lldb=$(compgen -c lldb- | grep -xE 'lldb-[0-9]+' | sort -V | head -1)
 if [ -n "$lldb" ]; then
     check lldb on_lldb "$lldb"

@@ -101,13 +101,16 @@ test_it() {
     MEMOMAN_VARIANTS=$name cargo test --package memoman-tests
 }
 
-# The commands of docs/book/embedded.md.
+# The commands of docs/book/embedded.md, the tables of docs/book/sizes.md, the debugger script.
 i686_example() {
-    scripts/build-lib.sh "$work/i686" i686
-    gcc -m32 -std=c99 -Wall -Wextra -Werror -O2 -I "$work/i686/include" examples/quickstart.c \
-        "$work/i686/libmemoman.a" -lpthread -o "$work/quickstart"
+    local lib=$target/i686
+    scripts/build-lib.sh "$lib" i686
+    gcc -m32 -std=c99 -Wall -Wextra -Werror -O2 -I "$lib/include" examples/quickstart.c \
+        "$lib/libmemoman.a" -lpthread -o "$work/quickstart"
     "$work/quickstart" | tee "$work/drawn"
     grep -q '^valid: yes$' "$work/drawn"
+    scripts/docs.sh tables-32
+    scripts/check-debugger.sh 32-bit
 }
 
 # wasm_program NAME SOURCE…: a WASI program with Debian's C library for it.

@@ -28,7 +28,7 @@ apt    pkg-config            pkg-config          check check-install examples
 apt    valgrind              valgrind            check wcet constant
 apt    valgrind              /usr/include/valgrind/callgrind.h check wcet constant
 apt    libc6-dbg             valgrind_works      check wcet constant
-apt    gdb                   gdb                 check
+apt    gdb                   gdb                 check check-32
 apt    gdb-multiarch         gdb-multiarch       check-embedded release-check
 apt    clang-22              clang-22            check check-32 check-arm check-arm64 check-linux check-wasm check-install fuzz rtsan docs release-check
 apt    llvm-22               llvm-symbolizer-22  check coverage fuzz rtsan
