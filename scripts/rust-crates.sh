@@ -3,9 +3,10 @@
 #
 #   quick    documentation without warnings, an example for each public item, the contents of each
 #            package, the lowest Rust version, the examples
-#   publish  these, a crate made by the documentation's commands, the nightly feature, the names on
-#            crates.io, and `cargo publish --dry-run`, which builds each package as crates.io does
-#            (two minutes, with the network)
+#   publish  these, a crate and a firmware made by the documentation's commands, the nightly
+#            feature, the names on crates.io, and `cargo publish --dry-run`, which builds each
+#            package as crates.io does (three minutes, with the network; scripts/setup.sh
+#            check-crates installs the tools)
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 group=crates
@@ -75,20 +76,47 @@ publish() {
         --target-dir "$target/publish"
 }
 
+# section TITLE, rust_block, added: a section of docs/book/rust.md, its program, its `cargo add`s.
+section() { sed -n "/^$1/,/^## /p" "$root/docs/book/rust.md"; }
+rust_block() { sed -n '/^```rust/,/^```$/{//!p}'; }
+added() { sed -n "s,^\\$ cargo add,cargo add --quiet,; s,…/memoman,$root,; /^cargo add/p"; }
+
 # A stranger's crate, made by the commands of docs/book/rust.md: no version is stated. It lies
 # outside this workspace, which would take it in. It runs the page's collections and the example of
 # memoman-global.
 added_by_path() {
-    local app=$work/stranger page=$root/docs/book/rust.md
+    local app=$work/stranger
     cargo new --quiet --vcs none --name stranger "$app" && mkdir "$app/src/bin" &&
         sed 's/global\.rs/main.rs/' crates/memoman-global/examples/global.rs >"$app/src/main.rs" &&
-        sed -n '/^## Collections/,/^## /{/^```rust$/,/^```$/{//!p}}' "$page" \
-            >"$app/src/bin/collections.rs" &&
-        sed -n "s,^\\$ cargo add,cargo add --quiet,; s,…/memoman,$root,; /^cargo add/p" "$page" \
-            >"$work/commands" &&
+        section '## Collections' | rust_block >"$app/src/bin/collections.rs" &&
+        section '# From Rust' | added >"$work/commands" &&
         [ "$(wc -l <"$work/commands")" -ge 3 ] &&
         (cd "$app" && bash -e "$work/commands" && export CARGO_TARGET_DIR=$app/target &&
             cargo run --quiet --bin stranger && cargo run --quiet --bin collections)
+}
+
+# The page's firmware on the micro:bit of QEMU, by Debian's Rust. It ends there, also on a panic.
+firmware_by_path() {
+    local app=$work/firmware
+    cargo new --quiet --vcs none --name firmware "$app" &&
+        section '## A microcontroller' | added >"$work/commands" &&
+        [ "$(wc -l <"$work/commands")" -ge 3 ] &&
+        section '## A microcontroller' | rust_block |
+        sed 's/panic_halt/panic_semihosting/
+            s/^    loop {}/    cortex_m_semihosting::debug::exit(Ok(()));\n&/' \
+            >"$app/src/main.rs" &&
+        printf 'MEMORY { %s : ORIGIN = %s, LENGTH = %s\n' FLASH 0 256K RAM 0x20000000 '16K }' \
+            >"$app/memory.x" && cd "$app" && bash -e "$work/commands" &&
+        cargo add --quiet cortex-m-semihosting &&
+        cargo add --quiet panic-semihosting --features exit &&
+        env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 \
+            CARGO_TARGET_THUMBV6M_NONE_EABI_LINKER=arm-none-eabi-ld \
+            CARGO_TARGET_THUMBV6M_NONE_EABI_RUSTFLAGS=-Clink-arg=-Tlink.x \
+            cargo build --quiet --release --target thumbv6m-none-eabi \
+            -Zbuild-std=core,alloc,compiler_builtins --target-dir "$target/firmware-by-path" &&
+        timeout 60 qemu-system-arm -M microbit -display none -serial none -monitor none \
+            -semihosting-config enable=on,target=native </dev/null \
+            -kernel "$target/firmware-by-path/thumbv6m-none-eabi/release/firmware"
 }
 
 # The traits of a nightly toolchain; this one's switch is named for it.
@@ -122,6 +150,7 @@ check lowest-rust lowest_rust
 check examples-run examples
 if [ "$mode" = publish ]; then
     check added-by-path added_by_path
+    check firmware-by-path firmware_by_path
     check nightly nightly
     check names-are-free names_are_free
     check publish-dry-run publish

@@ -49,7 +49,7 @@ apt    mandoc                .                   check check-install
 apt    meson,ninja-build     installed           check check-install
 apt    abigail-tools         abidw               check check-install abi
 apt    man-db                man                 check check-install
-apt    rustc-web,cargo-web,rust-web-src installed           check check-wasm check-32 check-arm check-arm64 check-linux check-windows check-embedded firmware-archives release-check mutants planted docs
+apt    rustc-web,cargo-web,rust-web-src installed           check check-wasm check-32 check-arm check-arm64 check-linux check-windows check-crates check-embedded firmware-archives release-check mutants planted docs
 apt    gcc-multilib          installed           check check-32 check-embedded release-check mutants planted
 apt    libc++-22-dev,libc++abi-22-dev installed           check-install
 apt    lld-22                wasm-ld-22          check-wasm docs release-check
@@ -63,10 +63,10 @@ apt    wine64                /usr/lib/wine/wine64 check-windows
 apt    lld-22,llvm-22,clang-22 installed         check-windows
 apt    cpio                  cpio                check-arm64
 apt    wasi-libc,libclang-rt-19-dev-wasm32 installed           check-wasm docs release-check
-apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-embedded firmware-archives release-check
+apt    gcc-arm-none-eabi     arm-none-eabi-gcc   check-crates check-embedded firmware-archives release-check
 apt    gcc-riscv64-unknown-elf riscv64-unknown-elf-gcc check-embedded firmware-archives release-check
 apt    picolibc-arm-none-eabi,libnewlib-arm-none-eabi installed check-embedded release-check
-apt    qemu-system-arm       qemu-system-arm     check-arm64 check-embedded release-check
+apt    qemu-system-arm       qemu-system-arm     check-arm64 check-crates check-embedded release-check
 apt    qemu-system-misc      qemu-system-riscv32 check-embedded release-check
 apt    libjemalloc2,libtcmalloc-minimal4,libmimalloc2.0 installed *-global
 apt    chromium              .                   check programs docs-look see

@@ -5,7 +5,7 @@
               end with 0. Without main it must compile. A comment in its first line may name its
               file, else it is hello.c or hello.cpp.
 ```rust       run, in a crate that depends on memoman-core and memoman-global; with ",no_run" only
-              compiled.
+              compiled, with ",ignore" neither: a firmware, which scripts/rust-crates.sh runs.
 ```python     run.
 ```sh         run as one script in a folder that holds ROOT's folders and the page's files; it is
               also HOME. `make TARGET` only proves that the target exists, except for `make install`
@@ -126,6 +126,8 @@ def main() -> None:
             page = Page(path, root, dist, Path(folder))
             for block in BLOCK.finditer(page.text):
                 language, code = block[1], block[2]
+                if language == "rust,ignore":
+                    continue
                 line = page.text.count("\n", 0, block.start()) + 1
                 where = f"docs {path.relative_to(root)}:{line}"
                 needed = [tool for tool in OPTIONAL_TOOLS if tool in code]
