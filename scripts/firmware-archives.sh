@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A release archive for microcontrollers: scripts/firmware-archives.sh
 #
-# target/firmware/memoman-VERSION-firmware.tar.gz holds the C headers, a libmemoman.a for each
-# target, the heaps for other systems (rtos/), SIZES, SHA256SUMS and SBOM.spdx.json. Unpacked, it is
-# a Zephyr module, a component of ESP-IDF, and a library of PlatformIO and of the Arduino IDE. The
-# same bytes from build to build.
+# target/firmware/memoman-VERSION-firmware.tar.gz holds the headers, a libmemoman.a for each target,
+# the heaps for other systems (rtos/), README.md, SIZES, SHA256SUMS and SBOM.spdx.json. Unpacked, it
+# is a Zephyr module, a component of ESP-IDF, and a library of PlatformIO and of the Arduino IDE.
+# The same bytes from build to build.
 # scripts/setup.sh firmware-archives installs the tools.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -47,12 +47,17 @@ thumbv7m cortex-m4
 thumbv7m cortex-m7
 thumbv7em-hf cortex-m4/fpv4-sp-d16-hard
 thumbv7em-hf cortex-m7/fpv5-d16-hard
+thumbv6m cortex-m23
+thumbv7m cortex-m33
 thumbv8m.main-hf cortex-m33/fpv5-sp-d16-hard
+riscv32imc esp32c2
 riscv32imc esp32c3
+riscv32imac esp32c5
 riscv32imac esp32c6
+riscv32imac esp32c61
 riscv32imac esp32h2
 FOLDERS
-    ln "$out/include/memoman.h" "$out/src/"
+    ln "$out"/include/memoman.{h,hpp} "$out/src/"
 }
 
 # Bytes of code and constants if a firmware called everything.
@@ -106,7 +111,7 @@ files = [
         "licenseConcluded": "MIT OR Apache-2.0",
         "copyrightText": "NOASSERTION",
     }
-    for number, path in enumerate(sorted(out.rglob("*.[ach]")))
+    for number, path in enumerate(sorted([*out.rglob("*.[ach]"), *out.rglob("*.hpp")]))
 ]
 free = "MIT OR Apache-2.0"
 packages = [
@@ -173,6 +178,16 @@ unpacks_and_links() {
     fi
 }
 
+link_command() { sed -n '/^\$ arm-none-eabi-gcc -mcpu=cortex-m0 /,/^```/p' "$1"; }
+# The README has the page's command, and names each target's folder.
+readme() {
+    local one
+    diff <(link_command docs/book/embedded.md) <(link_command "$out/README.md") || return 1
+    for one in "${targets[@]}"; do
+        grep -qF "\`$one\`" "$out/README.md" || { echo "$one is not named"; return 1; }
+    done
+}
+
 # What the manifests say is there, and of this version.
 manifests() {
     cd "$work/user/$stem" && python3 - "$version" <<'MANIFESTS'
@@ -216,6 +231,7 @@ check modules modules
 check sbom sbom
 check archive pack
 check unpacks-and-links unpacks_and_links
+check readme readme
 check manifests manifests
 ls -l "$target/firmware/$stem.tar.gz"
 finish

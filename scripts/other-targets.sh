@@ -36,9 +36,8 @@ lib() {
     cross_cargo rustc --quiet --package memoman --lib --crate-type staticlib --profile "$profile" \
         -Zbuild-std=core,compiler_builtins
     mkdir -p "$out/include/memoman"
-    cp include/memoman.h "$out/include/"
+    cp include/memoman.{h,hpp} "$out/include/"
     cp include/memoman/{record,tlsf}.h "$out/include/memoman/"
-    [ "$name" != windows ] || cp include/memoman.hpp "$out/include/"
     if [ -n "$bare" ]; then
         prelink "$built" "$folder/$triple/prelinked.a"
         built=$folder/$triple/prelinked.a

@@ -36,7 +36,8 @@ int main(void) {
     for (int i = 0; i < 4; i++) free(empty[i]);
     errno = 0;
     int invalid = aligned_alloc(24, 48) == NULL && errno == EINVAL;
-    int sound = distinct && invalid && counted && kept && refused && live() == before && mm_validate(malloc_heap());
+    int answers = distinct && invalid && counted && kept && refused;
+    int sound = answers && live() == before && mm_validate(malloc_heap());
     printf("%s\n", sound ? "sound" : "BAD");
     fflush(stdout);
     return sound ? 0 : 1;

@@ -8,6 +8,7 @@ Import("env")  # noqa: F821
 FOLDERS = {
     "cortex-m0": ("thumbv6m", "thumbv6m"),
     "cortex-m0plus": ("thumbv6m", "thumbv6m"),
+    "cortex-m23": ("thumbv6m", "thumbv6m"),
     "cortex-m3": ("thumbv7m", "thumbv7m"),
     "cortex-m4": ("thumbv7em-hf", "thumbv7m"),
     "cortex-m7": ("thumbv7em-hf", "thumbv7m"),
@@ -16,6 +17,7 @@ FOLDERS = {
     "esp32c3": ("riscv32imc", "riscv32imc"),
     "esp32c5": ("riscv32imac", "riscv32imac"),
     "esp32c6": ("riscv32imac", "riscv32imac"),
+    "esp32c61": ("riscv32imac", "riscv32imac"),
     "esp32h2": ("riscv32imac", "riscv32imac"),
 }
 
