@@ -179,14 +179,16 @@ install_packages() {
 
 # install_other HOW NAME: what needs no root.
 install_other() {
-    local venv=$target/$2 only=()
+    local venv=$target/$2 only=() quiet=(--quiet)
     case $1 in
         rustup) ! command -v rustup >/dev/null || rustup component add "$2" ;;
         cargo)
-            echo "setup: building $2, once"
+            echo "setup: building $2, once: some minutes"
+            # At a terminal cargo shows what it compiles.
+            [ ! -t 2 ] || quiet=()
             # mdBook without its server: the site is files.
             [ "${2%@*}" != mdbook ] || only=(--no-default-features --features search)
-            cargo install --quiet --locked --root "$target/tools" "$2" "${only[@]}"
+            cargo install "${quiet[@]}" --locked --root "$target/tools" "$2" "${only[@]}"
             ;;
         pip)
             echo "setup: a virtual environment in $venv, once"
