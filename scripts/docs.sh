@@ -75,6 +75,13 @@ play_wasm() {
             "$(base64 -w0 "$work/play.wasm")" >"$out"
 }
 
+# What pages link of the source tree; `build` copies these kinds of files beside the site, as text.
+folders='crates|src|scripts|include|c_tests' kinds='rs|sh|h|txt|ld'
+links_to_sources() {
+    grep -rhoE "\.\./($folders)/[^\")# ]+\.[a-z]+\>" docs --include '*.md' | sort -u
+}
+linked_sources_are_copied() { ! links_to_sources | grep -vE "\.($kinds)$"; }
+
 play_parses() {
     local script
     for script in docs/play/*.js; do node --check "$script" || return 1; done
@@ -96,6 +103,7 @@ case $mode in
         check reference-is-fresh reference_fresh
         check tables-are-fresh tables_fresh 64
         check hello-is-shown hello_is_shown
+        check linked-sources-are-copied linked_sources_are_copied
         check play-parses play_parses
         check summary-is-complete summary_complete
         # shellcheck disable=SC2046 # a list of files
@@ -122,11 +130,9 @@ case $mode in
         mkdir -p "$target/book/benches/results"
         cp benches/README.md "$target/book/benches/"
         cp benches/results/*.csv benches/results/*.svg "$target/book/benches/results/"
-        folders='crates|src|scripts|include|c_tests' kinds='rs|sh|h|txt'
-        grep -rhoE "\.\./($folders)/[^\")]+\.($kinds)\>" docs --include '*.md' | sort -u |
-            while read -r file; do
-                install -D -m 644 "${file#../}" "$target/book/${file#../}.txt"
-            done
+        links_to_sources | while read -r file; do
+            install -D -m 644 "${file#../}" "$target/book/${file#../}.txt"
+        done
         sed -i -E -e 's,((\.\./)+benches/README)\.html,\1.md,g' \
             -e 's,"\.\./((\.\./)?)((benches|'"$folders"')/),"\1\3,g' \
             -e 's,("(\.\./)?('"$folders"')/[^"]+\.('"$kinds"'))",\1.txt",g' \
