@@ -96,18 +96,16 @@ added_by_path() {
 }
 
 # The page's firmware on the micro:bit of QEMU, by Debian's Rust. It ends there, also on a panic.
-firmware_by_path() {
-    local app=$work/firmware
-    cargo new --quiet --vcs none --name firmware "$app" &&
-        section '## A microcontroller' | added >"$work/commands" &&
-        [ "$(wc -l <"$work/commands")" -ge 3 ] &&
-        section '## A microcontroller' | rust_block |
-        sed 's/panic_halt/panic_semihosting/
-            s/^    loop {}/    cortex_m_semihosting::debug::exit(Ok(()));\n&/' \
-            >"$app/src/main.rs" &&
-        printf 'MEMORY { %s : ORIGIN = %s, LENGTH = %s\n' FLASH 0 256K RAM 0x20000000 '16K }' \
-            >"$app/memory.x" && cd "$app" && bash -e "$work/commands" &&
-        cargo add --quiet cortex-m-semihosting &&
+firmware_by_path() (
+    app=$work/firmware
+    cargo new --quiet --vcs none --name firmware "$app" && cd "$app" || exit 1
+    section '## A microcontroller' | added >"$work/commands"
+    [ "$(wc -l <"$work/commands")" -ge 3 ] || { echo "no commands on the page"; exit 1; }
+    section '## A microcontroller' | rust_block | sed 's/panic_halt/panic_semihosting/
+        s/^    loop {}/    cortex_m_semihosting::debug::exit(Ok(()));\n&/' >src/main.rs
+    printf '%s\n' 'MEMORY {' 'FLASH : ORIGIN = 0, LENGTH = 256K' \
+        'RAM : ORIGIN = 0x20000000, LENGTH = 16K' '}' >memory.x
+    bash -e "$work/commands" && cargo add --quiet cortex-m-semihosting &&
         cargo add --quiet panic-semihosting --features exit &&
         env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 \
             CARGO_TARGET_THUMBV6M_NONE_EABI_LINKER=arm-none-eabi-ld \
@@ -117,7 +115,7 @@ firmware_by_path() {
         timeout 60 qemu-system-arm -M microbit -display none -serial none -monitor none \
             -semihosting-config enable=on,target=native </dev/null \
             -kernel "$target/firmware-by-path/thumbv6m-none-eabi/release/firmware"
-}
+)
 
 # The traits of a nightly toolchain; this one's switch is named for it.
 nightly() {
