@@ -42,7 +42,7 @@ const SMALL: Exceptions = &[(
         "observe_calls_without_effect_are_no_events",
         "observe_failed_requests_are_events",
         "observe_pools_and_reset_are_events",
-        "observe_an_observer_changes_nothing",
+        "observe_an_observer_changes_no_result",
         "observe_removed_it_is_called_no_more",
         "observe_a_call_back_is_reported_and_has_no_effect",
         "observe_misuse_is_reported_and_is_no_event",
