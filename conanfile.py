@@ -4,6 +4,7 @@ import os
 import re
 
 from conan import ConanFile
+from conan.errors import ConanInvalidConfiguration
 from conan.tools.files import copy, load
 
 
@@ -22,6 +23,13 @@ class Memoman(ConanFile):
     def set_version(self):
         text = load(self, os.path.join(self.recipe_folder, "Cargo.toml"))
         self.version = re.search(r'^version = "(.+)"$', text, re.MULTILINE)[1]
+
+    def validate_build(self):
+        wanted, here = self.settings, self.settings_build
+        if wanted.os != "Linux" or (wanted.os, wanted.arch) != (here.os, here.arch):
+            raise ConanInvalidConfiguration(
+                f"cargo builds memoman for the Linux machine that it runs on, not for {wanted.os} "
+                f"{wanted.arch}: scripts/build-lib.sh FOLDER TARGET builds for others")
 
     def build(self):
         self.run("scripts/build-lib.sh dist release")

@@ -27,7 +27,7 @@
 
 #if defined(_MSVC_LANG) ? _MSVC_LANG < 201703L : __cplusplus < 201703L
 #error "memoman.hpp needs C++17 or later: -std=c++17"
-#endif
+#else
 
 #include "memoman.h"
 
@@ -505,4 +505,5 @@ template <class T, class... Arguments>
 
 } // namespace memoman
 
+#endif /* C++17 */
 #endif /* MEMOMAN_HPP */

@@ -16,7 +16,7 @@ export MEMOMAN_ROOT MEMOMAN_VERSION DIST="${DIST:-$root/dist}"
 # The date of the last change: the same packages from the same source.
 date=$(git -C "$root" log -1 --format=%ct 2>/dev/null) || date=$(stat -c %Y "$root/Cargo.toml")
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$date}
-unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
+unset MAKELEVEL PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
 
 rm -rf "$out/build" "$out"/*.deb
 mkdir -p "$out/build/memoman"

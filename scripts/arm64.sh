@@ -29,7 +29,8 @@ system() {
     if [ ! -d "$image" ]; then
         apt=(-o APT::Architecture=arm64 -o APT::Architectures::=arm64
             -o "Dir::State::Lists=$folder/lists" -o "Dir::Cache=$folder/cache"
-            -o Dir::State::status=/dev/null)
+            -o Dir::State::status=/dev/null
+            -o APT::Sandbox::User="$(id -un)")
         mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
         apt-get "${apt[@]}" -qq update || return 1
         package=$(apt-cache "${apt[@]}" search -n "^linux-image-6.*-$2\$" | sort -V |
@@ -69,7 +70,7 @@ shim() {
 }
 
 if [ "${1:-user}" = user ]; then
-    TARGET=aarch64 scripts/check-linux.sh shim | grep -v ' passed, ' | relay
+    TARGET=aarch64 scripts/check-linux.sh shim | grep --line-buffered -v ' passed, ' | relay
     [ "${PIPESTATUS[0]}" -eq 0 ] || grep -q '^FAIL' "$results" || fail shim-has-ended-early
 fi
 if [ "${1:-system}" = system ] && check builds shim; then

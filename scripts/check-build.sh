@@ -30,6 +30,16 @@ alone() {
         ${RUSTUP_TOOLCHAIN:+RUSTUP_TOOLCHAIN="$RUSTUP_TOOLCHAIN"} CARGO_TARGET_DIR="$target" "$@"
 }
 built() { alone make --no-print-directory DIST="$folder/dist" "$@"; }
+without_jobserver() { # with a cargo that fails where it would warn
+    local status=0
+    mv "$folder/bin/cargo" "$folder/hidden"
+    printf '#!/bin/sh\n[ -z "$MAKEFLAGS" ] && exec %s "$@"\n' "$(readlink "$folder/hidden")" \
+        >"$folder/bin/cargo"
+    chmod 755 "$folder/bin/cargo"
+    built -j2 || status=$?
+    mv "$folder/hidden" "$folder/bin/cargo"
+    return $status
+}
 without() { # TOOL COMMAND…: with a PATH that lacks it
     local status=0
     mv "$folder/bin/$1" "$folder/hidden"
@@ -43,6 +53,7 @@ installed() {
 }
 
 check make built
+check cargo_gets_no_jobserver_that_make_has_closed without_jobserver
 check make_debug built debug
 check make_install installed "$folder/dist/libmemoman.a"
 check make_install_of_the_debug_library installed "$folder/dist/libmemoman-debug.a"

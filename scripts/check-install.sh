@@ -14,7 +14,7 @@ dist=$(cd "${1:-$root/dist}" && pwd)
 extent=${2:-quick}
 export DIST=$dist
 # Variables of the user, or handed down by make.
-unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
+unset MAKELEVEL PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
 version=$(memoman_version)
 pages=$root/packaging/man/generate.sh
 header=$root/include/memoman.h
@@ -298,12 +298,29 @@ in_cmake() {
         cmake --build "$work/use-cmake" >/dev/null &&
         for program in hello hello_cpp hello_tlsf; do "$work/use-cmake/$program" || return 1; done
 }
+# The message before cargo runs, where the program is not for this machine.
+cmake_elsewhere() {
+    rm -rf "$work/use-cmake"
+    in_cmake -DCMAKE_SYSTEM_NAME=Linux "$@"
+}
 in_meson() {
     local project=$work/use-meson
     mkdir -p "$project/subprojects" && ln -s "$root" "$project/subprojects/memoman" &&
         cp "$root"/packaging/example/{source/meson.build,hello.c} "$project" &&
         meson setup "$project/build" "$project" "-Dmemoman:dist=$dist" >"$work/log" &&
         ninja -C "$project/build" >"$work/log" && "$project/build/hello"
+}
+# In the project of in_meson: the folder from there on, and a program for another processor.
+meson_relative() {
+    local project=$work/use-meson
+    ln -s "$dist" "$project/built" &&
+        meson setup "$project/relative" "$project" -Dmemoman:dist=built >"$work/log" &&
+        ninja -C "$project/relative" >"$work/log" && "$project/relative/hello"
+}
+meson_elsewhere() {
+    printf '%s\n' '[binaries]' "c = 'cc'" '[host_machine]' "system = 'linux'" \
+        "cpu_family = 'aarch64'" "cpu = 'aarch64'" "endian = 'little'" >"$work/cross"
+    meson setup "$work/use-meson/elsewhere" "$work/use-meson" --cross-file "$work/cross"
 }
 # The wrap file of packaging/meson, with this repository's address and its last commit.
 in_meson_wrap() {
@@ -319,7 +336,14 @@ in_meson_wrap() {
 ports() {
     python3 -m json.tool "$root/packaging/vcpkg/vcpkg.json" >/dev/null &&
         grep -q "\"version\": \"$version\"" "$root/packaging/vcpkg/vcpkg.json" &&
-        cat >"$work/port.cmake" <<END && cmake -P "$work/port.cmake" && port_serves
+        port_of x64 && port_serves
+}
+# port_of PROCESSOR: vcpkg's part, on an x86-64 Linux.
+port_of() {
+    cat >"$work/port.cmake" <<END && cmake -P "$work/port.cmake"
+set(HOST_TRIPLET x64-linux)
+set(TARGET_TRIPLET $1-linux)
+set(VCPKG_TARGET_ARCHITECTURE $1)
 set(CURRENT_BUILDTREES_DIR $work/port/build)
 set(CURRENT_PACKAGES_DIR $work/port/package)
 set(PORT memoman)
@@ -363,10 +387,10 @@ conan_sources() {
         grep -oE '\bpackaging/[a-z.]+' scripts/build-lib.sh | xargs ls
 }
 
-# with TOOL NAME TEXT COMMAND…: where the tool is installed.
+# with TOOL NAME TEXT COMMAND…: where the tool is installed. The command ends with $status, or 0.
 with() {
     if command -v "$1" >/dev/null; then
-        expect "$2" 0 "$3" "${@:4}"
+        expect "$2" "${status:-0}" "$3" "${@:4}"
     else
         skip "$2 $1 is not installed"
     fi
@@ -377,9 +401,15 @@ source_tree() {
         cp "$root"/packaging/example/hello* "$work/"
     expect source:cmake 0 'hello from tlsf.h' in_cmake "-DMEMOMAN_DIST=$dist"
     expect source:cmake_without_library 1 'build one by `make`' in_cmake "-DMEMOMAN_DIST=$work"
+    expect source:cmake_refuses_another_processor 1 'not for Linux aarch64' \
+        cmake_elsewhere -DCMAKE_SYSTEM_PROCESSOR=aarch64
     with meson source:meson 'hello from C' in_meson
+    with meson source:meson_relative 'hello from C' meson_relative
+    status=1 with meson source:meson_refuses_another_processor 'set -Dmemoman:dist=FOLDER' \
+        meson_elsewhere
     with meson source:meson_wrap 'hello from C' in_meson_wrap
     expect source:vcpkg_port 0 'hello from C' ports
+    expect source:vcpkg_refuses_another_processor 1 'for arm64-linux' port_of arm64
     expect source:conan_sources 0 packaging/start.c conan_sources
     with ruby source:homebrew_formula 'Syntax OK' ruby -c "$root/packaging/homebrew/memoman.rb"
     # These build the library anew.
@@ -387,6 +417,8 @@ source_tree() {
     rm -rf "$work/use-cmake"
     expect source:cmake_by_cargo 0 'hello from tlsf.h' in_cmake
     with conan source:conan libmemoman.a in_conan
+    CONAN_HOME=$work/conan status=1 with conan source:conan_refuses_another_processor \
+        'not for Linux armv8' conan create "$root" -s arch=armv8
 }
 
 [ $# -gt 2 ] || set -- "$dist" "$extent" man abi tree tools source_tree deb

@@ -1,5 +1,9 @@
 # vcpkg install memoman --overlay-ports=packaging/vcpkg
 # A port in this source tree: it builds the tree that it lies in, by cargo.
+if(NOT HOST_TRIPLET MATCHES "^${VCPKG_TARGET_ARCHITECTURE}-linux")
+  message(FATAL_ERROR "cargo builds memoman for the Linux machine that it runs on "
+    "(${HOST_TRIPLET}), not for ${TARGET_TRIPLET}")
+endif()
 get_filename_component(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
 find_program(CARGO cargo REQUIRED)
 set(built "${CURRENT_BUILDTREES_DIR}/dist")
