@@ -144,6 +144,12 @@ pub(crate) fn this_thread() -> usize {
     unsafe { (GetCurrentThreadId() as usize) << 3 }
 }
 
+/// Windows copies no process.
+#[inline(always)]
+pub(crate) fn settle_child() -> bool {
+    false
+}
+
 /// Release build only: in the debug library threads meet at the lock alone.
 #[cfg(not(memoman_debug))]
 mod between_threads {
