@@ -4,8 +4,12 @@
 //!
 //! The functions that start a thread announce that to the heap.
 
-use core::ffi::{c_int, c_long, c_void};
-use core::{mem, ptr};
+#[cfg(not(target_arch = "s390x"))]
+use core::ffi::c_long;
+use core::ffi::{c_int, c_void};
+use core::mem;
+#[cfg(not(target_arch = "s390x"))]
+use core::ptr;
 
 #[cfg(not(target_arch = "s390x"))]
 use crate::bound::{bound, is_own};

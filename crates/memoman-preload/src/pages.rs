@@ -34,13 +34,13 @@ pub(crate) fn look_up() {
 macro_rules! next {
     (
         $next:ident: fn($($type:ty),*), $($argument:expr),*;
-        $number:ident, $($wide:expr),*
+        $number:expr, $($wide:expr),*
     ) => {{
         let found = $next.known();
         // SAFETY: every definition of the name has this type; the caller keeps its duties.
         unsafe {
             if found.is_null() {
-                libc::syscall(libc::$number, $($wide),*) as c_int
+                libc::syscall($number, $($wide),*) as c_int
             } else {
                 let next: unsafe extern "C" fn($($type),*) -> c_int = mem::transmute(found);
                 next($($argument),*)
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn mprotect(start: *mut c_void, bytes: usize, access: c_in
     let protect = || {
         next!(
             MPROTECT: fn(*mut c_void, usize, c_int), start, bytes, access;
-            SYS_mprotect, start, bytes, c_long::from(access)
+            libc::SYS_mprotect, start, bytes, c_long::from(access)
         )
     };
     let result = protect();
@@ -70,6 +70,12 @@ pub unsafe extern "C" fn mprotect(start: *mut c_void, bytes: usize, access: c_in
     }
     result
 }
+
+/// The libc crate lacks it for s390x.
+#[cfg(not(target_arch = "s390x"))]
+const PKEY_MPROTECT_NUMBER: c_long = libc::SYS_pkey_mprotect;
+#[cfg(target_arch = "s390x")]
+const PKEY_MPROTECT_NUMBER: c_long = 384;
 
 /// Linux's `pkey_mprotect`.
 #[unsafe(no_mangle)]
@@ -82,7 +88,7 @@ pub unsafe extern "C" fn pkey_mprotect(
     memoman_global::note_changed_pages(start.addr(), bytes);
     next!(
         PKEY_MPROTECT: fn(*mut c_void, usize, c_int, c_int), start, bytes, access, key;
-        SYS_pkey_mprotect, start, bytes, c_long::from(access), c_long::from(key)
+        PKEY_MPROTECT_NUMBER, start, bytes, c_long::from(access), c_long::from(key)
     )
 }
 
@@ -100,7 +106,7 @@ pub unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int
     }
     next!(
         MADVISE: fn(*mut c_void, usize, c_int), start, bytes, advice;
-        SYS_madvise, start, bytes, c_long::from(advice)
+        libc::SYS_madvise, start, bytes, c_long::from(advice)
     )
 }
 
@@ -108,7 +114,7 @@ pub unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlock(start: *const c_void, bytes: usize) -> c_int {
     memoman_global::note_changed_pages(start.addr(), bytes);
-    next!(MLOCK: fn(*const c_void, usize), start, bytes; SYS_mlock, start, bytes)
+    next!(MLOCK: fn(*const c_void, usize), start, bytes; libc::SYS_mlock, start, bytes)
 }
 
 /// Linux's `mlock2`.
@@ -117,7 +123,7 @@ pub unsafe extern "C" fn mlock2(start: *const c_void, bytes: usize, flags: libc:
     memoman_global::note_changed_pages(start.addr(), bytes);
     next!(
         MLOCK2: fn(*const c_void, usize, libc::c_uint), start, bytes, flags;
-        SYS_mlock2, start, bytes, c_ulong::from(flags)
+        libc::SYS_mlock2, start, bytes, c_ulong::from(flags)
     )
 }
 
@@ -125,5 +131,5 @@ pub unsafe extern "C" fn mlock2(start: *const c_void, bytes: usize, flags: libc:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlockall(flags: c_int) -> c_int {
     memoman_global::note_locked_pages();
-    next!(MLOCKALL: fn(c_int), flags; SYS_mlockall, c_long::from(flags))
+    next!(MLOCKALL: fn(c_int), flags; libc::SYS_mlockall, c_long::from(flags))
 }
