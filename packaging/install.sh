@@ -159,6 +159,12 @@ while read -r mode target source; do
 done <"$work/list"
 echo "install: memoman $version is in $destdir$prefix"
 
+# pkg-config quotes these for a shell, which does not read the output of $(pkg-config …) anew.
+if [[ $libdir$includedir == *[![:ascii:]]* ]]; then
+    echo "install: pkg-config quotes the characters of $prefix that are not ASCII:" \
+        'eval "cc program.c $(pkg-config --cflags --libs memoman)"'
+fi
+
 # The dynamic linker keeps a list of the libraries in its folders.
 if [ -z "$destdir" ] && command -v ldconfig >/dev/null; then
     [ "$(id -u)" -ne 0 ] || ldconfig

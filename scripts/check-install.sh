@@ -158,6 +158,8 @@ tree() {
     expect tree:libdir_cmake 0 'include" ABSOLUTE' \
         grep '/../../include' "$libdir/cmake/memoman/memoman-config.cmake"
 
+    expect tree:prefix_that_pkg_config_quotes 0 'eval "cc' \
+        install_sh install PREFIX="$work/präfix"
     # A mistake gets one line that says what to do.
     refused relative_prefix 'give one that begins with /' install PREFIX=usr
     refused empty_prefix 'give one that begins with /' install PREFIX=
