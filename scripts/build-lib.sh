@@ -17,7 +17,8 @@ set -euo pipefail
 [ -n "${1:-}" ] || misused "say into which folder"
 out=$1
 variant=${2:-release}
-mkdir -p "$out/include"
+mkdir -p "$out/include" ||
+    die "choose a folder that can be written: make DIST=FOLDER CARGO_TARGET_DIR=FOLDER"
 out=$(cd "$out" && pwd)
 cd "$root"
 "$root/scripts/setup.sh" --check all

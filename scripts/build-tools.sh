@@ -5,11 +5,13 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ -n "${1:-}" ] || misused "say into which folder"
 out=$1
-mkdir -p "$out"
+mkdir -p "$out" || die "choose a folder that can be written: make tools DIST=FOLDER"
 out=$(cd "$out" && pwd)
 cd "$root"
 "$root/scripts/setup.sh" --check tools
-cargo build --quiet --release --package memoman-cli --package memoman-record \
+quiet=(--quiet)
+[ ! -t 2 ] || quiet=()
+cargo build "${quiet[@]}" --release --package memoman-cli --package memoman-record \
     --features memoman-cli/peers --target-dir "$target"
 cp "$target/release/memoman" "$target/release/libmemoman_record.so" "$work"
 strip --strip-unneeded "$work/memoman" "$work/libmemoman_record.so"

@@ -61,6 +61,7 @@ check same_library_as_with_the_full_PATH cmp "$folder/dist/libmemoman.so.0" dist
 # The folder is all there is: a tool that is not linked is not found, and said to be missing.
 expect perl_is_not_found 127 '' alone bash -c perl
 expect missing_linker_is_reported 2 'setup: binutils is missing: ' without ld built
+expect folder_that_cannot_be_made_is_reported 2 'make DIST=FOLDER' built DIST=Makefile/dist
 expect missing_tool_of_a_check_is_reported 1 'setup: valgrind is missing: ' \
     alone scripts/setup.sh --check wcet
 expect nothing_is_installed_without_apt_get 1 'setup: valgrind is missing: ' \

@@ -1,6 +1,6 @@
 // delete[] of a block from new, with an alignment.
 // expect-signal: SIGABRT
-// expect-stderr: memoman: freed by the wrong function: free, delete, delete[] or realloc: 0x
+// expect-stderr: memoman: freed by the wrong function: delete[] of a block from new: 0x
 // expect-stderr: block of 40 bytes allocated at SITE
 #include <cstdio>
 #include <new>

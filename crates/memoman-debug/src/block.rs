@@ -15,6 +15,7 @@
 //! quarantine. The rest survives until the memory is reused, so a late second free finds both
 //! sites.
 
+use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 
 use memoman_core::config::{QUANTUM, WORD};
@@ -103,6 +104,25 @@ pub enum Family {
     New = b'N',
     /// `new[]` and `delete[]`.
     NewArray = b'A',
+}
+
+impl Family {
+    /// The message when a function of this family frees a block of the other family `allocated`, a
+    /// record's byte.
+    const fn wrong_for(self, allocated: usize) -> &'static CStr {
+        const NEW: usize = Family::New as usize;
+        const NEW_ARRAY: usize = Family::NewArray as usize;
+        match (allocated, self) {
+            (NEW, Family::NewArray) => c"freed by the wrong function: delete[] of a block from new",
+            (NEW, _) => c"freed by the wrong function: free or realloc of a block from new",
+            (NEW_ARRAY, Family::New) => {
+                c"freed by the wrong function: delete of a block from new[]"
+            }
+            (NEW_ARRAY, _) => c"freed by the wrong function: free or realloc of a block from new[]",
+            (_, Family::New) => c"freed by the wrong function: delete of a block from malloc",
+            (_, _) => c"freed by the wrong function: delete[] of a block from malloc",
+        }
+    }
 }
 
 /// A function that frees or resizes a block, as its caller has named it: what is given must be as
@@ -319,8 +339,8 @@ impl Block {
         // SAFETY: the record may be read (see `Block`).
         unsafe {
             let family = (*self.record()).state & FAMILY;
-            if by.family.is_some_and(|by| by as usize != family) {
-                Some(Kind::Family)
+            if let Some(by) = by.family.filter(|&by| by as usize != family) {
+                Some(Kind::Family(by.wrong_for(family)))
             } else if by.size.is_some_and(|size| size != self.size()) {
                 Some(Kind::Size)
             } else if by

@@ -17,8 +17,8 @@ pub enum Kind {
     WriteAfterFree,
     /// The record before a block is overwritten: a far underflow, or a stray write.
     Record,
-    /// A function frees a block that a function of another family allocated.
-    Family,
+    /// A function frees a block that a function of another family allocated: the message names both.
+    Family(&'static CStr),
     /// The freeing call passes another size than was requested.
     Size,
     /// The freeing call passes another alignment than was requested.
@@ -89,7 +89,7 @@ impl Fault {
             Kind::Overflow => c"write past the end of the block (overflow)",
             Kind::WriteAfterFree => c"write after free",
             Kind::Record => c"debug record before the block overwritten",
-            Kind::Family => c"freed by the wrong function: free, delete, delete[] or realloc",
+            Kind::Family(message) => message,
             Kind::Size => c"freed with another size than requested",
             Kind::Alignment => c"freed with another alignment than requested",
             Kind::Broken(invariant) => invariant.name(),
