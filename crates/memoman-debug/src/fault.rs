@@ -17,7 +17,7 @@ pub enum Kind {
     WriteAfterFree,
     /// The record before a block is overwritten: a far underflow, or a stray write.
     Record,
-    /// A function frees a block that a function of another family allocated: the message names both.
+    /// A function frees a block that one of another family allocated; its message names both.
     Family(&'static CStr),
     /// The freeing call passes another size than was requested.
     Size,
