@@ -161,6 +161,7 @@ echo "install: memoman $version is in $destdir$prefix"
 
 # pkg-config quotes these for a shell, which does not read the output of $(pkg-config …) anew.
 if [[ $libdir$includedir == *[![:ascii:]]* ]]; then
+    # shellcheck disable=SC2016 # for another shell
     echo "install: pkg-config quotes the characters of $prefix that are not ASCII:" \
         'eval "cc program.c $(pkg-config --cflags --libs memoman)"'
 fi
