@@ -116,6 +116,7 @@ pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
     (
         "Tests thread heaps: the debug library serves all threads from one heap.",
         &[
+            "fork_chain.c",
             "thread_churn.c",
             "thread_generations.c",
             "handed_over.c",

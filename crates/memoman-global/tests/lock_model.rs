@@ -173,6 +173,7 @@ fn a_fork_refuses_and_never_delays() {
                 }
             });
             shared.lock.prefork();
+            shared.lock.closed();
             shared.lock.with(|| shared.heap.update());
             other.join().unwrap();
             shared.lock.with(|| shared.heap.update());
@@ -222,6 +223,23 @@ fn every_sleeper_wakes_after_the_fork() {
     });
 }
 
+/// The end of a fork leaves the wake to the lookout, which may be about to leave.
+#[test]
+fn the_lookout_wakes_the_sleepers() {
+    explore(Some(3), || {
+        let shared = shared();
+        shared.lock.prefork();
+        let lookout = spawn(&shared, |shared| shared.lock.look_out());
+        let sleeper = spawn(&shared, |shared| {
+            shared.lock.with(|| shared.heap.update());
+        });
+        shared.lock.postfork();
+        lookout.join().unwrap();
+        sleeper.join().unwrap();
+        shared.lock.with(|| shared.heap.assert_sound(1));
+    });
+}
+
 #[test]
 fn two_threads_fork() {
     explore(Some(3), || {
@@ -250,6 +268,7 @@ fn a_fork_wakes_every_sleeper() {
             })
         });
         shared.lock.prefork();
+        shared.lock.closed();
         assert!(shared.lock.is_nested());
         assert_eq!(shared.lock.try_with(|| ()), None);
         for other in others {

@@ -9,7 +9,8 @@
 //! WAITERS | STARVED   handed over: for a thread that has slept
 //! ```
 //! * A section that a fork refuses is given a moment before: in most programs the fork is over by
-//!   then. The wait is bounded, and once one thread has waited in vain, no other does.
+//!   then. The wait is bounded, and once one thread has waited in vain, no other does
+//!   (`lock_await.rs`).
 //! * A thread that finds the lock held tries a bounded number of times, then sleeps. A woken thread
 //!   competes with the others: no hand-over, hence no convoy, until it has lost several times.
 //! * The word is set together with its holder, so a signal handler that interrupts a section, and
@@ -27,6 +28,8 @@ use crate::system::sync::{
     AtomicBool, AtomicUsize, Futex, Mutex, Ordering, settle_child, spin_loop, this_thread,
 };
 
+#[path = "lock_await.rs"]
+mod awaiting;
 #[path = "lock_fork.rs"]
 mod fork;
 
@@ -47,14 +50,6 @@ const LOSSES: u32 = if cfg!(loom) { 1 } else { 4 };
 /// A held lock is tried this often before the thread sleeps: most sections are over before a thread
 /// could sleep and wake. The number is bounded, since spinning may keep the holder from running.
 const TRIES: u32 = if cfg!(loom) { 1 } else { 40 };
-/// How many nanoseconds a section waits for a fork before it is refused: twice as long after a wait
-/// that saw the fork's end, a quarter after one in vain, as when the forking thread waits for a
-/// mutex of a waiting one. (While the forking thread waits for those inside their heaps, the wait
-/// is repeated: sleeping threads leave them the processors.)
-const MOMENT: usize = 1_000_000;
-const MOMENT_LEAST: usize = 20_000;
-const MOMENT_MOST: usize = 4_000_000;
-const MOMENTS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 pub(crate) struct Lock {
     word: Futex,
@@ -71,8 +66,10 @@ pub(crate) struct Lock {
     /// Another thread held the lock, and is not in this process.
     #[cfg(feature = "announced-threads")]
     lost: AtomicBool,
-    /// Nanoseconds that the next thread waits, XOR [`MOMENT`]: an all-zero lock is new, and takes
-    /// no room in the library's file.
+    #[cfg(any(all(feature = "announced-threads", not(memoman_debug)), loom))]
+    lookout: awaiting::Lookout,
+    /// Nanoseconds that the next thread waits, XOR `MOMENT`: an all-zero lock is new, and takes no
+    /// room in the library's file.
     moment: AtomicUsize,
     /// [`Lock::mutex`] is in use.
     inherits: AtomicBool,
@@ -105,6 +102,8 @@ impl Lock {
             overdue: AtomicBool::new(false),
             #[cfg(feature = "announced-threads")]
             lost: AtomicBool::new(false),
+            #[cfg(any(all(feature = "announced-threads", not(memoman_debug)), loom))]
+            lookout: awaiting::Lookout::new(),
             moment: AtomicUsize::new(0),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
@@ -123,6 +122,8 @@ impl Lock {
             overdue: AtomicBool::new(false),
             #[cfg(feature = "announced-threads")]
             lost: AtomicBool::new(false),
+            #[cfg(any(all(feature = "announced-threads", not(memoman_debug)), loom))]
+            lookout: awaiting::Lookout::new(),
             moment: AtomicUsize::new(0),
             inherits: AtomicBool::new(false),
             mutex: Mutex::new(),
@@ -230,37 +231,6 @@ impl Lock {
         }
     }
 
-    /// Waits a moment for the end of another thread's fork. False if it is not over by then.
-    #[cold]
-    fn outlasts_fork(&self) -> bool {
-        settle_child();
-        for _ in 0..MOMENTS {
-            let word = self.word.load(Ordering::Relaxed);
-            if word & FORK == 0 {
-                return true;
-            }
-            if self.overdue.load(Ordering::Relaxed) {
-                return false;
-            }
-            if !self.is_marked(word) {
-                continue;
-            }
-            let moment = self.moment.load(Ordering::Relaxed) ^ MOMENT;
-            let over = self.word.wait_for(word | WAITERS, moment as u32);
-            if over {
-                // The next sleeper: the forking thread has woken one.
-                self.word.wake_one();
-            }
-            let moment = if over { 2 * moment } else { moment / 4 };
-            if over || !self.closing.load(Ordering::Relaxed) {
-                let moment = moment.clamp(MOMENT_LEAST, MOMENT_MOST);
-                self.moment.store(moment ^ MOMENT, Ordering::Relaxed);
-                self.overdue.store(!over, Ordering::Relaxed);
-            }
-        }
-        false
-    }
-
     /// Waits until the thread that has the lock has released it. False while another thread forks,
     /// and when a section of this thread has been interrupted. (To take the lock for that would
     /// have all threads that wait follow one after the other.)
@@ -329,14 +299,6 @@ impl Lock {
                 self.word.wait(marked);
                 slept = true;
             }
-        }
-    }
-
-    /// Sleeps until another thread's fork, with this word, may be over, and wakes the next sleeper.
-    fn sleep(&self, word: usize) {
-        if !settle_child() && self.is_marked(word) {
-            self.word.wait(word | WAITERS);
-            self.word.wake_one();
         }
     }
 

@@ -38,10 +38,9 @@ impl Lock {
         self.depth.store(1, Ordering::Relaxed);
         self.closing.store(true, Ordering::Relaxed);
         self.overdue.store(false, Ordering::Relaxed);
+        #[cfg(any(all(feature = "announced-threads", not(memoman_debug)), loom))]
+        self.lookout.note_fork();
         self.word.swap(me | FORK, Ordering::AcqRel);
-        // Every sleeper: a section is refused from here on. Also without WAITERS: the thread that
-        // the last release woke may not have run yet.
-        self.word.wake_all();
         if taken == Taken::Both || (mine && self.inherits.load(Ordering::Relaxed)) {
             // Locked above, or in the interrupted section. Other threads that lock it see FORK.
             // SAFETY: initialised; if a section without the mutex was interrupted, an error.
@@ -82,6 +81,10 @@ impl Lock {
     /// Every other thread is outside its heap: from here on they wait for a moment only.
     pub(crate) fn closed(&self) {
         self.closing.store(false, Ordering::Relaxed);
+        // Every sleeper: a section is refused now. (Not before, as they would take the processors
+        // from those inside.) Also without WAITERS: the thread that the last release woke may not
+        // have run yet.
+        self.word.wake_all();
     }
 
     /// The fork that this thread now completes is the only one in progress.
@@ -115,10 +118,18 @@ impl Lock {
         if self.inherits.load(Ordering::Relaxed) {
             // The first sleeper's priority may be the lowest.
             self.word.wake_all();
-        } else {
+        } else if self.wakes_at_end() {
             // One, and each the next: all at once would take the processor from this thread.
             self.word.wake_one();
         }
+    }
+
+    #[inline(always)]
+    fn wakes_at_end(&self) -> bool {
+        #[cfg(any(all(feature = "announced-threads", not(memoman_debug)), loom))]
+        return self.lookout.is_missing();
+        #[cfg(not(any(all(feature = "announced-threads", not(memoman_debug)), loom)))]
+        true
     }
 
     /// [`Lock::postfork`] in the child, whose only thread this is. `unsettled`: an interrupted
@@ -133,6 +144,8 @@ impl Lock {
         if unsettled {
             self.unsettled.store(true, Ordering::Relaxed);
         }
+        #[cfg(any(all(feature = "announced-threads", not(memoman_debug)), loom))]
+        self.lookout.forget();
         self.postfork();
     }
 
@@ -155,6 +168,8 @@ impl Lock {
     /// [lost](Lock::lose).
     #[cfg(feature = "announced-threads")]
     pub(crate) fn is_anothers_in_child(&self) -> bool {
+        #[cfg(not(memoman_debug))]
+        self.lookout.forget();
         if self.inherits.load(Ordering::Relaxed) {
             // SAFETY: no other thread exists.
             let works = unsafe { self.mutex.init() };

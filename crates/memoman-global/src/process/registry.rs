@@ -15,9 +15,11 @@ use crate::thread::heap::ThreadHeap;
 use crate::thread::{gate, idleness, lifetime};
 
 const SIZE: usize = size_of::<ThreadHeap>();
-/// How often a thread that forks spins for those inside their heaps. One that runs leaves within a
-/// microsecond; one that does not, since there are more threads than processors, may take seconds.
-const PATIENCE: u32 = 16;
+/// How often a thread that forks spins and sleeps for those inside their heaps: 2 to 4 ms. One that
+/// runs leaves within a microsecond. One that does not, since there are more threads than
+/// processors, gets a processor when the others sleep for the end of the fork, unless other
+/// programs have them: it then may take seconds.
+const PATIENCE: u32 = 56;
 
 /// The first heap's memory: static, so that a process with one thread maps none.
 struct First(UnsafeCell<MaybeUninit<ThreadHeap>>);

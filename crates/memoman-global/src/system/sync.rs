@@ -54,18 +54,13 @@ impl Futex {
         self.call(libc::FUTEX_WAIT, value as u32, None);
     }
 
-    /// [`Futex::wait`] for so many nanoseconds at most. False if they have passed, and if the
-    /// system refuses.
+    /// [`Futex::wait`] for so many nanoseconds at most. False if they have passed.
     pub(crate) fn wait_for(&self, value: usize, nanoseconds: u32) -> bool {
         let time = libc::timespec {
             tv_sec: 0,
             tv_nsec: nanoseconds as libc::c_long,
         };
-        // An error after a signal, and when the word has another value, is not the end of the time.
-        matches!(
-            self.call(libc::FUTEX_WAIT, value as u32, Some(&time)),
-            0 | libc::EINTR | libc::EAGAIN
-        )
+        self.call(libc::FUTEX_WAIT, value as u32, Some(&time)) != libc::ETIMEDOUT
     }
 
     pub(crate) fn wake_one(&self) {

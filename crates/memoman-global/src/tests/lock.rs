@@ -134,6 +134,7 @@ fn a_fork_wakes_the_sleepers() {
         thread::sleep(std::time::Duration::from_millis(100));
         // As in a signal handler that has interrupted the section.
         lock.prefork();
+        lock.closed();
         for sleeper in sleepers {
             sleeper.join().unwrap();
         }
@@ -141,6 +142,37 @@ fn a_fork_wakes_the_sleepers() {
         lock.postfork();
         lock.put_back(taken);
         assert_eq!(lock.with(|| 1), 1);
+    }
+}
+
+/// A wake that is not the fork's end, by a signal, ends no wait and wakes no other thread: else it
+/// would go round among those that wait until none of them waits any more.
+#[test]
+#[cfg(all(target_os = "linux", feature = "announced-threads", not(memoman_debug)))]
+fn a_signal_does_not_have_threads_wait_in_vain() {
+    use std::os::unix::thread::JoinHandleExt;
+    use std::time::Duration;
+
+    extern "C" fn nothing(_: libc::c_int) {}
+    let lock = new();
+    // SAFETY: a handler that does nothing.
+    unsafe { libc::signal(libc::SIGUSR2, nothing as *const () as libc::sighandler_t) };
+    // The forking thread waits for those inside their heaps: so the wait of others is repeated.
+    lock.prefork();
+    let waiting: Vec<_> = (0..4)
+        .map(|_| thread::spawn(|| lock.try_with(|| 1)))
+        .collect();
+    for _ in 0..5 {
+        thread::sleep(Duration::from_millis(4));
+        for one in &waiting {
+            // SAFETY: not joined yet.
+            unsafe { libc::pthread_kill(one.as_pthread_t(), libc::SIGUSR2) };
+        }
+    }
+    lock.closed();
+    lock.postfork();
+    for one in waiting {
+        assert_eq!(one.join().unwrap(), Some(1));
     }
 }
 
