@@ -116,6 +116,7 @@ impl Gated {
     fn be_forking(&self, fence: impl Fn(), waits: bool, meanwhile: impl FnOnce()) {
         self.lock.prefork();
         self.shut(gate::FORK, fence, waits);
+        self.lock.closed();
         // The kernel copies the heap.
         self.work();
         meanwhile();
@@ -140,6 +141,7 @@ impl Gated {
             }
             thread::yield_now();
         };
+        self.lock.closed();
         copies(whole);
         self.gate.take_along();
         self.gate.open(gate::FORK);
@@ -325,6 +327,7 @@ fn what_is_put_aside_comes_out_after_the_fork() {
             thread::spawn(move || later.free(index))
         });
         later.lock.prefork();
+        later.lock.closed();
         later.lock.postfork();
         let mut found = later.settle();
         let at_once = others.map(|other| usize::from(other.join().unwrap()));
@@ -407,6 +410,7 @@ fn notices_a_list_that_is_emptied_too_early() {
             thread::spawn(move || later.free(0))
         };
         later.lock.prefork();
+        later.lock.closed();
         let found = later.settle();
         later.lock.postfork();
         let at_once = other.join().unwrap();

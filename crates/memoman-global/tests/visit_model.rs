@@ -192,6 +192,7 @@ impl Process {
                 thread::yield_now();
             }
         }
+        self.lock.closed();
         let behind = self.gate.is_left_behind();
         if !behind {
             // The kernel copies the heap, and the child goes on with it.
