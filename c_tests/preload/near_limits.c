@@ -1,9 +1,12 @@
 // What the heap keeps for later requests does not make the program's own calls fail near a limit:
 // of addresses (RLIMIT_AS, set after the start), for mmap, a thread's stack and an aligned block;
-// and of the table of mappings, for mmap and mprotect.
+// of the table of mappings, for mmap and mprotect; and of locked memory (RLIMIT_MEMLOCK), which
+// mlockall compares with all addresses.
 #include "check.h"
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 enum { BYTES = 5 << 20, LIVE = 4, MARGIN = 6 << 20 };
 
@@ -101,8 +104,37 @@ static void table(void) {
     passed("mprotect_near_the_limit_of_mappings");
 }
 
+/* In a child without root's privilege to exceed the limit. */
+static void locked(void) {
+    const char *name = "mlockall_near_the_limit_of_locked_memory";
+    enum { DONE, REFUSED, NOT_KEPT, FORBIDDEN };
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    limit.rlim_cur = mapped() + MARGIN;
+    if (limit.rlim_cur > limit.rlim_max) limit.rlim_cur = limit.rlim_max;
+    bool permits = limit.rlim_cur > mapped() + (MARGIN >> 3);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (!permits || setrlimit(RLIMIT_MEMLOCK, &limit) != 0) _exit(FORBIDDEN);
+        if (geteuid() == 0 && setuid(65534) != 0) _exit(FORBIDDEN);
+        warm();
+        if (mapped() <= limit.rlim_cur) _exit(NOT_KEPT);
+        _exit(mlockall(MCL_CURRENT) == 0 ? DONE : REFUSED);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    if (WEXITSTATUS(status) == FORBIDDEN) {
+        skipped(name, "this user may not lock as much");
+        return;
+    }
+    CHECK(WEXITSTATUS(status) == DONE);
+    passed(name);
+}
+
 int main(void) {
     alarm(100);
+    locked();
     addresses();
     table();
     return 0;

@@ -131,5 +131,10 @@ pub unsafe extern "C" fn mlock2(start: *const c_void, bytes: usize, flags: libc:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mlockall(flags: c_int) -> c_int {
     memoman_global::note_locked_pages();
-    next!(MLOCKALL: fn(c_int), flags; libc::SYS_mlockall, c_long::from(flags))
+    let lock = || next!(MLOCKALL: fn(c_int), flags; libc::SYS_mlockall, c_long::from(flags));
+    let result = lock();
+    if result != 0 && is_worth_repeating() {
+        return lock();
+    }
+    result
 }
