@@ -427,6 +427,9 @@ unsafe fn grow(
     };
     spares::count_wanted(bytes - mapping.bytes);
     spares::count_resized(mapping.bytes, moved.bytes);
+    if cfg!(feature = "late-checks") {
+        spares::release_beyond_limit();
+    }
     // If there is no memory for the word either, the block can be used all the same; its free is
     // reported as that of a foreign pointer.
     if map::prepare_moved(moved.start) {

@@ -1,7 +1,7 @@
 //! Mappings kept for the next large blocks, and how many bytes of them.
 //!
 //! The bytes kept are the least of
-//! * what, with the live blocks, makes up four thirds of the most that was live at one time
+//! * what, with the live blocks, makes up nine eighths of the most that was live at one time
 //!   recently: so no program takes much more memory than at its peak;
 //! * what has been worth keeping: [`WORTH_FIRST`], then at least [`KEPT_LEAST`], at least doubled
 //!   by each request that needs no more pages than a mapping had that shortly before was returned,
@@ -57,9 +57,9 @@ const _: () = assert!(GONE_LEAST >= UNIT);
 const GAP: usize = if cfg!(windows) { 0 } else { memory::PAGE };
 /// So many blocks have gaps, each of which takes an entry of the system's table of mappings.
 const GAPS_MOST: usize = 64;
-/// This part of the peak may be kept beyond it, so that each of the live blocks can have a mapping
+/// This part of the peak may be kept beyond it, so that some of the live blocks can have a mapping
 /// as long as the longest of them needs.
-const BEYOND_PEAK: usize = 3;
+const BEYOND_PEAK: usize = 8;
 /// The least and the most bytes of a span.
 const SPAN_LEAST: usize = 128 << 20;
 const SPAN_MOST: usize = 1 << 30;
