@@ -264,7 +264,7 @@ fn every_class_with_room_has_its_turn_with_half_of_its_blocks() {
     for round in 0..2 {
         for expected in turns {
             // SAFETY: the bed's cache, which only the bed uses.
-            let (class, half) = unsafe { Cache::next_to_shrink(&mut *bed.cache) };
+            let (class, half) = unsafe { Cache::next_to_shrink(&mut *bed.cache, 0) };
             assert_eq!(class, expected, "round {round}");
             assert_eq!(half, if class == CLASS { 2 } else { 0 });
         }
@@ -273,7 +273,7 @@ fn every_class_with_room_has_its_turn_with_half_of_its_blocks() {
     let mut bed = Bed::with_room(1, 1);
     for _ in 0..2 {
         // SAFETY: the bed's cache, which only the bed uses.
-        let turn = unsafe { Cache::next_to_shrink(&mut *bed.cache) };
+        let turn = unsafe { Cache::next_to_shrink(&mut *bed.cache, 0) };
         assert_eq!(turn, (CLASS, 0));
     }
     assert!(bed.put(0) && bed.takes(0));

@@ -312,7 +312,7 @@ fn a_block_that_is_not_small_is_cached_where_there_is_room() {
 
 #[test]
 fn what_a_class_has_too_much_of_ages_into_the_core() {
-    let (bed, _) = Bed::full(300);
+    let (bed, _) = Bed::full(130);
     let live = bed.live();
     // SAFETY: the bed's heap, which only the bed uses.
     let age = || unsafe { ThreadHeap::age(bed.heap) };
@@ -321,8 +321,8 @@ fn what_a_class_has_too_much_of_ages_into_the_core() {
     assert_eq!(turn().iter().sum::<usize>(), 0);
     // Half, and at most 64 blocks at a time.
     assert_eq!(turn().iter().sum::<usize>(), 64);
-    assert_eq!((bed.cached(), bed.live()), (236, live - 64));
-    while bed.cached() > 64 {
+    assert_eq!((bed.cached(), bed.live()), (66, live - 64));
+    while bed.cached() > 32 {
         turn();
     }
     let cached = bed.cached();

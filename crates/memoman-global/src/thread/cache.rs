@@ -400,13 +400,17 @@ impl Cache {
         class
     }
 
-    /// The next class with room in turn, and half the number of its blocks.
-    pub(crate) unsafe fn next_to_shrink(this: *mut Cache) -> (usize, usize) {
+    /// The next class with room in turn, and half the number of its blocks: 0 if they have fewer
+    /// bytes than `least`.
+    #[inline(always)]
+    pub(crate) unsafe fn next_to_shrink(this: *mut Cache, least: usize) -> (usize, usize) {
         // SAFETY: the cache is this thread's (caller).
         unsafe {
             let class = Cache::next_open(this, usize::from((*this).cursor));
             (*this).cursor = class as u16;
-            (class, Cache::count(this, class).div_ceil(2))
+            let count = Cache::count(this, class);
+            let is_enough = least == 0 || count * bytes_of(class) >= least;
+            (class, if is_enough { count.div_ceil(2) } else { 0 })
         }
     }
 
@@ -444,10 +448,10 @@ impl Cache {
         }
     }
 
-    /// Bytes (headers included) and number of the cached blocks.
-    pub(crate) unsafe fn contents(this: *mut Cache) -> (usize, usize) {
-        let (mut bytes, mut blocks) = (0, 0);
-        // (A class without room has no block.)
+    /// Calls `f` with each class that has room, and the number of its blocks. (A class without room
+    /// has none.)
+    #[inline(always)]
+    pub(crate) unsafe fn each_open(this: *mut Cache, mut f: impl FnMut(usize, usize)) {
         // SAFETY: the cache is this thread's (caller).
         for (word, &open) in unsafe { (*this).open }.iter().enumerate() {
             let mut open = open;
@@ -455,42 +459,8 @@ impl Cache {
                 let class = word * 64 + open.trailing_zeros() as usize;
                 open &= open - 1;
                 // SAFETY: the cache is this thread's (caller), and has the class.
-                let count = unsafe { Cache::count(this, class) };
-                bytes += bytes_of(class) * count;
-                blocks += count;
+                f(class, unsafe { Cache::count(this, class) });
             }
         }
-        (bytes, blocks)
-    }
-
-    /// Every class holds as many blocks as it counts, each marked, and `is_sound` for its class.
-    pub(crate) unsafe fn is_sound(
-        this: *mut Cache,
-        is_sound: impl Fn(NonNull<u8>, usize) -> bool,
-    ) -> bool {
-        for class in 0..CLASSES {
-            // SAFETY: this thread's cache (caller); a link is followed only from a block with its
-            // mark.
-            unsafe {
-                let mut next = (*Cache::class(this, class)).head;
-                for _ in 0..Cache::count(this, class) {
-                    let Some(block) = NonNull::new(next) else {
-                        return false;
-                    };
-                    // `is_sound` comes first: it reads nothing outside the heap.
-                    if !is_sound(block, class) || !Cache::has_mark(this, block) {
-                        return false;
-                    }
-                    let Some(link) = Cache::link(this, words(block).read()) else {
-                        return false;
-                    };
-                    next = link;
-                }
-                if !next.is_null() {
-                    return false;
-                }
-            }
-        }
-        true
     }
 }

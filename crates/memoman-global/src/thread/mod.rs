@@ -11,6 +11,7 @@
 //! | `heap.rs` | the heap: an instance of the core, with the cache in front and the inbox beside it |
 //! | `turned_away.rs` | blocks that go from the cache to the core, or for which it has no room |
 //! | `cache.rs` | freed blocks by size, for the next malloc |
+//! | `cache_walks.rs` | its contents, and whether it is sound |
 //! | `chains.rs` | blocks of other heaps into their inboxes, and out of the own one |
 //! | `outbox.rs` | freed blocks of other heaps, until they go there |
 //! | `inbox.rs` | blocks freed by other threads |
@@ -20,6 +21,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod cache;
+pub(crate) mod cache_walks;
 pub(crate) mod calls;
 pub(crate) mod chains;
 pub(crate) mod entry;

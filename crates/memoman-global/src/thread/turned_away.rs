@@ -8,6 +8,12 @@ use crate::thread::heap::{GIVEN_AT_ONCE, ThreadHeap};
 
 /// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
 const DRAIN_PAUSE: u8 = 15;
+/// The part of what a heap has in use, cached blocks included, that its cache may have when it
+/// ages, and so many bytes more.
+#[cfg(feature = "late-checks")]
+const CACHED_PART: usize = 16;
+#[cfg(feature = "late-checks")]
+const CACHED_LEAST: usize = 16 << 10;
 /// Classes that age at once.
 const AGED_AT_ONCE: usize = 8;
 
@@ -77,7 +83,6 @@ impl ThreadHeap {
     /// Moves up to [`GIVEN_AT_ONCE`] cached blocks to the core, half of each class in turn, and
     /// returns how many. Returns the first misuse it finds as an error.
     pub(crate) unsafe fn drain(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
-        let mut drained = 0;
         // SAFETY: the caller is in the heap.
         unsafe {
             if (*heap).cache.pause > 0 {
@@ -86,16 +91,7 @@ impl ThreadHeap {
             }
         }
         // SAFETY: the caller is in the heap.
-        for _ in 0..unsafe { Cache::open_classes(ThreadHeap::cache(heap)) } {
-            if drained == GIVEN_AT_ONCE {
-                break;
-            }
-            // SAFETY: the caller is in the heap.
-            unsafe {
-                let (class, half) = Cache::next_to_shrink(ThreadHeap::cache(heap));
-                drained += ThreadHeap::shrink(heap, class, half.min(GIVEN_AT_ONCE - drained))?;
-            }
-        }
+        let drained = unsafe { ThreadHeap::shrink_classes(heap, 0)? };
         // SAFETY: the caller is in the heap.
         unsafe {
             // A surplus pool ends a drain early; that says nothing about the cache.
@@ -106,10 +102,42 @@ impl ThreadHeap {
         Ok(drained)
     }
 
+    /// Moves up to [`GIVEN_AT_ONCE`] blocks to the core: half of each class of at least so many
+    /// bytes, in turn.
+    #[inline(always)]
+    unsafe fn shrink_classes(
+        heap: *mut ThreadHeap,
+        least: usize,
+    ) -> Result<usize, (Misuse, *const u8)> {
+        let mut given = 0;
+        // SAFETY: the caller is in the heap.
+        for _ in 0..unsafe { Cache::open_classes(ThreadHeap::cache(heap)) } {
+            if given == GIVEN_AT_ONCE {
+                break;
+            }
+            // SAFETY: the caller is in the heap.
+            unsafe {
+                let (class, half) = Cache::next_to_shrink(ThreadHeap::cache(heap), least);
+                given += ThreadHeap::shrink(heap, class, half.min(GIVEN_AT_ONCE - given))?;
+            }
+        }
+        Ok(given)
+    }
+
     /// Moves half of the blocks of each of the next classes to the core, unless `malloc` has found
-    /// the class empty since it was their turn: at most [`GIVEN_AT_ONCE`] blocks.
+    /// the class empty since it was their turn: at most [`GIVEN_AT_ONCE`] blocks. In the shim,
+    /// those of the classes with the most bytes, while the cache has more than [`CACHED_PART`].
     #[inline(never)]
     pub(crate) unsafe fn age(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
+        // SAFETY: the caller is in the heap.
+        #[cfg(feature = "late-checks")]
+        unsafe {
+            let cache = ThreadHeap::cache(heap);
+            let most = ThreadHeap::tlsf(heap).used_bytes() / CACHED_PART + CACHED_LEAST;
+            if Cache::contents(cache).0 > most {
+                return ThreadHeap::shrink_classes(heap, Cache::most_bytes(cache) / 2);
+            }
+        }
         let mut given = 0;
         for _ in 0..AGED_AT_ONCE {
             // SAFETY: the caller is in the heap.
