@@ -61,9 +61,9 @@ int main(void) {
 
     size_t before = resident();
     for (int i = 0; i < 500; i++) {
-        small[i] = calloc(1, 140000 + (size_t)i * 300);
-        CHECK(small[i] && small[i][70000] == 0);
-        small[i][70000] = 1;
+        small[i] = calloc(1, 66000 + (size_t)i * 450);
+        CHECK(small[i] && small[i][33000] == 0);
+        small[i][33000] = 1;
     }
     CHECK(resident() < before + (8 << 20));
     for (int i = 0; i < 500; i++) free(small[i]);

@@ -131,7 +131,7 @@ unsafe fn allocate_large(
 
 /// A zeroed block of more bytes gets a mapping of its own: the pages of a fresh one need no
 /// clearing, and those that the program does not touch take no memory.
-const ZEROED_MAX: usize = REQUEST_MAX / 2;
+const ZEROED_MAX: usize = REQUEST_MAX / 4;
 
 /// `calloc`: as [`malloc`], all bytes zero; a product beyond the address space is refused with
 /// ENOMEM.
