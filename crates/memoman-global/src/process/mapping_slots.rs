@@ -161,6 +161,15 @@ impl Slots {
         None
     }
 
+    /// One has fewer bytes. O(slots).
+    #[cfg(any(feature = "late-checks", test))]
+    pub(crate) fn any_below(&self, bytes: usize) -> bool {
+        let least = 1..bytes;
+        self.used()
+            .iter()
+            .any(|slot| least.contains(&unpack(slot.load(Ordering::Relaxed)).bytes))
+    }
+
     /// The number of slots.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()

@@ -9,6 +9,9 @@
 //!   few times only; one that frees its data once, or outgrows it, does not keep it;
 //! * [`IDLE_MOST`] more than the live blocks, and [`KEPT_MOST`].
 //!
+//! In the shim, addresses of mappings are kept beyond that, without memory
+//! (`process/mapping_cleared.rs`).
+//!
 //! No mapping of more than [`ONE_MOST`] is kept, and a new region takes the place of kept ones: a
 //! program whose small blocks grow where its large ones were takes no more than it needs.
 //!
@@ -20,138 +23,31 @@ use core::ptr;
 
 use crate::process::heap;
 use crate::process::map::{self, UNIT};
+#[cfg(feature = "late-checks")]
+use crate::process::mapping_cleared as cleared;
 use crate::process::mapping_marks as marks;
+#[cfg(feature = "late-checks")]
+use crate::process::mapping_room::WORTH_MOST;
+#[cfg(feature = "late-checks")]
+pub(crate) use crate::process::mapping_room::any_block;
+use crate::process::mapping_room::{KEPT_MOST, ROOM, add, blocks, get};
+pub(crate) use crate::process::mapping_room::{
+    count_block, count_freed, count_mapped, count_resized, crowded, gap, published,
+};
 use crate::process::mapping_slots::{BYTES_MOST, Slots};
 use crate::process::mapping_word::{Mapping, Use};
 use crate::system::memory;
-use crate::system::sync::{AtomicUsize, Ordering};
+use crate::system::sync::Ordering;
 
-const KEPT_LEAST: usize = 2 << 20;
-/// In the shim, the first mappings go: a use after free of a block that is not needed again faults.
-const WORTH_FIRST: usize = if cfg!(feature = "late-checks") {
-    0
-} else {
-    KEPT_LEAST
-};
-const KEPT_MOST: usize = if BYTES_MOST < 96 << 20 {
-    BYTES_MOST
-} else {
-    96 << 20
-};
-/// More than the live blocks. So a program that has freed what it had, and sleeps, keeps little.
-const IDLE_MOST: usize = (32 << 20) + (128 << 10);
 pub(crate) const ONE_MOST: usize = 32 << 20;
 /// The least bytes of a mapping of which only a part is kept.
 const KEPT_PART_LEAST: usize = 256 << 10;
-/// The most blocks with a mapping of their own, in threads that allocate at the same time one more
-/// each. Linux's table has 65,530 entries a process.
-const BLOCKS_MOST: usize = 28 << 10;
 /// Smaller mappings that one call gives back in favour of a larger one.
 const EVICTED_MOST: usize = 4;
 /// The least bytes that are cut off a mapping.
 const GONE_LEAST: usize = 64 << 10;
 const _: () = assert!(GONE_LEAST >= UNIT);
-/// Addresses left unmapped behind a new mapping, while there are few blocks: it can be made longer
-/// there, and its pieces become one again without a neighbour of another origin, of which the
-/// system could not make one that is longer.
-const GAP: usize = if cfg!(windows) { 0 } else { memory::PAGE };
-/// So many blocks have gaps, each of which takes an entry of the system's table of mappings.
-const GAPS_MOST: usize = 64;
-/// This part of the peak may be kept beyond it, so that some of the live blocks can have a mapping
-/// as long as the longest of them needs.
-const BEYOND_PEAK: usize = 8;
-/// The least and the most bytes of a span.
-const SPAN_LEAST: usize = 128 << 20;
-const SPAN_MOST: usize = 1 << 30;
-
 static SLOTS: Slots = Slots::new();
-static ROOM: Room = Room {
-    requested: AtomicUsize::new(0),
-    allocated: AtomicUsize::new(0),
-    freed: AtomicUsize::new(0),
-    live: AtomicUsize::new(0),
-    recent: AtomicUsize::new(0),
-    before: AtomicUsize::new(0),
-    worth: AtomicUsize::new(0),
-    given_back: AtomicUsize::new(0),
-    mapped: AtomicUsize::new(0),
-    resized: AtomicUsize::new(0),
-    peak: AtomicUsize::new(0),
-};
-
-/// What decides on keeping. All Relaxed: a value that is late by another thread's step keeps a
-/// mapping more or less. What each call reads lies in one cache line.
-#[repr(C, align(64))]
-struct Room {
-    /// Bytes requested in this span.
-    requested: AtomicUsize,
-    /// Blocks allocated and freed since the process began.
-    allocated: AtomicUsize,
-    freed: AtomicUsize,
-    /// Bytes of live blocks.
-    live: AtomicUsize,
-    /// The most bytes live in this span, and in the one before.
-    recent: AtomicUsize,
-    before: AtomicUsize,
-    /// Bytes that have been worth keeping, beyond [`WORTH_FIRST`]: all-zero, this takes no room in
-    /// the library's file.
-    worth: AtomicUsize,
-    /// Bytes of the largest mapping returned since one was mapped that it could have served.
-    given_back: AtomicUsize,
-    /// Those of the bytes requested that no spare has served.
-    mapped: AtomicUsize,
-    /// Blocks resized since the process began.
-    resized: AtomicUsize,
-    /// The most bytes live since the process began.
-    peak: AtomicUsize,
-}
-
-fn get(value: &AtomicUsize) -> usize {
-    value.load(Ordering::Relaxed)
-}
-
-fn add(value: &AtomicUsize, bytes: usize) -> usize {
-    value
-        .fetch_add(bytes, Ordering::Relaxed)
-        .wrapping_add(bytes)
-}
-
-impl Room {
-    fn recent_peak(&self) -> usize {
-        get(&self.recent).max(get(&self.before))
-    }
-
-    fn worth(&self) -> usize {
-        get(&self.worth) + WORTH_FIRST
-    }
-
-    /// Bytes that may be kept.
-    fn to_keep(&self) -> usize {
-        let peak = self.recent_peak();
-        let live = get(&self.live);
-        let below_peak = (peak + peak / BEYOND_PEAK).saturating_sub(live);
-        let beside_live = live.saturating_add(IDLE_MOST).min(KEPT_MOST);
-        below_peak.min(self.worth()).min(beside_live)
-    }
-
-    /// Bytes requested before the peak is taken anew.
-    fn span(&self) -> usize {
-        self.recent_peak()
-            .saturating_mul(8)
-            .clamp(SPAN_LEAST, SPAN_MOST)
-    }
-
-    /// Ends a span in which so many bytes were requested.
-    fn turn(&self, requested: usize) {
-        let set = |value: &AtomicUsize, to| value.swap(to, Ordering::Relaxed);
-        set(&self.before, set(&self.recent, get(&self.live)));
-        set(&self.given_back, 0);
-        let reused = requested.saturating_sub(set(&self.mapped, 0));
-        let worth = reused.max(KEPT_LEAST) - WORTH_FIRST;
-        self.worth.fetch_min(worth, Ordering::Relaxed);
-    }
-}
-
 /// The figures of the large blocks: exact while no other thread allocates or frees one.
 pub(crate) struct Figures {
     /// Live blocks.
@@ -166,16 +62,6 @@ pub(crate) struct Figures {
     pub(crate) allocations: usize,
 }
 
-/// The words of the large blocks' live bytes and of the numbers allocated and freed, for readers
-/// outside.
-pub(crate) const fn published() -> [*const usize; 3] {
-    [
-        (&raw const ROOM.live).cast(),
-        (&raw const ROOM.allocated).cast(),
-        (&raw const ROOM.freed).cast(),
-    ]
-}
-
 pub(crate) fn figures() -> Figures {
     let allocated = get(&ROOM.allocated);
     Figures {
@@ -184,57 +70,6 @@ pub(crate) fn figures() -> Figures {
         kept: SLOTS.contents().1,
         peak: get(&ROOM.peak),
         allocations: allocated.wrapping_add(get(&ROOM.resized)),
-    }
-}
-
-/// Counts a block of so many bytes.
-pub(crate) fn count_block(bytes: usize) {
-    add(&ROOM.allocated, 1);
-    count_live(bytes);
-}
-
-/// So many blocks have mappings that the next large one gets none: each may take an entry of its
-/// own in the system's table of mappings, and the program needs entries too.
-pub(crate) fn crowded() -> bool {
-    blocks(get(&ROOM.allocated)) >= BLOCKS_MOST
-}
-
-/// There is a large block.
-#[cfg(feature = "late-checks")]
-pub(crate) fn any_block() -> bool {
-    get(&ROOM.live) > 0
-}
-
-/// The gap behind a new mapping.
-pub(crate) fn gap() -> usize {
-    let useful = get(&ROOM.worth) > 0 && blocks(get(&ROOM.allocated)) < GAPS_MOST;
-    if useful { GAP } else { 0 }
-}
-
-/// Live blocks, from the number allocated that was read before: other threads may have freed more
-/// since.
-fn blocks(allocated: usize) -> usize {
-    let live = allocated.wrapping_sub(get(&ROOM.freed));
-    live.cast_signed().max(0) as usize
-}
-
-/// Counts a block that goes.
-pub(crate) fn count_freed(bytes: usize) {
-    add(&ROOM.freed, 1);
-    ROOM.live.fetch_sub(bytes, Ordering::Relaxed);
-}
-
-/// Counts a block that realloc has resized.
-pub(crate) fn count_resized(from: usize, to: usize) {
-    add(&ROOM.resized, 1);
-    count_live(to.wrapping_sub(from));
-}
-
-fn count_live(change: usize) {
-    let live = add(&ROOM.live, change);
-    if live > get(&ROOM.recent) {
-        ROOM.recent.fetch_max(live, Ordering::Relaxed);
-        ROOM.peak.fetch_max(live, Ordering::Relaxed);
     }
 }
 
@@ -262,25 +97,68 @@ pub(crate) fn count_wanted(bytes: usize) {
 fn end_span(requested: usize) {
     ROOM.turn(requested);
     release_above(ROOM.to_keep());
-    heap::age();
-}
-
-/// Counts a block for which no mapping was kept: if one given back before could have served it,
-/// more is worth keeping.
-pub(crate) fn count_mapped(bytes: usize) {
-    add(&ROOM.mapped, bytes);
-    if get(&ROOM.given_back) >= bytes {
-        ROOM.given_back.store(0, Ordering::Relaxed);
-        let worth = ROOM.worth();
-        if worth < KEPT_MOST {
-            add(&ROOM.worth, worth.max(bytes).max(KEPT_LEAST));
-        }
+    #[cfg(feature = "late-checks")]
+    if cleared::end_span() {
+        release_cleared();
     }
+    heap::age();
 }
 
 /// Unmaps every spare. True if there was one.
 pub(crate) fn release() -> bool {
+    #[cfg(feature = "late-checks")]
+    if release_cleared() {
+        release_above(0);
+        return true;
+    }
     release_above(0)
+}
+
+/// Unmaps every spare without memory. True if there was one.
+#[cfg(feature = "late-checks")]
+fn release_cleared() -> bool {
+    let mut any = false;
+    for _ in 0..cleared::most() {
+        let Some(mapping) = cleared::take_any() else {
+            break;
+        };
+        // SAFETY: taken out, so it is this thread's, and no block.
+        any |= unsafe { give_back(mapping) };
+    }
+    any
+}
+
+/// Releases the pages of a mapping and keeps its addresses, if so many bytes have been worth
+/// keeping. False if the mapping is still this thread's.
+///
+/// # Safety
+/// The duties of [`retire`].
+unsafe fn clear(mapping: Mapping) -> bool {
+    #[cfg(feature = "late-checks")]
+    {
+        let kept = SLOTS.contents().1 + cleared::bytes() + mapping.bytes;
+        let is_beyond = kept > ROOM.worth().min(WORTH_MOST);
+        let shorter = || cleared::take_below(mapping.bytes);
+        // SAFETY: the duties of the caller; what is taken out or left over is this thread's.
+        return unsafe {
+            if is_beyond && !shorter().is_some_and(|other| give_back(other)) {
+                return false;
+            }
+            match cleared::keep(mapping) {
+                Err(other) if other == mapping => false,
+                Err(other) => {
+                    give_back(other);
+                    true
+                }
+                Ok(()) => true,
+            }
+        };
+    }
+    #[cfg(not(feature = "late-checks"))]
+    {
+        let _ = mapping;
+        false
+    }
 }
 
 /// Unmaps spares of so many bytes, and the rest of the last one, as a region takes their place.
@@ -303,7 +181,7 @@ fn release_above(most: usize) -> bool {
         // SAFETY: taken out, so it is this thread's, and no block.
         unsafe {
             marks::test(mapping);
-            if !give_back(mapping) {
+            if (most == 0 || !clear(mapping)) && !give_back(mapping) {
                 // It comes back, without memory.
                 least = mapping.bytes + 1;
             }
@@ -341,6 +219,21 @@ pub(crate) fn take(bytes: usize, or_less: Option<usize>, align: usize) -> Option
     let word = map::owner_outlined(mapping.start);
     let clean = Mapping::of_word(word, mapping.start) == Some((mapping, Use::Spare(true)));
     Some((mapping, clean))
+}
+
+/// [`take`], in the shim one without memory rather than less than `bytes`.
+pub(crate) fn take_for_request(
+    bytes: usize,
+    or_less: Option<usize>,
+    align: usize,
+) -> Option<(Mapping, bool)> {
+    #[cfg(feature = "late-checks")]
+    if let Some(found) =
+        take(bytes, None, align).or_else(|| Some((cleared::take(bytes, align)?, true)))
+    {
+        return Some(found);
+    }
+    take(bytes, or_less, align)
 }
 
 /// Takes the mapping that begins where this one ends, if it has `bytes`, and removes its word.
@@ -389,7 +282,7 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
             let Some(least) = SLOTS.take(0, None) else {
                 break;
             };
-            if least.bytes >= mapping.bytes {
+            if least.bytes >= mapping.bytes || is_as_useful(least, mapping, room) {
                 if let Some(other) = SLOTS.put(least) {
                     marks::test(other);
                     give_back(other);
@@ -409,7 +302,9 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
             room &= !(memory::page_size() - 1);
         }
         if room < KEPT_PART_LEAST.min(mapping.bytes) || !map::prepare(mapping.start, 1) {
-            give_back(mapping);
+            if !clear(mapping) {
+                give_back(mapping);
+            }
             return;
         }
         if room < mapping.bytes {
@@ -435,6 +330,22 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
         if let Some(other) = keep(mapping, false) {
             give_back(other);
         }
+    }
+}
+
+/// Nothing longer could be kept in the place of this spare, the least one, than a part as long of
+/// the mapping that is to be kept. (The library has no room for this test.)
+fn is_as_useful(least: Mapping, mapping: Mapping, room: usize) -> bool {
+    #[cfg(feature = "late-checks")]
+    {
+        room < KEPT_PART_LEAST
+            && room + least.bytes < mapping.bytes
+            && !SLOTS.any_below(mapping.bytes)
+    }
+    #[cfg(not(feature = "late-checks"))]
+    {
+        let _ = (least, mapping, room);
+        false
     }
 }
 

@@ -10,8 +10,10 @@
 //! | `supply.rs` | memory for a request that the thread's heap cannot serve |
 //! | `mapping.rs` | large blocks: each a mapping of its own |
 //! | `mapping_spares.rs` | mappings kept for the next large blocks, figures of the large blocks |
+//! | `mapping_room.rs` | what decides on keeping, counts of the large blocks |
 //! | `mapping_slots.rs` | their places, and which thread gets one |
 //! | `mapping_changed.rs` | those of which the program has changed pages |
+//! | `mapping_cleared.rs` | those without memory |
 //! | `mapping_end.rs` | the bytes after a large block's request, which an overflow damages |
 //! | `mapping_marks.rs` | their marks, which a write after free damages |
 //! | `mapping_word.rs` | a large block's word in the map |
@@ -57,10 +59,14 @@ pub(crate) mod map;
 pub(crate) mod mapping;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_changed;
+#[cfg(all(feature = "late-checks", not(memoman_debug)))]
+pub(crate) mod mapping_cleared;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_end;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_marks;
+#[cfg(not(memoman_debug))]
+pub(crate) mod mapping_room;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_slots;
 #[cfg(not(memoman_debug))]

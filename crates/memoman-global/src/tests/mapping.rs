@@ -44,6 +44,7 @@ fn the_least_that_fits_is_taken_or_else_the_greatest() {
         assert_eq!(slots.put(mapping), None);
     }
     assert_eq!(slots.contents(), (4, 21 * MIB));
+    assert!(slots.any_below(3 * MIB + STEP) && !slots.any_below(3 * MIB));
     assert_eq!(slots.take(10 * MIB, None), None);
     assert_eq!(slots.take(20 * MIB, Some(10 * MIB)), None);
     assert_eq!(slots.take(4 * MIB - STEP, Some(0)), Some(sizes[3]));
