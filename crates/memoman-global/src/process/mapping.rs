@@ -224,7 +224,9 @@ fn publish(mapping: Mapping, word: *mut Owner) {
 type Found = (Mapping, *mut Owner);
 
 /// The large block at an address. None if the address is below the mapping that begins in its unit:
-/// it belongs to no large block.
+/// it belongs to no large block. (In the shim without a copy of the result; the library has no room
+/// for that.)
+#[cfg_attr(feature = "late-checks", inline(always))]
 fn find(block: NonNull<u8>) -> Option<Result<Found, Misuse>> {
     let address = block.as_ptr().addr();
     let word = map::owner_outlined(address);
@@ -323,18 +325,24 @@ pub(crate) fn usable_size(block: NonNull<u8>) -> Option<usize> {
 /// On success the block's former pointer is not used any more.
 pub(crate) unsafe fn realloc(block: NonNull<u8>, bytes: usize) -> Option<Result<*mut u8, usize>> {
     let page = memory::page_size();
-    let resized = find(block)?.and_then(|found| {
-        let (mapping, word) = found;
-        match whole(bytes, page) {
-            Some(_) if bytes <= MOVED_MOST.min(mapping.bytes / 2) => {
-                Ok(Err(end::usable(mapping, word)))
+    let resized = match find(block)? {
+        Ok(found) => {
+            let (mapping, word) = found;
+            match whole(bytes, page) {
+                Some(whole)
+                    if whole <= mapping.bytes && bytes > MOVED_MOST.min(mapping.bytes / 2) =>
+                {
+                    shrink(block, found, whole, bytes).map(Ok)
+                }
+                Some(whole) if whole > mapping.bytes => {
+                    // SAFETY: the former pointer is not used on success (caller).
+                    unsafe { grow(block, found, whole, bytes, page) }
+                }
+                _ => Ok(Err(end::usable(mapping, word))),
             }
-            Some(whole) if whole <= mapping.bytes => shrink(block, found, whole, bytes).map(Ok),
-            // SAFETY: the former pointer is not used on success (caller).
-            Some(whole) => unsafe { grow(block, found, whole, bytes, page) },
-            None => Ok(Err(end::usable(mapping, word))),
         }
-    });
+        Err(misuse) => Err(misuse),
+    };
     Some(resized.unwrap_or_else(|misuse| {
         misuse::report_global(misuse, block.as_ptr());
         Ok(ptr::null_mut())

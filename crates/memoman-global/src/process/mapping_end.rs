@@ -30,7 +30,15 @@ pub(crate) fn usable(mapping: Mapping, word: *mut Owner) -> usize {
 pub(crate) unsafe fn clear(mapping: Mapping, request: usize) {
     let bytes = noted::tested(noted::distance(mapping, request));
     // SAFETY: inside the mapping, behind the request (caller).
-    unsafe { mapping.block().add(request).write_bytes(0, bytes) };
+    unsafe {
+        let end = mapping.block().add(request);
+        if bytes == noted::TESTED_MOST {
+            // Without a call.
+            end.write_bytes(0, noted::TESTED_MOST);
+        } else {
+            end.write_bytes(0, bytes);
+        }
+    }
 }
 
 /// The bytes after the request of the block with this word are as they were.
@@ -41,6 +49,10 @@ pub(crate) unsafe fn clear(mapping: Mapping, request: usize) {
 pub(crate) unsafe fn is_intact(mapping: Mapping, word: *mut Owner) -> bool {
     let request = usable(mapping, word);
     let bytes = noted::tested(mapping.bytes - request);
+    if bytes == noted::TESTED_MOST {
+        // SAFETY: inside the mapping (caller).
+        return unsafe { noted::is_zero(mapping.block().add(request)) };
+    }
     // Without a branch for each byte.
     let all = (request..request + bytes).fold(0, |all, at| {
         // SAFETY: inside the mapping (caller).
@@ -66,9 +78,22 @@ mod noted {
         }
     }
 
+    pub(super) const TESTED_MOST: usize = 64;
+
     /// Bytes after a request that are cleared and tested.
     pub(super) fn tested(distance: usize) -> usize {
-        distance.min(64)
+        distance.min(TESTED_MOST)
+    }
+
+    /// [`TESTED_MOST`] bytes are zero.
+    ///
+    /// # Safety
+    /// They may be read.
+    #[inline(always)]
+    pub(super) unsafe fn is_zero(bytes: *const u8) -> bool {
+        // SAFETY: the duties of the caller; the read has no alignment.
+        let [a, b, c, d] = unsafe { bytes.cast::<[u128; TESTED_MOST / 16]>().read_unaligned() };
+        a | b | c | d == 0
     }
 
     pub(super) fn bits(distance: usize) -> usize {
@@ -85,6 +110,11 @@ mod noted {
     use crate::process::mapping_word::Mapping;
 
     pub(crate) const LEAST: usize = 0;
+    pub(super) const TESTED_MOST: usize = 0;
+
+    pub(super) unsafe fn is_zero(_: *const u8) -> bool {
+        true
+    }
 
     pub(super) fn distance(_: Mapping, _: usize) -> usize {
         0

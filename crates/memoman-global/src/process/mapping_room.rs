@@ -178,7 +178,9 @@ pub(crate) fn count_freed(bytes: usize) {
 /// Counts a block that realloc has resized.
 pub(crate) fn count_resized(from: usize, to: usize) {
     add(&ROOM.resized, 1);
-    count_live(to.wrapping_sub(from));
+    if to != from {
+        count_live(to.wrapping_sub(from));
+    }
 }
 
 fn count_live(change: usize) {

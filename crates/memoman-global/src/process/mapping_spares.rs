@@ -133,32 +133,31 @@ fn release_cleared() -> bool {
 ///
 /// # Safety
 /// The duties of [`retire`].
+#[cfg(feature = "late-checks")]
 unsafe fn clear(mapping: Mapping) -> bool {
-    #[cfg(feature = "late-checks")]
-    {
-        let kept = SLOTS.contents().1 + cleared::bytes() + mapping.bytes;
-        let is_beyond = kept > ROOM.worth().min(WORTH_MOST);
-        let shorter = || cleared::take_below(mapping.bytes);
-        // SAFETY: the duties of the caller; what is taken out or left over is this thread's.
-        return unsafe {
-            if is_beyond && !shorter().is_some_and(|other| give_back(other)) {
-                return false;
+    let kept = SLOTS.contents().1 + cleared::bytes() + mapping.bytes;
+    let is_beyond = kept > ROOM.worth().min(WORTH_MOST);
+    let shorter = || cleared::take_below(mapping.bytes);
+    // SAFETY: the duties of the caller; what is taken out or left over is this thread's.
+    unsafe {
+        if is_beyond && !shorter().is_some_and(|other| give_back(other)) {
+            return false;
+        }
+        match cleared::keep(mapping) {
+            Err(other) if other == mapping => false,
+            Err(other) => {
+                give_back(other);
+                true
             }
-            match cleared::keep(mapping) {
-                Err(other) if other == mapping => false,
-                Err(other) => {
-                    give_back(other);
-                    true
-                }
-                Ok(()) => true,
-            }
-        };
+            Ok(()) => true,
+        }
     }
-    #[cfg(not(feature = "late-checks"))]
-    {
-        let _ = mapping;
-        false
-    }
+}
+
+/// The library keeps no addresses without memory.
+#[cfg(not(feature = "late-checks"))]
+unsafe fn clear(_: Mapping) -> bool {
+    false
 }
 
 /// Unmaps spares of so many bytes, and the rest of the last one, as a region takes their place.
