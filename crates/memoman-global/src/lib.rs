@@ -21,7 +21,7 @@
 //! | `global_alloc.rs` | Rust's `GlobalAlloc` |
 //! | `allocator.rs` | the core's types, or the debug library's |
 //! | `thread/` | a thread's heap: its calls, cache, inbox and gate, its start and end |
-//! | `process/` | the process-wide instance, its lock, segments, the map of addresses, figures, misuse, `fork` |
+//! | `process/` | the process-wide instance, its lock, segments, large blocks, the map of addresses, figures, misuse, `fork` |
 //! | `debug/` | the debug library: one heap behind the lock, reports, leaks at exit |
 //! | `system/` | memory, environment, stderr, errno, atomics and fences |
 //!

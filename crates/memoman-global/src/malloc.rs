@@ -129,7 +129,7 @@ unsafe fn allocate_large(
     block
 }
 
-/// A zeroed block of more bytes gets a mapping of its own: the pages of a fresh one need no
+/// 64 KiB: a zeroed block of more bytes gets a mapping of its own. The pages of a fresh one need no
 /// clearing, and those that the program does not touch take no memory.
 const ZEROED_MAX: usize = REQUEST_MAX / 4;
 

@@ -8,8 +8,8 @@
 //! | `inspect.rs` | mallinfo, mallopt, malloc_info, malloc_trim, malloc_stats |
 //! | `operators.rs`, `registers.rs` | C++'s operator new and delete |
 //! | `loading.rs` | dlopen, dlmopen; what announces threads and filters |
-//! | `limits.rs` | mmap, pthread_create: kept memory goes where a limit refuses them |
-//! | `pages.rs` | mprotect, madvise, mlock: pages of large blocks that are not kept |
+//! | `limits.rs` | mmap, pthread_create: kept memory goes where a limit refuses a call |
+//! | `pages.rs` | mprotect, madvise, mlock, mlockall: pages of large blocks that are not kept |
 //! | `trace.rs` | `MEMOMAN_TRACE`: the program starts anew under the recorder |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!

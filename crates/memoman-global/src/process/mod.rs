@@ -8,16 +8,16 @@
 //! | `pages.rs` | releasing the pages inside free blocks |
 //! | `segments.rs` | segments from the process-wide instance to a thread heap and back |
 //! | `supply.rs` | memory for a request that the thread's heap cannot serve |
-//! | `mapping.rs` | large blocks: each a mapping of its own |
+//! | `mapping.rs` | large blocks, each a mapping of its own: malloc, free, realloc |
 //! | `mapping_spares.rs` | mappings kept for the next large blocks, figures of the large blocks |
-//! | `mapping_room.rs` | what decides on keeping, counts of the large blocks |
-//! | `mapping_slots.rs` | their places, and which thread gets one |
-//! | `mapping_changed.rs` | those of which the program has changed pages |
-//! | `mapping_cleared.rs` | those without memory |
+//! | `mapping_room.rs` | how many bytes of them are kept, counts of the large blocks |
+//! | `mapping_slots.rs` | slots of kept mappings, and which thread gets one |
+//! | `mapping_changed.rs` | mappings of which the program has changed pages: not kept |
+//! | `mapping_cleared.rs` | the shim: mappings kept without memory |
 //! | `mapping_end.rs` | the bytes after a large block's request, which an overflow damages |
-//! | `mapping_marks.rs` | their marks, which a write after free damages |
+//! | `mapping_marks.rs` | marks in kept mappings, which a write after free damages |
 //! | `mapping_word.rs` | a large block's word in the map |
-//! | `large.rs` | blocks of the process-wide instance itself |
+//! | `large.rs` | blocks of the process-wide instance itself (large blocks: `mapping.rs`) |
 //! | `empty.rs` | blocks of 0 bytes |
 //! | `misuse.rs` | misuse: the error handler, or one line and abort |
 //! | `heap.rs` | the process-wide instance: its state, under the lock |
@@ -28,7 +28,9 @@
 //! | `registry.rs` | all thread heaps; stopping their owners |
 //! | `map.rs` | which thread heap has an address |
 //! | `core_calls.rs` | the core's malloc and free, one copy of each |
-//! | `lock.rs`, `lock_fork.rs` | the lock |
+//! | `lock.rs` | the lock |
+//! | `lock_fork.rs` | the lock in a fork |
+//! | `lock_await.rs` | how threads wait for the fork of another |
 //! | `published.rs` | where the figures lie, for readers outside |
 //!
 //! The debug library has no thread heaps: it serves every thread from the process-wide instance.

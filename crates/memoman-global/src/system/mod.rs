@@ -5,7 +5,7 @@
 //! | `memory.rs` | regions of memory |
 //! | `env.rs` | the `MEMOMAN_*` variables |
 //! | `stderr.rs` | text for stderr, without allocation |
-//! | `sync.rs` | the building blocks of the lock, the gates and the inboxes |
+//! | `sync.rs` | what lock, gates and inboxes are built of: atomics, fences, all threads' barrier, futex |
 //! | `clock.rs` | time |
 //! | `signals.rs` | the calling thread's signals |
 //! | `errno.rs` | the calling thread's errno |

@@ -1,5 +1,5 @@
-//! The building blocks of the lock, the gates and the inboxes: atomics, fences, a futex, a mutex,
-//! the thread's identity.
+//! The building blocks of the lock, the gates and the inboxes: atomics, fences, the barrier of all
+//! threads (`membarrier`), a futex, a mutex, the thread's identity.
 //!
 //! The loom models in `tests/` compile the files that use these once more, with
 //! `tests/model/sync.rs` in place of this file.

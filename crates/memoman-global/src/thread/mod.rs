@@ -9,9 +9,9 @@
 //! | `attach.rs` | a thread gets a heap, and gives it up when it ends |
 //! | `lifetime.rs` | the calling thread's heap in thread-local storage, notice of the thread's end |
 //! | `heap.rs` | the heap: an instance of the core, with the cache in front and the inbox beside it |
-//! | `turned_away.rs` | blocks that go from the cache to the core, or for which it has no room |
+//! | `turned_away.rs` | how much the cache may have: what is too much, or too old, goes to the core |
 //! | `cache.rs` | freed blocks by size, for the next malloc |
-//! | `cache_walks.rs` | its contents, and whether it is sound |
+//! | `cache_walks.rs` | the cache's contents, and whether it is sound |
 //! | `chains.rs` | blocks of other heaps into their inboxes, and out of the own one |
 //! | `outbox.rs` | freed blocks of other heaps, until they go there |
 //! | `inbox.rs` | blocks freed by other threads |

@@ -1,5 +1,6 @@
-//! The building blocks of the lock, the gates and the inboxes, for Windows: atomics, fences, an SRW
-//! lock with a condition variable in place of a futex, the thread's identity.
+//! The building blocks of the lock, the gates and the inboxes, for Windows: atomics, fences, the
+//! barrier of all threads (`FlushProcessWriteBuffers`), an SRW lock with a condition variable in
+//! place of a futex, the thread's identity.
 
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
