@@ -159,10 +159,10 @@ while read -r mode target source; do
 done <"$work/list"
 echo "install: memoman $version is in $destdir$prefix"
 
-# pkg-config quotes these for a shell, which does not read the output of $(pkg-config …) anew.
+# pkg-config quotes these characters; a shell does not remove quotes from the output of $(…).
 if [[ $libdir$includedir == *[![:ascii:]]* ]]; then
     # shellcheck disable=SC2016 # for another shell
-    echo "install: pkg-config quotes the characters of $prefix that are not ASCII:" \
+    echo "install: pkg-config quotes the characters of $prefix that are not ASCII; compile by" \
         'eval "cc program.c $(pkg-config --cflags --libs memoman)"'
 fi
 

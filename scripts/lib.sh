@@ -14,7 +14,7 @@ script=$(basename "$0")
 usage() { sed -n '2,/^[^#]/{/^#/!q;s/^# \{0,1\}//p}' "$0"; }
 case "${1:-}" in -h | --help) usage; exit 0 ;; esac
 
-# `make -j` closes its jobserver for commands that are no make, and cargo would warn of that.
+# `make -j` closes its jobserver to commands other than make, and cargo would warn of that.
 unset MAKEFLAGS MFLAGS
 
 work=$(mktemp -d)

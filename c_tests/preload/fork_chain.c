@@ -1,6 +1,6 @@
-// Each child starts threads that allocate, frees their blocks and forks again: a fork waits for
-// threads that leave their heaps soon, so that the last child holds what one of them does, and not
-// what each fork has left behind.
+// Each child starts threads that allocate, frees their blocks and forks again. A fork waits for
+// threads that leave their heaps soon. So the last child holds what the blocks of one child take,
+// and not what each fork has left behind.
 // Not under the debug shim: its threads have one heap.
 #include "check.h"
 #include <sys/wait.h>

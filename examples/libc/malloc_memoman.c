@@ -7,9 +7,9 @@
  * their own, `_malloc_r` and so on: without them strdup's block would come from newlib's heap, and
  * `free` of it would be misuse of this one.
  *
- * A program with interrupts or tasks that allocate defines HEAP_LOCK() and HEAP_UNLOCK(), which
- * different functions call: on a Cortex-M the first masks interrupts and keeps the old PRIMASK in a
- * static variable, the second restores it.
+ * A program with interrupts or tasks that allocate defines HEAP_LOCK() and HEAP_UNLOCK(). One
+ * function may call the first and another one the second. So on a Cortex-M the first masks
+ * interrupts and keeps the old PRIMASK in a static variable, from which the second restores it.
  * As in these C libraries, a request of 0 bytes gives a block.
  */
 #include <errno.h>

@@ -11,8 +11,8 @@
  * returns the recorder of an allocator, or NULL, and link with
  *     -Wl,--wrap=mm_malloc,--wrap=mm_calloc,--wrap=mm_memalign,--wrap=mm_realloc,--wrap=mm_free
  *     -Wl,--wrap=mm_add_pool,--wrap=mm_remove_pool,--wrap=mm_reset
- * (those that the program calls; the linker removes the others' functions from a file compiled
- * with -ffunction-sections, if it has --gc-sections). Each recorded call then is one of the
+ * (those that the program calls; with --gc-sections the linker removes the functions for the
+ * others from a file compiled with -ffunction-sections). Each recorded call then is one of the
  * program's own.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0

@@ -207,7 +207,7 @@ fn blocks_that_are_cut_and_grow_find_pages_in_memory() {
     });
 }
 
-/// The library looks at what it keeps when a block is allocated or freed.
+/// In the shim only: the library looks at what it keeps when a block is allocated or freed.
 #[cfg(feature = "late-checks")]
 #[test]
 fn what_is_kept_goes_as_a_block_grows() {
@@ -229,7 +229,7 @@ fn what_is_kept_goes_as_a_block_grows() {
     });
 }
 
-/// The library's cache gives up what is not needed of each size, however many sizes there are.
+/// In the shim only: the library's cache has no bound over all sizes together.
 #[cfg(feature = "late-checks")]
 #[test]
 fn what_is_cached_of_many_sizes_is_a_small_part() {

@@ -13,15 +13,15 @@ use super::{FORK, Lock, WAITERS};
 use crate::system::sync::{AtomicBool, AtomicUsize, Futex, fence};
 use crate::system::sync::{Ordering, settle_child};
 
+const SHIM: bool = cfg!(feature = "announced-threads");
 /// How many nanoseconds a section waits for a fork before it is refused: twice as long after a wait
 /// that saw the fork's end, a quarter after one in vain, as when the forking thread waits for a
 /// mutex of a waiting one. (While the forking thread waits for those inside their heaps, the wait
 /// is repeated: sleeping threads leave them the processors.)
 ///
 /// In the shim the forking thread can wait for the C library's own locks only, since the handlers
-/// of other libraries come before. There a wait in vain is rather one for a forking thread without
-/// a processor, and threads that go on waiting are what gives it one.
-const SHIM: bool = cfg!(feature = "announced-threads");
+/// of other libraries run before. There a wait in vain means rather that the forking thread has no
+/// processor, and sleeping threads leave it one.
 const MOMENT: usize = if SHIM { 50_000_000 } else { 1_000_000 };
 const MOMENT_LEAST: usize = if SHIM { SLICE } else { 20_000 };
 const MOMENT_MOST: usize = if SHIM { 8 * SLICE } else { 4_000_000 };
@@ -37,7 +37,7 @@ const NAP: usize = 100_000;
 #[cfg(any(all(feature = "announced-threads", not(memoman_debug)), loom))]
 pub(super) struct Lookout {
     is_there: AtomicBool,
-    /// Forks begun. A fork that has followed the one waited for is another one.
+    /// Forks begun: tells the fork waited for from one that has followed it.
     forks: AtomicUsize,
     /// What the lookout sleeps on; no thread wakes it.
     nap: Futex,
@@ -68,10 +68,10 @@ impl Lookout {
         self.forks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// After the store that ends a fork: no thread wakes the others but the forking one.
+    /// After the store that ends a fork: without a lookout the forking thread wakes a sleeper.
     pub(super) fn is_missing(&self) -> bool {
-        // Against the lookout that leaves: it sees the end of the fork, or this thread sees that it
-        // has left.
+        // Pairs with the fence of a leaving lookout: it sees the end of the fork, or this thread
+        // sees that it has left.
         fence(Ordering::SeqCst);
         !self.is_there.load(Ordering::Relaxed)
     }
@@ -87,7 +87,7 @@ impl Lookout {
 enum Waited {
     Over,
     InVain,
-    /// Neither is certain.
+    /// Woken before either is certain: the wait is repeated.
     Awhile,
 }
 
@@ -148,7 +148,7 @@ impl Lock {
                 || lookout.forks.load(Ordering::Relaxed) != fork
         };
         let mut slept = 0;
-        // (Where priority is inherited, all are woken, since the lookout's may be the lowest.)
+        // (Where priority is inherited, all are woken: the lookout may have the lowest priority.)
         if !self.inherits.load(Ordering::Relaxed) && !lookout.is_there.swap(true, Ordering::Relaxed)
         {
             let mut nap = NAP;
@@ -158,7 +158,7 @@ impl Lock {
                 nap += nap / 2;
             }
             lookout.is_there.store(false, Ordering::Relaxed);
-            // Against `is_missing`.
+            // Pairs with the fence of `is_missing`.
             fence(Ordering::SeqCst);
             slept = moment;
         }

@@ -91,7 +91,7 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
     (bytes <= MAPPING_MOST).then_some(bytes)
 }
 
-/// A spare of `bytes` that begins at a multiple of `align`, a power of two. With true, it reads as
+/// A spare of `bytes` that begins at a multiple of `align`, a power of two, and whether it reads as
 /// zero.
 fn reuse(bytes: usize, zeroed: bool, align: usize) -> Option<(Mapping, bool)> {
     // A spare that has to be cleared is not grown: fresh pages need no clearing. Nor is one where a
@@ -224,8 +224,8 @@ fn publish(mapping: Mapping, word: *mut Owner) {
 type Found = (Mapping, *mut Owner);
 
 /// The large block at an address. None if the address is below the mapping that begins in its unit:
-/// it belongs to no large block. (In the shim without a copy of the result; the library has no room
-/// for that.)
+/// it belongs to no large block. (Inlined in the shim, which saves a copy of the result. The
+/// library has no room for that.)
 #[cfg_attr(feature = "late-checks", inline(always))]
 fn find(block: NonNull<u8>) -> Option<Result<Found, Misuse>> {
     let address = block.as_ptr().addr();

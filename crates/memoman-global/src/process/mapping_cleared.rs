@@ -1,7 +1,7 @@
-//! Mappings whose pages have gone and whose addresses are kept for the next large blocks, in the
-//! shim (feature `late-checks`): what blocks that come and go need beyond the bytes that may be
-//! kept in memory. `madvise` and a page fault take less than half of the time of `mmap`, `munmap`
-//! and the page tables.
+//! In the shim (feature `late-checks`): mappings without memory, whose addresses are kept for the
+//! next large blocks. They serve blocks that come and go and exceed the bytes that may be kept in
+//! memory. `madvise` and a page fault take less than half of the time of `mmap`, `munmap` and the
+//! page tables.
 //!
 //! They are kept as far as so many bytes have been worth keeping, and unmapped after a span in
 //! which none was used. They count against the limits of the process, so they go where the system
@@ -24,8 +24,8 @@ pub(crate) fn bytes() -> usize {
     SLOTS.contents().1
 }
 
-/// Releases a mapping's pages and keeps its addresses. An error if the system refuses or there is
-/// no place: the mapping that is left over, which is this thread's, or another one.
+/// Releases a mapping's pages and keeps its addresses. The error is the mapping left over, which is
+/// this thread's: the same one if the system refuses, this or another one if all slots are taken.
 ///
 /// # Safety
 /// The mapping is this thread's, and nothing in it is used any more.
@@ -68,7 +68,7 @@ pub(crate) fn take_any() -> Option<Mapping> {
     SLOTS.take(0, None)
 }
 
-/// The places.
+/// The number of slots.
 pub(crate) fn most() -> usize {
     SLOTS.len()
 }

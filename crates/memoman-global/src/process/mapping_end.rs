@@ -33,7 +33,7 @@ pub(crate) unsafe fn clear(mapping: Mapping, request: usize) {
     unsafe {
         let end = mapping.block().add(request);
         if bytes == noted::TESTED_MOST {
-            // Without a call.
+            // A constant length: no call of `memset`.
             end.write_bytes(0, noted::TESTED_MOST);
         } else {
             end.write_bytes(0, bytes);

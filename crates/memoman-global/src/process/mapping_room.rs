@@ -1,5 +1,16 @@
-//! What decides on keeping mappings: bytes requested, live and kept before, and what has been worth
-//! keeping (`process/mapping_spares.rs` has the rule). Counts of the large blocks.
+//! How many bytes of mappings are kept for the next large blocks, and the counts that decide it.
+//!
+//! The bytes kept are the least of
+//! * what, with the live blocks, makes up nine eighths of the most that was live at one time
+//!   recently: so no program takes much more memory than at its peak;
+//! * what has been worth keeping: [`WORTH_FIRST`], then at least [`KEPT_LEAST`], at least doubled
+//!   by each request that needs no more pages than a mapping had that shortly before was returned,
+//!   or took the place of kept ones. So a program whose use rises and falls pays for its pages a
+//!   few times only; one that frees its data once, or outgrows it, does not keep it;
+//! * [`IDLE_MOST`] more than the live blocks, and [`KEPT_MOST`].
+//!
+//! "Recently" is counted in bytes requested, in spans of [`Room::span`] bytes, so that no timer and
+//! no thread is needed. A peak counts for two spans.
 
 use crate::process::mapping_slots::BYTES_MOST;
 use crate::system::memory;
@@ -17,13 +28,14 @@ pub(super) const KEPT_MOST: usize = if BYTES_MOST < 96 << 20 {
 } else {
     96 << 20
 };
-/// The most that is found worth keeping, in the shim without memory beyond [`KEPT_MOST`].
+/// The most that is found worth keeping. In the shim, what exceeds [`KEPT_MOST`] has no memory.
 pub(super) const WORTH_MOST: usize = if cfg!(feature = "late-checks") {
     3 * KEPT_MOST
 } else {
     KEPT_MOST
 };
-/// More than the live blocks. So a program that has freed what it had, and sleeps, keeps little.
+/// So many bytes more than are live may be kept: a program that has freed its blocks and sleeps
+/// keeps little.
 const IDLE_MOST: usize = (32 << 20) + (128 << 10);
 /// The most blocks with a mapping of their own, in threads that allocate at the same time one more
 /// each. Linux's table has 65,530 entries a process.
@@ -55,7 +67,7 @@ pub(super) static ROOM: Room = Room {
     peak: AtomicUsize::new(0),
 };
 
-/// What decides on keeping. All Relaxed: a value that is late by another thread's step keeps a
+/// The counts. All Relaxed: a value that is late by another thread's step keeps a
 /// mapping more or less. What each call reads lies in one cache line.
 #[repr(C, align(64))]
 pub(super) struct Room {

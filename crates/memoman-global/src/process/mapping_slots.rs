@@ -161,7 +161,7 @@ impl Slots {
         None
     }
 
-    /// One has fewer bytes. O(slots).
+    /// A mapping has fewer bytes. O(slots).
     #[cfg(any(feature = "late-checks", test))]
     pub(crate) fn any_below(&self, bytes: usize) -> bool {
         let least = 1..bytes;

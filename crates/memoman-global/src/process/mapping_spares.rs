@@ -1,23 +1,10 @@
-//! Mappings kept for the next large blocks, and how many bytes of them.
-//!
-//! The bytes kept are the least of
-//! * what, with the live blocks, makes up nine eighths of the most that was live at one time
-//!   recently: so no program takes much more memory than at its peak;
-//! * what has been worth keeping: [`WORTH_FIRST`], then at least [`KEPT_LEAST`], at least doubled
-//!   by each request that needs no more pages than a mapping had that shortly before was returned,
-//!   or took the place of kept ones. So a program whose use rises and falls pays for its pages a
-//!   few times only; one that frees its data once, or outgrows it, does not keep it;
-//! * [`IDLE_MOST`] more than the live blocks, and [`KEPT_MOST`].
-//!
+//! Mappings kept for the next large blocks: `process/mapping_room.rs` says how many bytes of them.
 //! In the shim, addresses of mappings are kept beyond that, without memory
 //! (`process/mapping_cleared.rs`).
 //!
 //! No mapping of more than [`ONE_MOST`] is kept, and a new region takes the place of kept ones: a
-//! program whose small blocks grow where its large ones were takes no more than it needs.
-//!
-//! "Recently" is counted in bytes requested, in spans of [`Room::span`] bytes: no timer and no
-//! thread is needed. A mapping not used for one span is unmapped, and a peak counts for two. No
-//! function here takes a lock.
+//! program whose small blocks grow where its large ones were takes no more than it needs. A mapping
+//! not used for one span is unmapped. No function here takes a lock.
 
 use core::ptr;
 
@@ -220,7 +207,7 @@ pub(crate) fn take(bytes: usize, or_less: Option<usize>, align: usize) -> Option
     Some((mapping, clean))
 }
 
-/// [`take`], in the shim one without memory rather than less than `bytes`.
+/// [`take`]; in the shim, a mapping without memory is preferred to one of less than `bytes`.
 pub(crate) fn take_for_request(
     bytes: usize,
     or_less: Option<usize>,
@@ -332,8 +319,8 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
     }
 }
 
-/// Nothing longer could be kept in the place of this spare, the least one, than a part as long of
-/// the mapping that is to be kept. (The library has no room for this test.)
+/// In the place of the least spare, only a part of `mapping` that is no longer could be kept. (The
+/// library has no room for this test.)
 fn is_as_useful(least: Mapping, mapping: Mapping, room: usize) -> bool {
     #[cfg(feature = "late-checks")]
     {

@@ -8,8 +8,8 @@ use crate::thread::heap::{GIVEN_AT_ONCE, ThreadHeap};
 
 /// Drains that are skipped after one that gave fewer than [`GIVEN_AT_ONCE`] blocks.
 const DRAIN_PAUSE: u8 = 15;
-/// The part of what a heap has in use, cached blocks included, that its cache may have when it
-/// ages, and so many bytes more.
+/// A cache that ages may have one part in so many of what its heap has in use, cached blocks
+/// included, and [`CACHED_LEAST`] bytes.
 #[cfg(feature = "late-checks")]
 const CACHED_PART: usize = 16;
 #[cfg(feature = "late-checks")]
@@ -102,7 +102,7 @@ impl ThreadHeap {
         Ok(drained)
     }
 
-    /// Moves up to [`GIVEN_AT_ONCE`] blocks to the core: half of each class of at least so many
+    /// Moves up to [`GIVEN_AT_ONCE`] blocks to the core: half of each class of at least `least`
     /// bytes, in turn.
     #[inline(always)]
     unsafe fn shrink_classes(
@@ -126,7 +126,7 @@ impl ThreadHeap {
 
     /// Moves half of the blocks of each of the next classes to the core, unless `malloc` has found
     /// the class empty since it was their turn: at most [`GIVEN_AT_ONCE`] blocks. In the shim,
-    /// those of the classes with the most bytes, while the cache has more than [`CACHED_PART`].
+    /// those of the classes with the most bytes, while the cache has more than its part.
     #[inline(never)]
     pub(crate) unsafe fn age(heap: *mut ThreadHeap) -> Result<usize, (Misuse, *const u8)> {
         // SAFETY: the caller is in the heap.
