@@ -162,7 +162,7 @@ echo "install: memoman $version is in $destdir$prefix"
 # pkg-config quotes these characters; a shell does not remove quotes from the output of $(…).
 if [[ $libdir$includedir == *[![:ascii:]]* ]]; then
     # shellcheck disable=SC2016 # for another shell
-    echo "install: pkg-config quotes the characters of $prefix that are not ASCII; compile by" \
+    echo "install: pkg-config quotes the characters of $prefix that are not ASCII; compile with" \
         'eval "cc program.c $(pkg-config --cflags --libs memoman)"'
 fi
 

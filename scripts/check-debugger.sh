@@ -2,8 +2,8 @@
 # The debugger script under gdb, against the stripped release library: scripts/check-debugger.sh
 # [DIST|32-bit]
 #
-# A live process, a core dump, the debug library, lldb if it is installed. 32-bit: a 32-bit program
-# with the library of target/i686, for make check-32. (make check-embedded reads a firmware's heap.)
+# Without 32-bit: a live process, a core dump, the debug library, lldb if it is installed. With it:
+# a program with the library of target/i686 (make check-32). make check-embedded reads a firmware's.
 # The program is c_tests/debugger/heap.c.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
