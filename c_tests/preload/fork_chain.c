@@ -1,6 +1,6 @@
 // Each child starts threads that allocate, frees their blocks and forks again. A fork waits for
-// threads that leave their heaps soon. So the last child holds what the blocks of one child take,
-// and not what each fork has left behind.
+// threads that leave their heaps soon. So the last child holds what any one child does, and not
+// besides what each fork has left behind.
 // Not under the debug shim: its threads have one heap.
 #include "check.h"
 #include <sys/wait.h>

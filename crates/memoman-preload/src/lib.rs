@@ -9,7 +9,7 @@
 //! | `operators.rs`, `registers.rs` | C++'s operator new and delete |
 //! | `loading.rs` | dlopen, dlmopen; what announces threads and filters |
 //! | `limits.rs` | mmap, pthread_create: kept memory goes where a limit refuses a call |
-//! | `pages.rs` | mprotect, madvise, mlock, mlockall: pages of large blocks that are not kept |
+//! | `pages.rs` | mprotect, madvise, mlock: large blocks whose pages are not kept; mlockall |
 //! | `trace.rs` | `MEMOMAN_TRACE`: the program starts anew under the recorder |
 //! | `bound.rs`, `next.rs` | the definitions of a name: the bound one, the next one |
 //!

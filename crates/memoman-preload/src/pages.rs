@@ -1,5 +1,7 @@
-//! `mprotect`, `madvise`, `mlock` and `mlockall`, by which a program changes what the system does
-//! with pages: the mapping of a large block that is changed so is not kept for the next one.
+//! `mprotect`, `madvise` and `mlock`, by which a program changes what the system does with pages:
+//! the mapping of a large block that is changed so is not kept for the next one. `mlockall`, which
+//! the heap notes. Where a limit refuses `mprotect` or `mlockall`, the call is made again without
+//! kept memory.
 
 use core::ffi::{c_int, c_long, c_ulong, c_void};
 use core::mem;
