@@ -103,7 +103,7 @@ pub(crate) const EXCEPTIONS: Exceptions = &[
 pub(crate) const SHIM_EXCEPTIONS: Exceptions = &[
     (
         "Measures the memory that goes back to the system at once: quarantine holds some of it.",
-        &["give_back.c", "growing_buffer.c", "used_again.c", "waves.c"],
+        &["give_back.c", "growing_buffer.c", "used_again.c"],
     ),
     (
         "Counts small blocks within a limit of memory: each takes 104 bytes more.",

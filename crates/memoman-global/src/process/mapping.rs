@@ -65,7 +65,6 @@ pub(crate) fn allocate(
         None
     };
     let mapping = kept
-        .map(|(mapping, _)| mapping)
         .or_else(|| fresh(settings, align, bytes, page, spares::gap()))
         .or_else(|| {
             // What is kept counts against the limits that the system may have reached.
@@ -75,7 +74,7 @@ pub(crate) fn allocate(
     spares::count_block(mapping.bytes);
     if kept.is_none() {
         spares::release_beyond_limit();
-    } else if !matches!(kept, Some((_, true))) {
+    } else {
         // After the counts, whose atomic steps would wait for this write to a page long not used.
         // SAFETY: this thread's mapping, and no block yet.
         unsafe { end::clear(mapping, request) };
@@ -91,17 +90,16 @@ fn whole(bytes: usize, page: usize) -> Option<usize> {
     (bytes <= MAPPING_MOST).then_some(bytes)
 }
 
-/// A spare of `bytes` that begins at a multiple of `align`, a power of two, and whether it reads as
-/// zero.
-fn reuse(bytes: usize, zeroed: bool, align: usize) -> Option<(Mapping, bool)> {
+/// A spare of `bytes` that begins at a multiple of `align`, a power of two.
+fn reuse(bytes: usize, zeroed: bool, align: usize) -> Option<Mapping> {
     // A spare that has to be cleared is not grown: fresh pages need no clearing. Nor is one where a
     // filter may end the process at `mremap`, which other allocators call in `realloc` only. Nor
     // is an aligned one, which may move.
     let is_grown = !zeroed && align == 1 && permits_remapping();
     let or_less = is_grown.then_some(bytes / GROWN_PART);
-    let (mut mapping, clean) = spares::take_for_request(bytes, or_less, align)?;
+    let (mut mapping, clean) = spares::take(bytes, or_less, align)?;
     if mapping.bytes < bytes {
-        return Some((grown(mapping, bytes)?, false));
+        return grown(mapping, bytes);
     }
     let part = part_to_cut(bytes);
     retire_tail(&mut mapping, bytes, part);
@@ -109,7 +107,7 @@ fn reuse(bytes: usize, zeroed: bool, align: usize) -> Option<(Mapping, bool)> {
         // SAFETY: this thread's mapping, of at least `bytes`.
         unsafe { mapping.block().write_bytes(0, bytes) };
     }
-    Some((mapping, clean))
+    Some(mapping)
 }
 
 /// A call of `mremap` outside `realloc` does not end the process.

@@ -28,12 +28,6 @@ pub(super) const KEPT_MOST: usize = if BYTES_MOST < 96 << 20 {
 } else {
     96 << 20
 };
-/// The most that is found worth keeping. In the shim, what exceeds [`KEPT_MOST`] has no memory.
-pub(super) const WORTH_MOST: usize = if cfg!(feature = "late-checks") {
-    3 * KEPT_MOST
-} else {
-    KEPT_MOST
-};
 /// So many bytes more than are live may be kept: a program that has freed its blocks and sleeps
 /// keeps little.
 const IDLE_MOST: usize = (32 << 20) + (128 << 10);
@@ -210,7 +204,7 @@ pub(crate) fn count_mapped(bytes: usize) {
     if get(&ROOM.given_back) >= bytes {
         ROOM.given_back.store(0, Ordering::Relaxed);
         let worth = ROOM.worth();
-        if worth < WORTH_MOST {
+        if worth < KEPT_MOST {
             add(&ROOM.worth, worth.max(bytes).max(KEPT_LEAST));
         }
     }

@@ -1,6 +1,4 @@
 //! Mappings kept for the next large blocks: `process/mapping_room.rs` says how many bytes of them.
-//! In the shim, addresses of mappings are kept beyond that, without memory
-//! (`process/mapping_cleared.rs`).
 //!
 //! No mapping of more than [`ONE_MOST`] is kept, and a new region takes the place of kept ones: a
 //! program whose small blocks grow where its large ones were takes no more than it needs. A mapping
@@ -10,11 +8,7 @@ use core::ptr;
 
 use crate::process::heap;
 use crate::process::map::{self, UNIT};
-#[cfg(feature = "late-checks")]
-use crate::process::mapping_cleared as cleared;
 use crate::process::mapping_marks as marks;
-#[cfg(feature = "late-checks")]
-use crate::process::mapping_room::WORTH_MOST;
 #[cfg(feature = "late-checks")]
 pub(crate) use crate::process::mapping_room::any_block;
 use crate::process::mapping_room::{KEPT_MOST, ROOM, add, blocks, get};
@@ -34,7 +28,9 @@ const EVICTED_MOST: usize = 4;
 /// The least bytes that are cut off a mapping.
 const GONE_LEAST: usize = 64 << 10;
 const _: () = assert!(GONE_LEAST >= UNIT);
+
 static SLOTS: Slots = Slots::new();
+
 /// The figures of the large blocks: exact while no other thread allocates or frees one.
 pub(crate) struct Figures {
     /// Live blocks.
@@ -84,67 +80,12 @@ pub(crate) fn count_wanted(bytes: usize) {
 fn end_span(requested: usize) {
     ROOM.turn(requested);
     release_above(ROOM.to_keep());
-    #[cfg(feature = "late-checks")]
-    if cleared::end_span() {
-        release_cleared();
-    }
     heap::age();
 }
 
 /// Unmaps every spare. True if there was one.
 pub(crate) fn release() -> bool {
-    #[cfg(feature = "late-checks")]
-    if release_cleared() {
-        release_above(0);
-        return true;
-    }
     release_above(0)
-}
-
-/// Unmaps every spare without memory. True if there was one.
-#[cfg(feature = "late-checks")]
-fn release_cleared() -> bool {
-    let mut any = false;
-    for _ in 0..cleared::most() {
-        let Some(mapping) = cleared::take_any() else {
-            break;
-        };
-        // SAFETY: taken out, so it is this thread's, and no block.
-        any |= unsafe { give_back(mapping) };
-    }
-    any
-}
-
-/// Releases the pages of a mapping and keeps its addresses, if so many bytes have been worth
-/// keeping. False if the mapping is still this thread's.
-///
-/// # Safety
-/// The duties of [`retire`].
-#[cfg(feature = "late-checks")]
-unsafe fn clear(mapping: Mapping) -> bool {
-    let kept = SLOTS.contents().1 + cleared::bytes() + mapping.bytes;
-    let is_beyond = kept > ROOM.worth().min(WORTH_MOST);
-    let shorter = || cleared::take_below(mapping.bytes);
-    // SAFETY: the duties of the caller; what is taken out or left over is this thread's.
-    unsafe {
-        if is_beyond && !shorter().is_some_and(|other| give_back(other)) {
-            return false;
-        }
-        match cleared::keep(mapping) {
-            Err(other) if other == mapping => false,
-            Err(other) => {
-                give_back(other);
-                true
-            }
-            Ok(()) => true,
-        }
-    }
-}
-
-/// The library keeps no addresses without memory.
-#[cfg(not(feature = "late-checks"))]
-unsafe fn clear(_: Mapping) -> bool {
-    false
 }
 
 /// Unmaps spares of so many bytes, and the rest of the last one, as a region takes their place.
@@ -167,7 +108,7 @@ fn release_above(most: usize) -> bool {
         // SAFETY: taken out, so it is this thread's, and no block.
         unsafe {
             marks::test(mapping);
-            if (most == 0 || !clear(mapping)) && !give_back(mapping) {
+            if !give_back(mapping) {
                 // It comes back, without memory.
                 least = mapping.bytes + 1;
             }
@@ -205,21 +146,6 @@ pub(crate) fn take(bytes: usize, or_less: Option<usize>, align: usize) -> Option
     let word = map::owner_outlined(mapping.start);
     let clean = Mapping::of_word(word, mapping.start) == Some((mapping, Use::Spare(true)));
     Some((mapping, clean))
-}
-
-/// [`take`]; in the shim, a mapping without memory is preferred to one of less than `bytes`.
-pub(crate) fn take_for_request(
-    bytes: usize,
-    or_less: Option<usize>,
-    align: usize,
-) -> Option<(Mapping, bool)> {
-    #[cfg(feature = "late-checks")]
-    if let Some(found) =
-        take(bytes, None, align).or_else(|| Some((cleared::take(bytes, align)?, true)))
-    {
-        return Some(found);
-    }
-    take(bytes, or_less, align)
 }
 
 /// Takes the mapping that begins where this one ends, if it has `bytes`, and removes its word.
@@ -288,9 +214,7 @@ pub(crate) unsafe fn retire(mut mapping: Mapping) {
             room &= !(memory::page_size() - 1);
         }
         if room < KEPT_PART_LEAST.min(mapping.bytes) || !map::prepare(mapping.start, 1) {
-            if !clear(mapping) {
-                give_back(mapping);
-            }
+            give_back(mapping);
             return;
         }
         if room < mapping.bytes {

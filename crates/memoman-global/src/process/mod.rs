@@ -13,7 +13,6 @@
 //! | `mapping_room.rs` | how many bytes of them are kept, counts of the large blocks |
 //! | `mapping_slots.rs` | slots of kept mappings, and which thread gets one |
 //! | `mapping_changed.rs` | mappings of which the program has changed pages: not kept |
-//! | `mapping_cleared.rs` | the shim: mappings kept without memory |
 //! | `mapping_end.rs` | the bytes after a large block's request, which an overflow damages |
 //! | `mapping_marks.rs` | marks in kept mappings, which a write after free damages |
 //! | `mapping_word.rs` | a large block's word in the map |
@@ -61,8 +60,6 @@ pub(crate) mod map;
 pub(crate) mod mapping;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_changed;
-#[cfg(all(feature = "late-checks", not(memoman_debug)))]
-pub(crate) mod mapping_cleared;
 #[cfg(not(memoman_debug))]
 pub(crate) mod mapping_end;
 #[cfg(not(memoman_debug))]
