@@ -25,7 +25,13 @@ const SHIM: bool = cfg!(feature = "announced-threads");
 const MOMENT: usize = if SHIM { 50_000_000 } else { 1_000_000 };
 const MOMENT_LEAST: usize = if SHIM { SLICE } else { 20_000 };
 const MOMENT_MOST: usize = if SHIM { 8 * SLICE } else { 4_000_000 };
-const MOMENTS: u32 = if cfg!(loom) { 0 } else { 100 };
+const MOMENTS: u32 = if cfg!(loom) {
+    0
+} else if SHIM {
+    8
+} else {
+    100
+};
 /// In the shim no thread sleeps longer at a time, as the thread that is to wake it may be one of a
 /// low priority.
 const SLICE: usize = 8_000_000;
@@ -166,8 +172,9 @@ impl Lock {
             if self.overdue.load(Ordering::Relaxed) || !self.is_marked(word) {
                 return Waited::Awhile;
             }
-            self.word.wait_for(word | WAITERS, SLICE as u32);
-            slept += SLICE;
+            let in_time = self.word.wait_for(word | WAITERS, SLICE as u32);
+            // A wake while the fork goes on is the first of few.
+            slept += if in_time { SLICE / 8 } else { SLICE };
         }
         if is_over() {
             self.word.wake_one();
@@ -189,6 +196,11 @@ impl Lock {
     /// Sleeps until another thread's fork, with this word, may be over, and wakes the next sleeper.
     pub(super) fn sleep(&self, word: usize) {
         if !settle_child() && self.is_marked(word) {
+            // The lookout that is to wake this thread may be this thread, in a handler that has
+            // interrupted its nap.
+            #[cfg(all(feature = "announced-threads", not(memoman_debug)))]
+            self.word.wait_for(word | WAITERS, SLICE as u32);
+            #[cfg(not(all(feature = "announced-threads", not(memoman_debug))))]
             self.word.wait(word | WAITERS);
             self.has_woken();
         }
