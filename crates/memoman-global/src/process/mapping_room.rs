@@ -61,23 +61,23 @@ pub(super) static ROOM: Room = Room {
     peak: AtomicUsize::new(0),
 };
 
-/// The counts. All Relaxed: a value that is late by another thread's step keeps a
-/// mapping more or less. What each call reads lies in one cache line.
+/// The counts. All Relaxed: a value that is late by another thread's step keeps a mapping more or
+/// less. What each call reads lies in one cache line.
 #[repr(C, align(64))]
 pub(super) struct Room {
     /// Bytes requested in this span.
     pub(super) requested: AtomicUsize,
     /// Blocks allocated and freed since the process began.
     pub(super) allocated: AtomicUsize,
-    pub(super) freed: AtomicUsize,
+    freed: AtomicUsize,
     /// Bytes of live blocks.
     pub(super) live: AtomicUsize,
     /// The most bytes live in this span, and in the one before.
-    pub(super) recent: AtomicUsize,
-    pub(super) before: AtomicUsize,
+    recent: AtomicUsize,
+    before: AtomicUsize,
     /// Bytes that have been worth keeping, beyond [`WORTH_FIRST`]: all-zero, this takes no room in
     /// the library's file.
-    pub(super) worth: AtomicUsize,
+    worth: AtomicUsize,
     /// Bytes of the largest mapping returned since one was mapped that it could have served.
     pub(super) given_back: AtomicUsize,
     /// Those of the bytes requested that no spare has served.
@@ -103,7 +103,7 @@ impl Room {
         get(&self.recent).max(get(&self.before))
     }
 
-    pub(super) fn worth(&self) -> usize {
+    fn worth(&self) -> usize {
         get(&self.worth) + WORTH_FIRST
     }
 
